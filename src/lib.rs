@@ -1,1 +1,4 @@
-//! x
+//! Keeps an Interactive Brokers Client Portal session alive, and calls a human when only a human can help.
+
+pub mod gateway;
+pub mod session;

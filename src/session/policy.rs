@@ -111,9 +111,6 @@ impl Default for Recovery {
 
 impl Default for Flapping {
     fn default() -> Self {
-        Self {
-            changes: 6,
-            within: Duration::from_secs(30 * 60),
-        }
+        Self { changes: 6, within: Duration::from_secs(30 * 60) }
     }
 }

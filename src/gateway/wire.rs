@@ -1,0 +1,420 @@
+//! The gateway's JSON exactly as it comes, and what an answer means. Pure.
+//!
+//! Field names in the code are Rust's; IBKR's own stand in each field's description. Every field but the three flags is
+//! optional, a missing flag is false, a field of an unexpected type counts as missing. What is personal (MAC,
+//! `hardware_info`, names, addresses) is not read at all.
+
+use std::fmt;
+use std::time::Duration;
+
+use serde::de::{DeserializeOwned, IgnoredAny};
+use serde::{Deserialize, Deserializer};
+use serde_json::Value;
+
+/// A request, by the name of the client's method for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Call {
+    /// POST /v1/api/iserver/auth/status
+    CheckAuthStatus,
+    /// POST /v1/api/tickle
+    PingServer,
+    /// POST /v1/api/iserver/reauthenticate
+    Reauthenticate,
+    /// POST /v1/api/iserver/auth/ssodh/init
+    OpenBrokerage,
+    /// GET /v1/api/sso/validate
+    ValidateSso,
+    /// POST /v1/api/logout
+    EndSession,
+    /// GET /v1/api/iserver/accounts
+    Accounts,
+    /// GET /
+    IsListening,
+}
+
+impl Call {
+    /// The name of the client's method.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::CheckAuthStatus => "check_auth_status",
+            Self::PingServer => "ping_server",
+            Self::Reauthenticate => "reauthenticate",
+            Self::OpenBrokerage => "open_brokerage",
+            Self::ValidateSso => "validate_sso",
+            Self::EndSession => "end_session",
+            Self::Accounts => "accounts",
+            Self::IsListening => "is_listening",
+        }
+    }
+
+    /// The path on the gateway. Without `/v1/api` it would send the caller to IBKR's host.
+    #[must_use]
+    pub const fn path(self) -> &'static str {
+        match self {
+            Self::CheckAuthStatus => "/v1/api/iserver/auth/status",
+            Self::PingServer => "/v1/api/tickle",
+            Self::Reauthenticate => "/v1/api/iserver/reauthenticate",
+            Self::OpenBrokerage => "/v1/api/iserver/auth/ssodh/init",
+            Self::ValidateSso => "/v1/api/sso/validate",
+            Self::EndSession => "/v1/api/logout",
+            Self::Accounts => "/v1/api/iserver/accounts",
+            Self::IsListening => "/",
+        }
+    }
+
+    /// Whether the request only asks, so that it may be sent once more when a connection broke under it.
+    #[must_use]
+    pub const fn only_asks(self) -> bool {
+        match self {
+            Self::CheckAuthStatus | Self::PingServer | Self::Accounts | Self::IsListening => true,
+            Self::Reauthenticate | Self::OpenBrokerage | Self::ValidateSso | Self::EndSession => false,
+        }
+    }
+}
+
+/// The answer to a check, and to `open_brokerage`; also found inside a ping's.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
+pub struct AuthStatus {
+    /// `authenticated`: the brokerage session is authenticated.
+    #[serde(default)]
+    pub authenticated: bool,
+    /// `connected`: the gateway is connected to IBKR's backend, authenticated or not.
+    #[serde(default)]
+    pub connected: bool,
+    /// `competing`: the user has a brokerage session elsewhere. True is reliable, false is no information.
+    #[serde(default)]
+    pub competing: bool,
+    /// `established`: login message and accounts have arrived. Only newer builds say so.
+    #[serde(default, deserialize_with = "lenient")]
+    pub established: Option<bool>,
+    /// `message`: empty when all is well.
+    #[serde(default, deserialize_with = "lenient")]
+    pub message: Option<String>,
+    /// `fail`: why authentication failed; empty when all is well.
+    #[serde(default, deserialize_with = "lenient")]
+    pub fail: Option<String>,
+    /// `serverInfo`: absent or null when not authenticated.
+    #[serde(default, rename = "serverInfo", deserialize_with = "lenient")]
+    pub server_info: Option<ServerInfo>,
+}
+
+/// `serverInfo`: which of IBKR's servers holds the session.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
+pub struct ServerInfo {
+    /// `serverName`
+    #[serde(default, rename = "serverName", deserialize_with = "lenient")]
+    pub server_name: Option<String>,
+    /// `serverVersion`
+    #[serde(default, rename = "serverVersion", deserialize_with = "lenient")]
+    pub server_version: Option<String>,
+}
+
+/// The answer to a ping.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
+pub struct Tickle {
+    /// `session`: the id that opens the websocket.
+    #[serde(default, deserialize_with = "lenient")]
+    pub session: Option<SessionId>,
+    /// `ssoExpires`: milliseconds until the single sign-on ends. It falls from about 600000 and jumps back: a low
+    /// value alone is no alarm, and a high one says nothing about the brokerage session.
+    #[serde(default, rename = "ssoExpires", deserialize_with = "lenient")]
+    pub sso_expires: Option<i64>,
+    /// `iserver.authStatus`: missing when the gateway has no session.
+    #[serde(default, rename = "iserver", deserialize_with = "iserver")]
+    pub auth_status: Option<AuthStatus>,
+    /// `error`: as "no session", which does not prove that the login is gone.
+    #[serde(default, deserialize_with = "lenient")]
+    pub error: Option<String>,
+}
+
+/// A session id. It opens the session to whoever knows it, so it prints as nothing.
+#[derive(Clone, PartialEq, Eq, Deserialize)]
+#[serde(transparent)]
+pub struct SessionId(String);
+
+impl SessionId {
+    /// The id itself, for the one place that sends it.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for SessionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SessionId(..)")
+    }
+}
+
+/// The answer to `reauthenticate`. None of these is success: only a later check is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Reauthentication {
+    /// `{"message":"triggered"}`: the gateway has begun, and says nothing about the outcome.
+    Triggered,
+    /// `{"message":"Authenticated"}`
+    Authenticated,
+    /// `{"message":"Reauthenticated.", ...}`
+    Reauthenticated,
+    /// `{"error":"not logged in"}`: no browser login went through this gateway process since it started.
+    NotLoggedIn,
+    /// Another `message` or `error`, at most 200 bytes of it.
+    Other(String),
+}
+
+/// The answer to `validate_sso`.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
+pub struct SsoValidation {
+    /// `RESULT`: whether the login stands; some builds send a number. A single false is known to flicker.
+    #[serde(default, rename = "RESULT", deserialize_with = "truth")]
+    pub result: bool,
+    /// `EXPIRES`: milliseconds to expiry, unless validated again.
+    #[serde(default, rename = "EXPIRES", deserialize_with = "lenient")]
+    pub expires: Option<i64>,
+    /// `AUTH_TIME`: epoch milliseconds of the login.
+    #[serde(default, rename = "AUTH_TIME", deserialize_with = "lenient")]
+    pub auth_time: Option<i64>,
+    /// `lastAccessed`: epoch milliseconds.
+    #[serde(default, rename = "lastAccessed", deserialize_with = "lenient")]
+    pub last_accessed: Option<i64>,
+    /// `LOGIN_TYPE`: 1 live, 2 paper.
+    #[serde(default, rename = "LOGIN_TYPE", deserialize_with = "lenient")]
+    pub login_type: Option<i64>,
+    /// `region`: as "NJ". Not documented as the midnight that applies.
+    #[serde(default, deserialize_with = "lenient")]
+    pub region: Option<String>,
+    /// `CLIENT_APP`: null when the gateway holds the login, another application's name when that does.
+    #[serde(default, rename = "CLIENT_APP", deserialize_with = "lenient")]
+    pub client_app: Option<String>,
+}
+
+/// The answer to `accounts`. Which accounts they are is not kept.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
+pub struct Accounts {
+    /// How many `accounts` there are; none when the answer is `{}`, which it is while somebody else competes.
+    #[serde(default, rename = "accounts", deserialize_with = "count")]
+    pub count: usize,
+    /// `isPaper`: the safest sign of a paper account.
+    #[serde(default, rename = "isPaper", deserialize_with = "lenient")]
+    pub is_paper: Option<bool>,
+}
+
+/// The answer to `end_session`.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
+pub struct Logout {
+    /// `status`
+    #[serde(default)]
+    pub status: bool,
+}
+
+/// An answer as it came: enough of it to tell what it means.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Reply<'a> {
+    /// The HTTP status; IBKR also uses 601.
+    pub status: u16,
+    /// `Location`
+    pub location: Option<&'a str>,
+    /// `Retry-After`
+    pub retry_after: Option<Duration>,
+    /// The body, whole.
+    pub body: &'a [u8],
+}
+
+/// What an answer means when it is not the one that was asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Refusal {
+    /// 401: there is no login. `denied` when the body says "Access Denied", as a wrong `ips.allow` also makes it.
+    Unauthorized {
+        /// The body says "Access Denied".
+        denied: bool,
+    },
+    /// A redirect to the login page, or that page itself: there is no login.
+    LoginPage,
+    /// 400 "no bridge" or "Init session first", 601: there is no brokerage session.
+    NoBrokerageSession,
+    /// 404 "Access Denied": this host is not on the gateway's list of addresses, `ips.allow` in its conf.yaml.
+    AddressRefused,
+    /// 403: IBKR's edge refuses this host.
+    EdgeRefused,
+    /// 404, or a redirect to IBKR's host: the request is not known there any more.
+    Gone,
+    /// 429
+    TooManyRequests {
+        /// `Retry-After`, where given.
+        retry_after: Option<Duration>,
+    },
+    /// 5xx: IBKR has a fault of its own.
+    Ibkr,
+    /// What answers is not a gateway.
+    NotAGateway,
+    /// Anything else: an unexpected status, JSON of another shape, no JSON.
+    NotUnderstood(String),
+}
+
+/// Reads the answer to a call that answers with `T`.
+///
+/// # Errors
+/// What the answer means when it is not a `T`.
+pub fn read<T: DeserializeOwned>(reply: &Reply<'_>) -> Result<T, Refusal> {
+    refusal(reply)?;
+    let value = json(reply.body)?;
+    if let Some(refused) = refusal_in(&value) {
+        return Err(refused);
+    }
+    serde_json::from_value(value).map_err(|e| Refusal::NotUnderstood(e.to_string()))
+}
+
+/// Reads the answer to `check_auth_status` and to `open_brokerage`.
+///
+/// # Errors
+/// What the answer means when it is no status: an error without a single flag is not three false ones.
+pub fn read_status(reply: &Reply<'_>) -> Result<AuthStatus, Refusal> {
+    let value: Value = read(reply)?;
+    match value.get("error") {
+        Some(error) if value.get("authenticated").is_none() => {
+            Err(Refusal::NotUnderstood(format!("no status, but the error {error}")))
+        }
+        Some(_) | None => serde_json::from_value(value).map_err(|e| Refusal::NotUnderstood(e.to_string())),
+    }
+}
+
+/// Reads the answer to `reauthenticate`.
+///
+/// # Errors
+/// What the answer means when it is neither a message nor an error of the gateway's.
+pub fn read_reauthentication(reply: &Reply<'_>) -> Result<Reauthentication, Refusal> {
+    refusal(reply)?;
+    let value = json(reply.body)?;
+    let text = |key: &str| value.get(key).and_then(Value::as_str);
+    match (text("message"), text("error")) {
+        (Some("triggered"), _) => Ok(Reauthentication::Triggered),
+        (Some("Authenticated"), _) => Ok(Reauthentication::Authenticated),
+        (Some("Reauthenticated."), _) => Ok(Reauthentication::Reauthenticated),
+        (_, Some("not logged in")) => Ok(Reauthentication::NotLoggedIn),
+        (Some(other), _) | (None, Some(other)) => Ok(Reauthentication::Other(other.chars().take(50).collect())),
+        (None, None) => Err(Refusal::NotUnderstood("neither a message nor an error in it".to_owned())),
+    }
+}
+
+/// Reads the answer to `GET /`: a gateway sends every visitor to its login page, whatever IBKR does.
+///
+/// # Errors
+/// What the answer means when it is not a gateway's.
+pub fn read_listening(reply: &Reply<'_>) -> Result<(), Refusal> {
+    match refusal(reply) {
+        Err(Refusal::LoginPage) => Ok(()),
+        Err(refused @ (Refusal::AddressRefused | Refusal::TooManyRequests { .. })) => Err(refused),
+        Ok(()) if is_login_page(reply.body) => Ok(()),
+        // Whatever else comes, a gateway does not say it here.
+        Ok(())
+        | Err(
+            Refusal::Unauthorized { .. }
+            | Refusal::NoBrokerageSession
+            | Refusal::EdgeRefused
+            | Refusal::Gone
+            | Refusal::Ibkr
+            | Refusal::NotAGateway
+            | Refusal::NotUnderstood(_),
+        ) => Err(Refusal::NotAGateway),
+    }
+}
+
+/// What the status line and headers alone refuse.
+fn refusal(reply: &Reply<'_>) -> Result<(), Refusal> {
+    let denied = contains(reply.body, "access denied");
+    match reply.status {
+        200..=299 => Ok(()),
+        300..=399 => Err(redirect(reply.location.unwrap_or_default())),
+        400 => Err(json(reply.body)
+            .ok()
+            .and_then(|value| refusal_in(&value))
+            .unwrap_or_else(|| Refusal::NotUnderstood("status 400".to_owned()))),
+        401 => Err(Refusal::Unauthorized { denied }),
+        403 => Err(Refusal::EdgeRefused),
+        404 if denied => Err(Refusal::AddressRefused),
+        404 | 405 | 410 => Err(Refusal::Gone),
+        411 => Err(Refusal::NotUnderstood("status 411: the length of an empty body was missing".to_owned())),
+        429 => Err(Refusal::TooManyRequests { retry_after: reply.retry_after }),
+        500..=599 => Err(Refusal::Ibkr),
+        601 => Err(Refusal::NoBrokerageSession),
+        other => Err(Refusal::NotUnderstood(format!("status {other}"))),
+    }
+}
+
+fn redirect(location: &str) -> Refusal {
+    let place = location.split('?').next().unwrap_or_default().to_ascii_lowercase();
+    if place.contains("/sso/login") || place.contains("/sso/dispatcher") {
+        return Refusal::LoginPage;
+    }
+    let host = place.split("://").nth(1).unwrap_or_default().split(['/', ':']).next().unwrap_or_default();
+    let ibkr = ["ibkr.com", "interactivebrokers.com", "ibllc.com"]
+        .iter()
+        .any(|domain| host.strip_suffix(domain).is_some_and(|left| left.is_empty() || left.ends_with('.')));
+    if ibkr { Refusal::Gone } else { Refusal::NotAGateway }
+}
+
+fn json(body: &[u8]) -> Result<Value, Refusal> {
+    serde_json::from_slice(body).map_err(|e| {
+        if is_login_page(body) {
+            Refusal::LoginPage
+        } else if contains(body, "access denied") {
+            Refusal::EdgeRefused
+        } else if body.is_empty() {
+            Refusal::NotUnderstood("an empty body".to_owned())
+        } else {
+            Refusal::NotUnderstood(format!("not JSON: {e}"))
+        }
+    })
+}
+
+/// A refusal that comes with status 200, in the words of IBKR's servers.
+fn refusal_in(value: &Value) -> Option<Refusal> {
+    if !value.is_object() {
+        return Some(Refusal::NotUnderstood("JSON, and not an object".to_owned()));
+    }
+    let error = value.get("error").and_then(Value::as_str).unwrap_or_default().to_ascii_lowercase();
+    if value.get("statusCode").and_then(Value::as_u64) == Some(401) {
+        Some(Refusal::Unauthorized { denied: false })
+    } else if error.contains("no bridge") || error.contains("init session first") {
+        Some(Refusal::NoBrokerageSession)
+    } else {
+        None
+    }
+}
+
+fn is_login_page(body: &[u8]) -> bool {
+    let markup = body.trim_ascii_start().starts_with(b"<");
+    markup && ["/sso/login", "/sso/dispatcher", "type=\"password\""].iter().any(|sign| contains(body, sign))
+}
+
+/// Whether `body` holds `needle` (in lower case), whatever the case there.
+fn contains(body: &[u8], needle: &str) -> bool {
+    body.windows(needle.len()).any(|window| window.eq_ignore_ascii_case(needle.as_bytes()))
+}
+
+/// A field that may be missing, null, or of a type that nobody expected.
+fn lenient<'de, D: Deserializer<'de>, T: DeserializeOwned>(from: D) -> Result<Option<T>, D::Error> {
+    Ok(serde_json::from_value(Value::deserialize(from)?).ok())
+}
+
+fn truth<'de, D: Deserializer<'de>>(from: D) -> Result<bool, D::Error> {
+    Ok(match Value::deserialize(from)? {
+        Value::Bool(result) => result,
+        Value::Number(number) => number.as_f64().is_some_and(|number| number > 0.0),
+        Value::String(word) => word.eq_ignore_ascii_case("true"),
+        Value::Null | Value::Array(_) | Value::Object(_) => false,
+    })
+}
+
+fn count<'de, D: Deserializer<'de>>(from: D) -> Result<usize, D::Error> {
+    let list: Option<Vec<IgnoredAny>> = lenient(from)?;
+    Ok(list.map_or(0, |list| list.len()))
+}
+
+/// A status inside a ping: its flags must be flags, or the whole answer is not understood.
+fn iserver<'de, D: Deserializer<'de>>(from: D) -> Result<Option<AuthStatus>, D::Error> {
+    match Value::deserialize(from)?.get_mut("authStatus").map(Value::take) {
+        Some(status @ Value::Object(_)) => serde_json::from_value(status).map(Some).map_err(serde::de::Error::custom),
+        Some(Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_)) | None => Ok(None),
+    }
+}

@@ -1,0 +1,526 @@
+//! What an answer means in each state.
+
+use std::time::Duration;
+
+use super::pace::{backoff, took_its_time};
+use super::{Because, Cause, Competing, Machine, Now, Observation, Reason, Request, State, Status, Step, Trouble};
+
+/// An unexpected answer that is asked again before it is believed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Doubt {
+    /// The flags said that the session is gone.
+    Session,
+    /// The answer was that of a gateway without a login.
+    Login,
+    /// The login page came: proof, after one more check.
+    LoginPage,
+    /// The answer said nothing about the session.
+    Trouble,
+    /// The data call gave nothing.
+    Data,
+}
+
+/// What an answer says about the session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Look {
+    Good,
+    NotEstablished,
+    Competing,
+    Lost,
+    NoLogin { page: bool },
+    Trouble(Trouble),
+}
+
+impl Status {
+    fn look(self) -> Look {
+        if self.competing {
+            Look::Competing
+        } else if !(self.authenticated && self.connected) {
+            Look::Lost
+        } else if self.established == Some(false) {
+            Look::NotEstablished
+        } else {
+            Look::Good
+        }
+    }
+}
+
+impl Machine {
+    /// Takes in the answer to `request`.
+    pub(super) fn absorb(&mut self, now: Now, request: Request, observation: Observation) {
+        if let Observation::Trouble(Trouble::TooManyRequests { retry_after }) = observation {
+            self.pace.quiet(now.mono, retry_after);
+        }
+        if observation == Observation::Gone && !matches!(request, Request::Check | Request::IsListening) {
+            self.gone.push(request);
+        }
+        match request {
+            // A ping without a status proves nothing; the check beside it does.
+            Request::Ping if matches!(observation, Observation::NoStatus | Observation::Gone) => {
+                self.ask(Request::Check, now.mono, Reason::AskAgain);
+            }
+            Request::Ping | Request::Check => self.looked(now, request, look(&observation)),
+            Request::Accounts => self.proof(now, &observation),
+            Request::Reauthenticate | Request::OpenBrokerage { .. } => self.asked(now, &observation),
+            Request::ValidateSso => self.validated(now, &observation),
+            Request::IsListening => self.listened(now, &observation),
+            Request::EndSession => self.ended(now, &observation),
+        }
+    }
+
+    /// The stream's word: a false flag is believed at once, a good one is only a reason to ask.
+    pub(super) fn pushed(&mut self, now: Now, status: Status) {
+        match (self.state, status.look()) {
+            (State::Live, Look::Lost) => {
+                self.abandon();
+                self.remember(now, Look::Lost, Some(status));
+                self.recover(now, Because::SessionLapsed);
+            }
+            (State::Live, Look::Competing) => {
+                self.abandon();
+                self.remember(now, Look::Competing, Some(status));
+                self.contest(now);
+            }
+            (State::Paused { .. }, _)
+            | (State::Live, Look::Good)
+            | (State::Recovering { step: Step::Reauthenticate | Step::ValidateSso, .. }, _) => {}
+            (
+                State::Starting
+                | State::Live
+                | State::Recovering { .. }
+                | State::Contested
+                | State::Unavailable(_)
+                | State::LoginRequired(_),
+                Look::Good
+                | Look::NotEstablished
+                | Look::Competing
+                | Look::Lost
+                | Look::NoLogin { .. }
+                | Look::Trouble(_),
+            ) => {
+                // Whatever is in flight was asked before the push: the next question is the one that counts.
+                if !self.is_awaiting() {
+                    self.ask(Request::Check, now.mono, Reason::AskAgain);
+                }
+            }
+        }
+    }
+
+    /// An answer to a check or a ping, or what amounts to one.
+    fn looked(&mut self, now: Now, request: Request, (look, status): (Look, Option<Status>)) {
+        self.remember(now, look, status);
+        if let Some(cause) = self.concluding.take() {
+            return match look {
+                Look::Good => self.prove(now),
+                Look::Competing => self.contest(now),
+                Look::Trouble(trouble) => self.unavailable(now, trouble),
+                Look::NotEstablished | Look::Lost | Look::NoLogin { .. } => self.login_required(now, cause),
+            };
+        }
+        match self.state {
+            State::Starting | State::Unavailable(_) => self.looked_from_nothing(now, look),
+            State::Live => self.looked_while_live(now, request, look),
+            State::Recovering { step, .. } => self.looked_while_recovering(now, step, look),
+            State::Contested => self.looked_while_contested(now, look),
+            State::LoginRequired(cause) => self.looked_while_login_required(now, cause, look),
+            State::Paused { .. } => {}
+        }
+    }
+
+    fn remember(&mut self, now: Now, look: Look, status: Option<Status>) {
+        if look == Look::Good {
+            self.known.last_good = Some(now);
+        } else if self.state.is_watching() {
+            self.incident_begins(now);
+        }
+        if let Look::Trouble(trouble) = look {
+            self.known.trouble = Some(trouble);
+            self.answering_since = None;
+            return;
+        }
+        self.known.trouble = None;
+        if self.doubt == Some(Doubt::Trouble) {
+            self.doubt = None;
+        }
+        let since = *self.answering_since.get_or_insert(now.mono);
+        if now.mono >= since + STEADY {
+            self.unanswered = 0;
+        }
+        self.known.evidence.no_login = matches!(look, Look::NoLogin { .. });
+        self.known.evidence.connected = status.is_some_and(|s| s.connected);
+        self.known.evidence.competing = status.is_some_and(|s| s.competing);
+    }
+
+    fn looked_from_nothing(&mut self, now: Now, look: Look) {
+        match look {
+            Look::Good => self.prove(now),
+            Look::Competing => self.contest(now),
+            Look::NotEstablished | Look::Lost | Look::NoLogin { .. } => {
+                if self.doubted() {
+                    self.believe(now, look);
+                } else {
+                    self.ask_again(now, doubt_about(look));
+                }
+            }
+            Look::Trouble(trouble) => self.unavailable(now, trouble),
+        }
+    }
+
+    fn looked_while_live(&mut self, now: Now, request: Request, look: Look) {
+        match look {
+            Look::Good => {
+                self.doubt = None;
+                self.incident = None;
+                self.stay_live(now);
+            }
+            Look::Competing => self.contest(now),
+            Look::NotEstablished | Look::Lost | Look::NoLogin { .. } if self.doubted() => self.believe(now, look),
+            // Two different questions with the same answer are as good as one asked twice, and a second faster.
+            Look::NotEstablished | Look::Lost if !self.is_gone(Request::Ping) => {
+                self.doubt = Some(Doubt::Session);
+                let other = if request == Request::Ping { Request::Check } else { Request::Ping };
+                self.ask(other, now.mono, Reason::AskAgain);
+            }
+            Look::NotEstablished | Look::Lost | Look::NoLogin { .. } => self.ask_again(now, doubt_about(look)),
+            Look::Trouble(trouble) => self.trouble_twice(now, trouble),
+        }
+    }
+
+    fn looked_while_contested(&mut self, now: Now, look: Look) {
+        match look {
+            Look::Good => self.prove(now),
+            Look::Competing => self.contest(now),
+            Look::NotEstablished | Look::Lost | Look::NoLogin { .. } => {
+                if self.refused_lately(now) {
+                    self.wait_for_the_other(now);
+                } else if self.doubted() {
+                    self.believe(now, look);
+                } else {
+                    self.ask_again(now, doubt_about(look));
+                }
+            }
+            Look::Trouble(trouble) => self.trouble_twice(now, trouble),
+        }
+    }
+
+    fn looked_while_login_required(&mut self, now: Now, cause: Cause, look: Look) {
+        match look {
+            Look::Good => self.prove(now),
+            Look::Competing if cause != Cause::ByOperator => self.contest(now),
+            Look::Competing | Look::Trouble(_) => self.watch(now),
+            Look::NoLogin { .. } => {
+                self.login_seen = None;
+                if let Some(incident) = &mut self.incident {
+                    incident.no_login = true;
+                }
+                self.watch(now);
+            }
+            Look::NotEstablished | Look::Lost => self.login_may_be_back(now, cause),
+        }
+    }
+
+    /// An answer to the data call.
+    fn proof(&mut self, now: Now, observation: &Observation) {
+        match observation {
+            Observation::Accounts(accounts) if accounts.usable => {
+                self.known.is_paper = accounts.is_paper;
+                self.live(now);
+            }
+            Observation::Gone => self.live(now),
+            Observation::Accounts(_) => self.no_data(now),
+            Observation::Status(_)
+            | Observation::NoStatus
+            | Observation::Accepted
+            | Observation::NotLoggedIn
+            | Observation::Sso(_)
+            | Observation::Listening
+            | Observation::Ended
+            | Observation::Unauthorized
+            | Observation::LoginPage
+            | Observation::Trouble(_) => self.looked(now, Request::Accounts, look(observation)),
+        }
+    }
+
+    fn no_data(&mut self, now: Now) {
+        if self.state.is_watching() {
+            self.incident_begins(now);
+        }
+        match self.state {
+            State::Starting | State::Live | State::Contested | State::Unavailable(_) => {
+                if self.doubt == Some(Doubt::Data) {
+                    self.recover(now, Because::NoData);
+                } else {
+                    self.doubt = Some(Doubt::Data);
+                    self.ask(Request::Accounts, now.mono + ASK_AGAIN, Reason::AskAgain);
+                }
+            }
+            State::Recovering { step: Step::Confirm, .. } => self.confirm_again(now),
+            State::Recovering { .. } => self.next_attempt(now, Because::NoData),
+            State::LoginRequired(_) => self.watch(now),
+            State::Paused { .. } => {}
+        }
+    }
+
+    /// The flags are good: one data call shows whether they are true.
+    pub(super) fn prove(&mut self, now: Now) {
+        if self.doubt != Some(Doubt::Data) {
+            self.doubt = None;
+        }
+        if self.is_gone(Request::Accounts) {
+            self.live(now);
+        } else {
+            self.ask(Request::Accounts, now.mono, Reason::ProofDue);
+        }
+    }
+
+    fn live(&mut self, now: Now) {
+        self.doubt = None;
+        self.concluding = None;
+        self.login_seen = None;
+        self.incident = None;
+        self.proved = now.mono;
+        if self.state != State::Live {
+            self.known.lived = true;
+            self.enter(now, State::Live, Because::DataConfirmed);
+        }
+        self.stay_live(now);
+    }
+
+    /// Schedules the next question while live. A ping reports as a check does, so it takes the place of one.
+    pub(super) fn stay_live(&mut self, now: Now) {
+        let check = self.looked + self.pace.jitter(self.policy.check_every);
+        let ping = self.pace.pinged().map_or(now.mono, |t| t + self.policy.ping_every);
+        let ping_due = ping < check + self.policy.check_every && !self.is_gone(Request::Ping);
+        let proof = self.proved + self.policy.confirm_every;
+        let age = self.since.mono + LOGIN_AGE;
+        if !self.policy.confirm_every.is_zero() && proof <= check && !self.is_gone(Request::Accounts) {
+            self.ask(Request::Accounts, proof, Reason::ProofDue);
+        } else if age <= check && self.is_age_unknown() {
+            self.ask(Request::ValidateSso, age, Reason::LoginAge);
+        } else if ping_due {
+            self.ask(Request::Ping, ping.min(check), Reason::PingDue);
+        } else {
+            self.ask(Request::Check, check, Reason::CheckDue);
+        }
+    }
+
+    /// Whether the login's age is worth one question: it tells when this login will end.
+    fn is_age_unknown(&self) -> bool {
+        let asked = self.pace.validated().is_some_and(|t| t >= self.since.mono);
+        self.known.auth_time.is_none() && !asked && !self.is_gone(Request::ValidateSso)
+    }
+
+    /// Somebody else uses the session.
+    pub(super) fn contest(&mut self, now: Now) {
+        if self.state == State::Live {
+            self.taken_away.retain(|t| *t + FIGHT > now.mono);
+            self.taken_away.push(now.mono);
+        }
+        self.doubt = None;
+        self.concluding = None;
+        self.incident_begins(now).contested = true;
+        let outfought = self.taken_away.len() > FIGHTS;
+        if self.policy.competing == Competing::TakeOver && !outfought && self.pace.may_take_over(now.mono) {
+            return self.recover(now, Because::TakenOver);
+        }
+        let because = if outfought { Because::Outfought } else { Because::SomebodyElse };
+        self.enter(now, State::Contested, because);
+        self.wait_for_the_other(now);
+    }
+
+    fn wait_for_the_other(&mut self, now: Now) {
+        self.doubt = None;
+        let at = now.mono + self.pace.jitter(self.policy.check_every);
+        self.ask(Request::Check, at, Reason::WatchDue);
+    }
+
+    /// Nothing can be said about the session; what is asked next tells the gateway's silence from IBKR's.
+    pub(super) fn unavailable(&mut self, now: Now, trouble: Trouble) {
+        self.doubt = None;
+        self.concluding = None;
+        if matches!(self.state, State::LoginRequired(_)) {
+            return self.watch(now);
+        }
+        self.incident_begins(now);
+        // While IBKR stays silent its kind is known: no need to look less sure between two probes.
+        let still = trouble == Trouble::NoAnswer && self.state == State::Unavailable(Trouble::IbkrSilent);
+        if !still {
+            self.enter(now, State::Unavailable(trouble), Because::Trouble(trouble));
+        }
+        if trouble == Trouble::NoAnswer {
+            self.ask(Request::IsListening, now.mono, Reason::NextStep);
+        } else {
+            self.probe_later(now);
+        }
+    }
+
+    fn listened(&mut self, now: Now, observation: &Observation) {
+        let trouble = match look(observation).0 {
+            _ if *observation == Observation::Listening => Trouble::IbkrSilent,
+            Look::Trouble(trouble) => trouble,
+            Look::Good | Look::NotEstablished | Look::Competing | Look::Lost | Look::NoLogin { .. } => {
+                Trouble::NotAGateway
+            }
+        };
+        self.known.trouble = Some(trouble);
+        if matches!(self.state, State::Unavailable(_)) {
+            self.enter(now, State::Unavailable(trouble), Because::Trouble(trouble));
+            self.probe_later(now);
+        }
+    }
+
+    /// Probes are spaced from start to start: a question that hangs costs no time twice.
+    fn probe_later(&mut self, now: Now) {
+        self.unanswered = self.unanswered.saturating_add(1);
+        let spacing = if self.unanswered > PROBES {
+            self.policy.watch_every
+        } else {
+            backoff(self.unanswered, FIRST_PROBE, self.policy.watch_every)
+        };
+        let at = self.looked + self.pace.jitter(spacing);
+        self.ask(Request::Check, at.max(now.mono), Reason::RetryDue);
+    }
+
+    /// Trouble that came at once is asked again before it is believed.
+    pub(super) fn trouble_twice(&mut self, now: Now, trouble: Trouble) {
+        if took_its_time(trouble) || self.doubt == Some(Doubt::Trouble) {
+            self.unavailable(now, trouble);
+        } else {
+            self.ask_again(now, Doubt::Trouble);
+        }
+    }
+
+    fn ended(&mut self, now: Now, observation: &Observation) {
+        if *observation == Observation::Ended {
+            self.incident = None;
+            self.login_required(now, Cause::ByOperator);
+        } else {
+            self.ask(Request::Check, now.mono, Reason::AskAgain);
+        }
+    }
+
+    /// Only a human can help: from here on one slow look, and nothing else.
+    pub(super) fn login_required(&mut self, now: Now, cause: Cause) {
+        self.doubt = None;
+        self.concluding = None;
+        self.login_seen = None;
+        match cause {
+            Cause::Expired | Cause::NeverLoggedIn | Cause::LoggedOut => {
+                self.known.lived = false;
+                self.known.auth_time = None;
+            }
+            Cause::Borrowed | Cause::NotEnabled | Cause::Exhausted | Cause::ByOperator => {}
+        }
+        if cause != Cause::ByOperator {
+            let evidence = self.known.evidence;
+            let incident = self.incident_begins(now);
+            incident.no_login = evidence.no_login;
+            incident.connected = evidence.connected;
+        }
+        self.enter(now, State::LoginRequired(cause), Because::Cause(cause));
+        self.watch(now);
+    }
+
+    fn watch(&mut self, now: Now) {
+        let spacing = if self.login_seen.is_some() {
+            self.policy.check_every.min(self.policy.watch_every)
+        } else {
+            self.policy.watch_every
+        };
+        let at = now.mono + self.pace.jitter(spacing);
+        self.ask(Request::Check, at, Reason::WatchDue);
+    }
+
+    /// Better evidence than that on which a human was called: a login, which the gateway itself turns into a session
+    /// within seconds. If it has not after a minute, it is worth another recovery.
+    fn login_may_be_back(&mut self, now: Now, cause: Cause) {
+        let evidence = self.known.evidence;
+        let better =
+            self.incident.as_ref().is_some_and(|then| then.no_login || (evidence.connected && !then.connected));
+        if cause == Cause::ByOperator || !better {
+            return self.watch(now);
+        }
+        let seen = *self.login_seen.get_or_insert(now.mono);
+        if now.mono < seen + HANDS_OFF {
+            return self.watch(now);
+        }
+        self.login_seen = None;
+        if let Some(incident) = &mut self.incident {
+            incident.attempts = 0;
+        }
+        self.recover(now, Because::LoginSeen);
+    }
+
+    fn ask_again(&mut self, now: Now, doubt: Doubt) {
+        self.doubt = Some(doubt);
+        self.ask(Request::Check, now.mono + ASK_AGAIN, Reason::AskAgain);
+    }
+
+    fn doubted(&self) -> bool {
+        matches!(self.doubt, Some(Doubt::Session | Doubt::Login | Doubt::LoginPage))
+    }
+
+    /// The second answer of its kind: no more doubt.
+    fn believe(&mut self, now: Now, look: Look) {
+        let page = self.doubt == Some(Doubt::LoginPage) || look == Look::NoLogin { page: true };
+        if page {
+            return self.login_required(now, Cause::Expired);
+        }
+        self.doubt = None;
+        match look {
+            Look::NoLogin { .. } => self.recover(now, Because::NoLogin),
+            Look::NotEstablished => self.recover_patiently(now),
+            Look::Good | Look::Competing | Look::Lost | Look::Trouble(_) => self.recover(now, Because::SessionLapsed),
+        }
+    }
+}
+
+impl State {
+    /// Whether a bad answer in this state begins an incident.
+    const fn is_watching(self) -> bool {
+        match self {
+            Self::Starting | Self::Live | Self::Recovering { .. } | Self::Contested | Self::Unavailable(_) => true,
+            Self::LoginRequired(_) | Self::Paused { .. } => false,
+        }
+    }
+}
+
+pub(super) fn look(observation: &Observation) -> (Look, Option<Status>) {
+    match observation {
+        Observation::Status(status) => (status.look(), Some(*status)),
+        Observation::NoStatus => (Look::Lost, None),
+        Observation::Unauthorized => (Look::NoLogin { page: false }, None),
+        Observation::LoginPage => (Look::NoLogin { page: true }, None),
+        Observation::Trouble(trouble) => (Look::Trouble(*trouble), None),
+        Observation::Accepted
+        | Observation::NotLoggedIn
+        | Observation::Sso(_)
+        | Observation::Accounts(_)
+        | Observation::Listening
+        | Observation::Ended
+        | Observation::Gone => (Look::Trouble(Trouble::Nonsense), None),
+    }
+}
+
+const fn doubt_about(look: Look) -> Doubt {
+    match look {
+        Look::NoLogin { page: true } => Doubt::LoginPage,
+        Look::NoLogin { page: false } => Doubt::Login,
+        Look::Good | Look::NotEstablished | Look::Competing | Look::Lost | Look::Trouble(_) => Doubt::Session,
+    }
+}
+
+/// How long after an unexpected answer it is asked again.
+pub(super) const ASK_AGAIN: Duration = Duration::from_secs(1);
+/// How long answers must last before the past is forgotten.
+const STEADY: Duration = Duration::from_secs(60);
+/// How long a fresh login is left to the gateway: asking for the session in this time is known to disturb it.
+const HANDS_OFF: Duration = Duration::from_secs(60);
+/// How long after the session became live the login's age is asked.
+const LOGIN_AGE: Duration = Duration::from_secs(60);
+/// The session taken away more often than this within [`FIGHT`] is no longer fought for.
+const FIGHTS: usize = 3;
+const FIGHT: Duration = Duration::from_secs(600);
+/// The first pause between probes, and how many are counted before `watch_every` holds.
+const FIRST_PROBE: Duration = Duration::from_secs(5);
+const PROBES: u32 = 3;

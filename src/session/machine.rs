@@ -1,0 +1,358 @@
+//! The machine itself: what it remembers, its one step, and the plan that comes out.
+
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::answers::Doubt;
+use super::pace::Pace;
+use super::recovery::{Confirmation, Incident};
+use super::{
+    Because, Cause, Input, Now, Observation, Plan, Policy, Reason, Request, Sso, State, Step, Transition, Trouble,
+};
+
+/// Watches over one gateway's session. Feed it with [`Machine::step`], carry out what it plans.
+#[derive(Debug, Clone)]
+pub struct Machine {
+    pub(super) policy: Policy,
+    pub(super) pace: Pace,
+    pub(super) state: State,
+    pub(super) because: Because,
+    pub(super) since: Now,
+    last: Now,
+    next: Next,
+    awaiting: Option<Flight>,
+    pub(super) known: Known,
+    pub(super) gone: Vec<Request>,
+    pub(super) doubt: Option<Doubt>,
+    pub(super) concluding: Option<Cause>,
+    pub(super) confirmation: Confirmation,
+    pub(super) incident: Option<Incident>,
+    /// Probes in a row without an answer that says something; forgotten only when answers have lasted.
+    pub(super) unanswered: u32,
+    pub(super) answering_since: Option<Duration>,
+    /// When a login was seen that has not become a session.
+    pub(super) login_seen: Option<Duration>,
+    /// When the session was last lost to somebody else, newest last.
+    pub(super) taken_away: Vec<Duration>,
+    /// When the last question about the session was sent.
+    pub(super) looked: Duration,
+    /// When the last data call proved the session.
+    pub(super) proved: Duration,
+}
+
+/// What is known beside the state, for status and alerts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Known {
+    /// When the flags were last good.
+    pub last_good: Option<Now>,
+    /// Whether the session has been live since the present login.
+    pub lived: bool,
+    /// What the last look at the session said.
+    pub evidence: Evidence,
+    /// `isPaper`, as the last data call had it.
+    pub is_paper: Option<bool>,
+    /// What `validate_sso` said last, and when.
+    pub sso: Option<(Duration, Sso)>,
+    /// When the human logged in.
+    pub auth_time: Option<Timestamp>,
+    /// The last trouble, while it lasts.
+    pub trouble: Option<Trouble>,
+}
+
+/// What a look at the session said about the login behind it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Evidence {
+    /// The answer was that of a gateway without a login.
+    pub no_login: bool,
+    /// The `connected` flag.
+    pub connected: bool,
+    /// The `competing` flag.
+    pub competing: bool,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Next {
+    /// None only while paused.
+    request: Option<Request>,
+    at: Duration,
+    because: Reason,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Flight {
+    request: Request,
+    due: Duration,
+}
+
+impl Machine {
+    /// A machine that knows nothing yet. `seed` spreads its schedule; equal seeds give equal schedules.
+    #[must_use]
+    pub fn new(policy: Policy, seed: u64, now: Now) -> Self {
+        Self {
+            policy,
+            pace: Pace::new(seed),
+            state: State::Starting,
+            because: Because::Started,
+            since: now,
+            last: now,
+            next: Next { request: Some(Request::Check), at: now.mono, because: Reason::CheckDue },
+            awaiting: None,
+            known: Known::default(),
+            gone: Vec::new(),
+            doubt: None,
+            concluding: None,
+            confirmation: Confirmation::default(),
+            incident: None,
+            unanswered: 0,
+            answering_since: None,
+            login_seen: None,
+            taken_away: Vec::new(),
+            looked: now.mono,
+            proved: now.mono,
+        }
+    }
+
+    /// Takes in what happened at `now`, and says what to do.
+    pub fn step(&mut self, now: Now, input: Input) -> Plan {
+        let (from, since) = (self.state, self.since);
+        let jumped = self.jump(now);
+        if jumped.is_some() {
+            self.distrust(now);
+        }
+        match input {
+            Input::Wake => self.wake(now),
+            Input::Answer(request, observation) => self.answered(now, request, observation),
+            Input::Push(status) => self.pushed(now, status),
+            Input::Check => self.check_on_demand(now),
+            Input::Pause { until } => self.pause(now, until),
+            Input::Resume => self.resume(now),
+            Input::Logout => self.logout(now),
+        }
+        self.last = now;
+        let transition = (from.name() != self.state.name()).then(|| Transition {
+            from,
+            to: self.state,
+            because: self.because,
+            held: now.mono.saturating_sub(since.mono),
+        });
+        self.plan(now, transition, jumped)
+    }
+
+    /// The present state.
+    #[must_use]
+    pub const fn state(&self) -> State {
+        self.state
+    }
+
+    /// Since when the present state holds.
+    #[must_use]
+    pub const fn since(&self) -> Now {
+        self.since
+    }
+
+    /// Why the present state was entered.
+    #[must_use]
+    pub const fn because(&self) -> Because {
+        self.because
+    }
+
+    /// What is known beside the state.
+    #[must_use]
+    pub const fn known(&self) -> &Known {
+        &self.known
+    }
+
+    /// When the present incident began: the first bad observation since the session was last live.
+    #[must_use]
+    pub fn incident_since(&self) -> Option<Now> {
+        self.incident.as_ref().map(|incident| incident.since)
+    }
+
+    /// What the operator chose.
+    #[must_use]
+    pub const fn policy(&self) -> &Policy {
+        &self.policy
+    }
+
+    /// Sets what is asked next.
+    pub(super) const fn ask(&mut self, request: Request, at: Duration, because: Reason) {
+        self.next = Next { request: Some(request), at, because };
+    }
+
+    /// Drops whatever is in flight.
+    pub(super) const fn abandon(&mut self) {
+        self.awaiting = None;
+    }
+
+    pub(super) const fn is_awaiting(&self) -> bool {
+        self.awaiting.is_some()
+    }
+
+    /// Enters a state; a state of the same name keeps its beginning.
+    pub(super) fn enter(&mut self, now: Now, state: State, because: Because) {
+        if self.state.name() != state.name() {
+            self.since = now;
+            self.because = because;
+        } else if matches!(state, State::Unavailable(_) | State::LoginRequired(_)) {
+            self.because = because;
+        }
+        self.state = state;
+    }
+
+    fn plan(&mut self, now: Now, transition: Option<Transition>, jumped: Option<SignedDuration>) -> Plan {
+        let (request, wake_at, because) = self.decide(now);
+        Plan { request, awaiting: self.awaiting.is_some(), wake_at, because, transition, jumped }
+    }
+
+    fn decide(&mut self, now: Now) -> (Option<Request>, Duration, Reason) {
+        if let Some(flight) = self.awaiting {
+            return (None, flight.due, Reason::AnswerDue);
+        }
+        let Some(wanted) = self.next.request else {
+            return (None, self.pause_ends(now), Reason::PauseOver);
+        };
+        let request = if self.is_gone(wanted) { Request::Check } else { wanted };
+        let at = self.next.at.max(self.pace.earliest(request));
+        if at > now.mono {
+            let quiet = self.pace.is_quiet(now.mono);
+            return (None, at, if quiet { Reason::Quiet } else { self.next.because });
+        }
+        self.pace.sent(now.mono, request, self.contending());
+        if matches!(request, Request::Check | Request::Ping) {
+            self.looked = now.mono;
+        }
+        let due = now.mono + self.policy.answer_within + OVERDUE;
+        self.awaiting = Some(Flight { request, due });
+        (Some(request), due, Reason::AnswerDue)
+    }
+
+    fn wake(&mut self, now: Now) {
+        if let State::Paused { until: Some(until) } = self.state {
+            if now.wall >= until {
+                self.start_again(now, Because::PauseOver);
+            }
+            return;
+        }
+        if let Some(flight) = self.awaiting
+            && now.mono >= flight.due
+        {
+            self.answered(now, flight.request, Observation::Trouble(Trouble::NoAnswer));
+        }
+    }
+
+    fn answered(&mut self, now: Now, request: Request, observation: Observation) {
+        // An answer that nobody waits for is a late one: whatever it says is about a plan that was dropped.
+        if self.awaiting.is_some_and(|flight| flight.request == request) {
+            self.awaiting = None;
+            self.absorb(now, request, observation);
+        }
+    }
+
+    fn check_on_demand(&mut self, now: Now) {
+        match self.state {
+            State::Paused { .. } | State::Recovering { step: Step::Reauthenticate | Step::ValidateSso, .. } => {}
+            State::Starting
+            | State::Live
+            | State::Recovering { step: Step::Check | Step::Confirm | Step::Pause, .. }
+            | State::Contested
+            | State::Unavailable(_)
+            | State::LoginRequired(_) => {
+                if self.awaiting.is_none() {
+                    self.ask(Request::Check, now.mono, Reason::Operator);
+                }
+            }
+        }
+    }
+
+    fn pause(&mut self, now: Now, until: Option<Timestamp>) {
+        self.forget_plans();
+        self.incident = None;
+        self.enter(now, State::Paused { until }, Because::Operator);
+        self.next = Next { request: None, at: now.mono, because: Reason::PauseOver };
+    }
+
+    fn resume(&mut self, now: Now) {
+        match self.state {
+            State::Paused { .. } | State::LoginRequired(_) => self.start_again(now, Because::Operator),
+            State::Starting | State::Live | State::Recovering { .. } | State::Contested | State::Unavailable(_) => {
+                self.check_on_demand(now);
+            }
+        }
+    }
+
+    fn start_again(&mut self, now: Now, because: Because) {
+        self.forget_plans();
+        if let Some(incident) = &mut self.incident {
+            incident.attempts = 0;
+        }
+        self.enter(now, State::Starting, because);
+        self.ask(Request::Check, now.mono, Reason::Operator);
+    }
+
+    fn logout(&mut self, now: Now) {
+        self.forget_plans();
+        self.ask(Request::EndSession, now.mono, Reason::Operator);
+    }
+
+    fn forget_plans(&mut self) {
+        self.abandon();
+        self.doubt = None;
+        self.concluding = None;
+        self.login_seen = None;
+    }
+
+    fn pause_ends(&self, now: Now) -> Duration {
+        let left = match self.state {
+            State::Paused { until: Some(until) } => {
+                Duration::try_from(until.duration_since(now.wall)).unwrap_or_default()
+            }
+            State::Paused { until: None }
+            | State::Starting
+            | State::Live
+            | State::Recovering { .. }
+            | State::Contested
+            | State::Unavailable(_)
+            | State::LoginRequired(_) => LOOK_UP,
+        };
+        now.mono + left.min(LOOK_UP)
+    }
+
+    /// By how much the wall clock left the other one since the last step, if that is a jump.
+    fn jump(&self, now: Now) -> Option<SignedDuration> {
+        let passed = SignedDuration::try_from(now.mono.saturating_sub(self.last.mono)).unwrap_or(SignedDuration::MAX);
+        let by = now.wall.duration_since(self.last.wall).saturating_sub(passed);
+        (by.unsigned_abs() > JUMP).then_some(by)
+    }
+
+    /// All that is known may be old: ask at once, unless the answer is on its way to something that must not be repeated.
+    fn distrust(&mut self, now: Now) {
+        let asking = self.awaiting.map(|flight| flight.request);
+        match asking {
+            None | Some(Request::Ping | Request::Check | Request::Accounts | Request::IsListening) => {}
+            Some(
+                Request::Reauthenticate | Request::OpenBrokerage { .. } | Request::ValidateSso | Request::EndSession,
+            ) => return,
+        }
+        match self.state {
+            State::Paused { .. } | State::Recovering { step: Step::Reauthenticate | Step::ValidateSso, .. } => {}
+            State::Starting
+            | State::Live
+            | State::Recovering { step: Step::Check | Step::Confirm | Step::Pause, .. }
+            | State::Contested
+            | State::Unavailable(_)
+            | State::LoginRequired(_) => {
+                self.abandon();
+                self.doubt = None;
+                self.ask(Request::Check, now.mono, Reason::ClockJumped);
+            }
+        }
+    }
+}
+
+/// How long after the client's own limit an answer is given up for lost.
+const OVERDUE: Duration = Duration::from_secs(5);
+/// A difference between the clocks that is not drift.
+const JUMP: Duration = Duration::from_secs(10);
+/// How long a pause sleeps at most before it looks at the wall clock again.
+const LOOK_UP: Duration = Duration::from_secs(3600);

@@ -1,0 +1,346 @@
+//! The session machine: what is known about one gateway's session, and what to do next.
+//!
+//! Pure: no clock, no I/O, no randomness but a seed. [`Machine::step`] takes the time and what happened, and returns
+//! one [`Plan`]: the request to send (if any), when to wake again and why, and the transition that took place (if any).
+//! The caller carries the plan out; it decides nothing.
+//!
+//! | state | meaning | leaves by |
+//! |---|---|---|
+//! | starting | nothing is known yet | the first observation |
+//! | live | the body said authenticated, connected, not competing; a data call confirmed it | an observation that says otherwise, confirmed |
+//! | recovering | the login may stand, the session does not | live, login-required, contested, unavailable |
+//! | contested | somebody else uses the brokerage session | the other side's leaving, or take-over by policy |
+//! | unavailable | no answer, or none that says anything about the session | an answer |
+//! | login-required | no request of ours can help | a live observation, the operator |
+//! | paused | the operator asked for silence | its end, resume |
+//!
+//! A recovery is, in this order: *check*, *reauthenticate* (by the next of the configured methods), *validate_sso* (at
+//! most once a minute; inside that minute the last answer stands), *confirm* (checks until live or `confirm_within` is
+//! over); then a pause, and the next attempt. Neither "triggered" nor a status of 200 is success: only a later check
+//! followed by a data call is. Proof that the login is gone ends it at once, after one confirming check.
+//!
+//! The whole table, every state with every input, as the table test holds it against the code:
+#![doc = include_str!("transitions.md")]
+
+mod answers;
+mod machine;
+mod pace;
+mod policy;
+mod recovery;
+mod words;
+
+pub use machine::Machine;
+pub use policy::{Account, Competing, Flapping, Method, Policy, Recovery};
+
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+
+/// The time, as the caller reads it before each step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Now {
+    /// Time since some fixed moment, by a clock that never jumps: all schedules are made in it.
+    pub mono: Duration,
+    /// The time of day: for pauses and for noticing that the host slept or its clock was set.
+    pub wall: Timestamp,
+}
+
+/// What happened.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Input {
+    /// The deadline of the last plan came. A wake-up that is early or not needed is harmless.
+    Wake,
+    /// The answer to a request that a plan asked for.
+    Answer(Request, Observation),
+    /// The stream pushed a status.
+    Push(Status),
+    /// The operator asks for a check at once.
+    Check,
+    /// The operator asks for silence, until a time or until [`Input::Resume`].
+    Pause {
+        /// When the silence ends by itself.
+        until: Option<Timestamp>,
+    },
+    /// The operator ends a pause, or has the daemon try again.
+    Resume,
+    /// The operator ends the session on purpose.
+    Logout,
+}
+
+/// A request to the gateway, one a plan at most and one in flight at most.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Request {
+    /// POST /v1/api/tickle: keeps login and session alive, and reports.
+    Ping,
+    /// POST /v1/api/iserver/auth/status.
+    Check,
+    /// POST /v1/api/iserver/reauthenticate: method `gateway`.
+    Reauthenticate,
+    /// POST /v1/api/iserver/auth/ssodh/init: method `direct`.
+    OpenBrokerage {
+        /// Whether to evict whoever else uses the brokerage session.
+        compete: bool,
+    },
+    /// GET /v1/api/sso/validate.
+    ValidateSso,
+    /// GET /v1/api/iserver/accounts: the data call that proves a session.
+    Accounts,
+    /// GET /: is the gateway process there, whatever IBKR does.
+    IsListening,
+    /// POST /v1/api/logout.
+    EndSession,
+}
+
+/// What an answer says, by meaning.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Observation {
+    /// The flags of the brokerage session: from a check, a ping or `open_brokerage`.
+    Status(Status),
+    /// A ping's answer without a status in it, as `{"error":"no session"}`: proves nothing.
+    NoStatus,
+    /// `reauthenticate` was taken up: says nothing about the outcome.
+    Accepted,
+    /// `reauthenticate` said "not logged in": no browser login since the gateway process started.
+    NotLoggedIn,
+    /// What `validate_sso` said of the login.
+    Sso(Sso),
+    /// What the data call gave.
+    Accounts(Accounts),
+    /// The gateway process answered `is_listening` as a gateway does.
+    Listening,
+    /// The session was ended as asked.
+    Ended,
+    /// 401: there is no login.
+    Unauthorized,
+    /// A redirect to the login page, or that page itself: there is no login.
+    LoginPage,
+    /// 404: the gateway or IBKR does not know this request any more.
+    Gone,
+    /// Anything that says nothing about the session.
+    Trouble(Trouble),
+}
+
+/// The four flags of a brokerage session. A flag that was missing is false.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Status {
+    /// The brokerage session is authenticated.
+    pub authenticated: bool,
+    /// The gateway is connected to IBKR's backend.
+    pub connected: bool,
+    /// Somebody else uses the brokerage session. True is reliable, false is no information.
+    pub competing: bool,
+    /// Login message and accounts have arrived; only newer gateways say so.
+    pub established: Option<bool>,
+}
+
+/// What `validate_sso` said of the login.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Sso {
+    /// `RESULT`. A single false is known to flicker.
+    pub valid: bool,
+    /// `CLIENT_APP` names another application: the login is borrowed.
+    pub borrowed: bool,
+    /// `AUTH_TIME`: when the human logged in.
+    pub auth_time: Option<Timestamp>,
+}
+
+/// What the data call gave.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Accounts {
+    /// At least one account came: data works.
+    pub usable: bool,
+    /// `isPaper`.
+    pub is_paper: Option<bool>,
+}
+
+/// Why nothing can be said about the session. Each has words and a cure of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Trouble {
+    /// Nothing listens on the gateway's port.
+    NothingListens,
+    /// Something listens, and does not answer in time.
+    NoAnswer,
+    /// Something answers that is not a gateway.
+    NotAGateway,
+    /// The certificate is not the expected one.
+    Certificate,
+    /// The gateway's own list of addresses (`ips.allow`) refuses this host.
+    AddressRefused,
+    /// The host's name does not resolve, or the network is down.
+    Network,
+    /// The gateway answers for itself, and IBKR does not answer behind it.
+    IbkrSilent,
+    /// IBKR answers with an error of its own (5xx).
+    IbkrError,
+    /// IBKR's edge refuses this host (403).
+    EdgeRefused,
+    /// Too many requests (429): silence is due, at least this long.
+    TooManyRequests {
+        /// `Retry-After`, where given.
+        retry_after: Option<Duration>,
+    },
+    /// An answer that cannot be understood.
+    Nonsense,
+}
+
+/// What is known about the session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum State {
+    /// Nothing is known yet.
+    Starting,
+    /// The session works, and was proved to.
+    Live,
+    /// The session is being taken back.
+    Recovering {
+        /// Counts from 1 in an incident.
+        attempt: u8,
+        /// Where in the sequence this attempt is.
+        step: Step,
+    },
+    /// Somebody else uses the brokerage session.
+    Contested,
+    /// Nothing can be said about the session.
+    Unavailable(Trouble),
+    /// Only a human can help.
+    LoginRequired(Cause),
+    /// Silent on the operator's word.
+    Paused {
+        /// When it ends by itself.
+        until: Option<Timestamp>,
+    },
+}
+
+/// Where a recovery is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Step {
+    /// Asking whether the session is really gone.
+    Check,
+    /// Asking for the session.
+    Reauthenticate,
+    /// Asking whether the login stands.
+    ValidateSso,
+    /// Asking whether the session has come.
+    Confirm,
+    /// Waiting before the next attempt.
+    Pause,
+}
+
+/// Why only a human can help.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Cause {
+    /// The login is over.
+    Expired,
+    /// Nobody has logged in since the gateway process started.
+    NeverLoggedIn,
+    /// The session was logged out, and the login with it.
+    LoggedOut,
+    /// Another application holds the login (`CLIENT_APP`).
+    Borrowed,
+    /// The login works, the brokerage session was never authenticated after it.
+    NotEnabled,
+    /// The login stands, and every attempt failed.
+    Exhausted,
+    /// The operator ended the session.
+    ByOperator,
+}
+
+/// Why a state was entered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Because {
+    /// The daemon began.
+    Started,
+    /// The flags are good and a data call confirmed them.
+    DataConfirmed,
+    /// The flags say that the session is gone, the login may stand.
+    SessionLapsed,
+    /// The flags are good, and the session is not established.
+    NotEstablished,
+    /// The flags are good, and the data call gives nothing.
+    NoData,
+    /// A question was answered as if nobody were logged in.
+    NoLogin,
+    /// Somebody else uses the brokerage session.
+    SomebodyElse,
+    /// The session was taken away again and again; the fight is given up.
+    Outfought,
+    /// Somebody else used the brokerage session, and the policy is to take it back.
+    TakenOver,
+    /// A login was seen, and no session came of it.
+    LoginSeen,
+    /// Nothing can be said about the session.
+    Trouble(Trouble),
+    /// Only a human can help.
+    Cause(Cause),
+    /// The operator asked for it.
+    Operator,
+    /// The pause is over.
+    PauseOver,
+}
+
+/// Why the machine will wake.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Reason {
+    /// An answer is due.
+    AnswerDue,
+    /// The next ping is due.
+    PingDue,
+    /// The next check is due.
+    CheckDue,
+    /// The next proof by a data call is due.
+    ProofDue,
+    /// The login's age is to be asked.
+    LoginAge,
+    /// An unexpected answer is asked again before it is believed.
+    AskAgain,
+    /// The next step of a recovery.
+    NextStep,
+    /// The outcome of a recovery is asked.
+    ConfirmDue,
+    /// The pause between two attempts ends.
+    AttemptDue,
+    /// The hour's attempts are spent.
+    BudgetSpent,
+    /// The next try to get an answer is due.
+    RetryDue,
+    /// Silence after 429.
+    Quiet,
+    /// The next look at whether a human has helped is due.
+    WatchDue,
+    /// The operator asked.
+    Operator,
+    /// The clock jumped: what is known is old.
+    ClockJumped,
+    /// The operator's pause ends.
+    PauseOver,
+}
+
+/// A change of state, complete enough to be told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Transition {
+    /// The state that was left.
+    pub from: State,
+    /// The state that was entered.
+    pub to: State,
+    /// Why.
+    pub because: Because,
+    /// How long the state that was left had lasted.
+    pub held: Duration,
+}
+
+/// What the caller must do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[must_use = "a plan that is not carried out leaves the session unwatched"]
+pub struct Plan {
+    /// Send this. Whatever else is in flight is to be dropped.
+    pub request: Option<Request>,
+    /// Whether an answer is wanted. If not, whatever is in flight is to be dropped.
+    pub awaiting: bool,
+    /// Call [`Machine::step`] with [`Input::Wake`] at this time ([`Now::mono`]) at the latest.
+    pub wake_at: Duration,
+    /// Why then.
+    pub because: Reason,
+    /// Tell this.
+    pub transition: Option<Transition>,
+    /// The wall clock and the other one disagree by this much since the last step: tell it.
+    pub jumped: Option<SignedDuration>,
+}

@@ -1,0 +1,160 @@
+//! How often at most: every limit on requests to one gateway, for all time and whatever the other side does.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use super::{Request, Trouble};
+
+/// The limits of one gateway, and the memory that keeping them needs.
+#[derive(Debug, Clone)]
+pub(super) struct Pace {
+    sent: VecDeque<Duration>,
+    pinged: Option<Duration>,
+    validated: Option<Duration>,
+    asked: VecDeque<Duration>,
+    taken_over: VecDeque<Duration>,
+    quiet_until: Duration,
+    random: u64,
+}
+
+impl Pace {
+    pub(super) const fn new(seed: u64) -> Self {
+        Self {
+            sent: VecDeque::new(),
+            pinged: None,
+            validated: None,
+            asked: VecDeque::new(),
+            taken_over: VecDeque::new(),
+            quiet_until: Duration::ZERO,
+            random: seed,
+        }
+    }
+
+    /// The first moment at which `request` may be sent.
+    pub(super) fn earliest(&self, request: Request) -> Duration {
+        let nth_last = |n: usize| self.sent.len().checked_sub(n).map(|i| self.sent[i]);
+        let burst = nth_last(BURST).map_or(Duration::ZERO, |t| t + SHORT);
+        let sustained = nth_last(SUSTAINED).map_or(Duration::ZERO, |t| t + LONG);
+        let own = match request {
+            Request::Ping => self.pinged.map_or(Duration::ZERO, |t| t + PING_GAP),
+            Request::ValidateSso => self.validated.map_or(Duration::ZERO, |t| t + VALIDATE_GAP),
+            Request::Check
+            | Request::Reauthenticate
+            | Request::OpenBrokerage { .. }
+            | Request::Accounts
+            | Request::IsListening
+            | Request::EndSession => Duration::ZERO,
+        };
+        burst.max(sustained).max(own).max(self.quiet_until)
+    }
+
+    /// Notes that `request` is sent; `contending` if it takes the session from somebody else.
+    pub(super) fn sent(&mut self, now: Duration, request: Request, contending: bool) {
+        if self.sent.len() == SUSTAINED {
+            self.sent.pop_front();
+        }
+        self.sent.push_back(now);
+        match request {
+            Request::Ping => self.pinged = Some(now),
+            Request::ValidateSso => self.validated = Some(now),
+            Request::Reauthenticate | Request::OpenBrokerage { .. } => {
+                self.asked.push_back(now);
+                if contending {
+                    self.taken_over.push_back(now);
+                }
+            }
+            Request::Check | Request::Accounts | Request::IsListening | Request::EndSession => {}
+        }
+    }
+
+    /// When the session may be asked for again, if at most `per_hour` times in any hour.
+    pub(super) fn may_ask(&mut self, now: Duration, per_hour: u8) -> Duration {
+        forget(&mut self.asked, now);
+        match self.asked.len().checked_sub(usize::from(per_hour)) {
+            Some(i) => self.asked[i] + HOUR,
+            None => now,
+        }
+    }
+
+    /// Whether the session may be taken from somebody else.
+    pub(super) fn may_take_over(&mut self, now: Duration) -> bool {
+        forget(&mut self.taken_over, now);
+        self.taken_over.len() < TAKE_OVERS
+    }
+
+    /// Whether `validate_sso` may be asked.
+    pub(super) fn may_validate(&self, now: Duration) -> bool {
+        self.validated.is_none_or(|t| now >= t + VALIDATE_GAP)
+    }
+
+    pub(super) const fn pinged(&self) -> Option<Duration> {
+        self.pinged
+    }
+
+    pub(super) const fn validated(&self) -> Option<Duration> {
+        self.validated
+    }
+
+    /// Begins the silence that is due after 429.
+    pub(super) fn quiet(&mut self, now: Duration, retry_after: Option<Duration>) {
+        let until = now + PENALTY.max(retry_after.unwrap_or_default());
+        self.quiet_until = self.quiet_until.max(until);
+    }
+
+    pub(super) fn is_quiet(&self, now: Duration) -> bool {
+        now < self.quiet_until
+    }
+
+    /// `span` shortened by up to a fifth, so that many gateways do not ask in step. Never longer: limits stay limits.
+    pub(super) fn jitter(&mut self, span: Duration) -> Duration {
+        // SplitMix64, by Sebastiano Vigna: enough to spread, and repeatable from a seed.
+        self.random = self.random.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut z = self.random;
+        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        let share = u32::try_from((z ^ (z >> 31)) % 200).unwrap_or_default();
+        span - span * share / 1000
+    }
+}
+
+/// The pause after `failures` in a row: `first`, doubling up to `last`. Saturates.
+pub(super) fn backoff(failures: u32, first: Duration, last: Duration) -> Duration {
+    let doubled = 1_u32.checked_shl(failures.saturating_sub(1)).map_or(last, |times| first.saturating_mul(times));
+    doubled.min(last)
+}
+
+/// Whether `trouble` has already taken its time to show, so that asking again at once would only take more.
+pub(super) const fn took_its_time(trouble: Trouble) -> bool {
+    match trouble {
+        Trouble::NoAnswer | Trouble::IbkrSilent | Trouble::TooManyRequests { .. } => true,
+        Trouble::NothingListens
+        | Trouble::NotAGateway
+        | Trouble::Certificate
+        | Trouble::AddressRefused
+        | Trouble::Network
+        | Trouble::IbkrError
+        | Trouble::EdgeRefused
+        | Trouble::Nonsense => false,
+    }
+}
+
+fn forget(times: &mut VecDeque<Duration>, now: Duration) {
+    while times.front().is_some_and(|t| now >= *t + HOUR) {
+        times.pop_front();
+    }
+}
+
+/// Requests in any [`SHORT`] span.
+const BURST: usize = 4;
+const SHORT: Duration = Duration::from_secs(1);
+/// Requests in any [`LONG`] span: 15 a minute on average.
+const SUSTAINED: usize = 150;
+const LONG: Duration = Duration::from_secs(600);
+/// IBKR allows one /tickle a second and one /sso/validate a minute.
+const PING_GAP: Duration = Duration::from_secs(1);
+pub(super) const VALIDATE_GAP: Duration = Duration::from_secs(60);
+/// IBKR's penalty after 429.
+const PENALTY: Duration = Duration::from_secs(15 * 60);
+const HOUR: Duration = Duration::from_secs(3600);
+/// Take-overs in any hour.
+const TAKE_OVERS: usize = 3;

@@ -1,0 +1,195 @@
+//! The words for the machine's values: stable codes for programs, sentences for people.
+
+use std::fmt;
+
+use super::{Because, Cause, Reason, Request, State, Step, Trouble};
+
+impl State {
+    /// The state's name, as it stands in logs, status, alerts and metrics.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Starting => "starting",
+            Self::Live => "live",
+            Self::Recovering { .. } => "recovering",
+            Self::Contested => "contested",
+            Self::Unavailable(_) => "unavailable",
+            Self::LoginRequired(_) => "login-required",
+            Self::Paused { .. } => "paused",
+        }
+    }
+}
+
+impl fmt::Display for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl Step {
+    /// The step's name.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Check => "check",
+            Self::Reauthenticate => "reauthenticate",
+            Self::ValidateSso => "validate_sso",
+            Self::Confirm => "confirm",
+            Self::Pause => "pause",
+        }
+    }
+}
+
+impl Request {
+    /// The name of the client's method for this request.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Ping => "ping_server",
+            Self::Check => "check_auth_status",
+            Self::Reauthenticate => "reauthenticate",
+            Self::OpenBrokerage { .. } => "open_brokerage",
+            Self::ValidateSso => "validate_sso",
+            Self::Accounts => "accounts",
+            Self::IsListening => "is_listening",
+            Self::EndSession => "end_session",
+        }
+    }
+}
+
+impl Trouble {
+    /// A stable code.
+    #[must_use]
+    pub const fn code(self) -> &'static str {
+        match self {
+            Self::NothingListens => "nothing-listens",
+            Self::NoAnswer => "no-answer",
+            Self::NotAGateway => "not-a-gateway",
+            Self::Certificate => "certificate",
+            Self::AddressRefused => "address-refused",
+            Self::Network => "network",
+            Self::IbkrSilent => "ibkr-silent",
+            Self::IbkrError => "ibkr-error",
+            Self::EdgeRefused => "edge-refused",
+            Self::TooManyRequests { .. } => "too-many-requests",
+            Self::Nonsense => "nonsense",
+        }
+    }
+
+    /// What it is, as part of a sentence.
+    #[must_use]
+    pub const fn sentence(self) -> &'static str {
+        match self {
+            Self::NothingListens => "nothing listens on the gateway's port",
+            Self::NoAnswer => "the gateway does not answer",
+            Self::NotAGateway => "what answers is not a gateway",
+            Self::Certificate => "the gateway's certificate is not the expected one",
+            Self::AddressRefused => "the gateway refuses this host's address (ips.allow in its conf.yaml)",
+            Self::Network => "the gateway's host cannot be reached",
+            Self::IbkrSilent => "the gateway answers, and IBKR behind it does not",
+            Self::IbkrError => "IBKR answers with an error of its own",
+            Self::EdgeRefused => "IBKR's edge refuses this host",
+            Self::TooManyRequests { .. } => "IBKR says too many requests; silent for a while",
+            Self::Nonsense => "the answer cannot be understood",
+        }
+    }
+}
+
+impl Cause {
+    /// A stable code.
+    #[must_use]
+    pub const fn code(self) -> &'static str {
+        match self {
+            Self::Expired => "login-expired",
+            Self::NeverLoggedIn => "never-logged-in",
+            Self::LoggedOut => "logged-out",
+            Self::Borrowed => "login-borrowed",
+            Self::NotEnabled => "not-enabled",
+            Self::Exhausted => "attempts-exhausted",
+            Self::ByOperator => "by-operator",
+        }
+    }
+
+    /// What it is, as part of a sentence.
+    #[must_use]
+    pub const fn sentence(self) -> &'static str {
+        match self {
+            Self::Expired => "the login has expired",
+            Self::NeverLoggedIn => "nobody has logged in since the gateway started",
+            Self::LoggedOut => "the session was logged out",
+            Self::Borrowed => "another application holds the login",
+            Self::NotEnabled => "the login works, and IBKR gives it no brokerage session",
+            Self::Exhausted => "the login stands, and IBKR did not give the session back",
+            Self::ByOperator => "the operator logged it out",
+        }
+    }
+}
+
+impl Because {
+    /// A stable code.
+    #[must_use]
+    pub const fn code(self) -> &'static str {
+        match self {
+            Self::Started => "started",
+            Self::DataConfirmed => "data-confirmed",
+            Self::SessionLapsed => "session-lapsed",
+            Self::NotEstablished => "not-established",
+            Self::NoData => "no-data",
+            Self::NoLogin => "no-login",
+            Self::SomebodyElse => "somebody-else",
+            Self::Outfought => "outfought",
+            Self::TakenOver => "taking-over",
+            Self::LoginSeen => "login-seen",
+            Self::Trouble(trouble) => trouble.code(),
+            Self::Cause(cause) => cause.code(),
+            Self::Operator => "operator",
+            Self::PauseOver => "pause-over",
+        }
+    }
+
+    /// What it is, as part of a sentence.
+    #[must_use]
+    pub const fn sentence(self) -> &'static str {
+        match self {
+            Self::Started => "just started",
+            Self::DataConfirmed => "authenticated, and a data call confirms it",
+            Self::SessionLapsed => "the session is gone, the login may stand",
+            Self::NotEstablished => "authenticated, and not established yet",
+            Self::NoData => "authenticated, and account data does not come",
+            Self::NoLogin => "answered as if nobody were logged in",
+            Self::SomebodyElse => "somebody else uses the brokerage session",
+            Self::Outfought => "the session was taken away again and again; not fighting for it",
+            Self::TakenOver => "somebody else used the session; taking it back as configured",
+            Self::LoginSeen => "a login was seen, and no session came of it",
+            Self::Trouble(trouble) => trouble.sentence(),
+            Self::Cause(cause) => cause.sentence(),
+            Self::Operator => "the operator asked for it",
+            Self::PauseOver => "the pause is over",
+        }
+    }
+}
+
+impl Reason {
+    /// What it is, as part of a sentence.
+    #[must_use]
+    pub const fn sentence(self) -> &'static str {
+        match self {
+            Self::AnswerDue => "an answer is due",
+            Self::PingDue => "the next ping is due",
+            Self::CheckDue => "the next check is due",
+            Self::ProofDue => "the next data call is due",
+            Self::LoginAge => "the login's age is asked",
+            Self::AskAgain => "asking again before believing it",
+            Self::NextStep => "the next step of the recovery",
+            Self::ConfirmDue => "asking whether the session has come",
+            Self::AttemptDue => "the next attempt",
+            Self::BudgetSpent => "the hour's attempts are spent; only looking",
+            Self::RetryDue => "the next try",
+            Self::Quiet => "silent after too many requests",
+            Self::WatchDue => "looking whether a human has logged in",
+            Self::Operator => "the operator asked",
+            Self::ClockJumped => "the clock jumped",
+            Self::PauseOver => "the pause ends",
+        }
+    }
+}
