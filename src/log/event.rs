@@ -1,0 +1,177 @@
+//! The names of what the daemon says, in one table: an interface for whoever filters, counts or alerts on the log.
+
+use std::fmt::Write;
+
+use super::Level;
+
+/// One kind of line: what it is called, how much it matters, and what it carries.
+#[derive(Debug, Clone, Copy)]
+pub struct Event {
+    /// Its stable name, the value of the field `event`.
+    pub name: &'static str,
+    /// The levels it is said at.
+    pub levels: &'static [Level],
+    /// The fields it always has.
+    pub fields: &'static [&'static str],
+    /// The fields it may have.
+    pub also: &'static [&'static str],
+    /// What it tells the operator.
+    pub meaning: &'static str,
+}
+
+impl Event {
+    /// The event of that name.
+    #[must_use]
+    pub fn named(name: &str) -> Option<&'static Self> {
+        EVENTS.iter().find(|event| event.name == name)
+    }
+
+    /// What is wrong with a line that claims to be this event, if anything; for tests that hold lines against the table.
+    /// `fields` are its keys without `time`, `level`, `event` and `message`.
+    #[must_use]
+    pub fn fault(&self, level: Level, fields: &[&str]) -> Option<String> {
+        let name = self.name;
+        if !self.levels.contains(&level) {
+            return Some(format!("{name} is not said at level {}", level.name()));
+        }
+        if let Some(missing) = self.fields.iter().find(|field| !fields.contains(field)) {
+            return Some(format!("{name} lacks the field {missing}"));
+        }
+        let unknown = fields
+            .iter()
+            .find(|field| !self.fields.contains(field) && !self.also.contains(field));
+        unknown.map(|field| format!("{name} has the field {field}, which is not in its table"))
+    }
+}
+
+/// Each event is written once: the doc comment is its meaning, in the documentation and in the table.
+macro_rules! events {
+    ($(
+        #[doc = $meaning:literal]
+        $constant:ident = $name:literal at $($level:ident)|+, with [$($field:literal),*], may [$($also:literal),*];
+    )+) => {
+        $(#[doc = $meaning] pub const $constant: &str = $name;)+
+
+        /// Every event, in the order of the documentation.
+        pub const EVENTS: &[Event] = &[$(Event {
+            name: $constant,
+            levels: &[$(Level::$level),+],
+            fields: &[$($field),*],
+            also: &[$($also),*],
+            meaning: $meaning.trim_ascii(),
+        }),+];
+    };
+}
+
+events! {
+    /// The daemon runs; who it is and how much it watches.
+    DAEMON_STARTED = "daemon-started" at Info, with ["version", "gateways", "config", "pid"], may [];
+    /// The daemon ends, and why. It never logs a session out.
+    DAEMON_STOPPED = "daemon-stopped" at Info, with ["because", "ran"], may [];
+    /// One gateway is watched from here on.
+    GATEWAY_WATCHED = "gateway-watched" at Info, with ["gateway", "url"], may [];
+    /// A gateway's session is in another state: one line for each transition.
+    STATE_CHANGED = "state-changed" at Info, with ["gateway", "from", "to", "because", "held"], may [];
+    /// A human is needed (`phase=raised`, ERROR), or no longer is (`phase=resolved`, INFO).
+    ALERT = "alert" at Error | Info, with ["gateway", "code", "phase"], may ["cause", "what", "todo", "lasted"];
+    /// All is as it was; said at a long interval.
+    HEARTBEAT = "heartbeat" at Info, with ["live", "total"], may ["summary", "oldest_ping"];
+    /// A lapsed session is being taken back, and this is the step at hand.
+    RECOVERY_STEP = "recovery-step" at Debug, with ["gateway", "attempt", "step"], may [];
+    /// One request to a gateway, and what came of it.
+    REQUEST = "request" at Debug, with ["gateway", "call", "outcome", "took_ms"], may [];
+    /// The machine slept or its clock was set: what was known is old and is asked again.
+    CLOCK_JUMPED = "clock-jumped" at Warn, with ["gateway", "by"], may [];
+    /// A signal arrived.
+    SIGNAL = "signal" at Info, with ["name"], may [];
+    /// Lines are missing here: standard error was too slow, full or closed.
+    LOG_LINES_DROPPED = "log-lines-dropped" at Warn, with ["count"], may [];
+    /// The configuration cannot be used; one line for each fault.
+    CONFIG_FAULTY = "config-faulty" at Error, with ["config", "fault"], may ["key", "line"];
+    /// An answer made no sense; its beginning is shown without what is personal.
+    ANSWER_NOT_UNDERSTOOD = "answer-not-understood" at Warn, with ["gateway", "call", "status", "sample"], may [];
+    /// How a gateway's certificate is judged; WARN when that proves little.
+    TRUST = "trust" at Info | Warn, with ["gateway", "trust"], may [];
+    /// A library the daemon uses complains; nothing is said below WARN.
+    LIBRARY_WARNING = "library-warning" at Warn | Error, with ["target"], may [];
+}
+
+/// What each field means, by name.
+pub const FIELDS: &[(&str, &str)] = &[
+    ("attempt", "which attempt of this incident, from 1"),
+    ("because", "the reason, in the words the status uses"),
+    ("by", "how far the clock jumped"),
+    ("call", "which request"),
+    ("cause", "why a human is needed, as a stable word"),
+    ("code", "which alert, as a stable word"),
+    ("config", "the configuration file"),
+    ("count", "how many lines are missing"),
+    ("fault", "what is wrong, with its place"),
+    ("from", "the state before"),
+    ("gateway", "the gateway's name in the configuration"),
+    ("gateways", "how many gateways are watched"),
+    ("held", "how long the state before lasted"),
+    ("key", "the faulty key"),
+    ("lasted", "how long the alert stood"),
+    ("line", "the line of the faulty key"),
+    ("live", "how many gateways are live"),
+    ("name", "which signal"),
+    (
+        "oldest_ping",
+        "the age of the oldest last ping among the live gateways",
+    ),
+    ("outcome", "what came of the request"),
+    ("phase", "`raised` or `resolved`"),
+    ("pid", "the daemon's process id"),
+    ("ran", "how long the daemon ran"),
+    (
+        "sample",
+        "the beginning of the answer, at most 200 bytes, without what is personal",
+    ),
+    ("status", "the HTTP status"),
+    ("step", "which step of the recovery"),
+    ("summary", "the gateways by state"),
+    ("target", "which part of which library"),
+    ("to", "the state after"),
+    ("todo", "what the human should do"),
+    ("took_ms", "how long the request took, in milliseconds"),
+    ("total", "how many gateways are watched"),
+    ("trust", "how the certificate is judged"),
+    ("url", "the gateway's address"),
+    ("version", "the daemon's version"),
+    ("what", "what has happened, as a sentence"),
+];
+
+/// The events and their fields as the documentation shows them.
+#[must_use]
+pub fn tables() -> String {
+    let mut text =
+        String::from("| event | level | fields | sometimes | meaning |\n|---|---|---|---|---|\n");
+    for event in EVENTS {
+        let levels: Vec<_> = event
+            .levels
+            .iter()
+            .map(|level| level.name().to_uppercase())
+            .collect();
+        let (levels, fields, also) = (levels.join(", "), quoted(event.fields), quoted(event.also));
+        // Writing to a String cannot fail.
+        let _ = writeln!(
+            text,
+            "| `{}` | {levels} | {fields} | {also} | {} |",
+            event.name, event.meaning
+        );
+    }
+    text.push_str("\n| field | meaning |\n|---|---|\n");
+    for (field, meaning) in FIELDS {
+        let _ = writeln!(text, "| `{field}` | {meaning} |");
+    }
+    text
+}
+
+fn quoted(fields: &[&str]) -> String {
+    fields
+        .iter()
+        .map(|field| format!("`{field}`"))
+        .collect::<Vec<_>>()
+        .join(" ")
+}

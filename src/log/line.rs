@@ -1,0 +1,335 @@
+//! One event as one line of text or JSON, safe against whatever its values contain.
+
+use std::error::Error;
+use std::fmt::{self, Debug, Write};
+
+use jiff::Timestamp;
+use tracing::field::{Field, Visit};
+use tracing::{Event, Subscriber};
+use tracing_subscriber::fmt::format::Writer;
+use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
+use tracing_subscriber::registry::LookupSpan;
+
+use super::{Clock, Level, Look, event, is_ours, redact};
+
+/// Renders lines in one outward form.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Line {
+    pub(super) look: Look,
+    pub(super) clock: Clock,
+    pub(super) with_millis: bool,
+}
+
+impl<S, N> FormatEvent<S, N> for Line
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    N: for<'a> FormatFields<'a> + 'static,
+{
+    fn format_event(
+        &self,
+        _: &FmtContext<'_, S, N>,
+        mut writer: Writer<'_>,
+        event: &Event<'_>,
+    ) -> fmt::Result {
+        let mut said = Said::default();
+        event.record(&mut said);
+        let target = event.metadata().target();
+        if !is_ours(target) {
+            said.mark_foreign(target);
+        }
+        writer.write_str(&self.render(Level::from(*event.metadata().level()), &said))
+    }
+}
+
+impl Line {
+    /// The finished line, its newline included.
+    pub(super) fn render(&self, level: Level, said: &Said) -> String {
+        let mut line = String::with_capacity(256);
+        match self.look {
+            Look::Plain | Look::Colour | Look::Journal => self.text(&mut line, level, said),
+            Look::Json => self.json(&mut line, level, said),
+        }
+        line.push('\n');
+        line
+    }
+
+    fn text(&self, line: &mut String, level: Level, said: &Said) {
+        let paint = |line: &mut String, colour: &str, text: &str| match self.look {
+            Look::Colour => {
+                line.push_str(colour);
+                line.push_str(text);
+                line.push_str("\x1b[0m");
+            }
+            Look::Plain | Look::Journal | Look::Json => line.push_str(text),
+        };
+        match self.look {
+            Look::Journal => line.push_str(priority(level)),
+            Look::Plain | Look::Colour | Look::Json => {
+                paint(line, DIM, &self.time(self.with_millis));
+                line.push(' ');
+            }
+        }
+        paint(line, colour(level), word(level));
+        line.push(' ');
+        escape(line, &said.message, Quotes::None);
+        let mut gap = if said.message.is_empty() { "" } else { "  " };
+        for (key, value) in said
+            .event
+            .iter()
+            .map(|name| ("event", name))
+            .chain(said.fields())
+        {
+            line.push_str(gap);
+            paint(line, DIM, &format!("{key}="));
+            value.write_text(line);
+            gap = " ";
+        }
+    }
+
+    fn json(&self, line: &mut String, level: Level, said: &Said) {
+        let mut gap = "{\"";
+        let mut put = |key: &str, value: &Value| {
+            line.push_str(gap);
+            line.push_str(key);
+            line.push_str("\":");
+            value.write_json(line);
+            gap = ",\"";
+        };
+        put("time", &Value::Text(self.time(true)));
+        put("level", &Value::Text(level.name().to_owned()));
+        if let Some(name) = &said.event {
+            put("event", name);
+        }
+        if !said.message.is_empty() {
+            put("message", &Value::Text(said.message.clone()));
+        }
+        for (key, value) in said.fields() {
+            put(key, value);
+        }
+        line.push('}');
+    }
+
+    fn time(&self, with_millis: bool) -> String {
+        let now = Timestamp::try_from((self.clock)()).unwrap_or(Timestamp::UNIX_EPOCH);
+        if with_millis {
+            format!("{now:.3}")
+        } else {
+            format!("{now:.0}")
+        }
+    }
+}
+
+/// What one event says, in the order it was said.
+#[derive(Debug, Default)]
+pub(super) struct Said {
+    message: String,
+    event: Option<Value>,
+    rest: Vec<(&'static str, Value)>,
+}
+
+impl Said {
+    /// What the writer says about the lines that were lost.
+    pub(super) fn lines_dropped(count: u64) -> Self {
+        Self {
+            message: format!(
+                "{count} log lines were lost: standard error was too slow, full or closed"
+            ),
+            event: Some(Value::Text(event::LOG_LINES_DROPPED.to_owned())),
+            rest: vec![("count", Value::Bare(count.to_string()))],
+        }
+    }
+
+    /// Turns what a library says into one of our events. Nobody vouches for its fields, neither for what they hold nor for
+    /// their names, so they become part of the message.
+    fn mark_foreign(&mut self, target: &str) {
+        for (key, value) in self.rest.drain(..) {
+            let (Value::Text(text) | Value::Bare(text)) = value;
+            self.message.push_str(&format!(" {key}={text}"));
+        }
+        self.message = redact(&self.message);
+        self.event = Some(Value::Text(event::LIBRARY_WARNING.to_owned()));
+        self.rest.push(("target", Value::Text(target.to_owned())));
+    }
+
+    /// The fields but `event`. A key of the line itself is left out: two equal keys are no flat object.
+    fn fields(&self) -> impl Iterator<Item = (&'static str, &Value)> {
+        self.rest
+            .iter()
+            .map(|(key, value)| (*key, value))
+            .filter(|(key, _)| !matches!(*key, "time" | "level"))
+    }
+
+    fn put(&mut self, field: &Field, value: Value) {
+        let name = field.name();
+        match (name.strip_prefix("r#").unwrap_or(name), value) {
+            ("message", Value::Text(text) | Value::Bare(text)) => self.message = text,
+            ("event", value) => self.event = Some(value),
+            (key, value) => self.rest.push((key, value)),
+        }
+    }
+}
+
+impl Visit for Said {
+    fn record_bool(&mut self, field: &Field, value: bool) {
+        self.put(field, Value::Bare(value.to_string()));
+    }
+
+    fn record_i64(&mut self, field: &Field, value: i64) {
+        self.put(field, Value::Bare(value.to_string()));
+    }
+
+    fn record_u64(&mut self, field: &Field, value: u64) {
+        self.put(field, Value::Bare(value.to_string()));
+    }
+
+    fn record_f64(&mut self, field: &Field, value: f64) {
+        let text = value.to_string();
+        self.put(
+            field,
+            if value.is_finite() {
+                Value::Bare(text)
+            } else {
+                Value::Text(text)
+            },
+        );
+    }
+
+    fn record_str(&mut self, field: &Field, value: &str) {
+        self.put(field, Value::text(value));
+    }
+
+    fn record_error(&mut self, field: &Field, value: &(dyn Error + 'static)) {
+        let mut text = value.to_string();
+        let mut cause = value.source();
+        while let Some(error) = cause {
+            text.push_str(": ");
+            text.push_str(&error.to_string());
+            cause = error.source();
+        }
+        self.put(field, Value::text(&text));
+    }
+
+    fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
+        self.put(field, Value::text(&format!("{value:?}")));
+    }
+}
+
+/// One value, already as short as a line may have it.
+#[derive(Debug)]
+enum Value {
+    /// Needs quotes in JSON.
+    Text(String),
+    /// A number or a truth value.
+    Bare(String),
+}
+
+impl Value {
+    fn text(text: &str) -> Self {
+        if text.len() <= MAX_VALUE {
+            return Self::Text(text.to_owned());
+        }
+        Self::Text(format!("{}…", &text[..text.floor_char_boundary(MAX_VALUE)]))
+    }
+
+    fn write_text(&self, line: &mut String) {
+        match self {
+            Self::Bare(text) => line.push_str(text),
+            Self::Text(text) if is_plain(text) => line.push_str(text),
+            Self::Text(text) => {
+                line.push('"');
+                escape(line, text, Quotes::Text);
+                line.push('"');
+            }
+        }
+    }
+
+    fn write_json(&self, line: &mut String) {
+        match self {
+            Self::Bare(text) => line.push_str(text),
+            Self::Text(text) => {
+                line.push('"');
+                escape(line, text, Quotes::Json);
+                line.push('"');
+            }
+        }
+    }
+}
+
+/// What surrounds a text while it is escaped.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Quotes {
+    None,
+    Text,
+    Json,
+}
+
+fn escape(line: &mut String, text: &str, quotes: Quotes) {
+    for c in text.chars() {
+        match c {
+            '"' | '\\' if quotes != Quotes::None => line.extend(['\\', c]),
+            '\n' => line.push_str("\\n"),
+            '\r' => line.push_str("\\r"),
+            '\t' => line.push_str("\\t"),
+            c if disturbs(c) => {
+                // Writing to a String cannot fail. None of these is beyond U+FFFF, so JSON needs no pair.
+                let (open, close) = if quotes == Quotes::Json {
+                    ("", "")
+                } else {
+                    ("{", "}")
+                };
+                let _ = write!(line, "\\u{open}{:04x}{close}", u32::from(c));
+            }
+            c => line.push(c),
+        }
+    }
+}
+
+/// Whether a text can stand behind `key=` without quotes.
+fn is_plain(text: &str) -> bool {
+    !text.is_empty()
+        && !text
+            .chars()
+            .any(|c| c.is_whitespace() || matches!(c, '"' | '=' | '\\') || disturbs(c))
+}
+
+/// Whether a character moves the cursor, ends a line or turns the reading direction.
+pub(super) fn disturbs(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{2028}' | '\u{2029}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
+}
+
+/// The level as sd-daemon(3) writes it.
+fn priority(level: Level) -> &'static str {
+    match level {
+        Level::Error => "<3>",
+        Level::Warn => "<4>",
+        Level::Info => "<6>",
+        Level::Debug | Level::Trace => "<7>",
+    }
+}
+
+/// The level in the text, all of one width.
+fn word(level: Level) -> &'static str {
+    match level {
+        Level::Error => "ERROR",
+        Level::Warn => "WARN ",
+        Level::Info => "INFO ",
+        Level::Debug => "DEBUG",
+        Level::Trace => "TRACE",
+    }
+}
+
+fn colour(level: Level) -> &'static str {
+    match level {
+        Level::Error => "\x1b[1;31m",
+        Level::Warn => "\x1b[33m",
+        Level::Info => "\x1b[32m",
+        Level::Debug => "\x1b[34m",
+        Level::Trace => DIM,
+    }
+}
+
+const DIM: &str = "\x1b[2m";
+
+/// Longest value in bytes: the queue holds a bounded number of lines, so a line must be bounded too.
+const MAX_VALUE: usize = 4096;

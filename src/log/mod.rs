@@ -1,0 +1,268 @@
+//! The daemon's voice on standard error: formats, levels, event names, and a writer that never makes the caller wait.
+//!
+//! A line is rendered where it is said and handed to one writer thread through a bounded queue. When standard error is
+//! slow, closed or full, the line is lost, counted, and the count is told as soon as there is room again.
+//! Only [`Settings::level`] decides what is said: no environment variable changes it.
+
+use std::io::{self, IsTerminal, Write};
+use std::os::fd::AsFd;
+use std::os::unix::fs::MetadataExt;
+use std::time::{Duration, SystemTime};
+use std::{env, fs};
+
+use tracing::Subscriber;
+use tracing_subscriber::filter::{LevelFilter, filter_fn};
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::{Registry, fmt};
+
+pub use event::{EVENTS, Event};
+pub use redact::redact;
+pub use writer::Guard;
+
+pub mod event;
+mod line;
+mod redact;
+mod writer;
+
+/// What the operator may choose about the log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settings {
+    /// How a line is written.
+    pub format: Format,
+    /// The least important level that is still written.
+    pub level: Level,
+    /// Time between two lines that say all is as it was; the daemon keeps it.
+    pub heartbeat_every: Duration,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            format: Format::Auto,
+            level: Level::Info,
+            heartbeat_every: Duration::from_hours(1),
+        }
+    }
+}
+
+/// How a line is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    /// Whatever suits the place where standard error ends.
+    Auto,
+    /// For people: time, level, message, then `key=value`.
+    Text,
+    /// For programs: one flat JSON object a line.
+    Json,
+}
+
+/// How much a line matters, the most important first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Level {
+    /// A human is needed now.
+    Error,
+    /// Something is wrong and being handled.
+    Warn,
+    /// One line a state change.
+    Info,
+    /// Each request and decision.
+    Debug,
+    /// Each keep-alive.
+    Trace,
+}
+
+impl Level {
+    /// Its name as the configuration and the JSON lines write it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Error => "error",
+            Self::Warn => "warn",
+            Self::Info => "info",
+            Self::Debug => "debug",
+            Self::Trace => "trace",
+        }
+    }
+
+    fn filter(self) -> LevelFilter {
+        match self {
+            Self::Error => LevelFilter::ERROR,
+            Self::Warn => LevelFilter::WARN,
+            Self::Info => LevelFilter::INFO,
+            Self::Debug => LevelFilter::DEBUG,
+            Self::Trace => LevelFilter::TRACE,
+        }
+    }
+}
+
+impl From<tracing::Level> for Level {
+    fn from(level: tracing::Level) -> Self {
+        match level {
+            tracing::Level::ERROR => Self::Error,
+            tracing::Level::WARN => Self::Warn,
+            tracing::Level::INFO => Self::Info,
+            tracing::Level::DEBUG => Self::Debug,
+            tracing::Level::TRACE => Self::Trace,
+        }
+    }
+}
+
+/// A line's outward form, settled once for the place where it ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Look {
+    /// Text with time and level.
+    Plain,
+    /// Text with time and level, coloured for a terminal.
+    Colour,
+    /// Text behind a priority such as `<6>`, without the time: the journal keeps its own.
+    Journal,
+    /// One flat JSON object a line.
+    Json,
+}
+
+impl Look {
+    /// The form for `format` where standard error is the journal, a terminal, or neither.
+    #[must_use]
+    pub fn settle(format: Format, is_journal: bool, is_colour_terminal: bool) -> Self {
+        match format {
+            Format::Json => Self::Json,
+            Format::Auto | Format::Text if is_journal => Self::Journal,
+            Format::Auto | Format::Text if is_colour_terminal => Self::Colour,
+            Format::Auto | Format::Text => Self::Plain,
+        }
+    }
+}
+
+/// Where the time of a line comes from.
+pub type Clock = fn() -> SystemTime;
+
+/// Why the log could not be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// Standard error has no usable descriptor.
+    #[error("log: cannot use standard error: {0}")]
+    Stream(#[source] io::Error),
+    /// The writer thread did not start.
+    #[error("log: cannot start its writer thread: {0}")]
+    Thread(#[source] io::Error),
+    /// The process has a log already.
+    #[error("log: it is open already, and a process has one")]
+    AlreadyOpen,
+}
+
+/// Opens the log of the whole process on standard error; call it once.
+///
+/// Keep the [`Guard`] to the end of the process: dropping it waits a moment for the last lines.
+///
+/// # Errors
+/// When standard error or a thread cannot be had, or the process has a log already.
+pub fn init(settings: &Settings) -> Result<Guard, OpenError> {
+    // A descriptor of our own: a writer thread stuck in a write must not hold the lock of `io::stderr()`,
+    // which a panic message needs.
+    let stream = io::stderr()
+        .as_fd()
+        .try_clone_to_owned()
+        .map_err(OpenError::Stream)?;
+    let stream = fs::File::from(stream);
+    let look = Look::settle(
+        settings.format,
+        is_journal(&stream),
+        stream.is_terminal() && wants_colour(),
+    );
+    let (subscriber, guard) = subscriber(settings, look, wall_clock, stream)?;
+    tracing::subscriber::set_global_default(subscriber).map_err(|_| OpenError::AlreadyOpen)?;
+    Ok(guard)
+}
+
+/// A log that writes to `out`, for a process that keeps its own subscriber, and for tests.
+///
+/// # Errors
+/// When the writer thread cannot be started.
+pub fn subscriber<W: Write + Send + 'static>(
+    settings: &Settings,
+    look: Look,
+    clock: Clock,
+    out: W,
+) -> Result<(impl Subscriber + Send + Sync + 'static, Guard), OpenError> {
+    let line = line::Line {
+        look,
+        clock,
+        with_millis: settings.level >= Level::Debug,
+    };
+    let (lines, guard) = writer::start(out, line).map_err(OpenError::Thread)?;
+    let (ours, theirs) = (
+        settings.level.filter(),
+        settings.level.min(Level::Warn).filter(),
+    );
+    let wanted = filter_fn(move |event| {
+        *event.level()
+            <= if is_ours(event.target()) {
+                ours
+            } else {
+                theirs
+            }
+    });
+    let wanted = wanted.with_max_level_hint(ours);
+    // Without `log_internal_errors(false)` a failed write is reported by `eprintln!`, which panics when
+    // standard error is gone as well.
+    let layer = fmt::layer()
+        .log_internal_errors(false)
+        .event_format(line)
+        .with_writer(lines);
+    Ok((Registry::default().with(wanted).with(layer), guard))
+}
+
+/// A duration as a person says it: `340ms`, `3.2s`, `12s`, `4m 10s`, `3h 2m`, `2d 5h`. What is left over is cut off.
+#[must_use]
+pub fn humane(duration: Duration) -> String {
+    let seconds = duration.as_secs();
+    let pair = |big: u64, big_unit: &str, small: u64, small_unit: &str| match small {
+        0 => format!("{big}{big_unit}"),
+        small => format!("{big}{big_unit} {small}{small_unit}"),
+    };
+    match seconds {
+        0 if duration.is_zero() => "0s".to_owned(),
+        0 => format!("{}ms", duration.as_millis()),
+        1..10 => match duration.subsec_millis() / 100 {
+            0 => format!("{seconds}s"),
+            tenths => format!("{seconds}.{tenths}s"),
+        },
+        10..60 => format!("{seconds}s"),
+        60..HOUR => pair(seconds / 60, "m", seconds % 60, "s"),
+        HOUR..DAY => pair(seconds / HOUR, "h", seconds % HOUR / 60, "m"),
+        DAY.. => pair(seconds / DAY, "d", seconds % DAY / HOUR, "h"),
+    }
+}
+
+/// Whether a line is the daemon's own; those of its libraries are shown from WARN up.
+fn is_ours(target: &str) -> bool {
+    target
+        .strip_prefix("tickled")
+        .is_some_and(|rest| rest.is_empty() || rest.starts_with("::"))
+}
+
+/// Whether `JOURNAL_STREAM` names this very stream: a child with its standard error elsewhere inherits the variable.
+fn is_journal(stream: &fs::File) -> bool {
+    let Some(journal) = env::var("JOURNAL_STREAM").ok() else {
+        return false;
+    };
+    stream
+        .metadata()
+        .is_ok_and(|seen| journal == format!("{}:{}", seen.dev(), seen.ino()))
+}
+
+fn wants_colour() -> bool {
+    env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+        && env::var_os("TERM").is_none_or(|term| term != "dumb")
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a line is stamped where it is written; no decision rests on it"
+)]
+fn wall_clock() -> SystemTime {
+    SystemTime::now()
+}
+
+const HOUR: u64 = 60 * 60;
+const DAY: u64 = 24 * HOUR;

@@ -1,0 +1,263 @@
+//! What the service manager is told: ready, status, reloading, stopping, watchdog; a manager that does not listen costs nothing.
+//!
+//! Every call sends at once or not at all: the socket is non-blocking, and a full one never puts the loop to sleep.
+//! READY, RELOADING, STOPPING and the latest STATUS that could not be sent are kept, and go out first with the next call
+//! of any kind; [`Notifier::retry`] is the call for that alone. A lost WATCHDOG is not kept: the next one is on its way.
+//!
+//! Children inherit `NOTIFY_SOCKET`: whoever starts one removes it there. Nothing here changes the environment.
+
+use std::collections::VecDeque;
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::net::{SocketAddr, UnixDatagram};
+use std::time::{Duration, Instant};
+use std::{env, io, process};
+
+/// Speaks the notify protocol of sd_notify(3) to the service manager, if there is one.
+#[derive(Debug, Default)]
+pub struct Notifier {
+    manager: Option<Manager>,
+    /// At most READY, RELOADING, READY; or STOPPING.
+    unsent: VecDeque<Milestone>,
+    status: String,
+    is_status_unsent: bool,
+    dropped: u64,
+}
+
+impl Notifier {
+    /// A notifier for the socket that `NOTIFY_SOCKET` names; one that does nothing when it is not set.
+    ///
+    /// # Errors
+    /// When the variable names no socket one could send to; run on with [`Notifier::default`].
+    pub fn from_env() -> io::Result<Self> {
+        Self::new(env::var_os("NOTIFY_SOCKET").as_deref())
+    }
+
+    /// A notifier for a socket by its path, or by its abstract name behind `@`; one that does nothing without a name.
+    ///
+    /// # Errors
+    /// When `socket` names no socket one could send to; run on with [`Notifier::default`].
+    pub fn new(socket: Option<&OsStr>) -> io::Result<Self> {
+        let manager = socket.map(Manager::at).transpose()?;
+        Ok(Self {
+            manager,
+            ..Self::default()
+        })
+    }
+
+    /// Whether there is a manager to speak to.
+    #[must_use]
+    pub fn has_manager(&self) -> bool {
+        self.manager.is_some()
+    }
+
+    /// Says that the start, or a reload, is over.
+    pub fn ready(&mut self) {
+        self.reach(Milestone::Ready);
+    }
+
+    /// Says that a reload has begun; [`ready`](Self::ready) must follow, whatever comes of it.
+    ///
+    /// `Type=notify-reload` needs the time, read after the signal came: see [`monotonic_usec`]. `Type=notify` does not.
+    pub fn reloading(&mut self, monotonic_usec: Option<u64>) {
+        self.reach(Milestone::Reloading { monotonic_usec });
+    }
+
+    /// Says that the end has begun.
+    pub fn stopping(&mut self) {
+        self.reach(Milestone::Stopping);
+    }
+
+    /// Keeps the line that `systemctl status` shows current: one line, at most 200 bytes. The same text is sent once.
+    pub fn status(&mut self, text: &str) {
+        let text: String = text
+            .chars()
+            .map(|c| if c.is_control() { ' ' } else { c })
+            .collect();
+        let text = &text[..text.floor_char_boundary(MAX_STATUS)];
+        if self.has_manager() && self.status != text {
+            text.clone_into(&mut self.status);
+            self.is_status_unsent = true;
+        }
+        self.retry();
+    }
+
+    /// Says that the daemon is alive. Call it only while that is true.
+    pub fn watchdog(&mut self) {
+        self.send_once("WATCHDOG=1");
+    }
+
+    /// Asks for `more` time, from now on, to start, reload or stop. Repeat it while that is needed: it is not kept.
+    pub fn extend_timeout(&mut self, more: Duration) {
+        self.send_once(&format!("EXTEND_TIMEOUT_USEC={}", more.as_micros()));
+    }
+
+    /// Sends what could not be sent before, and says whether nothing is left. Call it at every wake-up until then.
+    pub fn retry(&mut self) -> bool {
+        while let Some(milestone) = self.unsent.front() {
+            let message = milestone.message();
+            if !self.send(&message) {
+                return false;
+            }
+            self.unsent.pop_front();
+        }
+        if self.is_status_unsent {
+            let message = format!("STATUS={}", self.status);
+            self.is_status_unsent = !self.send(&message);
+        }
+        !self.is_status_unsent
+    }
+
+    /// How often a message did not get through.
+    #[must_use]
+    pub fn dropped(&self) -> u64 {
+        self.dropped
+    }
+
+    fn reach(&mut self, milestone: Milestone) {
+        if !self.has_manager() || self.unsent.contains(&Milestone::Stopping) {
+            return;
+        }
+        match milestone {
+            // Nobody needs to hear what came before the end.
+            Milestone::Stopping => self.unsent.clear(),
+            // A reload that was never told needs no telling when another begins.
+            Milestone::Reloading { .. } => {
+                let untold = self
+                    .unsent
+                    .iter()
+                    .position(|earlier| matches!(earlier, Milestone::Reloading { .. }));
+                self.unsent.truncate(untold.unwrap_or(self.unsent.len()));
+            }
+            Milestone::Ready => {}
+        }
+        if self.unsent.back() != Some(&milestone) {
+            self.unsent.push_back(milestone);
+        }
+        self.retry();
+    }
+
+    fn send_once(&mut self, message: &str) {
+        if self.retry() {
+            self.send(message);
+        } else {
+            self.dropped += 1;
+        }
+    }
+
+    fn send(&mut self, message: &str) -> bool {
+        let is_sent = self
+            .manager
+            .as_ref()
+            .is_none_or(|manager| manager.send(message).is_ok());
+        self.dropped += u64::from(!is_sent);
+        is_sent
+    }
+}
+
+/// The pause between two [`Notifier::watchdog`] that the environment asks for: half of `WatchdogSec=`.
+#[must_use]
+pub fn watchdog_interval() -> Option<Duration> {
+    let (usec, pid) = (
+        env::var("WATCHDOG_USEC").ok(),
+        env::var("WATCHDOG_PID").ok(),
+    );
+    watchdog_interval_of(usec.as_deref(), pid.as_deref(), process::id())
+}
+
+/// The same from the two variables; none when they are meant for another process than `own_pid`.
+#[must_use]
+pub fn watchdog_interval_of(
+    usec: Option<&str>,
+    pid: Option<&str>,
+    own_pid: u32,
+) -> Option<Duration> {
+    let is_meant = pid.is_none_or(|pid| pid.parse() == Ok(own_pid));
+    let usec: u64 = usec?.parse().ok()?;
+    (is_meant && usec > 0).then(|| Duration::from_micros(usec) / 2)
+}
+
+/// The time `at` on CLOCK_MONOTONIC in microseconds, as [`Notifier::reloading`] wants it.
+///
+/// That clock is what an [`Instant`] holds on Linux, and its `Debug` text is the only safe way in std to see it; none
+/// when the text is not as expected. `/proc/uptime` would not do: it counts suspended time, steps by 10 ms, is hidden by
+/// `ProcSubset=pid`, and containers put their own in its place. A time that is too early makes the manager wait for ever.
+#[must_use]
+pub fn monotonic_usec(at: Instant) -> Option<u64> {
+    let text = format!("{at:?}");
+    let number = |key: &str| -> Option<u64> {
+        let digits = text.split_once(key)?.1;
+        digits[..digits.find(|c: char| !c.is_ascii_digit())?]
+            .parse()
+            .ok()
+    };
+    number("tv_sec: ")?
+        .checked_mul(1_000_000)?
+        .checked_add(number("tv_nsec: ")? / 1000)
+}
+
+/// What must reach the manager, if late.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Milestone {
+    Ready,
+    Reloading { monotonic_usec: Option<u64> },
+    Stopping,
+}
+
+impl Milestone {
+    fn message(self) -> String {
+        match self {
+            Self::Ready => "READY=1".to_owned(),
+            Self::Reloading {
+                monotonic_usec: Some(usec),
+            } => format!("RELOADING=1\nMONOTONIC_USEC={usec}"),
+            Self::Reloading {
+                monotonic_usec: None,
+            } => "RELOADING=1".to_owned(),
+            Self::Stopping => "STOPPING=1".to_owned(),
+        }
+    }
+}
+
+/// The manager's end of the socket.
+#[derive(Debug)]
+struct Manager {
+    socket: UnixDatagram,
+    address: SocketAddr,
+}
+
+impl Manager {
+    fn at(name: &OsStr) -> io::Result<Self> {
+        let address = match name.as_bytes() {
+            [b'@', rest @ ..] => abstract_address(rest)?,
+            [b'/', ..] => SocketAddr::from_pathname(name)?,
+            _ => {
+                return Err(io::Error::new(
+                    io::ErrorKind::InvalidInput,
+                    "NOTIFY_SOCKET is neither a path nor @name",
+                ));
+            }
+        };
+        let socket = UnixDatagram::unbound()?;
+        socket.set_nonblocking(true)?;
+        Ok(Self { socket, address })
+    }
+
+    fn send(&self, message: &str) -> io::Result<usize> {
+        self.socket.send_to_addr(message.as_bytes(), &self.address)
+    }
+}
+
+#[cfg(target_os = "linux")]
+fn abstract_address(name: &[u8]) -> io::Result<SocketAddr> {
+    use std::os::linux::net::SocketAddrExt;
+
+    SocketAddr::from_abstract_name(name)
+}
+
+#[cfg(not(target_os = "linux"))]
+fn abstract_address(_: &[u8]) -> io::Result<SocketAddr> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
+const MAX_STATUS: usize = 200;
