@@ -46,7 +46,8 @@ impl<'a> Checks<'a> {
                 "write [gateway.main] and under it url = \"https://localhost:5000\"".to_owned(),
             );
         }
-        let mut gateways: Vec<Gateway> = Vec::new();
+        let mut gateways = Vec::new();
+        let mut keepers = BTreeMap::new();
         for (name, written) in &file.gateway {
             let mut policy = Policy::default();
             file.session.lay_over(&mut policy);
@@ -56,10 +57,10 @@ impl<'a> Checks<'a> {
             let Some((url, trust)) = self.target(name, written) else {
                 continue;
             };
-            if let Some(twin) = gateways.iter().find(|other| other.target.url == url) {
+            if let Some(twin) = keepers.insert(url.clone(), name) {
                 self.note(
                     &format!("gateway.{name}.url"),
-                    &format!("gateway.{} has the same URL", twin.name),
+                    &format!("gateway.{twin} has the same URL"),
                     "keep one of the two: a gateway has one keeper".to_owned(),
                 );
             }

@@ -110,7 +110,7 @@ fn raw(kind: Kind, text: &str) -> Raw<'_> {
         Kind::SomeOf(_) | Kind::Pins => Raw::List(
             text.split(',').map(str::trim).filter(|item| !item.is_empty()).map(|item| (Raw::Text(item), 0)).collect(),
         ),
-        Kind::Count { .. } | Kind::Span { .. } | Kind::OneOf(_) | Kind::Url | Kind::File => Raw::Text(text),
+        Kind::Count { .. } | Kind::Span(_) | Kind::OneOf(_) | Kind::Url | Kind::File => Raw::Text(text),
     }
 }
 

@@ -76,7 +76,7 @@ impl Faults {
 
     /// Counts the lines of all findings in one pass over the text, however many there are.
     pub(super) fn locate(mut findings: Vec<Finding>, file: &Path, text: &str) -> Self {
-        findings.sort_by(|one, other| one.at.order().cmp(&other.at.order()));
+        findings.sort_by(|one, other| one.order().cmp(&other.order()));
         findings.dedup();
         let file = one_line(&file.display().to_string());
         let mut characters = text.char_indices().peekable();
@@ -103,14 +103,15 @@ impl Faults {
     }
 }
 
-impl At {
+impl Finding {
     /// The file as a whole, then its text from the top, then the environment by name.
-    fn order(&self) -> (u8, usize, &str) {
-        match self {
-            Self::File => (0, 0, ""),
-            Self::Byte(byte) => (1, *byte, ""),
-            Self::Variable(name) => (2, 0, name),
-        }
+    fn order(&self) -> (u8, usize, &str, &str, &str) {
+        let (part, byte, name) = match &self.at {
+            At::File => (0, 0, ""),
+            At::Byte(byte) => (1, *byte, ""),
+            At::Variable(name) => (2, 0, name.as_str()),
+        };
+        (part, byte, name, &self.key, &self.what)
     }
 }
 

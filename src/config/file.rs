@@ -3,11 +3,11 @@
 use serde::{Deserialize, Serialize};
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::address::Address;
-use super::span::Span;
+use super::span::{Range, Span};
 use super::value::Kind;
 use super::words::{Worded, words};
 use crate::calendar::Region;
@@ -289,20 +289,21 @@ fn put_span(place: &mut Duration, said: Option<Span>) {
     put(place, said.map(|Span(span)| span));
 }
 
-fn is_empty(path: &std::path::Path) -> bool {
+fn is_empty(path: &Path) -> bool {
     path.as_os_str().is_empty()
 }
 
 const fn span(least: u64, most: u64) -> Node {
-    let (least, most) = (Duration::from_secs(least), Duration::from_secs(most));
-    let or_off = false;
-    Node::Value(Kind::Span { least, most, or_off })
+    range(least, most, false)
 }
 
 const fn span_or_off(least: u64, most: u64) -> Node {
+    range(least, most, true)
+}
+
+const fn range(least: u64, most: u64, or_off: bool) -> Node {
     let (least, most) = (Duration::from_secs(least), Duration::from_secs(most));
-    let or_off = true;
-    Node::Value(Kind::Span { least, most, or_off })
+    Node::Value(Kind::Span(Range { least, most, or_off }))
 }
 
 const fn count(least: u8, most: u8) -> Node {

@@ -2,13 +2,59 @@
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
+use std::fmt;
 use std::time::Duration;
 
 use super::fault::quoted;
 
+/// The times a key takes.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Range {
+    pub(super) least: Duration,
+    pub(super) most: Duration,
+    /// Whether zero, outside of the range, turns the thing off.
+    pub(super) or_off: bool,
+}
+
 /// A time on its way into or out of the file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Span(pub(super) Duration);
+
+impl Range {
+    /// What is wrong with a text, and what would be right.
+    pub(super) fn check(&self, text: &str) -> Result<(), (String, String)> {
+        if text.trim().parse::<f64>().is_ok() {
+            return Err(self.without_unit(text, &quoted(text)));
+        }
+        let span = parse_span(text).map_err(|what| (format!("{} {what}", quoted(text)), self.example()))?;
+        if (span.is_zero() && self.or_off) || (self.least..=self.most).contains(&span) {
+            return Ok(());
+        }
+        let side = if span < self.least { "short" } else { "long" };
+        Err((format!("{} is too {side}", quoted(text)), format!("it takes {self}")))
+    }
+
+    /// The same for a bare number, whose unit nobody knows: proposes seconds where that is possible.
+    pub(super) fn without_unit(&self, number: &str, shown: &str) -> (String, String) {
+        let seconds = format!("{}s", number.trim());
+        let hint = match self.check(&seconds) {
+            Ok(()) => format!("write {seconds:?} ({self})"),
+            Err(_) => self.example(),
+        };
+        (format!("{shown} has no unit"), hint)
+    }
+
+    fn example(&self) -> String {
+        format!("write it like \"90s\", \"5m\" or \"1h 30m\" ({self})")
+    }
+}
+
+impl fmt::Display for Range {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let off = if self.or_off { ", or \"0s\" for off" } else { "" };
+        write!(f, "{} to {}{off}", span_text(self.least), span_text(self.most))
+    }
+}
 
 impl<'de> Deserialize<'de> for Span {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -43,6 +89,9 @@ pub(super) fn parse_span(text: &str) -> Result<Duration, String> {
         let (unit, tail) = tail.split_at(letters);
         if number.is_empty() {
             return Err("is not a time".to_owned());
+        }
+        if unit.is_empty() && tail.starts_with(['.', ',']) {
+            return Err("is not in whole numbers".to_owned());
         }
         if unit.is_empty() {
             return Err(format!("has no unit after {}", quoted(number)));

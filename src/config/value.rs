@@ -4,19 +4,18 @@ use config::ValueKind;
 
 use std::collections::BTreeSet;
 use std::str::FromStr;
-use std::time::Duration;
 
 use super::address::Address;
 use super::fault::{bare, quoted};
-use super::span::{parse_span, span_text};
+use super::span::Range;
 use super::words::nearest;
 use crate::gateway::Fingerprint;
 
 /// What a key may hold.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Kind {
-    /// A time from `least` to `most`, or none at all where `or_off` allows it.
-    Span { least: Duration, most: Duration, or_off: bool },
+    /// A time within this range.
+    Span(Range),
     /// A whole number from `least` to `most`.
     Count { least: u8, most: u8 },
     /// One of these words.
@@ -55,10 +54,7 @@ impl Kind {
     /// What the key takes, in words; the shipped file says the same of each key.
     pub(super) fn takes(self) -> String {
         match self {
-            Self::Span { least, most, or_off } => {
-                let off = if or_off { ", or \"0s\" for off" } else { "" };
-                format!("{} to {}{off}", span_text(least), span_text(most))
-            }
+            Self::Span(range) => range.to_string(),
             Self::Count { least, most } => format!("{least} to {most}"),
             Self::OneOf(words) => alternatives(&words()),
             Self::SomeOf(words) => format!("a list of {}", alternatives(&words())),
@@ -71,38 +67,67 @@ impl Kind {
     /// The value for the merge, or everything that is wrong with it.
     pub(super) fn read(self, raw: &Raw<'_>) -> Result<ValueKind, Vec<Complaint>> {
         let text = |text: &str| ValueKind::String(text.to_owned());
-        match (self, raw) {
-            (Self::Span { .. }, Raw::Text(span)) => self.span(span).map(|()| text(span)),
-            (Self::Span { .. }, Raw::Number(number)) => Err(self.without_unit(number, &bare(number))),
-            (Self::Count { least, most }, Raw::Number(number)) => self.count(number, least, most),
-            (Self::Count { .. }, Raw::Text(count)) if count.parse::<u8>().is_ok() => {
-                complain(format!("{count:?} is text, not a number"), format!("write {count}"))
-            }
-            (Self::OneOf(words), Raw::Text(word)) => one_of(word, &words()).map(|()| text(word)),
-            (Self::SomeOf(words), Raw::List(items)) => self.list(items, |word| one_of(word, &words())),
-            (Self::Url, Raw::Text(url)) => match url.parse::<Address>() {
-                Ok(_) => Ok(text(url)),
-                Err(complaint) => Err(vec![complaint]),
+        match self {
+            Self::Span(range) => match raw {
+                Raw::Text(span) => match range.check(span) {
+                    Ok(()) => Ok(text(span)),
+                    Err((what, hint)) => complain(what, hint),
+                },
+                Raw::Number(number) => {
+                    let (what, hint) = range.without_unit(number, &bare(number));
+                    complain(what, hint)
+                }
+                Raw::List(_) | Raw::Other(_) => self.refuse(raw),
             },
-            (Self::Pins, Raw::List(items)) => self.list(items, fingerprint),
-            (Self::File, Raw::Text(path)) if path.is_empty() || path.starts_with('/') => Ok(text(path)),
-            (Self::File, Raw::Text(path)) => complain(
-                format!("{} does not begin at the root", quoted(path)),
-                "write the whole path, like \"/etc/tickled/ca.pem\"".to_owned(),
-            ),
-            (Self::SomeOf(_) | Self::Pins, Raw::Text(one)) => {
-                complain(format!("{} is one text, not a list", quoted(one)), format!("write [{}]", quoted(one)))
-            }
-            (_, other) => complain(
-                format!("expected {}, found {}", self.expects(), other.found()),
-                format!("it takes {}", self.takes()),
-            ),
+            Self::Count { least, most } => match raw {
+                Raw::Number(number) => self.count(number, least, most),
+                Raw::Text(count) if count.parse::<u8>().is_ok() => {
+                    complain(format!("{count:?} is text, not a number"), format!("write {count}"))
+                }
+                Raw::Text(_) | Raw::List(_) | Raw::Other(_) => self.refuse(raw),
+            },
+            Self::OneOf(words) => match raw {
+                Raw::Text(word) => one_of(word, &words()).map(|()| text(word)),
+                Raw::Number(_) | Raw::List(_) | Raw::Other(_) => self.refuse(raw),
+            },
+            Self::SomeOf(words) => match raw {
+                Raw::List(items) if items.is_empty() => {
+                    complain("the list is empty".to_owned(), format!("it takes {}", self.takes()))
+                }
+                Raw::List(items) => self.list(items, |word| one_of(word, &words())),
+                Raw::Text(_) | Raw::Number(_) | Raw::Other(_) => self.refuse(raw),
+            },
+            Self::Pins => match raw {
+                Raw::List(items) => self.list(items, fingerprint),
+                Raw::Text(_) | Raw::Number(_) | Raw::Other(_) => self.refuse(raw),
+            },
+            Self::Url => match raw {
+                Raw::Text(url) => match url.parse::<Address>() {
+                    Ok(_) => Ok(text(url)),
+                    Err(complaint) => Err(vec![complaint]),
+                },
+                Raw::Number(_) | Raw::List(_) | Raw::Other(_) => self.refuse(raw),
+            },
+            Self::File => match raw {
+                Raw::Text(path) if path.is_empty() || path.starts_with('/') => Ok(text(path)),
+                Raw::Text(path) => complain(
+                    format!("{} does not begin at the root", quoted(path)),
+                    "write the whole path, like \"/etc/tickled/ca.pem\"".to_owned(),
+                ),
+                Raw::Number(_) | Raw::List(_) | Raw::Other(_) => self.refuse(raw),
+            },
         }
+    }
+
+    /// Refuses a value of the wrong type.
+    fn refuse(self, raw: &Raw<'_>) -> Result<ValueKind, Vec<Complaint>> {
+        let what = format!("expected {}, found {}", self.expects(), raw.found());
+        complain(what, format!("it takes {}", self.takes()))
     }
 
     fn expects(self) -> &'static str {
         match self {
-            Self::Span { .. } => "a time in quotes, like \"60s\"",
+            Self::Span(_) => "a time in quotes, like \"60s\"",
             Self::Count { .. } => "a whole number",
             Self::OneOf(_) => "a word in quotes",
             Self::SomeOf(_) => "a list of words in quotes",
@@ -110,40 +135,6 @@ impl Kind {
             Self::Pins => "a list of fingerprints in quotes",
             Self::File => "a path in quotes",
         }
-    }
-
-    fn span(self, text: &str) -> Result<(), Vec<Complaint>> {
-        let Self::Span { least, most, or_off } = self else {
-            return Ok(());
-        };
-        if text.trim().parse::<f64>().is_ok() {
-            return Err(self.without_unit(text, &quoted(text)));
-        }
-        let span = match parse_span(text) {
-            Ok(span) => span,
-            Err(what) => {
-                let hint = format!("write it like \"90s\", \"5m\" or \"1h 30m\" ({})", self.takes());
-                return complain(format!("{} {what}", quoted(text)), hint);
-            }
-        };
-        if (span.is_zero() && or_off) || (least..=most).contains(&span) {
-            Ok(())
-        } else {
-            let side = if span < least { "short" } else { "long" };
-            let hint = format!("it takes {}", self.takes());
-            complain(format!("{} is too {side}", quoted(text)), hint)
-        }
-    }
-
-    /// Refuses a bare number, whose unit nobody knows, and proposes seconds where that is possible.
-    fn without_unit(self, number: &str, shown: &str) -> Vec<Complaint> {
-        let seconds = format!("{}s", number.trim());
-        let hint = match (self, self.span(&seconds)) {
-            (Self::Span { .. }, Ok(())) => format!("write {seconds:?} ({})", self.takes()),
-            _ => format!("write it like \"90s\", \"5m\" or \"1h 30m\" ({})", self.takes()),
-        };
-        let what = format!("{shown} has no unit");
-        vec![Complaint { item: None, what, hint }]
     }
 
     fn count(self, number: &str, least: u8, most: u8) -> Result<ValueKind, Vec<Complaint>> {
@@ -181,9 +172,6 @@ impl Kind {
                 let item = Some((at, *byte));
                 complaints.push(Complaint { item, ..complaint });
             }
-        }
-        if items.is_empty() && matches!(self, Self::SomeOf(_)) {
-            return complain("the list is empty".to_owned(), format!("it takes {}", self.takes()));
         }
         if complaints.is_empty() { Ok(ValueKind::from(kept)) } else { Err(complaints) }
     }
