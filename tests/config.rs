@@ -301,6 +301,8 @@ fn byte_order_mark_and_foreign_line_ends_are_read() {
 
 #[test]
 fn columns_count_characters() {
+    let told = faults("\u{feff}sesion = 1\n");
+    assert!(told.contains("tickled.toml:1:1: sesion: "), "{told}");
     let told = faults("gateway.main = { url = \"https://localhost:5000\", \"größe\" = 1, region = \"\" }\n");
     assert!(told.starts_with("tickled.toml:1:50: gateway.main.\"größe\": "), "{told}");
     assert!(told.contains("tickled.toml:1:72: gateway.main.region: "), "{told}");
