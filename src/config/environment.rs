@@ -1,0 +1,121 @@
+//! The environment as a second source: `TICKLED_SESSION__PING_EVERY` is the key `session.ping_every`.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::fault::At;
+use super::file::{GATEWAY, ROOT, values};
+use super::reading::Reading;
+use super::value::{Kind, Raw};
+use super::words::nearest;
+
+/// Reads every variable that is meant for the configuration.
+pub(super) fn read(reading: &mut Reading, environment: &BTreeMap<String, String>) {
+    let mut seen = BTreeSet::new();
+    for (name, value) in environment {
+        let Some(rest) = name.strip_prefix(PREFIX) else {
+            continue;
+        };
+        if name == RESERVED {
+            continue;
+        }
+        let at = At::Variable(name.escape_debug().to_string());
+        let (path, kind) = match resolve(rest, &reading.gateways) {
+            Ok(resolved) => resolved,
+            Err((what, hint)) => {
+                reading.note("", at, what, hint);
+                continue;
+            }
+        };
+        if !seen.insert(path.clone()) {
+            let what = "another variable with the same letters sets this key too".to_owned();
+            reading.note(&path, at, what, "keep one of the two".to_owned());
+            continue;
+        }
+        match kind.read(&raw(kind, value)) {
+            Ok(right) => {
+                reading.environment.put(&path, right, &at);
+                reading.places.insert(path, at);
+            }
+            Err(complaints) => {
+                for complaint in complaints {
+                    reading.note(&path, at.clone(), complaint.what, complaint.hint);
+                }
+            }
+        }
+    }
+}
+
+/// The key that a variable names, or why it names none.
+fn resolve(rest: &str, gateways: &BTreeSet<String>) -> Result<(String, Kind), (String, String)> {
+    let folded = rest.to_lowercase();
+    let mut known: Vec<(String, String, Kind)> = Vec::new();
+    for (path, kind) in values(ROOT) {
+        if let Some(key) = path.strip_prefix("gateway.NAME.") {
+            for name in gateways {
+                let path = format!("gateway.{name}.{key}");
+                known.push((variable(&path), path, kind));
+            }
+        } else {
+            known.push((variable(&path), path, kind));
+        }
+    }
+    let mut named = known.iter().filter(|(variable, ..)| *variable == folded);
+    match (named.next(), named.next()) {
+        (Some((_, path, kind)), None) => return Ok((path.clone(), *kind)),
+        (Some((_, one, _)), Some((_, other, _))) => {
+            let what = format!("it may mean {one} or {other}");
+            return Err((what, "set it in the file instead".to_owned()));
+        }
+        (None, _) => {}
+    }
+    if let Some((name, key)) = folded.strip_prefix("gateway__").and_then(of_gateway) {
+        let what = format!("the file has no gateway {name}");
+        let near = nearest(name, gateways.iter().map(String::as_str));
+        let hint = match near {
+            Some(near) => {
+                let near = variable(&format!("gateway.{near}.{key}")).to_uppercase();
+                format!("did you mean {PREFIX}{near}?")
+            }
+            None => format!("write [gateway.{name}] into the file first"),
+        };
+        return Err((what, hint));
+    }
+    let hint = match nearest(&folded, known.iter().map(|(variable, ..)| variable.as_str())) {
+        Some(near) => format!("did you mean {PREFIX}{}?", near.to_uppercase()),
+        None => format!("variables that begin with {PREFIX} are tickled's own: rename or unset it"),
+    };
+    Err(("it names no key".to_owned(), hint))
+}
+
+/// The end of the variable for a key, in small letters.
+fn variable(path: &str) -> String {
+    path.replace('.', "__").replace('-', "_")
+}
+
+/// The gateway and the key that a variable speaks of, if it would be right with such a gateway.
+fn of_gateway(below: &str) -> Option<(&str, String)> {
+    let split = |(path, _): (String, Kind)| {
+        let name = below.strip_suffix(&variable(&path))?.strip_suffix("__")?;
+        Some((name, path))
+    };
+    // `NAME__SESSION__X` ends with `__X` as well: the longest key is meant.
+    let keys = values(GATEWAY).into_iter().filter_map(split);
+    keys.min_by_key(|(name, _)| name.len())
+}
+
+/// The text of a variable as the value a file would hold.
+fn raw(kind: Kind, text: &str) -> Raw<'_> {
+    match kind {
+        Kind::Count { .. } if text.trim().parse::<f64>().is_ok() => Raw::Number(text.trim().to_owned()),
+        Kind::SomeOf(_) | Kind::Pins => Raw::List(
+            text.split(',').map(str::trim).filter(|item| !item.is_empty()).map(|item| (Raw::Text(item), 0)).collect(),
+        ),
+        Kind::Count { .. } | Kind::Span(_) | Kind::OneOf(_) | Kind::Url | Kind::File => Raw::Text(text),
+    }
+}
+
+/// All variables that begin with this are the configuration's.
+const PREFIX: &str = "TICKLED_";
+
+/// The path of the file itself: the command line's, not a key.
+const RESERVED: &str = "TICKLED_CONFIG";

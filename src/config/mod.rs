@@ -1,0 +1,198 @@
+//! The configuration the program may trust: defaults, file, environment, and every fault at once.
+
+mod address;
+mod checks;
+mod environment;
+mod fault;
+mod file;
+mod reading;
+mod span;
+mod value;
+mod words;
+
+pub use fault::{Fault, Faults, Place};
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::{self, Read};
+use std::path::Path;
+
+use crate::calendar::Region;
+use crate::gateway::{Target, Trust};
+use crate::log;
+use crate::session::Policy;
+use checks::Checks;
+use fault::{At, Finding, quoted};
+use file::{File, ROOT, TrustBy, values};
+use reading::Reading;
+use words::Worded;
+
+/// A configuration without a fault.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Config {
+    /// At least one, in the order of their names; no two at the same URL.
+    pub gateways: Vec<Gateway>,
+    /// What the daemon says about itself.
+    pub log: log::Settings,
+}
+
+/// One gateway to keep alive.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Gateway {
+    /// What the operator calls it: `[a-z0-9][a-z0-9_-]*`, at most 32 of them.
+    pub name: String,
+    /// Where it is, and what must hold before it is believed.
+    pub target: Target,
+    /// Whose midnight ends its logins.
+    pub region: Region,
+    /// What is wanted of its session.
+    pub policy: Policy,
+}
+
+/// A key as the documentation needs it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Key {
+    /// Its path, `NAME` standing for a gateway's name.
+    pub path: String,
+    /// What it may hold, in words.
+    pub takes: String,
+}
+
+/// The file that shows every key with its default and its meaning.
+pub const DEFAULT: &str = include_str!("../../config/tickled.toml");
+
+/// Reads the file and lays `environment` over it.
+///
+/// # Errors
+///
+/// Everything that is wrong, not only the first of it.
+pub fn load(path: &Path, environment: &BTreeMap<String, String>) -> Result<Config, Faults> {
+    let fault = |what: String, hint: &str| Faults::of_file(path, what, hint.to_owned());
+    let cannot = |error: &io::Error| {
+        let known = UNREADABLE.iter().find(|(kind, ..)| *kind == error.kind());
+        match known {
+            Some((_, what, hint)) => fault((*what).to_owned(), hint),
+            None => fault(format!("it cannot be read: {error}"), NAME_A_FILE),
+        }
+    };
+    let mut bytes = Vec::new();
+    fs::File::open(path)
+        .and_then(|file| file.take(LARGEST + 1).read_to_end(&mut bytes))
+        .map_err(|error| cannot(&error))?;
+    match String::from_utf8(bytes) {
+        Ok(text) => parse(&text, path, environment),
+        // The limit may have cut a character in two.
+        Err(error) if error.as_bytes().len() as u64 > LARGEST => Err(too_large(path)),
+        Err(error) => {
+            let right = error.utf8_error().valid_up_to();
+            let text = error.as_bytes().get(..right).unwrap_or_default();
+            let line = text.iter().filter(|byte| **byte == b'\n').count() + 1;
+            let what = format!("line {line} is not UTF-8");
+            Err(fault(what, "save it as UTF-8, or leave foreign letters out"))
+        }
+    }
+}
+
+/// Reads the text of the file called `name` and lays `environment` over it, without any input or output.
+///
+/// # Errors
+///
+/// Everything that is wrong, not only the first of it.
+pub fn parse(text: &str, name: &Path, environment: &BTreeMap<String, String>) -> Result<Config, Faults> {
+    if text.len() as u64 > LARGEST {
+        return Err(too_large(name));
+    }
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let mut reading = Reading::new(text, environment);
+    // A file that is not TOML says nothing about the keys it seems to lack.
+    if reading.is_toml {
+        match merge(&reading) {
+            Ok(file) => {
+                let checks = Checks::new(&reading.places, &reading.blamed);
+                let (gateways, findings) = checks.gateways(&file);
+                reading.findings.extend(findings);
+                if reading.findings.is_empty() {
+                    let log = file.log.settings();
+                    return Ok(Config { gateways, log });
+                }
+            }
+            Err(finding) => reading.findings.push(finding),
+        }
+    }
+    Err(Faults::locate(reading.findings, name, text))
+}
+
+/// The configuration in force, every key with its value, as a file that would say the same.
+#[must_use]
+pub fn show(config: &Config) -> String {
+    let gateway = config.gateways.iter().map(|gateway| {
+        let mut tls = file::Tls::default();
+        let by = match &gateway.target.trust {
+            Trust::Loopback => TrustBy::Loopback,
+            Trust::System => TrustBy::System,
+            Trust::Pin(pins) => {
+                tls.pins = pins.iter().copied().map(file::Pin).collect();
+                TrustBy::Pin
+            }
+            Trust::CaFile(path) => {
+                tls.ca_file.clone_from(path);
+                TrustBy::CaFile
+            }
+        };
+        tls.trust = Some(Worded(by));
+        let written = file::Gateway {
+            url: gateway.target.url.parse().ok(),
+            region: Some(Worded(gateway.region)),
+            tls,
+            session: (&gateway.policy).into(),
+        };
+        (gateway.name.clone(), written)
+    });
+    let file = File { session: file::Session::default(), gateway: gateway.collect(), log: (&config.log).into() };
+    toml::to_string(&file).unwrap_or_else(|error| format!("# {error}\n"))
+}
+
+/// Every key, in the order of the shipped file; a gateway's own session keys are those of `session`.
+#[must_use]
+pub fn keys() -> Vec<Key> {
+    let takes = |(path, kind): (String, value::Kind)| Key { path, takes: kind.takes() };
+    values(ROOT).into_iter().map(takes).collect()
+}
+
+/// Lays the environment over the file, key by key.
+fn merge(reading: &Reading) -> Result<File, Finding> {
+    let stumbled = |key: String, what: String| {
+        let at = reading.places.get(&key).cloned().unwrap_or(At::File);
+        let hint = "see `tickled config default`".to_owned();
+        Finding { key, at, what, hint }
+    };
+    let merged = config::Config::builder()
+        .add_source(reading.file.clone())
+        .add_source(reading.environment.clone())
+        .build()
+        .map_err(|error| stumbled(String::new(), quoted(&error.to_string())))?;
+    serde_path_to_error::deserialize(merged).map_err(|error| {
+        let key = error.path().to_string();
+        stumbled(key, quoted(&error.into_inner().to_string()))
+    })
+}
+
+fn too_large(path: &Path) -> Faults {
+    let what = format!("it is larger than {} KiB", LARGEST / 1024);
+    Faults::of_file(path, what, NAME_A_FILE.to_owned())
+}
+
+const LARGEST: u64 = 256 * 1024;
+
+const NAME_A_FILE: &str = "name a file like the one `tickled config default > FILE` writes";
+
+/// The usual reasons why a file cannot be read, and the remedies.
+const UNREADABLE: &[(io::ErrorKind, &str, &str)] = &[
+    (io::ErrorKind::NotFound, "there is no such file", "write one with `tickled config default > FILE`"),
+    (
+        io::ErrorKind::PermissionDenied,
+        "it may not be read by the user tickled runs as",
+        "give it to that user's group with `chgrp`, then `chmod 640`",
+    ),
+    (io::ErrorKind::IsADirectory, "it is a directory", NAME_A_FILE),
+];
