@@ -1,1 +1,198 @@
-fn main() {}
+//! The command line: one verb, one function; exit codes.
+
+use std::collections::BTreeMap;
+use std::io::{self, Write};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::Context;
+use clap::{Args, Parser, Subcommand};
+use tickled::config::{self, Config};
+use tickled::daemon::{self, Ended};
+use tickled::gateway::{Target, Trust};
+use tickled::log;
+use tickled::session::Policy;
+use tickled::systemd::Notifier;
+use tickled::verbs::{self, Exit};
+
+/// Keeps an Interactive Brokers Client Portal session alive, and calls a human when only a human can help.
+#[derive(Debug, Parser)]
+#[command(name = "tickled", version, propagate_version = true, after_help = exit_codes(), max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Keeps the configured sessions alive until a signal ends it
+    Run {
+        /// The configuration
+        #[arg(long, env = "TICKLED_CONFIG", default_value = "/etc/tickled/tickled.toml")]
+        config: PathBuf,
+    },
+    /// Shows all of it in half a minute: the daemon against a simulated gateway
+    Demo,
+    /// Runs a simulated gateway, to rehearse a lapse with your own program
+    Simulate(Simulate),
+    /// Asks a gateway once whether its session is live, and changes nothing
+    Check(Check),
+    /// Shows and judges configurations
+    #[command(subcommand)]
+    Config(ConfigVerb),
+}
+
+#[derive(Debug, Args)]
+struct Simulate {
+    /// Where the gateway listens; loopback only
+    #[arg(long, default_value = "127.0.0.1:5000")]
+    listen: SocketAddr,
+    /// Where the port that sets the world listens; loopback only. Open it in a browser for its commands
+    #[arg(long, default_value = "127.0.0.1:5001")]
+    control: SocketAddr,
+    /// Speak HTTP instead of HTTPS, as a gateway with `listenSsl: false`
+    #[arg(long)]
+    plain: bool,
+}
+
+#[derive(Debug, Args)]
+struct Check {
+    /// The gateway, as https://localhost:5000
+    #[arg(long)]
+    url: String,
+    /// Print one JSON object instead of a line for people
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+enum ConfigVerb {
+    /// Prints every key with its default and its meaning
+    Default,
+    /// Judges a file without running: every fault, with its line
+    Check {
+        /// The file
+        file: PathBuf,
+    },
+    /// Prints the configuration in force: file, environment and defaults together
+    Show {
+        /// The file
+        file: PathBuf,
+    },
+}
+
+fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            let exit = if error.use_stderr() { Exit::Usage } else { Exit::Live };
+            drop(error.print());
+            return exit.code().into();
+        }
+    };
+    let outcome = match cli.verb {
+        Verb::Run { config } => run(&config),
+        Verb::Demo => todo!(),
+        Verb::Simulate(_) => todo!(),
+        Verb::Check(check) => asynchronously(checked(check)),
+        Verb::Config(ConfigVerb::Default) => say(config::DEFAULT).map(|()| Exit::Live),
+        Verb::Config(ConfigVerb::Check { file }) => config_check(&file),
+        Verb::Config(ConfigVerb::Show { file }) => config_show(&file),
+    };
+    match outcome {
+        Ok(exit) => exit.code().into(),
+        // Whoever reads us has had enough: not a fault.
+        Err(error) if error.downcast_ref::<io::Error>().is_some_and(|e| e.kind() == io::ErrorKind::BrokenPipe) => {
+            Exit::Live.code().into()
+        }
+        Err(error) => {
+            complain(&format!("{error:#}"));
+            Exit::Internal.code().into()
+        }
+    }
+}
+
+fn run(path: &Path) -> anyhow::Result<Exit> {
+    let Some(config) = trusted(path) else { return Ok(Exit::Configuration) };
+    let guard = log::init(&config.log).context("cannot set up the log")?;
+    let notifier = Notifier::from_env().unwrap_or_else(|error| {
+        let fault = error.to_string();
+        tracing::warn!(
+            event = log::event::SYSTEMD_UNHEARD,
+            fault,
+            "cannot speak to systemd: {fault}; going on without"
+        );
+        Notifier::default()
+    });
+    let ended = runtime()?.block_on(daemon::run(&config, path, notifier));
+    drop(guard);
+    Ok(match ended? {
+        Ended::Asked => Exit::Live,
+        Ended::DriverLost => Exit::Internal,
+    })
+}
+
+async fn checked(check: Check) -> anyhow::Result<Exit> {
+    let url = match config::address(&check.url) {
+        Ok(url) => url,
+        Err(what) => {
+            complain(&format!("--url: {what}"));
+            return Ok(Exit::Usage);
+        }
+    };
+    let trust = if config::is_loopback(&url) { Trust::Loopback } else { Trust::System };
+    let target = Target { url, answer_within: Policy::default().answer_within, trust };
+    let (line, exit) = verbs::check(target, check.json).await.context("cannot ask the gateway")?;
+    say(&format!("{line}\n"))?;
+    Ok(exit)
+}
+
+fn config_check(file: &Path) -> anyhow::Result<Exit> {
+    let Some(config) = trusted(file) else { return Ok(Exit::Configuration) };
+    let names: Vec<&str> = config.gateways.iter().map(|gateway| gateway.name.as_str()).collect();
+    say(&format!("{} is good; gateways: {}\n", file.display(), names.join(", ")))?;
+    Ok(Exit::Live)
+}
+
+fn config_show(file: &Path) -> anyhow::Result<Exit> {
+    let Some(config) = trusted(file) else { return Ok(Exit::Configuration) };
+    say(&config::show(&config))?;
+    Ok(Exit::Live)
+}
+
+/// The configuration, or all that is wrong with it on standard error.
+fn trusted(path: &Path) -> Option<Config> {
+    let environment: BTreeMap<String, String> = std::env::vars_os()
+        .filter_map(|(key, value)| Some((key.into_string().ok()?, value.into_string().ok()?)))
+        .collect();
+    config::load(path, &environment).inspect_err(|faults| complain(&faults.to_string())).ok()
+}
+
+fn asynchronously(verb: impl Future<Output = anyhow::Result<Exit>>) -> anyhow::Result<Exit> {
+    let runtime = runtime()?;
+    let outcome = runtime.block_on(verb);
+    // A resolver that hangs is no reason to stay.
+    runtime.shutdown_timeout(Duration::ZERO);
+    outcome
+}
+
+fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().context("cannot start the runtime")
+}
+
+fn say(text: &str) -> anyhow::Result<()> {
+    let mut out = io::stdout().lock();
+    out.write_all(text.as_bytes())?;
+    out.flush()?;
+    Ok(())
+}
+
+fn complain(text: &str) {
+    drop(writeln!(io::stderr().lock(), "tickled: {text}"));
+}
+
+fn exit_codes() -> String {
+    format!("Exit codes:\n{}", Exit::table())
+}

@@ -39,10 +39,7 @@ impl Notifier {
     /// When `socket` names no socket one could send to; run on with [`Notifier::default`].
     pub fn new(socket: Option<&OsStr>) -> io::Result<Self> {
         let manager = socket.map(Manager::at).transpose()?;
-        Ok(Self {
-            manager,
-            ..Self::default()
-        })
+        Ok(Self { manager, ..Self::default() })
     }
 
     /// Whether there is a manager to speak to.
@@ -70,10 +67,7 @@ impl Notifier {
 
     /// Keeps the line that `systemctl status` shows current: one line, at most 200 bytes. The same text is sent once.
     pub fn status(&mut self, text: &str) {
-        let text: String = text
-            .chars()
-            .map(|c| if c.is_control() { ' ' } else { c })
-            .collect();
+        let text: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
         let text = &text[..text.floor_char_boundary(MAX_STATUS)];
         if self.has_manager() && self.status != text {
             text.clone_into(&mut self.status);
@@ -123,10 +117,7 @@ impl Notifier {
             Milestone::Stopping => self.unsent.clear(),
             // A reload that was never told needs no telling when another begins.
             Milestone::Reloading { .. } => {
-                let untold = self
-                    .unsent
-                    .iter()
-                    .position(|earlier| matches!(earlier, Milestone::Reloading { .. }));
+                let untold = self.unsent.iter().position(|earlier| matches!(earlier, Milestone::Reloading { .. }));
                 self.unsent.truncate(untold.unwrap_or(self.unsent.len()));
             }
             Milestone::Ready => {}
@@ -146,10 +137,7 @@ impl Notifier {
     }
 
     fn send(&mut self, message: &str) -> bool {
-        let is_sent = self
-            .manager
-            .as_ref()
-            .is_none_or(|manager| manager.send(message).is_ok());
+        let is_sent = self.manager.as_ref().is_none_or(|manager| manager.send(message).is_ok());
         self.dropped += u64::from(!is_sent);
         is_sent
     }
@@ -158,20 +146,13 @@ impl Notifier {
 /// The pause between two [`Notifier::watchdog`] that the environment asks for: half of `WatchdogSec=`.
 #[must_use]
 pub fn watchdog_interval() -> Option<Duration> {
-    let (usec, pid) = (
-        env::var("WATCHDOG_USEC").ok(),
-        env::var("WATCHDOG_PID").ok(),
-    );
+    let (usec, pid) = (env::var("WATCHDOG_USEC").ok(), env::var("WATCHDOG_PID").ok());
     watchdog_interval_of(usec.as_deref(), pid.as_deref(), process::id())
 }
 
 /// The same from the two variables; none when they are meant for another process than `own_pid`.
 #[must_use]
-pub fn watchdog_interval_of(
-    usec: Option<&str>,
-    pid: Option<&str>,
-    own_pid: u32,
-) -> Option<Duration> {
+pub fn watchdog_interval_of(usec: Option<&str>, pid: Option<&str>, own_pid: u32) -> Option<Duration> {
     let is_meant = pid.is_none_or(|pid| pid.parse() == Ok(own_pid));
     let usec: u64 = usec?.parse().ok()?;
     (is_meant && usec > 0).then(|| Duration::from_micros(usec) / 2)
@@ -187,13 +168,9 @@ pub fn monotonic_usec(at: Instant) -> Option<u64> {
     let text = format!("{at:?}");
     let number = |key: &str| -> Option<u64> {
         let digits = text.split_once(key)?.1;
-        digits[..digits.find(|c: char| !c.is_ascii_digit())?]
-            .parse()
-            .ok()
+        digits[..digits.find(|c: char| !c.is_ascii_digit())?].parse().ok()
     };
-    number("tv_sec: ")?
-        .checked_mul(1_000_000)?
-        .checked_add(number("tv_nsec: ")? / 1000)
+    number("tv_sec: ")?.checked_mul(1_000_000)?.checked_add(number("tv_nsec: ")? / 1000)
 }
 
 /// What must reach the manager, if late.
@@ -208,12 +185,8 @@ impl Milestone {
     fn message(self) -> String {
         match self {
             Self::Ready => "READY=1".to_owned(),
-            Self::Reloading {
-                monotonic_usec: Some(usec),
-            } => format!("RELOADING=1\nMONOTONIC_USEC={usec}"),
-            Self::Reloading {
-                monotonic_usec: None,
-            } => "RELOADING=1".to_owned(),
+            Self::Reloading { monotonic_usec: Some(usec) } => format!("RELOADING=1\nMONOTONIC_USEC={usec}"),
+            Self::Reloading { monotonic_usec: None } => "RELOADING=1".to_owned(),
             Self::Stopping => "STOPPING=1".to_owned(),
         }
     }
@@ -232,10 +205,7 @@ impl Manager {
             [b'@', rest @ ..] => abstract_address(rest)?,
             [b'/', ..] => SocketAddr::from_pathname(name)?,
             _ => {
-                return Err(io::Error::new(
-                    io::ErrorKind::InvalidInput,
-                    "NOTIFY_SOCKET is neither a path nor @name",
-                ));
+                return Err(io::Error::new(io::ErrorKind::InvalidInput, "NOTIFY_SOCKET is neither a path nor @name"));
             }
         };
         let socket = UnixDatagram::unbound()?;

@@ -1,8 +1,5 @@
 //! The log: how a line looks, that it stays one line, and that no reader, however bad, holds the daemon up.
-#![expect(
-    clippy::disallowed_methods,
-    reason = "these tests measure how long real calls take"
-)]
+#![expect(clippy::disallowed_methods, reason = "these tests measure how long real calls take")]
 #![expect(clippy::unwrap_used, reason = "a helper that fails fails its test")]
 
 use std::collections::BTreeSet;
@@ -33,14 +30,8 @@ fn a_transition_in_every_look() {
     let fields = "event=state-changed gateway=main from=live to=recovering \
                   because=\"the gateway says it is not authenticated\" held=\"4m 10s\"";
     let time = "2026-11-24T05:15:37Z";
-    assert_eq!(
-        said(Look::Plain, transition),
-        format!("{time} INFO  main: live -> recovering  {fields}\n")
-    );
-    assert_eq!(
-        said(Look::Journal, transition),
-        format!("<6>INFO  main: live -> recovering  {fields}\n")
-    );
+    assert_eq!(said(Look::Plain, transition), format!("{time} INFO  main: live -> recovering  {fields}\n"));
+    assert_eq!(said(Look::Journal, transition), format!("<6>INFO  main: live -> recovering  {fields}\n"));
     assert_eq!(
         said(Look::Json, transition),
         "{\"time\":\"2026-11-24T05:15:37.042Z\",\"level\":\"info\",\"event\":\"state-changed\",\
@@ -49,8 +40,7 @@ fn a_transition_in_every_look() {
     );
     let coloured = said(Look::Colour, transition);
     assert!(
-        coloured.contains("\x1b[32mINFO \x1b[0m")
-            && coloured.contains("\x1b[2mgateway=\x1b[0mmain"),
+        coloured.contains("\x1b[32mINFO \x1b[0m") && coloured.contains("\x1b[2mgateway=\x1b[0mmain"),
         "{coloured:?}"
     );
 }
@@ -64,19 +54,13 @@ fn every_level_has_its_word_and_its_priority() {
         tracing::debug!(target: "tickled", "d");
         tracing::trace!(target: "tickled", "e");
     };
-    let settings = Settings {
-        level: Level::Trace,
-        ..Settings::default()
-    };
+    let settings = Settings { level: Level::Trace, ..Settings::default() };
     assert_eq!(
         said_with(&settings, Look::Journal, all),
         "<3>ERROR a\n<4>WARN  b\n<6>INFO  c\n<7>DEBUG d\n<7>TRACE e\n"
     );
     let plain = said_with(&settings, Look::Plain, all);
-    assert!(
-        plain.starts_with("2026-11-24T05:15:37.042Z ERROR a\n"),
-        "milliseconds for who looks closely: {plain}"
-    );
+    assert!(plain.starts_with("2026-11-24T05:15:37.042Z ERROR a\n"), "milliseconds for who looks closely: {plain}");
 }
 
 #[test]
@@ -91,10 +75,7 @@ fn the_level_governs_our_lines_and_libraries_speak_from_warn() {
     let lines = said(Look::Journal, both);
     let theirs = "<4>WARN  theirs peer=[redacted]  event=library-warning target=hyper\n";
     assert_eq!(lines, format!("<6>INFO  ours\n{theirs}"));
-    let quiet = Settings {
-        level: Level::Error,
-        ..Settings::default()
-    };
+    let quiet = Settings { level: Level::Error, ..Settings::default() };
     assert_eq!(said_with(&quiet, Look::Journal, both), "");
 }
 
@@ -129,10 +110,7 @@ fn a_line_is_one_line_whatever_it_carries() {
         )
     );
     let json = said(Look::Json, say);
-    assert!(
-        json.is_ascii() && json.bytes().filter(u8::is_ascii_control).count() == 1,
-        "{json:?}"
-    );
+    assert!(json.is_ascii() && json.bytes().filter(u8::is_ascii_control).count() == 1, "{json:?}");
     let parsed: serde_json::Value = serde_json::from_str(&json).unwrap();
     assert_eq!(parsed["sample"], hostile);
     assert_eq!(parsed["message"], hostile);
@@ -161,11 +139,7 @@ fn json_keeps_types_and_every_key_once() {
 fn a_long_value_is_cut() {
     let long = "ä".repeat(100_000);
     let line = said(Look::Plain, || tracing::info!(target: "tickled", long, "m"));
-    assert!(
-        line.len() < 5000 && line.ends_with("ä…\n"),
-        "{} bytes",
-        line.len()
-    );
+    assert!(line.len() < 5000 && line.ends_with("ä…\n"), "{} bytes", line.len());
 }
 
 #[test]
@@ -183,18 +157,11 @@ fn a_reader_that_stalls_holds_nobody_up_and_is_told_what_it_missed() {
             told_done.send(()).unwrap();
         });
     });
-    done.recv_timeout(Duration::from_secs(20))
-        .expect("the caller never waits");
+    done.recv_timeout(Duration::from_secs(20)).expect("the caller never waits");
     caller.join().unwrap();
-    assert!(
-        !guard.flush(Duration::from_millis(50)),
-        "nobody reads, so it cannot be written"
-    );
+    assert!(!guard.flush(Duration::from_millis(50)), "nobody reads, so it cannot be written");
     let counted = thread::spawn(move || account_for(reader));
-    assert!(
-        guard.flush(Duration::from_secs(10)),
-        "written once somebody reads"
-    );
+    assert!(guard.flush(Duration::from_secs(10)), "written once somebody reads");
     drop(guard);
     let (read, told, notices) = counted.join().unwrap();
     assert!(read > 1000 && told > 0, "{read} read, {told} told");
@@ -211,11 +178,7 @@ fn account_for(reader: PipeReader) -> (u64, u64, u64) {
             told += line["count"].as_u64().unwrap();
             notices += 1;
         } else {
-            assert_eq!(
-                line["number"],
-                read + told,
-                "a notice stands where the lines are missing"
-            );
+            assert_eq!(line["number"], read + told, "a notice stands where the lines are missing");
             read += 1;
         }
     }
@@ -226,8 +189,7 @@ fn account_for(reader: PipeReader) -> (u64, u64, u64) {
 fn dropping_the_guard_waits_a_bounded_time() {
     let (reader, writer) = pipe().unwrap();
     fill(&writer);
-    let (log, guard) =
-        subscriber(&Settings::default(), Look::Plain, stopped_clock, writer).unwrap();
+    let (log, guard) = subscriber(&Settings::default(), Look::Plain, stopped_clock, writer).unwrap();
     let began = with_default(log, || {
         tracing::info!(target: "tickled", "stuck");
         let began = Instant::now();
@@ -235,23 +197,14 @@ fn dropping_the_guard_waits_a_bounded_time() {
         began
     });
     let waited = began.elapsed();
-    assert!(
-        (Duration::from_millis(450)..Duration::from_secs(3)).contains(&waited),
-        "{waited:?}"
-    );
+    assert!((Duration::from_millis(450)..Duration::from_secs(3)).contains(&waited), "{waited:?}");
     drop(reader);
 }
 
 #[test]
 fn a_disk_that_was_full_gets_the_count_and_then_the_lines() {
     let disk = Disk::default();
-    let (log, guard) = subscriber(
-        &Settings::default(),
-        Look::Journal,
-        stopped_clock,
-        disk.clone(),
-    )
-    .unwrap();
+    let (log, guard) = subscriber(&Settings::default(), Look::Journal, stopped_clock, disk.clone()).unwrap();
     with_default(log, || {
         let say = |number: u64| {
             tracing::info!(target: "tickled", number, "line");
@@ -305,60 +258,32 @@ fn a_process_outlives_its_standard_error() {
     assert_eq!(run_child(Stdio::from(full), &[]), Some(0), "full disk");
     let (reader, writer) = pipe().unwrap();
     fill(&writer);
-    assert_eq!(
-        run_child(Stdio::from(writer), &[]),
-        Some(0),
-        "stalled reader"
-    );
+    assert_eq!(run_child(Stdio::from(writer), &[]), Some(0), "stalled reader");
     drop(reader);
 }
 
 #[test]
 fn the_journal_is_recognised_by_its_own_stream_only() {
     let (reader, writer) = pipe().unwrap();
-    let stream = File::from(OwnedFd::from(writer.try_clone().unwrap()))
-        .metadata()
-        .unwrap();
+    let stream = File::from(OwnedFd::from(writer.try_clone().unwrap())).metadata().unwrap();
     let here = format!("{}:{}", stream.dev(), stream.ino());
-    assert_eq!(
-        run_child(Stdio::from(writer), &[("JOURNAL_STREAM", &here)]),
-        Some(0)
-    );
+    assert_eq!(run_child(Stdio::from(writer), &[("JOURNAL_STREAM", &here)]), Some(0));
     let lines = io::read_to_string(reader).unwrap();
     assert!(lines.starts_with("<6>INFO  line  number=0\n"), "{lines}");
 
     let (reader, writer) = pipe().unwrap();
-    assert_eq!(
-        run_child(
-            Stdio::from(writer),
-            &[("JOURNAL_STREAM", "1:1"), ("RUST_LOG", "trace")]
-        ),
-        Some(0)
-    );
+    assert_eq!(run_child(Stdio::from(writer), &[("JOURNAL_STREAM", "1:1"), ("RUST_LOG", "trace")]), Some(0));
     let lines = io::read_to_string(reader).unwrap();
-    assert!(
-        lines.starts_with("20") && lines.contains("Z INFO  line  number=0\n"),
-        "{lines}"
-    );
-    assert!(
-        !lines.contains("unasked"),
-        "no variable changes the level: {lines}"
-    );
+    assert!(lines.starts_with("20") && lines.contains("Z INFO  line  number=0\n"), "{lines}");
+    assert!(!lines.contains("unasked"), "no variable changes the level: {lines}");
 }
 
 /// This very program again, running [`child`], with the given standard error; its exit code.
 fn run_child(stderr: Stdio, variables: &[(&str, &str)]) -> Option<i32> {
     let mut command = Command::new(env::current_exe().unwrap());
-    command
-        .args(["--exact", "child", "--nocapture", "--test-threads=1"])
-        .env("LOG_TEST_CHILD", "1");
-    command
-        .env_remove("JOURNAL_STREAM")
-        .envs(variables.iter().copied());
-    command
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(stderr);
+    command.args(["--exact", "child", "--nocapture", "--test-threads=1"]).env("LOG_TEST_CHILD", "1");
+    command.env_remove("JOURNAL_STREAM").envs(variables.iter().copied());
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(stderr);
     command.status().unwrap().code()
 }
 
@@ -409,25 +334,16 @@ fn the_documented_events_are_the_events() {
     if env::var_os("UPDATE_DOCS").is_some() {
         fs::write(path, format!("{before}{heading}{}", event::tables())).unwrap();
     } else {
-        assert_eq!(
-            tables,
-            event::tables(),
-            "run the test with UPDATE_DOCS=1 to write the page anew"
-        );
+        assert_eq!(tables, event::tables(), "run the test with UPDATE_DOCS=1 to write the page anew");
     }
     let names: BTreeSet<_> = EVENTS.iter().map(|event| event.name).collect();
     assert_eq!(names.len(), EVENTS.len(), "a name is given once");
-    let used: BTreeSet<_> = EVENTS
-        .iter()
-        .flat_map(|event| event.fields.iter().chain(event.also))
-        .collect();
+    let used: BTreeSet<_> = EVENTS.iter().flat_map(|event| event.fields.iter().chain(event.also)).collect();
     let explained: BTreeSet<_> = FIELDS.iter().map(|(field, _)| field).collect();
     assert_eq!(used, explained);
     assert!(FIELDS.is_sorted(), "in the order of the alphabet");
     assert!(
-        explained
-            .iter()
-            .all(|field| !["time", "level", "event", "message"].contains(field)),
+        explained.iter().all(|field| !["time", "level", "event", "message"].contains(field)),
         "keys of the line itself"
     );
 }
@@ -435,28 +351,10 @@ fn the_documented_events_are_the_events() {
 #[test]
 fn a_line_can_be_held_against_the_table() {
     let alert = Event::named("alert").unwrap();
-    assert_eq!(
-        alert.fault(Level::Error, &["gateway", "code", "phase", "cause"]),
-        None
-    );
-    assert!(
-        alert
-            .fault(Level::Error, &["gateway", "code"])
-            .unwrap()
-            .contains("lacks the field phase")
-    );
-    assert!(
-        alert
-            .fault(Level::Error, &["gateway", "code", "phase", "mood"])
-            .unwrap()
-            .contains("mood")
-    );
-    assert!(
-        alert
-            .fault(Level::Debug, &["gateway", "code", "phase"])
-            .unwrap()
-            .contains("level debug")
-    );
+    assert_eq!(alert.fault(Level::Error, &["gateway", "code", "phase", "cause"]), None);
+    assert!(alert.fault(Level::Error, &["gateway", "code"]).unwrap().contains("lacks the field phase"));
+    assert!(alert.fault(Level::Error, &["gateway", "code", "phase", "mood"]).unwrap().contains("mood"));
+    assert!(alert.fault(Level::Debug, &["gateway", "code", "phase"]).unwrap().contains("level debug"));
     assert!(Event::named("unheard-of").is_none());
 }
 
@@ -482,8 +380,6 @@ fn stopped_clock() -> SystemTime {
 /// Leaves the pipe as a reader leaves it that stopped reading; the thread ends with the reader.
 fn fill(pipe: &PipeWriter) {
     let mut pipe = pipe.try_clone().unwrap();
-    drop(thread::spawn(move || {
-        while pipe.write_all(&[b'x'; 4096]).is_ok() {}
-    }));
+    drop(thread::spawn(move || while pipe.write_all(&[b'x'; 4096]).is_ok() {}));
     thread::sleep(Duration::from_millis(200));
 }

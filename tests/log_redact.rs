@@ -1,8 +1,5 @@
 //! A sample of a foreign answer in the log: nothing personal, one line, short, and still of use.
-#![expect(
-    clippy::disallowed_methods,
-    reason = "these tests measure how long real calls take"
-)]
+#![expect(clippy::disallowed_methods, reason = "these tests measure how long real calls take")]
 
 use std::time::{Duration, Instant};
 
@@ -103,9 +100,7 @@ fn a_sample_is_short_and_whole_whatever_it_is_made_of() {
     for _ in 0..20_000 {
         let mut text = String::new();
         for _ in 0..seed % 60 {
-            seed = seed
-                .wrapping_mul(6_364_136_223_846_793_005)
-                .wrapping_add(1_442_695_040_888_963_407);
+            seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
             text.push_str(pieces[usize::try_from(seed >> 33).unwrap() % pieces.len()]);
         }
         seed = seed.wrapping_add(0x9e37_79b9_7f4a_7c15);
@@ -120,9 +115,5 @@ fn a_sample_is_short_and_whole_whatever_it_is_made_of() {
     for hostile in ["=", "\"session\":[", "1.", "a:", "\\\"", " ", "<"] {
         assert!(redact(&hostile.repeat(1_000_000)).len() <= 200);
     }
-    assert!(
-        began.elapsed() < Duration::from_secs(5),
-        "{:?}",
-        began.elapsed()
-    );
+    assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
 }

@@ -1,8 +1,5 @@
 //! What reaches the service manager, over real sockets: all of it in order, and nothing that makes the daemon wait.
-#![expect(
-    clippy::disallowed_methods,
-    reason = "these tests measure how long real calls take"
-)]
+#![expect(clippy::disallowed_methods, reason = "these tests measure how long real calls take")]
 #![expect(clippy::unwrap_used, reason = "a helper that fails fails its test")]
 
 use std::ffi::{OsStr, OsString};
@@ -75,11 +72,7 @@ fn a_stuck_manager_costs_nothing_and_hears_what_matters_later() {
 
     assert!(manager.heard().iter().all(|message| message == FILLER));
     assert!(notifier.retry());
-    assert_eq!(
-        manager.heard(),
-        ["READY=1", "STATUS=live: main"],
-        "the latest status, and no stale watchdog"
-    );
+    assert_eq!(manager.heard(), ["READY=1", "STATUS=live: main"], "the latest status, and no stale watchdog");
     assert!(notifier.retry());
     assert!(manager.heard().is_empty(), "once");
 }
@@ -96,15 +89,7 @@ fn a_reload_that_nobody_heard_of_is_told_in_order_and_once() {
     }
     manager.heard();
     notifier.watchdog();
-    assert_eq!(
-        manager.heard(),
-        [
-            "READY=1",
-            "RELOADING=1\nMONOTONIC_USEC=100",
-            "READY=1",
-            "WATCHDOG=1"
-        ]
-    );
+    assert_eq!(manager.heard(), ["READY=1", "RELOADING=1\nMONOTONIC_USEC=100", "READY=1", "WATCHDOG=1"]);
 }
 
 #[test]
@@ -128,10 +113,7 @@ fn a_manager_that_comes_back_hears_what_it_missed() {
     drop(manager);
     swiftly(|| notifier.ready());
     assert_eq!(notifier.dropped(), 1);
-    let manager = Manager {
-        socket: UnixDatagram::bind(&path).unwrap(),
-        name: path.into(),
-    };
+    let manager = Manager { socket: UnixDatagram::bind(&path).unwrap(), name: path.into() };
     manager.socket.set_nonblocking(true).unwrap();
     notifier.status("live: main");
     assert_eq!(manager.heard(), ["READY=1", "STATUS=live: main"]);
@@ -154,13 +136,7 @@ fn without_a_manager_nothing_is_kept_or_counted() {
 
 #[test]
 fn a_name_that_is_no_socket_is_an_error_not_a_surprise() {
-    for name in [
-        "",
-        "relative",
-        "vsock:2:1234",
-        &format!("/{}", "x".repeat(200)),
-        &format!("@{}", "x".repeat(200)),
-    ] {
+    for name in ["", "relative", "vsock:2:1234", &format!("/{}", "x".repeat(200)), &format!("@{}", "x".repeat(200))] {
         assert!(Notifier::new(Some(OsStr::new(name))).is_err(), "{name:?}");
     }
 }
@@ -171,13 +147,7 @@ fn a_status_is_one_short_line() {
     let mut notifier = Notifier::new(Some(&manager.name)).unwrap();
     notifier.status("live\nREADY=1\r\u{1b}");
     notifier.status(&"ä".repeat(500));
-    assert_eq!(
-        manager.heard(),
-        [
-            "STATUS=live READY=1  ".to_owned(),
-            format!("STATUS={}", "ä".repeat(100))
-        ]
-    );
+    assert_eq!(manager.heard(), ["STATUS=live READY=1  ".to_owned(), format!("STATUS={}", "ä".repeat(100))]);
 }
 
 #[test]
@@ -193,11 +163,7 @@ fn the_watchdog_is_for_the_process_it_names() {
         (Some("-1"), None, None),
         (None, Some("42"), None),
     ] {
-        assert_eq!(
-            watchdog_interval_of(usec, pid, 42),
-            interval,
-            "{usec:?} {pid:?}"
-        );
+        assert_eq!(watchdog_interval_of(usec, pid, 42), interval, "{usec:?} {pid:?}");
     }
 }
 
@@ -211,10 +177,7 @@ fn the_monotonic_clock_can_be_read() {
     let uptime = fs::read_to_string("/proc/uptime").unwrap();
     let uptime: f64 = uptime.split(' ').next().unwrap().parse().unwrap();
     let seconds = Duration::from_micros(usec).as_secs_f64();
-    assert!(
-        seconds > 0.0 && seconds < uptime + 0.02,
-        "{seconds} {uptime}"
-    );
+    assert!(seconds > 0.0 && seconds < uptime + 0.02, "{seconds} {uptime}");
 }
 
 /// The manager's end, on which nobody listens unless asked to.
@@ -228,21 +191,14 @@ impl Manager {
         let path = std::env::temp_dir().join(format!("tickled-notify-{what}-{}", process::id()));
         let socket = UnixDatagram::bind(&path).unwrap();
         socket.set_nonblocking(true).unwrap();
-        Self {
-            socket,
-            name: path.into(),
-        }
+        Self { socket, name: path.into() }
     }
 
     fn at_abstract_name(what: &str) -> Self {
         let name = format!("tickled-notify-{what}-{}", process::id());
-        let socket =
-            UnixDatagram::bind_addr(&SocketAddr::from_abstract_name(&name).unwrap()).unwrap();
+        let socket = UnixDatagram::bind_addr(&SocketAddr::from_abstract_name(&name).unwrap()).unwrap();
         socket.set_nonblocking(true).unwrap();
-        Self {
-            socket,
-            name: format!("@{name}").into(),
-        }
+        Self { socket, name: format!("@{name}").into() }
     }
 
     /// Everything that waits, each datagram once.

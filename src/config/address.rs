@@ -65,9 +65,7 @@ impl FromStr for Address {
         }
         let exact = format!("{}://{}", url.scheme(), address.host);
         let written = text.to_ascii_lowercase();
-        if written.ends_with('/') {
-            return Err(complaint(" ends with a slash", hint()));
-        }
+        let written = written.strip_suffix('/').unwrap_or(&written);
         if written != exact && written != address.url {
             return Err(complaint(" is an odd way to write it", hint()));
         }

@@ -21,6 +21,7 @@ use crate::calendar::Region;
 use crate::gateway::{Target, Trust};
 use crate::log;
 use crate::session::Policy;
+use address::Address;
 use checks::Checks;
 use fault::{At, Finding, quoted};
 use file::{File, ROOT, TrustBy, values};
@@ -150,6 +151,22 @@ pub fn show(config: &Config) -> String {
     });
     let file = File { session: file::Session::default(), gateway: gateway.collect(), log: (&config.log).into() };
     toml::to_string(&file).unwrap_or_else(|error| format!("# {error}\n"))
+}
+
+/// The address of a gateway as a [`Target`] wants it, from what a person types.
+///
+/// # Errors
+///
+/// What is wrong with it, and what would be right.
+pub fn address(text: &str) -> Result<String, String> {
+    let address: Result<Address, _> = text.parse();
+    address.map(|address| address.url).map_err(|complaint| format!("{}; {}", complaint.what, complaint.hint))
+}
+
+/// Whether the address is one of this host by its very name; what other names resolve to is not asked.
+#[must_use]
+pub fn is_loopback(url: &str) -> bool {
+    url.parse().is_ok_and(|address: Address| address.is_loopback())
 }
 
 /// Every key, in the order of the shipped file; a gateway's own session keys are those of `session`.

@@ -37,9 +37,7 @@ impl Event {
         if let Some(missing) = self.fields.iter().find(|field| !fields.contains(field)) {
             return Some(format!("{name} lacks the field {missing}"));
         }
-        let unknown = fields
-            .iter()
-            .find(|field| !self.fields.contains(field) && !self.also.contains(field));
+        let unknown = fields.iter().find(|field| !self.fields.contains(field) && !self.also.contains(field));
         unknown.map(|field| format!("{name} has the field {field}, which is not in its table"))
     }
 }
@@ -66,16 +64,16 @@ macro_rules! events {
 events! {
     /// The daemon runs; who it is and how much it watches.
     DAEMON_STARTED = "daemon-started" at Info, with ["version", "gateways", "config", "pid"], may [];
-    /// The daemon ends, and why. It never logs a session out.
-    DAEMON_STOPPED = "daemon-stopped" at Info, with ["because", "ran"], may [];
+    /// The daemon ends, and why; ERROR if nobody asked for it. It never logs a session out.
+    DAEMON_STOPPED = "daemon-stopped" at Info | Error, with ["because", "ran"], may [];
     /// One gateway is watched from here on.
     GATEWAY_WATCHED = "gateway-watched" at Info, with ["gateway", "url"], may [];
     /// A gateway's session is in another state: one line for each transition.
     STATE_CHANGED = "state-changed" at Info, with ["gateway", "from", "to", "because", "held"], may [];
-    /// A human is needed (`phase=raised`, ERROR), or no longer is (`phase=resolved`, INFO).
-    ALERT = "alert" at Error | Info, with ["gateway", "code", "phase"], may ["cause", "what", "todo", "lasted"];
+    /// A human is told (`phase=raised`): ERROR if one is needed, WARN if it is being handled. Over is `phase=resolved`, INFO.
+    ALERT = "alert" at Error | Warn | Info, with ["gateway", "code", "phase"], may ["cause", "what", "todo", "lasted"];
     /// All is as it was; said at a long interval.
-    HEARTBEAT = "heartbeat" at Info, with ["live", "total"], may ["summary", "oldest_ping"];
+    HEARTBEAT = "heartbeat" at Info, with ["live", "total"], may ["summary"];
     /// A lapsed session is being taken back, and this is the step at hand.
     RECOVERY_STEP = "recovery-step" at Debug, with ["gateway", "attempt", "step"], may [];
     /// One request to a gateway, and what came of it.
@@ -86,10 +84,12 @@ events! {
     SIGNAL = "signal" at Info, with ["name"], may [];
     /// Lines are missing here: standard error was too slow, full or closed.
     LOG_LINES_DROPPED = "log-lines-dropped" at Warn, with ["count"], may [];
-    /// The configuration cannot be used; one line for each fault.
-    CONFIG_FAULTY = "config-faulty" at Error, with ["config", "fault"], may ["key", "line"];
+    /// A gateway's driver is past the deadline that it set itself: systemd gets no sign of life, and will restart the daemon.
+    DRIVER_LATE = "driver-late" at Error, with ["gateway"], may [];
+    /// The service manager's socket cannot be used; the daemon runs on without.
+    SYSTEMD_UNHEARD = "systemd-unheard" at Warn, with ["fault"], may [];
     /// An answer made no sense; its beginning is shown without what is personal.
-    ANSWER_NOT_UNDERSTOOD = "answer-not-understood" at Warn, with ["gateway", "call", "status", "sample"], may [];
+    ANSWER_NOT_UNDERSTOOD = "answer-not-understood" at Warn, with ["gateway", "call", "sample"], may ["status"];
     /// How a gateway's certificate is judged; WARN when that proves little.
     TRUST = "trust" at Info | Warn, with ["gateway", "trust"], may [];
     /// A library the daemon uses complains; nothing is said below WARN.
@@ -102,32 +102,23 @@ pub const FIELDS: &[(&str, &str)] = &[
     ("because", "the reason, in the words the status uses"),
     ("by", "how far the clock jumped"),
     ("call", "which request"),
-    ("cause", "why a human is needed, as a stable word"),
+    ("cause", "what it looks like, as a stable word"),
     ("code", "which alert, as a stable word"),
     ("config", "the configuration file"),
     ("count", "how many lines are missing"),
-    ("fault", "what is wrong, with its place"),
+    ("fault", "what is wrong"),
     ("from", "the state before"),
     ("gateway", "the gateway's name in the configuration"),
     ("gateways", "how many gateways are watched"),
     ("held", "how long the state before lasted"),
-    ("key", "the faulty key"),
     ("lasted", "how long the alert stood"),
-    ("line", "the line of the faulty key"),
     ("live", "how many gateways are live"),
     ("name", "which signal"),
-    (
-        "oldest_ping",
-        "the age of the oldest last ping among the live gateways",
-    ),
     ("outcome", "what came of the request"),
     ("phase", "`raised` or `resolved`"),
     ("pid", "the daemon's process id"),
     ("ran", "how long the daemon ran"),
-    (
-        "sample",
-        "the beginning of the answer, at most 200 bytes, without what is personal",
-    ),
+    ("sample", "the beginning of the answer, at most 200 bytes, without what is personal"),
     ("status", "the HTTP status"),
     ("step", "which step of the recovery"),
     ("summary", "the gateways by state"),
@@ -145,21 +136,12 @@ pub const FIELDS: &[(&str, &str)] = &[
 /// The events and their fields as the documentation shows them.
 #[must_use]
 pub fn tables() -> String {
-    let mut text =
-        String::from("| event | level | fields | sometimes | meaning |\n|---|---|---|---|---|\n");
+    let mut text = String::from("| event | level | fields | sometimes | meaning |\n|---|---|---|---|---|\n");
     for event in EVENTS {
-        let levels: Vec<_> = event
-            .levels
-            .iter()
-            .map(|level| level.name().to_uppercase())
-            .collect();
+        let levels: Vec<_> = event.levels.iter().map(|level| level.name().to_uppercase()).collect();
         let (levels, fields, also) = (levels.join(", "), quoted(event.fields), quoted(event.also));
         // Writing to a String cannot fail.
-        let _ = writeln!(
-            text,
-            "| `{}` | {levels} | {fields} | {also} | {} |",
-            event.name, event.meaning
-        );
+        let _ = writeln!(text, "| `{}` | {levels} | {fields} | {also} | {} |", event.name, event.meaning);
     }
     text.push_str("\n| field | meaning |\n|---|---|\n");
     for (field, meaning) in FIELDS {
@@ -169,9 +151,5 @@ pub fn tables() -> String {
 }
 
 fn quoted(fields: &[&str]) -> String {
-    fields
-        .iter()
-        .map(|field| format!("`{field}`"))
-        .collect::<Vec<_>>()
-        .join(" ")
+    fields.iter().map(|field| format!("`{field}`")).collect::<Vec<_>>().join(" ")
 }

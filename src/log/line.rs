@@ -25,12 +25,7 @@ where
     S: Subscriber + for<'a> LookupSpan<'a>,
     N: for<'a> FormatFields<'a> + 'static,
 {
-    fn format_event(
-        &self,
-        _: &FmtContext<'_, S, N>,
-        mut writer: Writer<'_>,
-        event: &Event<'_>,
-    ) -> fmt::Result {
+    fn format_event(&self, _: &FmtContext<'_, S, N>, mut writer: Writer<'_>, event: &Event<'_>) -> fmt::Result {
         let mut said = Said::default();
         event.record(&mut said);
         let target = event.metadata().target();
@@ -73,12 +68,7 @@ impl Line {
         line.push(' ');
         escape(line, &said.message, Quotes::None);
         let mut gap = if said.message.is_empty() { "" } else { "  " };
-        for (key, value) in said
-            .event
-            .iter()
-            .map(|name| ("event", name))
-            .chain(said.fields())
-        {
+        for (key, value) in said.event.iter().map(|name| ("event", name)).chain(said.fields()) {
             line.push_str(gap);
             paint(line, DIM, &format!("{key}="));
             value.write_text(line);
@@ -111,11 +101,7 @@ impl Line {
 
     fn time(&self, with_millis: bool) -> String {
         let now = Timestamp::try_from((self.clock)()).unwrap_or(Timestamp::UNIX_EPOCH);
-        if with_millis {
-            format!("{now:.3}")
-        } else {
-            format!("{now:.0}")
-        }
+        if with_millis { format!("{now:.3}") } else { format!("{now:.0}") }
     }
 }
 
@@ -131,9 +117,7 @@ impl Said {
     /// What the writer says about the lines that were lost.
     pub(super) fn lines_dropped(count: u64) -> Self {
         Self {
-            message: format!(
-                "{count} log lines were lost: standard error was too slow, full or closed"
-            ),
+            message: format!("{count} log lines were lost: standard error was too slow, full or closed"),
             event: Some(Value::Text(event::LOG_LINES_DROPPED.to_owned())),
             rest: vec![("count", Value::Bare(count.to_string()))],
         }
@@ -153,10 +137,7 @@ impl Said {
 
     /// The fields but `event`. A key of the line itself is left out: two equal keys are no flat object.
     fn fields(&self) -> impl Iterator<Item = (&'static str, &Value)> {
-        self.rest
-            .iter()
-            .map(|(key, value)| (*key, value))
-            .filter(|(key, _)| !matches!(*key, "time" | "level"))
+        self.rest.iter().map(|(key, value)| (*key, value)).filter(|(key, _)| !matches!(*key, "time" | "level"))
     }
 
     fn put(&mut self, field: &Field, value: Value) {
@@ -184,14 +165,7 @@ impl Visit for Said {
 
     fn record_f64(&mut self, field: &Field, value: f64) {
         let text = value.to_string();
-        self.put(
-            field,
-            if value.is_finite() {
-                Value::Bare(text)
-            } else {
-                Value::Text(text)
-            },
-        );
+        self.put(field, if value.is_finite() { Value::Bare(text) } else { Value::Text(text) });
     }
 
     fn record_str(&mut self, field: &Field, value: &str) {
@@ -272,11 +246,7 @@ fn escape(line: &mut String, text: &str, quotes: Quotes) {
             '\t' => line.push_str("\\t"),
             c if disturbs(c) => {
                 // Writing to a String cannot fail. None of these is beyond U+FFFF, so JSON needs no pair.
-                let (open, close) = if quotes == Quotes::Json {
-                    ("", "")
-                } else {
-                    ("{", "}")
-                };
+                let (open, close) = if quotes == Quotes::Json { ("", "") } else { ("{", "}") };
                 let _ = write!(line, "\\u{open}{:04x}{close}", u32::from(c));
             }
             c => line.push(c),
@@ -286,10 +256,7 @@ fn escape(line: &mut String, text: &str, quotes: Quotes) {
 
 /// Whether a text can stand behind `key=` without quotes.
 fn is_plain(text: &str) -> bool {
-    !text.is_empty()
-        && !text
-            .chars()
-            .any(|c| c.is_whitespace() || matches!(c, '"' | '=' | '\\') || disturbs(c))
+    !text.is_empty() && !text.chars().any(|c| c.is_whitespace() || matches!(c, '"' | '=' | '\\') || disturbs(c))
 }
 
 /// Whether a character moves the cursor, ends a line or turns the reading direction.

@@ -37,11 +37,7 @@ pub struct Settings {
 
 impl Default for Settings {
     fn default() -> Self {
-        Self {
-            format: Format::Auto,
-            level: Level::Info,
-            heartbeat_every: Duration::from_hours(1),
-        }
+        Self { format: Format::Auto, level: Level::Info, heartbeat_every: Duration::from_hours(1) }
     }
 }
 
@@ -159,16 +155,9 @@ pub enum OpenError {
 pub fn init(settings: &Settings) -> Result<Guard, OpenError> {
     // A descriptor of our own: a writer thread stuck in a write must not hold the lock of `io::stderr()`,
     // which a panic message needs.
-    let stream = io::stderr()
-        .as_fd()
-        .try_clone_to_owned()
-        .map_err(OpenError::Stream)?;
+    let stream = io::stderr().as_fd().try_clone_to_owned().map_err(OpenError::Stream)?;
     let stream = fs::File::from(stream);
-    let look = Look::settle(
-        settings.format,
-        is_journal(&stream),
-        stream.is_terminal() && wants_colour(),
-    );
+    let look = Look::settle(settings.format, is_journal(&stream), stream.is_terminal() && wants_colour());
     let (subscriber, guard) = subscriber(settings, look, wall_clock, stream)?;
     tracing::subscriber::set_global_default(subscriber).map_err(|_| OpenError::AlreadyOpen)?;
     Ok(guard)
@@ -184,31 +173,14 @@ pub fn subscriber<W: Write + Send + 'static>(
     clock: Clock,
     out: W,
 ) -> Result<(impl Subscriber + Send + Sync + 'static, Guard), OpenError> {
-    let line = line::Line {
-        look,
-        clock,
-        with_millis: settings.level >= Level::Debug,
-    };
+    let line = line::Line { look, clock, with_millis: settings.level >= Level::Debug };
     let (lines, guard) = writer::start(out, line).map_err(OpenError::Thread)?;
-    let (ours, theirs) = (
-        settings.level.filter(),
-        settings.level.min(Level::Warn).filter(),
-    );
-    let wanted = filter_fn(move |event| {
-        *event.level()
-            <= if is_ours(event.target()) {
-                ours
-            } else {
-                theirs
-            }
-    });
+    let (ours, theirs) = (settings.level.filter(), settings.level.min(Level::Warn).filter());
+    let wanted = filter_fn(move |event| *event.level() <= if is_ours(event.target()) { ours } else { theirs });
     let wanted = wanted.with_max_level_hint(ours);
     // Without `log_internal_errors(false)` a failed write is reported by `eprintln!`, which panics when
     // standard error is gone as well.
-    let layer = fmt::layer()
-        .log_internal_errors(false)
-        .event_format(line)
-        .with_writer(lines);
+    let layer = fmt::layer().log_internal_errors(false).event_format(line).with_writer(lines);
     Ok((Registry::default().with(wanted).with(layer), guard))
 }
 
@@ -236,9 +208,7 @@ pub fn humane(duration: Duration) -> String {
 
 /// Whether a line is the daemon's own; those of its libraries are shown from WARN up.
 fn is_ours(target: &str) -> bool {
-    target
-        .strip_prefix("tickled")
-        .is_some_and(|rest| rest.is_empty() || rest.starts_with("::"))
+    target.strip_prefix("tickled").is_some_and(|rest| rest.is_empty() || rest.starts_with("::"))
 }
 
 /// Whether `JOURNAL_STREAM` names this very stream: a child with its standard error elsewhere inherits the variable.
@@ -246,9 +216,7 @@ fn is_journal(stream: &fs::File) -> bool {
     let Some(journal) = env::var("JOURNAL_STREAM").ok() else {
         return false;
     };
-    stream
-        .metadata()
-        .is_ok_and(|seen| journal == format!("{}:{}", seen.dev(), seen.ino()))
+    stream.metadata().is_ok_and(|seen| journal == format!("{}:{}", seen.dev(), seen.ino()))
 }
 
 fn wants_colour() -> bool {
@@ -256,10 +224,7 @@ fn wants_colour() -> bool {
         && env::var_os("TERM").is_none_or(|term| term != "dumb")
 }
 
-#[expect(
-    clippy::disallowed_methods,
-    reason = "a line is stamped where it is written; no decision rests on it"
-)]
+#[expect(clippy::disallowed_methods, reason = "a line is stamped where it is written; no decision rests on it")]
 fn wall_clock() -> SystemTime {
     SystemTime::now()
 }

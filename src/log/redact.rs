@@ -17,8 +17,7 @@ pub fn redact(text: &str) -> String {
     while let Some(c) = rest.chars().next()
         && sample.has_room()
     {
-        let is_inside_word =
-            before.is_alphanumeric() && !(before.is_alphabetic() && c.is_ascii_digit());
+        let is_inside_word = before.is_alphanumeric() && !(before.is_alphabetic() && c.is_ascii_digit());
         let found = if is_inside_word { None } else { find(rest) };
         let (shown, hidden) = found.unwrap_or((c.len_utf8(), 0));
         sample.show(&rest[..shown]);
@@ -51,9 +50,7 @@ fn personal_value(text: &str) -> Option<(usize, usize)> {
     let mut rest = &text[key.len()..];
     rest = &rest[opening_quote(rest).map_or(0, str::len)..];
     rest = rest.trim_start();
-    let separator = SEPARATORS
-        .iter()
-        .find(|separator| rest.starts_with(**separator))?;
+    let separator = SEPARATORS.iter().find(|separator| rest.starts_with(**separator))?;
     rest = rest[separator.len()..].trim_start();
     let tags = rest;
     while let Some(tag_end) = rest.strip_prefix('<').and_then(|tag| tag.find('>')) {
@@ -71,10 +68,7 @@ fn personal_value(text: &str) -> Option<(usize, usize)> {
         (None, _) if kind == Kind::WholeLine => rest.find(['\r', '\n', '<']).unwrap_or(rest.len()),
         (None, _) => rest.find(is_delimiter).unwrap_or(rest.len()),
     };
-    let says_nothing = matches!(
-        &rest[..hidden],
-        "" | "null" | "true" | "false" | "[]" | "{}"
-    );
+    let says_nothing = matches!(&rest[..hidden], "" | "null" | "true" | "false" | "[]" | "{}");
     let is_no_text = kind == Kind::TextOnly && quote.is_none();
     if says_nothing || is_no_text {
         return None;
@@ -86,14 +80,8 @@ fn personal_value(text: &str) -> Option<(usize, usize)> {
 }
 
 fn kind_of(key: &str) -> Option<Kind> {
-    let key: String = key
-        .chars()
-        .filter(char::is_ascii_alphanumeric)
-        .map(|c| c.to_ascii_lowercase())
-        .collect();
-    KEYS.iter()
-        .find(|(name, _)| *name == key)
-        .map(|(_, kind)| *kind)
+    let key: String = key.chars().filter(char::is_ascii_alphanumeric).map(|c| c.to_ascii_lowercase()).collect();
+    KEYS.iter().find(|(name, _)| *name == key).map(|(_, kind)| *kind)
 }
 
 /// What a known key's value may look like.
@@ -115,20 +103,11 @@ fn opening_quote(text: &str) -> Option<&'static str> {
 /// The length of a text up to its closing quote, or to the end when that is cut off.
 fn quoted_len(text: &str, quote: &str) -> usize {
     let closes = |at: &usize| quote.len() > 1 || !is_escaped(text, *at);
-    text.match_indices(quote)
-        .map(|(at, _)| at)
-        .find(closes)
-        .unwrap_or(text.len())
+    text.match_indices(quote).map(|(at, _)| at).find(closes).unwrap_or(text.len())
 }
 
 fn is_escaped(text: &str, at: usize) -> bool {
-    text[..at]
-        .bytes()
-        .rev()
-        .take_while(|byte| *byte == b'\\')
-        .count()
-        % 2
-        == 1
+    text[..at].bytes().rev().take_while(|byte| *byte == b'\\').count() % 2 == 1
 }
 
 /// The length of an object or array, or of all there is when its end is cut off.
@@ -153,10 +132,7 @@ fn hardware_address(text: &str) -> Option<usize> {
     let is_hex = |part: &str| part.bytes().all(|byte| byte.is_ascii_hexdigit());
     let is_in_pairs = |word: &str| {
         [':', '-'].iter().any(|between| {
-            word.split(*between).count() == 6
-                && word
-                    .split(*between)
-                    .all(|pair| pair.len() == 2 && is_hex(pair))
+            word.split(*between).count() == 6 && word.split(*between).all(|pair| pair.len() == 2 && is_hex(pair))
         })
     };
     let is_bare = |word: &str| {
@@ -164,9 +140,8 @@ fn hardware_address(text: &str) -> Option<usize> {
             && word.bytes().any(|byte| byte.is_ascii_digit())
             && word.bytes().any(|byte| byte.is_ascii_alphabetic())
     };
-    let starts = |len: usize, is_one: &dyn Fn(&str) -> bool| {
-        text.get(..len).is_some_and(is_one) && ends_word(text, len)
-    };
+    let starts =
+        |len: usize, is_one: &dyn Fn(&str) -> bool| text.get(..len).is_some_and(is_one) && ends_word(text, len);
     if starts(17, &is_in_pairs) {
         Some(17)
     } else if starts(12, &is_bare) {
@@ -179,16 +154,10 @@ fn hardware_address(text: &str) -> Option<usize> {
 fn ipv6(text: &str) -> Option<usize> {
     let whole = &text[..run(text, |c| c.is_ascii_hexdigit() || c == ':' || c == '.')];
     let is_address = |word: &&str| {
-        word.len() > 2
-            && word.bytes().filter(|byte| *byte == b':').count() >= 2
-            && word.parse::<Ipv6Addr>().is_ok()
+        word.len() > 2 && word.bytes().filter(|byte| *byte == b':').count() >= 2 && word.parse::<Ipv6Addr>().is_ok()
     };
     let trimmed = whole.trim_end_matches(['.', ':']);
-    [whole, trimmed]
-        .into_iter()
-        .find(is_address)
-        .map(str::len)
-        .filter(|len| ends_word(text, *len))
+    [whole, trimmed].into_iter().find(is_address).map(str::len).filter(|len| ends_word(text, *len))
 }
 
 fn ipv4(text: &str) -> Option<usize> {
@@ -206,21 +175,15 @@ fn account(text: &str) -> Option<usize> {
 }
 
 fn mail_address(text: &str) -> Option<usize> {
-    let name = run(text, |c| {
-        c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '+' | '-' | '%')
-    });
+    let name = run(text, |c| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '+' | '-' | '%'));
     let host = text[name..].strip_prefix('@')?;
-    let host = run(host, |c| {
-        c.is_ascii_alphanumeric() || matches!(c, '.' | '-')
-    });
+    let host = run(host, |c| c.is_ascii_alphanumeric() || matches!(c, '.' | '-'));
     (name > 0 && host > 0).then_some(name + 1 + host)
 }
 
 /// Hexadecimal or base64 of at least twenty characters; names and paths made of words are none.
 fn long_token(text: &str) -> Option<usize> {
-    let len = run(text, |c| {
-        c.is_ascii_alphanumeric() || matches!(c, '+' | '/' | '=' | '_' | '-')
-    });
+    let len = run(text, |c| c.is_ascii_alphanumeric() || matches!(c, '+' | '/' | '=' | '_' | '-'));
     let mut numbered = 0;
     let mut is_word = |part: &str| {
         let letters = run(part, |c| c.is_ascii_alphabetic());
@@ -228,18 +191,11 @@ fn long_token(text: &str) -> Option<usize> {
         // `v1` in a path; a second one in the same run is chance's work.
         numbered += usize::from(!digits.is_empty());
         let is_number = digits.len() <= 2 && digits.bytes().all(|byte| byte.is_ascii_digit());
-        let is_one_case = letters
-            .bytes()
-            .skip(1)
-            .all(|byte| byte.is_ascii_lowercase())
+        let is_one_case = letters.bytes().skip(1).all(|byte| byte.is_ascii_lowercase())
             || letters.bytes().all(|byte| byte.is_ascii_uppercase());
         part.len() < TOKEN_FROM && is_one_case && is_number && numbered <= 1
     };
-    (len >= TOKEN_FROM
-        && !text[..len]
-            .split(['+', '/', '=', '_', '-'])
-            .all(&mut is_word))
-    .then_some(len)
+    (len >= TOKEN_FROM && !text[..len].split(['+', '/', '=', '_', '-']).all(&mut is_word)).then_some(len)
 }
 
 fn run(text: &str, belongs: impl Fn(char) -> bool) -> usize {
@@ -251,11 +207,7 @@ fn ends_word(text: &str, at: usize) -> bool {
 }
 
 fn is_delimiter(c: char) -> bool {
-    c.is_whitespace()
-        || matches!(
-            c,
-            ',' | ';' | '&' | '}' | ']' | ')' | '<' | '>' | '"' | '\'' | '\\'
-        )
+    c.is_whitespace() || matches!(c, ',' | ';' | '&' | '}' | ']' | ')' | '<' | '>' | '"' | '\'' | '\\')
 }
 
 /// The sample as it grows.
@@ -271,11 +223,7 @@ impl Sample {
 
     fn show(&mut self, text: &str) {
         for c in text.chars() {
-            let c = if c.is_whitespace() || disturbs(c) {
-                ' '
-            } else {
-                c
-            };
+            let c = if c.is_whitespace() || disturbs(c) { ' ' } else { c };
             if c != ' ' || !(self.text.is_empty() || self.text.ends_with(' ')) {
                 self.text.push(c);
             }
@@ -289,8 +237,7 @@ impl Sample {
     fn finish(mut self) -> String {
         self.text.truncate(self.text.trim_end().len());
         if self.text.len() > MAX_SAMPLE {
-            self.text
-                .truncate(self.text.floor_char_boundary(MAX_SAMPLE - CUT.len()));
+            self.text.truncate(self.text.floor_char_boundary(MAX_SAMPLE - CUT.len()));
             self.text.push_str(CUT);
         }
         self.text

@@ -16,24 +16,11 @@ use super::line::{Line, Said};
 pub(super) fn start<W: Write + Send + 'static>(out: W, line: Line) -> io::Result<(Lines, Guard)> {
     let (queue, entries) = sync_channel(MAX_QUEUED);
     let tally = Arc::new(Tally::default());
-    let writer = Writer {
-        out,
-        line,
-        untold: 0,
-        is_torn: false,
-    };
+    let writer = Writer { out, line, untold: 0, is_torn: false };
     let of_thread = Arc::clone(&tally);
-    let thread = thread::Builder::new()
-        .name("log".to_owned())
-        .spawn(move || writer.run(&entries, &of_thread))?;
+    let thread = thread::Builder::new().name("log".to_owned()).spawn(move || writer.run(&entries, &of_thread))?;
     drop(thread);
-    Ok((
-        Lines {
-            queue,
-            tally: Arc::clone(&tally),
-        },
-        Guard { tally },
-    ))
+    Ok((Lines { queue, tally: Arc::clone(&tally) }, Guard { tally }))
 }
 
 /// Waits for the last lines when it is dropped, at most half a second.
@@ -47,15 +34,8 @@ impl Guard {
     /// Waits until every line said so far is written or given up, at most `limit`; says whether they all are.
     pub fn flush(&self, limit: Duration) -> bool {
         let said = self.tally.accepted.load(Ordering::SeqCst);
-        let handled = self
-            .tally
-            .handled
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        let waited = self
-            .tally
-            .moved
-            .wait_timeout_while(handled, limit, |handled| *handled < said);
+        let handled = self.tally.handled.lock().unwrap_or_else(PoisonError::into_inner);
+        let waited = self.tally.moved.wait_timeout_while(handled, limit, |handled| *handled < said);
         *waited.unwrap_or_else(PoisonError::into_inner).0 >= said
     }
 }
@@ -84,10 +64,7 @@ impl<'a> MakeWriter<'a> for Lines {
 impl Write for &Lines {
     fn write(&mut self, text: &[u8]) -> io::Result<usize> {
         let lost_before = self.tally.lost.swap(0, Ordering::SeqCst);
-        match self.queue.try_send(Entry {
-            text: text.to_vec(),
-            lost_before,
-        }) {
+        match self.queue.try_send(Entry { text: text.to_vec(), lost_before }) {
             Ok(()) => self.tally.accepted.fetch_add(1, Ordering::SeqCst),
             Err(_) => self.tally.lost.fetch_add(lost_before + 1, Ordering::SeqCst),
         };
@@ -151,9 +128,7 @@ impl<W: Write> Writer<W> {
         if self.untold == 0 {
             return true;
         }
-        let notice = self
-            .line
-            .render(Level::Warn, &Said::lines_dropped(self.untold));
+        let notice = self.line.render(Level::Warn, &Said::lines_dropped(self.untold));
         let is_told = self.put(notice.as_bytes());
         if is_told {
             self.untold = 0;

@@ -59,12 +59,12 @@ impl Machine {
             Request::Ping if matches!(observation, Observation::NoStatus | Observation::Gone) => {
                 self.ask(Request::Check, now.mono, Reason::AskAgain);
             }
-            Request::Ping | Request::Check => self.looked(now, request, look(&observation)),
-            Request::Accounts => self.proof(now, &observation),
-            Request::Reauthenticate | Request::OpenBrokerage { .. } => self.asked(now, &observation),
-            Request::ValidateSso => self.validated(now, &observation),
-            Request::IsListening => self.listened(now, &observation),
-            Request::EndSession => self.ended(now, &observation),
+            Request::Ping | Request::Check => self.looked(now, request, look(observation)),
+            Request::Accounts => self.proof(now, observation),
+            Request::Reauthenticate | Request::OpenBrokerage { .. } => self.asked(now, observation),
+            Request::ValidateSso => self.validated(now, observation),
+            Request::IsListening => self.listened(now, observation),
+            Request::EndSession => self.ended(now, observation),
         }
     }
 
@@ -220,7 +220,7 @@ impl Machine {
     }
 
     /// An answer to the data call.
-    fn proof(&mut self, now: Now, observation: &Observation) {
+    fn proof(&mut self, now: Now, observation: Observation) {
         match observation {
             Observation::Accounts(accounts) if accounts.usable => {
                 self.known.is_paper = accounts.is_paper;
@@ -342,31 +342,59 @@ impl Machine {
             return self.watch(now);
         }
         self.incident_begins(now);
-        // While IBKR stays silent its kind is known: no need to look less sure between two probes.
-        let still = trouble == Trouble::NoAnswer && self.state == State::Unavailable(Trouble::IbkrSilent);
-        if !still {
+        // What a closer look has shown already stays so until another look: no need to seem less sure in between.
+        let closer = matches!(
+            (trouble, self.state),
+            (Trouble::NoAnswer, State::Unavailable(Trouble::IbkrSilent))
+                | (Trouble::Nonsense | Trouble::EdgeRefused, State::Unavailable(Trouble::NotAGateway))
+        );
+        let known = self.state == State::Unavailable(trouble);
+        if !closer {
             self.enter(now, State::Unavailable(trouble), Because::Trouble(trouble));
         }
-        if trouble == Trouble::NoAnswer {
-            self.ask(Request::IsListening, now.mono, Reason::NextStep);
-        } else {
-            self.probe_later(now);
+        match trouble {
+            Trouble::NoAnswer => self.ask(Request::IsListening, now.mono, Reason::NextStep),
+            Trouble::Nonsense | Trouble::EdgeRefused if !known => {
+                self.ask(Request::IsListening, now.mono, Reason::NextStep);
+            }
+            Trouble::NothingListens
+            | Trouble::NotAGateway
+            | Trouble::Certificate
+            | Trouble::AddressRefused
+            | Trouble::Network
+            | Trouble::IbkrSilent
+            | Trouble::IbkrError
+            | Trouble::EdgeRefused
+            | Trouble::TooManyRequests { .. }
+            | Trouble::Nonsense => self.probe_later(now),
         }
     }
 
-    fn listened(&mut self, now: Now, observation: &Observation) {
-        let trouble = match look(observation).0 {
-            _ if *observation == Observation::Listening => Trouble::IbkrSilent,
-            Look::Trouble(trouble) => trouble,
-            Look::Good | Look::NotEstablished | Look::Competing | Look::Lost | Look::NoLogin { .. } => {
-                Trouble::NotAGateway
-            }
+    /// Whether the gateway process is there tells its own silence, and that of something else, from IBKR's.
+    fn listened(&mut self, now: Now, observation: Observation) {
+        let State::Unavailable(seen) = self.state else { return };
+        let trouble = match (seen, observation) {
+            (Trouble::NoAnswer, Observation::Listening) => Trouble::IbkrSilent,
+            (Trouble::NotAGateway, Observation::Listening) => Trouble::Nonsense,
+            (seen, Observation::Listening) => seen,
+            (_, Observation::Trouble(trouble)) => trouble,
+            (
+                _,
+                Observation::Status(_)
+                | Observation::NoStatus
+                | Observation::Accepted
+                | Observation::NotLoggedIn
+                | Observation::Sso(_)
+                | Observation::Accounts(_)
+                | Observation::Ended
+                | Observation::Unauthorized
+                | Observation::LoginPage
+                | Observation::Gone,
+            ) => Trouble::NotAGateway,
         };
         self.known.trouble = Some(trouble);
-        if matches!(self.state, State::Unavailable(_)) {
-            self.enter(now, State::Unavailable(trouble), Because::Trouble(trouble));
-            self.probe_later(now);
-        }
+        self.enter(now, State::Unavailable(trouble), Because::Trouble(trouble));
+        self.probe_later(now);
     }
 
     /// Probes are spaced from start to start: a question that hangs costs no time twice.
@@ -390,8 +418,8 @@ impl Machine {
         }
     }
 
-    fn ended(&mut self, now: Now, observation: &Observation) {
-        if *observation == Observation::Ended {
+    fn ended(&mut self, now: Now, observation: Observation) {
+        if observation == Observation::Ended {
             self.incident = None;
             self.login_required(now, Cause::ByOperator);
         } else {
@@ -485,13 +513,13 @@ impl State {
     }
 }
 
-pub(super) fn look(observation: &Observation) -> (Look, Option<Status>) {
+pub(super) fn look(observation: Observation) -> (Look, Option<Status>) {
     match observation {
-        Observation::Status(status) => (status.look(), Some(*status)),
+        Observation::Status(status) => (status.look(), Some(status)),
         Observation::NoStatus => (Look::Lost, None),
         Observation::Unauthorized => (Look::NoLogin { page: false }, None),
         Observation::LoginPage => (Look::NoLogin { page: true }, None),
-        Observation::Trouble(trouble) => (Look::Trouble(*trouble), None),
+        Observation::Trouble(trouble) => (Look::Trouble(trouble), None),
         Observation::Accepted
         | Observation::NotLoggedIn
         | Observation::Sso(_)

@@ -8,7 +8,8 @@ use super::answers::Doubt;
 use super::pace::Pace;
 use super::recovery::{Confirmation, Incident};
 use super::{
-    Because, Cause, Input, Now, Observation, Plan, Policy, Reason, Request, Sso, State, Step, Transition, Trouble,
+    Account, Because, Cause, Input, Now, Observation, Plan, Policy, Reason, Request, Sso, State, Step, Transition,
+    Trouble,
 };
 
 /// Watches over one gateway's session. Feed it with [`Machine::step`], carry out what it plans.
@@ -167,6 +168,16 @@ impl Machine {
     #[must_use]
     pub fn incident_since(&self) -> Option<Now> {
         self.incident.as_ref().map(|incident| incident.since)
+    }
+
+    /// Whether the account is not of the kind that the operator chose, as far as the last data call told.
+    #[must_use]
+    pub fn is_wrong_account(&self) -> bool {
+        match self.policy.account {
+            Account::Any => false,
+            Account::Live => self.known.is_paper == Some(true),
+            Account::Paper => self.known.is_paper == Some(false),
+        }
     }
 
     /// What the operator chose.

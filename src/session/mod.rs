@@ -29,7 +29,7 @@ mod policy;
 mod recovery;
 mod words;
 
-pub use machine::Machine;
+pub use machine::{Evidence, Known, Machine};
 pub use policy::{Account, Competing, Flapping, Method, Policy, Recovery};
 
 use std::time::Duration;
@@ -46,7 +46,7 @@ pub struct Now {
 }
 
 /// What happened.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Input {
     /// The deadline of the last plan came. A wake-up that is early or not needed is harmless.
     Wake,
@@ -92,7 +92,7 @@ pub enum Request {
 }
 
 /// What an answer says, by meaning.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Observation {
     /// The flags of the brokerage session: from a check, a ping or `open_brokerage`.
     Status(Status),

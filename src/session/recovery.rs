@@ -137,7 +137,7 @@ impl Machine {
     }
 
     /// The answer to an attempt.
-    pub(super) fn asked(&mut self, now: Now, observation: &Observation) {
+    pub(super) fn asked(&mut self, now: Now, observation: Observation) {
         match observation {
             Observation::NotLoggedIn => self.conclude(now, Cause::NeverLoggedIn),
             Observation::LoginPage => self.conclude(now, Cause::Expired),
@@ -158,7 +158,7 @@ impl Machine {
                 incident.attempts = incident.attempts.saturating_sub(1);
                 self.next_attempt(now, Because::SessionLapsed);
             }
-            Observation::Trouble(trouble) if is_about_the_way(*trouble) => self.unavailable(now, *trouble),
+            Observation::Trouble(trouble) if is_about_the_way(trouble) => self.unavailable(now, trouble),
             // Whatever IBKR thinks of this one request, the next check tells how it is.
             Observation::NoStatus
             | Observation::Accepted
@@ -181,9 +181,9 @@ impl Machine {
     }
 
     /// What was said of the login.
-    pub(super) fn validated(&mut self, now: Now, observation: &Observation) {
+    pub(super) fn validated(&mut self, now: Now, observation: Observation) {
         if let Observation::Sso(sso) = observation {
-            self.known.sso = Some((now.mono, *sso));
+            self.known.sso = Some((now.mono, sso));
             if sso.valid {
                 self.known.auth_time = sso.auth_time;
             }
@@ -194,7 +194,7 @@ impl Machine {
                 Observation::Unauthorized | Observation::LoginPage => {
                     self.ask(Request::Check, now.mono, Reason::AskAgain);
                 }
-                Observation::Trouble(trouble) if is_about_the_way(*trouble) => self.trouble_twice(now, *trouble),
+                Observation::Trouble(trouble) if is_about_the_way(trouble) => self.trouble_twice(now, trouble),
                 Observation::Status(_)
                 | Observation::NoStatus
                 | Observation::Accepted
@@ -214,7 +214,7 @@ impl Machine {
         }
     }
 
-    fn validated_in_recovery(&mut self, now: Now, observation: &Observation) {
+    fn validated_in_recovery(&mut self, now: Now, observation: Observation) {
         match observation {
             Observation::Sso(sso) if sso.valid => {
                 self.incident_begins(now).invalid_since = None;
@@ -229,7 +229,7 @@ impl Machine {
                 }
             }
             Observation::Unauthorized | Observation::LoginPage => self.conclude(now, self.how_it_ended()),
-            Observation::Trouble(trouble) if is_about_the_way(*trouble) => self.unavailable(now, *trouble),
+            Observation::Trouble(trouble) if is_about_the_way(trouble) => self.unavailable(now, trouble),
             Observation::Status(_)
             | Observation::NoStatus
             | Observation::Accepted

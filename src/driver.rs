@@ -1,0 +1,200 @@
+//! The only place that knows machine, network and clock: does what the plan says, and reports what came.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokio::sync::mpsc;
+use tokio::time::{Instant, sleep_until};
+
+use crate::gateway::{self, Client};
+use crate::observe;
+use crate::session::{Input, Machine, Now, Observation, Plan, Policy, Request, Transition};
+use crate::status::Snapshot;
+
+/// Where a driver sends its machine's requests.
+pub trait Port {
+    /// Sends one request and waits for what it brings, never longer than the machine's `answer_within`.
+    fn ask(&self, request: Request) -> impl Future<Output = Answer>;
+}
+
+/// What a request brought.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answer {
+    /// What it means to the machine.
+    pub observation: Observation,
+    /// What went wrong, for the log.
+    pub error: Option<gateway::Error>,
+}
+
+/// The time, read where the driver needs it.
+pub trait Clock {
+    /// The time now.
+    fn now(&self) -> Now;
+}
+
+/// The host's clocks: the one of all schedules stands still while the host sleeps, the wall clock does not.
+#[derive(Debug, Clone, Copy)]
+pub struct HostClock {
+    origin: Instant,
+}
+
+impl HostClock {
+    /// A clock whose schedule time begins now.
+    #[must_use]
+    pub fn start() -> Self {
+        Self { origin: Instant::now() }
+    }
+}
+
+impl Clock for HostClock {
+    #[expect(clippy::disallowed_methods, reason = "this is the one place that reads the wall clock")]
+    fn now(&self) -> Now {
+        Now { mono: self.origin.elapsed(), wall: Timestamp::now() }
+    }
+}
+
+/// What an operator may ask of a driver.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Command {
+    /// Check at once.
+    Check,
+    /// Be silent.
+    Pause {
+        /// When the silence ends by itself.
+        until: Option<Timestamp>,
+    },
+    /// End a pause, or try again.
+    Resume,
+    /// End the session on purpose.
+    Logout,
+}
+
+/// What a driver reports after each step of its machine.
+#[derive(Debug, Clone)]
+pub struct Report {
+    /// The gateway as it is.
+    pub snapshot: Snapshot,
+    /// What changed.
+    pub transition: Option<Transition>,
+    /// The wall clock jumped by this much.
+    pub jumped: Option<jiff::SignedDuration>,
+    /// The request that was answered, what came of it, and how long it took.
+    pub answered: Option<(Request, Answer, Duration)>,
+    /// The request that is being sent.
+    pub sending: Option<Request>,
+}
+
+/// Drives one machine, for as long as it is polled.
+#[derive(Debug)]
+pub struct Driver<P, C> {
+    name: String,
+    url: String,
+    machine: Machine,
+    port: P,
+    clock: C,
+}
+
+impl<P: Port, C: Clock> Driver<P, C> {
+    /// A driver for the gateway `name` at `url`, reached through `port`.
+    pub fn new(name: &str, url: &str, policy: Policy, seed: u64, port: P, clock: C) -> Self {
+        let machine = Machine::new(policy, seed, clock.now());
+        Self { name: name.to_owned(), url: url.to_owned(), machine, port, clock }
+    }
+
+    /// Runs until `report` says that it is enough, or nobody can command any more. Returns the last snapshot.
+    pub async fn run(
+        mut self,
+        mut commands: mpsc::Receiver<Command>,
+        mut report: impl FnMut(Report) -> Flow,
+    ) -> Snapshot {
+        let origin = Instant::now() - self.clock.now().mono;
+        let mut input = Input::Wake;
+        let mut answered = None;
+        let mut flight: Option<Flight<'_>> = None;
+        loop {
+            let now = self.clock.now();
+            let plan = self.machine.step(now, input);
+            if plan.request.is_some() || !plan.awaiting {
+                flight = None;
+            }
+            let told = self.report(now, &plan, answered.take());
+            let snapshot = told.snapshot.clone();
+            if report(told) == Flow::End {
+                return snapshot;
+            }
+            if let Some(request) = plan.request {
+                flight = Some(Flight { request, since: now.mono, answer: Box::pin(self.port.ask(request)) });
+            }
+            input = tokio::select! {
+                biased;
+                command = commands.recv() => match command {
+                    Some(Command::Check) => Input::Check,
+                    Some(Command::Pause { until }) => Input::Pause { until },
+                    Some(Command::Resume) => Input::Resume,
+                    Some(Command::Logout) => Input::Logout,
+                    None => return snapshot,
+                },
+                (request, since, answer) = landing(&mut flight) => {
+                    flight = None;
+                    let input = Input::Answer(request, answer.observation);
+                    answered = Some((request, answer, self.clock.now().mono.saturating_sub(since)));
+                    input
+                }
+                () = sleep_until(origin + plan.wake_at) => Input::Wake,
+            };
+        }
+    }
+
+    fn report(&self, now: Now, plan: &Plan, answered: Option<(Request, Answer, Duration)>) -> Report {
+        Report {
+            snapshot: Snapshot::of(&self.name, &self.url, &self.machine, plan, now),
+            transition: plan.transition,
+            jumped: plan.jumped,
+            answered,
+            sending: plan.request,
+        }
+    }
+}
+
+/// Whether a driver goes on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Flow {
+    /// It does.
+    GoOn,
+    /// It ends.
+    End,
+}
+
+struct Flight<'a> {
+    request: Request,
+    since: Duration,
+    answer: Pin<Box<dyn Future<Output = Answer> + 'a>>,
+}
+
+async fn landing(flight: &mut Option<Flight<'_>>) -> (Request, Duration, Answer) {
+    match flight {
+        Some(flight) => (flight.request, flight.since, flight.answer.as_mut().await),
+        None => std::future::pending().await,
+    }
+}
+
+impl Port for Client {
+    async fn ask(&self, request: Request) -> Answer {
+        match request {
+            Request::Ping => answer(self.ping_server().await, observe::ping),
+            Request::Check => answer(self.check_auth_status().await, observe::status),
+            Request::Reauthenticate => answer(self.reauthenticate().await, observe::reauthentication),
+            Request::OpenBrokerage { compete } => answer(self.open_brokerage(compete).await, observe::status),
+            Request::ValidateSso => answer(self.validate_sso().await, observe::sso),
+            Request::Accounts => answer(self.accounts().await, observe::accounts),
+            Request::IsListening => answer(self.is_listening().await, observe::listening),
+            Request::EndSession => answer(self.end_session().await, observe::logout),
+        }
+    }
+}
+
+fn answer<T>(outcome: Result<T, gateway::Error>, observe: fn(&Result<T, gateway::Error>) -> Observation) -> Answer {
+    Answer { observation: observe(&outcome), error: outcome.err() }
+}

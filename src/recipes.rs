@@ -1,0 +1,123 @@
+//! For programs that want one call rather than a daemon; by the same machine, so by the same rules.
+
+use tokio::sync::mpsc;
+
+use crate::driver::{Driver, Flow, HostClock, Report};
+use crate::gateway::{self, Client};
+use crate::session::{Cause, Policy, Recovery, State, Step};
+use crate::status::Snapshot;
+
+/// How a session came to be live, or why only a human can make it so.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ensured {
+    /// It was live already.
+    AlreadyAuthenticated,
+    /// It had lapsed, and was taken back.
+    Reauthenticated,
+    /// A manual login is required, and why.
+    LoginRequired(Cause),
+}
+
+/// A session that is not live, and not known to need a login.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NotEnsured {
+    /// The call that failed last, as [`gateway::Call::name`] has it.
+    pub step: &'static str,
+    /// The state in which the session was left.
+    pub state: State,
+    /// What exactly went wrong.
+    pub error: Option<gateway::Error>,
+}
+
+/// What one look at a gateway showed.
+#[derive(Debug, Clone)]
+pub struct Looked {
+    /// The gateway as it is.
+    pub snapshot: Snapshot,
+    /// The last thing that went wrong.
+    pub error: Option<gateway::Error>,
+}
+
+/// Makes sure of a live session: checks, takes it back if it lapsed, and says whether a human is needed. Takes
+/// milliseconds if the session is live, seconds if it lapsed, and up to the policy's `attempts` x (`confirm_within` +
+/// pause) if it does not come back.
+///
+/// # Errors
+/// When the gateway or IBKR does not answer, or somebody else uses the session: names the step that failed.
+pub async fn ensure_authenticated(client: &Client, policy: Policy) -> Result<Ensured, NotEnsured> {
+    let mut lapsed = false;
+    let mut step = "check_auth_status";
+    let looked = settle(client, policy, |report| {
+        lapsed |= matches!(report.snapshot.state, State::Recovering { .. });
+        if let Some((request, ..)) = &report.answered {
+            step = request.name();
+        }
+        match report.snapshot.state {
+            State::Starting | State::Recovering { .. } => false,
+            State::Unavailable(_) => report.sending.is_none(),
+            State::Live | State::Contested | State::LoginRequired(_) | State::Paused { .. } => true,
+        }
+    })
+    .await;
+    match looked.snapshot.state {
+        State::Live if lapsed => Ok(Ensured::Reauthenticated),
+        State::Live => Ok(Ensured::AlreadyAuthenticated),
+        State::LoginRequired(cause) => Ok(Ensured::LoginRequired(cause)),
+        state @ (State::Starting
+        | State::Recovering { .. }
+        | State::Contested
+        | State::Unavailable(_)
+        | State::Paused { .. }) => Err(NotEnsured { step, state, error: looked.error }),
+    }
+}
+
+/// Looks at a gateway once and changes nothing: no recovery is tried. A lapsed session is
+/// [`State::Recovering`] here, a lost login [`State::LoginRequired`].
+pub async fn look(client: &Client) -> Looked {
+    let only_look = Policy {
+        answer_within: client.target().answer_within,
+        recovery: Recovery { methods: Vec::new(), ..Recovery::default() },
+        ..Policy::default()
+    };
+    settle(client, only_look, |report| match report.snapshot.state {
+        State::Starting | State::Recovering { step: Step::Check | Step::Reauthenticate | Step::ValidateSso, .. } => {
+            false
+        }
+        State::Unavailable(_) => report.sending.is_none(),
+        State::Recovering { step: Step::Confirm | Step::Pause, .. }
+        | State::Live
+        | State::Contested
+        | State::LoginRequired(_)
+        | State::Paused { .. } => true,
+    })
+    .await
+}
+
+/// Runs a machine until `enough`.
+async fn settle(client: &Client, policy: Policy, mut enough: impl FnMut(&Report) -> bool) -> Looked {
+    let clock = HostClock::start();
+    let driver = Driver::new("gateway", &client.target().url, policy, 0, client.clone(), clock);
+    let (_commands, inbox) = mpsc::channel(1);
+    let mut error = None;
+    let snapshot = driver
+        .run(inbox, |report| {
+            if let Some((_, answer, _)) = &report.answered {
+                error.clone_from(&answer.error);
+            }
+            if enough(&report) { Flow::End } else { Flow::GoOn }
+        })
+        .await;
+    Looked { snapshot, error }
+}
+
+impl std::fmt::Display for NotEnsured {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} did not lead to a live session; it is {}", self.step, self.state)?;
+        match &self.error {
+            Some(error) => write!(f, ": {error}"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl std::error::Error for NotEnsured {}
