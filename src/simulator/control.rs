@@ -7,7 +7,8 @@ use std::time::Duration;
 use hyper::header::{HeaderName, HeaderValue};
 
 use super::world::{
-    Competitor, Control, Does, Established, LoginFault, Method, Raw, Reach, Rule, Shows, Streaming, Times, Who,
+    Competitor, Control, Does, Established, LoginFault, Method, Raw, Reach, Rule, Shows, Streaming,
+    Times, Who,
 };
 
 /// A command as the help lists it.
@@ -23,7 +24,12 @@ struct Command {
 /// # Errors
 ///
 /// Says what is wrong with it.
-pub(super) fn parse(name: &str, query: &str, body: Vec<u8>, now: Duration) -> Result<Control, String> {
+pub(super) fn parse(
+    name: &str,
+    query: &str,
+    body: Vec<u8>,
+    now: Duration,
+) -> Result<Control, String> {
     let Some(command) = COMMANDS.iter().find(|command| command.name == name) else {
         return Err(format!("there is no command \"{name}\""));
     };
@@ -39,7 +45,11 @@ pub(super) fn parse(name: &str, query: &str, body: Vec<u8>, now: Duration) -> Re
         "compete" => Control::Compete(Competitor {
             shows: params.one_of(
                 "shows",
-                &[("taken", Shows::Taken), ("both", Shows::Both), ("quiet", Shows::Quiet)],
+                &[
+                    ("taken", Shows::Taken),
+                    ("both", Shows::Both),
+                    ("quiet", Shows::Quiet),
+                ],
             )?,
             stubborn: params.flag("stubborn", false)?,
             returns_after: params.maybe_time("returns")?,
@@ -51,10 +61,17 @@ pub(super) fn parse(name: &str, query: &str, body: Vec<u8>, now: Duration) -> Re
             after: params.time("after", Duration::from_secs(10))?,
         }),
         "back" => Control::Ibkr(Reach::Here),
-        "restart" => Control::Restart { down: params.time("down", Duration::from_secs(2))? },
+        "restart" => Control::Restart {
+            down: params.time("down", Duration::from_secs(2))?,
+        },
         "fail-reauthenticate" => Control::FailReauthentications(params.times()?),
-        "fail-init" => Control::FailInits { times: params.times()?, status: params.status()? },
-        "answer" | "delay" | "hang" | "reset" | "cut" | "drip" => Control::Script(params.rule(name, body)?),
+        "fail-init" => Control::FailInits {
+            times: params.times()?,
+            status: params.status()?,
+        },
+        "answer" | "delay" | "hang" | "reset" | "cut" | "drip" => {
+            Control::Script(params.rule(name, body)?)
+        }
         "clear" => Control::Clear,
         "pacing" => Control::Pacing(params.flag("strict", true)?),
         "latency" => Control::Latency(params.time("is", Duration::from_millis(20))?),
@@ -67,9 +84,10 @@ pub(super) fn parse(name: &str, query: &str, body: Vec<u8>, now: Duration) -> Re
                 ("none", None),
             ],
         )?),
-        "result-false" => {
-            Control::FalseResults { times: params.times()?, zero: params.flag("zero", false)? }
-        }
+        "result-false" => Control::FalseResults {
+            times: params.times()?,
+            zero: params.flag("zero", false)?,
+        },
         "no-session" => Control::NoSession(params.times()?),
         "status-false" => Control::FalseStatuses(params.times()?),
         "established" => Control::Established(params.one_of(
@@ -137,7 +155,10 @@ impl Params {
                     [] => "none".to_owned(),
                     params => params.join(" "),
                 };
-                return Err(format!("{} has no parameter \"{key}\"; it takes: {params}", command.name));
+                return Err(format!(
+                    "{} has no parameter \"{key}\"; it takes: {params}",
+                    command.name
+                ));
             }
             list.push((key.to_owned(), decode(value)));
         }
@@ -145,7 +166,10 @@ impl Params {
     }
 
     fn find(&self, key: &str) -> Option<&str> {
-        self.list.iter().find(|(name, _)| name == key).map(|(_, value)| value.as_str())
+        self.list
+            .iter()
+            .find(|(name, _)| name == key)
+            .map(|(_, value)| value.as_str())
     }
 
     fn is_given(&self, key: &str) -> bool {
@@ -156,10 +180,15 @@ impl Params {
         let Some(text) = self.find(key) else {
             return Ok(None);
         };
-        let parsed = text.parse::<jiff::SignedDuration>().ok().and_then(|time| Duration::try_from(time).ok());
+        let parsed = text
+            .parse::<jiff::SignedDuration>()
+            .ok()
+            .and_then(|time| Duration::try_from(time).ok());
         match parsed {
             Some(time) => Ok(Some(time)),
-            None => Err(format!("{key}={text} is not a time such as 500ms, 10s or 5m")),
+            None => Err(format!(
+                "{key}={text} is not a time such as 500ms, 10s or 5m"
+            )),
         }
     }
 
@@ -214,7 +243,9 @@ impl Params {
 
     fn rule(&self, name: &str, body: Vec<u8>) -> Result<Rule, String> {
         let Some(path) = self.find("path") else {
-            return Err(format!("{name} needs path=, for instance path=/v1/api/tickle or path=*"));
+            return Err(format!(
+                "{name} needs path=, for instance path=/v1/api/tickle or path=*"
+            ));
         };
         let does = match name {
             "answer" => Does::Say(Arc::new(self.raw(body)?)),
@@ -233,7 +264,11 @@ impl Params {
             method: self.find("method").map(Method::parse),
             who: self.one_of(
                 "who",
-                &[("all", None), ("client", Some(Who::Client)), ("gateway", Some(Who::Gateway))],
+                &[
+                    ("all", None),
+                    ("client", Some(Who::Client)),
+                    ("gateway", Some(Who::Gateway)),
+                ],
             )?,
             times: self.times()?,
             after,
@@ -255,7 +290,10 @@ impl Params {
         }
         Ok(Raw {
             status: self.status()?.unwrap_or(200),
-            content_type: self.find("type").unwrap_or("application/json;charset=utf-8").to_owned(),
+            content_type: self
+                .find("type")
+                .unwrap_or("application/json;charset=utf-8")
+                .to_owned(),
             headers,
             body,
         })
@@ -270,7 +308,11 @@ fn decode(text: &str) -> String {
         match (first, more) {
             (b'+', _) => bytes.push(b' '),
             (b'%', [high, low, after @ ..]) => {
-                let hex = |digit: u8| char::from(digit).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
+                let hex = |digit: u8| {
+                    char::from(digit)
+                        .to_digit(16)
+                        .and_then(|digit| u8::try_from(digit).ok())
+                };
                 match (hex(*high), hex(*low)) {
                     (Some(high), Some(low)) => {
                         bytes.push(high * 16 + low);
@@ -286,13 +328,21 @@ fn decode(text: &str) -> String {
 }
 
 const COMMANDS: &[Command] = &[
-    Command { name: "login", params: &[], help: "a human logs in in the browser" },
+    Command {
+        name: "login",
+        params: &[],
+        help: "a human logs in in the browser",
+    },
     Command {
         name: "expire-login",
         params: &["in=now"],
         help: "the login ends: 401 on everything until a human logs in",
     },
-    Command { name: "lapse", params: &[], help: "the brokerage session is lost, the login stands" },
+    Command {
+        name: "lapse",
+        params: &[],
+        help: "the brokerage session is lost, the login stands",
+    },
     Command {
         name: "logout-elsewhere",
         params: &[],
@@ -303,14 +353,26 @@ const COMMANDS: &[Command] = &[
         params: &["shows=taken|both|quiet", "stubborn=false", "returns=never"],
         help: "somebody else takes the brokerage session; evicted, it returns after that time",
     },
-    Command { name: "leave", params: &[], help: "that somebody leaves" },
-    Command { name: "away", params: &[], help: "IBKR does not answer: everything proxied hangs for ever" },
+    Command {
+        name: "leave",
+        params: &[],
+        help: "that somebody leaves",
+    },
+    Command {
+        name: "away",
+        params: &[],
+        help: "IBKR does not answer: everything proxied hangs for ever",
+    },
     Command {
         name: "failing",
         params: &["status=503", "after=10s"],
         help: "IBKR answers everything with this status",
     },
-    Command { name: "back", params: &[], help: "IBKR answers again; what hangs stays so" },
+    Command {
+        name: "back",
+        params: &[],
+        help: "IBKR answers again; what hangs stays so",
+    },
     Command {
         name: "restart",
         params: &["down=2s"],
@@ -326,19 +388,51 @@ const COMMANDS: &[Command] = &[
         params: &["times=1", "status=none"],
         help: "ssodh/init does not authenticate, or answers that status; the gateway's own too",
     },
-    Command { name: "answer", params: ANSWER, help: "say this instead; the body of the POST is the body" },
-    Command { name: "delay", params: SCRIPT, help: "say the usual thing after that time" },
-    Command { name: "hang", params: SCRIPT, help: "say nothing, for ever" },
-    Command { name: "reset", params: SCRIPT, help: "reset the connection" },
-    Command { name: "cut", params: SCRIPT, help: "close the connection half way through the answer" },
-    Command { name: "drip", params: SCRIPT, help: "one byte at a time, without end" },
-    Command { name: "clear", params: &[], help: "forget all scripted answers and all counted faults" },
+    Command {
+        name: "answer",
+        params: ANSWER,
+        help: "say this instead; the body of the POST is the body",
+    },
+    Command {
+        name: "delay",
+        params: SCRIPT,
+        help: "say the usual thing after that time",
+    },
+    Command {
+        name: "hang",
+        params: SCRIPT,
+        help: "say nothing, for ever",
+    },
+    Command {
+        name: "reset",
+        params: SCRIPT,
+        help: "reset the connection",
+    },
+    Command {
+        name: "cut",
+        params: SCRIPT,
+        help: "close the connection half way through the answer",
+    },
+    Command {
+        name: "drip",
+        params: SCRIPT,
+        help: "one byte at a time, without end",
+    },
+    Command {
+        name: "clear",
+        params: &[],
+        help: "forget all scripted answers and all counted faults",
+    },
     Command {
         name: "pacing",
         params: &["strict=true"],
         help: "429 to whoever is too fast, then 15 minutes of it; a second POST begins anew",
     },
-    Command { name: "latency", params: &["is=20ms"], help: "how long IBKR takes" },
+    Command {
+        name: "latency",
+        params: &["is=20ms"],
+        help: "how long IBKR takes",
+    },
     Command {
         name: "borrow",
         params: &["on=true"],
@@ -354,8 +448,16 @@ const COMMANDS: &[Command] = &[
         params: &["times=1", "zero=false"],
         help: "sso/validate says RESULT false, or 0, although the login stands",
     },
-    Command { name: "no-session", params: &["times=1"], help: "tickle says {\"error\":\"no session\"}" },
-    Command { name: "status-false", params: &["times=1"], help: "auth/status says false although it is true" },
+    Command {
+        name: "no-session",
+        params: &["times=1"],
+        help: "tickle says {\"error\":\"no session\"}",
+    },
+    Command {
+        name: "status-false",
+        params: &["times=1"],
+        help: "auth/status says false although it is true",
+    },
     Command {
         name: "established",
         params: &["is=follows|never|absent"],
@@ -366,12 +468,30 @@ const COMMANDS: &[Command] = &[
         params: &["authenticated=0s", "established=0s"],
         help: "how long after an init things become true",
     },
-    Command { name: "paper", params: &["on=true"], help: "a paper account, or a live one" },
-    Command { name: "deny", params: &["on=true"], help: "the client is not in the gateway's list of addresses" },
-    Command { name: "streams", params: &["are=served|silent|closed"], help: "what the websocket does" },
+    Command {
+        name: "paper",
+        params: &["on=true"],
+        help: "a paper account, or a live one",
+    },
+    Command {
+        name: "deny",
+        params: &["on=true"],
+        help: "the client is not in the gateway's list of addresses",
+    },
+    Command {
+        name: "streams",
+        params: &["are=served|silent|closed"],
+        help: "what the websocket does",
+    },
 ];
 
-const SCRIPT: &[&str] = &["path=PATH or START*", "method=any", "after=usual", "times=1", "who=all|client|gateway"];
+const SCRIPT: &[&str] = &[
+    "path=PATH or START*",
+    "method=any",
+    "after=usual",
+    "times=1",
+    "who=all|client|gateway",
+];
 const ANSWER: &[&str] = &[
     "path=PATH or START*",
     "method=any",
@@ -391,7 +511,11 @@ mod tests {
     fn every_listed_command_is_read() {
         assert!(COMMANDS.len() > 20);
         for command in COMMANDS {
-            let query = if command.params.contains(&SCRIPT[0]) { "path=*&after=1s" } else { "" };
+            let query = if command.params.contains(&SCRIPT[0]) {
+                "path=*&after=1s"
+            } else {
+                ""
+            };
             let read = parse(command.name, query, Vec::new(), Duration::ZERO);
             assert!(read.is_ok(), "{}: {read:?}", command.name);
         }
@@ -399,7 +523,8 @@ mod tests {
 
     #[test]
     fn what_is_not_known_is_refused_with_what_is() {
-        let refused = |name, query| parse(name, query, Vec::new(), Duration::ZERO).expect_err(query);
+        let refused =
+            |name, query| parse(name, query, Vec::new(), Duration::ZERO).expect_err(query);
         assert!(refused("relapse", "").contains("no command"));
         assert!(refused("restart", "up=2s").contains("down=2s"));
         assert!(refused("restart", "down=2").contains("10s"));

@@ -15,7 +15,11 @@ pub(super) fn acceptor() -> io::Result<TlsAcceptor> {
     let key = PrivateKeyDer::from_pem_slice(KEY).map_err(io::Error::other)?;
     let config = ServerConfig::builder_with_provider(Arc::new(default_provider()))
         .with_protocol_versions(&[&rustls::version::TLS12])
-        .and_then(|builder| builder.with_no_client_auth().with_single_cert(vec![certificate], key))
+        .and_then(|builder| {
+            builder
+                .with_no_client_auth()
+                .with_single_cert(vec![certificate], key)
+        })
         .map_err(io::Error::other)?;
     Ok(TlsAcceptor::from(Arc::new(config)))
 }

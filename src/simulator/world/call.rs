@@ -88,7 +88,9 @@ impl Route {
             _ if path.starts_with("/sso/") => return Route::Proxied(path.to_owned()),
             _ => {}
         }
-        let api = path.strip_prefix("/v1/api").or_else(|| path.strip_prefix("/v1/portal"));
+        let api = path
+            .strip_prefix("/v1/api")
+            .or_else(|| path.strip_prefix("/v1/portal"));
         let Some(api) = api.filter(|rest| rest.starts_with('/')) else {
             return Route::Unknown(path.to_owned());
         };
@@ -211,12 +213,20 @@ impl Call {
     /// A well-formed POST with `{}` for a body.
     #[must_use]
     pub fn post(route: Route) -> Call {
-        Call { method: Method::Post, content_length: true, ..Call::get(route) }
+        Call {
+            method: Method::Post,
+            content_length: true,
+            ..Call::get(route)
+        }
     }
 
     /// A well-formed `POST /iserver/auth/ssodh/init`.
     #[must_use]
     pub fn init(compete: bool) -> Call {
-        Call { publish: true, compete, ..Call::post(Route::Init) }
+        Call {
+            publish: true,
+            compete,
+            ..Call::post(Route::Init)
+        }
     }
 }

@@ -200,7 +200,13 @@ impl Ibkr {
         }
     }
 
-    fn answer_logged_in(&mut self, at: Duration, call: &Call, client: bool, login: Login) -> Answer {
+    fn answer_logged_in(
+        &mut self,
+        at: Duration,
+        call: &Call,
+        client: bool,
+        login: Login,
+    ) -> Answer {
         match call.route {
             Route::SsoPing => Answer::SsoPing,
             Route::Validate => Answer::Validate(self.validate(at, client, login)),
@@ -284,7 +290,10 @@ impl Ibkr {
                 self.shows_established = shows;
                 self.established = self.authenticated && shows != Established::Never;
             }
-            Control::Settle { authenticated, established } => {
+            Control::Settle {
+                authenticated,
+                established,
+            } => {
                 self.settle_authenticated = authenticated;
                 self.settle_established = established;
             }
@@ -386,7 +395,10 @@ impl Ibkr {
     fn status(&mut self, client: bool) -> AuthStatus {
         let flags = self.flags();
         if client && flags.authenticated && self.false_statuses.take() {
-            return AuthStatus { authenticated: false, ..flags };
+            return AuthStatus {
+                authenticated: false,
+                ..flags
+            };
         }
         flags
     }
@@ -417,7 +429,10 @@ impl Ibkr {
                 return Answer::Trouble(status);
             }
             self.connected = true;
-            return Answer::Status(AuthStatus { authenticated: false, ..self.flags() });
+            return Answer::Status(AuthStatus {
+                authenticated: false,
+                ..self.flags()
+            });
         }
         self.connected = true;
         if self.borrowed {
@@ -465,7 +480,10 @@ fn sso_expires_ms(at: Duration, login: Login) -> u64 {
 fn takes(route: &Route, method: Method) -> bool {
     match method {
         Method::Get => true,
-        Method::Post => !matches!(route, Route::Validate | Route::Accounts | Route::PortfolioAccounts),
+        Method::Post => !matches!(
+            route,
+            Route::Validate | Route::Accounts | Route::PortfolioAccounts
+        ),
         Method::Other => false,
     }
 }

@@ -29,7 +29,9 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-pub use answer::{Answer, AuthStatus, Raw, Reply, SessionId, Tickle, Upstream, Validate, Verdict, What};
+pub use answer::{
+    Answer, AuthStatus, Raw, Reply, SessionId, Tickle, Upstream, Validate, Verdict, What,
+};
 pub use call::{Call, Method, Route};
 pub use control::{
     Competitor, Control, Does, Established, LoginFault, Reach, Rule, Shows, Streaming, Times, Who,
@@ -207,10 +209,13 @@ impl World {
                     path: call.route.fixed_path(),
                     status: match &reply.what {
                         What::Answer(answer) => Some(answer.status()),
-                        What::Refused | What::Hang | What::Reset | What::Cut(_) | What::Drip(_) => None,
+                        What::Refused | What::Hang | What::Reset | What::Cut(_) | What::Drip(_) => {
+                            None
+                        }
                     },
                 });
-                self.process.take(self.now + reply.after, errand, &reply.what);
+                self.process
+                    .take(self.now + reply.after, errand, &reply.what);
             }
             self.streams.tell(self.now, &self.ibkr);
             self.streams.advance(self.now, &self.ibkr);
@@ -221,7 +226,10 @@ impl World {
     /// When something happens by itself next. Asking [`World::advance`] earlier, or more often, changes nothing.
     #[must_use]
     pub fn next_event(&self) -> Option<Duration> {
-        [self.ibkr.next(), self.process.next(), self.streams.next()].into_iter().flatten().min()
+        [self.ibkr.next(), self.process.next(), self.streams.next()]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     /// What is so now.
@@ -257,7 +265,10 @@ impl World {
     /// one that is not the login's gets a websocket that never says more than that it waits.
     pub fn open_stream(&mut self, at: Duration, session: Option<&str>) -> StreamId {
         self.advance(at);
-        let ours = self.ibkr.good_login().map(|login| login.session.to_string());
+        let ours = self
+            .ibkr
+            .good_login()
+            .map(|login| login.session.to_string());
         let known = session.is_none_or(|given| ours.is_none_or(|ours| given == ours));
         self.streams.open(self.now, &self.ibkr, known)
     }
@@ -280,10 +291,16 @@ impl World {
 
     fn at_the_door(&mut self, call: &Call) -> Reply {
         if self.process.listens_at.is_some() {
-            return Reply { after: Duration::ZERO, what: What::Refused };
+            return Reply {
+                after: Duration::ZERO,
+                what: What::Refused,
+            };
         }
         if self.denied {
-            return Reply { after: OWN, what: What::Answer(Answer::AccessDenied) };
+            return Reply {
+                after: OWN,
+                what: What::Answer(Answer::AccessDenied),
+            };
         }
         if !call.route.is_own() {
             let reply = self.upstream(call, Who::Client);
@@ -294,7 +311,10 @@ impl World {
         }
         let script = self.rules.take(Who::Client, call);
         if let Some((Does::Say(raw), after)) = script {
-            return Reply { after: after.unwrap_or(OWN), what: What::Answer(Answer::Raw(raw)) };
+            return Reply {
+                after: after.unwrap_or(OWN),
+                what: What::Answer(Answer::Raw(raw)),
+            };
         }
         let what = match &call.route {
             Route::Root => What::Answer(Answer::LoginRedirect),
@@ -323,7 +343,10 @@ impl World {
     fn upstream(&mut self, call: &Call, who: Who) -> Reply {
         let script = self.rules.take(who, call);
         if let Some((Does::Say(raw), after)) = script {
-            return Reply { after: after.unwrap_or(self.latency), what: What::Answer(Answer::Raw(raw)) };
+            return Reply {
+                after: after.unwrap_or(self.latency),
+                what: What::Answer(Answer::Raw(raw)),
+            };
         }
         if matches!(script, Some((Does::Hang | Does::Reset, _))) {
             return scripted(script, self.latency, What::Hang);
@@ -333,8 +356,14 @@ impl World {
                 let answer = self.ibkr.answer(self.now, call, who);
                 scripted(script, self.latency, What::Answer(answer))
             }
-            Reach::Away => Reply { after: Duration::ZERO, what: What::Hang },
-            Reach::Failing { status, after } => Reply { after, what: What::Answer(Answer::Trouble(status)) },
+            Reach::Away => Reply {
+                after: Duration::ZERO,
+                what: What::Hang,
+            },
+            Reach::Failing { status, after } => Reply {
+                after,
+                what: What::Answer(Answer::Trouble(status)),
+            },
         }
     }
 }
@@ -350,7 +379,10 @@ fn scripted(script: Option<(Does, Option<Duration>)>, usual: Duration, what: Wha
         (Does::Drip, What::Answer(answer)) => What::Drip(answer),
         (Does::Say(_) | Does::Delay | Does::Cut | Does::Drip, what) => what,
     };
-    Reply { after: after.unwrap_or(usual), what }
+    Reply {
+        after: after.unwrap_or(usual),
+        what,
+    }
 }
 
 /// How long the gateway takes for what it answers by itself.

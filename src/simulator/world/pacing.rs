@@ -22,7 +22,10 @@ pub(super) struct Pacing {
 
 impl Pacing {
     pub(super) fn set(&mut self, strict: bool) {
-        *self = Pacing { strict, ..Pacing::default() };
+        *self = Pacing {
+            strict,
+            ..Pacing::default()
+        };
     }
 
     /// Whether this request gets a 429. The first that is too fast puts the address into the penalty box.
@@ -36,7 +39,11 @@ impl Pacing {
         if who == Who::Gateway {
             return false;
         }
-        while self.second.front().is_some_and(|then| at.saturating_sub(*then) >= SECOND) {
+        while self
+            .second
+            .front()
+            .is_some_and(|then| at.saturating_sub(*then) >= SECOND)
+        {
             self.second.pop_front();
         }
         self.second.push_back(at);

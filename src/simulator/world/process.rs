@@ -107,7 +107,9 @@ impl Process {
     /// When it does something by itself.
     pub(super) fn next(&self) -> Option<Duration> {
         let runs = self.runs.iter().map(|run| run.due).min();
-        let timers = self.timers.map(|timers| timers.tickle_at.min(timers.ping_at));
+        let timers = self
+            .timers
+            .map(|timers| timers.tickle_at.min(timers.ping_at));
         [self.listens_at, runs, timers].into_iter().flatten().min()
     }
 
@@ -152,24 +154,37 @@ impl Process {
     }
 
     fn begin(&mut self, at: Duration) {
-        self.runs.push(Run { due: at, step: Step::Validate { failed: 0 } });
+        self.runs.push(Run {
+            due: at,
+            step: Step::Validate { failed: 0 },
+        });
     }
 
     fn take_step(&mut self, known: Duration, step: Step, answer: &Answer) {
         let next = match step {
             Step::Validate { failed } => {
-                if matches!(answer, Answer::Validate(validate) if validate.result == Verdict::True) {
+                if matches!(answer, Answer::Validate(validate) if validate.result == Verdict::True)
+                {
                     Some((known, Step::OpenBridge))
                 } else {
-                    let again = (known + VALIDATE_AGAIN, Step::Validate { failed: failed + 1 });
+                    let again = (
+                        known + VALIDATE_AGAIN,
+                        Step::Validate { failed: failed + 1 },
+                    );
                     (failed < VALIDATE_RETRIES).then_some(again)
                 }
             }
             Step::OpenBridge => is_ok(answer).then_some((known, Step::St)),
             Step::St => is_ok(answer).then_some((known + self.auth_delay, Step::Status)),
             Step::Status => {
-                if matches!(answer, Answer::Status(flags) if flags.authenticated && !flags.competing) {
-                    Some((known, Step::Accounts { authenticated: true }))
+                if matches!(answer, Answer::Status(flags) if flags.authenticated && !flags.competing)
+                {
+                    Some((
+                        known,
+                        Step::Accounts {
+                            authenticated: true,
+                        },
+                    ))
                 } else {
                     is_ok(answer).then_some((known, Step::Init))
                 }
@@ -195,7 +210,10 @@ impl Process {
         if !authenticated {
             self.timers = None;
         } else if self.timers.is_none() {
-            self.timers = Some(Timers { tickle_at: at + TICKLE_EVERY, ping_at: at + PING_EVERY });
+            self.timers = Some(Timers {
+                tickle_at: at + TICKLE_EVERY,
+                ping_at: at + PING_EVERY,
+            });
         }
     }
 
@@ -204,9 +222,13 @@ impl Process {
         if !is_ok(answer) {
             self.timers = None;
             self.begin(known);
-        } else if matches!(answer, Answer::Tickle(tickle) if tickle.status.connected && !tickle.status.authenticated) {
+        } else if matches!(answer, Answer::Tickle(tickle) if tickle.status.connected && !tickle.status.authenticated)
+        {
             self.timers = None;
-            self.runs.push(Run { due: known, step: Step::LogOut });
+            self.runs.push(Run {
+                due: known,
+                step: Step::LogOut,
+            });
         }
     }
 }

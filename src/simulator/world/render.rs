@@ -34,7 +34,9 @@ impl Answer {
             Answer::Triggered => json(json!({"message": "triggered"})),
             Answer::NotLoggedIn => json(json!({"error": "not logged in"})),
             Answer::LoggedOut => json(json!({"status": true})),
-            Answer::LoginSucceeds => page(status, "text/html;charset=utf-8", "Client login succeeds"),
+            Answer::LoginSucceeds => {
+                page(status, "text/html;charset=utf-8", "Client login succeeds")
+            }
             Answer::LoginPage => page(status, "text/html;charset=utf-8", LOGIN_PAGE),
             Answer::LoginRedirect => redirect(LOGIN.to_owned()),
             Answer::IbkrRedirect(path) => redirect(format!("{IBKR}{path}")),
@@ -45,7 +47,9 @@ impl Answer {
             Answer::NotFound => json(json!({"error": "Resource not found", "statusCode": 404})),
             Answer::MethodNotAllowed => page(status, "text/plain", "Method Not Allowed"),
             Answer::LengthRequired => page(status, "text/html", LENGTH_REQUIRED),
-            Answer::PublishMissing => json(json!({"error": "Internal Server Error", "statusCode": 500})),
+            Answer::PublishMissing => {
+                json(json!({"error": "Internal Server Error", "statusCode": 500}))
+            }
             Answer::Trouble(601) => page(status, "text/plain", "Session Expired"),
             Answer::Trouble(_) => page(status, "text/html", TROUBLE),
             Answer::Raw(raw) => {
@@ -53,7 +57,11 @@ impl Answer {
                 if !raw.content_type.is_empty() {
                     headers.push(("Content-Type".to_owned(), raw.content_type.clone()));
                 }
-                Rendered { status, headers, body: raw.body.clone() }
+                Rendered {
+                    status,
+                    headers,
+                    body: raw.body.clone(),
+                }
             }
         }
     }
@@ -99,11 +107,18 @@ fn page(status: u16, content_type: &str, body: &str) -> Rendered {
 }
 
 fn bare(status: u16, body: &str) -> Rendered {
-    Rendered { status, headers: Vec::new(), body: body.as_bytes().to_vec() }
+    Rendered {
+        status,
+        headers: Vec::new(),
+        body: body.as_bytes().to_vec(),
+    }
 }
 
 fn redirect(location: String) -> Rendered {
-    Rendered { headers: vec![("Location".to_owned(), location)], ..bare(302, "") }
+    Rendered {
+        headers: vec![("Location".to_owned(), location)],
+        ..bare(302, "")
+    }
 }
 
 /// Logged out, only the three flags and the MAC remain: no message, no serverInfo.
@@ -147,7 +162,11 @@ fn validate_body(validate: &Validate) -> Value {
         Verdict::False => json!(false),
         Verdict::Zero => json!(0),
     };
-    let client_app = if validate.borrowed { json!(FOREIGN_APP) } else { Value::Null };
+    let client_app = if validate.borrowed {
+        json!(FOREIGN_APP)
+    } else {
+        Value::Null
+    };
     json!({
         "USER_ID": USER_ID,
         "USER_NAME": user(validate.paper),
@@ -212,7 +231,8 @@ const LOGIN_PAGE: &str = include_str!("../login.html");
 const EDGE_DENIED: &str = "<HTML><HEAD>\n<TITLE>Access Denied</TITLE>\n</HEAD><BODY>\n<H1>Access Denied</H1>\n \
     You don't have permission to access this resource on this server.<P>\nReference&#32;&#35;18&#46;0&#46;0&#46;0\n\
     </BODY>\n</HTML>\n";
-const LENGTH_REQUIRED: &str = "<html><head><title>411 Length Required</title></head><body>Length Required</body></html>";
+const LENGTH_REQUIRED: &str =
+    "<html><head><title>411 Length Required</title></head><body>Length Required</body></html>";
 const TROUBLE: &str = "<html><head><title>Error</title></head><body><h1>The service is not available.</h1></body></html>";
 const MAC: &str = "02:00:00:00:00:01";
 const HARDWARE: &str = "51a051a0|02:00:00:00:00:01";

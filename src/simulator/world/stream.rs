@@ -109,16 +109,31 @@ impl Streams {
         for stream in &mut self.open {
             match stream.phase {
                 Phase::Opening { ready_at } if ready_at <= at => {
-                    stream.phase = Phase::Ready { heartbeat_at: at + HEARTBEAT };
+                    stream.phase = Phase::Ready {
+                        heartbeat_at: at + HEARTBEAT,
+                    };
                     let paper = ibkr.is_paper();
                     out.push((stream.id, Frame::Ready { paper }));
                     if ibkr.connected {
-                        out.push((stream.id, Frame::Sts { flags: ibkr.flags(), paper }));
+                        out.push((
+                            stream.id,
+                            Frame::Sts {
+                                flags: ibkr.flags(),
+                                paper,
+                            },
+                        ));
                     }
                 }
                 Phase::Ready { heartbeat_at } if heartbeat_at <= at => {
-                    stream.phase = Phase::Ready { heartbeat_at: heartbeat_at + HEARTBEAT };
-                    out.push((stream.id, Frame::Heartbeat { at_ms: self.epoch_ms + millis(at) }));
+                    stream.phase = Phase::Ready {
+                        heartbeat_at: heartbeat_at + HEARTBEAT,
+                    };
+                    out.push((
+                        stream.id,
+                        Frame::Heartbeat {
+                            at_ms: self.epoch_ms + millis(at),
+                        },
+                    ));
                 }
                 Phase::Opening { .. } | Phase::Ready { .. } | Phase::Waiting | Phase::Dead => {}
             }
@@ -140,7 +155,9 @@ impl Streams {
                 return id;
             }
             Streaming::Serves if !known => Phase::Dead,
-            Streaming::Serves if ibkr.good_login().is_some() => Phase::Opening { ready_at: at + OPENING },
+            Streaming::Serves if ibkr.good_login().is_some() => Phase::Opening {
+                ready_at: at + OPENING,
+            },
             Streaming::Serves => Phase::Waiting,
         };
         if self.open.is_empty() {
@@ -155,9 +172,16 @@ impl Streams {
 
     /// A message of the client: `tic` is answered; before `system`/`success` everything is dropped.
     pub(super) fn hear(&mut self, at: Duration, id: StreamId, text: &str) {
-        let ready = |stream: &Stream| stream.id == id && matches!(stream.phase, Phase::Ready { .. });
+        let ready =
+            |stream: &Stream| stream.id == id && matches!(stream.phase, Phase::Ready { .. });
         if text == "tic" && self.open.iter().any(ready) {
-            self.push(at, id, Frame::Tic { at_ms: self.epoch_ms + millis(at) });
+            self.push(
+                at,
+                id,
+                Frame::Tic {
+                    at_ms: self.epoch_ms + millis(at),
+                },
+            );
         }
     }
 
@@ -204,7 +228,11 @@ impl Streams {
         let mut told = Vec::new();
         for stream in &mut self.open {
             match stream.phase {
-                Phase::Waiting if login => stream.phase = Phase::Opening { ready_at: at + OPENING },
+                Phase::Waiting if login => {
+                    stream.phase = Phase::Opening {
+                        ready_at: at + OPENING,
+                    }
+                }
                 Phase::Opening { .. } if !login => stream.phase = Phase::Waiting,
                 Phase::Ready { .. } => {
                     if changed {
@@ -218,7 +246,14 @@ impl Streams {
             }
         }
         for id in told {
-            self.push(at + TELLING, id, Frame::Sts { flags, paper: ibkr.is_paper() });
+            self.push(
+                at + TELLING,
+                id,
+                Frame::Sts {
+                    flags,
+                    paper: ibkr.is_paper(),
+                },
+            );
         }
     }
 
