@@ -10,6 +10,7 @@ pub mod log;
 pub mod observe;
 pub mod recipes;
 pub mod session;
+pub mod simulator;
 pub mod status;
 pub mod systemd;
 pub mod verbs;

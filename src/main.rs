@@ -14,6 +14,7 @@ use tickled::daemon::{self, Ended};
 use tickled::gateway::{Target, Trust};
 use tickled::log;
 use tickled::session::Policy;
+use tickled::simulator;
 use tickled::systemd::Notifier;
 use tickled::verbs::{self, Exit};
 
@@ -95,7 +96,7 @@ fn main() -> ExitCode {
     let outcome = match cli.verb {
         Verb::Run { config } => run(&config),
         Verb::Demo => todo!(),
-        Verb::Simulate(_) => todo!(),
+        Verb::Simulate(simulate) => asynchronously(simulated(simulate)),
         Verb::Check(check) => asynchronously(checked(check)),
         Verb::Config(ConfigVerb::Default) => say(config::DEFAULT).map(|()| Exit::Live),
         Verb::Config(ConfigVerb::Check { file }) => config_check(&file),
@@ -132,6 +133,21 @@ fn run(path: &Path) -> anyhow::Result<Exit> {
         Ended::Asked => Exit::Live,
         Ended::DriverLost => Exit::Internal,
     })
+}
+
+async fn simulated(simulate: Simulate) -> anyhow::Result<Exit> {
+    let mut settings = simulator::Settings::new(simulate.listen, simulate.control);
+    settings.plain = simulate.plain;
+    let ready = |addresses: simulator::Addresses| {
+        let told = format!(
+            "simulated gateway at {}, log in at {0}/sso/Login; its world is set at {}\n",
+            addresses.gateway_url(),
+            addresses.control_url(),
+        );
+        drop(say(&told));
+    };
+    simulator::serve(settings, ready, std::future::pending()).await?;
+    Ok(Exit::Live)
 }
 
 async fn checked(check: Check) -> anyhow::Result<Exit> {

@@ -1,0 +1,208 @@
+//! Where the gateway would listen: connections, TLS, HTTP, and the ways an answer can fail to come.
+
+use std::future::pending;
+use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use http_body_util::{BodyExt, Limited};
+use hyper::body::{Bytes, Incoming};
+use hyper::header::{CONTENT_LENGTH, HeaderMap, USER_AGENT};
+use hyper::service::service_fn;
+use hyper::{Request, Response, StatusCode};
+use hyper_util::rt::TokioIo;
+use serde_json::Value;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinSet;
+use tokio_rustls::TlsAcceptor;
+
+use super::body::Page;
+use super::stage::Stage;
+use super::stream;
+use super::world::{Answer, Call, Method, Reply, Route, What};
+
+/// The gateway's port.
+pub(super) struct Door {
+    stage: Arc<Stage>,
+    address: SocketAddr,
+    acceptor: Option<TlsAcceptor>,
+}
+
+impl Door {
+    pub(super) fn new(stage: Arc<Stage>, address: SocketAddr, acceptor: Option<TlsAcceptor>) -> Door {
+        Door { stage, address, acceptor }
+    }
+
+    /// Listens as long as a gateway process lives, then is not there, then listens for the next one.
+    pub(super) async fn serve(self, first: TcpListener) -> io::Result<()> {
+        let mut listener = first;
+        loop {
+            self.serve_process(&listener, self.stage.process()).await;
+            drop(listener);
+            if !self.stage.listens().await {
+                return Ok(());
+            }
+            listener = TcpListener::bind(self.address).await?;
+        }
+    }
+
+    /// Serves until the process with this number has ended; its connections end with it.
+    async fn serve_process(&self, listener: &TcpListener, number: u32) {
+        let mut connections = JoinSet::new();
+        loop {
+            tokio::select! {
+                () = self.stage.ended(number) => return,
+                accepted = listener.accept() => match accepted {
+                    Ok((tcp, _)) => {
+                        connections.spawn(connect(Arc::clone(&self.stage), tcp, self.acceptor.clone()));
+                    }
+                    Err(error) => {
+                        tracing::debug!(%error, "the simulated gateway cannot accept");
+                        tokio::time::sleep(AFTER_ACCEPT_ERROR).await;
+                    }
+                },
+                Some(_done) = connections.join_next() => {}
+            }
+        }
+    }
+}
+
+async fn connect(stage: Arc<Stage>, tcp: TcpStream, acceptor: Option<TlsAcceptor>) {
+    let connection = Connection { stage, number: 0, resets: Arc::new(AtomicBool::new(false)) };
+    let connection = Connection { number: connection.stage.count_connection(), ..connection };
+    drop(tcp.set_nodelay(true));
+    let socket = Socket { tcp, resets: Arc::clone(&connection.resets) };
+    match acceptor {
+        None => connection.serve(socket).await,
+        Some(acceptor) => match acceptor.accept(socket).await {
+            Ok(tls) => connection.serve(tls).await,
+            Err(error) => tracing::debug!(%error, "no TLS with the simulated gateway"),
+        },
+    }
+}
+
+/// One connection of a client.
+#[derive(Clone)]
+struct Connection {
+    stage: Arc<Stage>,
+    number: u64,
+    resets: Arc<AtomicBool>,
+}
+
+impl Connection {
+    async fn serve<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(self, socket: S) {
+        let service = service_fn(move |request| {
+            let connection = self.clone();
+            async move { connection.answer(request).await }
+        });
+        let http = hyper::server::conn::http1::Builder::new();
+        if let Err(error) = http.serve_connection(TokioIo::new(socket), service).with_upgrades().await {
+            tracing::debug!(%error, "a connection to the simulated gateway ended");
+        }
+    }
+
+    async fn answer(self, mut request: Request<Incoming>) -> io::Result<Response<Page>> {
+        let call = read(&mut request).await;
+        let Reply { after, what } =
+            self.stage.handle(&call, request.method().as_str(), request.uri().path(), self.number);
+        tokio::time::sleep(after).await;
+        match what {
+            What::Hang => pending().await,
+            What::Reset | What::Refused => {
+                self.resets.store(true, Ordering::Relaxed);
+                Err(io::ErrorKind::ConnectionReset.into())
+            }
+            What::Answer(Answer::Upgrade) => Ok(stream::upgrade(&self.stage, request)),
+            What::Answer(answer) if call.route.is_own() || answer == Answer::AccessDenied => {
+                Ok(respond(&answer, Page::Whole))
+            }
+            What::Answer(answer) => Ok(respond(&answer, Page::Chunked)),
+            What::Cut(answer) => Ok(respond(&answer, Page::cut)),
+            What::Drip(answer) => Ok(respond(&answer, |_| Page::drip())),
+        }
+    }
+}
+
+fn respond(answer: &Answer, page: impl FnOnce(Bytes) -> Page) -> Response<Page> {
+    let rendered = answer.render();
+    let mut response = Response::new(page(Bytes::from(rendered.body)));
+    *response.status_mut() = StatusCode::from_u16(rendered.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    for (name, value) in rendered.headers {
+        if let (Ok(name), Ok(value)) = (name.parse::<hyper::header::HeaderName>(), value.parse()) {
+            response.headers_mut().append(name, value);
+        }
+    }
+    response
+}
+
+/// What the world needs to know of a request. The body is read for an init only: whatever a login posts is ignored.
+async fn read(request: &mut Request<Incoming>) -> Call {
+    let headers: &HeaderMap = request.headers();
+    let mut call = Call {
+        method: Method::parse(request.method().as_str()),
+        route: Route::parse(request.uri().path()),
+        content_length: headers.contains_key(CONTENT_LENGTH),
+        user_agent: headers.get(USER_AGENT).is_some_and(|agent| !agent.is_empty()),
+        publish: false,
+        compete: false,
+    };
+    if call.route == Route::Init {
+        let query = request.uri().query().unwrap_or_default().to_owned();
+        let body = match Limited::new(request.body_mut(), LONGEST_BODY).collect().await {
+            Ok(body) => body.to_bytes(),
+            Err(_) => Bytes::new(),
+        };
+        let json: Value = serde_json::from_slice(&body).unwrap_or_default();
+        let is_true =
+            |key: &str| json[key] == Value::Bool(true) || query.split('&').any(|pair| pair == format!("{key}=true"));
+        call.publish = is_true("publish");
+        call.compete = is_true("compete");
+    }
+    call
+}
+
+/// A TCP connection that can end in a reset instead of an orderly close.
+struct Socket {
+    tcp: TcpStream,
+    resets: Arc<AtomicBool>,
+}
+
+impl Drop for Socket {
+    fn drop(&mut self) {
+        if self.resets.load(Ordering::Relaxed) {
+            drop(self.tcp.set_zero_linger());
+        }
+    }
+}
+
+impl AsyncRead for Socket {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.tcp).poll_read(context, buffer)
+    }
+}
+
+impl AsyncWrite for Socket {
+    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.tcp).poll_write(context, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.tcp).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.tcp).poll_shutdown(context)
+    }
+}
+
+const LONGEST_BODY: usize = 64 * 1024;
+const AFTER_ACCEPT_ERROR: Duration = Duration::from_secs(1);

@@ -1,0 +1,231 @@
+//! The one world of a simulated gateway, the clock that drives it, and what was seen of its visitors.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::convert::Infallible;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use serde::Serialize;
+use serde_json::{Value, json};
+use tokio::sync::{Notify, mpsc, watch};
+use tokio::time::Instant;
+
+use super::world::{Call, Control, Options, Push, Reply, StreamId, Upstream, What, World};
+
+/// What all tasks of a simulated gateway share.
+#[derive(Debug)]
+pub(super) struct Stage {
+    inner: Mutex<Inner>,
+    changed: Notify,
+    process: watch::Receiver<Process>,
+    began: Instant,
+}
+
+/// The gateway's process as its connections need to know it: they end with it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Process {
+    number: u32,
+    listening: bool,
+}
+
+/// Lets the world's own events happen when they are due. Ends every connection and websocket when it is dropped.
+#[derive(Debug)]
+pub(super) struct Clockwork {
+    process: watch::Sender<Process>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    world: World,
+    seen: VecDeque<Seen>,
+    counts: BTreeMap<String, u64>,
+    total: u64,
+    connections: u64,
+    streams: BTreeMap<StreamId, mpsc::Sender<Push>>,
+}
+
+/// One request of a client.
+#[derive(Debug, Serialize)]
+struct Seen {
+    at_ms: u64,
+    method: String,
+    path: String,
+    status: Value,
+    connection: u64,
+}
+
+impl Stage {
+    pub(super) fn new(options: &Options) -> (Stage, Clockwork) {
+        let (sender, process) = watch::channel(Process { number: 1, listening: true });
+        let inner = Inner {
+            world: World::new(options),
+            seen: VecDeque::new(),
+            counts: BTreeMap::new(),
+            total: 0,
+            connections: 0,
+            streams: BTreeMap::new(),
+        };
+        let stage = Stage { inner: Mutex::new(inner), changed: Notify::new(), process, began: Instant::now() };
+        (stage, Clockwork { process: sender })
+    }
+
+    /// How long the world has existed.
+    pub(super) fn now(&self) -> Duration {
+        self.began.elapsed()
+    }
+
+    /// The moment that is `at` since the world began.
+    pub(super) fn moment(&self, at: Duration) -> Instant {
+        self.began + at
+    }
+
+    /// Which process the gateway is.
+    pub(super) fn process(&self) -> u32 {
+        self.process.borrow().number
+    }
+
+    /// Waits until this process of the gateway has ended. What belonged to it ends with it.
+    pub(super) async fn ended(&self, number: u32) {
+        drop(self.process.clone().wait_for(|process| process.number != number).await);
+    }
+
+    /// Waits until a process of the gateway listens. False: none ever will.
+    pub(super) async fn listens(&self) -> bool {
+        self.process.clone().wait_for(|process| process.listening).await.is_ok()
+    }
+
+    /// Counts a new connection and gives its number.
+    pub(super) fn count_connection(&self) -> u64 {
+        let mut inner = self.lock();
+        inner.connections += 1;
+        inner.connections
+    }
+
+    /// Answers a request of a client, and remembers it.
+    pub(super) fn handle(&self, call: &Call, method: &str, path: &str, connection: u64) -> Reply {
+        let at = self.now();
+        let mut inner = self.lock();
+        let reply = inner.world.handle(at, call);
+        let path: String = path.chars().take(LONGEST_PATH).collect();
+        inner.total += 1;
+        if inner.counts.len() < MOST_PATHS || inner.counts.contains_key(&path) {
+            *inner.counts.entry(path.clone()).or_default() += 1;
+        }
+        if inner.seen.len() == MOST_SEEN {
+            inner.seen.pop_front();
+        }
+        let method = method.chars().take(LONGEST_PATH).collect();
+        inner.seen.push_back(Seen { at_ms: millis(at), method, path, status: outcome(&reply.what), connection });
+        drop(inner);
+        self.changed.notify_one();
+        reply
+    }
+
+    pub(super) fn set(&self, control: Control) {
+        self.lock().world.set(self.now(), control);
+        self.changed.notify_one();
+    }
+
+    pub(super) fn open_stream(&self, session: Option<&str>) -> (StreamId, mpsc::Receiver<Push>) {
+        let (sender, receiver) = mpsc::channel(MOST_UNSENT);
+        let mut inner = self.lock();
+        let id = inner.world.open_stream(self.now(), session);
+        inner.streams.insert(id, sender);
+        drop(inner);
+        self.changed.notify_one();
+        (id, receiver)
+    }
+
+    pub(super) fn hear(&self, id: StreamId, text: &str) {
+        self.lock().world.hear(self.now(), id, text);
+        self.changed.notify_one();
+    }
+
+    pub(super) fn close_stream(&self, id: StreamId) {
+        let mut inner = self.lock();
+        inner.streams.remove(&id);
+        inner.world.close_stream(id);
+    }
+
+    /// What is really so, and what was counted.
+    pub(super) fn world_json(&self) -> Value {
+        let at = self.now();
+        let mut inner = self.lock();
+        inner.world.advance(at);
+        json!({
+            "at_ms": millis(at),
+            "truth": inner.world.truth(),
+            "requests": inner.total,
+            "counts": inner.counts,
+            "connections": inner.connections,
+            "streams": inner.streams.len(),
+        })
+    }
+
+    /// The requests of the clients, oldest first.
+    pub(super) fn requests_json(&self) -> Value {
+        json!(self.lock().seen)
+    }
+
+    /// The requests the gateway made of IBKR by itself, oldest first.
+    pub(super) fn upstream_json(&self) -> Value {
+        let at = self.now();
+        let mut inner = self.lock();
+        inner.world.advance(at);
+        json!(inner.world.upstream_log().collect::<Vec<&Upstream>>())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Lets happen what is due, sends what is to be sent, and says when to come again.
+    fn turn(&self, process: &watch::Sender<Process>) -> Option<Duration> {
+        let mut inner = self.lock();
+        inner.world.advance(self.now());
+        for push in inner.world.pushes() {
+            let overrun = inner.streams.get(&push.stream).is_some_and(|stream| stream.try_send(push).is_err());
+            if overrun {
+                inner.streams.remove(&push.stream);
+            }
+        }
+        let truth = inner.world.truth();
+        let now = Process { number: truth.process, listening: truth.listening };
+        process.send_if_modified(|then| std::mem::replace(then, now) != now);
+        inner.world.next_event()
+    }
+}
+
+impl Clockwork {
+    pub(super) async fn run(self, stage: &Stage) -> Infallible {
+        loop {
+            match stage.turn(&self.process) {
+                Some(next) => tokio::select! {
+                    () = tokio::time::sleep_until(stage.moment(next)) => {}
+                    () = stage.changed.notified() => {}
+                },
+                None => stage.changed.notified().await,
+            }
+        }
+    }
+}
+
+fn outcome(what: &What) -> Value {
+    match what {
+        What::Answer(answer) => json!(answer.status()),
+        What::Cut(_) => json!("cut"),
+        What::Drip(_) => json!("drip"),
+        What::Hang => json!("hang"),
+        What::Refused => json!("refused"),
+        What::Reset => json!("reset"),
+    }
+}
+
+fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
+
+const MOST_SEEN: usize = 100_000;
+const MOST_PATHS: usize = 1_000;
+const MOST_UNSENT: usize = 256;
+const LONGEST_PATH: usize = 200;

@@ -1,0 +1,215 @@
+//! What somebody asks of the gateway, reduced to what the answer depends on.
+
+/// The method of a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Method {
+    /// GET.
+    Get,
+    /// POST.
+    Post,
+    /// Any other; IBKR refuses it, the gateway's own answers do not care.
+    Other,
+}
+
+impl Method {
+    /// The method of that name; unknown names are [`Method::Other`].
+    #[must_use]
+    pub fn parse(name: &str) -> Method {
+        if name.eq_ignore_ascii_case("GET") {
+            Method::Get
+        } else if name.eq_ignore_ascii_case("POST") {
+            Method::Post
+        } else {
+            Method::Other
+        }
+    }
+
+    /// The method as it stands in a request line.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Method::Get => "GET",
+            Method::Post => "POST",
+            Method::Other => "OTHER",
+        }
+    }
+}
+
+/// Where a request goes. The paths under `/v1/portal` are the older names of those under `/v1/api`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Route {
+    /// `/`: the gateway itself redirects to the login page, also while IBKR is away.
+    Root,
+    /// `/status`: a path of the gateway that never answers.
+    GatewayStatus,
+    /// `/iserver/reauthenticate`: answered by the gateway itself, whatever the method.
+    Reauthenticate,
+    /// A path the gateway does not know, also one without `/v1/api`: redirected to IBKR's host.
+    Unknown(String),
+    /// `/sso/Login`: IBKR's login page.
+    LoginPage,
+    /// `/sso/Dispatcher`: where the login page posts to.
+    Dispatcher,
+    /// `/tickle`: keeps the brokerage session alive and reports on it.
+    Tickle,
+    /// `/iserver/auth/status`: the brokerage session's flags.
+    Status,
+    /// `/iserver/auth/ssodh/init`: opens the brokerage session.
+    Init,
+    /// `/iserver/auth/ssodh/st`: asked by the gateway itself on the way to a brokerage session.
+    St,
+    /// `/sso/validate`: is there a login?
+    Validate,
+    /// `/sso/ping`: the gateway's own upkeep of the login; does nothing for the brokerage session.
+    SsoPing,
+    /// `/logout`: ends the brokerage session; the login stands.
+    Logout,
+    /// `/iserver/accounts`: the cheapest proof that data comes.
+    Accounts,
+    /// `/portfolio/accounts`: answers without a brokerage session.
+    PortfolioAccounts,
+    /// `/ws`: the websocket.
+    Stream,
+    /// Any other path under `/iserver`: needs a brokerage session.
+    Iserver(String),
+    /// Any other path that IBKR gets to see.
+    Proxied(String),
+}
+
+impl Route {
+    /// Where a request for `path` (without its query) goes.
+    #[must_use]
+    pub fn parse(path: &str) -> Route {
+        match path {
+            "/" => return Route::Root,
+            "/status" => return Route::GatewayStatus,
+            "/sso/Login" => return Route::LoginPage,
+            "/sso/Dispatcher" => return Route::Dispatcher,
+            _ if path.starts_with("/sso/") => return Route::Proxied(path.to_owned()),
+            _ => {}
+        }
+        let api = path.strip_prefix("/v1/api").or_else(|| path.strip_prefix("/v1/portal"));
+        let Some(api) = api.filter(|rest| rest.starts_with('/')) else {
+            return Route::Unknown(path.to_owned());
+        };
+        match api {
+            "/iserver/reauthenticate" => Route::Reauthenticate,
+            "/tickle" => Route::Tickle,
+            "/iserver/auth/status" => Route::Status,
+            "/iserver/auth/ssodh/init" => Route::Init,
+            "/iserver/auth/ssodh/st" => Route::St,
+            "/sso/validate" => Route::Validate,
+            "/sso/ping" => Route::SsoPing,
+            "/logout" => Route::Logout,
+            "/iserver/accounts" => Route::Accounts,
+            "/portfolio/accounts" => Route::PortfolioAccounts,
+            "/ws" => Route::Stream,
+            _ if api.starts_with("/iserver/") => Route::Iserver(path.to_owned()),
+            _ => Route::Proxied(path.to_owned()),
+        }
+    }
+
+    /// The path of this route, under `/v1/api` where it has two names.
+    #[must_use]
+    pub fn path(&self) -> &str {
+        match self {
+            Route::Unknown(path) | Route::Iserver(path) | Route::Proxied(path) => path,
+            Route::Root
+            | Route::GatewayStatus
+            | Route::Reauthenticate
+            | Route::LoginPage
+            | Route::Dispatcher
+            | Route::Tickle
+            | Route::Status
+            | Route::Init
+            | Route::St
+            | Route::Validate
+            | Route::SsoPing
+            | Route::Logout
+            | Route::Accounts
+            | Route::PortfolioAccounts
+            | Route::Stream => self.fixed_path(),
+        }
+    }
+
+    /// The path of a route that has but one; empty for the others.
+    pub(super) fn fixed_path(&self) -> &'static str {
+        match self {
+            Route::Root => "/",
+            Route::GatewayStatus => "/status",
+            Route::Reauthenticate => "/v1/api/iserver/reauthenticate",
+            Route::LoginPage => "/sso/Login",
+            Route::Dispatcher => "/sso/Dispatcher",
+            Route::Tickle => "/v1/api/tickle",
+            Route::Status => "/v1/api/iserver/auth/status",
+            Route::Init => "/v1/api/iserver/auth/ssodh/init",
+            Route::St => "/v1/api/iserver/auth/ssodh/st",
+            Route::Validate => "/v1/api/sso/validate",
+            Route::SsoPing => "/v1/api/sso/ping",
+            Route::Logout => "/v1/api/logout",
+            Route::Accounts => "/v1/api/iserver/accounts",
+            Route::PortfolioAccounts => "/v1/api/portfolio/accounts",
+            Route::Stream => "/v1/api/ws",
+            Route::Unknown(_) | Route::Iserver(_) | Route::Proxied(_) => "",
+        }
+    }
+
+    /// Whether the gateway answers this by itself, so that IBKR never hears of it.
+    #[must_use]
+    pub fn is_own(&self) -> bool {
+        match self {
+            Route::Root | Route::GatewayStatus | Route::Reauthenticate | Route::Unknown(_) => true,
+            Route::LoginPage
+            | Route::Dispatcher
+            | Route::Tickle
+            | Route::Status
+            | Route::Init
+            | Route::St
+            | Route::Validate
+            | Route::SsoPing
+            | Route::Logout
+            | Route::Accounts
+            | Route::PortfolioAccounts
+            | Route::Stream
+            | Route::Iserver(_)
+            | Route::Proxied(_) => false,
+        }
+    }
+}
+
+/// One request, reduced to what the answer depends on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Call {
+    /// Its method.
+    pub method: Method,
+    /// Where it goes.
+    pub route: Route,
+    /// It says how long its body is. IBKR answers 411 to a POST that does not.
+    pub content_length: bool,
+    /// It has a User-Agent that is not empty. IBKR's edge answers 403 otherwise.
+    pub user_agent: bool,
+    /// `publish` in the body of an init is true. IBKR answers 500 otherwise.
+    pub publish: bool,
+    /// `compete` in the body of an init is true: take the brokerage session from whoever has it.
+    pub compete: bool,
+}
+
+impl Call {
+    /// A well-formed GET.
+    #[must_use]
+    pub fn get(route: Route) -> Call {
+        Call { method: Method::Get, route, content_length: false, user_agent: true, publish: false, compete: false }
+    }
+
+    /// A well-formed POST with `{}` for a body.
+    #[must_use]
+    pub fn post(route: Route) -> Call {
+        Call { method: Method::Post, content_length: true, ..Call::get(route) }
+    }
+
+    /// A well-formed `POST /iserver/auth/ssodh/init`.
+    #[must_use]
+    pub fn init(compete: bool) -> Call {
+        Call { publish: true, compete, ..Call::post(Route::Init) }
+    }
+}

@@ -1,0 +1,266 @@
+//! Everything that can be done to the world from outside, by what happened.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::answer::Raw;
+use super::call::{Call, Method};
+
+/// Something that happens to the world.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Control {
+    /// A human logs in in the browser. Comes to nothing while the gateway is down or IBKR away.
+    LogIn,
+    /// The login ends: 401 on everything that is proxied.
+    ExpireLogin,
+    /// The login that stands now will end at this time since the world began, for instance at a midnight.
+    ExpireLoginAt(Duration),
+    /// The brokerage session is lost; the login stands and `connected` stays true.
+    Lapse,
+    /// The brokerage session is ended from elsewhere, as in the nightly kick: all three flags false, the login stands.
+    LogOutElsewhere,
+    /// Somebody else (TWS, a phone) takes the brokerage session.
+    Compete(Competitor),
+    /// That somebody leaves. What was lost does not come back by itself.
+    Leave,
+    /// How IBKR's servers answer.
+    Ibkr(Reach),
+    /// The gateway's process restarts and has forgotten the login.
+    Restart {
+        /// How long nothing listens; the real one takes 2 to 6 s.
+        down: Duration,
+    },
+    /// The next reauthentications are answered "triggered" and nothing follows.
+    FailReauthentications(Times),
+    /// The next inits do not authenticate, the gateway's own too.
+    FailInits {
+        /// How many.
+        times: Times,
+        /// The status they answer, for instance 503; none for a 200 with `authenticated:false`.
+        status: Option<u16>,
+    },
+    /// From now on, what an [`Rule`] matches is answered as it says.
+    Script(Rule),
+    /// Forget all scripts and all counted faults.
+    Clear,
+    /// Strict pacing on or off: 429 to whoever is too fast, then 15 minutes of it.
+    Pacing(bool),
+    /// How long IBKR takes to answer.
+    Latency(Duration),
+    /// Another application holds the login itself: validate is good, and no init ever authenticates. `false` is
+    /// that application logging out, which frees the login only after a restart of the gateway, or six silent minutes.
+    Borrow(bool),
+    /// Logins succeed in the browser and are refused everywhere else.
+    RefuseLogins(Option<LoginFault>),
+    /// The next validates of the client say `false` or `0` although the login stands.
+    FalseResults {
+        /// How many.
+        times: Times,
+        /// `0` instead of `false`.
+        zero: bool,
+    },
+    /// The next tickles of the client are answered `{"error":"no session"}`.
+    NoSession(Times),
+    /// The next auth/status of the client say `authenticated:false` although it is so.
+    FalseStatuses(Times),
+    /// What becomes of the field `established`.
+    Established(Established),
+    /// How long after an init things become true.
+    Settle {
+        /// Until `authenticated`.
+        authenticated: Duration,
+        /// From then until `established`.
+        established: Duration,
+    },
+    /// A paper account, or a live one.
+    Paper(bool),
+    /// Whether the client's address is refused by the gateway's own list.
+    Deny(bool),
+    /// What the websocket does.
+    Streams(Streaming),
+}
+
+/// How often.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Times {
+    /// This many times.
+    Next(u32),
+    /// Until [`Control::Clear`].
+    Always,
+}
+
+impl Times {
+    /// Never.
+    pub const NEVER: Times = Times::Next(0);
+
+    pub(super) fn take(&mut self) -> bool {
+        match self {
+            Times::Next(0) => false,
+            Times::Next(left) => {
+                *left -= 1;
+                true
+            }
+            Times::Always => true,
+        }
+    }
+
+    pub(super) fn is_over(self) -> bool {
+        self == Times::NEVER
+    }
+}
+
+/// Somebody else who uses the same user name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Competitor {
+    /// How it shows.
+    pub shows: Shows,
+    /// An init with `compete:true` does not evict it.
+    pub stubborn: bool,
+    /// Once evicted, it takes the session back after this long.
+    pub returns_after: Option<Duration>,
+}
+
+/// How a competitor shows in the flags.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shows {
+    /// `authenticated:false, competing:true`.
+    Taken,
+    /// `authenticated:true, competing:true`, and accounts `{}`: authenticated alone is a false green.
+    Both,
+    /// `authenticated:false, competing:false`, until an init meets it: the flag shows a fight, not a holder.
+    Quiet,
+}
+
+/// How IBKR's servers answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reach {
+    /// As they should.
+    Here,
+    /// Not at all: everything proxied hangs, and what hangs stays so after the return.
+    Away,
+    /// With trouble of their own, the gateway's own requests too.
+    Failing {
+        /// 500, 503, 429, 601.
+        status: u16,
+        /// How long they take for it; a 503 often takes 10 s.
+        after: Duration,
+    },
+}
+
+/// Why a login that succeeded in the browser is worth nothing: 401 on everything.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LoginFault {
+    /// The account is not enabled for the API. When IBKR opens it, the login that stands becomes good.
+    NotEnabled,
+    /// IBKR waits for a confirmation that only its website shows. After it, one more login is needed.
+    Unconfirmed,
+}
+
+/// What becomes of the field `established`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Established {
+    /// It follows `authenticated`.
+    Follows,
+    /// It stays false, and accounts stay empty.
+    Never,
+    /// There is no such field, as in older builds.
+    Absent,
+}
+
+/// What the websocket does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Streaming {
+    /// Serves.
+    Serves,
+    /// Opens and says no more: no heartbeat, no status.
+    Silent,
+    /// Opens and closes with code 1000, each time.
+    Closes,
+}
+
+/// Whose requests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Who {
+    /// The client's.
+    Client,
+    /// The gateway's own.
+    Gateway,
+}
+
+/// A scripted answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rule {
+    /// The path it matches, as [`Route::path`](super::Route::path) writes it; a `*` at the end matches any rest.
+    pub path: String,
+    /// The method it matches; none for any.
+    pub method: Option<Method>,
+    /// Whose requests it matches. None for both: then it counts the client's only, and holds for the gateway's own
+    /// as long as it stands.
+    pub who: Option<Who>,
+    /// How often.
+    pub times: Times,
+    /// How long it takes; none for the usual time.
+    pub after: Option<Duration>,
+    /// What happens.
+    pub does: Does,
+}
+
+/// What a scripted answer does.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Does {
+    /// Says this.
+    Say(Arc<Raw>),
+    /// Says what would be said anyway; for the sake of [`Rule::after`].
+    Delay,
+    /// Says nothing, for ever.
+    Hang,
+    /// Resets the connection. The gateway itself hangs when that happens to it.
+    Reset,
+    /// Closes the connection half way through the usual answer.
+    Cut,
+    /// Sends the usual head, then one byte at a time, without end.
+    Drip,
+}
+
+/// The scripts that stand.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Rules {
+    list: Vec<Rule>,
+}
+
+impl Rules {
+    pub(super) fn add(&mut self, rule: Rule) {
+        if !rule.times.is_over() {
+            self.list.push(rule);
+        }
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.list.clear();
+    }
+
+    /// What the first matching script does to this request, and after how long.
+    pub(super) fn take(&mut self, who: Who, call: &Call) -> Option<(Does, Option<Duration>)> {
+        let at = self.list.iter().position(|rule| rule.matches(who, call))?;
+        let rule = &mut self.list[at];
+        let found = (rule.does.clone(), rule.after);
+        if rule.who.unwrap_or(Who::Client) == who {
+            rule.times.take();
+        }
+        if rule.times.is_over() {
+            self.list.remove(at);
+        }
+        Some(found)
+    }
+}
+
+impl Rule {
+    fn matches(&self, who: Who, call: &Call) -> bool {
+        let path = call.route.path();
+        let same_path = match self.path.strip_suffix('*') {
+            Some(start) => path.starts_with(start),
+            None => path == self.path,
+        };
+        same_path && self.method.is_none_or(|method| method == call.method) && self.who.is_none_or(|whose| whose == who)
+    }
+}

@@ -1,0 +1,355 @@
+//! The pure world: a Client Portal Gateway and IBKR behind it, without clock, network or chance.
+//!
+//! Time is told, not read: every call says how long after the world's beginning it happens. The same calls give the
+//! same answers, always. What the gateway does was measured on a real one; what IBKR does is from its documentation
+//! and from what others have seen of it. Where neither says enough, the world is the less pleasant of the two.
+//!
+//! ```
+//! use std::time::Duration;
+//! use tickled::simulator::world::{Answer, Call, Control, Options, Route, What, World};
+//!
+//! let mut world = World::new(&Options::default());
+//! world.set(Duration::ZERO, Control::LogIn);
+//! let reply = world.handle(Duration::from_secs(4), &Call::post(Route::Status));
+//! assert!(matches!(reply.what, What::Answer(Answer::Status(flags)) if flags.is_usable()));
+//! ```
+
+mod answer;
+mod call;
+mod control;
+mod ibkr;
+mod pacing;
+mod process;
+mod render;
+mod stream;
+#[cfg(test)]
+mod tests;
+
+use std::time::Duration;
+
+use serde::Serialize;
+
+pub use answer::{Answer, AuthStatus, Raw, Reply, SessionId, Tickle, Upstream, Validate, Verdict, What};
+pub use call::{Call, Method, Route};
+pub use control::{Competitor, Control, Does, Established, LoginFault, Reach, Rule, Shows, Streaming, Times, Who};
+pub use render::Rendered;
+pub use stream::{Frame, Push, StreamId};
+
+use ibkr::{Ibkr, millis};
+use process::Process;
+use stream::Streams;
+
+/// What a world is like from its beginning.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Options {
+    /// Wall time of the beginning, epoch milliseconds.
+    pub epoch_ms: u64,
+    /// Makes the invented session ids.
+    pub seed: u64,
+    /// How long IBKR takes to answer.
+    pub latency: Duration,
+    /// `authDelay` of conf.yaml: how long the gateway waits before it asks for the status (real: 3 s).
+    pub auth_delay: Duration,
+    /// How long a brokerage session lives without a request ("approximately 6 minutes").
+    pub idle_after: Duration,
+    /// How long a login lives at most (24 h); none for ever.
+    pub login_lasts: Option<Duration>,
+    /// How long `competing` stays true after somebody was evicted ("some seconds").
+    pub fight_lasts: Duration,
+    /// A paper account.
+    pub paper: bool,
+}
+
+impl Default for Options {
+    fn default() -> Options {
+        Options {
+            epoch_ms: 1_800_000_000_000,
+            seed: 0,
+            latency: Duration::from_millis(20),
+            auth_delay: Duration::from_secs(3),
+            idle_after: Duration::from_secs(6 * 60),
+            login_lasts: Some(Duration::from_secs(24 * 60 * 60)),
+            fight_lasts: Duration::from_secs(2),
+            paper: true,
+        }
+    }
+}
+
+/// What is really so, whatever the answers say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Truth {
+    /// Everything holds that a client may call a live session, and it can be reached.
+    pub live: bool,
+    /// Which process the gateway is, counted from 1.
+    pub process: u32,
+    /// The gateway's process listens.
+    pub listening: bool,
+    /// IBKR answers as it should.
+    pub reachable: bool,
+    /// A browser login went through this process.
+    pub logged_in_here: bool,
+    /// A login stands and is worth something.
+    pub login: bool,
+    /// Another application holds the login.
+    pub borrowed: bool,
+    /// The brokerage session is authenticated.
+    pub authenticated: bool,
+    /// The bridge is up.
+    pub connected: bool,
+    /// IBKR flags a fight.
+    pub competing: bool,
+    /// The account data is loaded.
+    pub established: bool,
+    /// Somebody else has the brokerage session, flagged or not.
+    pub held_elsewhere: bool,
+    /// How often somebody else was thrown out of the session.
+    pub evictions: u32,
+}
+
+/// A gateway and IBKR behind it.
+#[derive(Clone, Debug)]
+pub struct World {
+    now: Duration,
+    latency: Duration,
+    reach: Reach,
+    denied: bool,
+    rules: control::Rules,
+    ibkr: Ibkr,
+    process: Process,
+    streams: Streams,
+}
+
+impl World {
+    /// A world at its beginning: the gateway runs, and nobody has logged in.
+    #[must_use]
+    pub fn new(options: &Options) -> World {
+        World {
+            now: Duration::ZERO,
+            latency: options.latency,
+            reach: Reach::Here,
+            denied: false,
+            rules: control::Rules::default(),
+            ibkr: Ibkr::new(options),
+            process: Process::new(options.auth_delay),
+            streams: Streams::new(options.epoch_ms),
+        }
+    }
+
+    /// Answers a request that arrives at `at`.
+    pub fn handle(&mut self, at: Duration, call: &Call) -> Reply {
+        self.advance(at);
+        let reply = self.at_the_door(call);
+        self.streams.tell(self.now, &self.ibkr);
+        reply
+    }
+
+    /// Lets something happen to the world at `at`.
+    pub fn set(&mut self, at: Duration, control: Control) {
+        self.advance(at);
+        let at = self.now;
+        self.ibkr.set(at, &control);
+        match control {
+            Control::LogIn => {
+                drop(self.at_the_door(&Call::post(Route::Dispatcher)));
+            }
+            Control::Ibkr(reach) => {
+                self.reach = reach;
+                if reach == Reach::Away {
+                    self.streams.go_silent();
+                }
+            }
+            Control::Restart { down } => {
+                self.process.restart(at, down);
+                self.ibkr.forget();
+                self.streams.close_all();
+            }
+            Control::FailReauthentications(times) => self.process.failing = times,
+            Control::Script(rule) => self.rules.add(rule),
+            Control::Clear => {
+                self.rules.clear();
+                self.process.failing = Times::NEVER;
+            }
+            Control::Latency(latency) => self.latency = latency,
+            Control::Deny(denied) => self.denied = denied,
+            Control::Streams(mode) => self.streams.set_mode(at, mode),
+            Control::ExpireLogin
+            | Control::ExpireLoginAt(_)
+            | Control::Lapse
+            | Control::LogOutElsewhere
+            | Control::Compete(_)
+            | Control::Leave
+            | Control::FailInits { .. }
+            | Control::Pacing(_)
+            | Control::Borrow(_)
+            | Control::RefuseLogins(_)
+            | Control::FalseResults { .. }
+            | Control::NoSession(_)
+            | Control::FalseStatuses(_)
+            | Control::Established(_)
+            | Control::Settle { .. }
+            | Control::Paper(_) => {}
+        }
+        self.streams.tell(at, &self.ibkr);
+    }
+
+    /// Lets everything happen that happens by itself up to `at`. A time before the last one is taken as the last one.
+    pub fn advance(&mut self, at: Duration) {
+        while let Some(due) = self.next_event().filter(|due| *due <= at) {
+            self.now = self.now.max(due);
+            self.ibkr.advance(self.now);
+            if let Some((errand, call)) = self.process.advance(self.now) {
+                let reply = self.upstream(&call, Who::Gateway);
+                self.process.log(Upstream {
+                    at_ms: millis(self.now),
+                    method: call.method.name(),
+                    path: call.route.fixed_path(),
+                    status: match &reply.what {
+                        What::Answer(answer) => Some(answer.status()),
+                        What::Refused | What::Hang | What::Reset | What::Cut(_) | What::Drip(_) => None,
+                    },
+                });
+                self.process.take(self.now + reply.after, errand, &reply.what);
+            }
+            self.streams.tell(self.now, &self.ibkr);
+            self.streams.advance(self.now, &self.ibkr);
+        }
+        self.now = self.now.max(at);
+    }
+
+    /// When something happens by itself next. Asking [`World::advance`] earlier, or more often, changes nothing.
+    #[must_use]
+    pub fn next_event(&self) -> Option<Duration> {
+        [self.ibkr.next(), self.process.next(), self.streams.next()].into_iter().flatten().min()
+    }
+
+    /// What is so now.
+    #[must_use]
+    pub fn truth(&self) -> Truth {
+        let listening = self.process.listens_at.is_none();
+        let reachable = self.reach == Reach::Here;
+        let ibkr = &self.ibkr;
+        let usable = ibkr.authenticated && ibkr.connected && ibkr.established && !ibkr.competing;
+        Truth {
+            live: listening && reachable && !self.denied && usable,
+            process: self.process.number,
+            listening,
+            reachable,
+            logged_in_here: self.process.logged_in,
+            login: ibkr.good_login().is_some(),
+            borrowed: ibkr.is_borrowed(),
+            authenticated: ibkr.authenticated,
+            connected: ibkr.connected,
+            competing: ibkr.competing,
+            established: ibkr.established,
+            held_elsewhere: ibkr.holder.is_some(),
+            evictions: ibkr.evictions,
+        }
+    }
+
+    /// What the gateway asked of IBKR by itself, oldest first; the last ten thousand.
+    pub fn upstream_log(&self) -> impl Iterator<Item = &Upstream> {
+        self.process.upstream.iter()
+    }
+
+    /// Opens a websocket, after [`Answer::Upgrade`]. `session` is what the client's cookie `api` says, if it sent one:
+    /// one that is not the login's gets a websocket that never says more than that it waits.
+    pub fn open_stream(&mut self, at: Duration, session: Option<&str>) -> StreamId {
+        self.advance(at);
+        let ours = self.ibkr.good_login().map(|login| login.session.to_string());
+        let known = session.is_none_or(|given| ours.is_none_or(|ours| given == ours));
+        self.streams.open(self.now, &self.ibkr, known)
+    }
+
+    /// A text or binary message of the client on a websocket.
+    pub fn hear(&mut self, at: Duration, stream: StreamId, text: &str) {
+        self.advance(at);
+        self.streams.hear(self.now, stream, text);
+    }
+
+    /// The client closed a websocket.
+    pub fn close_stream(&mut self, stream: StreamId) {
+        self.streams.close(stream);
+    }
+
+    /// The frames since this was asked last, in the order in which they go out.
+    pub fn pushes(&mut self) -> Vec<Push> {
+        self.streams.take()
+    }
+
+    fn at_the_door(&mut self, call: &Call) -> Reply {
+        if self.process.listens_at.is_some() {
+            return Reply { after: Duration::ZERO, what: What::Refused };
+        }
+        if self.denied {
+            return Reply { after: OWN, what: What::Answer(Answer::AccessDenied) };
+        }
+        if !call.route.is_own() {
+            let reply = self.upstream(call, Who::Client);
+            if reply.what == What::Answer(Answer::LoginSucceeds) {
+                self.process.log_in(self.now + reply.after);
+            }
+            return reply;
+        }
+        let script = self.rules.take(Who::Client, call);
+        if let Some((Does::Say(raw), after)) = script {
+            return Reply { after: after.unwrap_or(OWN), what: What::Answer(Answer::Raw(raw)) };
+        }
+        let what = match &call.route {
+            Route::Root => What::Answer(Answer::LoginRedirect),
+            Route::Reauthenticate => What::Answer(self.process.reauthenticate(self.now)),
+            Route::Unknown(path) => What::Answer(Answer::IbkrRedirect(path.clone())),
+            Route::GatewayStatus
+            | Route::LoginPage
+            | Route::Dispatcher
+            | Route::Tickle
+            | Route::Status
+            | Route::Init
+            | Route::St
+            | Route::Validate
+            | Route::SsoPing
+            | Route::Logout
+            | Route::Accounts
+            | Route::PortfolioAccounts
+            | Route::Stream
+            | Route::Iserver(_)
+            | Route::Proxied(_) => What::Hang,
+        };
+        scripted(script, OWN, what)
+    }
+
+    /// A request on its way through the gateway to IBKR, or one of the gateway's own.
+    fn upstream(&mut self, call: &Call, who: Who) -> Reply {
+        let script = self.rules.take(who, call);
+        if let Some((Does::Say(raw), after)) = script {
+            return Reply { after: after.unwrap_or(self.latency), what: What::Answer(Answer::Raw(raw)) };
+        }
+        if matches!(script, Some((Does::Hang | Does::Reset, _))) {
+            return scripted(script, self.latency, What::Hang);
+        }
+        match self.reach {
+            Reach::Here => {
+                let answer = self.ibkr.answer(self.now, call, who);
+                scripted(script, self.latency, What::Answer(answer))
+            }
+            Reach::Away => Reply { after: Duration::ZERO, what: What::Hang },
+            Reach::Failing { status, after } => Reply { after, what: What::Answer(Answer::Trouble(status)) },
+        }
+    }
+}
+
+fn scripted(script: Option<(Does, Option<Duration>)>, usual: Duration, what: What) -> Reply {
+    let Some((does, after)) = script else {
+        return Reply { after: usual, what };
+    };
+    let what = match (does, what) {
+        (Does::Hang, _) => What::Hang,
+        (Does::Reset, _) => What::Reset,
+        (Does::Cut, What::Answer(answer)) => What::Cut(answer),
+        (Does::Drip, What::Answer(answer)) => What::Drip(answer),
+        (Does::Say(_) | Does::Delay | Does::Cut | Does::Drip, what) => what,
+    };
+    Reply { after: after.unwrap_or(usual), what }
+}
+
+/// How long the gateway takes for what it answers by itself.
+const OWN: Duration = Duration::from_millis(5);

@@ -1,0 +1,240 @@
+//! The websockets: what they say, in which order, and when they fall silent.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use super::answer::AuthStatus;
+use super::control::Streaming;
+use super::ibkr::{Ibkr, millis};
+
+/// One open websocket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct StreamId(pub u64);
+
+/// A frame that goes out on a websocket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Push {
+    /// When, since the world began; never before the call that made it.
+    pub at: Duration,
+    /// On which websocket.
+    pub stream: StreamId,
+    /// What.
+    pub frame: Frame,
+}
+
+/// What a frame says. All of them but the closing go out as binary frames with JSON in them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Frame {
+    /// `waiting for session`: the first one, at once.
+    Waiting,
+    /// `system` with `success`: from here on the websocket listens.
+    Ready {
+        /// The paper user's name.
+        paper: bool,
+    },
+    /// `sts`: the flags, once on connect and again whenever they change.
+    Sts {
+        /// The flags.
+        flags: AuthStatus,
+        /// The paper user's name.
+        paper: bool,
+    },
+    /// `system` with `hb`: every 10 s, with or without a brokerage session.
+    Heartbeat {
+        /// Epoch milliseconds.
+        at_ms: u64,
+    },
+    /// The answer to a `tic`.
+    Tic {
+        /// Epoch milliseconds.
+        at_ms: u64,
+    },
+    /// The close frame with this code.
+    Close(u16),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    /// There is no login to serve; one may come.
+    Waiting,
+    /// Will be ready then; drops whatever it is sent until it is.
+    Opening { ready_at: Duration },
+    /// Serves.
+    Ready { heartbeat_at: Duration },
+    /// Open and silent for ever: what it hung on upstream is gone.
+    Dead,
+}
+
+#[derive(Clone, Debug)]
+struct Stream {
+    id: StreamId,
+    phase: Phase,
+}
+
+/// All open websockets.
+#[derive(Clone, Debug)]
+pub(super) struct Streams {
+    open: Vec<Stream>,
+    out: VecDeque<Push>,
+    told: AuthStatus,
+    mode: Streaming,
+    ids: u64,
+    epoch_ms: u64,
+}
+
+impl Streams {
+    pub(super) fn new(epoch_ms: u64) -> Streams {
+        Streams {
+            open: Vec::new(),
+            out: VecDeque::new(),
+            told: AuthStatus::default(),
+            mode: Streaming::Serves,
+            ids: 0,
+            epoch_ms,
+        }
+    }
+
+    /// When the next frame falls due by itself.
+    pub(super) fn next(&self) -> Option<Duration> {
+        let due = |stream: &Stream| match stream.phase {
+            Phase::Opening { ready_at } => Some(ready_at),
+            Phase::Ready { heartbeat_at } => Some(heartbeat_at),
+            Phase::Waiting | Phase::Dead => None,
+        };
+        self.open.iter().filter_map(due).min()
+    }
+
+    pub(super) fn advance(&mut self, at: Duration, ibkr: &Ibkr) {
+        let mut out = Vec::new();
+        for stream in &mut self.open {
+            match stream.phase {
+                Phase::Opening { ready_at } if ready_at <= at => {
+                    stream.phase = Phase::Ready { heartbeat_at: at + HEARTBEAT };
+                    let paper = ibkr.is_paper();
+                    out.push((stream.id, Frame::Ready { paper }));
+                    if ibkr.connected {
+                        out.push((stream.id, Frame::Sts { flags: ibkr.flags(), paper }));
+                    }
+                }
+                Phase::Ready { heartbeat_at } if heartbeat_at <= at => {
+                    stream.phase = Phase::Ready { heartbeat_at: heartbeat_at + HEARTBEAT };
+                    out.push((stream.id, Frame::Heartbeat { at_ms: self.epoch_ms + millis(at) }));
+                }
+                Phase::Opening { .. } | Phase::Ready { .. } | Phase::Waiting | Phase::Dead => {}
+            }
+        }
+        for (stream, frame) in out {
+            self.push(at, stream, frame);
+        }
+    }
+
+    /// `known`: the session id the client gave is that of the login, or it gave none.
+    pub(super) fn open(&mut self, at: Duration, ibkr: &Ibkr, known: bool) -> StreamId {
+        self.ids += 1;
+        let id = StreamId(self.ids);
+        let phase = match self.mode {
+            Streaming::Silent => Phase::Dead,
+            Streaming::Closes => {
+                self.push(at, id, Frame::Waiting);
+                self.push(at, id, Frame::Close(1000));
+                return id;
+            }
+            Streaming::Serves if !known => Phase::Dead,
+            Streaming::Serves if ibkr.good_login().is_some() => Phase::Opening { ready_at: at + OPENING },
+            Streaming::Serves => Phase::Waiting,
+        };
+        if self.open.is_empty() {
+            self.told = ibkr.flags();
+        }
+        self.open.push(Stream { id, phase });
+        if self.mode == Streaming::Serves {
+            self.push(at, id, Frame::Waiting);
+        }
+        id
+    }
+
+    /// A message of the client: `tic` is answered; before `system`/`success` everything is dropped.
+    pub(super) fn hear(&mut self, at: Duration, id: StreamId, text: &str) {
+        let ready = |stream: &Stream| stream.id == id && matches!(stream.phase, Phase::Ready { .. });
+        if text == "tic" && self.open.iter().any(ready) {
+            self.push(at, id, Frame::Tic { at_ms: self.epoch_ms + millis(at) });
+        }
+    }
+
+    pub(super) fn close(&mut self, id: StreamId) {
+        self.open.retain(|stream| stream.id != id);
+        self.out.retain(|push| push.stream != id);
+    }
+
+    /// The gateway's process ended, and every connection with it.
+    pub(super) fn close_all(&mut self) {
+        self.open.clear();
+        self.out.clear();
+    }
+
+    /// What they hung on upstream is gone: they stay open and say nothing more.
+    pub(super) fn go_silent(&mut self) {
+        for stream in &mut self.open {
+            stream.phase = Phase::Dead;
+        }
+    }
+
+    pub(super) fn set_mode(&mut self, at: Duration, mode: Streaming) {
+        self.mode = mode;
+        match mode {
+            Streaming::Serves => {}
+            Streaming::Silent => self.go_silent(),
+            Streaming::Closes => {
+                for stream in std::mem::take(&mut self.open) {
+                    self.push(at, stream.id, Frame::Close(1000));
+                }
+            }
+        }
+    }
+
+    /// Tells every listener about flags that changed, and wakes those that waited for a login.
+    pub(super) fn tell(&mut self, at: Duration, ibkr: &Ibkr) {
+        if self.open.is_empty() {
+            return;
+        }
+        let login = ibkr.good_login().is_some();
+        let flags = ibkr.flags();
+        let changed = flags != self.told;
+        self.told = flags;
+        let mut told = Vec::new();
+        for stream in &mut self.open {
+            match stream.phase {
+                Phase::Waiting if login => stream.phase = Phase::Opening { ready_at: at + OPENING },
+                Phase::Opening { .. } if !login => stream.phase = Phase::Waiting,
+                Phase::Ready { .. } => {
+                    if changed {
+                        told.push(stream.id);
+                    }
+                    if !login {
+                        stream.phase = Phase::Dead;
+                    }
+                }
+                Phase::Waiting | Phase::Opening { .. } | Phase::Dead => {}
+            }
+        }
+        for id in told {
+            self.push(at + TELLING, id, Frame::Sts { flags, paper: ibkr.is_paper() });
+        }
+    }
+
+    pub(super) fn take(&mut self) -> Vec<Push> {
+        self.out.drain(..).collect()
+    }
+
+    fn push(&mut self, at: Duration, stream: StreamId, frame: Frame) {
+        if self.out.len() == MOST_UNSENT {
+            self.out.pop_front();
+        }
+        self.out.push_back(Push { at, stream, frame });
+    }
+}
+
+const OPENING: Duration = Duration::from_millis(50);
+const TELLING: Duration = Duration::from_millis(10);
+const HEARTBEAT: Duration = Duration::from_secs(10);
+const MOST_UNSENT: usize = 4096;

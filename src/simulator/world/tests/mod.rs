@@ -1,0 +1,68 @@
+//! The facts about the gateway and IBKR, one test each, in simulated time.
+
+mod gateway;
+mod ibkr;
+mod stream;
+
+use std::time::Duration;
+
+use super::{Answer, AuthStatus, Call, Control, Does, Options, Raw, Route, Rule, Times, Upstream, What, World};
+
+/// A world in which somebody logged in at 0 s, 5 s later.
+fn live() -> World {
+    let mut world = fresh();
+    world.set(s(0), Control::LogIn);
+    world.advance(s(5));
+    assert!(world.truth().live);
+    world
+}
+
+/// A world in which nobody has logged in.
+fn fresh() -> World {
+    World::new(&Options::default())
+}
+
+fn s(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+fn ms(milliseconds: u64) -> Duration {
+    Duration::from_millis(milliseconds)
+}
+
+/// The answer to a request at `at`, which must come.
+fn ask(world: &mut World, at: Duration, call: &Call) -> Answer {
+    match world.handle(at, call).what {
+        What::Answer(answer) => answer,
+        other => panic!("{call:?} came to {other:?}"),
+    }
+}
+
+/// The flags as auth/status tells them at `at`.
+fn flags(world: &mut World, at: Duration) -> AuthStatus {
+    match ask(world, at, &Call::post(Route::Status)) {
+        Answer::Status(flags) => flags,
+        other => panic!("the status is {other:?}"),
+    }
+}
+
+/// Makes every answer for `path` this one, until cleared.
+fn script(world: &mut World, at: Duration, path: &str, does: Does) {
+    let path = path.to_owned();
+    world.set(at, Control::Script(Rule { path, method: None, who: None, times: Times::Always, after: None, does }));
+}
+
+fn raw(status: u16, content_type: &str, body: &[u8]) -> Raw {
+    Raw { status, content_type: content_type.to_owned(), headers: Vec::new(), body: body.to_vec() }
+}
+
+/// What the gateway asked of IBKR by itself since `since`: the end of the path, and when.
+fn asked(world: &World, since: Duration) -> Vec<(&'static str, u64)> {
+    let end = |entry: &Upstream| entry.path.trim_start_matches("/v1/api");
+    let late = |entry: &&Upstream| u128::from(entry.at_ms) >= since.as_millis();
+    world.upstream_log().filter(late).map(|entry| (end(entry), entry.at_ms)).collect()
+}
+
+fn body(answer: &Answer) -> String {
+    String::from_utf8(answer.render().body).unwrap()
+}
