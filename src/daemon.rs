@@ -300,9 +300,8 @@ fn tell(notice: &Notice) {
                 code = entry.code,
                 phase = "raised",
                 cause,
-                what,
                 todo,
-                "{gateway}: {}: {what}; {todo}",
+                "{gateway}: {}: {what}",
                 entry.title,
             )
         };

@@ -4,6 +4,7 @@ pub mod alert;
 pub mod calendar;
 pub mod config;
 pub mod daemon;
+pub mod demo;
 pub mod driver;
 pub mod gateway;
 pub mod log;

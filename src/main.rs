@@ -12,11 +12,11 @@ use clap::{Args, Parser, Subcommand};
 use tickled::config::{self, Config};
 use tickled::daemon::{self, Ended};
 use tickled::gateway::{Target, Trust};
-use tickled::log;
 use tickled::session::Policy;
 use tickled::simulator;
 use tickled::systemd::Notifier;
 use tickled::verbs::{self, Exit};
+use tickled::{demo, log};
 
 /// Keeps an Interactive Brokers Client Portal session alive, and calls a human when only a human can help.
 #[derive(Debug, Parser)]
@@ -95,7 +95,7 @@ fn main() -> ExitCode {
     };
     let outcome = match cli.verb {
         Verb::Run { config } => run(&config),
-        Verb::Demo => todo!(),
+        Verb::Demo => asynchronously(demo::run()),
         Verb::Simulate(simulate) => asynchronously(simulated(simulate)),
         Verb::Check(check) => asynchronously(checked(check)),
         Verb::Config(ConfigVerb::Default) => say(config::DEFAULT).map(|()| Exit::Live),

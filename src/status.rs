@@ -23,6 +23,12 @@ pub struct Snapshot {
     pub known: Known,
     /// Whether the account is not of the kind that was configured.
     pub wrong_account: bool,
+    /// Whether the session comes and goes more often than it should.
+    pub flapping: bool,
+    /// When this login is expected to end.
+    pub login_ends_at: Option<Timestamp>,
+    /// Until when alerts wait, because IBKR is in a maintenance window.
+    pub hold_until: Option<Timestamp>,
     /// Why the machine will wake.
     pub next: Reason,
     /// When, at the latest.
@@ -45,6 +51,9 @@ impl Snapshot {
             incident_since: machine.incident_since(),
             known: *machine.known(),
             wrong_account: machine.is_wrong_account(),
+            flapping: false,
+            login_ends_at: None,
+            hold_until: None,
             next: plan.because,
             next_at: now.wall.saturating_add(left).unwrap_or(now.wall),
             promised: plan.wake_at,

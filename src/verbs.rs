@@ -110,7 +110,9 @@ fn line(looked: &Looked) -> String {
     let detail = looked.error.as_ref().map(|error| format!(" [{error}]")).unwrap_or_default();
     match snapshot.state {
         State::Live => format!("live: {url} is authenticated and connected, and account data comes"),
-        State::LoginRequired(cause) => format!("manual login required: {}; log in at {url}", said(cause)),
+        // One look cannot tell an expired login from one that never was.
+        State::LoginRequired(Cause::Expired) => format!("manual login required: nobody is logged in; log in at {url}"),
+        State::LoginRequired(cause) => format!("manual login required: {}; log in at {url}", cause.sentence()),
         State::Contested => format!("contested: somebody else uses the brokerage session of {url}"),
         State::Recovering { step: Step::Check, .. } | State::Starting => {
             format!("not live: {} at {url}", snapshot.because.sentence())
@@ -124,10 +126,6 @@ fn line(looked: &Looked) -> String {
         State::Unavailable(trouble) => format!("unavailable: {} ({url}){detail}", trouble.sentence()),
         State::Paused { .. } => format!("paused: {url}"),
     }
-}
-
-const fn said(cause: Cause) -> &'static str {
-    cause.sentence()
 }
 
 /// The same for programs, one object on one line.

@@ -71,7 +71,7 @@ events! {
     /// A gateway's session is in another state: one line for each transition.
     STATE_CHANGED = "state-changed" at Info, with ["gateway", "from", "to", "because", "held"], may [];
     /// A human is told (`phase=raised`): ERROR if one is needed, WARN if it is being handled. Over is `phase=resolved`, INFO.
-    ALERT = "alert" at Error | Warn | Info, with ["gateway", "code", "phase"], may ["cause", "what", "todo", "lasted"];
+    ALERT = "alert" at Error | Warn | Info, with ["gateway", "code", "phase"], may ["cause", "todo", "lasted"];
     /// All is as it was; said at a long interval.
     HEARTBEAT = "heartbeat" at Info, with ["live", "total"], may ["summary"];
     /// A lapsed session is being taken back, and this is the step at hand.
@@ -130,7 +130,6 @@ pub const FIELDS: &[(&str, &str)] = &[
     ("trust", "how the certificate is judged"),
     ("url", "the gateway's address"),
     ("version", "the daemon's version"),
-    ("what", "what has happened, as a sentence"),
 ];
 
 /// The events and their fields as the documentation shows them.

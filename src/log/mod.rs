@@ -224,8 +224,10 @@ fn wants_colour() -> bool {
         && env::var_os("TERM").is_none_or(|term| term != "dumb")
 }
 
+/// The time of day, for the stamps of lines.
+#[must_use]
 #[expect(clippy::disallowed_methods, reason = "a line is stamped where it is written; no decision rests on it")]
-fn wall_clock() -> SystemTime {
+pub fn wall_clock() -> SystemTime {
     SystemTime::now()
 }
 

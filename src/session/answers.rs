@@ -131,7 +131,7 @@ impl Machine {
         if look == Look::Good {
             self.known.last_good = Some(now);
         } else if self.state.is_watching() {
-            self.incident_begins(now);
+            self.incident_begins(now).count_proof(now, matches!(look, Look::NoLogin { .. }));
         }
         if let Look::Trouble(trouble) = look {
             self.known.trouble = Some(trouble);

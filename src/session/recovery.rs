@@ -38,6 +38,20 @@ pub(super) struct Confirmation {
     taking_over: bool,
 }
 
+impl Incident {
+    /// Counts the checks in a row that were answered as if nobody were logged in.
+    pub(super) const fn count_proof(&mut self, now: Now, no_login: bool) {
+        if !no_login {
+            self.proofs = 0;
+            return;
+        }
+        if self.proofs == 0 {
+            self.proofs_since = now.mono;
+        }
+        self.proofs = self.proofs.saturating_add(1);
+    }
+}
+
 impl Machine {
     /// The session is gone, the login may stand: begins, or goes on with, the attempts of this incident.
     pub(super) fn recover(&mut self, now: Now, because: Because) {
@@ -297,13 +311,14 @@ impl Machine {
 
     /// A check's answer in the middle of a recovery.
     pub(super) fn looked_while_recovering(&mut self, now: Now, step: Step, look: Look) {
-        let proofs = self.count_proofs(now, look);
+        let incident = self.incident_begins(now);
+        let (proofs, lasted) = (incident.proofs, now.mono >= incident.proofs_since + PROOFS_SPAN);
         match look {
             Look::Good => self.prove(now),
             Look::Trouble(trouble) => self.trouble_twice(now, trouble),
             Look::Competing if step != Step::Confirm || !self.confirmation.taking_over => self.contest(now),
             Look::NoLogin { page: true } if proofs > 1 => self.login_required(now, Cause::Expired),
-            Look::NoLogin { .. } if proofs >= PROOFS && self.proofs_lasted(now) => {
+            Look::NoLogin { .. } if proofs >= PROOFS && lasted => {
                 let never = !self.known.lived && self.known.sso.is_some_and(|(_, sso)| sso.valid);
                 self.login_required(now, if never { Cause::NotEnabled } else { Cause::Expired });
             }
@@ -317,23 +332,6 @@ impl Machine {
                 }
             },
         }
-    }
-
-    fn count_proofs(&mut self, now: Now, look: Look) -> u8 {
-        let incident = self.incident_begins(now);
-        if matches!(look, Look::NoLogin { .. }) {
-            if incident.proofs == 0 {
-                incident.proofs_since = now.mono;
-            }
-            incident.proofs = incident.proofs.saturating_add(1);
-        } else {
-            incident.proofs = 0;
-        }
-        incident.proofs
-    }
-
-    fn proofs_lasted(&mut self, now: Now) -> bool {
-        now.mono >= self.incident_begins(now).proofs_since + PROOFS_SPAN
     }
 
     fn patience_over(&self, now: Now) -> bool {

@@ -1,0 +1,207 @@
+//! `demo`: the real daemon against the simulated gateway with time made short, narrated between the daemon's own lines.
+
+use std::collections::BTreeMap;
+use std::io::{self, IsTerminal, Write};
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use signal_hook::consts::SIGTERM;
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::timeout;
+
+use crate::config;
+use crate::daemon::{self, Ended};
+use crate::gateway::Trust;
+use crate::log::{self, Format, Level, Look};
+use crate::simulator::{self, Addresses, world::Options};
+use crate::systemd::Notifier;
+use crate::verbs::Exit;
+
+/// Shows all of it. Live only if every step was seen to happen.
+///
+/// # Errors
+/// Which step was not seen, or what kept the demo from starting.
+pub async fn run() -> anyhow::Result<Exit> {
+    let (ready, addresses) = oneshot::channel();
+    let (_over, shutdown) = oneshot::channel::<()>();
+    let simulator = simulator::serve(
+        settings(),
+        |addresses| {
+            let _ = ready.send(addresses);
+        },
+        async {
+            drop(shutdown.await);
+        },
+    );
+    tokio::select! {
+        ended = simulator => {
+            ended.context("cannot run the simulated gateway")?;
+            bail!("the simulated gateway ended by itself")
+        }
+        seen = async { play(&addresses.await.context("the simulated gateway did not start")?).await } => seen,
+    }
+}
+
+async fn play(addresses: &Addresses) -> anyhow::Result<Exit> {
+    let text = configuration(&addresses.gateway_url());
+    let name = Path::new("demo.toml");
+    let config = config::parse(&text, name, &BTreeMap::new()).context("the demo's configuration")?;
+    let (lines, inbox) = mpsc::unbounded_channel();
+    let look = Look::settle(Format::Text, false, io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none());
+    let log = log::Settings { level: Level::Debug, ..config.log.clone() };
+    let (subscriber, _guard) = log::subscriber(&log, look, log::wall_clock, Sink { lines, line: Vec::new() })?;
+    tracing::subscriber::set_global_default(subscriber)?;
+    let mut stage = Stage {
+        inbox,
+        control: addresses.control_url(),
+        http: reqwest::Client::builder().tls_backend_preconfigured(Trust::Loopback.config()?).no_proxy().build()?,
+    };
+    let daemon = daemon::run(&config, name, Notifier::default());
+    tokio::pin!(daemon);
+    tokio::select! {
+        ended = &mut daemon => bail!("the daemon ended by itself: {:?}", ended?),
+        shown = show(&mut stage, addresses) => shown?,
+    }
+    stage.narrate("SIGTERM ends the daemon. It logs nobody out.")?;
+    signal_hook::low_level::raise(SIGTERM).context("cannot signal the daemon")?;
+    match timeout(PATIENCE, daemon).await.context("the daemon did not end")?? {
+        Ended::Asked => stage.see(&["event=daemon-stopped"]).await?,
+        Ended::DriverLost => bail!("the daemon lost a driver"),
+    }
+    stage.narrate("That is all. Every step was seen to happen.")?;
+    Ok(Exit::Live)
+}
+
+async fn show(stage: &mut Stage, addresses: &Addresses) -> anyhow::Result<()> {
+    stage.narrate(&format!(
+        "A simulated gateway runs at {}; a human has logged in at it. The daemon is started, with times made short.",
+        addresses.gateway_url()
+    ))?;
+    stage.set("login").await?;
+    stage.see(&["event=daemon-started"]).await?;
+    stage.see(&["event=state-changed", "to=live"]).await?;
+    stage.narrate("The session is live, and a ping keeps it so; each is one line at level debug.")?;
+    stage.see(&["event=request", "call=ping_server", "outcome=ok"]).await?;
+
+    stage
+        .narrate("IBKR lets the session lapse, as it does at night. The login stands, so the daemon takes it back.")?;
+    stage.set("lapse").await?;
+    stage.see(&["event=state-changed", "from=live", "to=recovering"]).await?;
+    stage.see(&["event=state-changed", "to=live"]).await?;
+
+    stage.narrate("The login itself expires. No request can bring that back: one alert, and no more attempts.")?;
+    stage.set("expire-login").await?;
+    stage.see(&["event=state-changed", "to=login-required"]).await?;
+    stage.see(&["event=alert", "code=login-required", "phase=raised"]).await?;
+
+    stage.narrate("A human logs in in the browser. The daemon notices by itself, and says that it is over.")?;
+    stage.set("login").await?;
+    stage.see(&["event=state-changed", "to=live"]).await?;
+    stage.see(&["event=alert", "code=login-required", "phase=resolved"]).await
+}
+
+/// Where the demo happens: the daemon's lines come in, the world is set, the story goes out.
+struct Stage {
+    inbox: mpsc::UnboundedReceiver<String>,
+    control: String,
+    http: reqwest::Client,
+}
+
+impl Stage {
+    /// Waits for a line that holds all `signs`, and shows what the daemon says until then.
+    async fn see(&mut self, signs: &[&str]) -> anyhow::Result<()> {
+        let seen = timeout(PATIENCE, async {
+            while let Some(line) = self.inbox.recv().await {
+                let bare = without_colour(&line);
+                let is_it = signs.iter().all(|sign| bare.contains(sign));
+                if is_it || !bare.contains(" DEBUG ") {
+                    say(&format!("  {line}"))?;
+                }
+                if is_it {
+                    return Ok(());
+                }
+            }
+            bail!("the daemon's log ended")
+        });
+        let missing = || format!("this was not seen within {}: {}", log::humane(PATIENCE), signs.join(" "));
+        seen.await.with_context(missing)?
+    }
+
+    /// Sets the simulated world.
+    async fn set(&self, command: &str) -> anyhow::Result<()> {
+        let url = format!("{}/{command}", self.control);
+        self.http
+            .post(url)
+            .send()
+            .await?
+            .error_for_status()
+            .with_context(|| format!("cannot make the world {command}"))?;
+        Ok(())
+    }
+
+    fn narrate(&self, text: &str) -> anyhow::Result<()> {
+        say(&format!("\n{text}\n\n"))
+    }
+}
+
+/// Takes the daemon's log apart into lines.
+struct Sink {
+    lines: mpsc::UnboundedSender<String>,
+    line: Vec<u8>,
+}
+
+impl Write for Sink {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        for byte in bytes {
+            self.line.push(*byte);
+            if *byte == b'\n' {
+                let line = String::from_utf8_lossy(&self.line).into_owned();
+                self.line.clear();
+                self.lines.send(line).map_err(|_| io::ErrorKind::BrokenPipe)?;
+            }
+        }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+fn settings() -> simulator::Settings {
+    let anywhere = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+    let mut settings = simulator::Settings::new(anywhere, anywhere);
+    settings.options = Options { auth_delay: Duration::from_millis(500), ..settings.options };
+    settings
+}
+
+fn configuration(url: &str) -> String {
+    format!(
+        "[gateway.demo]\nurl = \"{url}\"\n\
+         [session]\nping_every = \"2s\"\ncheck_every = \"1s\"\nwatch_every = \"5s\"\nanswer_within = \"5s\"\n\
+         recovery.confirm_within = \"5s\"\nrecovery.first_pause = \"1s\"\n"
+    )
+}
+
+/// The line as a machine reads it.
+fn without_colour(line: &str) -> String {
+    let mut bare = String::new();
+    let mut parts = line.split('\x1b');
+    bare.extend(parts.next());
+    for part in parts {
+        bare.extend(part.split_once('m').map(|(_, text)| text));
+    }
+    bare
+}
+
+fn say(text: &str) -> anyhow::Result<()> {
+    let mut out = io::stdout().lock();
+    out.write_all(text.as_bytes())?;
+    out.flush()?;
+    Ok(())
+}
+
+/// How long each step may take.
+const PATIENCE: Duration = Duration::from_secs(15);
