@@ -2,14 +2,8 @@
 
 use std::sync::Arc;
 
-use super::super::{Competitor, LoginFault, Method, Reach, Shows};
+use super::super::{LoginFault, Method, Reach};
 use super::*;
-
-const TAKEN: Competitor = Competitor {
-    shows: Shows::Taken,
-    stubborn: false,
-    returns_after: None,
-};
 
 #[test]
 fn a3_the_root_redirects_to_the_login_page_also_while_ibkr_is_away() {

@@ -2,13 +2,16 @@
 
 mod gateway;
 mod ibkr;
+mod rivals;
 mod stream;
 
 use std::time::Duration;
 
+use serde_json::Value;
+
 use super::{
-    Answer, AuthStatus, Call, Control, Does, Options, Raw, Route, Rule, Times, Upstream, What,
-    World,
+    Answer, AuthStatus, Call, Competitor, Control, Does, Options, Raw, Route, Rule, Shows, Times,
+    Upstream, What, Who, World,
 };
 
 /// A world in which somebody logged in at 0 s, 5 s later.
@@ -88,3 +91,29 @@ fn asked(world: &World, since: Duration) -> Vec<(&'static str, u64)> {
 fn body(answer: &Answer) -> String {
     String::from_utf8(answer.render().body).unwrap()
 }
+
+fn json(answer: &Answer) -> Value {
+    serde_json::from_str(&body(answer)).unwrap()
+}
+
+/// A live world whose gateway does nothing by itself any more.
+fn left_alone() -> World {
+    let mut world = live();
+    let who = Some(Who::Gateway);
+    let rule = Rule {
+        path: "*".into(),
+        method: None,
+        who,
+        times: Times::Always,
+        after: None,
+        does: Does::Hang,
+    };
+    world.set(s(5), Control::Script(rule));
+    world
+}
+
+const TAKEN: Competitor = Competitor {
+    shows: Shows::Taken,
+    stubborn: false,
+    returns_after: None,
+};
