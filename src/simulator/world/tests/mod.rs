@@ -4,6 +4,7 @@ mod gateway;
 mod ibkr;
 mod rivals;
 mod stream;
+mod walk;
 
 use std::time::Duration;
 
