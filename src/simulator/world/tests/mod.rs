@@ -2,6 +2,7 @@
 
 mod gateway;
 mod ibkr;
+mod login;
 mod rivals;
 mod stream;
 mod walk;

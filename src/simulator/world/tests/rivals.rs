@@ -80,6 +80,7 @@ fn a_borrowed_login_is_valid_and_never_authenticates() {
         ask(&mut world, s(14), &Call::post(Route::Logout)),
         Answer::LoggedOut
     );
+    assert!(flags(&mut world, s(14)).connected, "it came straight back");
     world.set(s(15), Control::LogIn);
     world.advance(s(20));
     assert!(
@@ -109,4 +110,23 @@ fn a_borrowed_login_is_freed_by_six_silent_minutes() {
     world.set(s(60), Control::Borrow(false));
     world.advance(s(60 + 361));
     assert!(!world.truth().login && !world.truth().borrowed);
+}
+
+#[test]
+fn a_login_is_borrowed_by_an_application_that_was_there_before() {
+    let mut world = fresh();
+    world.set(s(0), Control::Borrow(true));
+    world.set(s(1), Control::LogIn);
+    world.advance(s(20));
+    let truth = world.truth();
+    assert!(truth.login && truth.borrowed && !truth.authenticated);
+}
+
+#[test]
+fn the_gateways_own_logout_hides_the_competitor() {
+    let mut world = live();
+    world.set(s(40), Control::Compete(TAKEN));
+    assert!(flags(&mut world, s(41)).competing);
+    assert!(!flags(&mut world, s(75)).competing);
+    assert!(world.truth().held_elsewhere);
 }
