@@ -40,18 +40,20 @@ fn ms(milliseconds: u64) -> Duration {
 
 /// The answer to a request at `at`, which must come.
 fn ask(world: &mut World, at: Duration, call: &Call) -> Answer {
-    match world.handle(at, call).what {
-        What::Answer(answer) => answer,
-        other => panic!("{call:?} came to {other:?}"),
-    }
+    let what = world.handle(at, call).what;
+    let What::Answer(answer) = what else {
+        panic!("{call:?} came to {what:?}");
+    };
+    answer
 }
 
 /// The flags as auth/status tells them at `at`.
 fn flags(world: &mut World, at: Duration) -> AuthStatus {
-    match ask(world, at, &Call::post(Route::Status)) {
-        Answer::Status(flags) => flags,
-        other => panic!("the status is {other:?}"),
-    }
+    let answer = ask(world, at, &Call::post(Route::Status));
+    let Answer::Status(flags) = answer else {
+        panic!("the status is {answer:?}");
+    };
+    flags
 }
 
 /// Makes every answer for `path` this one, until cleared.
