@@ -16,15 +16,20 @@ pub(super) enum Page {
     /// In chunks, without a Content-Length: what is proxied.
     Chunked(Bytes),
     /// The first half, then an end that is none.
-    Cut(Option<Bytes>),
+    Cut {
+        /// What is still to be given.
+        half: Option<Bytes>,
+        /// It is on its way.
+        sent: bool,
+    },
     /// One byte at a time, without end.
     Drip(Interval),
 }
 
 impl Page {
-    pub(super) fn cut(body: Bytes) -> Page {
+    pub(super) fn cut(body: &Bytes) -> Page {
         let half = body.len().div_ceil(2);
-        Page::Cut(Some(body.slice(..half)))
+        Page::Cut { half: Some(body.slice(..half)), sent: false }
     }
 
     pub(super) fn drip() -> Page {
@@ -47,13 +52,18 @@ impl Body for Page {
                 let bytes = std::mem::take(bytes);
                 Poll::Ready((!bytes.is_empty()).then(|| Ok(Frame::data(bytes))))
             }
-            Page::Cut(half) => match half.take().filter(|half| !half.is_empty()) {
-                Some(half) => Poll::Ready(Some(Ok(Frame::data(half)))),
-                None => {
-                    // Once more around, so that the first half is on its way before the connection closes.
+            Page::Cut { half, sent } => {
+                if let Some(half) = half.take().filter(|half| !half.is_empty()) {
+                    Poll::Ready(Some(Ok(Frame::data(half))))
+                } else if *sent {
                     Poll::Ready(Some(Err(io::ErrorKind::ConnectionAborted.into())))
+                } else {
+                    // Whoever polls sends what it has when there is no more for the moment.
+                    *sent = true;
+                    context.waker().wake_by_ref();
+                    Poll::Pending
                 }
-            },
+            }
             Page::Drip(pace) => {
                 ready!(pace.poll_tick(context));
                 Poll::Ready(Some(Ok(Frame::data(Bytes::from_static(b" ")))))
@@ -68,7 +78,7 @@ impl Body for Page {
     fn size_hint(&self) -> SizeHint {
         match self {
             Page::Whole(bytes) => SizeHint::with_exact(u64::try_from(bytes.len()).unwrap_or(u64::MAX)),
-            Page::Chunked(_) | Page::Cut(_) | Page::Drip(_) => SizeHint::new(),
+            Page::Chunked(_) | Page::Cut { .. } | Page::Drip(_) => SizeHint::new(),
         }
     }
 }

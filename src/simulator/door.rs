@@ -122,7 +122,7 @@ impl Connection {
                 Ok(respond(&answer, Page::Whole))
             }
             What::Answer(answer) => Ok(respond(&answer, Page::Chunked)),
-            What::Cut(answer) => Ok(respond(&answer, Page::cut)),
+            What::Cut(answer) => Ok(respond(&answer, |body| Page::cut(&body))),
             What::Drip(answer) => Ok(respond(&answer, |_| Page::drip())),
         }
     }

@@ -123,7 +123,8 @@ pub struct Competitor {
 /// How a competitor shows in the flags.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Shows {
-    /// `authenticated:false, competing:true`.
+    /// `authenticated:false, competing:true`. Within 30 s the gateway sees the loss and logs itself out: then
+    /// `competing` is false as well, and the other one is still there.
     Taken,
     /// `authenticated:true, competing:true`, and accounts `{}`: authenticated alone is a false green.
     Both,

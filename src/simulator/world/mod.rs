@@ -246,7 +246,7 @@ impl World {
         }
     }
 
-    /// What the gateway asked of IBKR by itself, oldest first; the last ten thousand.
+    /// What the gateway asked of IBKR by itself, oldest first; the last thousand.
     pub fn upstream_log(&self) -> impl Iterator<Item = &Upstream> {
         self.process.upstream.iter()
     }

@@ -233,4 +233,4 @@ const TICKLE_EVERY: Duration = Duration::from_secs(30);
 const PING_EVERY: Duration = Duration::from_secs(5 * 60);
 const VALIDATE_AGAIN: Duration = Duration::from_secs(3);
 const VALIDATE_RETRIES: u32 = 5;
-const MOST_LOGGED: usize = 10_000;
+const MOST_LOGGED: usize = 1_000;

@@ -1,11 +1,9 @@
-//! What the gateway does by itself: measured on a real one (A3 to A8, A10).
+//! What the gateway does by itself: measured on a real one (A3 to A6).
 
 use std::sync::Arc;
 
-use super::super::{Competitor, LoginFault, Method, Reach, Shows};
+use super::super::{Method, Reach};
 use super::*;
-
-const TAKEN: Competitor = Competitor { shows: Shows::Taken, stubborn: false, returns_after: None };
 
 #[test]
 fn a3_the_root_redirects_to_the_login_page_also_while_ibkr_is_away() {
@@ -150,6 +148,16 @@ fn a5_triggered_evicts_whoever_competes() {
 }
 
 #[test]
+fn a5_triggered_inits_again_when_the_status_is_good_but_competing() {
+    let mut world = live();
+    let both = Competitor { shows: Shows::Both, ..TAKEN };
+    world.set(s(10), Control::Compete(both));
+    ask(&mut world, s(10), &Call::post(Route::Reauthenticate));
+    world.advance(s(14));
+    assert_eq!(world.truth().evictions, 1);
+}
+
+#[test]
 fn a5_triggered_against_one_who_is_not_evicted_comes_to_nothing() {
     let mut world = live();
     world.set(s(10), Control::Compete(Competitor { stubborn: true, ..TAKEN }));
@@ -275,61 +283,4 @@ fn a6_its_timers_stop_when_a_brokerage_login_fails_and_a_clients_init_does_not_s
     assert!(asked(&world, s(14)).is_empty());
     world.advance(s(400));
     assert!(!world.truth().authenticated, "nobody kept it alive");
-}
-
-#[test]
-fn a7_a_login_succeeds_in_the_browser_and_the_session_comes_three_seconds_later() {
-    let mut world = fresh();
-    let answer = ask(&mut world, s(1), &Call::post(Route::Dispatcher));
-    assert_eq!(body(&answer), "Client login succeeds");
-    assert!(!flags(&mut world, s(4)).authenticated);
-    assert!(flags(&mut world, ms(4_200)).is_usable());
-}
-
-#[test]
-fn a7_a_login_of_an_account_that_is_not_enabled_is_401_everywhere_until_ibkr_enables_it() {
-    let mut world = fresh();
-    world.set(s(0), Control::RefuseLogins(Some(LoginFault::NotEnabled)));
-    assert_eq!(ask(&mut world, s(1), &Call::post(Route::Dispatcher)), Answer::LoginSucceeds);
-    world.advance(s(60));
-    assert_eq!(ask(&mut world, s(60), &Call::post(Route::Status)), Answer::Unauthorized);
-    assert_eq!(asked(&world, s(0)).len(), 6, "validate, and five retries");
-    world.set(s(61), Control::RefuseLogins(None));
-    ask(&mut world, s(61), &Call::post(Route::Reauthenticate));
-    assert!(flags(&mut world, s(65)).authenticated);
-}
-
-#[test]
-fn a7_a_login_without_its_hidden_confirmation_is_given_up_and_needs_another_login_after_it() {
-    let mut world = fresh();
-    world.set(s(0), Control::RefuseLogins(Some(LoginFault::Unconfirmed)));
-    world.set(s(0), Control::LogIn);
-    world.set(s(60), Control::RefuseLogins(None));
-    ask(&mut world, s(60), &Call::post(Route::Reauthenticate));
-    world.advance(s(90));
-    assert_eq!(ask(&mut world, s(90), &Call::post(Route::Status)), Answer::Unauthorized);
-    world.set(s(91), Control::LogIn);
-    assert!(flags(&mut world, s(95)).authenticated);
-}
-
-#[test]
-fn a8_a_logout_ends_the_session_and_not_the_login() {
-    let mut world = live();
-    assert_eq!(body(&ask(&mut world, s(6), &Call::post(Route::Logout))), r#"{"status":true}"#);
-    assert_eq!(flags(&mut world, s(7)), AuthStatus { established: Some(false), ..AuthStatus::default() });
-    assert_eq!(ask(&mut world, s(8), &Call::post(Route::Reauthenticate)), Answer::Triggered);
-    assert!(flags(&mut world, s(12)).authenticated);
-}
-
-#[test]
-fn a10_a_restart_refuses_connections_and_forgets_the_login() {
-    let mut world = live();
-    world.set(s(10), Control::Restart { down: s(4) });
-    assert_eq!(world.handle(s(13), &Call::get(Route::Root)).what, What::Refused);
-    assert_eq!(ask(&mut world, s(14), &Call::get(Route::Root)), Answer::LoginRedirect);
-    assert_eq!(ask(&mut world, s(15), &Call::post(Route::Reauthenticate)), Answer::NotLoggedIn);
-    assert_eq!(ask(&mut world, s(15), &Call::post(Route::Tickle)), Answer::Unauthorized);
-    world.advance(s(600));
-    assert!(asked(&world, s(10)).is_empty(), "the timers of the old process ended with it");
-    assert_eq!(world.truth().process, 2);
 }

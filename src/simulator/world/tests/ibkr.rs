@@ -2,25 +2,8 @@
 
 use std::sync::Arc;
 
-use serde_json::Value;
-
-use super::super::{Competitor, Established, Method, Reach, Shows, Verdict, Who};
+use super::super::{Established, Method, Reach, Verdict};
 use super::*;
-
-const TAKEN: Competitor = Competitor { shows: Shows::Taken, stubborn: false, returns_after: None };
-
-/// A live world whose gateway does nothing by itself any more.
-fn left_alone() -> World {
-    let mut world = live();
-    let who = Some(Who::Gateway);
-    let rule = Rule { path: "*".into(), method: None, who, times: Times::Always, after: None, does: Does::Hang };
-    world.set(s(5), Control::Script(rule));
-    world
-}
-
-fn json(answer: &Answer) -> Value {
-    serde_json::from_str(&body(answer)).unwrap()
-}
 
 #[test]
 fn a_session_lapses_after_six_minutes_without_a_request() {
@@ -70,49 +53,6 @@ fn the_nightly_kick_leaves_three_false_flags_and_the_mac_and_the_login() {
     let tickle = json(&ask(&mut world, s(7), &Call::post(Route::Tickle)));
     assert!(tickle["session"].is_string() && tickle["ssoExpires"].is_number());
     assert!(world.truth().login);
-}
-
-#[test]
-fn competition_shows_in_three_ways() {
-    for (shows, authenticated, competing) in
-        [(Shows::Taken, false, true), (Shows::Both, true, true), (Shows::Quiet, false, false)]
-    {
-        let mut world = live();
-        world.set(s(6), Control::Compete(Competitor { shows, ..TAKEN }));
-        let now = flags(&mut world, s(7));
-        assert_eq!((now.authenticated, now.competing, now.connected), (authenticated, competing, true));
-        assert!(!world.truth().live);
-    }
-}
-
-#[test]
-fn an_init_that_does_not_compete_meets_the_quiet_competitor() {
-    let mut world = live();
-    world.set(s(6), Control::Compete(Competitor { shows: Shows::Quiet, ..TAKEN }));
-    ask(&mut world, s(7), &Call::init(false));
-    let now = flags(&mut world, s(8));
-    assert_eq!((now.authenticated, now.competing), (false, true));
-}
-
-#[test]
-fn competing_stays_true_for_some_seconds_after_an_eviction() {
-    let mut world = live();
-    world.set(s(6), Control::Compete(TAKEN));
-    ask(&mut world, s(7), &Call::init(true));
-    assert!(flags(&mut world, ms(8_900)).competing);
-    assert!(flags(&mut world, s(9)).is_usable());
-}
-
-#[test]
-fn who_is_evicted_may_take_it_back() {
-    let mut world = live();
-    world.set(s(6), Control::Compete(Competitor { returns_after: Some(s(30)), ..TAKEN }));
-    ask(&mut world, s(7), &Call::init(true));
-    assert!(flags(&mut world, s(20)).is_usable());
-    assert!(flags(&mut world, s(37)).competing);
-    world.set(s(38), Control::Leave);
-    let now = flags(&mut world, s(39));
-    assert_eq!((now.authenticated, now.competing), (false, false));
 }
 
 #[test]
@@ -199,46 +139,6 @@ fn tickle_and_status_can_be_read_by_get_but_validate_not_by_post() {
     assert_eq!(ask(&mut world, s(6), &Call::get(Route::Status)).status(), 200);
     assert_eq!(ask(&mut world, s(6), &Call::post(Route::Validate)).status(), 405);
     assert_eq!(ask(&mut world, s(6), &Call { method: Method::Other, ..Call::post(Route::Tickle) }).status(), 405);
-}
-
-#[test]
-fn a_borrowed_login_is_valid_and_never_authenticates() {
-    let mut world = live();
-    world.set(s(6), Control::Borrow(true));
-    ask(&mut world, s(7), &Call::post(Route::Reauthenticate));
-    ask(&mut world, s(12), &Call::init(true));
-    let now = flags(&mut world, s(13));
-    assert_eq!((now.authenticated, now.competing, now.connected), (false, false, true));
-    let validate = json(&ask(&mut world, s(13), &Call::get(Route::Validate)));
-    assert_eq!(validate["RESULT"], true);
-    assert!(validate["CLIENT_APP"].is_string());
-    assert_eq!(ask(&mut world, s(14), &Call::post(Route::Logout)), Answer::LoggedOut);
-    world.set(s(15), Control::LogIn);
-    world.advance(s(20));
-    assert!(world.truth().borrowed && !world.truth().authenticated, "neither a logout nor a login helps");
-}
-
-#[test]
-fn a_borrowed_login_is_freed_by_a_restart_once_the_other_application_logged_out() {
-    let mut world = live();
-    world.set(s(6), Control::Borrow(true));
-    world.set(s(60), Control::Borrow(false));
-    world.set(s(61), Control::LogIn);
-    world.advance(s(70));
-    assert!(!world.truth().authenticated, "what asks keeps it alive");
-    world.set(s(70), Control::Restart { down: s(2) });
-    world.set(s(73), Control::LogIn);
-    world.advance(s(80));
-    assert!(world.truth().live);
-}
-
-#[test]
-fn a_borrowed_login_is_freed_by_six_silent_minutes() {
-    let mut world = left_alone();
-    world.set(s(6), Control::Borrow(true));
-    world.set(s(60), Control::Borrow(false));
-    world.advance(s(60 + 361));
-    assert!(!world.truth().login && !world.truth().borrowed);
 }
 
 #[test]

@@ -2,11 +2,19 @@
 
 mod gateway;
 mod ibkr;
+mod login;
+mod rivals;
 mod stream;
+mod walk;
 
 use std::time::Duration;
 
-use super::{Answer, AuthStatus, Call, Control, Does, Options, Raw, Route, Rule, Times, Upstream, What, World};
+use serde_json::Value;
+
+use super::{
+    Answer, AuthStatus, Call, Competitor, Control, Does, Options, Raw, Route, Rule, Shows, Times, Upstream, What, Who,
+    World,
+};
 
 /// A world in which somebody logged in at 0 s, 5 s later.
 fn live() -> World {
@@ -32,18 +40,20 @@ fn ms(milliseconds: u64) -> Duration {
 
 /// The answer to a request at `at`, which must come.
 fn ask(world: &mut World, at: Duration, call: &Call) -> Answer {
-    match world.handle(at, call).what {
-        What::Answer(answer) => answer,
-        other => panic!("{call:?} came to {other:?}"),
-    }
+    let what = world.handle(at, call).what;
+    let What::Answer(answer) = what else {
+        panic!("{call:?} came to {what:?}");
+    };
+    answer
 }
 
 /// The flags as auth/status tells them at `at`.
 fn flags(world: &mut World, at: Duration) -> AuthStatus {
-    match ask(world, at, &Call::post(Route::Status)) {
-        Answer::Status(flags) => flags,
-        other => panic!("the status is {other:?}"),
-    }
+    let answer = ask(world, at, &Call::post(Route::Status));
+    let Answer::Status(flags) = answer else {
+        panic!("the status is {answer:?}");
+    };
+    flags
 }
 
 /// Makes every answer for `path` this one, until cleared.
@@ -66,3 +76,18 @@ fn asked(world: &World, since: Duration) -> Vec<(&'static str, u64)> {
 fn body(answer: &Answer) -> String {
     String::from_utf8(answer.render().body).unwrap()
 }
+
+fn json(answer: &Answer) -> Value {
+    serde_json::from_str(&body(answer)).unwrap()
+}
+
+/// A live world whose gateway does nothing by itself any more.
+fn left_alone() -> World {
+    let mut world = live();
+    let who = Some(Who::Gateway);
+    let rule = Rule { path: "*".into(), method: None, who, times: Times::Always, after: None, does: Does::Hang };
+    world.set(s(5), Control::Script(rule));
+    world
+}
+
+const TAKEN: Competitor = Competitor { shows: Shows::Taken, stubborn: false, returns_after: None };

@@ -1,0 +1,104 @@
+//! The list of the control port's commands, as its help prints it and as they are checked against.
+
+/// A command as the help lists it.
+pub(super) struct Command {
+    pub(super) name: &'static str,
+    /// Each with its default.
+    pub(super) params: &'static [&'static str],
+    pub(super) help: &'static str,
+}
+
+pub(super) const COMMANDS: &[Command] = &[
+    Command { name: "login", params: &[], help: "a human logs in in the browser" },
+    Command {
+        name: "expire-login",
+        params: &["in=now"],
+        help: "the login ends: 401 on everything until a human logs in",
+    },
+    Command { name: "lapse", params: &[], help: "the brokerage session is lost, the login stands" },
+    Command {
+        name: "logout-elsewhere",
+        params: &[],
+        help: "the nightly kick: all three flags false, the login stands",
+    },
+    Command {
+        name: "compete",
+        params: &["shows=taken|both|quiet", "stubborn=false", "returns=never"],
+        help: "somebody else takes the brokerage session; evicted, it returns after that time",
+    },
+    Command { name: "leave", params: &[], help: "that somebody leaves" },
+    Command { name: "away", params: &[], help: "IBKR does not answer: everything proxied hangs for ever" },
+    Command { name: "failing", params: &["status=503", "after=10s"], help: "IBKR answers everything with this status" },
+    Command { name: "back", params: &[], help: "IBKR answers again; what hangs stays so" },
+    Command {
+        name: "restart",
+        params: &["down=2s"],
+        help: "the gateway restarts, refuses connections so long, and has forgotten the login",
+    },
+    Command {
+        name: "fail-reauthenticate",
+        params: &["times=1"],
+        help: "reauthenticate says triggered and nothing follows",
+    },
+    Command {
+        name: "fail-init",
+        params: &["times=1", "status=none"],
+        help: "ssodh/init does not authenticate, or answers that status; the gateway's own too",
+    },
+    Command { name: "answer", params: ANSWER, help: "say this instead; the body of the POST is the body" },
+    Command { name: "delay", params: SCRIPT, help: "say the usual thing after that time" },
+    Command { name: "hang", params: SCRIPT, help: "say nothing, for ever" },
+    Command { name: "reset", params: SCRIPT, help: "reset the connection" },
+    Command { name: "cut", params: SCRIPT, help: "close the connection half way through the answer" },
+    Command { name: "drip", params: SCRIPT, help: "one byte at a time, without end" },
+    Command { name: "clear", params: &[], help: "forget all scripted answers and all counted faults" },
+    Command {
+        name: "pacing",
+        params: &["strict=true"],
+        help: "429 to whoever is too fast, then 15 minutes of it; a second POST begins anew",
+    },
+    Command { name: "latency", params: &["is=20ms"], help: "how long IBKR takes" },
+    Command {
+        name: "borrow",
+        params: &["on=true"],
+        help: "another application holds the login: nothing authenticates, nothing competes",
+    },
+    Command {
+        name: "refuse-logins",
+        params: &["why=not-enabled|unconfirmed|none"],
+        help: "logins succeed in the browser, then 401 on everything",
+    },
+    Command {
+        name: "result-false",
+        params: &["times=1", "zero=false"],
+        help: "sso/validate says RESULT false, or 0, although the login stands",
+    },
+    Command { name: "no-session", params: &["times=1"], help: "tickle says {\"error\":\"no session\"}" },
+    Command { name: "status-false", params: &["times=1"], help: "auth/status says false although it is true" },
+    Command {
+        name: "established",
+        params: &["is=follows|never|absent"],
+        help: "what becomes of the field established",
+    },
+    Command {
+        name: "settle",
+        params: &["authenticated=0s", "established=0s"],
+        help: "how long after an init things become true",
+    },
+    Command { name: "paper", params: &["on=true"], help: "a paper account, or a live one" },
+    Command { name: "deny", params: &["on=true"], help: "the client is not in the gateway's list of addresses" },
+    Command { name: "streams", params: &["are=served|silent|closed"], help: "what the websocket does" },
+];
+
+pub(super) const SCRIPT: &[&str] =
+    &["path=PATH or START*", "method=any", "after=usual", "times=1", "who=all|client|gateway"];
+const ANSWER: &[&str] = &[
+    "path=PATH or START*",
+    "method=any",
+    "after=usual",
+    "times=1",
+    "who=all|client|gateway",
+    "status=200",
+    "type=application/json",
+    "header=NAME:VALUE",
+];
