@@ -51,7 +51,7 @@ impl Snapshot {
             incident_since: machine.incident_since(),
             known: *machine.known(),
             wrong_account: machine.is_wrong_account(),
-            flapping: false,
+            flapping: machine.is_flapping(),
             login_ends_at: None,
             hold_until: None,
             next: plan.because,

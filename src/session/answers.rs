@@ -2,8 +2,7 @@
 
 use std::time::Duration;
 
-use super::pace::{backoff, took_its_time};
-use super::{Because, Cause, Competing, Machine, Now, Observation, Reason, Request, State, Status, Step, Trouble};
+use super::{Because, Cause, Machine, Now, Observation, Reason, Request, State, Status, Step, Trouble};
 
 /// An unexpected answer that is asked again before it is believed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -277,8 +276,10 @@ impl Machine {
         self.doubt = None;
         self.concluding = None;
         self.login_seen = None;
-        self.incident = None;
         self.proved = now.mono;
+        // The attempt that led here has not failed; those before it have.
+        let failed = self.incident.take().map_or(0, |incident| incident.attempts.saturating_sub(1));
+        self.spent = if matches!(self.state, State::LoginRequired(_)) { 0 } else { self.spent.max(failed) };
         if self.state != State::Live {
             self.known.lived = true;
             self.enter(now, State::Live, Because::DataConfirmed);
@@ -310,116 +311,10 @@ impl Machine {
         self.known.auth_time.is_none() && !asked && !self.is_gone(Request::ValidateSso)
     }
 
-    /// Somebody else uses the session.
-    pub(super) fn contest(&mut self, now: Now) {
-        if self.state == State::Live {
-            self.taken_away.retain(|t| *t + FIGHT > now.mono);
-            self.taken_away.push(now.mono);
-        }
-        self.doubt = None;
-        self.concluding = None;
-        self.incident_begins(now).contested = true;
-        let outfought = self.taken_away.len() > FIGHTS;
-        if self.policy.competing == Competing::TakeOver && !outfought && self.pace.may_take_over(now.mono) {
-            return self.recover(now, Because::TakenOver);
-        }
-        let because = if outfought { Because::Outfought } else { Because::SomebodyElse };
-        self.enter(now, State::Contested, because);
-        self.wait_for_the_other(now);
-    }
-
-    fn wait_for_the_other(&mut self, now: Now) {
-        self.doubt = None;
-        let at = now.mono + self.pace.jitter(self.policy.check_every);
-        self.ask(Request::Check, at, Reason::WatchDue);
-    }
-
-    /// Nothing can be said about the session; what is asked next tells the gateway's silence from IBKR's.
-    pub(super) fn unavailable(&mut self, now: Now, trouble: Trouble) {
-        self.doubt = None;
-        self.concluding = None;
-        if matches!(self.state, State::LoginRequired(_)) {
-            return self.watch(now);
-        }
-        self.incident_begins(now);
-        // What a closer look has shown already stays so until another look: no need to seem less sure in between.
-        let closer = matches!(
-            (trouble, self.state),
-            (Trouble::NoAnswer, State::Unavailable(Trouble::IbkrSilent))
-                | (Trouble::Nonsense | Trouble::EdgeRefused, State::Unavailable(Trouble::NotAGateway))
-        );
-        let known = self.state == State::Unavailable(trouble);
-        if !closer {
-            self.enter(now, State::Unavailable(trouble), Because::Trouble(trouble));
-        }
-        match trouble {
-            Trouble::NoAnswer => self.ask(Request::IsListening, now.mono, Reason::NextStep),
-            Trouble::Nonsense | Trouble::EdgeRefused if !known => {
-                self.ask(Request::IsListening, now.mono, Reason::NextStep);
-            }
-            Trouble::NothingListens
-            | Trouble::NotAGateway
-            | Trouble::Certificate
-            | Trouble::AddressRefused
-            | Trouble::Network
-            | Trouble::IbkrSilent
-            | Trouble::IbkrError
-            | Trouble::EdgeRefused
-            | Trouble::TooManyRequests { .. }
-            | Trouble::Nonsense => self.probe_later(now),
-        }
-    }
-
-    /// Whether the gateway process is there tells its own silence, and that of something else, from IBKR's.
-    fn listened(&mut self, now: Now, observation: Observation) {
-        let State::Unavailable(seen) = self.state else { return };
-        let trouble = match (seen, observation) {
-            (Trouble::NoAnswer, Observation::Listening) => Trouble::IbkrSilent,
-            (Trouble::NotAGateway, Observation::Listening) => Trouble::Nonsense,
-            (seen, Observation::Listening) => seen,
-            (_, Observation::Trouble(trouble)) => trouble,
-            (
-                _,
-                Observation::Status(_)
-                | Observation::NoStatus
-                | Observation::Accepted
-                | Observation::NotLoggedIn
-                | Observation::Sso(_)
-                | Observation::Accounts(_)
-                | Observation::Ended
-                | Observation::Unauthorized
-                | Observation::LoginPage
-                | Observation::Gone,
-            ) => Trouble::NotAGateway,
-        };
-        self.known.trouble = Some(trouble);
-        self.enter(now, State::Unavailable(trouble), Because::Trouble(trouble));
-        self.probe_later(now);
-    }
-
-    /// Probes are spaced from start to start: a question that hangs costs no time twice.
-    fn probe_later(&mut self, now: Now) {
-        self.unanswered = self.unanswered.saturating_add(1);
-        let spacing = if self.unanswered > PROBES {
-            self.policy.watch_every
-        } else {
-            backoff(self.unanswered, FIRST_PROBE, self.policy.watch_every)
-        };
-        let at = self.looked + self.pace.jitter(spacing);
-        self.ask(Request::Check, at.max(now.mono), Reason::RetryDue);
-    }
-
-    /// Trouble that came at once is asked again before it is believed.
-    pub(super) fn trouble_twice(&mut self, now: Now, trouble: Trouble) {
-        if took_its_time(trouble) || self.doubt == Some(Doubt::Trouble) {
-            self.unavailable(now, trouble);
-        } else {
-            self.ask_again(now, Doubt::Trouble);
-        }
-    }
-
     fn ended(&mut self, now: Now, observation: Observation) {
-        if observation == Observation::Ended {
+        if matches!(self.state, State::Paused { .. }) {
+            self.rest(now);
+        } else if observation == Observation::Ended {
             self.incident = None;
             self.login_required(now, Cause::ByOperator);
         } else {
@@ -427,59 +322,7 @@ impl Machine {
         }
     }
 
-    /// Only a human can help: from here on one slow look, and nothing else.
-    pub(super) fn login_required(&mut self, now: Now, cause: Cause) {
-        self.doubt = None;
-        self.concluding = None;
-        self.login_seen = None;
-        match cause {
-            Cause::Expired | Cause::NeverLoggedIn | Cause::LoggedOut => {
-                self.known.lived = false;
-                self.known.auth_time = None;
-            }
-            Cause::Borrowed | Cause::NotEnabled | Cause::Exhausted | Cause::ByOperator => {}
-        }
-        if cause != Cause::ByOperator {
-            let evidence = self.known.evidence;
-            let incident = self.incident_begins(now);
-            incident.no_login = evidence.no_login;
-            incident.connected = evidence.connected;
-        }
-        self.enter(now, State::LoginRequired(cause), Because::Cause(cause));
-        self.watch(now);
-    }
-
-    fn watch(&mut self, now: Now) {
-        let spacing = if self.login_seen.is_some() {
-            self.policy.check_every.min(self.policy.watch_every)
-        } else {
-            self.policy.watch_every
-        };
-        let at = now.mono + self.pace.jitter(spacing);
-        self.ask(Request::Check, at, Reason::WatchDue);
-    }
-
-    /// Better evidence than that on which a human was called: a login, which the gateway itself turns into a session
-    /// within seconds. If it has not after a minute, it is worth another recovery.
-    fn login_may_be_back(&mut self, now: Now, cause: Cause) {
-        let evidence = self.known.evidence;
-        let better =
-            self.incident.as_ref().is_some_and(|then| then.no_login || (evidence.connected && !then.connected));
-        if cause == Cause::ByOperator || !better {
-            return self.watch(now);
-        }
-        let seen = *self.login_seen.get_or_insert(now.mono);
-        if now.mono < seen + HANDS_OFF {
-            return self.watch(now);
-        }
-        self.login_seen = None;
-        if let Some(incident) = &mut self.incident {
-            incident.attempts = 0;
-        }
-        self.recover(now, Because::LoginSeen);
-    }
-
-    fn ask_again(&mut self, now: Now, doubt: Doubt) {
+    pub(super) fn ask_again(&mut self, now: Now, doubt: Doubt) {
         self.doubt = Some(doubt);
         self.ask(Request::Check, now.mono + ASK_AGAIN, Reason::AskAgain);
     }
@@ -542,13 +385,5 @@ const fn doubt_about(look: Look) -> Doubt {
 pub(super) const ASK_AGAIN: Duration = Duration::from_secs(1);
 /// How long answers must last before the past is forgotten.
 const STEADY: Duration = Duration::from_secs(60);
-/// How long a fresh login is left to the gateway: asking for the session in this time is known to disturb it.
-const HANDS_OFF: Duration = Duration::from_secs(60);
 /// How long after the session became live the login's age is asked.
 const LOGIN_AGE: Duration = Duration::from_secs(60);
-/// The session taken away more often than this within [`FIGHT`] is no longer fought for.
-const FIGHTS: usize = 3;
-const FIGHT: Duration = Duration::from_secs(600);
-/// The first pause between probes, and how many are counted before `watch_every` holds.
-const FIRST_PROBE: Duration = Duration::from_secs(5);
-const PROBES: u32 = 3;

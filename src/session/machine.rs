@@ -5,6 +5,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 
 use super::answers::Doubt;
+use super::changes::{CALM, Changes};
 use super::pace::Pace;
 use super::recovery::{Confirmation, Incident};
 use super::{
@@ -29,6 +30,9 @@ pub struct Machine {
     pub(super) concluding: Option<Cause>,
     pub(super) confirmation: Confirmation,
     pub(super) incident: Option<Incident>,
+    changes: Changes,
+    /// Failed attempts that a short life between two incidents does not give back.
+    pub(super) spent: u8,
     /// Probes in a row without an answer that says something; forgotten only when answers have lasted.
     pub(super) unanswered: u32,
     pub(super) answering_since: Option<Duration>,
@@ -105,6 +109,8 @@ impl Machine {
             concluding: None,
             confirmation: Confirmation::default(),
             incident: None,
+            changes: Changes::default(),
+            spent: 0,
             unanswered: 0,
             answering_since: None,
             login_seen: None,
@@ -137,6 +143,13 @@ impl Machine {
             because: self.because,
             held: now.mono.saturating_sub(since.mono),
         });
+        if let Some(transition) = &transition {
+            self.changes.count(now.mono, transition, &self.policy.flapping);
+        }
+        if self.state == State::Live && now.mono >= self.since.mono + CALM {
+            self.changes.forget();
+            self.spent = 0;
+        }
         self.plan(now, transition, jumped)
     }
 
@@ -168,6 +181,12 @@ impl Machine {
     #[must_use]
     pub fn incident_since(&self) -> Option<Now> {
         self.incident.as_ref().map(|incident| incident.since)
+    }
+
+    /// Whether the session comes and goes more often than the policy lets pass; until it has been live for five minutes.
+    #[must_use]
+    pub const fn is_flapping(&self) -> bool {
+        self.changes.are_too_many()
     }
 
     /// Whether the account is not of the kind that the operator chose, as far as the last data call told.
@@ -280,6 +299,11 @@ impl Machine {
         self.forget_plans();
         self.incident = None;
         self.enter(now, State::Paused { until }, Because::Operator);
+        self.rest(now);
+    }
+
+    /// Asks nothing until the pause is over.
+    pub(super) const fn rest(&mut self, now: Now) {
         self.next = Next { request: None, at: now.mono, because: Reason::PauseOver };
     }
 

@@ -23,10 +23,12 @@
 #![doc = include_str!("transitions.md")]
 
 mod answers;
+mod changes;
 mod machine;
 mod pace;
 mod policy;
 mod recovery;
+mod waiting;
 mod words;
 
 pub use machine::{Evidence, Known, Machine};

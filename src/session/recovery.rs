@@ -71,7 +71,7 @@ impl Machine {
     pub(super) fn incident_begins(&mut self, now: Now) -> &mut Incident {
         self.incident.get_or_insert(Incident {
             since: now,
-            attempts: 0,
+            attempts: self.spent,
             contested: false,
             refused: None,
             invalid_since: None,
@@ -317,7 +317,7 @@ impl Machine {
             Look::Good => self.prove(now),
             Look::Trouble(trouble) => self.trouble_twice(now, trouble),
             Look::Competing if step != Step::Confirm || !self.confirmation.taking_over => self.contest(now),
-            Look::NoLogin { page: true } if proofs > 1 => self.login_required(now, Cause::Expired),
+            Look::NoLogin { page: true } => self.conclude(now, Cause::Expired),
             Look::NoLogin { .. } if proofs >= PROOFS && lasted => {
                 let never = !self.known.lived && self.known.sso.is_some_and(|(_, sso)| sso.valid);
                 self.login_required(now, if never { Cause::NotEnabled } else { Cause::Expired });
