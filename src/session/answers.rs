@@ -279,7 +279,12 @@ impl Machine {
         self.proved = now.mono;
         // The attempt that led here has not failed; those before it have.
         let failed = self.incident.take().map_or(0, |incident| incident.attempts.saturating_sub(1));
-        self.spent = if matches!(self.state, State::LoginRequired(_)) { 0 } else { self.spent.max(failed) };
+        self.spent = self.spent.max(failed);
+        if matches!(self.state, State::LoginRequired(_)) {
+            // A new login may have come with a new gateway: what the old one did not know, this one may.
+            self.gone.clear();
+            self.spent = 0;
+        }
         if self.state != State::Live {
             self.known.lived = true;
             self.enter(now, State::Live, Because::DataConfirmed);

@@ -12,6 +12,8 @@ pub(super) struct Incident {
     pub(super) since: Now,
     /// Attempts begun since a human was last told.
     pub(super) attempts: u8,
+    /// The next attempt begins no earlier: its pause, or the hour's budget.
+    pub(super) not_before: Duration,
     /// Somebody else was seen to use the session.
     pub(super) contested: bool,
     /// When IBKR last refused the session because of somebody else.
@@ -72,6 +74,7 @@ impl Machine {
         self.incident.get_or_insert(Incident {
             since: now,
             attempts: self.spent,
+            not_before: Duration::ZERO,
             contested: false,
             refused: None,
             invalid_since: None,
@@ -82,18 +85,20 @@ impl Machine {
         })
     }
 
-    /// The next attempt, if attempts and the hour's budget allow one.
+    /// The next attempt, if its pause is over, and if attempts and the hour's budget allow one. Until then it is only
+    /// looked whether the session has come back by itself.
     pub(super) fn next_attempt(&mut self, now: Now, because: Because) {
-        let begun = self.incident_begins(now).attempts;
-        if begun >= self.policy.recovery.attempts {
+        let incident = *self.incident_begins(now);
+        if incident.attempts >= self.policy.recovery.attempts {
             return self.exhausted(now);
         }
-        let attempt = begun + 1;
+        let attempt = incident.attempts + 1;
         let free = self.pace.may_ask(now.mono, self.policy.recovery.max_per_hour);
-        if free > now.mono {
+        let at = free.max(incident.not_before);
+        if at > now.mono {
+            let reason = if free > now.mono { Reason::BudgetSpent } else { Reason::AttemptDue };
             self.enter(now, State::Recovering { attempt, step: Step::Pause }, because);
-            let at = free.min(now.mono + self.policy.watch_every);
-            return self.ask(Request::Check, at, Reason::BudgetSpent);
+            return self.ask(Request::Check, at.min(now.mono + self.policy.watch_every), reason);
         }
         self.incident_begins(now).attempts = attempt;
         let method = self.method(attempt);
@@ -158,10 +163,13 @@ impl Machine {
             Observation::Status(_) => match look(observation).0 {
                 Look::Good => self.confirm(now),
                 Look::Competing if !self.confirmation.taking_over => {
-                    let incident = self.incident_begins(now);
-                    incident.attempts = incident.attempts.saturating_sub(1);
-                    incident.refused = Some(now.mono);
+                    self.incident_begins(now).refused = Some(now.mono);
                     self.contest(now);
+                    // Leaving somebody alone is no failure: only fights use attempts up.
+                    if self.state == State::Contested {
+                        let incident = self.incident_begins(now);
+                        incident.attempts = incident.attempts.saturating_sub(1);
+                    }
                 }
                 Look::Competing | Look::NotEstablished | Look::Lost | Look::NoLogin { .. } | Look::Trouble(_) => {
                     self.validate(now);
@@ -287,15 +295,12 @@ impl Machine {
     }
 
     fn attempt_failed(&mut self, now: Now) {
-        let attempts = self.incident_begins(now).attempts;
-        if attempts >= self.policy.recovery.attempts {
-            return self.exhausted(now);
-        }
+        let attempts = u32::from(self.incident_begins(now).attempts);
         let recovery = &self.policy.recovery;
-        let pause = backoff(u32::from(attempts), recovery.first_pause, recovery.last_pause);
-        let at = now.mono + self.pace.jitter(pause);
-        self.step_to(now, Step::Pause);
-        self.ask(Request::Check, at, Reason::AttemptDue);
+        let pause = backoff(attempts, recovery.first_pause, recovery.last_pause);
+        let pause = self.pace.jitter(pause);
+        self.incident_begins(now).not_before = now.mono + pause;
+        self.next_attempt(now, Because::SessionLapsed);
     }
 
     /// No proof, and no more attempts: a human is called, with the cause that it looks like.

@@ -1,0 +1,215 @@
+//! What happens to a gateway and its human over the years: drawn from a seed, never in the same order twice.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tickled::simulator::world::{Competitor, Control, Does, LoginFault, Raw, Reach, Rule, Shows, Times};
+
+/// Chance, repeatable from a seed.
+#[derive(Debug, Clone)]
+pub(crate) struct Chance(pub(crate) u64);
+
+impl Chance {
+    pub(crate) fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        z ^ (z >> 31)
+    }
+
+    pub(crate) fn below(&mut self, n: u64) -> u64 {
+        self.next() % n
+    }
+
+    pub(crate) fn one_in(&mut self, n: u64) -> bool {
+        self.below(n) == 0
+    }
+
+    pub(crate) fn pick<'a, T>(&mut self, of: &'a [T]) -> &'a T {
+        let i = self.below(of.len() as u64);
+        &of[usize::try_from(i).unwrap()]
+    }
+
+    /// Between the two, more often short than long.
+    pub(crate) fn span(&mut self, from: Duration, to: Duration) -> Duration {
+        let share = self.below(1000) * self.below(1000);
+        from + (to - from) * u32::try_from(share).unwrap() / 1_000_000
+    }
+}
+
+/// Something that happens.
+#[derive(Debug, Clone)]
+pub(crate) enum Event {
+    /// To the world.
+    World(Control),
+    /// A midnight: the login may end, IBKR may be away for a while.
+    Midnight,
+    /// The human at the keyboard tries to log in.
+    HumanLogsIn,
+    /// The host sleeps for so long.
+    Sleep(Duration),
+    /// The wall clock is set by so many seconds.
+    ClockSet(i64),
+    /// The operator pauses for so long, or has other wishes.
+    Pause(Duration),
+    Check,
+    Resume,
+    Logout,
+    /// A disturbance begins, and is over.
+    Begins,
+    Over,
+}
+
+/// How a seed's world is: quiet, or less so.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Weather {
+    /// Time between two disturbances, on average.
+    pub(crate) every: Duration,
+    pub(crate) adversary: bool,
+    pub(crate) laptop: bool,
+}
+
+impl Weather {
+    pub(crate) fn of(chance: &mut Chance) -> Self {
+        let hours = *chance.pick(&[1_u64, 4, 12, 24, 48]);
+        Self { every: hour(hours), adversary: chance.one_in(3), laptop: chance.one_in(4) }
+    }
+}
+
+/// The next disturbance: what begins, and after how long it is over.
+pub(crate) fn disturbance(chance: &mut Chance, weather: Weather) -> (Vec<Event>, Duration) {
+    let short = chance.span(second(20), hour(1));
+    let long = chance.span(minute(1), hour(5));
+    let world = |control| vec![Event::World(control)];
+    match chance.below(if weather.adversary { 26 } else { 22 }) {
+        0..6 => (world(Control::Lapse), second(1)),
+        6 => (world(Control::LogOutElsewhere), second(1)),
+        7..10 => {
+            let competitor = Competitor {
+                shows: *chance.pick(&[Shows::Taken, Shows::Taken, Shows::Both, Shows::Quiet]),
+                stubborn: chance.one_in(3),
+                returns_after: chance.one_in(2).then(|| chance.span(second(30), minute(10))),
+            };
+            (world(Control::Compete(competitor)), long)
+        }
+        10 => (world(Control::Ibkr(Reach::Away)), long),
+        11 | 12 => {
+            let status = *chance.pick(&[500, 503, 503, 502]);
+            let after = *chance.pick(&[second(10), Duration::from_millis(50)]);
+            (world(Control::Ibkr(Reach::Failing { status, after })), long)
+        }
+        13 => (world(Control::Restart { down: chance.span(second(2), minute(5)) }), second(1)),
+        14 => {
+            let times = Times::Next(u32::try_from(chance.below(4)).unwrap() + 1);
+            (vec![Event::World(Control::FailReauthentications(times)), Event::World(Control::Lapse)], short)
+        }
+        15 => {
+            let times = Times::Next(u32::try_from(chance.below(6)).unwrap() + 1);
+            let status = chance.one_in(2).then_some(503);
+            (vec![Event::World(Control::FailInits { times, status }), Event::World(Control::Lapse)], short)
+        }
+        16 => (world(Control::FalseStatuses(Times::Next(1))), second(1)),
+        17 => (world(Control::NoSession(Times::Next(2))), second(1)),
+        18 => (
+            vec![
+                Event::World(Control::FalseResults { times: Times::Next(1), zero: chance.one_in(2) }),
+                Event::World(Control::Lapse),
+            ],
+            short,
+        ),
+        19 => (world(Control::ExpireLogin), second(1)),
+        20 if weather.laptop => (vec![Event::Sleep(chance.span(minute(1), hour(10)))], second(1)),
+        20 => {
+            let by = *chance.pick(&[3600, -3600, 315_360_000, -315_360_000, 20, -20]);
+            (vec![Event::ClockSet(by)], second(1))
+        }
+        21 => match chance.below(8) {
+            0 | 1 => (vec![Event::Pause(chance.span(minute(5), hour(2)))], second(1)),
+            2 => (vec![Event::Logout], second(1)),
+            3 => (vec![Event::Resume], second(1)),
+            4 => (world(Control::Borrow(true)), long),
+            5 => (
+                vec![
+                    Event::World(Control::RefuseLogins(Some(LoginFault::NotEnabled))),
+                    Event::World(Control::ExpireLogin),
+                ],
+                long,
+            ),
+            6 => (
+                vec![
+                    Event::World(Control::RefuseLogins(Some(LoginFault::Unconfirmed))),
+                    Event::World(Control::ExpireLogin),
+                ],
+                long,
+            ),
+            _ => (vec![Event::Check], second(1)),
+        },
+        22 => (world(Control::Script(nasty(chance, "*", &[(429, "")]))), second(1)),
+        _ => {
+            let path =
+                *chance.pick(&["*", "*", "/v1/api/tickle", "/v1/api/iserver/auth/status", "/v1/api/iserver/accounts"]);
+            (world(Control::Script(nasty(chance, path, NASTIES))), short)
+        }
+    }
+}
+
+/// Answers of an adversary. None of them says that all is well.
+const NASTIES: &[(u16, &str)] = &[
+    (200, ""),
+    (200, "{}"),
+    (200, "[]"),
+    (200, "null"),
+    (200, "{\"authenticated\":\"yes\",\"connected\":1}"),
+    (200, "{\"authenticated\":true"),
+    (200, "{\"error\":\"failed to process request\"}"),
+    (200, "{\"error\":\"no session\"}"),
+    (200, "<html>maintenance</html>"),
+    (200, "<html><form action=\"/sso/Dispatcher\"></form></html>"),
+    (200, "{\"RESULT\":null}"),
+    (200, "{\"message\":\"triggered\"}"),
+    (204, ""),
+    (302, ""),
+    (400, "{\"error\":\"Bad Request: no bridge\"}"),
+    (401, "Access Denied"),
+    (403, "<html>Access Denied</html>"),
+    (404, "not here"),
+    (404, "Access Denied"),
+    (411, ""),
+    (500, "oops"),
+    (503, ""),
+    (601, "Session Expired"),
+    (999, "?"),
+];
+
+fn nasty(chance: &mut Chance, path: &str, of: &[(u16, &str)]) -> Rule {
+    let (status, body) = *chance.pick(of);
+    let raw = Raw {
+        status,
+        content_type: "application/json".to_owned(),
+        headers: Vec::new(),
+        body: body.as_bytes().to_vec(),
+    };
+    let does = match chance.below(12) {
+        0 => Does::Hang,
+        1 => Does::Reset,
+        2 => Does::Cut,
+        3 => Does::Drip,
+        _ => Does::Say(Arc::new(raw)),
+    };
+    let times =
+        if chance.one_in(4) { Times::Always } else { Times::Next(u32::try_from(chance.below(20)).unwrap() + 1) };
+    Rule { path: path.to_owned(), method: None, who: None, times, after: None, does }
+}
+
+pub(crate) const fn second(n: u64) -> Duration {
+    Duration::from_secs(n)
+}
+
+pub(crate) const fn minute(n: u64) -> Duration {
+    second(60 * n)
+}
+
+pub(crate) const fn hour(n: u64) -> Duration {
+    minute(60 * n)
+}

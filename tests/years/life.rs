@@ -1,0 +1,313 @@
+//! One life: a machine and a world, a human and a host, in simulated time.
+
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, VecDeque};
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use tickled::alert::{Code, Desk, Phase};
+use tickled::calendar::Region;
+use tickled::session::{
+    Competing, Input, Machine, Method, Now, Observation, Plan, Policy, Recovery, Request, State, Trouble,
+};
+use tickled::simulator::world::{Control, Options, What, World};
+use tickled::status::Snapshot;
+
+use crate::fate::{self, Chance, Event, Weather, hour, minute, second};
+use crate::port::{self, SILENCE};
+use crate::rules::{Rules, Sky, Tally};
+
+/// Lives one life, and says what was wrong with it.
+pub(crate) fn live_through(seed: u64, span: Duration, trace: bool) -> Result<Tally, String> {
+    let mut life = Life::new(seed, trace);
+    let outcome = life.run(span);
+    outcome.map(|()| life.rules.tally).map_err(|what| {
+        let lines: Vec<&str> = life.trace.iter().map(String::as_str).collect();
+        format!("seed {seed}, after {:?}: {what}\npolicy {:?}\n{}", life.at, life.machine.policy(), lines.join("\n"))
+    })
+}
+
+struct Life {
+    chance: Chance,
+    weather: Weather,
+    world: World,
+    machine: Machine,
+    plan: Plan,
+    desk: Desk,
+    rules: Rules,
+    /// Time since the world began.
+    at: Duration,
+    /// How much of it the host has slept.
+    slept: Duration,
+    /// How far the wall clock is off.
+    off: SignedDuration,
+    flight: Option<(Request, Duration, Observation)>,
+    agenda: BinaryHeap<Reverse<(Duration, u64)>>,
+    events: Vec<Option<Event>>,
+    disturbances: u32,
+    human: Option<Duration>,
+    trace: VecDeque<String>,
+    tracing: bool,
+}
+
+impl Life {
+    fn new(seed: u64, tracing: bool) -> Self {
+        let mut chance = Chance(seed);
+        let weather = Weather::of(&mut chance);
+        let policy = policy(&mut chance);
+        let options = Options { epoch_ms: EPOCH_MS, seed, login_lasts: None, ..Options::default() };
+        let mut world = World::new(&options);
+        if chance.one_in(2) {
+            world.set(Duration::ZERO, Control::LogIn);
+        }
+        let start = Now { mono: Duration::ZERO, wall: epoch() };
+        let mut machine = Machine::new(policy, seed, start);
+        let plan = machine.step(start, Input::Wake);
+        let mut life = Self {
+            chance,
+            weather,
+            world,
+            machine,
+            plan,
+            desk: Desk::new("host"),
+            rules: Rules::default(),
+            at: Duration::ZERO,
+            slept: Duration::ZERO,
+            off: SignedDuration::ZERO,
+            flight: None,
+            agenda: BinaryHeap::new(),
+            events: Vec::new(),
+            disturbances: 0,
+            human: None,
+            trace: VecDeque::new(),
+            tracing,
+        };
+        life.later(Duration::ZERO, Event::Midnight);
+        let first = life.chance.span(minute(1), life.weather.every * 2);
+        life.later(first, Event::Begins);
+        life
+    }
+
+    fn run(&mut self, span: Duration) -> Result<(), String> {
+        if let Some(request) = self.plan.request {
+            self.send(request)?;
+        }
+        while self.at < span {
+            let wake = self.plan.wake_at + self.slept;
+            let next_event = self.agenda.peek().map_or(Duration::MAX, |Reverse((at, _))| *at);
+            let landing = self.flight.map_or(Duration::MAX, |(_, at, _)| at);
+            let alert = self.desk.wake_at().map_or(Duration::MAX, |at| at + self.slept);
+            let next = wake.min(next_event).min(landing).min(alert);
+            self.at = self.at.max(next);
+            self.world.advance(self.at);
+            if next == next_event {
+                if let Some(Reverse((_, i))) = self.agenda.pop()
+                    && let Some(event) = self.events[usize::try_from(i).unwrap()].take()
+                {
+                    self.happens(event)?;
+                }
+            } else if next == landing {
+                if let Some((request, _, observation)) = self.flight.take() {
+                    self.rules.answered(self.now().mono, request, observation);
+                    self.step(Input::Answer(request, observation))?;
+                }
+            } else if next == wake {
+                self.step(Input::Wake)?;
+            } else {
+                let now = self.now();
+                for notice in self.desk.due(now) {
+                    self.hears(&notice)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn now(&self) -> Now {
+        let wall = epoch() + self.at;
+        Now { mono: self.at - self.slept, wall: wall.saturating_add(self.off).unwrap_or(wall) }
+    }
+
+    fn step(&mut self, input: Input) -> Result<(), String> {
+        let now = self.now();
+        self.plan = self.machine.step(now, input);
+        let plan = self.plan;
+        let state = self.machine.state();
+        self.log(|| format!("{input:?} -> {state:?} {plan:?}"));
+        if !plan.awaiting || plan.request.is_some() {
+            self.flight = None;
+        }
+        if plan.transition.is_some() || matches!(self.machine.state(), State::Live) != self.desk.open("g").is_empty() {
+            let snapshot = Snapshot::of("g", "https://localhost:5000", &self.machine, &plan, now);
+            for notice in self.desk.step(now, &snapshot) {
+                self.hears(&notice)?;
+            }
+        }
+        let sky = Sky { truth: self.world.truth(), clear: self.disturbances == 0 };
+        self.rules.stepped(now.mono, &self.machine, &plan, sky, &self.desk.open("g"))?;
+        match plan.request {
+            Some(request) => self.send(request),
+            None => Ok(()),
+        }
+    }
+
+    fn send(&mut self, request: Request) -> Result<(), String> {
+        self.rules.sending(self.now().mono, request, &self.machine)?;
+        let patience = self.machine.policy().answer_within;
+        let patience = if request == Request::IsListening { patience.min(second(3)) } else { patience };
+        let reply = self.world.handle(self.at, &port::call(request));
+        let (after, observation) = match reply.what {
+            What::Answer(answer) if reply.after <= patience => (reply.after, port::quickly(request, &answer)),
+            What::Answer(_) | What::Hang | What::Drip(_) => (patience, SILENCE),
+            What::Refused => (Duration::from_millis(1), Observation::Trouble(Trouble::NothingListens)),
+            What::Reset | What::Cut(_) => (Duration::from_millis(2), SILENCE),
+        };
+        self.flight = Some((request, self.at + after, observation));
+        Ok(())
+    }
+
+    fn happens(&mut self, event: Event) -> Result<(), String> {
+        self.log(|| format!("{event:?}"));
+        match event {
+            Event::World(control) => self.world.set(self.at, control),
+            Event::Midnight => self.midnight(),
+            Event::HumanLogsIn => {
+                self.world.set(self.at, Control::LogIn);
+                let in_vain = !self.world.truth().login;
+                self.human = in_vain.then_some(self.at + minute(10));
+                if in_vain {
+                    self.later(minute(10), Event::HumanLogsIn);
+                }
+            }
+            Event::Sleep(span) => {
+                self.at += span;
+                self.slept += span;
+                self.world.advance(self.at);
+            }
+            Event::ClockSet(seconds) => self.off += SignedDuration::from_secs(seconds),
+            Event::Pause(span) => {
+                let until = self.now().wall.saturating_add(span).unwrap_or(Timestamp::MAX);
+                self.step(Input::Pause { until: Some(until) })?;
+            }
+            Event::Check => self.step(Input::Check)?,
+            Event::Resume => self.step(Input::Resume)?,
+            Event::Logout => {
+                self.step(Input::Logout)?;
+                let back = self.chance.span(minute(10), hour(6));
+                self.later(back, Event::HumanLogsIn);
+            }
+            Event::Begins => self.begins()?,
+            Event::Over => self.over(),
+        }
+        Ok(())
+    }
+
+    /// The disturbance is over, and the next one is drawn.
+    fn over(&mut self) {
+        self.disturbances -= 1;
+        let end = [
+            Control::Clear,
+            Control::Leave,
+            Control::Borrow(false),
+            Control::RefuseLogins(None),
+            Control::FailInits { times: tickled::simulator::world::Times::NEVER, status: None },
+            Control::Ibkr(tickled::simulator::world::Reach::Here),
+        ];
+        for control in end {
+            self.world.set(self.at, control);
+        }
+        // What is refused or borrowed stays so until a human has been at it.
+        if !self.world.truth().login && self.human.is_none() {
+            let delay = self.chance.span(minute(5), hour(20));
+            self.human = Some(self.at + delay);
+            self.later(delay, Event::HumanLogsIn);
+        }
+        let pause = self.chance.span(second(30), self.weather.every * 2);
+        self.later(pause, Event::Begins);
+    }
+
+    /// The next disturbance is drawn, and begins.
+    fn begins(&mut self) -> Result<(), String> {
+        self.disturbances += 1;
+        let soon = minute(1) + Duration::from_millis(self.chance.below(1000));
+        let (events, lasts) = fate::disturbance(&mut self.chance, self.weather);
+        self.later(lasts.max(soon), Event::Over);
+        for event in events {
+            self.happens(event)?;
+        }
+        Ok(())
+    }
+
+    fn midnight(&mut self) {
+        if self.chance.below(10) < 8 {
+            self.world.set(self.at, Control::ExpireLogin);
+        }
+        if self.chance.one_in(4) {
+            self.world.set(self.at, Control::LogOutElsewhere);
+        }
+        let tomorrow = Region::NorthAmerica.login_ends(epoch() + self.at).unwrap_or(Timestamp::MAX);
+        let left = Duration::try_from(tomorrow.duration_since(epoch() + self.at)).unwrap_or(hour(24));
+        self.later(left.max(minute(1)), Event::Midnight);
+    }
+
+    /// A human hears of it, and comes to the keyboard when it suits them.
+    fn hears(&mut self, notice: &tickled::alert::Notice) -> Result<(), String> {
+        self.log(|| format!("told: {} {:?}", notice.code, notice.phase));
+        self.rules.told(notice)?;
+        if notice.code == Code::LoginRequired && notice.phase == Phase::Raised && self.human.is_none() {
+            let delay = self.chance.span(minute(1), hour(8));
+            self.human = Some(self.at + delay);
+            self.later(delay, Event::HumanLogsIn);
+        }
+        Ok(())
+    }
+
+    fn later(&mut self, after: Duration, event: Event) {
+        self.agenda.push(Reverse((self.at + after, self.events.len() as u64)));
+        self.events.push(Some(event));
+    }
+
+    fn log(&mut self, line: impl FnOnce() -> String) {
+        if self.tracing {
+            if self.trace.len() == 80 {
+                self.trace.pop_front();
+            }
+            let line = format!("{:?}: {}", self.at, line());
+            self.trace.push_back(line);
+        }
+    }
+}
+
+/// The operator's choices of this life; every second one leaves them all alone.
+fn policy(chance: &mut Chance) -> Policy {
+    if chance.one_in(2) {
+        return Policy::default();
+    }
+    let methods = [
+        vec![Method::Gateway, Method::Direct],
+        vec![Method::Direct],
+        vec![Method::Gateway],
+        vec![Method::Direct, Method::Gateway],
+    ];
+    let check_every = *chance.pick(&[second(10), second(30), second(60)]);
+    Policy {
+        check_every,
+        ping_every: *chance.pick(&[second(60), minute(2), minute(4)]),
+        confirm_every: *chance.pick(&[minute(5), Duration::ZERO, minute(1)]),
+        watch_every: *chance.pick(&[second(30), second(10), minute(2)]),
+        competing: if chance.one_in(3) { Competing::TakeOver } else { Competing::Yield },
+        recovery: Recovery {
+            methods: chance.pick(&methods).clone(),
+            attempts: *chance.pick(&[3, 3, 1, 6]),
+            last_pause: *chance.pick(&[minute(5), minute(1)]),
+            ..Recovery::default()
+        },
+        ..Policy::default()
+    }
+}
+
+fn epoch() -> Timestamp {
+    Timestamp::from_millisecond(i64::try_from(EPOCH_MS).unwrap()).unwrap()
+}
+
+const EPOCH_MS: u64 = 1_767_243_600_000;

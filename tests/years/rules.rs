@@ -1,0 +1,297 @@
+//! What must hold at every step, whatever happens: the budgets, the promises, and never falsely green.
+
+use std::collections::{BTreeSet, VecDeque};
+use std::time::Duration;
+
+use tickled::alert::{Code, Notice, Phase};
+use tickled::session::{
+    Cause, Competing, Machine, Observation, Plan, Policy, Reason, Request, State, Status, Transition, Trouble,
+};
+use tickled::simulator::world::Truth;
+
+use crate::fate::{hour, minute, second};
+
+/// What was seen so far, as far as the rules need it. All times are those of the machine's own clock.
+#[derive(Debug, Default)]
+pub(crate) struct Rules {
+    sent: VecDeque<(Duration, Request)>,
+    asked: VecDeque<Duration>,
+    asked_in_incident: u8,
+    silence_until: Duration,
+    last_answer: Option<(Request, Observation)>,
+    last_good: Option<Duration>,
+    accounts_gone: bool,
+    dark_since: Option<Duration>,
+    bright_since: Option<Duration>,
+    fair_since: Option<Duration>,
+    needed_since: Option<Duration>,
+    raised: BTreeSet<Code>,
+    pub(crate) tally: Tally,
+}
+
+/// How often what happened: a rule that never had an occasion proves nothing.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Tally {
+    pub(crate) requests: u64,
+    pub(crate) live: u64,
+    pub(crate) recovering: u64,
+    pub(crate) contested: u64,
+    pub(crate) unavailable: u64,
+    pub(crate) login_required: u64,
+    pub(crate) paused: u64,
+    pub(crate) raised: u64,
+    pub(crate) resolved: u64,
+    pub(crate) attempts: u64,
+    pub(crate) silences: u64,
+    pub(crate) fair_hours: u64,
+    pub(crate) flapping: u64,
+}
+
+impl Tally {
+    pub(crate) fn add(&mut self, other: &Self) {
+        self.requests += other.requests;
+        self.live += other.live;
+        self.recovering += other.recovering;
+        self.contested += other.contested;
+        self.unavailable += other.unavailable;
+        self.login_required += other.login_required;
+        self.paused += other.paused;
+        self.raised += other.raised;
+        self.resolved += other.resolved;
+        self.attempts += other.attempts;
+        self.silences += other.silences;
+        self.fair_hours += other.fair_hours;
+        self.flapping += other.flapping;
+    }
+}
+
+/// How the world is at a step.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Sky {
+    pub(crate) truth: Truth,
+    /// No disturbance is under way that the truth does not show.
+    pub(crate) clear: bool,
+}
+
+type Verdict = Result<(), String>;
+
+impl Rules {
+    pub(crate) fn answered(&mut self, now: Duration, request: Request, observation: Observation) {
+        if let Observation::Trouble(Trouble::TooManyRequests { .. }) = observation {
+            self.silence_until = now + minute(15);
+            self.tally.silences += 1;
+        }
+        if let Observation::Status(status) = observation
+            && is_good(status)
+        {
+            self.last_good = Some(now);
+        }
+        let asked = matches!(request, Request::Reauthenticate | Request::OpenBrokerage { .. });
+        if asked && observation == Observation::Gone {
+            // A request that the other side does not know has asked for nothing.
+            self.asked_in_incident -= 1;
+        }
+        self.accounts_gone |= (request, observation) == (Request::Accounts, Observation::Gone);
+        self.last_answer = Some((request, observation));
+    }
+
+    /// Judges a request at the moment it is sent.
+    pub(crate) fn sending(&mut self, now: Duration, request: Request, machine: &Machine) -> Verdict {
+        let policy = machine.policy();
+        self.tally.requests += 1;
+        self.within_budgets(now, request, policy)?;
+        let asks = matches!(request, Request::Reauthenticate | Request::OpenBrokerage { .. });
+        match machine.state() {
+            State::Paused { .. } if request != Request::EndSession => return Err("a request while paused".to_owned()),
+            State::Recovering { .. } => {}
+            state if asks => return Err(format!("{request:?} while {state}")),
+            _ => {}
+        }
+        if !asks {
+            return Ok(());
+        }
+        self.tally.attempts += 1;
+        self.asked_in_incident += 1;
+        if self.asked_in_incident > policy.recovery.attempts {
+            return Err("more attempts in an incident than allowed before a human is told".to_owned());
+        }
+        let yielding = policy.competing == Competing::Yield;
+        if yielding && request == (Request::OpenBrokerage { compete: true }) {
+            return Err("competing under yield".to_owned());
+        }
+        if yielding && request == Request::Reauthenticate && machine.known().evidence.competing {
+            return Err("method gateway, which competes, while somebody else is flagged".to_owned());
+        }
+        Ok(())
+    }
+
+    fn within_budgets(&mut self, now: Duration, request: Request, policy: &Policy) -> Verdict {
+        if now < self.silence_until {
+            return Err(format!("{request:?} within the silence after 429"));
+        }
+        while self.sent.front().is_some_and(|(at, _)| now >= *at + minute(10)) {
+            self.sent.pop_front();
+        }
+        self.sent.push_back((now, request));
+        let within = |span: Duration| self.sent.iter().rev().take_while(move |(at, _)| now < *at + span);
+        if within(second(1)).count() > 4 {
+            return Err("more than 4 requests in a second".to_owned());
+        }
+        if self.sent.len() > 150 {
+            return Err("more than 150 requests in ten minutes".to_owned());
+        }
+        if request == Request::Ping && within(second(1)).filter(|(_, r)| *r == Request::Ping).count() > 1 {
+            return Err("two pings in a second".to_owned());
+        }
+        if request == Request::ValidateSso && within(minute(1)).filter(|(_, r)| *r == Request::ValidateSso).count() > 1
+        {
+            return Err("two validate_sso in a minute".to_owned());
+        }
+        if matches!(request, Request::Reauthenticate | Request::OpenBrokerage { .. }) {
+            while self.asked.front().is_some_and(|at| now >= *at + hour(1)) {
+                self.asked.pop_front();
+            }
+            self.asked.push_back(now);
+            if self.asked.len() > usize::from(policy.recovery.max_per_hour) {
+                return Err("more attempts in an hour than allowed".to_owned());
+            }
+        }
+        Ok(())
+    }
+
+    /// Judges a step: its plan, its transition, and how the machine's picture agrees with the world.
+    pub(crate) fn stepped(
+        &mut self,
+        now: Duration,
+        machine: &Machine,
+        plan: &Plan,
+        sky: Sky,
+        told: &[Code],
+    ) -> Verdict {
+        if plan.request.is_none() && plan.wake_at <= now {
+            return Err(format!("a plan that wakes at once, for ever: {plan:?}"));
+        }
+        if plan.wake_at > now + hour(2) {
+            return Err(format!("a plan that sleeps too long: {plan:?}"));
+        }
+        if let Some(transition) = &plan.transition {
+            self.changed(now, transition)?;
+        }
+        if machine.is_flapping() {
+            self.tally.flapping += 1;
+        }
+        self.never_falsely_green(now, machine, sky)?;
+        self.alive(now, machine, plan, sky, told)
+    }
+
+    fn changed(&mut self, now: Duration, transition: &Transition) -> Verdict {
+        match transition.to {
+            State::Live => {
+                self.tally.live += 1;
+                self.asked_in_incident = 0;
+                let proved = matches!(self.last_answer, Some((Request::Accounts, Observation::Accounts(a))) if a.usable)
+                    || self.accounts_gone;
+                let good = self.last_good.is_some_and(|at| now <= at + minute(1));
+                if !(proved && good) {
+                    return Err(format!("live without proof: {:?}, good at {:?}", self.last_answer, self.last_good));
+                }
+            }
+            State::Recovering { .. } => self.tally.recovering += 1,
+            State::Contested => {
+                self.tally.contested += 1;
+                self.asked_in_incident = 0;
+            }
+            State::Unavailable(_) => self.tally.unavailable += 1,
+            State::LoginRequired(_) => {
+                self.tally.login_required += 1;
+                self.asked_in_incident = 0;
+            }
+            State::Paused { .. } => self.tally.paused += 1,
+            State::Starting => self.asked_in_incident = 0,
+        }
+        Ok(())
+    }
+
+    fn never_falsely_green(&mut self, now: Duration, machine: &Machine, sky: Sky) -> Verdict {
+        if machine.state() != State::Live || sky.truth.live {
+            self.dark_since = None;
+            return Ok(());
+        }
+        let since = *self.dark_since.get_or_insert(now);
+        let policy = machine.policy();
+        let limit = policy.check_every + policy.answer_within * 2 + second(2);
+        if now > since + limit {
+            return Err(format!("live since {since:?} although it is not: {:?}", sky.truth));
+        }
+        Ok(())
+    }
+
+    /// What can be live is live in time, and whom only a human can help has told one.
+    fn alive(&mut self, now: Duration, machine: &Machine, plan: &Plan, sky: Sky, told: &[Code]) -> Verdict {
+        let policy = machine.policy();
+        let excused = matches!(machine.state(), State::Paused { .. })
+            || plan.because == Reason::Quiet
+            || now < self.silence_until;
+        let since = |field: &mut Option<Duration>, holds: bool| {
+            if !holds || excused {
+                *field = None;
+                return None;
+            }
+            Some(now - *field.get_or_insert(now))
+        };
+        let truth = sky.truth;
+        let slack = policy.answer_within * 2 + second(10);
+
+        let bright = since(&mut self.bright_since, truth.live && sky.clear);
+        if machine.state() != State::Live
+            && bright.is_some_and(|span| span > policy.watch_every.max(policy.check_every) + slack)
+        {
+            return Err(format!("the session has been good for {bright:?}, and is called {:?}", machine.state()));
+        }
+        let by_operator = machine.state() == State::LoginRequired(Cause::ByOperator);
+        let could_be = truth.listening && truth.reachable && truth.login && !truth.held_elsewhere && !truth.borrowed;
+        let fair = since(&mut self.fair_since, could_be && sky.clear && !by_operator);
+        if fair.is_some_and(|span| span > hour(1) + minute(10)) {
+            let told = told.contains(&Code::LoginRequired);
+            let live = machine.state() == State::Live;
+            if !(live || told && matches!(machine.state(), State::LoginRequired(_))) {
+                return Err(format!("nothing was wrong for {fair:?}, and it is {:?}, told {told}", machine.state()));
+            }
+            self.tally.fair_hours += u64::from(live);
+            self.fair_since = None;
+        }
+        let nobody = truth.listening && truth.reachable && !truth.login && !truth.borrowed;
+        let needed = since(&mut self.needed_since, nobody && sky.clear && !by_operator);
+        let promise = policy.watch_every.max(policy.check_every) + slack + second(60);
+        if needed.is_some_and(|span| span > promise) && !told.contains(&Code::LoginRequired) {
+            return Err(format!(
+                "nobody has been logged in for {needed:?}, and nobody was told: {:?}",
+                machine.state()
+            ));
+        }
+        Ok(())
+    }
+
+    /// Judges what the desk tells.
+    pub(crate) fn told(&mut self, notice: &Notice) -> Verdict {
+        match notice.phase {
+            Phase::Raised => {
+                self.tally.raised += 1;
+                if !self.raised.insert(notice.code) {
+                    return Err(format!("{} raised twice", notice.code));
+                }
+            }
+            Phase::Resolved { .. } => {
+                self.tally.resolved += 1;
+                if !self.raised.remove(&notice.code) {
+                    return Err(format!("{} resolved without having been raised", notice.code));
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+fn is_good(status: Status) -> bool {
+    status.authenticated && status.connected && !status.competing && status.established != Some(false)
+}
