@@ -1,4 +1,26 @@
 //! Keeps an Interactive Brokers Client Portal session alive, and calls a human when only a human can help.
+//!
+//! The house, room by room. A room may import rooms of lower floors only; `tests/house.rs` holds this table against
+//! every `use` in the code.
+//!
+//! | room | floor | what it is for |
+//! |---|---|---|
+//! | `main` | 7 | the command line: one verb, one function; exit codes |
+//! | `demo` | 6 | the real daemon against the simulator, narrated |
+//! | `daemon` | 5 | `run`: one driver a gateway, alerts, signals, the word to systemd |
+//! | `verbs` | 5 | what asks a gateway once, and the exit codes |
+//! | `recipes` | 4 | for programs that want one call rather than a daemon |
+//! | `config` | 4 | the configuration the program may trust: every fault at once |
+//! | `driver` | 3 | the only place that knows machine, network and clock: does the plan, reports what came |
+//! | `alert` | 3 | when a human is told, and when that is called off (pure) |
+//! | `status` | 2 | one gateway's state as a value, and in words (pure) |
+//! | `observe` | 2 | what an answer of the gateway means to the machine (pure) |
+//! | `session` | 1 | **the machine** (pure) |
+//! | `calendar` | 1 | midnights and maintenance windows (pure) |
+//! | `gateway` | 1 | the client: one method a request, faults by meaning, TLS |
+//! | `simulator` | 1 | a gateway and IBKR that are not; imports nothing of ours |
+//! | `systemd` | 1 | ready, status, stopping, watchdog; never blocks |
+//! | `log` | 1 | formats, event names, redaction, a writer that never blocks the loop |
 
 pub mod alert;
 pub mod calendar;
