@@ -1,6 +1,7 @@
 //! The transition table: every state with every question that can be out in it, and every input, against the code.
 //!
 //! `BLESS=1 cargo test --test session_table` writes `src/session/transitions.md` anew; read the difference.
+#![expect(clippy::unwrap_used, reason = "a helper that fails fails its test")]
 
 use std::fmt::Write;
 use std::time::Duration;

@@ -50,7 +50,7 @@ impl Machine {
         if let Observation::Trouble(Trouble::TooManyRequests { retry_after }) = observation {
             self.pace.quiet(now.mono, retry_after);
         }
-        if observation == Observation::Gone && !matches!(request, Request::Check | Request::IsListening) {
+        if observation == Observation::Gone && can_be_done_without(request) {
             self.gone.push(request);
         }
         match request {
@@ -375,6 +375,18 @@ pub(super) fn look(observation: Observation) -> (Look, Option<Status>) {
         | Observation::Listening
         | Observation::Ended
         | Observation::Gone => (Look::Trouble(Trouble::Nonsense), None),
+    }
+}
+
+/// Whether a request that the other side does not know any more is left out from then on.
+const fn can_be_done_without(request: Request) -> bool {
+    match request {
+        Request::Ping
+        | Request::Reauthenticate
+        | Request::OpenBrokerage { .. }
+        | Request::ValidateSso
+        | Request::Accounts => true,
+        Request::Check | Request::IsListening | Request::EndSession => false,
     }
 }
 

@@ -242,7 +242,7 @@ impl Machine {
         let Some(wanted) = self.next.request else {
             return (None, self.pause_ends(now), Reason::PauseOver);
         };
-        let request = if self.is_gone(wanted) { Request::Check } else { wanted };
+        let request = if wanted == Request::Ping && self.is_gone(wanted) { Request::Check } else { wanted };
         let at = self.next.at.max(self.pace.earliest(request));
         if at > now.mono {
             let quiet = self.pace.is_quiet(now.mono);

@@ -1,6 +1,7 @@
 //! Simulated years: the session machine against the simulated world, over seeds, with every promise watched at each step.
 //!
 //! `YEARS=1000x30d,20x3y cargo test --release --test years` is the long run; `YEARS_SEED=17 YEARS=1x30d` replays one.
+#![expect(clippy::unwrap_used, reason = "a helper that fails fails its test")]
 
 mod fate;
 mod life;
