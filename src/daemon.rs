@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::StreamExt;
@@ -20,7 +21,7 @@ use crate::driver::{Answer, Clock, Command, Driver, Flow, HostClock, Report};
 use crate::gateway::{Client, Fault, Fingerprint, Target, Trust};
 use crate::log::{self, event, humane};
 use crate::session::{Now, Request, State, Transition};
-use crate::status::{Snapshot, summary};
+use crate::status::{Place, Snapshot, summary};
 use crate::systemd::{self, Notifier};
 
 /// Why a daemon ended.
@@ -72,8 +73,10 @@ async fn watch(config: &Config, config_name: &Path, notifier: Notifier, mut sign
     let (reports, mut inbox) = mpsc::unbounded_channel();
     let mut drivers = JoinSet::new();
     let mut commands = Vec::new();
+    let maintenance = Arc::new(config.maintenance.clone());
     for gateway in &config.gateways {
-        commands.push(start(gateway, clock, &mut drivers, reports.clone())?);
+        let place = Place { region: gateway.region, maintenance: Arc::clone(&maintenance) };
+        commands.push(start(gateway, place, clock, &mut drivers, reports.clone())?);
     }
     let mut board = Board::new(config, clock, notifier);
     loop {
@@ -110,6 +113,7 @@ async fn watch(config: &Config, config_name: &Path, notifier: Notifier, mut sign
 
 fn start(
     gateway: &Gateway,
+    place: Place,
     clock: HostClock,
     drivers: &mut JoinSet<Snapshot>,
     reports: mpsc::UnboundedSender<Report>,
@@ -119,7 +123,7 @@ fn start(
     let (name, url) = (&gateway.name, &gateway.target.url);
     info!(event = event::GATEWAY_WATCHED, gateway = name, url, "{name}: watching {url}");
     tell_trust(name, &gateway.target);
-    let driver = Driver::new(name, url, gateway.policy.clone(), seed(), client, clock);
+    let driver = Driver::new(name, url, Some(place), gateway.policy.clone(), seed(), client, clock);
     let (sender, commands) = mpsc::channel(COMMANDS);
     drivers.spawn_local(driver.run(
         commands,

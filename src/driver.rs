@@ -11,7 +11,7 @@ use tokio::time::{Instant, sleep_until};
 use crate::gateway::{self, Client};
 use crate::observe;
 use crate::session::{Input, Machine, Now, Observation, Plan, Policy, Request, Transition};
-use crate::status::Snapshot;
+use crate::status::{Place, Snapshot};
 
 /// Where a driver sends its machine's requests.
 pub trait Port {
@@ -91,16 +91,17 @@ pub struct Report {
 pub struct Driver<P, C> {
     name: String,
     url: String,
+    place: Option<Place>,
     machine: Machine,
     port: P,
     clock: C,
 }
 
 impl<P: Port, C: Clock> Driver<P, C> {
-    /// A driver for the gateway `name` at `url`, reached through `port`.
-    pub fn new(name: &str, url: &str, policy: Policy, seed: u64, port: P, clock: C) -> Self {
+    /// A driver for the gateway `name` at `url`, reached through `port`. Without a `place` there is no calendar.
+    pub fn new(name: &str, url: &str, place: Option<Place>, policy: Policy, seed: u64, port: P, clock: C) -> Self {
         let machine = Machine::new(policy, seed, clock.now());
-        Self { name: name.to_owned(), url: url.to_owned(), machine, port, clock }
+        Self { name: name.to_owned(), url: url.to_owned(), place, machine, port, clock }
     }
 
     /// Runs until `report` says that it is enough, or nobody can command any more. Returns the last snapshot.
@@ -149,7 +150,7 @@ impl<P: Port, C: Clock> Driver<P, C> {
 
     fn report(&self, now: Now, plan: &Plan, answered: Option<(Request, Answer, Duration)>) -> Report {
         Report {
-            snapshot: Snapshot::of(&self.name, &self.url, &self.machine, plan, now),
+            snapshot: Snapshot::of(&self.name, &self.url, &self.machine, plan, now, self.place.as_ref()),
             transition: plan.transition,
             jumped: plan.jumped,
             answered,

@@ -1,7 +1,11 @@
 //! One gateway's state as a value, and in words. Pure.
 
-use jiff::Timestamp;
+use std::sync::Arc;
 
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+
+use crate::calendar::{InMaintenance, Maintenance, Region};
 use crate::session::{Because, Known, Machine, Now, Plan, Reason, State};
 
 /// All that is to be said about one gateway at one moment.
@@ -25,9 +29,11 @@ pub struct Snapshot {
     pub wrong_account: bool,
     /// Whether the session comes and goes more often than it should.
     pub flapping: bool,
-    /// When this login is expected to end.
+    /// When this login is expected to end, while that lies ahead.
     pub login_ends_at: Option<Timestamp>,
-    /// Until when alerts wait, because IBKR is in a maintenance window.
+    /// The maintenance window that IBKR is in.
+    pub maintenance: Option<InMaintenance>,
+    /// Until when alerts wait: through the window and the grace after it.
     pub hold_until: Option<Timestamp>,
     /// Why the machine will wake.
     pub next: Reason,
@@ -37,11 +43,21 @@ pub struct Snapshot {
     pub promised: std::time::Duration,
 }
 
+/// Where IBKR serves a gateway: what its calendar needs to know.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    /// Whose midnight ends its logins.
+    pub region: Region,
+    /// When IBKR may be away.
+    pub maintenance: Arc<Maintenance>,
+}
+
 impl Snapshot {
-    /// What the machine knows after a step, and what it plans.
+    /// What the machine knows after a step, what it plans, and what the calendar of its `place` says.
     #[must_use]
-    pub fn of(gateway: &str, url: &str, machine: &Machine, plan: &Plan, now: Now) -> Self {
+    pub fn of(gateway: &str, url: &str, machine: &Machine, plan: &Plan, now: Now, place: Option<&Place>) -> Self {
         let left = plan.wake_at.saturating_sub(now.mono);
+        let held = place.and_then(|place| place.maintenance.at(place.region, now.wall));
         Self {
             gateway: gateway.to_owned(),
             url: url.to_owned(),
@@ -52,11 +68,22 @@ impl Snapshot {
             known: *machine.known(),
             wrong_account: machine.is_wrong_account(),
             flapping: machine.is_flapping(),
-            login_ends_at: None,
-            hold_until: None,
+            login_ends_at: place.and_then(|place| login_ends_at(place.region, machine, now)),
+            hold_until: held.as_ref().map(|held| held.hold_until),
+            maintenance: held.filter(|held| now.wall < held.until),
             next: plan.because,
             next_at: now.wall.saturating_add(left).unwrap_or(now.wall),
             promised: plan.wake_at,
+        }
+    }
+}
+
+/// A login that is gone does not end, and in a pause nobody knows whether it is there.
+fn login_ends_at(region: Region, machine: &Machine, now: Now) -> Option<Timestamp> {
+    match machine.state() {
+        State::LoginRequired(_) | State::Paused { .. } => None,
+        State::Starting | State::Live | State::Recovering { .. } | State::Contested | State::Unavailable(_) => {
+            machine.known().auth_time.and_then(|login| region.login_ends(login)).filter(|end| *end > now.wall)
         }
     }
 }
@@ -72,7 +99,21 @@ pub fn summary(snapshots: &[&Snapshot]) -> String {
     }
     for snapshot in snapshots.iter().filter(|s| s.state != State::Live) {
         let since = snapshot.since.wall.strftime("%Y-%m-%d %H:%M UTC");
-        parts.push(format!("{}: {} since {since} ({})", snapshot.state, snapshot.gateway, snapshot.because.sentence()));
+        let away = snapshot.maintenance.as_ref().map(|window| format!(", {}", in_maintenance(window)));
+        parts.push(format!(
+            "{}: {} since {since} ({}){}",
+            snapshot.state,
+            snapshot.gateway,
+            snapshot.because.sentence(),
+            away.unwrap_or_default(),
+        ));
     }
     if parts.is_empty() { "no gateway answered yet".to_owned() } else { parts.join("; ") }
+}
+
+/// By the clocks by which people know the window: `in maintenance until 01:45 America/New_York`.
+fn in_maintenance(window: &InMaintenance) -> String {
+    let known = TimeZone::get(&window.zone).ok();
+    let (zone, name) = known.map_or((TimeZone::UTC, "UTC"), |zone| (zone, window.zone.as_str()));
+    format!("in maintenance until {} {name}", zone.to_datetime(window.until).strftime("%H:%M"))
 }

@@ -5,14 +5,14 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use tickled::calendar::Region;
+use tickled::calendar::{Maintenance, Region};
 use tickled::config::{self, Config, DEFAULT, Faults, Place};
 use tickled::gateway::Trust;
 use tickled::log::{self, Format, Level};
 use tickled::session::{Account, Competing, Method, Policy};
 
 /// How many broken files stand in `tests/data/config`.
-const BROKEN_FILES: usize = 22;
+const BROKEN_FILES: usize = 27;
 
 const TWO_LINES: &str = "[gateway.main]\nurl = \"https://localhost:5000\"\n";
 
@@ -45,10 +45,18 @@ fn uncommented() -> String {
     DEFAULT.lines().map(switch_on).collect()
 }
 
+/// The path of the table that begins on this line, `[]` behind it for one of a list.
+fn header(line: &str) -> Option<String> {
+    let one_of_a_list = line.strip_prefix("[[").and_then(|line| line.strip_suffix("]]"));
+    let single = || line.strip_prefix('[').and_then(|line| line.strip_suffix(']'));
+    one_of_a_list.map(|path| format!("{path}[]")).or_else(|| single().map(str::to_owned))
+}
+
 #[test]
 fn two_lines_are_enough() {
     let config = parse(TWO_LINES).unwrap();
     assert_eq!(config.log, log::Settings::default());
+    assert_eq!(config.maintenance, Maintenance::default());
     let [gateway] = config.gateways.as_slice() else {
         panic!("one gateway expected: {config:?}");
     };
@@ -78,13 +86,14 @@ fn each_key_stands_in_the_shipped_file_with_what_it_takes() {
     let mut prose = String::new();
     let mut shown = BTreeMap::new();
     for line in uncommented().lines() {
-        if let Some(header) = line.strip_prefix('[') {
-            table = header.trim_end_matches(']').replace("gateway.main", "gateway.NAME");
+        if let Some(header) = header(line) {
+            table = header.replace("gateway.main", "gateway.NAME");
             prose.clear();
         } else if let Some(text) = line.strip_prefix('#') {
             prose.push_str(text);
         } else if let Some((key, _)) = line.split_once(" = ") {
-            shown.insert(format!("{table}.{key}"), std::mem::take(&mut prose));
+            // Of a list of tables the first explains them all.
+            shown.entry(format!("{table}.{key}")).or_insert_with(|| std::mem::take(&mut prose));
         } else {
             prose.clear();
         }
@@ -143,8 +152,7 @@ fn what_is_shown_is_what_was_read() {
     let mut seen = BTreeSet::new();
     let mut table = String::new();
     for line in shown.lines() {
-        if let Some(header) = line.strip_prefix('[') {
-            let header = header.trim_end_matches(']').to_owned();
+        if let Some(header) = header(line) {
             table = ["near", "pinned", "signed", "public"]
                 .iter()
                 .fold(header, |header, name| header.replace(&format!("gateway.{name}"), "gateway.NAME"));

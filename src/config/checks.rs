@@ -1,17 +1,23 @@
-//! What single keys cannot know: that each gateway makes sense as a whole, and all of them together.
+//! What single keys cannot know: that each gateway makes sense as a whole, all of them together, and the windows.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::iter::successors;
+use std::time::Duration;
+
+use jiff::Timestamp;
 
 use super::Gateway;
 use super::address::Address;
 use super::fault::{At, Finding};
 use super::file::{self, File, Pin, TrustBy};
+use super::maintenance::{self, NEEDED};
 use super::span::span_text;
 use super::words::{Word, Worded, nearest};
+use crate::calendar::{Maintenance, Region};
 use crate::gateway::{Target, Trust};
 use crate::session::Policy;
 
-/// The gateways of a merged file, and what is wrong with them.
+/// What a merged file means, and what is wrong with it.
 #[derive(Debug)]
 pub(super) struct Checks<'a> {
     places: &'a BTreeMap<String, At>,
@@ -35,8 +41,13 @@ impl<'a> Checks<'a> {
         Self { places, blamed, findings }
     }
 
-    /// All gateways, in the order of their names, and all findings.
-    pub(super) fn gateways(mut self, file: &File) -> (Vec<Gateway>, Vec<Finding>) {
+    /// All findings.
+    pub(super) fn findings(self) -> Vec<Finding> {
+        self.findings
+    }
+
+    /// All gateways, in the order of their names.
+    pub(super) fn gateways(&mut self, file: &File) -> Vec<Gateway> {
         let root = |key: &'a String| key.split('.').next().unwrap_or_default();
         let misspelt = |key: &'a String| nearest(root(key), ["gateway"]).is_some();
         if file.gateway.is_empty() && !self.blamed.iter().any(misspelt) {
@@ -67,7 +78,45 @@ impl<'a> Checks<'a> {
             let answer_within = policy.answer_within;
             gateways.push(Gateway { name: name.clone(), target: Target { url, answer_within, trust }, region, policy });
         }
-        (gateways, self.findings)
+        gateways
+    }
+
+    /// The windows, each complete, and time left between them in which a human can be told.
+    pub(super) fn maintenance(&mut self, written: &maintenance::Maintenance) -> Maintenance {
+        let windows = written.window.as_deref().unwrap_or_default();
+        if windows.len() > MOST_WINDOWS {
+            let what = format!("{} windows are too many", windows.len());
+            self.note("maintenance.window", &what, format!("at most {MOST_WINDOWS}"));
+        }
+        for (at, window) in windows.iter().enumerate() {
+            let path = format!("maintenance.window[{at}]");
+            let there = [window.from.is_some(), window.to.is_some(), window.zone.is_some()];
+            for ((key, name, example), there) in NEEDED.into_iter().zip(there) {
+                if there || self.is_blamed(&path, key) {
+                    continue;
+                }
+                let hint = format!("write {key} = {example:?} under this [[maintenance.window]]");
+                self.note(&format!("{path}.{key}"), &format!("{name} is missing"), hint);
+            }
+        }
+        let maintenance = written.settings();
+        if windows.len() <= MOST_WINDOWS {
+            for region in Region::ALL.into_iter().filter(|region| is_endless(&maintenance, *region)) {
+                let what = format!("alerts of region {:?} would wait for ever", region.word());
+                let hint = "leave time between the windows, longer than the grace, in which you can be told";
+                self.note("maintenance.window", &what, hint.to_owned());
+            }
+        }
+        maintenance
+    }
+
+    /// Whether something is said of the key, of a slip of the pen that means it, or of the table it stands in.
+    fn is_blamed(&self, table: &str, key: &str) -> bool {
+        let means = |blamed: &String| {
+            let below = blamed.strip_prefix(table);
+            below.is_some_and(|below| below.is_empty() || nearest(below.trim_start_matches('.'), [key]).is_some())
+        };
+        self.blamed.iter().any(means)
     }
 
     fn policy(&mut self, gateway: &str, policy: &Policy) {
@@ -225,3 +274,15 @@ impl<'a> Checks<'a> {
         self.findings.push(Finding { key, at, what, hint });
     }
 }
+
+/// Whether one window follows on the other, the whole week round, so that alerts would wait and wait.
+fn is_endless(maintenance: &Maintenance, region: Region) -> bool {
+    let a_week_later = SOME_MONDAY.saturating_add(Duration::from_secs(8 * 24 * 60 * 60)).unwrap_or(Timestamp::MAX);
+    let held = |at: &Timestamp| maintenance.at(region, *at).map(|held| held.hold_until);
+    successors(Some(SOME_MONDAY), held).any(|at| at > a_week_later)
+}
+
+/// Each is asked at every step of every driver.
+const MOST_WINDOWS: usize = 50;
+/// Any would do: midday of a week without a clock change.
+const SOME_MONDAY: Timestamp = Timestamp::constant(1_767_614_400, 0);

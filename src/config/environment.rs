@@ -49,7 +49,8 @@ pub(super) fn read(reading: &mut Reading, environment: &BTreeMap<String, String>
 fn resolve(rest: &str, gateways: &BTreeSet<String>) -> Result<(String, Kind), (String, String)> {
     let folded = rest.to_lowercase();
     let mut known: Vec<(String, String, Kind)> = Vec::new();
-    for (path, kind) in values(ROOT) {
+    let (of_lists, keys): (Vec<_>, Vec<_>) = values(ROOT).into_iter().partition(|(path, _)| path.contains("[]"));
+    for (path, kind) in keys {
         if let Some(key) = path.strip_prefix("gateway.NAME.") {
             for name in gateways {
                 let path = format!("gateway.{name}.{key}");
@@ -67,6 +68,11 @@ fn resolve(rest: &str, gateways: &BTreeSet<String>) -> Result<(String, Kind), (S
             return Err((what, "set it in the file instead".to_owned()));
         }
         (None, _) => {}
+    }
+    let list = of_lists.iter().filter_map(|(path, _)| path.split_once("[]")).map(|(list, _)| list);
+    if let Some(list) = list.clone().find(|list| folded.starts_with(&variable(list))) {
+        let what = format!("{list} is a list, and no variable holds one of tables");
+        return Err((what, format!("write [[{list}]] into the file")));
     }
     if let Some((name, key)) = folded.strip_prefix("gateway__").and_then(of_gateway) {
         let what = format!("the file has no gateway {name}");
@@ -110,7 +116,9 @@ fn raw(kind: Kind, text: &str) -> Raw<'_> {
         Kind::SomeOf(_) | Kind::Pins => Raw::List(
             text.split(',').map(str::trim).filter(|item| !item.is_empty()).map(|item| (Raw::Text(item), 0)).collect(),
         ),
-        Kind::Count { .. } | Kind::Span(_) | Kind::OneOf(_) | Kind::Url | Kind::File => Raw::Text(text),
+        Kind::Count { .. } | Kind::Span(_) | Kind::OneOf(_) | Kind::TimeOfDay | Kind::Zone | Kind::Url | Kind::File => {
+            Raw::Text(text)
+        }
     }
 }
 

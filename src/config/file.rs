@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::address::Address;
+use super::maintenance::{self, Maintenance};
 use super::span::{Range, Span};
 use super::value::Kind;
 use super::words::{Worded, words};
@@ -23,6 +24,7 @@ pub(super) struct File {
     #[serde(skip_serializing_if = "Session::is_silent")]
     pub(super) session: Session,
     pub(super) gateway: BTreeMap<String, Gateway>,
+    pub(super) maintenance: Maintenance,
     pub(super) log: Log,
 }
 
@@ -106,6 +108,8 @@ pub(super) enum Node {
     Table(Keys),
     /// Tables with names of the operator's choice, all with these keys.
     Named(Keys),
+    /// A list of tables, all with these keys.
+    List(Keys),
     /// A value.
     Value(Kind),
 }
@@ -114,8 +118,12 @@ pub(super) enum Node {
 pub(super) type Keys = &'static [(&'static str, Node)];
 
 /// Every key there is.
-pub(super) const ROOT: Keys =
-    &[("gateway", Node::Named(GATEWAY)), ("session", Node::Table(SESSION)), ("log", Node::Table(LOG))];
+pub(super) const ROOT: Keys = &[
+    ("gateway", Node::Named(GATEWAY)),
+    ("session", Node::Table(SESSION)),
+    ("maintenance", Node::Table(maintenance::KEYS)),
+    ("log", Node::Table(LOG)),
+];
 
 pub(super) const GATEWAY: Keys = &[
     ("url", Node::Value(Kind::Url)),
@@ -159,7 +167,7 @@ const LOG: Keys = &[
     ("heartbeat_every", span_or_off(10 * SECOND, 24 * HOUR)),
 ];
 
-/// Every value there is under `keys`, by its path; a name of the operator's choice is written `NAME`.
+/// Every value there is under `keys`, by its path: `NAME` is a name of the operator's choice, `[]` one of a list.
 pub(super) fn values(keys: Keys) -> Vec<(String, Kind)> {
     let mut found = Vec::new();
     for (name, node) in keys {
@@ -170,6 +178,7 @@ pub(super) fn values(keys: Keys) -> Vec<(String, Kind)> {
             }
             Node::Table(below) => ((*name).to_owned(), values(below)),
             Node::Named(below) => (format!("{name}.NAME"), values(below)),
+            Node::List(below) => (format!("{name}[]"), values(below)),
         };
         found.extend(below.into_iter().map(|(path, kind)| (format!("{prefix}.{path}"), kind)));
     }
@@ -293,7 +302,7 @@ fn is_empty(path: &Path) -> bool {
     path.as_os_str().is_empty()
 }
 
-const fn span(least: u64, most: u64) -> Node {
+pub(super) const fn span(least: u64, most: u64) -> Node {
     range(least, most, false)
 }
 
@@ -312,4 +321,4 @@ const fn count(least: u8, most: u8) -> Node {
 
 const SECOND: u64 = 1;
 const MINUTE: u64 = 60;
-const HOUR: u64 = 60 * 60;
+pub(super) const HOUR: u64 = 60 * 60;

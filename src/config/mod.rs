@@ -5,6 +5,7 @@ mod checks;
 mod environment;
 mod fault;
 mod file;
+mod maintenance;
 mod reading;
 mod span;
 mod value;
@@ -17,7 +18,7 @@ use std::fs;
 use std::io::{self, Read};
 use std::path::Path;
 
-use crate::calendar::Region;
+use crate::calendar::{Maintenance, Region};
 use crate::gateway::{Target, Trust};
 use crate::log;
 use crate::session::Policy;
@@ -33,6 +34,8 @@ use words::Worded;
 pub struct Config {
     /// At least one, in the order of their names; no two at the same URL.
     pub gateways: Vec<Gateway>,
+    /// When IBKR may be away.
+    pub maintenance: Maintenance,
     /// What the daemon says about itself.
     pub log: log::Settings,
 }
@@ -53,7 +56,7 @@ pub struct Gateway {
 /// A key as the documentation needs it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Key {
-    /// Its path, `NAME` standing for a gateway's name.
+    /// Its path, `NAME` standing for a gateway's name, `[]` for one of a list.
     pub path: String,
     /// What it may hold, in words.
     pub takes: String,
@@ -109,12 +112,13 @@ pub fn parse(text: &str, name: &Path, environment: &BTreeMap<String, String>) ->
     if reading.is_toml {
         match merge(&reading) {
             Ok(file) => {
-                let checks = Checks::new(&reading.places, &reading.blamed);
-                let (gateways, findings) = checks.gateways(&file);
-                reading.findings.extend(findings);
+                let mut checks = Checks::new(&reading.places, &reading.blamed);
+                let gateways = checks.gateways(&file);
+                let maintenance = checks.maintenance(&file.maintenance);
+                reading.findings.extend(checks.findings());
                 if reading.findings.is_empty() {
                     let log = file.log.settings();
-                    return Ok(Config { gateways, log });
+                    return Ok(Config { gateways, maintenance, log });
                 }
             }
             Err(finding) => reading.findings.push(finding),
@@ -149,7 +153,12 @@ pub fn show(config: &Config) -> String {
         };
         (gateway.name.clone(), written)
     });
-    let file = File { session: file::Session::default(), gateway: gateway.collect(), log: (&config.log).into() };
+    let file = File {
+        session: file::Session::default(),
+        gateway: gateway.collect(),
+        maintenance: (&config.maintenance).into(),
+        log: (&config.log).into(),
+    };
     toml::to_string(&file).unwrap_or_else(|error| format!("# {error}\n"))
 }
 

@@ -1,7 +1,7 @@
 //! Reads the file and the environment key by key, keeps what is right and notes all that is wrong.
 
 use config::{ConfigError, Map, Source, Value, ValueKind};
-use toml::de::{DeTable, DeValue};
+use toml::de::{DeArray, DeTable, DeValue};
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -76,16 +76,29 @@ impl Reading {
                     self.places.insert(path.clone(), at);
                     self.table(&path, below, keys, keep);
                 }
+                (Some((_, Node::List(keys))), DeValue::Array(items)) => {
+                    self.list(&path, items, keys, at);
+                }
                 (Some((_, Node::Named(keys))), DeValue::Table(below)) => {
                     self.gateways(&path, below, keys);
                 }
-                (Some((_, Node::Table(_))), other) => {
+                (Some((_, Node::Table(keys))), other) => {
                     let what = format!("expected a table, found {}", found(other));
-                    self.note(&path, at, what, format!("write [{path}] on a line of its own"));
+                    let list = keys.iter().find(|(_, node)| matches!(node, Node::List(_)));
+                    let hint = match (list, other) {
+                        (Some((list, _)), DeValue::Array(_)) => format!("write [[{path}.{list}]] for each of the list"),
+                        _ => format!("write [{path}] on a line of its own"),
+                    };
+                    self.note(&path, at, what, hint);
                 }
                 (Some((_, Node::Named(_))), other) => {
                     let what = format!("expected tables with names, found {}", found(other));
                     self.note(&path, at, what, format!("write [{path}.main] on a line of its own"));
+                }
+                (Some((_, Node::List(_))), other) => {
+                    let what = format!("expected a list of tables, found {}", found(other));
+                    let hint = format!("write [[{path}]] on a line of its own for each, or {name} = [] for none");
+                    self.note(&path, at, what, hint);
                 }
                 (Some((_, Node::Value(kind))), _) => {
                     let byte = value.span().start;
@@ -126,6 +139,26 @@ impl Reading {
                 self.note(&path, at, what, hint);
             }
             self.table(&path, below, keys, right);
+        }
+    }
+
+    fn list(&mut self, path: &str, items: &DeArray<'_>, keys: Keys, at: At) {
+        if items.is_empty() {
+            self.file.put(path, ValueKind::Array(Vec::new()), &at);
+        }
+        self.places.insert(path.to_owned(), at);
+        for (index, item) in items.iter().enumerate() {
+            let path = format!("{path}[{index}]");
+            let at = At::Byte(item.span().start);
+            self.file.put(&path, ValueKind::Table(Map::new()), &at);
+            if let DeValue::Table(below) = item.get_ref() {
+                self.places.insert(path.clone(), at);
+                self.table(&path, below, keys, true);
+            } else {
+                let known: Vec<&str> = keys.iter().map(|(known, _)| *known).collect();
+                let what = format!("expected a table, found {}", found(item.get_ref()));
+                self.note(&path, at, what, format!("it takes tables with {}", known.join(", ")));
+            }
         }
     }
 
@@ -182,7 +215,8 @@ fn where_else(path: &str, name: &str, siblings: Keys) -> String {
     let last = |path: &str| path.rsplit('.').next().unwrap_or_default().to_owned();
     let folded = name.to_lowercase().replace('-', "_");
 
-    if let Some(same) = beside().find(|known| *known == folded) {
+    let singular = |name: &str| name.trim_end_matches('s').to_owned();
+    if let Some(same) = beside().find(|known| singular(known) == singular(&folded)) {
         return format!("did you mean {same}?");
     }
     let home = elsewhere.iter().find(|(known, _)| last(known) == folded).and_then(|(known, _)| known.rsplit_once('.'));
@@ -192,13 +226,17 @@ fn where_else(path: &str, name: &str, siblings: Keys) -> String {
         }
         (Some((home, _)), _) => {
             let home = home.replace("NAME", gateway.unwrap_or("NAME"));
-            return format!("it belongs under [{home}]");
+            return match home.strip_suffix("[]") {
+                Some(list) => format!("it belongs under [[{list}]]"),
+                None => format!("it belongs under [{home}]"),
+            };
         }
         (None, _) => {}
     }
     if let Some(near) = nearest(name, beside()) {
         return format!("did you mean {near}?");
     }
+    elsewhere.retain(|(known, _)| !known.contains("[]"));
     let names: Vec<String> = elsewhere.iter().map(|(known, _)| last(known)).collect();
     let far = nearest(name, names.iter().map(String::as_str))
         .and_then(|near| elsewhere.iter().find(|(known, _)| last(known) == near));
@@ -226,6 +264,7 @@ fn found(value: &DeValue<'_>) -> &'static str {
         DeValue::String(_) => "a text",
         DeValue::Integer(_) | DeValue::Float(_) => "a number",
         DeValue::Boolean(_) => "true or false",
+        DeValue::Datetime(time) if time.date.is_none() => "a time without quotes",
         DeValue::Datetime(_) => "a date",
         DeValue::Array(_) => "a list",
         DeValue::Table(_) => "a table",

@@ -7,6 +7,7 @@ use std::str::FromStr;
 
 use super::address::Address;
 use super::fault::{bare, quoted};
+use super::maintenance::{self, TimeOfDay};
 use super::span::Range;
 use super::words::nearest;
 use crate::gateway::Fingerprint;
@@ -22,6 +23,10 @@ pub(super) enum Kind {
     OneOf(fn() -> Vec<&'static str>),
     /// Some of these words, in the operator's order.
     SomeOf(fn() -> Vec<&'static str>),
+    /// A time of day, to the minute.
+    TimeOfDay,
+    /// The IANA name of a time zone.
+    Zone,
     /// Where a gateway is.
     Url,
     /// Fingerprints of certificates.
@@ -58,6 +63,8 @@ impl Kind {
             Self::Count { least, most } => format!("{least} to {most}"),
             Self::OneOf(words) => alternatives(&words()),
             Self::SomeOf(words) => format!("a list of {}", alternatives(&words())),
+            Self::TimeOfDay => "00:00 to 23:59".to_owned(),
+            Self::Zone => "an IANA time zone".to_owned(),
             Self::Url => "http:// or https://, a host, a port".to_owned(),
             Self::Pins => "a list of SHA-256 fingerprints".to_owned(),
             Self::File => "a path from the root".to_owned(),
@@ -97,6 +104,20 @@ impl Kind {
                 Raw::List(items) => self.list(items, |word| one_of(word, &words())),
                 Raw::Text(_) | Raw::Number(_) | Raw::Other(_) => self.refuse(raw),
             },
+            Self::TimeOfDay => match raw {
+                Raw::Text(time) => match time.parse::<TimeOfDay>() {
+                    Ok(_) => Ok(text(time)),
+                    Err(fault) => complain(fault.to_string(), fault.hint),
+                },
+                Raw::Number(_) | Raw::List(_) | Raw::Other(_) => self.refuse(raw),
+            },
+            Self::Zone => match raw {
+                Raw::Text(zone) => match maintenance::check_zone(zone) {
+                    Ok(()) => Ok(text(zone)),
+                    Err((what, hint)) => complain(what, hint),
+                },
+                Raw::Number(_) | Raw::List(_) | Raw::Other(_) => self.refuse(raw),
+            },
             Self::Pins => match raw {
                 Raw::List(items) => self.list(items, fingerprint),
                 Raw::Text(_) | Raw::Number(_) | Raw::Other(_) => self.refuse(raw),
@@ -131,6 +152,8 @@ impl Kind {
             Self::Count { .. } => "a whole number",
             Self::OneOf(_) => "a word in quotes",
             Self::SomeOf(_) => "a list of words in quotes",
+            Self::TimeOfDay => "a time of day in quotes, like \"23:45\"",
+            Self::Zone => "a time zone in quotes, like \"America/New_York\"",
             Self::Url => "a URL in quotes",
             Self::Pins => "a list of fingerprints in quotes",
             Self::File => "a path in quotes",

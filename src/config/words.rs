@@ -1,5 +1,6 @@
 //! The words that stand for a choice in the file, and the nearest one to a slip of the pen.
 
+use jiff::civil::Weekday;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use super::file::TrustBy;
@@ -103,6 +104,23 @@ impl Word for Region {
             Self::NorthAmerica => "north-america",
             Self::Europe => "europe",
             Self::Asia => "asia",
+        }
+    }
+}
+
+impl Word for Weekday {
+    const ALL: &'static [Self] =
+        &[Self::Monday, Self::Tuesday, Self::Wednesday, Self::Thursday, Self::Friday, Self::Saturday, Self::Sunday];
+
+    fn word(self) -> &'static str {
+        match self {
+            Self::Monday => "mon",
+            Self::Tuesday => "tue",
+            Self::Wednesday => "wed",
+            Self::Thursday => "thu",
+            Self::Friday => "fri",
+            Self::Saturday => "sat",
+            Self::Sunday => "sun",
         }
     }
 }

@@ -138,7 +138,7 @@ impl Life {
             self.flight = None;
         }
         if plan.transition.is_some() || matches!(self.machine.state(), State::Live) != self.desk.open("g").is_empty() {
-            let snapshot = Snapshot::of("g", "https://localhost:5000", &self.machine, &plan, now);
+            let snapshot = Snapshot::of("g", "https://localhost:5000", &self.machine, &plan, now, None);
             for notice in self.desk.step(now, &snapshot) {
                 self.hears(&notice)?;
             }

@@ -1,0 +1,248 @@
+//! What is said about a gateway: the summary's words, the window it is in, and when its login will end.
+
+use std::cell::Cell;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tickled::calendar::{Maintenance, Region};
+use tickled::driver::{Answer, Clock, Command, Driver, Flow, Port};
+use tickled::session::{
+    Accounts, Input, Machine, Now, Observation, Plan, Policy, Request, Sso, State, Status, Trouble,
+};
+use tickled::status::{Place, Snapshot, summary};
+use tokio::sync::mpsc;
+
+fn at(text: &str) -> Timestamp {
+    let (civil, zone) = text.split_once(' ').unwrap();
+    let civil: jiff::civil::DateTime = civil.parse().unwrap();
+    jiff::tz::TimeZone::get(zone).unwrap().to_ambiguous_timestamp(civil).unambiguous().unwrap()
+}
+
+fn place(region: Region) -> Place {
+    Place { region, maintenance: Arc::new(Maintenance::default()) }
+}
+
+/// What a healthy gateway with a login of that time says.
+fn well(request: Request, login: Option<Timestamp>) -> Observation {
+    match request {
+        Request::Ping | Request::Check | Request::OpenBrokerage { .. } => {
+            Observation::Status(Status { authenticated: true, connected: true, competing: false, established: None })
+        }
+        Request::Reauthenticate => Observation::Accepted,
+        Request::ValidateSso => Observation::Sso(Sso { valid: true, borrowed: false, auth_time: login }),
+        Request::Accounts => Observation::Accounts(Accounts { usable: true, is_paper: None }),
+        Request::IsListening => Observation::Listening,
+        Request::EndSession => Observation::Ended,
+    }
+}
+
+/// A machine with its time and its last plan.
+struct Watched {
+    machine: Machine,
+    now: Now,
+    plan: Plan,
+}
+
+impl Watched {
+    fn start(wall: Timestamp) -> Self {
+        let now = Now { mono: Duration::ZERO, wall };
+        let mut machine = Machine::new(Policy::default(), 1, now);
+        let plan = machine.step(now, Input::Wake);
+        Self { machine, now, plan }
+    }
+
+    /// Lets time pass, and every request be answered by `world`, until `enough`.
+    fn until(mut self, world: impl Fn(Request) -> Observation, enough: impl Fn(&Machine) -> bool) -> Self {
+        for _ in 0..10_000 {
+            if enough(&self.machine) {
+                return self;
+            }
+            let input = match self.plan.request {
+                Some(request) => Input::Answer(request, world(request)),
+                None => {
+                    let left = self.plan.wake_at.saturating_sub(self.now.mono);
+                    self.now = Now { mono: self.now.mono + left, wall: self.now.wall + left };
+                    Input::Wake
+                }
+            };
+            self.plan = self.machine.step(self.now, input);
+        }
+        panic!("never seen; it is {:?}", self.machine.state());
+    }
+
+    fn step(mut self, input: Input) -> Self {
+        self.plan = self.machine.step(self.now, input);
+        self
+    }
+
+    fn snapshot_at(&self, wall: Timestamp, place: Option<&Place>) -> Snapshot {
+        let now = Now { wall, ..self.now };
+        Snapshot::of("main", "https://localhost:5000", &self.machine, &self.plan, now, place)
+    }
+}
+
+/// Live, with a login whose age is known.
+fn live(wall: Timestamp, login: Timestamp) -> Watched {
+    Watched::start(wall).until(
+        |request| well(request, Some(login)),
+        |machine| machine.state() == State::Live && machine.known().auth_time.is_some(),
+    )
+}
+
+fn unavailable(wall: Timestamp) -> Watched {
+    let world = |_| Observation::Trouble(Trouble::IbkrError);
+    Watched::start(wall).until(world, |machine| matches!(machine.state(), State::Unavailable(_)))
+}
+
+#[test]
+fn a_gateway_that_is_not_live_is_said_to_be_in_its_window() {
+    let began = at("2026-11-24T00:20 America/New_York");
+    let watched = unavailable(began);
+    let said = |time: &str, region| summary(&[&watched.snapshot_at(at(time), Some(&place(region)))]);
+    let since = watched.machine.since().wall.strftime("%Y-%m-%d %H:%M UTC");
+    let plain = format!("unavailable: main since {since} ({})", watched.machine.because().sentence());
+
+    let held = format!("{plain}, in maintenance until 01:45 America/New_York");
+    assert_eq!(said("2026-11-24T00:30 America/New_York", Region::NorthAmerica), held);
+    assert_eq!(said("2026-11-24T01:44:59 America/New_York", Region::NorthAmerica), held);
+    // The grace holds alerts, and is no maintenance any more.
+    assert_eq!(said("2026-11-24T01:45 America/New_York", Region::NorthAmerica), plain);
+    assert_eq!(said("2026-11-24T12:00 America/New_York", Region::NorthAmerica), plain);
+    assert_eq!(said("2026-11-24T00:30 America/New_York", Region::Asia), plain);
+    assert_eq!(
+        said("2026-11-28T01:00 America/New_York", Region::Asia),
+        format!("{plain}, in maintenance until 03:00 America/New_York")
+    );
+    // In summer as in winter by the clocks of the window's own zone.
+    assert_eq!(
+        said("2026-07-01T07:00 Europe/Zurich", Region::Europe),
+        format!("{plain}, in maintenance until 07:45 Europe/Zurich")
+    );
+    assert_eq!(summary(&[&watched.snapshot_at(at("2026-11-24T00:30 America/New_York"), None)]), plain);
+}
+
+#[test]
+fn a_gateway_that_is_live_in_a_window_is_just_live() {
+    let watched = live(at("2026-11-24T00:20 America/New_York"), at("2026-11-24T00:10 America/New_York"));
+    let snapshot = watched.snapshot_at(watched.now.wall, Some(&place(Region::NorthAmerica)));
+    assert!(snapshot.maintenance.is_some());
+    assert_eq!(summary(&[&snapshot]), "live: main");
+    assert_eq!(summary(&[]), "no gateway answered yet");
+
+    let away = unavailable(at("2026-11-24T00:20 America/New_York"));
+    let away = Snapshot { gateway: "desk".to_owned(), ..away.snapshot_at(watched.now.wall, None) };
+    let told = summary(&[&away, &snapshot]);
+    assert!(told.starts_with("live: main; unavailable: desk since 2026-11-24 05:20 UTC ("), "{told}");
+}
+
+#[test]
+fn alerts_wait_through_the_window_and_the_grace() {
+    let watched = unavailable(at("2026-11-24T00:20 America/New_York"));
+    let place = place(Region::NorthAmerica);
+    let seen = |time: &str| watched.snapshot_at(at(time), Some(&place));
+    let hold_until = Some(at("2026-11-24T01:55 America/New_York"));
+    for (time, in_window, held) in [
+        ("2026-11-23T23:44 America/New_York", false, None),
+        ("2026-11-23T23:45 America/New_York", true, hold_until),
+        ("2026-11-24T01:44 America/New_York", true, hold_until),
+        ("2026-11-24T01:45 America/New_York", false, hold_until),
+        ("2026-11-24T01:54 America/New_York", false, hold_until),
+        ("2026-11-24T01:55 America/New_York", false, None),
+    ] {
+        let snapshot = seen(time);
+        assert_eq!((snapshot.maintenance.is_some(), snapshot.hold_until), (in_window, held), "{time}");
+    }
+}
+
+#[test]
+fn the_end_of_the_login_is_foretold_while_it_lies_ahead() {
+    let login = at("2026-11-24T09:00 America/New_York");
+    let watched = live(at("2026-11-24T12:00 America/New_York"), login);
+    let place = place(Region::NorthAmerica);
+    let ends = |watched: &Watched, time: &str| watched.snapshot_at(at(time), Some(&place)).login_ends_at;
+    let midnight = Some(at("2026-11-25T00:00 America/New_York"));
+    assert_eq!(ends(&watched, "2026-11-24T12:00 America/New_York"), midnight);
+    assert_eq!(ends(&watched, "2026-11-24T23:59:59 America/New_York"), midnight);
+    assert_eq!(ends(&watched, "2026-11-25T00:00 America/New_York"), None, "a login that lives longer");
+    let asia = Place { region: Region::Asia, ..place.clone() };
+    let evening = watched.snapshot_at(at("2026-11-24T09:30 America/New_York"), Some(&asia));
+    assert_eq!(evening.login_ends_at, Some(at("2026-11-25T00:00 Asia/Hong_Kong")));
+    assert_eq!(watched.snapshot_at(watched.now.wall, None).login_ends_at, None);
+
+    // A login whose age nobody has told.
+    let unknown = Watched::start(watched.now.wall).until(|r| well(r, None), |m| m.state() == State::Live);
+    assert_eq!(ends(&unknown, "2026-11-24T12:00 America/New_York"), None);
+
+    // IBKR is away, and the login is where it was.
+    let away = live(at("2026-11-24T12:00 America/New_York"), login)
+        .until(|_| Observation::Trouble(Trouble::IbkrError), |m| matches!(m.state(), State::Unavailable(_)));
+    assert_eq!(ends(&away, "2026-11-24T12:30 America/New_York"), midnight);
+
+    let paused = live(at("2026-11-24T12:00 America/New_York"), login).step(Input::Pause { until: None });
+    assert!(matches!(paused.machine.state(), State::Paused { .. }));
+    assert_eq!(ends(&paused, "2026-11-24T12:30 America/New_York"), None);
+
+    let gone = live(at("2026-11-24T12:00 America/New_York"), login)
+        .until(|_| Observation::Unauthorized, |m| matches!(m.state(), State::LoginRequired(_)));
+    assert_eq!(ends(&gone, "2026-11-24T12:30 America/New_York"), None);
+}
+
+/// A gateway that answers at once, and stops answering well at an hour.
+struct Scripted<'a> {
+    clock: Hands<'a>,
+    until: Timestamp,
+}
+
+impl Port for Scripted<'_> {
+    async fn ask(&self, request: Request) -> Answer {
+        let well = self.clock.now().wall < self.until;
+        let login = at("2026-11-23T09:00 America/New_York");
+        let observation =
+            if well { self::well(request, Some(login)) } else { Observation::Trouble(Trouble::IbkrError) };
+        Answer { observation, error: None }
+    }
+}
+
+/// Clocks that go with the simulated time.
+#[derive(Clone, Copy)]
+struct Hands<'a> {
+    began: tokio::time::Instant,
+    wall: &'a Cell<Timestamp>,
+}
+
+impl Clock for Hands<'_> {
+    fn now(&self) -> Now {
+        let mono = self.began.elapsed();
+        Now { mono, wall: self.wall.get() + mono }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_driver_passes_a_night_on_the_calendar() {
+    let wall = Cell::new(at("2026-11-23T23:00 America/New_York"));
+    let clock = Hands { began: tokio::time::Instant::now(), wall: &wall };
+    let port = Scripted { clock, until: at("2026-11-24T00:10 America/New_York") };
+    let place = Some(place(Region::NorthAmerica));
+    let driver = Driver::new("main", "https://localhost:5000", place, Policy::default(), 1, port, clock);
+    let (_commands, inbox) = mpsc::channel::<Command>(1);
+    let mut told: Vec<(String, bool)> = Vec::new();
+    driver
+        .run(inbox, |report| {
+            let said = summary(&[&report.snapshot]);
+            let said = said.split_once(')').map_or(said.as_str(), |(_, window)| window).to_owned();
+            let seen = (said, report.snapshot.login_ends_at.is_some());
+            if report.snapshot.state != State::Starting && told.last() != Some(&seen) {
+                told.push(seen);
+            }
+            if clock.now().wall < at("2026-11-24T02:30 America/New_York") { Flow::GoOn } else { Flow::End }
+        })
+        .await;
+    let window = ", in maintenance until 01:45 America/New_York".to_owned();
+    // At midnight the forecast has come true, or not: there is none any more.
+    let live = "live: main".to_owned();
+    assert_eq!(
+        told,
+        [(live.clone(), false), (live.clone(), true), (live, false), (window, false), (String::new(), false)]
+    );
+}
