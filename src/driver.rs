@@ -136,7 +136,7 @@ impl<P: Port, C: Clock> Driver<P, C> {
         let mut answered = None;
         let mut change = None;
         let mut flight: Option<Flight<'_>> = None;
-        let mut heard: Option<Pin<Box<dyn Stream<Item = Result<Push, Down>> + '_>>> = None;
+        let mut heard: Option<Heard<'_>> = None;
         loop {
             let now = self.clock.now();
             let plan = self.machine.step(now, input);
@@ -234,7 +234,10 @@ async fn landing(flight: &mut Option<Flight<'_>>) -> (Request, Duration, Answer)
     }
 }
 
-async fn hearing(heard: &mut Option<Pin<Box<dyn Stream<Item = Result<Push, Down>> + '_>>>) -> Result<Push, Down> {
+/// The stream, while there is one.
+type Heard<'a> = Pin<Box<dyn Stream<Item = Result<Push, Down>> + 'a>>;
+
+async fn hearing(heard: &mut Option<Heard<'_>>) -> Result<Push, Down> {
     match heard {
         Some(heard) => heard.next().await.unwrap_or(Err(Down::Closed(None))),
         None => std::future::pending().await,

@@ -114,7 +114,7 @@ impl Listening {
                 self.failures = if lasted { 1 } else { self.failures.saturating_add(1) };
                 let pause = pause(self.failures, self.seed.unwrap_or_default());
                 self.not_before = now + pause;
-                (self.open, self.worn, self.session) = (false, false, None);
+                (self.open, self.worn) = (false, false);
                 let told = self.told_up.replace(false) == Some(false);
                 (!told).then_some(StreamChange::Down { because, pause })
             }

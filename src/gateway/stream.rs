@@ -296,23 +296,22 @@ impl Stream {
 }
 
 fn handshake_failed(error: tungstenite::Error) -> Down {
-    match error {
-        tungstenite::Error::Http(response) => Down::Refused(response.status().as_u16()),
-        error => match broken(error) {
-            Down::Broken(why) => Down::Unreachable(why),
-            down => down,
-        },
+    if let tungstenite::Error::Http(response) = error {
+        return Down::Refused(response.status().as_u16());
     }
+    let down = broken(error);
+    if let Down::Broken(why) = down { Down::Unreachable(why) } else { down }
 }
 
 #[expect(clippy::wildcard_enum_match_arm, reason = "the list is the websocket library's, and grows")]
 fn broken(error: tungstenite::Error) -> Down {
     match error {
-        tungstenite::Error::ConnectionClosed | tungstenite::Error::AlreadyClosed => Down::Closed(None),
+        tungstenite::Error::ConnectionClosed
+        | tungstenite::Error::AlreadyClosed
+        | tungstenite::Error::Protocol(ProtocolError::ResetWithoutClosingHandshake) => Down::Closed(None),
         tungstenite::Error::Capacity(_) | tungstenite::Error::AttackAttempt => Down::TooMuch,
         tungstenite::Error::Io(error) if error.kind() == io::ErrorKind::QuotaExceeded => Down::TooMuch,
         tungstenite::Error::Io(error) => Down::Broken(error.to_string()),
-        tungstenite::Error::Protocol(ProtocolError::ResetWithoutClosingHandshake) => Down::Closed(None),
         tungstenite::Error::Protocol(_) | tungstenite::Error::Utf8(_) => Down::Nonsense,
         other => Down::Broken(other.to_string()),
     }
