@@ -17,7 +17,7 @@ use tracing::{debug, error, info, warn};
 
 use crate::alert::{Desk, Notice, Phase, Severity};
 use crate::config::{self, Config, Gateway};
-use crate::driver::{Answer, Clock, Command, Driver, Flow, HostClock, Report};
+use crate::driver::{Answer, Clock, Command, Driver, Flow, HostClock, Report, StreamChange};
 use crate::gateway::{Client, Fault, Fingerprint, Target, Trust};
 use crate::log::{self, event, humane};
 use crate::session::{Now, Request, State, Transition};
@@ -123,7 +123,10 @@ fn start(
     let (name, url) = (&gateway.name, &gateway.target.url);
     info!(event = event::GATEWAY_WATCHED, gateway = name, url, "{name}: watching {url}");
     tell_trust(name, &gateway.target);
-    let driver = Driver::new(name, url, Some(place), gateway.policy.clone(), seed(), client, clock);
+    let mut driver = Driver::new(name, url, gateway.policy.clone(), seed(), client, clock).at(place);
+    if gateway.stream {
+        driver = driver.listening(seed());
+    }
     let (sender, commands) = mpsc::channel(COMMANDS);
     drivers.spawn_local(driver.run(
         commands,
@@ -174,7 +177,7 @@ impl Board {
 
     /// Takes in what a driver reports.
     fn take(&mut self, report: Report) {
-        let Report { snapshot, transition, jumped, answered, sending: _ } = report;
+        let Report { snapshot, transition, jumped, answered, sending: _, stream } = report;
         let name = snapshot.gateway.clone();
         if let Some(by) = jumped {
             warn!(event = event::CLOCK_JUMPED, gateway = name, by = %by, "{name}: the clock jumped, or the host slept: checking at once");
@@ -184,6 +187,9 @@ impl Board {
         }
         if let Some(transition) = transition {
             tell_transition(&snapshot, &transition);
+        }
+        if let Some(change) = stream {
+            tell_stream(&name, &change);
         }
         let notices = self.desk.step(self.clock.now(), &snapshot);
         self.gateways.insert(name, Some(snapshot));
@@ -289,6 +295,23 @@ fn tell_transition(snapshot: &Snapshot, transition: &Transition) {
         "{gateway}: {from} -> {to}: {}",
         because.sentence(),
     );
+}
+
+fn tell_stream(gateway: &str, change: &StreamChange) {
+    match change {
+        StreamChange::Up => info!(event = event::STREAM_UP, gateway, "{gateway}: the stream tells of losses at once"),
+        StreamChange::Down { because, pause } => {
+            let (code, pause) = (because.code(), humane(*pause));
+            warn!(
+                event = event::STREAM_DOWN,
+                gateway,
+                because = code,
+                pause,
+                "{gateway}: no stream: {because}; the session is watched by asking alone, and the stream is tried again \
+                 after {pause} or more"
+            );
+        }
+    }
 }
 
 /// Tells a human, in the one channel that is always there.

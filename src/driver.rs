@@ -1,22 +1,35 @@
 //! The only place that knows machine, network and clock: does what the plan says, and reports what came.
 
+mod listening;
+
+pub use listening::StreamChange;
+
 use std::future::Future;
 use std::pin::Pin;
 use std::time::Duration;
 
+use futures_util::{Stream, StreamExt, stream};
 use jiff::Timestamp;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 
-use crate::gateway::{self, Client};
+use crate::gateway::stream::{Down, Limits, Push};
+use crate::gateway::{self, Client, SessionId};
 use crate::observe;
-use crate::session::{Input, Machine, Now, Observation, Plan, Policy, Request, Transition};
+use crate::session::{Input, Machine, Now, Observation, Plan, Policy, Request, Status, Transition};
 use crate::status::{Place, Snapshot};
+use listening::{Listening, Turn};
 
 /// Where a driver sends its machine's requests.
 pub trait Port {
     /// Sends one request and waits for what it brings, never longer than the machine's `answer_within`.
     fn ask(&self, request: Request) -> impl Future<Output = Answer>;
+
+    /// Opens the gateway's stream with the id that a ping gave, and tells what comes until it is down. Where there is
+    /// no such thing, nothing ever comes.
+    fn listen(&self, _session: SessionId) -> impl Stream<Item = Result<Push, Down>> {
+        stream::pending()
+    }
 }
 
 /// What a request brought.
@@ -26,6 +39,8 @@ pub struct Answer {
     pub observation: Observation,
     /// What went wrong, for the log.
     pub error: Option<gateway::Error>,
+    /// What opens the stream, if it was a ping.
+    pub session: Option<SessionId>,
 }
 
 /// The time, read where the driver needs it.
@@ -84,6 +99,8 @@ pub struct Report {
     pub answered: Option<(Request, Answer, Duration)>,
     /// The request that is being sent.
     pub sending: Option<Request>,
+    /// The stream came or went.
+    pub stream: Option<StreamChange>,
 }
 
 /// Drives one machine, for as long as it is polled.
@@ -93,15 +110,29 @@ pub struct Driver<P, C> {
     url: String,
     place: Option<Place>,
     machine: Machine,
+    listening: Listening,
     port: P,
     clock: C,
 }
 
 impl<P: Port, C: Clock> Driver<P, C> {
-    /// A driver for the gateway `name` at `url`, reached through `port`. Without a `place` there is no calendar.
-    pub fn new(name: &str, url: &str, place: Option<Place>, policy: Policy, seed: u64, port: P, clock: C) -> Self {
+    /// A driver for the gateway `name` at `url`, reached through `port`.
+    pub fn new(name: &str, url: &str, policy: Policy, seed: u64, port: P, clock: C) -> Self {
         let machine = Machine::new(policy, seed, clock.now());
-        Self { name: name.to_owned(), url: url.to_owned(), place, machine, port, clock }
+        let listening = Listening::new(None);
+        Self { name: name.to_owned(), url: url.to_owned(), place: None, machine, listening, port, clock }
+    }
+
+    /// Has it know the calendar of the place that serves this gateway.
+    #[must_use]
+    pub fn at(self, place: Place) -> Self {
+        Self { place: Some(place), ..self }
+    }
+
+    /// Has it listen to the gateway's stream as well, while there is a session to lose. `seed` spreads its attempts.
+    #[must_use]
+    pub fn listening(self, seed: u64) -> Self {
+        Self { listening: Listening::new(Some(seed)), ..self }
     }
 
     /// Runs until `report` says that it is enough, or nobody can command any more. Returns the last snapshot.
@@ -113,14 +144,16 @@ impl<P: Port, C: Clock> Driver<P, C> {
         let origin = Instant::now() - self.clock.now().mono;
         let mut input = Input::Wake;
         let mut answered = None;
+        let mut change = None;
         let mut flight: Option<Flight<'_>> = None;
+        let mut heard: Option<Heard<'_>> = None;
         loop {
             let now = self.clock.now();
             let plan = self.machine.step(now, input);
             if plan.request.is_some() || !plan.awaiting {
                 flight = None;
             }
-            let told = self.report(now, &plan, answered.take());
+            let told = self.report(now, &plan, answered.take(), change.take());
             let snapshot = told.snapshot.clone();
             if report(told) == Flow::End {
                 return snapshot;
@@ -128,33 +161,63 @@ impl<P: Port, C: Clock> Driver<P, C> {
             if let Some(request) = plan.request {
                 flight = Some(Flight { request, since: now.mono, answer: Box::pin(self.port.ask(request)) });
             }
-            input = tokio::select! {
-                biased;
-                command = commands.recv() => match command {
-                    Some(Command::Check) => Input::Check,
-                    Some(Command::Pause { until }) => Input::Pause { until },
-                    Some(Command::Resume) => Input::Resume,
-                    Some(Command::Logout) => Input::Logout,
-                    None => return snapshot,
-                },
-                (request, since, answer) = landing(&mut flight) => {
-                    flight = None;
-                    let input = Input::Answer(request, answer.observation);
-                    answered = Some((request, answer, self.clock.now().mono.saturating_sub(since)));
-                    input
-                }
-                () = sleep_until(origin + plan.wake_at) => Input::Wake,
+            match self.listening.turn(now.mono, self.machine.state()) {
+                Turn::Stay => {}
+                Turn::Close => heard = None,
+                Turn::Open(session) => heard = Some(Box::pin(self.port.listen(session))),
+            }
+            let wake_at = self.listening.wake_at().map_or(plan.wake_at, |at| at.min(plan.wake_at));
+            input = loop {
+                break tokio::select! {
+                    biased;
+                    command = commands.recv() => match command {
+                        Some(Command::Check) => Input::Check,
+                        Some(Command::Pause { until }) => Input::Pause { until },
+                        Some(Command::Resume) => Input::Resume,
+                        Some(Command::Logout) => Input::Logout,
+                        None => return snapshot,
+                    },
+                    (request, since, mut answer) = landing(&mut flight) => {
+                        flight = None;
+                        if let Some(session) = answer.session.take() {
+                            self.listening.pinged(session);
+                        }
+                        let input = Input::Answer(request, answer.observation);
+                        answered = Some((request, answer, self.clock.now().mono.saturating_sub(since)));
+                        input
+                    }
+                    push = hearing(&mut heard) => {
+                        if push.is_err() {
+                            heard = None;
+                        }
+                        let status = push.as_ref().ok().and_then(status);
+                        change = self.listening.heard(self.clock.now().mono, push);
+                        match status {
+                            Some(status) => Input::Push(status),
+                            None if change.is_some() => Input::Wake,
+                            None => continue,
+                        }
+                    }
+                    () = sleep_until(origin + wake_at) => Input::Wake,
+                };
             };
         }
     }
 
-    fn report(&self, now: Now, plan: &Plan, answered: Option<(Request, Answer, Duration)>) -> Report {
+    fn report(
+        &self,
+        now: Now,
+        plan: &Plan,
+        answered: Option<(Request, Answer, Duration)>,
+        stream: Option<StreamChange>,
+    ) -> Report {
         Report {
             snapshot: Snapshot::of(&self.name, &self.url, &self.machine, plan, now, self.place.as_ref()),
             transition: plan.transition,
             jumped: plan.jumped,
             answered,
             sending: plan.request,
+            stream,
         }
     }
 }
@@ -181,10 +244,31 @@ async fn landing(flight: &mut Option<Flight<'_>>) -> (Request, Duration, Answer)
     }
 }
 
+/// The stream, while there is one.
+type Heard<'a> = Pin<Box<dyn Stream<Item = Result<Push, Down>> + 'a>>;
+
+async fn hearing(heard: &mut Option<Heard<'_>>) -> Result<Push, Down> {
+    match heard {
+        Some(heard) => heard.next().await.unwrap_or(Err(Down::Closed(None))),
+        None => std::future::pending().await,
+    }
+}
+
+const fn status(push: &Push) -> Option<Status> {
+    match push {
+        Push::Status(status) => Some(observe::flags(status)),
+        Push::Ready | Push::Heartbeat => None,
+    }
+}
+
 impl Port for Client {
     async fn ask(&self, request: Request) -> Answer {
         match request {
-            Request::Ping => answer(self.ping_server().await, observe::ping),
+            Request::Ping => {
+                let mut pinged = self.ping_server().await;
+                let session = pinged.as_mut().ok().and_then(|tickle| tickle.session.take());
+                Answer { session, ..answer(pinged, observe::ping) }
+            }
             Request::Check => answer(self.check_auth_status().await, observe::status),
             Request::Reauthenticate => answer(self.reauthenticate().await, observe::reauthentication),
             Request::OpenBrokerage { compete } => answer(self.open_brokerage(compete).await, observe::status),
@@ -194,8 +278,19 @@ impl Port for Client {
             Request::EndSession => answer(self.end_session().await, observe::logout),
         }
     }
+
+    fn listen(&self, session: SessionId) -> impl Stream<Item = Result<Push, Down>> {
+        stream::try_unfold(Err(session), async |opened| {
+            let mut open = match opened {
+                Ok(open) => open,
+                Err(session) => self.stream(&session, Limits::default()).await?,
+            };
+            let push = open.next().await?;
+            Ok(Some((push, Ok(open))))
+        })
+    }
 }
 
 fn answer<T>(outcome: Result<T, gateway::Error>, observe: fn(&Result<T, gateway::Error>) -> Observation) -> Answer {
-    Answer { observation: observe(&outcome), error: outcome.err() }
+    Answer { observation: observe(&outcome), error: outcome.err(), session: None }
 }

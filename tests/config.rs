@@ -130,6 +130,7 @@ fn what_is_shown_is_what_was_read() {
         [gateway.near]
         url = "http://[::1]:5000"
         region = "asia"
+        stream.enabled = true
         [gateway.pinned]
         url = "https://ibkr.example"
         tls.trust = "pin"
@@ -204,6 +205,7 @@ fn the_environment_wins_over_the_file() {
             ("TICKLED_LOG__FORMAT", "text"),
             ("TICKLED_GATEWAY__MY_DESK__URL", "https://127.0.0.1:5001"),
             ("TICKLED_GATEWAY__Main__session__COMPETING", "take-over"),
+            ("TICKLED_GATEWAY__MAIN__STREAM__ENABLED", "true"),
         ],
     )
     .unwrap();
@@ -213,6 +215,7 @@ fn the_environment_wins_over_the_file() {
     assert_eq!(desk.target.url, "https://127.0.0.1:5001");
     assert_eq!(desk.policy.competing, Competing::Yield);
     assert_eq!(main.policy.competing, Competing::TakeOver);
+    assert_eq!((main.stream, desk.stream), (true, false));
     assert_eq!(main.policy.ping_every, Duration::from_secs(30));
     assert_eq!(main.policy.watch_every, Duration::from_secs(10));
     assert_eq!(main.policy.recovery.methods, [Method::Direct, Method::Gateway]);

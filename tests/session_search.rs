@@ -66,7 +66,7 @@ fn answers(request: Request) -> Vec<Observation> {
             Observation::Sso(Sso { borrowed: true, ..sso }),
         ]),
         Request::Accounts => {
-            all.extend([true, false].map(|usable| Observation::Accounts(Accounts { usable, is_paper: None })))
+            all.extend([true, false].map(|usable| Observation::Accounts(Accounts { usable, is_paper: None })));
         }
         Request::IsListening => all.push(Observation::Listening),
         Request::EndSession => all.push(Observation::Ended),
@@ -91,12 +91,11 @@ impl Node {
     fn after(&self, input: Input) -> Self {
         let mut next = self.clone();
         if let Input::Answer(request, observation) = input {
-            next.seen.good = match observation {
-                Observation::Status(status) if request != (Request::OpenBrokerage { compete: false }) => {
-                    status == FLAGS[0]
-                }
-                _ => next.seen.good,
-            };
+            if let Observation::Status(status) = observation
+                && !matches!(request, Request::OpenBrokerage { .. })
+            {
+                next.seen.good = status == FLAGS[0];
+            }
             next.seen.usable = matches!(observation, Observation::Accounts(Accounts { usable: true, .. }))
                 || (request, observation) == (Request::Accounts, Observation::Gone)
                 || (next.seen.usable && request != Request::Accounts);

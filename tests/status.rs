@@ -1,4 +1,5 @@
 //! What is said about a gateway: the summary's words, the window it is in, and when its login will end.
+#![expect(clippy::unwrap_used, reason = "a helper that fails fails its test")]
 
 use std::cell::Cell;
 use std::sync::Arc;
@@ -200,7 +201,7 @@ impl Port for Scripted<'_> {
         let login = at("2026-11-23T09:00 America/New_York");
         let observation =
             if well { self::well(request, Some(login)) } else { Observation::Trouble(Trouble::IbkrError) };
-        Answer { observation, error: None }
+        Answer { observation, error: None, session: None }
     }
 }
 
@@ -223,8 +224,8 @@ async fn the_driver_passes_a_night_on_the_calendar() {
     let wall = Cell::new(at("2026-11-23T23:00 America/New_York"));
     let clock = Hands { began: tokio::time::Instant::now(), wall: &wall };
     let port = Scripted { clock, until: at("2026-11-24T00:10 America/New_York") };
-    let place = Some(place(Region::NorthAmerica));
-    let driver = Driver::new("main", "https://localhost:5000", place, Policy::default(), 1, port, clock);
+    let driver = Driver::new("main", "https://localhost:5000", Policy::default(), 1, port, clock)
+        .at(place(Region::NorthAmerica));
     let (_commands, inbox) = mpsc::channel::<Command>(1);
     let mut told: Vec<(String, bool)> = Vec::new();
     driver

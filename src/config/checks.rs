@@ -76,7 +76,9 @@ impl<'a> Checks<'a> {
                 );
             }
             let answer_within = policy.answer_within;
-            gateways.push(Gateway { name: name.clone(), target: Target { url, answer_within, trust }, region, policy });
+            let target = Target { url, answer_within, trust };
+            let stream = written.stream.enabled;
+            gateways.push(Gateway { name: name.clone(), target, region, stream, policy });
         }
         gateways
     }

@@ -113,6 +113,7 @@ fn of_gateway(below: &str) -> Option<(&str, String)> {
 fn raw(kind: Kind, text: &str) -> Raw<'_> {
     match kind {
         Kind::Count { .. } if text.trim().parse::<f64>().is_ok() => Raw::Number(text.trim().to_owned()),
+        Kind::Flag => text.trim().parse().map_or(Raw::Text(text), Raw::Truth),
         Kind::SomeOf(_) | Kind::Pins => Raw::List(
             text.split(',').map(str::trim).filter(|item| !item.is_empty()).map(|item| (Raw::Text(item), 0)).collect(),
         ),

@@ -34,6 +34,7 @@ pub(super) struct Gateway {
     pub(super) url: Option<Address>,
     pub(super) region: Option<Worded<Region>>,
     pub(super) tls: Tls,
+    pub(super) stream: Stream,
     pub(super) session: Session,
 }
 
@@ -54,6 +55,12 @@ pub(super) struct Tls {
     pub(super) pins: Vec<Pin>,
     #[serde(skip_serializing_if = "is_empty")]
     pub(super) ca_file: PathBuf,
+}
+
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Stream {
+    pub(super) enabled: bool,
 }
 
 #[derive(Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -129,6 +136,7 @@ pub(super) const GATEWAY: Keys = &[
     ("url", Node::Value(Kind::Url)),
     ("region", Node::Value(Kind::OneOf(words::<Region>))),
     ("tls", Node::Table(TLS)),
+    ("stream", Node::Table(STREAM)),
     ("session", Node::Table(SESSION)),
 ];
 
@@ -137,6 +145,8 @@ const TLS: Keys = &[
     ("pins", Node::Value(Kind::Pins)),
     ("ca_file", Node::Value(Kind::File)),
 ];
+
+const STREAM: Keys = &[("enabled", Node::Value(Kind::Flag))];
 
 const SESSION: Keys = &[
     ("account", Node::Value(Kind::OneOf(words::<Account>))),

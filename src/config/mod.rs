@@ -49,6 +49,8 @@ pub struct Gateway {
     pub target: Target,
     /// Whose midnight ends its logins.
     pub region: Region,
+    /// Whether its stream is listened to as well.
+    pub stream: bool,
     /// What is wanted of its session.
     pub policy: Policy,
 }
@@ -149,6 +151,7 @@ pub fn show(config: &Config) -> String {
             url: gateway.target.url.parse().ok(),
             region: Some(Worded(gateway.region)),
             tls,
+            stream: file::Stream { enabled: gateway.stream },
             session: (&gateway.policy).into(),
         };
         (gateway.name.clone(), written)

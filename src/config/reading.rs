@@ -255,7 +255,8 @@ fn raw<'a>(value: &'a DeValue<'_>) -> Raw<'a> {
         ),
         DeValue::Float(number) => Raw::Number(number.to_string()),
         DeValue::Array(items) => Raw::List(items.iter().map(|item| (raw(item.get_ref()), item.span().start)).collect()),
-        DeValue::Boolean(_) | DeValue::Datetime(_) | DeValue::Table(_) => Raw::Other(found(value)),
+        DeValue::Boolean(truth) => Raw::Truth(*truth),
+        DeValue::Datetime(_) | DeValue::Table(_) => Raw::Other(found(value)),
     }
 }
 

@@ -19,6 +19,8 @@ pub(super) enum Kind {
     Span(Range),
     /// A whole number from `least` to `most`.
     Count { least: u8, most: u8 },
+    /// Yes or no.
+    Flag,
     /// One of these words.
     OneOf(fn() -> Vec<&'static str>),
     /// Some of these words, in the operator's order.
@@ -40,6 +42,7 @@ pub(super) enum Kind {
 pub(super) enum Raw<'a> {
     Text(&'a str),
     Number(String),
+    Truth(bool),
     /// Each with the byte where it begins.
     List(Vec<(Raw<'a>, usize)>),
     /// Something no key takes, by what a person calls it.
@@ -61,6 +64,7 @@ impl Kind {
         match self {
             Self::Span(range) => range.to_string(),
             Self::Count { least, most } => format!("{least} to {most}"),
+            Self::Flag => "true or false".to_owned(),
             Self::OneOf(words) => alternatives(&words()),
             Self::SomeOf(words) => format!("a list of {}", alternatives(&words())),
             Self::TimeOfDay => "00:00 to 23:59".to_owned(),
@@ -84,50 +88,57 @@ impl Kind {
                     let (what, hint) = range.without_unit(number, &bare(number));
                     complain(what, hint)
                 }
-                Raw::List(_) | Raw::Other(_) => self.refuse(raw),
+                Raw::List(_) | Raw::Truth(_) | Raw::Other(_) => self.refuse(raw),
             },
             Self::Count { least, most } => match raw {
                 Raw::Number(number) => self.count(number, least, most),
                 Raw::Text(count) if count.parse::<u8>().is_ok() => {
                     complain(format!("{count:?} is text, not a number"), format!("write {count}"))
                 }
-                Raw::Text(_) | Raw::List(_) | Raw::Other(_) => self.refuse(raw),
+                Raw::Text(_) | Raw::List(_) | Raw::Truth(_) | Raw::Other(_) => self.refuse(raw),
+            },
+            Self::Flag => match raw {
+                Raw::Truth(truth) => Ok(ValueKind::Boolean(*truth)),
+                Raw::Text(truth) if truth.parse::<bool>().is_ok() => {
+                    complain(format!("{truth:?} is text"), format!("write {truth} without quotes"))
+                }
+                Raw::Text(_) | Raw::Number(_) | Raw::List(_) | Raw::Other(_) => self.refuse(raw),
             },
             Self::OneOf(words) => match raw {
                 Raw::Text(word) => one_of(word, &words()).map(|()| text(word)),
-                Raw::Number(_) | Raw::List(_) | Raw::Other(_) => self.refuse(raw),
+                Raw::Number(_) | Raw::List(_) | Raw::Truth(_) | Raw::Other(_) => self.refuse(raw),
             },
             Self::SomeOf(words) => match raw {
                 Raw::List(items) if items.is_empty() => {
                     complain("the list is empty".to_owned(), format!("it takes {}", self.takes()))
                 }
                 Raw::List(items) => self.list(items, |word| one_of(word, &words())),
-                Raw::Text(_) | Raw::Number(_) | Raw::Other(_) => self.refuse(raw),
+                Raw::Text(_) | Raw::Number(_) | Raw::Truth(_) | Raw::Other(_) => self.refuse(raw),
             },
             Self::TimeOfDay => match raw {
                 Raw::Text(time) => match time.parse::<TimeOfDay>() {
                     Ok(_) => Ok(text(time)),
                     Err(fault) => complain(fault.to_string(), fault.hint),
                 },
-                Raw::Number(_) | Raw::List(_) | Raw::Other(_) => self.refuse(raw),
+                Raw::Number(_) | Raw::List(_) | Raw::Truth(_) | Raw::Other(_) => self.refuse(raw),
             },
             Self::Zone => match raw {
                 Raw::Text(zone) => match maintenance::check_zone(zone) {
                     Ok(()) => Ok(text(zone)),
                     Err((what, hint)) => complain(what, hint),
                 },
-                Raw::Number(_) | Raw::List(_) | Raw::Other(_) => self.refuse(raw),
+                Raw::Number(_) | Raw::List(_) | Raw::Truth(_) | Raw::Other(_) => self.refuse(raw),
             },
             Self::Pins => match raw {
                 Raw::List(items) => self.list(items, fingerprint),
-                Raw::Text(_) | Raw::Number(_) | Raw::Other(_) => self.refuse(raw),
+                Raw::Text(_) | Raw::Number(_) | Raw::Truth(_) | Raw::Other(_) => self.refuse(raw),
             },
             Self::Url => match raw {
                 Raw::Text(url) => match url.parse::<Address>() {
                     Ok(_) => Ok(text(url)),
                     Err(complaint) => Err(vec![complaint]),
                 },
-                Raw::Number(_) | Raw::List(_) | Raw::Other(_) => self.refuse(raw),
+                Raw::Number(_) | Raw::List(_) | Raw::Truth(_) | Raw::Other(_) => self.refuse(raw),
             },
             Self::File => match raw {
                 Raw::Text(path) if path.is_empty() || path.starts_with('/') => Ok(text(path)),
@@ -135,7 +146,7 @@ impl Kind {
                     format!("{} does not begin at the root", quoted(path)),
                     "write the whole path, like \"/etc/tickled/ca.pem\"".to_owned(),
                 ),
-                Raw::Number(_) | Raw::List(_) | Raw::Other(_) => self.refuse(raw),
+                Raw::Number(_) | Raw::List(_) | Raw::Truth(_) | Raw::Other(_) => self.refuse(raw),
             },
         }
     }
@@ -150,6 +161,7 @@ impl Kind {
         match self {
             Self::Span(_) => "a time in quotes, like \"60s\"",
             Self::Count { .. } => "a whole number",
+            Self::Flag => "true or false",
             Self::OneOf(_) => "a word in quotes",
             Self::SomeOf(_) => "a list of words in quotes",
             Self::TimeOfDay => "a time of day in quotes, like \"23:45\"",
@@ -186,7 +198,7 @@ impl Kind {
                     complain(format!("{} stands here twice", quoted(text)), "name it once".to_owned())
                 }
                 Raw::Text(text) => check(text).map(|()| kept.push((*text).to_owned())),
-                Raw::Number(_) | Raw::List(_) | Raw::Other(_) => complain(
+                Raw::Number(_) | Raw::List(_) | Raw::Truth(_) | Raw::Other(_) => complain(
                     format!("expected a text in quotes, found {}", raw.found()),
                     format!("it takes {}", self.takes()),
                 ),
@@ -206,6 +218,7 @@ impl Raw<'_> {
             Self::Text(text) => quoted(text),
             Self::Number(number) => format!("the number {}", bare(number)),
             Self::List(_) => "a list".to_owned(),
+            Self::Truth(_) => "true or false".to_owned(),
             Self::Other(what) => (*what).to_owned(),
         }
     }

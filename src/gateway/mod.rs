@@ -19,14 +19,16 @@
 //! ```
 
 mod fault;
+pub mod stream;
 pub mod tls;
 pub mod wire;
 
 pub use fault::{Error, Fault};
 pub use tls::{Fingerprint, Trust};
-pub use wire::{Accounts, AuthStatus, Call, Logout, Reauthentication, SsoValidation, Tickle};
+pub use wire::{Accounts, AuthStatus, Call, Logout, Reauthentication, SessionId, SsoValidation, Tickle};
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::Arc;
 use std::time::Duration;
 
 use reqwest::header::{HeaderMap, LOCATION, RETRY_AFTER};
@@ -49,6 +51,8 @@ pub struct Target {
 #[derive(Debug, Clone)]
 pub struct Client {
     http: reqwest::Client,
+    /// For the stream, which is no request.
+    tls: Arc<rustls::ClientConfig>,
     target: Target,
 }
 
@@ -69,8 +73,9 @@ impl Client {
     /// # Errors
     /// When the trust or the HTTP library cannot be set up.
     pub fn new(target: Target) -> Result<Self, BuildError> {
+        let tls = target.trust.config()?;
         let mut builder = reqwest::Client::builder()
-            .tls_backend_preconfigured(target.trust.config()?)
+            .tls_backend_preconfigured(tls.clone())
             .user_agent(USER_AGENT)
             .timeout(target.answer_within)
             .connect_timeout(CONNECT_WITHIN.min(target.answer_within))
@@ -79,13 +84,11 @@ impl Client {
             .http1_only()
             .pool_max_idle_per_host(1)
             .pool_idle_timeout(KEPT_ALIVE);
-        // The name of this host needs no resolver, and the gateway may listen on either family.
         let url = reqwest::Url::parse(&target.url).ok();
         if let Some(port) = url.and_then(|url| url.port_or_known_default()) {
-            let families = [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)];
-            builder = builder.resolve_to_addrs("localhost", &families.map(|ip| SocketAddr::new(ip, port)));
+            builder = builder.resolve_to_addrs("localhost", &here(port));
         }
-        Ok(Self { http: builder.build()?, target })
+        Ok(Self { http: builder.build()?, tls: Arc::new(tls), target })
     }
 
     /// The gateway that this client talks to.
@@ -212,6 +215,11 @@ impl Client {
     fn url(&self, call: Call) -> String {
         format!("{}{}", self.target.url, call.path())
     }
+}
+
+/// This host by its name: it needs no resolver, and the gateway may listen on either family.
+fn here(port: u16) -> [SocketAddr; 2] {
+    [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)].map(|ip| SocketAddr::new(ip, port))
 }
 
 type Reader<T> = fn(&Reply<'_>) -> Result<T, Refusal>;

@@ -92,6 +92,10 @@ events! {
     ANSWER_NOT_UNDERSTOOD = "answer-not-understood" at Warn, with ["gateway", "call", "sample"], may ["status"];
     /// How a gateway's certificate is judged; WARN when that proves little.
     TRUST = "trust" at Info | Warn, with ["gateway", "trust"], may [];
+    /// The gateway's stream tells of losses at once, from here on.
+    STREAM_UP = "stream-up" at Info, with ["gateway"], may [];
+    /// The gateway's stream is down and tried again with growing pauses; the session is watched by asking alone. Said once.
+    STREAM_DOWN = "stream-down" at Warn, with ["gateway", "because", "pause"], may [];
     /// A library the daemon uses complains; nothing is said below WARN.
     LIBRARY_WARNING = "library-warning" at Warn | Error, with ["target"], may [];
 }
@@ -115,6 +119,7 @@ pub const FIELDS: &[(&str, &str)] = &[
     ("live", "how many gateways are live"),
     ("name", "which signal"),
     ("outcome", "what came of the request"),
+    ("pause", "how long until the next attempt, at the earliest"),
     ("phase", "`raised` or `resolved`"),
     ("pid", "the daemon's process id"),
     ("ran", "how long the daemon ran"),

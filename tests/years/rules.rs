@@ -101,11 +101,12 @@ impl Rules {
         self.tally.requests += 1;
         self.within_budgets(now, request, policy)?;
         let asks = matches!(request, Request::Reauthenticate | Request::OpenBrokerage { .. });
-        match machine.state() {
-            State::Paused { .. } if request != Request::EndSession => return Err("a request while paused".to_owned()),
-            State::Recovering { .. } => {}
-            state if asks => return Err(format!("{request:?} while {state}")),
-            _ => {}
+        let state = machine.state();
+        if matches!(state, State::Paused { .. }) && request != Request::EndSession {
+            return Err("a request while paused".to_owned());
+        }
+        if asks && !matches!(state, State::Recovering { .. }) {
+            return Err(format!("{request:?} while {state}"));
         }
         if !asks {
             return Ok(());

@@ -1,0 +1,373 @@
+//! The gateway's websocket: a lapse is told there within milliseconds, long before anybody asks.
+//!
+//! It only ever tells of trouble sooner. That all is well, a check and a data call say; a stream that is silent, broken
+//! or talking nonsense says nothing about the session.
+
+use std::fmt;
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use futures_util::{SinkExt, StreamExt};
+use reqwest::Url;
+use reqwest::header::{COOKIE, HeaderValue, USER_AGENT};
+use rustls::pki_types::ServerName;
+use serde_json::{Value, json};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::{TcpStream, lookup_host};
+use tokio::time::{Instant, sleep_until, timeout, timeout_at};
+use tokio_rustls::TlsConnector;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest;
+use tokio_tungstenite::tungstenite::error::ProtocolError;
+use tokio_tungstenite::tungstenite::handshake::client::Request;
+use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
+use tokio_tungstenite::tungstenite::{self, Message as Frame};
+use tokio_tungstenite::{WebSocketStream, client_async_with_config};
+
+use super::{AuthStatus, Client, SessionId};
+
+/// How long a stream may be silent, and how much it may say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// How long it may take until it is ready, and between two heartbeats, which come every ten seconds.
+    pub heartbeat_within: Duration,
+    /// How often a `tic` is sent, which keeps it open.
+    pub tic_every: Duration,
+    /// How many bytes may come between two `tic`s.
+    pub bytes: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { heartbeat_within: Duration::from_secs(30), tic_every: Duration::from_secs(60), bytes: 1024 * 1024 }
+    }
+}
+
+/// What one frame says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Message {
+    /// `system` with `hb`: the stream lives.
+    Heartbeat,
+    /// `system` with `success`: the stream listens from here on. Whose it is, is not kept.
+    Ready,
+    /// `waiting for session`
+    Waiting,
+    /// `sts`: the flags. They may be those of a moment ago: a false one is a reason to act, a good one none to believe.
+    Status(AuthStatus),
+    /// Something that says nothing about the session.
+    Other,
+    /// Not JSON, or JSON that is no object.
+    Nonsense,
+}
+
+/// What a stream that is ready tells.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Push {
+    /// It listens. Once, and first.
+    Ready,
+    /// It lives.
+    Heartbeat,
+    /// The flags.
+    Status(AuthStatus),
+}
+
+/// Why there is no stream.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Down {
+    /// No connection, or none with TLS.
+    Unreachable(String),
+    /// The gateway answered the request for it with this status.
+    Refused(u16),
+    /// It was opened, and was not ready in time.
+    NeverReady,
+    /// No heartbeat came in time.
+    Silent,
+    /// The gateway closed it, with this code where it gave one.
+    Closed(Option<u16>),
+    /// The connection broke.
+    Broken(String),
+    /// Frames or messages too large, or too many.
+    TooMuch,
+    /// What came makes no sense.
+    Nonsense,
+}
+
+impl Down {
+    /// The name for machines.
+    #[must_use]
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::Unreachable(_) => "unreachable",
+            Self::Refused(_) => "refused",
+            Self::NeverReady => "never-ready",
+            Self::Silent => "silent",
+            Self::Closed(_) => "closed",
+            Self::Broken(_) => "broken",
+            Self::TooMuch => "too-much",
+            Self::Nonsense => "nonsense",
+        }
+    }
+}
+
+impl fmt::Display for Down {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unreachable(why) => write!(f, "it cannot be opened: {why}"),
+            Self::Refused(status) => write!(f, "it is refused with status {status}"),
+            Self::NeverReady => f.write_str("it was opened and did not become ready"),
+            Self::Silent => f.write_str("no heartbeat came"),
+            Self::Closed(Some(code)) => write!(f, "the gateway closed it with code {code}"),
+            Self::Closed(None) => f.write_str("the gateway closed it"),
+            Self::Broken(why) => write!(f, "the connection broke: {why}"),
+            Self::TooMuch => f.write_str("more came than is reasonable"),
+            Self::Nonsense => f.write_str("what came makes no sense"),
+        }
+    }
+}
+
+impl std::error::Error for Down {}
+
+/// Reads a frame, text or binary: both carry JSON in text.
+#[must_use]
+pub fn read(frame: &[u8]) -> Message {
+    let Ok(value @ Value::Object(_)) = serde_json::from_slice::<Value>(frame) else {
+        return Message::Nonsense;
+    };
+    let text = |key: &str| value.get(key).and_then(Value::as_str);
+    match text("topic") {
+        Some("system") if value.get("success").is_some() => Message::Ready,
+        Some("system") if value.get("hb").is_some() => Message::Heartbeat,
+        Some("sts") => value.get("args").and_then(flags).map_or(Message::Other, Message::Status),
+        None if text("message") == Some("waiting for session") => Message::Waiting,
+        Some(_) | None => Message::Other,
+    }
+}
+
+/// The flags, where there is one that says something. `connected` is often left out, and then says nothing either way.
+fn flags(args: &Value) -> Option<AuthStatus> {
+    let flag = |key: &str| args.get(key).and_then(Value::as_bool);
+    let competing = flag("competing").unwrap_or_default();
+    let authenticated = match flag("authenticated") {
+        Some(authenticated) => authenticated,
+        None if competing => false,
+        None => return None,
+    };
+    let connected = flag("connected").unwrap_or(authenticated);
+    Some(AuthStatus { authenticated, connected, competing, established: flag("established"), ..AuthStatus::default() })
+}
+
+/// An open stream. Whoever drops it closes it.
+#[derive(Debug)]
+pub struct Stream {
+    socket: WebSocketStream<Ration>,
+    limits: Limits,
+    ready: bool,
+    alive_until: Instant,
+    tic_at: Instant,
+    /// How many messages in a row made no sense.
+    nonsense: u8,
+}
+
+impl Client {
+    /// Opens the gateway's stream: GET /v1/api/ws, with the session id of the last ping. A connection of its own;
+    /// whoever else listens is not touched.
+    ///
+    /// # Errors
+    /// Why there is none. The session is as it was.
+    pub async fn stream(&self, session: &SessionId, limits: Limits) -> Result<Stream, Down> {
+        let late = |_| Down::Unreachable("no answer in time".to_owned());
+        timeout(self.target.answer_within, self.open_stream(session, limits)).await.map_err(late)?
+    }
+
+    async fn open_stream(&self, session: &SessionId, limits: Limits) -> Result<Stream, Down> {
+        let request = request(&self.target.url, session)?;
+        let pipe = Ration { pipe: self.connect().await?, left: limits.bytes };
+        let config = WebSocketConfig::default()
+            .read_buffer_size(BUFFER)
+            .write_buffer_size(0)
+            .max_write_buffer_size(LARGEST)
+            .max_message_size(Some(LARGEST))
+            .max_frame_size(Some(LARGEST));
+        let (socket, _) = client_async_with_config(request, pipe, Some(config)).await.map_err(handshake_failed)?;
+        let now = Instant::now();
+        Ok(Stream {
+            socket,
+            limits,
+            ready: false,
+            alive_until: now + limits.heartbeat_within,
+            tic_at: now + limits.tic_every,
+            nonsense: 0,
+        })
+    }
+
+    async fn connect(&self) -> Result<Pin<Box<dyn Pipe>>, Down> {
+        let unreachable = |error: io::Error| Down::Unreachable(error.to_string());
+        let none = || Down::Unreachable("the address has no host".to_owned());
+        let url = Url::parse(&self.target.url).map_err(|error| Down::Unreachable(error.to_string()))?;
+        let host = url.host_str().ok_or_else(none)?.trim_matches(['[', ']']);
+        let port = url.port_or_known_default().ok_or_else(none)?;
+        let tcp = if host == "localhost" {
+            TcpStream::connect(super::here(port).as_slice()).await
+        } else {
+            let addresses: Vec<_> = lookup_host((host, port)).await.map_err(unreachable)?.collect();
+            TcpStream::connect(addresses.as_slice()).await
+        };
+        let tcp = tcp.map_err(unreachable)?;
+        if url.scheme() != "https" {
+            return Ok(Box::pin(tcp));
+        }
+        let name = ServerName::try_from(host.to_owned()).map_err(|error| Down::Unreachable(error.to_string()))?;
+        let connector = TlsConnector::from(Arc::clone(&self.tls));
+        Ok(Box::pin(connector.connect(name, tcp).await.map_err(unreachable)?))
+    }
+}
+
+fn request(url: &str, session: &SessionId) -> Result<Request, Down> {
+    // A URL begins with http or https, and its websocket's with ws or wss.
+    let url = format!("ws{}{PATH}", url.strip_prefix("http").unwrap_or(url));
+    let cookie = format!("api={}", json!({ "session": session.expose() }));
+    let unfit = |_| Down::Unreachable("the session id cannot be sent".to_owned());
+    let mut cookie = HeaderValue::try_from(cookie).map_err(unfit)?;
+    cookie.set_sensitive(true);
+    let mut request = url.into_client_request().map_err(|error| Down::Unreachable(error.to_string()))?;
+    request.headers_mut().insert(COOKIE, cookie);
+    request.headers_mut().insert(USER_AGENT, HeaderValue::from_static(super::USER_AGENT));
+    Ok(request)
+}
+
+impl Stream {
+    /// What comes next. Heartbeats are expected whatever else comes.
+    ///
+    /// # Errors
+    /// Why the stream has ended.
+    pub async fn next(&mut self) -> Result<Push, Down> {
+        loop {
+            let frame = tokio::select! {
+                biased;
+                () = sleep_until(self.alive_until) => {
+                    return Err(if self.ready { Down::Silent } else { Down::NeverReady });
+                }
+                () = sleep_until(self.tic_at) => {
+                    self.tic().await?;
+                    continue;
+                }
+                frame = self.socket.next() => frame.ok_or(Down::Closed(None))?.map_err(broken)?,
+            };
+            let message = match &frame {
+                Frame::Text(_) | Frame::Binary(_) => read(&frame.into_data()),
+                Frame::Close(close) => return Err(Down::Closed(close.as_ref().map(|close| close.code.into()))),
+                Frame::Ping(_) | Frame::Pong(_) | Frame::Frame(_) => continue,
+            };
+            if let Some(push) = self.take(message)? {
+                return Ok(push);
+            }
+        }
+    }
+
+    fn take(&mut self, message: Message) -> Result<Option<Push>, Down> {
+        self.nonsense = if message == Message::Nonsense { self.nonsense.saturating_add(1) } else { 0 };
+        let push = match message {
+            Message::Nonsense if self.nonsense > NONSENSE => return Err(Down::Nonsense),
+            // Before it is ready, the flags are not those of the session.
+            Message::Status(_) | Message::Heartbeat if !self.ready => return Ok(None),
+            Message::Nonsense | Message::Other | Message::Waiting => return Ok(None),
+            Message::Ready if self.ready => Push::Heartbeat,
+            Message::Ready => Push::Ready,
+            Message::Heartbeat => Push::Heartbeat,
+            Message::Status(status) => return Ok(Some(Push::Status(status))),
+        };
+        self.ready = true;
+        self.alive_until = Instant::now() + self.limits.heartbeat_within;
+        Ok(Some(push))
+    }
+
+    /// Keeps the stream open, once it listens: what it hears before that is lost.
+    async fn tic(&mut self) -> Result<(), Down> {
+        self.tic_at = Instant::now() + self.limits.tic_every;
+        self.socket.get_mut().left = self.limits.bytes;
+        if !self.ready {
+            return Ok(());
+        }
+        let sent = timeout_at(self.alive_until, self.socket.send(Frame::text("tic"))).await;
+        sent.map_err(|_| Down::Silent)?.map_err(broken)
+    }
+}
+
+fn handshake_failed(error: tungstenite::Error) -> Down {
+    if let tungstenite::Error::Http(response) = error {
+        return Down::Refused(response.status().as_u16());
+    }
+    let down = broken(error);
+    if let Down::Broken(why) = down { Down::Unreachable(why) } else { down }
+}
+
+#[expect(clippy::wildcard_enum_match_arm, reason = "the list is the websocket library's, and grows")]
+fn broken(error: tungstenite::Error) -> Down {
+    match error {
+        tungstenite::Error::ConnectionClosed
+        | tungstenite::Error::AlreadyClosed
+        | tungstenite::Error::Protocol(ProtocolError::ResetWithoutClosingHandshake) => Down::Closed(None),
+        tungstenite::Error::Capacity(_) | tungstenite::Error::AttackAttempt => Down::TooMuch,
+        tungstenite::Error::Io(error) if error.kind() == io::ErrorKind::QuotaExceeded => Down::TooMuch,
+        tungstenite::Error::Io(error) => Down::Broken(error.to_string()),
+        tungstenite::Error::Protocol(_) | tungstenite::Error::Utf8(_) => Down::Nonsense,
+        other => Down::Broken(other.to_string()),
+    }
+}
+
+trait Pipe: AsyncRead + AsyncWrite + Send {}
+
+impl<T: AsyncRead + AsyncWrite + Send> Pipe for T {}
+
+/// A connection that gives only so many bytes: frames without an end do not pass for messages that are on their way.
+struct Ration {
+    pipe: Pin<Box<dyn Pipe>>,
+    left: u64,
+}
+
+impl fmt::Debug for Ration {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Ration").field("left", &self.left).finish_non_exhaustive()
+    }
+}
+
+impl AsyncRead for Ration {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
+        let read = self.pipe.as_mut().poll_read(context, buffer);
+        let came = (buffer.filled().len() - before) as u64;
+        match self.left.checked_sub(came) {
+            Some(left) => self.left = left,
+            None => return Poll::Ready(Err(io::ErrorKind::QuotaExceeded.into())),
+        }
+        read
+    }
+}
+
+impl AsyncWrite for Ration {
+    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        self.pipe.as_mut().poll_write(context, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.pipe.as_mut().poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.pipe.as_mut().poll_shutdown(context)
+    }
+}
+
+const PATH: &str = "/v1/api/ws";
+/// No message worth reading is longer.
+const LARGEST: usize = 64 * 1024;
+/// What is read at once; messages are a few hundred bytes.
+const BUFFER: usize = 4 * 1024;
+/// Messages in a row that may make no sense.
+const NONSENSE: u8 = 8;

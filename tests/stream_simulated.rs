@@ -1,0 +1,200 @@
+//! The gateway's stream beside the simulator, over TLS: how soon a loss is seen and mended, and whom it trusts.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::Path;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tickled::driver::{Driver, Flow, HostClock, StreamChange};
+use tickled::gateway::stream::{Down, Limits, Push, Stream};
+use tickled::gateway::{AuthStatus, Client, Fingerprint, SessionId, Target, Trust};
+use tickled::session::{Method, Policy, Recovery, State};
+use tickled::simulator::{self, Addresses};
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::{Instant, sleep, timeout};
+
+const SOON: Duration = Duration::from_secs(5);
+const QUICK: Limits =
+    Limits { heartbeat_within: Duration::from_millis(300), tic_every: Duration::from_millis(100), bytes: 1024 * 1024 };
+
+fn client(url: &str, trust: Trust) -> Client {
+    let target = Target { url: url.to_owned(), answer_within: SOON, trust };
+    Client::new(target).expect("a client")
+}
+
+fn session(id: &str) -> SessionId {
+    serde_json::from_value(json!(id)).expect("an id")
+}
+
+struct Simulated {
+    addresses: Addresses,
+    http: reqwest::Client,
+}
+
+/// A simulated gateway over TLS, at which a human has logged in.
+async fn simulated() -> Simulated {
+    let anywhere = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+    let (ready, addresses) = oneshot::channel();
+    let mut settings = simulator::Settings::new(anywhere, anywhere);
+    settings.options.auth_delay = Duration::from_millis(500);
+    tokio::spawn(simulator::serve(
+        settings,
+        |addresses| ready.send(addresses).expect("a test"),
+        std::future::pending(),
+    ));
+    let addresses = timeout(SOON, addresses).await.expect("a simulator in time").expect("a simulator");
+    let tls = Trust::Loopback.config().expect("trust");
+    let http = reqwest::Client::builder().tls_backend_preconfigured(tls).no_proxy().build().expect("a client");
+    let simulated = Simulated { addresses, http };
+    simulated.set("login").await;
+    let client = simulated.client();
+    while !client.check_auth_status().await.expect("a status").authenticated {
+        sleep(Duration::from_millis(50)).await;
+    }
+    simulated
+}
+
+impl Simulated {
+    fn client(&self) -> Client {
+        client(&self.addresses.gateway_url(), Trust::Loopback)
+    }
+
+    async fn set(&self, command: &str) {
+        let url = format!("{}/{command}", self.addresses.control_url());
+        self.http.post(url).send().await.expect("a control port").error_for_status().expect("a known command");
+    }
+
+    /// The paths that clients asked for.
+    async fn asked(&self) -> Vec<String> {
+        let url = format!("{}/requests", self.addresses.control_url());
+        let seen: Value = self.http.get(url).send().await.expect("a control port").json().await.expect("JSON");
+        seen.as_array().expect("a list").iter().map(|seen| seen["path"].as_str().expect("a path").to_owned()).collect()
+    }
+
+    /// A stream with the session of a ping.
+    async fn stream(&self, limits: Limits) -> Result<Stream, Down> {
+        let client = self.client();
+        let session = client.ping_server().await.expect("a ping").session.expect("a session id");
+        client.stream(&session, limits).await
+    }
+}
+
+async fn next(stream: &mut Stream) -> Result<Push, Down> {
+    timeout(SOON, stream.next()).await.expect("a stream that says something or ends")
+}
+
+/// The next flags, whatever comes before them.
+async fn flags(stream: &mut Stream) -> AuthStatus {
+    loop {
+        if let Push::Status(status) = next(stream).await.expect("flags") {
+            return status;
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_lapse_and_somebody_else_are_seen_within_a_second() {
+    let simulated = simulated().await;
+    let mut stream = simulated.stream(Limits::default()).await.unwrap();
+    assert_eq!(next(&mut stream).await, Ok(Push::Ready));
+    let status = flags(&mut stream).await;
+    assert!(status.authenticated && !status.competing);
+
+    let since = Instant::now();
+    simulated.set("lapse").await;
+    assert!(!flags(&mut stream).await.authenticated);
+    assert!(since.elapsed() < Duration::from_secs(1), "{:?}", since.elapsed());
+
+    simulated.client().reauthenticate().await.unwrap();
+    while !flags(&mut stream).await.authenticated {}
+    let since = Instant::now();
+    simulated.set("compete?shows=both").await;
+    while !flags(&mut stream).await.competing {}
+    assert!(since.elapsed() < Duration::from_secs(1), "{:?}", since.elapsed());
+}
+
+#[tokio::test]
+async fn a_stream_that_falls_silent_or_always_closes_is_down() {
+    let simulated = simulated().await;
+    let mut stream = simulated.stream(Limits { tic_every: SOON, ..QUICK }).await.unwrap();
+    assert_eq!(next(&mut stream).await, Ok(Push::Ready));
+    simulated.set("streams?are=silent").await;
+    let silent = loop {
+        match next(&mut stream).await {
+            Ok(push) => assert!(matches!(push, Push::Status(_)), "{push:?}"),
+            Err(down) => break down,
+        }
+    };
+    assert_eq!(silent, Down::Silent);
+    let mut never = simulated.stream(QUICK).await.unwrap();
+    assert_eq!(next(&mut never).await, Err(Down::NeverReady));
+
+    simulated.set("streams?are=closed").await;
+    for _ in 0..3 {
+        let mut closed = simulated.stream(QUICK).await.unwrap();
+        assert_eq!(next(&mut closed).await, Err(Down::Closed(Some(1000))));
+    }
+    // An id that is not the session's gets a stream that is never ready.
+    simulated.set("streams?are=served").await;
+    let mut foreign = simulated.client().stream(&session("foreign"), QUICK).await.unwrap();
+    assert_eq!(next(&mut foreign).await, Err(Down::NeverReady));
+}
+
+#[tokio::test]
+async fn the_stream_trusts_as_the_requests_do() {
+    let simulated = simulated().await;
+    let url = simulated.addresses.gateway_url();
+    let session = simulated.client().ping_server().await.unwrap().session.unwrap();
+    let pem = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/simulator/certificate.pem");
+    let certificate = rustls::pki_types::pem::PemObject::from_pem_file(pem).unwrap();
+    let certificate: rustls::pki_types::CertificateDer<'_> = certificate;
+    let right = client(&url, Trust::Pin(vec![Fingerprint::of(&certificate)]));
+    let mut stream = right.stream(&session, Limits::default()).await.unwrap();
+    assert_eq!(next(&mut stream).await, Ok(Push::Ready));
+    let upgrades = async || simulated.asked().await.iter().filter(|path| *path == "/v1/api/ws").count();
+    assert_eq!(upgrades().await, 1);
+
+    let wrong = client(&url, Trust::Pin(vec![Fingerprint::STOCK]));
+    let refused = wrong.stream(&session, Limits::default()).await.unwrap_err();
+    assert!(matches!(refused, Down::Unreachable(_)), "{refused:?}");
+    assert_eq!(upgrades().await, 1, "the request was sent to a gateway that is not trusted");
+}
+
+#[tokio::test]
+async fn a_lapse_is_taken_back_within_a_second() {
+    let simulated = simulated().await;
+    let policy =
+        Policy { recovery: Recovery { methods: vec![Method::Direct], ..Recovery::default() }, ..Policy::default() };
+    let driver = Driver::new("main", "simulated", policy, 1, simulated.client(), HostClock::start()).listening(1);
+    let (told, mut changes) = mpsc::unbounded_channel();
+    let (streams, mut up) = mpsc::unbounded_channel();
+    let (_commands, inbox) = mpsc::channel(1);
+    let run = driver.run(inbox, move |report| {
+        if let Some(transition) = report.transition {
+            told.send(transition).unwrap();
+        }
+        if let Some(change) = report.stream {
+            streams.send(change).unwrap();
+        }
+        Flow::GoOn
+    });
+    let script = async {
+        assert_eq!(changes.recv().await.unwrap().to, State::Live);
+        assert_eq!(up.recv().await, Some(StreamChange::Up));
+        let before = simulated.asked().await.len();
+        let since = Instant::now();
+        simulated.set("lapse").await;
+        assert!(matches!(changes.recv().await.unwrap().to, State::Recovering { .. }));
+        assert_eq!(changes.recv().await.unwrap().to, State::Live);
+        assert!(since.elapsed() < Duration::from_secs(1), "{:?}", since.elapsed());
+        let asked = simulated.asked().await.split_off(before);
+        assert_eq!(
+            asked,
+            ["/v1/api/iserver/auth/ssodh/init", "/v1/api/iserver/auth/status", "/v1/api/iserver/accounts"]
+        );
+    };
+    tokio::select! {
+        _ = run => panic!("the driver ended"),
+        seen = timeout(SOON, script) => seen.unwrap(),
+    }
+}
