@@ -14,9 +14,10 @@ use tickled::status::{Place, Snapshot, summary};
 use tokio::sync::mpsc;
 
 fn at(text: &str) -> Timestamp {
-    let (civil, zone) = text.split_once(' ').unwrap();
-    let civil: jiff::civil::DateTime = civil.parse().unwrap();
-    jiff::tz::TimeZone::get(zone).unwrap().to_ambiguous_timestamp(civil).unambiguous().unwrap()
+    let (civil, zone) = text.split_once(' ').expect("a time and a zone");
+    let civil: jiff::civil::DateTime = civil.parse().expect("a time");
+    let zone = jiff::tz::TimeZone::get(zone).expect("a zone");
+    zone.to_ambiguous_timestamp(civil).unambiguous().expect("a time that is there, once")
 }
 
 fn place(region: Region) -> Place {
