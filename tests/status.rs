@@ -15,9 +15,10 @@ use tickled::status::{Place, Snapshot, summary};
 use tokio::sync::mpsc;
 
 fn at(text: &str) -> Timestamp {
-    let (civil, zone) = text.split_once(' ').unwrap();
-    let civil: jiff::civil::DateTime = civil.parse().unwrap();
-    jiff::tz::TimeZone::get(zone).unwrap().to_ambiguous_timestamp(civil).unambiguous().unwrap()
+    let (civil, zone) = text.split_once(' ').expect("a time and a zone");
+    let civil: jiff::civil::DateTime = civil.parse().expect("a time");
+    let zone = jiff::tz::TimeZone::get(zone).expect("a zone");
+    zone.to_ambiguous_timestamp(civil).unambiguous().expect("a time that is there, once")
 }
 
 fn place(region: Region) -> Place {
@@ -183,6 +184,15 @@ fn the_end_of_the_login_is_foretold_while_it_lies_ahead() {
     let paused = live(at("2026-11-24T12:00 America/New_York"), login).step(Input::Pause { until: None });
     assert!(matches!(paused.machine.state(), State::Paused { .. }));
     assert_eq!(ends(&paused, "2026-11-24T12:30 America/New_York"), None);
+
+    // The login stands and no attempt leads to a session: its end is nobody's concern.
+    let lost = Observation::Status(Status { connected: true, ..Status::default() });
+    let wedged = live(at("2026-11-24T12:00 America/New_York"), login).until(
+        |request| if well(request, None) == well(Request::Check, None) { lost } else { well(request, Some(login)) },
+        |m| matches!(m.state(), State::LoginRequired(_)),
+    );
+    assert!(wedged.machine.known().auth_time.is_some());
+    assert_eq!(ends(&wedged, "2026-11-24T12:30 America/New_York"), None);
 
     let gone = live(at("2026-11-24T12:00 America/New_York"), login)
         .until(|_| Observation::Unauthorized, |m| matches!(m.state(), State::LoginRequired(_)));
