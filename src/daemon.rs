@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::path::Path;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,7 +16,7 @@ use tokio::task::{JoinSet, LocalSet};
 use tokio::time::{Instant, sleep_until};
 use tracing::{debug, error, info, warn};
 
-use crate::alert::{Desk, Notice, Phase, Severity};
+use crate::alert::{self, Alarm};
 use crate::config::{self, Config, Gateway};
 use crate::driver::{Answer, Clock, Command, Driver, Flow, HostClock, Report, StreamChange};
 use crate::gateway::{Client, Fault, Fingerprint, Target, Trust};
@@ -78,7 +79,10 @@ async fn watch(config: &Config, config_name: &Path, notifier: Notifier, mut sign
         let place = Place { region: gateway.region, maintenance: Arc::clone(&maintenance) };
         commands.push(start(gateway, place, clock, &mut drivers, reports.clone())?);
     }
-    let mut board = Board::new(config, clock, notifier);
+    let names: Vec<String> = config.gateways.iter().map(|gateway| gateway.name.clone()).collect();
+    let clocks: alert::Clock = Rc::new(move || clock.now());
+    let (alarm, mut heard) = Alarm::start(&config.alerts, &host_name(), &names, alert::Spool::from_env(), clocks);
+    let mut board = Board::new(config, clock, notifier, alarm);
     loop {
         let deadline = board.deadline();
         tokio::select! {
@@ -95,12 +99,14 @@ async fn watch(config: &Config, config_name: &Path, notifier: Notifier, mut sign
                     let name = signal_name(signal);
                     board.notifier.stopping();
                     drivers.abort_all();
+                    board.alarm.finish().await;
                     let ran = humane(clock.now().mono);
                     info!(event = event::DAEMON_STOPPED, because = name, ran, "ended by {name}; the sessions stay logged in");
                     return Ok(Ended::Asked);
                 }
             },
             Some(report) = inbox.recv() => board.take(report),
+            Some(heard) = heard.recv() => board.alarm.hear(clock.now(), &heard),
             Some(_) = drivers.join_next() => {
                 let ran = humane(clock.now().mono);
                 error!(event = event::DAEMON_STOPPED, because = "driver-lost", ran, "a driver ended by itself; please report this");
@@ -144,7 +150,7 @@ struct Board {
     gateways: BTreeMap<String, Option<Snapshot>>,
     /// What was last not understood, by gateway: said once per change.
     puzzles: BTreeMap<String, String>,
-    desk: Desk,
+    alarm: Alarm,
     ready: bool,
     told: String,
     heartbeat: Option<Deadline>,
@@ -158,14 +164,14 @@ struct Deadline {
 }
 
 impl Board {
-    fn new(config: &Config, clock: HostClock, notifier: Notifier) -> Self {
+    fn new(config: &Config, clock: HostClock, notifier: Notifier, alarm: Alarm) -> Self {
         let every = |every: Duration| (!every.is_zero()).then(|| Deadline { every, at: Instant::now() + every });
         let mut board = Self {
             clock,
             notifier,
             gateways: config.gateways.iter().map(|gateway| (gateway.name.clone(), None)).collect(),
             puzzles: BTreeMap::new(),
-            desk: Desk::new(&host_name()),
+            alarm,
             ready: false,
             told: String::new(),
             heartbeat: every(config.log.heartbeat_every),
@@ -182,7 +188,9 @@ impl Board {
         if let Some(by) = jumped {
             warn!(event = event::CLOCK_JUMPED, gateway = name, by = %by, "{name}: the clock jumped, or the host slept: checking at once");
         }
+        let mut good_ping = false;
         if let Some((request, answer, took)) = answered {
+            good_ping = request == Request::Ping && answer.error.is_none();
             self.answered(&name, request, &answer, took);
         }
         if let Some(transition) = transition {
@@ -191,16 +199,15 @@ impl Board {
         if let Some(change) = stream {
             tell_stream(&name, &change);
         }
-        let notices = self.desk.step(self.clock.now(), &snapshot);
+        self.alarm.see(self.clock.now(), &snapshot, good_ping);
         self.gateways.insert(name, Some(snapshot));
-        notices.iter().for_each(tell);
         self.tell_systemd();
     }
 
     /// Does what a deadline asks for.
     fn look(&mut self) {
         let now = Instant::now();
-        self.desk.due(self.clock.now()).iter().for_each(tell);
+        self.alarm.step(self.clock.now(), alert::Input::Wake);
         if let Some(heartbeat) = self.heartbeat.as_mut().filter(|deadline| deadline.at <= now) {
             heartbeat.at = now + heartbeat.every;
             let snapshots: Vec<&Snapshot> = self.gateways.values().flatten().collect();
@@ -226,7 +233,7 @@ impl Board {
 
     fn deadline(&self) -> Instant {
         let now = Instant::now();
-        let alert = self.desk.wake_at().map(|at| now + at.saturating_sub(self.clock.now().mono));
+        let alert = Some(now + self.alarm.wake_at().saturating_sub(self.clock.now().mono));
         let ready = (!self.ready).then(|| now + FIRST_ROUND.saturating_sub(self.clock.now().mono));
         let own = [self.heartbeat, self.watchdog].map(|deadline| deadline.map(|deadline| deadline.at));
         own.into_iter().chain([alert, ready]).flatten().min().unwrap_or(now + LONG)
@@ -309,43 +316,6 @@ fn tell_stream(gateway: &str, change: &StreamChange) {
                 pause,
                 "{gateway}: no stream: {because}; the session is watched by asking alone, and the stream is tried again \
                  after {pause} or more"
-            );
-        }
-    }
-}
-
-/// Tells a human, in the one channel that is always there.
-fn tell(notice: &Notice) {
-    let entry = notice.code.entry();
-    let Notice { gateway, cause, what, todo, .. } = notice;
-    // The level is part of the call, so each has one of its own.
-    macro_rules! raised {
-        ($level:ident) => {
-            $level!(
-                event = event::ALERT,
-                gateway,
-                code = entry.code,
-                phase = "raised",
-                cause,
-                todo,
-                "{gateway}: {}: {what}",
-                entry.title,
-            )
-        };
-    }
-    match (notice.phase, entry.severity) {
-        (Phase::Raised, Severity::Error) => raised!(error),
-        (Phase::Raised, Severity::Warning) => raised!(warn),
-        (Phase::Resolved { lasted }, Severity::Error | Severity::Warning) => {
-            let lasted = humane(lasted);
-            let (code, title) = (entry.code, entry.title);
-            info!(
-                event = event::ALERT,
-                gateway,
-                code,
-                phase = "resolved",
-                lasted,
-                "{gateway}: over after {lasted}: {title}"
             );
         }
     }

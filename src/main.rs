@@ -127,7 +127,10 @@ fn run(path: &Path) -> anyhow::Result<Exit> {
         );
         Notifier::default()
     });
-    let ended = runtime()?.block_on(daemon::run(&config, path, notifier));
+    let runtime = runtime()?;
+    let ended = runtime.block_on(daemon::run(&config, path, notifier));
+    // A disk or a resolver that hangs is no reason to stay.
+    runtime.shutdown_timeout(Duration::ZERO);
     drop(guard);
     Ok(match ended? {
         Ended::Asked => Exit::Live,

@@ -1,12 +1,15 @@
-//! The catalogue: every code that a human can be told, with its words and its patience.
+//! The catalogue: every code that a human can be told, with its patience, its repeats and what silences it.
 
+use std::fmt;
 use std::time::Duration;
 
-use crate::session::{Cause, State, Trouble};
-use crate::status::Snapshot;
+use serde::{Deserialize, Serialize};
 
-/// What a human can be told. The code is stable: it stands in logs and alerts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+use crate::session::State;
+
+/// What a human can be told. The code is stable: it stands in logs, alerts and the configuration.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Code {
     /// Only a login in a browser brings the session back.
     LoginRequired,
@@ -20,13 +23,24 @@ pub enum Code {
     AccessDenied,
     /// The gateway answers, IBKR does not.
     IbkrUnavailable,
+    /// The session comes and goes.
+    SessionFlapping,
     /// The account is of the other kind than configured.
     WrongAccount,
+    /// The login ends in a while, as it does every day.
+    LoginEndsSoon,
+    /// A changed configuration was refused, and the old one stays in force.
+    ConfigRejected,
+    /// A channel did not take an alert.
+    AlertUndeliverable,
 }
 
-/// How bad it is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+/// How bad it is, the least first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Severity {
+    /// Good to know.
+    Info,
     /// It is being handled, or passes.
     Warning,
     /// A human is needed.
@@ -36,147 +50,212 @@ pub enum Severity {
 /// A row of the catalogue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Entry {
-    /// The code as it is written.
+    /// The code as it is written; also the anchor of its paragraph in `docs/alerts.md`.
     pub code: &'static str,
     /// How bad it is.
     pub severity: Severity,
     /// What it is, in a few words.
     pub title: &'static str,
+    /// What is so once it is over, in a few words; none is told when that goes without saying.
+    pub over: Option<&'static str>,
     /// How long it must last before anybody is told.
     pub hold_off: Duration,
-    /// In which states it counts as over once it is no longer so.
-    pub(super) ends_with: Ends,
+    /// Whether it is told again while it lasts.
+    pub repeats: bool,
+    /// Whether it waits until IBKR's maintenance window is over.
+    pub waits_for_window: bool,
+    /// While one of these is told and true, this one is its consequence, and silent.
+    pub depends_on: &'static [Code],
+    /// When it counts as over once it is no longer so.
+    pub(super) ends: Ends,
 }
 
-/// In which states an incident counts as over.
+/// When an incident counts as over, once it is no longer so.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Ends {
     /// When the session is live: the daemon's own attempts in between are part of the incident.
     Live,
-    /// When any state tells more than that.
+    /// When an answer tells more about the session than that.
     Known,
+    /// At once.
+    Gone,
 }
 
 impl Code {
     /// All codes.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 11] = [
         Self::LoginRequired,
         Self::SessionContested,
         Self::GatewayUnreachable,
         Self::CertificateChanged,
         Self::AccessDenied,
         Self::IbkrUnavailable,
+        Self::SessionFlapping,
         Self::WrongAccount,
+        Self::LoginEndsSoon,
+        Self::ConfigRejected,
+        Self::AlertUndeliverable,
     ];
 
     /// The code's row.
     #[must_use]
     pub const fn entry(self) -> Entry {
-        let (code, severity, title, hold_off, ends_with) = match self {
-            Self::LoginRequired => ("login-required", Severity::Error, "manual login required", 0, Ends::Live),
-            Self::SessionContested => {
-                ("session-contested", Severity::Warning, "somebody else uses the session", 120, Ends::Known)
-            }
-            Self::GatewayUnreachable => {
-                ("gateway-unreachable", Severity::Error, "the gateway cannot be reached", 180, Ends::Known)
-            }
-            Self::CertificateChanged => (
-                "certificate-changed",
-                Severity::Error,
-                "the gateway's certificate is not the expected one",
-                0,
-                Ends::Known,
-            ),
-            Self::AccessDenied => ("access-denied", Severity::Error, "this host is refused", 60, Ends::Known),
-            Self::IbkrUnavailable => ("ibkr-unavailable", Severity::Warning, "IBKR does not answer", 300, Ends::Known),
-            Self::WrongAccount => {
-                ("wrong-account", Severity::Error, "the account is not of the configured kind", 0, Ends::Live)
-            }
-        };
-        Entry { code, severity, title, hold_off: Duration::from_secs(hold_off), ends_with }
+        match self {
+            Self::LoginRequired => Entry {
+                depends_on: &[Self::GatewayUnreachable, Self::CertificateChanged, Self::AccessDenied],
+                ..row("login-required", Severity::Error, "manual login required", "live again", Ends::Live)
+            },
+            Self::SessionContested => Entry {
+                hold_off: Duration::from_secs(120),
+                depends_on: &[Self::SessionFlapping, Self::LoginRequired],
+                ..row(
+                    "session-contested",
+                    Severity::Warning,
+                    "somebody else uses the session",
+                    "the session is free again",
+                    Ends::Known,
+                )
+            },
+            Self::GatewayUnreachable => Entry {
+                hold_off: Duration::from_secs(180),
+                depends_on: &[Self::SessionFlapping],
+                ..row(
+                    "gateway-unreachable",
+                    Severity::Error,
+                    "the gateway cannot be reached",
+                    "the gateway answers again",
+                    Ends::Known,
+                )
+            },
+            Self::CertificateChanged => Entry {
+                waits_for_window: false,
+                ..row(
+                    "certificate-changed",
+                    Severity::Error,
+                    "the gateway's certificate is not the expected one",
+                    "the gateway shows the expected certificate again",
+                    Ends::Known,
+                )
+            },
+            Self::AccessDenied => Entry {
+                hold_off: Duration::from_secs(60),
+                ..row(
+                    "access-denied",
+                    Severity::Error,
+                    "this host is refused",
+                    "this host is let in again",
+                    Ends::Known,
+                )
+            },
+            Self::IbkrUnavailable => Entry {
+                hold_off: Duration::from_secs(300),
+                depends_on: &[Self::SessionFlapping, Self::LoginRequired, Self::GatewayUnreachable],
+                ..row("ibkr-unavailable", Severity::Warning, "IBKR does not answer", "IBKR answers again", Ends::Known)
+            },
+            Self::SessionFlapping => Entry {
+                depends_on: &[Self::LoginRequired],
+                ..row(
+                    "session-flapping",
+                    Severity::Warning,
+                    "the session comes and goes",
+                    "the session is steady again",
+                    Ends::Live,
+                )
+            },
+            Self::WrongAccount => Entry {
+                waits_for_window: false,
+                depends_on: &[Self::LoginRequired],
+                ..row(
+                    "wrong-account",
+                    Severity::Error,
+                    "the login is for the wrong kind of account",
+                    "the login is for the right kind of account",
+                    Ends::Live,
+                )
+            },
+            Self::LoginEndsSoon => Entry {
+                over: None,
+                repeats: false,
+                waits_for_window: false,
+                ..row("login-ends-soon", Severity::Info, "the login ends soon", "", Ends::Gone)
+            },
+            Self::ConfigRejected => Entry {
+                waits_for_window: false,
+                ..row(
+                    "config-rejected",
+                    Severity::Warning,
+                    "the changed configuration is refused",
+                    "the configuration is accepted",
+                    Ends::Gone,
+                )
+            },
+            // Only the next alert proves that a channel works again, and repeats of this one do not go to it.
+            Self::AlertUndeliverable => Entry {
+                repeats: false,
+                waits_for_window: false,
+                ..row(
+                    "alert-undeliverable",
+                    Severity::Error,
+                    "an alert could not be delivered",
+                    "alerts are delivered again",
+                    Ends::Gone,
+                )
+            },
+        }
+    }
+
+    /// The code of that name.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|code| code.entry().code == name)
     }
 }
 
-impl std::fmt::Display for Code {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(self.entry().code)
+/// A row with what most codes have: told at once, repeated, held in a window, a consequence of nothing.
+const fn row(code: &'static str, severity: Severity, title: &'static str, over: &'static str, ends: Ends) -> Entry {
+    Entry {
+        code,
+        severity,
+        title,
+        over: Some(over),
+        hold_off: Duration::ZERO,
+        repeats: true,
+        waits_for_window: true,
+        depends_on: &[],
+        ends,
     }
 }
 
 impl Ends {
     pub(super) const fn is(self, state: State) -> bool {
         match (self, state) {
-            (Self::Live | Self::Known, State::Live)
-            | (Self::Known, State::Contested | State::LoginRequired(_) | State::Unavailable(_)) => true,
-            (Self::Live, State::Contested | State::LoginRequired(_) | State::Unavailable(_))
-            | (Self::Live | Self::Known, State::Starting | State::Recovering { .. } | State::Paused { .. }) => false,
+            (_, State::Paused { .. }) => false,
+            (Self::Gone, _)
+            | (Self::Live | Self::Known, State::Live)
+            | (Self::Known, State::Contested | State::LoginRequired(_)) => true,
+            (Self::Live, State::Contested | State::LoginRequired(_))
+            | (Self::Live | Self::Known, State::Starting | State::Recovering { .. } | State::Unavailable(_)) => false,
         }
     }
 }
 
-/// What to do about it.
-pub(super) fn todo(code: Code, snapshot: &Snapshot, host: &str) -> String {
-    match code {
-        Code::LoginRequired => login(snapshot, host),
-        Code::SessionContested => {
-            "nothing, if that is you: the session is taken back when it is free. A second user name \
-             at IBKR lets program and human work side by side"
-                .to_owned()
+impl Severity {
+    /// All of them, the least first.
+    pub const ALL: [Self; 3] = [Self::Info, Self::Warning, Self::Error];
+
+    /// How it is written.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Info => "info",
+            Self::Warning => "warning",
+            Self::Error => "error",
         }
-        Code::GatewayUnreachable => format!("see that the gateway runs and listens at {}", snapshot.url),
-        Code::CertificateChanged => {
-            "if the gateway got a new certificate, pin that one; if not, find out who answers in its place".to_owned()
-        }
-        Code::AccessDenied => match snapshot.state {
-            State::Unavailable(Trouble::EdgeRefused) => {
-                "IBKR refuses this host's address; run the gateway where it does not".to_owned()
-            }
-            State::Unavailable(_)
-            | State::Starting
-            | State::Live
-            | State::Recovering { .. }
-            | State::Contested
-            | State::LoginRequired(_)
-            | State::Paused { .. } => {
-                "add this host's address to ips.allow in the gateway's root/conf.yaml, and restart the gateway"
-                    .to_owned()
-            }
-        },
-        Code::IbkrUnavailable => "nothing yet: the session is checked until IBKR answers again".to_owned(),
-        Code::WrongAccount => format!("log out at {} and log in with the other account", snapshot.url),
     }
 }
 
-/// The way through a manual login, from this host and from elsewhere.
-fn login(snapshot: &Snapshot, host: &str) -> String {
-    let url = &snapshot.url;
-    let (scheme, authority) = url.split_once("://").unwrap_or(("https", url));
-    let (name, port) = match authority.rsplit_once(':') {
-        Some((name, port)) if !port.contains(']') => (name, port),
-        Some(_) | None => (authority, if scheme == "https" { "443" } else { "80" }),
-    };
-    let here = matches!(name, "localhost" | "127.0.0.1" | "[::1]") || name.starts_with("127.");
-    let there = if here { host } else { name };
-    let first = match snapshot.state {
-        State::LoginRequired(Cause::Borrowed) => {
-            "log out in the other application, restart the gateway, then log in at "
-        }
-        State::LoginRequired(Cause::NotEnabled) => {
-            "log in once at IBKR's website and answer what it asks (or have IBKR enable the account), then log in at "
-        }
-        State::LoginRequired(
-            Cause::Expired | Cause::NeverLoggedIn | Cause::LoggedOut | Cause::Exhausted | Cause::ByOperator,
-        )
-        | State::Starting
-        | State::Live
-        | State::Recovering { .. }
-        | State::Contested
-        | State::Unavailable(_)
-        | State::Paused { .. } => "log in at ",
-    };
-    format!(
-        "{first}{url} in a browser on {}; from elsewhere run `ssh -L {port}:localhost:{port} {there}` and open \
-         {scheme}://localhost:{port}",
-        if here { "this host" } else { "that host" }
-    )
+impl fmt::Display for Code {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.entry().code)
+    }
 }

@@ -18,6 +18,7 @@ use std::fs;
 use std::io::{self, Read};
 use std::path::Path;
 
+use crate::alert;
 use crate::calendar::{Maintenance, Region};
 use crate::gateway::{Target, Trust};
 use crate::log;
@@ -36,6 +37,8 @@ pub struct Config {
     pub gateways: Vec<Gateway>,
     /// When IBKR may be away.
     pub maintenance: Maintenance,
+    /// When humans are told, and how.
+    pub alerts: alert::Settings,
     /// What the daemon says about itself.
     pub log: log::Settings,
 }
@@ -120,7 +123,7 @@ pub fn parse(text: &str, name: &Path, environment: &BTreeMap<String, String>) ->
                 reading.findings.extend(checks.findings());
                 if reading.findings.is_empty() {
                     let log = file.log.settings();
-                    return Ok(Config { gateways, maintenance, log });
+                    return Ok(Config { gateways, maintenance, alerts: alert::Settings::default(), log });
                 }
             }
             Err(finding) => reading.findings.push(finding),

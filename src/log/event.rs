@@ -70,8 +70,24 @@ events! {
     GATEWAY_WATCHED = "gateway-watched" at Info, with ["gateway", "url"], may [];
     /// A gateway's session is in another state: one line for each transition.
     STATE_CHANGED = "state-changed" at Info, with ["gateway", "from", "to", "because", "held"], may [];
-    /// A human is told (`phase=raised`): ERROR if one is needed, WARN if it is being handled. Over is `phase=resolved`, INFO.
-    ALERT = "alert" at Error | Warn | Info, with ["gateway", "code", "phase"], may ["cause", "todo", "lasted"];
+    /// A human is told (`phase=raised`, later `repeated`): ERROR if one is needed, WARN if it is being handled. Over is `phase=resolved`, INFO.
+    ALERT = "alert" at Error | Warn | Info, with ["code", "phase"], may ["gateway", "channel", "cause", "todo", "lasted"];
+    /// A channel took an alert.
+    ALERT_SENT = "alert-sent" at Info, with ["channel", "code", "phase", "tries", "answer"], may ["gateway"];
+    /// A channel did not take an alert yet, and is tried again; WARN when the fault is a new one.
+    ALERT_DELAYED = "alert-delayed" at Warn | Debug, with ["channel", "code", "phase", "fault", "pause"], may ["gateway"];
+    /// A channel will never take this alert, or did not for a day: nobody is told of it by this way.
+    ALERT_GIVEN_UP = "alert-given-up" at Error, with ["channel", "code", "phase", "fault"], may ["gateway"];
+    /// What the program of a channel wrote, without what is personal.
+    ALERT_COMMAND_SAID = "alert-command-said" at Info, with ["channel", "said"], may [];
+    /// What is kept of alerts across restarts cannot be read or written; alerts go out all the same.
+    ALERT_SPOOL = "alert-spool" at Warn, with ["fault"], may [];
+    /// A file with a secret may be read by every user of this host.
+    SECRET_EXPOSED = "secret-exposed" at Warn, with ["file"], may [];
+    /// The service that waits for signs of life did not take one; said once for each fault.
+    DEADMAN_UNHEARD = "deadman-unheard" at Warn, with ["fault"], may [];
+    /// The service that waits for signs of life takes them again.
+    DEADMAN_HEARD = "deadman-heard" at Info, with [], may [];
     /// All is as it was; said at a long interval.
     HEARTBEAT = "heartbeat" at Info, with ["live", "total"], may ["summary"];
     /// A lapsed session is being taken back, and this is the step at hand.
@@ -102,15 +118,18 @@ events! {
 
 /// What each field means, by name.
 pub const FIELDS: &[(&str, &str)] = &[
+    ("answer", "what the other side said"),
     ("attempt", "which attempt of this incident, from 1"),
     ("because", "the reason, in the words the status uses"),
     ("by", "how far the clock jumped"),
     ("call", "which request"),
     ("cause", "what it looks like, as a stable word"),
+    ("channel", "the channel's name in the configuration"),
     ("code", "which alert, as a stable word"),
     ("config", "the configuration file"),
     ("count", "how many lines are missing"),
     ("fault", "what is wrong"),
+    ("file", "the file"),
     ("from", "the state before"),
     ("gateway", "the gateway's name in the configuration"),
     ("gateways", "how many gateways are watched"),
@@ -120,9 +139,10 @@ pub const FIELDS: &[(&str, &str)] = &[
     ("name", "which signal"),
     ("outcome", "what came of the request"),
     ("pause", "how long until the next attempt, at the earliest"),
-    ("phase", "`raised` or `resolved`"),
+    ("phase", "`raised`, `repeated` or `resolved`"),
     ("pid", "the daemon's process id"),
     ("ran", "how long the daemon ran"),
+    ("said", "the beginning of what it wrote, at most 200 bytes, without what is personal"),
     ("sample", "the beginning of the answer, at most 200 bytes, without what is personal"),
     ("status", "the HTTP status"),
     ("step", "which step of the recovery"),
@@ -132,6 +152,7 @@ pub const FIELDS: &[(&str, &str)] = &[
     ("todo", "what the human should do"),
     ("took_ms", "how long the request took, in milliseconds"),
     ("total", "how many gateways are watched"),
+    ("tries", "at which try"),
     ("trust", "how the certificate is judged"),
     ("url", "the gateway's address"),
     ("version", "the daemon's version"),

@@ -1,0 +1,189 @@
+//! All of it together, for a daemon: what it sees goes in, and humans are told.
+
+use std::path::Path;
+use std::time::Duration;
+
+use secrecy::ExposeSecret;
+use tokio::sync::{mpsc, watch};
+use tracing::{info, warn};
+
+use super::channels::http::Http;
+use super::channels::{self, Call, Sender};
+use super::deadman::{Deadman, Sign};
+use super::desk::{Desk, Input, Standing};
+use super::dispatcher::{ChannelStatus, Clock, Dispatcher, Heard};
+use super::notice::{About, Notice};
+use super::outbox::Outcome;
+use super::secret::SecretFile;
+use super::settings::{self, Settings};
+use super::spool::Spool;
+use crate::log::event;
+use crate::session::Now;
+use crate::status::Snapshot;
+
+/// Tells humans what they must know. Lives in a [`LocalSet`](tokio::task::LocalSet).
+#[derive(Debug)]
+pub struct Alarm {
+    desk: Desk,
+    dispatcher: Dispatcher,
+    deadman: Option<(Deadman, watch::Sender<Option<Sign>>)>,
+    wake_at: Duration,
+}
+
+impl Alarm {
+    /// Starts the channels, and takes back what an earlier run left in `spool`. What the channels report comes out of
+    /// the receiver, and goes into [`Alarm::hear`].
+    #[must_use]
+    pub fn start(
+        settings: &Settings,
+        host: &str,
+        gateways: &[String],
+        spool: Spool,
+        clock: Clock,
+    ) -> (Self, mpsc::UnboundedReceiver<Heard>) {
+        warn_of_exposed(settings, host);
+        let state = spool.load().unwrap_or_else(|error| {
+            let fault = error.to_string();
+            warn!(
+                event = event::ALERT_SPOOL,
+                fault, "what was kept of alerts is lost, so one may be told again: {fault}"
+            );
+            super::spool::State::default()
+        });
+        let now = clock();
+        let mut desk = Desk::new(settings.clone(), host);
+        desk.restore(state.desk.clone(), now, |about| match about {
+            About::Gateway(name) => gateways.contains(name),
+            About::Channel(name) => settings.channels.iter().any(|channel| channel.name == *name),
+            About::Daemon => true,
+        });
+        let (sender, heard) = mpsc::unbounded_channel();
+        let dispatcher = Dispatcher::start(&settings.channels, &settings.zone, host, (spool, state), clock, sender);
+        let deadman = settings.deadman.as_ref().map(|settings| {
+            let (signs, inbox) = watch::channel(None);
+            tokio::task::spawn_local(signal(settings.clone(), inbox));
+            (Deadman::new(settings.every, gateways.iter().cloned()), signs)
+        });
+        let mut alarm = Self { desk, dispatcher, deadman, wake_at: now.mono };
+        // A daemon that starts has accepted its configuration.
+        alarm.step(now, Input::ConfigAccepted);
+        (alarm, heard)
+    }
+
+    /// Takes in how a gateway is, and whether it has just answered a ping well.
+    pub fn see(&mut self, now: Now, snapshot: &Snapshot, good_ping: bool) {
+        self.step(now, Input::Snapshot(snapshot));
+        if let Some((deadman, signs)) = &mut self.deadman
+            && let Some(sign) = deadman.step(now, snapshot, good_ping)
+        {
+            signs.send_replace(Some(sign));
+        }
+    }
+
+    /// Takes in what a channel reports.
+    pub fn hear(&mut self, now: Now, heard: &Heard) {
+        match heard {
+            Heard::Delivered { channel } => self.step(now, Input::Delivered { channel }),
+            Heard::Undeliverable { channel, why } => self.step(now, Input::Undeliverable { channel, why }),
+        }
+    }
+
+    /// Takes in anything else that happened.
+    pub fn step(&mut self, now: Now, input: Input<'_>) {
+        let plan = self.desk.step(now, input);
+        self.wake_at = plan.wake_at;
+        if plan.changed || !plan.notices.is_empty() {
+            self.dispatcher.send(&plan.notices, self.desk.keep(now));
+        }
+    }
+
+    /// When to call [`Alarm::step`] with [`Input::Wake`] at the latest, by [`Now::mono`].
+    #[must_use]
+    pub const fn wake_at(&self) -> Duration {
+        self.wake_at
+    }
+
+    /// All incidents, told or not.
+    pub fn standing(&self) -> impl Iterator<Item = Standing> {
+        self.desk.standing()
+    }
+
+    /// How each channel does.
+    #[must_use]
+    pub fn channels(&self) -> Vec<ChannelStatus> {
+        self.dispatcher.channels()
+    }
+
+    /// Waits a moment for what is being sent or written.
+    pub async fn finish(&self) {
+        self.dispatcher.finish().await;
+    }
+}
+
+/// Sends a marked test through each channel, or through the one of that name, and says what came of it.
+pub async fn test(settings: &Settings, host: &str, now: Now, channel: Option<&str>) -> Vec<(String, Outcome)> {
+    warn_of_exposed(settings, host);
+    let message = Notice::test(now.wall).message(&settings.zone, host);
+    let mut outcomes = Vec::new();
+    for settings in settings.channels.iter().filter(|settings| channel.is_none_or(|name| settings.name == name)) {
+        outcomes.push((settings.name.clone(), Sender::new(settings, host).deliver(&message).await));
+    }
+    outcomes
+}
+
+fn warn_of_exposed(settings: &Settings, host: &str) {
+    let channels = settings.channels.iter().map(|channel| Sender::new(channel, host));
+    let deadman = settings.deadman.iter().filter_map(|deadman| SecretFile::new(&deadman.url_file).exposed());
+    for file in channels.flat_map(|sender| sender.exposed()).chain(deadman) {
+        let file = file.display().to_string();
+        warn!(
+            event = event::SECRET_EXPOSED,
+            file, "{file} holds a secret, and every user of this host may read it: `chmod o-r {file}`"
+        );
+    }
+}
+
+/// Sends the signs of life, the newest only. Nobody waits for it.
+async fn signal(settings: settings::Deadman, mut signs: watch::Receiver<Option<Sign>>) {
+    let http = Http::new(None);
+    let mut last_fault = String::new();
+    while signs.changed().await.is_ok() {
+        let sign = *signs.borrow_and_update();
+        let fault = match sign {
+            None => continue,
+            Some(Sign::Fail) if !settings.fails => continue,
+            Some(sign) => match tokio::time::timeout(SIGN_WITHIN, send(&http, &settings.url_file, sign)).await {
+                Ok(Outcome::Sent { .. }) => String::new(),
+                Ok(Outcome::TryAgain { why, .. } | Outcome::Refused { why }) => why,
+                Err(_) => "it does not answer".to_owned(),
+            },
+        };
+        if fault != last_fault && fault.is_empty() {
+            info!(event = event::DEADMAN_HEARD, "the dead man's switch hears us again");
+        } else if fault != last_fault {
+            warn!(event = event::DEADMAN_UNHEARD, fault, "the dead man's switch did not hear us: {fault}");
+        }
+        last_fault = fault;
+    }
+}
+
+async fn send(http: &Http, url_file: &Path, sign: Sign) -> Outcome {
+    let url = match SecretFile::new(url_file).load().await {
+        Ok(url) => url,
+        Err(error) => return Outcome::TryAgain { why: error.to_string(), after: None },
+    };
+    let url = match sign {
+        Sign::Good => url.expose_secret().to_owned(),
+        Sign::Fail => format!("{}/fail", url.expose_secret().trim_end_matches('/')),
+    };
+    http.send(reqwest::Method::GET, &Call { url, headers: Vec::new(), body: String::new() }).await
+}
+
+/// Whether a channel would be used for a message: for whoever shows that.
+#[must_use]
+pub fn takes(channel: &settings::Channel, message: &super::Message) -> bool {
+    channels::takes(channel, message)
+}
+
+/// How long one sign may take.
+const SIGN_WITHIN: Duration = Duration::from_secs(10);

@@ -1,0 +1,116 @@
+//! The client for web requests that tell a human: unlike the gateway's it honours the proxy variables of the environment.
+
+use std::cell::RefCell;
+use std::error::Error;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use reqwest::header::RETRY_AFTER;
+use reqwest::{Client, Method, Response, StatusCode, redirect};
+
+use super::super::outbox::Outcome;
+use super::preset::Call;
+use crate::gateway::Trust;
+use crate::log::redact;
+
+/// A client that is built when it is first needed. One that cannot be built, for want of certificates or descriptors,
+/// is a failed try and no more.
+#[derive(Debug)]
+pub(in crate::alert) struct Http {
+    trust: Trust,
+    client: RefCell<Option<Client>>,
+}
+
+impl Http {
+    pub(in crate::alert) fn new(ca_file: Option<&PathBuf>) -> Self {
+        let trust = ca_file.map_or(Trust::System, |path| Trust::CaFile(path.clone()));
+        Self { trust, client: RefCell::new(None) }
+    }
+
+    /// Makes a request. No redirect is followed: an alert does not go where nobody sent it.
+    pub(in crate::alert) async fn send(&self, method: Method, call: &Call) -> Outcome {
+        let again = |why| Outcome::TryAgain { why, after: None };
+        let client = match self.client() {
+            Ok(client) => client,
+            Err(why) => return again(why),
+        };
+        let mut request = client.request(method.clone(), &call.url);
+        for (name, value) in &call.headers {
+            request = request.header(name, value);
+        }
+        if method != Method::GET {
+            request = request.body(call.body.clone());
+        }
+        match request.send().await {
+            Ok(response) => judge(response).await,
+            Err(error) if error.is_builder() => {
+                Outcome::Refused { why: format!("the request is wrong: {}", chain(error)) }
+            }
+            Err(error) => again(chain(error)),
+        }
+    }
+
+    fn client(&self) -> Result<Client, String> {
+        if let Some(client) = self.client.borrow().as_ref() {
+            return Ok(client.clone());
+        }
+        let tls = self.trust.config().map_err(|error| error.to_string())?;
+        let client = Client::builder()
+            .tls_backend_preconfigured(tls)
+            .user_agent(concat!("tickled/", env!("CARGO_PKG_VERSION")))
+            .timeout(WITHIN)
+            .redirect(redirect::Policy::none())
+            .pool_idle_timeout(KEPT_ALIVE)
+            .build()
+            .map_err(|error| format!("no web request can be made: {}", chain(error)))?;
+        self.client.replace(Some(client.clone()));
+        Ok(client)
+    }
+}
+
+/// What an answer means for a message.
+async fn judge(mut response: Response) -> Outcome {
+    let status = response.status();
+    let after = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.trim().parse().ok());
+    let mut body = Vec::new();
+    while body.len() < LONGEST_ANSWER {
+        match response.chunk().await {
+            Ok(Some(chunk)) => body.extend_from_slice(&chunk),
+            Ok(None) | Err(_) => break,
+        }
+    }
+    let sample = redact(&String::from_utf8_lossy(&body));
+    let said = if sample.is_empty() { String::new() } else { format!(", and said: {sample}") };
+    let answer = format!("it answered {status}{said}");
+    let after = after.map(Duration::from_secs);
+    if status.is_success() {
+        Outcome::Sent { answer, except: None }
+    } else if status.is_server_error() || matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT)
+    {
+        Outcome::TryAgain { why: answer, after }
+    } else if status.is_redirection() {
+        Outcome::Refused { why: format!("{answer}; redirects are not followed: configure the address they lead to") }
+    } else {
+        Outcome::Refused { why: answer }
+    }
+}
+
+/// An error with all its causes, and without the address, which may be a secret.
+fn chain(error: reqwest::Error) -> String {
+    let error = error.without_url();
+    let mut told = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let text = error.to_string();
+        if !told.contains(&text) {
+            told = format!("{told}: {text}");
+        }
+        cause = error.source();
+    }
+    told
+}
+
+const WITHIN: Duration = Duration::from_secs(10);
+/// Alerts are rare: no connection is worth keeping from one to the next.
+const KEPT_ALIVE: Duration = Duration::from_secs(5);
+const LONGEST_ANSWER: usize = 4 * 1024;

@@ -1,0 +1,62 @@
+//! The channel that is always there: a line in the log.
+
+use tracing::{error, info, warn};
+
+use super::super::Severity;
+use super::super::notice::{Notice, Phase};
+use crate::log::{event, humane};
+
+/// Tells a human who reads the log.
+pub fn tell(notice: &Notice) {
+    let entry = notice.code.entry();
+    let Notice { about, cause, what, todo, .. } = notice;
+    let (gateway, channel) = match about {
+        super::super::About::Gateway(name) => (Some(name.as_str()), None),
+        super::super::About::Channel(name) => (None, Some(name.as_str())),
+        super::super::About::Daemon => (None, None),
+    };
+    let (code, title, phase) = (entry.code, entry.title, notice.phase.name());
+    let lasted = humane(std::time::Duration::from_secs(notice.lasted.as_secs()));
+    // The level is part of the call, so each has one of its own.
+    macro_rules! told {
+        ($level:ident) => {
+            match notice.phase {
+                Phase::Raised | Phase::Test => {
+                    $level!(
+                        event = event::ALERT,
+                        gateway,
+                        channel,
+                        code,
+                        phase,
+                        cause,
+                        todo,
+                        "{about}: {title}: {what}"
+                    )
+                }
+                Phase::Repeated => $level!(
+                    event = event::ALERT,
+                    gateway,
+                    channel,
+                    code,
+                    phase,
+                    cause,
+                    todo,
+                    lasted,
+                    "{about}: still, after {lasted}: {title}: {what}",
+                ),
+                Phase::Resolved => {
+                    let over = entry.over.unwrap_or("over");
+                    info!(
+                        event = event::ALERT,
+                        gateway, channel, code, phase, lasted, "{about}: {over}, after {lasted}: it was: {title}",
+                    );
+                }
+            }
+        };
+    }
+    match entry.severity {
+        Severity::Error => told!(error),
+        Severity::Warning => told!(warn),
+        Severity::Info => told!(info),
+    }
+}

@@ -1,0 +1,112 @@
+//! How a human is told: the log, a web request, a mail, a program.
+
+mod command;
+mod email;
+pub(super) mod http;
+pub mod log;
+mod preset;
+mod template;
+mod webhook;
+
+pub use preset::Call;
+pub use template::check as check_body;
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::notice::{Message, Phase};
+use super::outbox::Outcome;
+use super::secret::SecretFile;
+use super::settings::{self, Channel};
+use super::{Code, Severity};
+
+/// What sends through one channel.
+#[derive(Debug)]
+pub(super) struct Sender {
+    settings: Channel,
+    way: Way,
+}
+
+#[derive(Debug)]
+enum Way {
+    Webhook(Box<webhook::Webhook>),
+    Email(Box<email::Email>),
+    Command(command::Command),
+}
+
+impl Sender {
+    pub(super) fn new(settings: &Channel, host: &str) -> Self {
+        let way = match &settings.kind {
+            settings::Kind::Webhook(webhook) => Way::Webhook(Box::new(webhook::Webhook::new(webhook))),
+            settings::Kind::Email(email) => Way::Email(Box::new(email::Email::new(email, host))),
+            settings::Kind::Command(command) => Way::Command(command::Command::new(&settings.name, command)),
+        };
+        Self { settings: settings.clone(), way }
+    }
+
+    pub(super) fn name(&self) -> &str {
+        &self.settings.name
+    }
+
+    /// Tries once, and never takes longer than the channel may.
+    pub(super) async fn deliver(&self, message: &Message) -> Outcome {
+        let within = match &self.settings.kind {
+            settings::Kind::Webhook(_) | settings::Kind::Email(_) => WITHIN,
+            settings::Kind::Command(command) => command.within,
+        };
+        let tried = tokio::time::timeout(within, async {
+            match &self.way {
+                Way::Webhook(webhook) => webhook.deliver(message).await,
+                Way::Email(email) => email.deliver(message).await,
+                Way::Command(command) => command.deliver(message).await,
+            }
+        });
+        tried.await.unwrap_or_else(|_| {
+            let why = format!("no answer within {}", crate::log::humane(within));
+            Outcome::TryAgain { why, after: None }
+        })
+    }
+
+    /// Its files with a secret that others may read.
+    pub(super) fn exposed(&self) -> Vec<PathBuf> {
+        let files: Vec<&Path> = match &self.settings.kind {
+            settings::Kind::Webhook(webhook) => {
+                let url = match &webhook.url {
+                    settings::Url::File(path) => Some(path.as_path()),
+                    settings::Url::Plain(_) => None,
+                };
+                url.into_iter().chain(webhook.token_file.as_deref()).collect()
+            }
+            settings::Kind::Email(email) => email.password_file.as_deref().into_iter().collect(),
+            settings::Kind::Command(_) => Vec::new(),
+        };
+        files.into_iter().filter_map(|path| SecretFile::new(path).exposed()).collect()
+    }
+}
+
+/// Whether the channel is used for this message.
+pub(super) fn takes(channel: &Channel, message: &Message) -> bool {
+    if message.phase == Phase::Test {
+        return true;
+    }
+    let Some(code) = Code::named(&message.code) else { return false };
+    let is_own = message.channel.as_deref() == Some(&channel.name);
+    let is_far = message.gateway.as_ref().is_some_and(|name| !channel.gateways.contains(name));
+    let is_end_unsaid = message.phase == Phase::Resolved && code.entry().over.is_none();
+    message.severity >= channel.min_severity
+        && !is_own
+        && (channel.gateways.is_empty() || !is_far)
+        && (channel.codes.is_empty() || channel.codes.contains(&code))
+        && (!is_end_unsaid || channel.kind.keeps_incidents())
+}
+
+/// A name for how urgent a message is: that of an incident's end is never urgent.
+const fn urgency(message: &Message) -> Severity {
+    match message.phase {
+        Phase::Raised | Phase::Repeated => message.severity,
+        Phase::Resolved | Phase::Test => Severity::Info,
+    }
+}
+
+/// How long one try may take.
+const WITHIN: Duration = Duration::from_secs(10);

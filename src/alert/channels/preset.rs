@@ -1,0 +1,167 @@
+//! What each known service wants to be asked: the request for a message, secrets and all. Pure.
+
+use secrecy::{ExposeSecret, SecretString};
+use serde_json::{Value, json};
+
+use super::super::Severity;
+use super::super::notice::{Message, Phase};
+use super::super::settings::Preset;
+use super::urgency;
+
+/// A web request, but for its method.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Call {
+    /// Where to. May be a secret.
+    pub url: String,
+    /// The headers. May hold secrets.
+    pub headers: Vec<(String, String)>,
+    /// The body. May hold secrets.
+    pub body: String,
+}
+
+/// What a service must be told beside the message.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Address<'a> {
+    pub(super) url: &'a str,
+    pub(super) token: Option<&'a SecretString>,
+}
+
+impl Preset {
+    /// The request that tells the service, with `url` as configured, the secret `token` and the receiver `to` where it
+    /// wants them.
+    #[must_use]
+    pub fn call(self, message: &Message, url: &str, token: Option<&SecretString>, to: Option<&str>) -> Call {
+        let address = Address { url, token };
+        match self {
+            Self::Ntfy => ntfy(message, address),
+            Self::Slack => {
+                let text = format!("*{}*\n{}", slack(&message.title), slack(&message.text));
+                address.json(&json!({ "text": text }))
+            }
+            Self::Discord => {
+                let text = format!("**{}**\n{}", message.title, message.text);
+                // Nobody is called by an @ that stands in a text by chance.
+                address.json(&json!({ "content": cut(&text, 2000), "allowed_mentions": { "parse": [] } }))
+            }
+            Self::Telegram => {
+                let url = format!("{}/bot{}/sendMessage", url.trim_end_matches('/'), address.token());
+                let text = format!("{}\n{}", message.title, message.text);
+                let body = json!({
+                    "chat_id": to.unwrap_or_default(),
+                    "text": cut(&text, 4096),
+                    "link_preview_options": { "is_disabled": true },
+                });
+                Address { url: &url, token: None }.json(&body)
+            }
+            Self::Pushover => address.json(&json!({
+                "token": address.token(),
+                "user": to.unwrap_or_default(),
+                "title": cut(&message.title, 250),
+                "message": cut(&message.text, 1024),
+                "priority": match urgency(message) {
+                    Severity::Error => 1,
+                    Severity::Warning => 0,
+                    Severity::Info => -1,
+                },
+                "timestamp": message.told_at.as_second(),
+            })),
+            Self::Gotify => {
+                let priority = match urgency(message) {
+                    Severity::Error => 8,
+                    Severity::Warning => 5,
+                    Severity::Info => 3,
+                };
+                let mut call =
+                    address.json(&json!({ "title": message.title, "message": message.text, "priority": priority }));
+                call.headers.push(("X-Gotify-Key".to_owned(), address.token().to_owned()));
+                call
+            }
+            Self::PagerDuty => address.json(&pagerduty(message, address)),
+            Self::Json => {
+                let mut call = address.json(&json!(message));
+                call.headers.extend(address.bearer());
+                call
+            }
+        }
+    }
+}
+
+fn ntfy(message: &Message, address: Address<'_>) -> Call {
+    let (priority, tag) = match (urgency(message), message.phase) {
+        (Severity::Error, _) => ("urgent", "rotating_light"),
+        (Severity::Warning, _) => ("high", "warning"),
+        (Severity::Info, Phase::Resolved) => ("default", "white_check_mark"),
+        (Severity::Info, Phase::Raised | Phase::Repeated | Phase::Test) => ("default", "information_source"),
+    };
+    let mut headers = vec![
+        ("Content-Type".to_owned(), "text/plain; charset=utf-8".to_owned()),
+        ("Title".to_owned(), message.title.clone()),
+        ("Priority".to_owned(), priority.to_owned()),
+        ("Tags".to_owned(), tag.to_owned()),
+    ];
+    headers.extend(address.bearer());
+    Call { url: address.url.to_owned(), headers, body: message.text.clone() }
+}
+
+fn pagerduty(message: &Message, address: Address<'_>) -> Value {
+    let action = match message.phase {
+        Phase::Raised | Phase::Repeated | Phase::Test => "trigger",
+        Phase::Resolved => "resolve",
+    };
+    json!({
+        "routing_key": address.token(),
+        "event_action": action,
+        "dedup_key": message.id,
+        "client": "tickled",
+        "payload": {
+            "summary": cut(&message.title, 1024),
+            "source": message.host,
+            "severity": message.severity.name(),
+            "timestamp": message.told_at,
+            "component": message.gateway.as_ref().or(message.channel.as_ref()),
+            "class": message.code,
+            "custom_details": {
+                "what": message.what,
+                "to do": message.todo,
+                "since": message.since,
+                "lasted": message.lasted,
+                "address": message.url,
+            },
+        },
+    })
+}
+
+impl Address<'_> {
+    fn json(self, body: &Value) -> Call {
+        let headers = vec![("Content-Type".to_owned(), "application/json".to_owned())];
+        Call { url: self.url.to_owned(), headers, body: body.to_string() }
+    }
+
+    fn token(&self) -> &str {
+        self.token.map(ExposeSecret::expose_secret).unwrap_or_default()
+    }
+
+    fn bearer(&self) -> Option<(String, String)> {
+        self.token.map(|token| ("Authorization".to_owned(), format!("Bearer {}", token.expose_secret())))
+    }
+}
+
+/// What may hold secrets is not shown.
+impl std::fmt::Debug for Call {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Call").finish_non_exhaustive()
+    }
+}
+
+/// A text as Slack wants it.
+fn slack(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
+}
+
+/// As much of the text as the service takes.
+fn cut(text: &str, most: usize) -> String {
+    match text.char_indices().nth(most) {
+        None => text.to_owned(),
+        Some(_) => text.chars().take(most - 1).chain(['…']).collect(),
+    }
+}

@@ -1,0 +1,74 @@
+//! The operator's own body for a web request: a template over the fields of a message, bounded in what it may cost.
+
+use minijinja::{Environment, UndefinedBehavior};
+
+use super::super::notice::{Message, Notice, Phase};
+use super::super::{About, Code};
+
+/// A body, compiled.
+#[derive(Debug)]
+pub(super) struct Template(Environment<'static>);
+
+impl Template {
+    pub(super) fn new(body: &str) -> Result<Self, String> {
+        let mut environment = Environment::new();
+        environment.set_undefined_behavior(UndefinedBehavior::Strict);
+        environment.set_fuel(Some(FUEL));
+        environment.add_template_owned(NAME, body.to_owned()).map_err(|error| told(&error))?;
+        Ok(Self(environment))
+    }
+
+    pub(super) fn render(&self, message: &Message) -> Result<String, String> {
+        let rendered = self.0.get_template(NAME).and_then(|template| template.render(minijinja::value::Serde(message)));
+        rendered.map_err(|error| told(&error))
+    }
+}
+
+/// What is wrong with a body, if anything: it is compiled, and tried with messages of every kind.
+#[must_use]
+pub fn check(body: &str) -> Option<String> {
+    let template = match Template::new(body) {
+        Ok(template) => template,
+        Err(what) => return Some(what),
+    };
+    for message in samples() {
+        let rendered = match template.render(&message) {
+            Ok(rendered) => rendered,
+            Err(what) => return Some(what),
+        };
+        let looks_like_json = body.trim_start().starts_with(['{', '[']);
+        if looks_like_json && let Err(error) = serde_json::from_str::<serde::de::IgnoredAny>(&rendered) {
+            return Some(format!("it looks like JSON and becomes none ({error}): write {{{{ title | tojson }}}}"));
+        }
+    }
+    None
+}
+
+/// Messages with all that is awkward in a text: quotes, line ends, absent fields.
+fn samples() -> Vec<Message> {
+    let abouts = [About::Gateway("main".to_owned()), About::Channel("phone".to_owned()), About::Daemon];
+    let phases = [Phase::Raised, Phase::Repeated, Phase::Resolved, Phase::Test];
+    let notices = abouts.iter().flat_map(|about| phases.map(|phase| (about.clone(), phase)));
+    notices
+        .map(|(about, phase)| {
+            let notice = Notice {
+                about,
+                code: Code::ConfigRejected,
+                phase,
+                what: "the \"file\" is\nbroken \\ & <odd>".to_owned(),
+                ..Notice::test(jiff::Timestamp::UNIX_EPOCH)
+            };
+            notice.message(&jiff::tz::TimeZone::UTC, "host")
+        })
+        .collect()
+}
+
+fn told(error: &minijinja::Error) -> String {
+    let line = error.line().map(|line| format!("line {line}: ")).unwrap_or_default();
+    let detail = error.detail().map(|detail| format!(": {detail}")).unwrap_or_default();
+    format!("{line}{}{detail}", error.kind()).replace('\n', " ")
+}
+
+const NAME: &str = "body";
+/// How many steps a body may take.
+const FUEL: u64 = 10_000;

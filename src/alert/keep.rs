@@ -1,0 +1,150 @@
+//! The desk on its way into the spool and out of it: what must survive a restart. Pure.
+
+use std::collections::BTreeSet;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::clockwork::Moment;
+use super::condition::{Remedy, Words};
+use super::desk::{Desk, Incident, Login};
+use super::{About, Code, Message, Notice, Phase};
+use crate::session::Now;
+
+/// What a desk keeps across restarts.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Kept {
+    incidents: Vec<KeptIncident>,
+    held: Vec<KeptNotice>,
+    logins: Vec<KeptLogin>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct KeptIncident {
+    about: About,
+    code: Code,
+    began: Timestamp,
+    absent: Option<Timestamp>,
+    unexplained: Timestamp,
+    told: Option<Timestamp>,
+    remedies: BTreeSet<Remedy>,
+    remedy: Remedy,
+    acknowledged: bool,
+    may_be_wedged: bool,
+    cause: String,
+    what: String,
+    todo: String,
+    url: Option<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct KeptNotice {
+    about: About,
+    code: Code,
+    began: Timestamp,
+    lasted_s: u64,
+    at: Timestamp,
+    cause: String,
+    what: String,
+    url: Option<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct KeptLogin {
+    gateway: String,
+    ends: Timestamp,
+    remind: Option<Timestamp>,
+}
+
+impl Desk {
+    /// What must survive a restart.
+    #[must_use]
+    pub fn keep(&self, now: Now) -> Kept {
+        let incidents = self.open.iter().map(|((about, code), incident)| KeptIncident {
+            about: about.clone(),
+            code: *code,
+            began: incident.began_wall,
+            absent: incident.absent.map(|at| at.wall(now)),
+            unexplained: incident.unexplained.wall(now),
+            told: incident.told.map(|at| at.wall(now)),
+            remedies: incident.remedies.clone(),
+            remedy: incident.words.remedy,
+            acknowledged: incident.acknowledged,
+            may_be_wedged: incident.may_be_wedged,
+            cause: incident.words.cause.clone(),
+            what: incident.words.what.clone(),
+            todo: incident.words.todo.clone(),
+            url: incident.url.clone(),
+        });
+        let held = self.held.iter().cloned().map(|notice| KeptNotice {
+            about: notice.about,
+            code: notice.code,
+            began: notice.began,
+            lasted_s: notice.lasted.as_secs(),
+            at: notice.at,
+            cause: notice.cause,
+            what: notice.what,
+            url: notice.url,
+        });
+        let logins = self.logins.iter().map(|(gateway, login)| KeptLogin {
+            gateway: gateway.clone(),
+            ends: login.ends,
+            remind: login.remind,
+        });
+        Kept { incidents: incidents.collect(), held: held.collect(), logins: logins.collect() }
+    }
+
+    /// Takes back what an earlier desk kept, but for what is about gateways and channels that are no more. A time that
+    /// lies ahead, because the clock was set back, is taken for now.
+    pub fn restore(&mut self, kept: Kept, now: Now, is_known: impl Fn(&About) -> bool) {
+        for kept in kept.incidents.into_iter().filter(|kept| is_known(&kept.about)) {
+            let moment = |at| Moment::passed(at, now);
+            let words = Words { cause: kept.cause, what: kept.what, todo: kept.todo, remedy: kept.remedy };
+            let incident = Incident {
+                began: moment(kept.began),
+                began_wall: kept.began,
+                absent: kept.absent.map(moment),
+                unexplained: moment(kept.unexplained),
+                told: kept.told.map(moment),
+                remedies: kept.remedies,
+                acknowledged: kept.acknowledged,
+                words,
+                may_be_wedged: kept.may_be_wedged,
+                url: kept.url,
+            };
+            self.open.insert((kept.about, kept.code), incident);
+        }
+        let held = kept.held.into_iter().filter(|kept| is_known(&kept.about)).map(|kept| Notice {
+            about: kept.about,
+            code: kept.code,
+            phase: Phase::Resolved,
+            began: kept.began,
+            lasted: std::time::Duration::from_secs(kept.lasted_s),
+            at: kept.at,
+            cause: kept.cause,
+            what: kept.what,
+            todo: String::new(),
+            url: kept.url,
+        });
+        self.held.extend(held);
+        for login in kept.logins.into_iter().filter(|login| is_known(&About::Gateway(login.gateway.clone()))) {
+            self.logins.insert(login.gateway, Login { ends: login.ends, remind: login.remind });
+        }
+    }
+}
+
+/// What one channel's [`Outbox`](super::Outbox) keeps across restarts.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct KeptLetter {
+    /// What is to be sent.
+    pub message: Message,
+    /// Since when.
+    pub since: Timestamp,
+    /// It is over, and its beginning never arrived.
+    pub unheralded: bool,
+}

@@ -1,0 +1,250 @@
+//! What a human is told, before it takes a channel's form: the notice, and the message made of it. Pure.
+
+use std::fmt;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use serde::{Deserialize, Serialize};
+
+use super::{Code, Severity};
+use crate::log::humane;
+
+/// Something that a human is to be told, or that is over.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Notice {
+    /// What it is about.
+    pub about: About,
+    /// What it is, in the catalogue.
+    pub code: Code,
+    /// Whether it begins, lasts or ends.
+    pub phase: Phase,
+    /// When the incident began.
+    pub began: Timestamp,
+    /// How long it has lasted.
+    pub lasted: Duration,
+    /// The time of the notice.
+    pub at: Timestamp,
+    /// What it looks like, as a stable word.
+    pub cause: String,
+    /// The same as a sentence, without its capital and its full stop.
+    pub what: String,
+    /// What to do about it, likewise.
+    pub todo: String,
+    /// The gateway's address.
+    pub url: Option<String>,
+}
+
+/// What an incident is about.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum About {
+    /// A gateway, by its name.
+    Gateway(String),
+    /// A channel, by its name.
+    Channel(String),
+    /// The daemon itself.
+    Daemon,
+}
+
+/// Where an incident is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Phase {
+    /// A human is told.
+    Raised,
+    /// A human is told once more, because it lasts, or because something else has to be done about it.
+    Repeated,
+    /// It is over.
+    Resolved,
+    /// Nothing is wrong: somebody tries out a channel.
+    Test,
+}
+
+/// What channels send, keep and show: one notice in words. As JSON it is the documented schema.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Message {
+    /// The version of this schema.
+    pub version: u32,
+    /// Names the incident's subject and code on this host: the same from its beginning to its end.
+    pub id: String,
+    /// Where the incident is.
+    pub phase: Phase,
+    /// The code in the catalogue, or `test`.
+    pub code: String,
+    /// How bad it is.
+    pub severity: Severity,
+    /// The gateway it is about, if it is about one.
+    pub gateway: Option<String>,
+    /// The channel it is about, if it is about one.
+    pub channel: Option<String>,
+    /// The host of the daemon.
+    pub host: String,
+    /// One line that says it all.
+    pub title: String,
+    /// The rest, a sentence a line.
+    pub text: String,
+    /// What it looks like, as a stable word.
+    pub cause: String,
+    /// The same as a sentence.
+    pub what: String,
+    /// What to do about it, as a sentence; empty when it is over.
+    pub todo: String,
+    /// The gateway's address.
+    pub url: Option<String>,
+    /// When the incident began, for people.
+    pub since: String,
+    /// When the incident began, for programs.
+    pub began_at: Timestamp,
+    /// When this was said.
+    pub told_at: Timestamp,
+    /// How long the incident has lasted, for people.
+    pub lasted: String,
+    /// The same in seconds.
+    pub lasted_s: u64,
+}
+
+impl Notice {
+    /// The notice in words, its times in `zone`, from the daemon on `host`.
+    #[must_use]
+    pub fn message(&self, zone: &TimeZone, host: &str) -> Message {
+        let entry = self.code.entry();
+        let (gateway, channel) = match &self.about {
+            About::Gateway(name) => (Some(name.clone()), None),
+            About::Channel(name) => (None, Some(name.clone())),
+            About::Daemon => (None, None),
+        };
+        let (since, now, lasted) = (clock(self.began, zone), clock(self.at, zone), humane(whole(self.lasted)));
+        let (about, what, todo) = (&self.about, sentence(&self.what), sentence(&self.todo));
+        let (title, text, todo) = match self.phase {
+            Phase::Raised => (
+                format!("{about}: {}", entry.title),
+                format!("{what}\nTo do: {todo}\nSince {since}. Told by tickled on {host}."),
+                todo,
+            ),
+            Phase::Repeated => (
+                format!("{about}: still, after {lasted}: {}", entry.title),
+                format!("{what}\nTo do: {todo}\nSince {since}; it is {now}. Told by tickled on {host}."),
+                todo,
+            ),
+            Phase::Resolved => (
+                format!("{about}: {}, after {lasted}", entry.over.unwrap_or("over")),
+                format!("It was: {what}\nFrom {since} to {now}. Nothing to do. Told by tickled on {host}."),
+                String::new(),
+            ),
+            Phase::Test => (
+                "TEST: this alert is only a test".to_owned(),
+                format!(
+                    "Nothing is wrong. Somebody runs `tickled alert test` on {host} to see whether its alerts arrive \
+                     here: they do.\nSent at {now}. Nothing to do."
+                ),
+                String::new(),
+            ),
+        };
+        let (code, severity) = match self.phase {
+            Phase::Raised | Phase::Repeated | Phase::Resolved => (entry.code, entry.severity),
+            Phase::Test => ("test", Severity::Info),
+        };
+        Message {
+            version: VERSION,
+            id: format!("tickled/{host}/{}/{code}", self.about.path()),
+            phase: self.phase,
+            code: code.to_owned(),
+            severity,
+            gateway,
+            channel,
+            host: host.to_owned(),
+            title,
+            text,
+            cause: self.cause.clone(),
+            what,
+            todo,
+            url: self.url.clone(),
+            since,
+            began_at: self.began,
+            told_at: self.at,
+            lasted,
+            lasted_s: self.lasted.as_secs(),
+        }
+    }
+
+    /// A notice that only tries out a channel.
+    #[must_use]
+    pub fn test(at: Timestamp) -> Self {
+        Self {
+            about: About::Daemon,
+            code: Code::LoginRequired,
+            phase: Phase::Test,
+            began: at,
+            lasted: Duration::ZERO,
+            at,
+            cause: "test".to_owned(),
+            what: "somebody tries out the channels of tickled".to_owned(),
+            todo: String::new(),
+            url: None,
+        }
+    }
+}
+
+impl About {
+    /// The gateway it is about, if it is about one.
+    #[must_use]
+    pub fn gateway(&self) -> Option<&str> {
+        match self {
+            Self::Gateway(name) => Some(name),
+            Self::Channel(_) | Self::Daemon => None,
+        }
+    }
+
+    fn path(&self) -> String {
+        match self {
+            Self::Gateway(name) => format!("gateway/{name}"),
+            Self::Channel(name) => format!("channel/{name}"),
+            Self::Daemon => "daemon".to_owned(),
+        }
+    }
+}
+
+impl Phase {
+    /// How it is written.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Raised => "raised",
+            Self::Repeated => "repeated",
+            Self::Resolved => "resolved",
+            Self::Test => "test",
+        }
+    }
+}
+
+impl fmt::Display for About {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Gateway(name) => f.write_str(name),
+            Self::Channel(name) => write!(f, "channel {name}"),
+            Self::Daemon => f.write_str("tickled"),
+        }
+    }
+}
+
+/// A time as a person reads it, with its zone.
+pub(super) fn clock(at: Timestamp, zone: &TimeZone) -> String {
+    at.to_zoned_datetime(zone.clone()).strftime("%Y-%m-%d %H:%M %Z").to_string()
+}
+
+/// Whole seconds: nobody wants to read more.
+const fn whole(time: Duration) -> Duration {
+    Duration::from_secs(time.as_secs())
+}
+
+/// A sentence out of a part of one.
+fn sentence(part: &str) -> String {
+    let mut letters = part.chars();
+    let Some(first) = letters.next() else { return String::new() };
+    let end = if part.ends_with(['.', '!', '?']) { "" } else { "." };
+    format!("{}{}{end}", first.to_uppercase(), letters.as_str())
+}
+
+/// The version of [`Message`] as JSON.
+const VERSION: u32 = 1;

@@ -1,0 +1,282 @@
+//! What the operator chooses about alerts: when they are told, through which channels, and where a sign of life goes.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use jiff::civil::Time;
+use jiff::tz::TimeZone;
+
+use super::{Code, Severity};
+
+/// The operator's choices about alerts. [`Settings::default`] is the documented default of every key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settings {
+    /// The zone in which times of day are meant and shown.
+    pub zone: TimeZone,
+    /// How often an alert is told again while it lasts.
+    pub repeat_every: Duration,
+    /// How long before a login ends a reminder is sent; zero is never.
+    pub remind_before: Duration,
+    /// The time of day at which that reminder comes, rather than in the middle of the night: the last such time that
+    /// is early enough.
+    pub remind_at: Option<Time>,
+    /// When people are not to be disturbed.
+    pub quiet: Option<Quiet>,
+    /// Each way to tell a human, beside the log.
+    pub channels: Vec<Channel>,
+    /// Where a sign of life goes.
+    pub deadman: Option<Deadman>,
+}
+
+/// When people are not to be disturbed, and by what.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Quiet {
+    /// The first moment of quiet.
+    pub from: Time,
+    /// The first moment after it, on the next day if that is earlier.
+    pub to: Time,
+    /// The zone of both.
+    pub zone: TimeZone,
+    /// What is held until the end.
+    pub severities: Vec<Severity>,
+}
+
+/// Where a sign of life goes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Deadman {
+    /// The file with the URL, which is a secret: a path, or the name of a systemd credential.
+    pub url_file: PathBuf,
+    /// How often at most.
+    pub every: Duration,
+    /// Whether `URL/fail` tells the service that all is not well, as healthchecks.io has it.
+    pub fails: bool,
+}
+
+/// One way to tell a human.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Channel {
+    /// What the operator calls it.
+    pub name: String,
+    /// The least important alerts it is used for.
+    pub min_severity: Severity,
+    /// The gateways it is used for; empty for all.
+    pub gateways: Vec<String>,
+    /// The codes it is used for; empty for all.
+    pub codes: Vec<Code>,
+    /// How it works.
+    pub kind: Kind,
+}
+
+/// How a channel works.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Kind {
+    /// An HTTP request.
+    Webhook(Webhook),
+    /// A mail.
+    Email(Email),
+    /// A program on this host.
+    Command(Command),
+}
+
+/// A channel that makes an HTTP request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Webhook {
+    /// Where to.
+    pub url: Url,
+    /// `POST`, `PUT` or `GET`.
+    pub method: Method,
+    /// Further headers, as `Name: value`.
+    pub headers: Vec<String>,
+    /// What is sent.
+    pub payload: Payload,
+    /// The file with the secret that the service wants.
+    pub token_file: Option<PathBuf>,
+    /// Whom the service tells, where it asks for that.
+    pub to: Option<String>,
+    /// Whom to trust, instead of this system's list.
+    pub ca_file: Option<PathBuf>,
+}
+
+/// Where a webhook's URL comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Url {
+    /// It is no secret.
+    Plain(String),
+    /// It is one, and stands in this file.
+    File(PathBuf),
+}
+
+/// How an HTTP request is made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Method {
+    /// POST.
+    Post,
+    /// PUT.
+    Put,
+    /// GET, without a body.
+    Get,
+}
+
+/// What a webhook sends.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Payload {
+    /// What a known service wants.
+    Preset(Preset),
+    /// The operator's own template.
+    Body(String),
+}
+
+/// A service whose wishes are known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Preset {
+    /// ntfy, hosted or one's own.
+    Ntfy,
+    /// An incoming webhook of Slack, or of what takes the same.
+    Slack,
+    /// A webhook of Discord.
+    Discord,
+    /// A bot of Telegram.
+    Telegram,
+    /// Pushover.
+    Pushover,
+    /// Gotify.
+    Gotify,
+    /// PagerDuty's Events API, version 2.
+    PagerDuty,
+    /// The documented schema, for programs of one's own.
+    Json,
+}
+
+/// A channel that sends mail.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Email {
+    /// The mail server's name.
+    pub host: String,
+    /// Its port.
+    pub port: u16,
+    /// How the connection is protected.
+    pub tls: Tls,
+    /// Who sends.
+    pub from: String,
+    /// Who receives; at least one.
+    pub to: Vec<String>,
+    /// The user at the mail server, where it wants one.
+    pub user: Option<String>,
+    /// The file with that user's password.
+    pub password_file: Option<PathBuf>,
+    /// Whom to trust, instead of this system's list.
+    pub ca_file: Option<PathBuf>,
+}
+
+/// How a connection to a mail server is protected.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tls {
+    /// By STARTTLS, without which nothing is sent.
+    StartTls,
+    /// From its first byte.
+    Tls,
+    /// Not at all: only on this host.
+    None,
+}
+
+/// A channel that runs a program.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Command {
+    /// The program and its arguments; no shell is involved.
+    pub argv: Vec<String>,
+    /// How long it may take.
+    pub within: Duration,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            zone: TimeZone::UTC,
+            repeat_every: Duration::from_hours(4),
+            remind_before: Duration::ZERO,
+            remind_at: None,
+            quiet: None,
+            channels: Vec::new(),
+            deadman: None,
+        }
+    }
+}
+
+impl Preset {
+    /// All of them.
+    pub const ALL: [Self; 8] = [
+        Self::Ntfy,
+        Self::Slack,
+        Self::Discord,
+        Self::Telegram,
+        Self::Pushover,
+        Self::Gotify,
+        Self::PagerDuty,
+        Self::Json,
+    ];
+
+    /// How it is written.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Ntfy => "ntfy",
+            Self::Slack => "slack",
+            Self::Discord => "discord",
+            Self::Telegram => "telegram",
+            Self::Pushover => "pushover",
+            Self::Gotify => "gotify",
+            Self::PagerDuty => "pagerduty",
+            Self::Json => "json",
+        }
+    }
+
+    /// The service's address, where there is only one.
+    #[must_use]
+    pub const fn url(self) -> Option<&'static str> {
+        match self {
+            Self::Telegram => Some("https://api.telegram.org"),
+            Self::Pushover => Some("https://api.pushover.net/1/messages.json"),
+            Self::PagerDuty => Some("https://events.pagerduty.com/v2/enqueue"),
+            Self::Ntfy | Self::Slack | Self::Discord | Self::Gotify | Self::Json => None,
+        }
+    }
+
+    /// Whether it does nothing without a token.
+    #[must_use]
+    pub const fn needs_token(self) -> bool {
+        match self {
+            Self::Telegram | Self::Pushover | Self::PagerDuty | Self::Gotify => true,
+            Self::Ntfy | Self::Slack | Self::Discord | Self::Json => false,
+        }
+    }
+
+    /// Whether it must be told whom to tell.
+    #[must_use]
+    pub const fn needs_receiver(self) -> bool {
+        match self {
+            Self::Telegram | Self::Pushover => true,
+            Self::PagerDuty | Self::Gotify | Self::Ntfy | Self::Slack | Self::Discord | Self::Json => false,
+        }
+    }
+}
+
+impl Kind {
+    /// Its name in the configuration.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Webhook(_) => "webhook",
+            Self::Email(_) => "email",
+            Self::Command(_) => "command",
+        }
+    }
+
+    /// Whether the service keeps an incident open until it is told that it is over.
+    #[must_use]
+    pub const fn keeps_incidents(&self) -> bool {
+        match self {
+            Self::Webhook(webhook) => matches!(webhook.payload, Payload::Preset(Preset::PagerDuty)),
+            Self::Email(_) | Self::Command(_) => false,
+        }
+    }
+}
