@@ -107,7 +107,7 @@ impl Code {
             },
             Self::SessionContested => Entry {
                 hold_off: Duration::from_secs(120),
-                depends_on: &[Self::SessionFlapping, Self::LoginRequired],
+                depends_on: &[Self::LoginRequired],
                 ..row(
                     "session-contested",
                     Severity::Warning,
@@ -118,7 +118,6 @@ impl Code {
             },
             Self::GatewayUnreachable => Entry {
                 hold_off: Duration::from_secs(180),
-                depends_on: &[Self::SessionFlapping],
                 ..row(
                     "gateway-unreachable",
                     Severity::Error,
@@ -149,7 +148,7 @@ impl Code {
             },
             Self::IbkrUnavailable => Entry {
                 hold_off: Duration::from_secs(300),
-                depends_on: &[Self::SessionFlapping, Self::LoginRequired, Self::GatewayUnreachable],
+                depends_on: &[Self::LoginRequired, Self::GatewayUnreachable],
                 ..row("ibkr-unavailable", Severity::Warning, "IBKR does not answer", "IBKR answers again", Ends::Known)
             },
             Self::SessionFlapping => Entry {

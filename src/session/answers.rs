@@ -167,6 +167,7 @@ impl Machine {
 
     fn looked_while_live(&mut self, now: Now, request: Request, look: Look) {
         match look {
+            Look::Good if self.doubt == Some(Doubt::Data) => self.prove(now),
             Look::Good => {
                 self.doubt = None;
                 self.incident = None;
@@ -249,8 +250,8 @@ impl Machine {
                 if self.doubt == Some(Doubt::Data) {
                     self.recover(now, Because::NoData);
                 } else {
-                    self.doubt = Some(Doubt::Data);
-                    self.ask(Request::Accounts, now.mono + ASK_AGAIN, Reason::AskAgain);
+                    // The flags may have changed meanwhile: empty data is also how somebody else's session shows.
+                    self.ask_again(now, Doubt::Data);
                 }
             }
             State::Recovering { step: Step::Confirm, .. } => self.confirm_again(now),

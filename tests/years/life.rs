@@ -2,16 +2,17 @@
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
-use tickled::alert::{Code, Desk, Phase};
-use tickled::calendar::Region;
+use tickled::alert::{self, Code, Desk, Phase, Settings};
+use tickled::calendar::{Maintenance, Region};
 use tickled::session::{
     Competing, Input, Machine, Method, Now, Observation, Plan, Policy, Recovery, Request, State, Trouble,
 };
 use tickled::simulator::world::{Control, Options, What, World};
-use tickled::status::Snapshot;
+use tickled::status::{Place, Snapshot};
 
 use crate::fate::{self, Chance, Event, Weather, hour, minute, second};
 use crate::port::{self, SILENCE};
@@ -34,6 +35,11 @@ struct Life {
     machine: Machine,
     plan: Plan,
     desk: Desk,
+    /// When the desk has something to say, and what it was last shown.
+    alarm: Duration,
+    shown: Option<(State, bool)>,
+    steps: u64,
+    place: Option<Place>,
     rules: Rules,
     /// Time since the world began.
     at: Duration,
@@ -55,6 +61,8 @@ impl Life {
         let mut chance = Chance(seed);
         let weather = Weather::of(&mut chance);
         let policy = policy(&mut chance);
+        let published = Place { region: Region::NorthAmerica, maintenance: Arc::new(Maintenance::default()) };
+        let place = chance.one_in(2).then_some(published);
         let options = Options { epoch_ms: EPOCH_MS, seed, login_lasts: None, ..Options::default() };
         let mut world = World::new(&options);
         if chance.one_in(2) {
@@ -69,7 +77,11 @@ impl Life {
             world,
             machine,
             plan,
-            desk: Desk::new("host"),
+            desk: Desk::new(Settings::default(), "host"),
+            alarm: Duration::MAX,
+            shown: None,
+            steps: 0,
+            place,
             rules: Rules::default(),
             at: Duration::ZERO,
             slept: Duration::ZERO,
@@ -96,7 +108,7 @@ impl Life {
             let wake = self.plan.wake_at + self.slept;
             let next_event = self.agenda.peek().map_or(Duration::MAX, |Reverse((at, _))| *at);
             let landing = self.flight.map_or(Duration::MAX, |(_, at, _)| at);
-            let alert = self.desk.wake_at().map_or(Duration::MAX, |at| at + self.slept);
+            let alert = self.alarm.saturating_add(self.slept);
             let next = wake.min(next_event).min(landing).min(alert);
             self.at = self.at.max(next);
             self.world.advance(self.at);
@@ -114,13 +126,16 @@ impl Life {
             } else if next == wake {
                 self.step(Input::Wake)?;
             } else {
-                let now = self.now();
-                for notice in self.desk.due(now) {
-                    self.hears(&notice)?;
-                }
+                self.tell(alert::Input::Wake)?;
             }
         }
         Ok(())
+    }
+
+    fn tell(&mut self, input: alert::Input<'_>) -> Result<(), String> {
+        let plan = self.desk.step(self.now(), input);
+        self.alarm = plan.wake_at;
+        plan.notices.iter().try_for_each(|notice| self.hears(notice))
     }
 
     fn now(&self) -> Now {
@@ -137,14 +152,19 @@ impl Life {
         if !plan.awaiting || plan.request.is_some() {
             self.flight = None;
         }
-        if plan.transition.is_some() || matches!(self.machine.state(), State::Live) != self.desk.open("g").is_empty() {
-            let snapshot = Snapshot::of("g", "https://localhost:5000", &self.machine, &plan, now, None);
-            for notice in self.desk.step(now, &snapshot) {
-                self.hears(&notice)?;
-            }
+        let showing = (self.machine.state(), self.machine.is_flapping());
+        // The daemon shows the desk every step; here, for speed, what is new and every so often the rest.
+        self.steps += 1;
+        if self.shown != Some(showing) || plan.jumped.is_some() || self.steps.is_multiple_of(32) {
+            self.shown = Some(showing);
+            let place = self.place.clone();
+            let snapshot = Snapshot::of("g", "https://localhost:5000", &self.machine, &plan, now, place.as_ref());
+            self.tell(alert::Input::Snapshot(&snapshot))?;
         }
         let sky = Sky { truth: self.world.truth(), clear: self.disturbances == 0 };
-        self.rules.stepped(now.mono, &self.machine, &plan, sky, &self.desk.open("g"))?;
+        let told = self.desk.has_told(Code::LoginRequired);
+        let held = || self.place.as_ref().is_some_and(|place| place.maintenance.at(place.region, now.wall).is_some());
+        self.rules.stepped(now.mono, &self.machine, &plan, sky, told, held)?;
         match plan.request {
             Some(request) => self.send(request),
             None => Ok(()),
@@ -251,7 +271,7 @@ impl Life {
     }
 
     /// A human hears of it, and comes to the keyboard when it suits them.
-    fn hears(&mut self, notice: &tickled::alert::Notice) -> Result<(), String> {
+    fn hears(&mut self, notice: &alert::Notice) -> Result<(), String> {
         self.log(|| format!("told: {} {:?}", notice.code, notice.phase));
         self.rules.told(notice)?;
         if notice.code == Code::LoginRequired && notice.phase == Phase::Raised && self.human.is_none() {

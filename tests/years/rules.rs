@@ -167,7 +167,8 @@ impl Rules {
         machine: &Machine,
         plan: &Plan,
         sky: Sky,
-        told: &[Code],
+        told: bool,
+        held: impl Fn() -> bool,
     ) -> Verdict {
         if plan.request.is_none() && plan.wake_at <= now {
             return Err(format!("a plan that wakes at once, for ever: {plan:?}"));
@@ -182,7 +183,7 @@ impl Rules {
             self.tally.flapping += 1;
         }
         self.never_falsely_green(now, machine, sky)?;
-        self.alive(now, machine, plan, sky, told)
+        self.alive(now, machine, plan, sky, told, held)
     }
 
     fn changed(&mut self, now: Duration, transition: &Transition) -> Verdict {
@@ -228,7 +229,15 @@ impl Rules {
     }
 
     /// What can be live is live in time, and whom only a human can help has told one.
-    fn alive(&mut self, now: Duration, machine: &Machine, plan: &Plan, sky: Sky, told: &[Code]) -> Verdict {
+    fn alive(
+        &mut self,
+        now: Duration,
+        machine: &Machine,
+        plan: &Plan,
+        sky: Sky,
+        told: bool,
+        held: impl Fn() -> bool,
+    ) -> Verdict {
         let policy = machine.policy();
         let excused = matches!(machine.state(), State::Paused { .. })
             || plan.because == Reason::Quiet
@@ -253,9 +262,8 @@ impl Rules {
         let could_be = truth.listening && truth.reachable && truth.login && !truth.held_elsewhere && !truth.borrowed;
         let fair = since(&mut self.fair_since, could_be && sky.clear && !by_operator);
         if fair.is_some_and(|span| span > hour(1) + minute(10)) {
-            let told = told.contains(&Code::LoginRequired);
             let live = machine.state() == State::Live;
-            if !(live || told && matches!(machine.state(), State::LoginRequired(_))) {
+            if !(live || (told || held()) && matches!(machine.state(), State::LoginRequired(_))) {
                 return Err(format!("nothing was wrong for {fair:?}, and it is {:?}, told {told}", machine.state()));
             }
             self.tally.fair_hours += u64::from(live);
@@ -264,7 +272,12 @@ impl Rules {
         let nobody = truth.listening && truth.reachable && !truth.login && !truth.borrowed;
         let needed = since(&mut self.needed_since, nobody && sky.clear && !by_operator);
         let promise = policy.watch_every.max(policy.check_every) + slack + second(60);
-        if needed.is_some_and(|span| span > promise) && !told.contains(&Code::LoginRequired) {
+        if needed.is_some_and(|span| span > promise) && !told {
+            // In a maintenance window the alert waits for its end.
+            if held() {
+                self.needed_since = None;
+                return Ok(());
+            }
             return Err(format!(
                 "nobody has been logged in for {needed:?}, and nobody was told: {:?}",
                 machine.state()
@@ -282,7 +295,12 @@ impl Rules {
                     return Err(format!("{} raised twice", notice.code));
                 }
             }
-            Phase::Resolved { .. } => {
+            Phase::Repeated if !self.raised.contains(&notice.code) => {
+                return Err(format!("{} repeated without having been raised", notice.code));
+            }
+            Phase::Repeated => {}
+            Phase::Test => return Err("a test that nobody asked for".to_owned()),
+            Phase::Resolved => {
                 self.tally.resolved += 1;
                 if !self.raised.remove(&notice.code) {
                     return Err(format!("{} resolved without having been raised", notice.code));

@@ -1,0 +1,163 @@
+//! A scenario as it is written: what happens when, and what must come of it.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use serde::Deserialize;
+use tickled::session::{Competing, Method, Policy};
+use tickled::simulator::world::{Competitor, Control, Reach, Shows, Times};
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Script {
+    /// What it shows, in a sentence.
+    pub(crate) about: String,
+    /// The time of day at its beginning.
+    #[serde(default = "noon")]
+    pub(crate) starts: String,
+    /// How long it goes on.
+    pub(crate) lasts: String,
+    #[serde(default)]
+    pub(crate) policy: Choices,
+    /// What happens, each as `TIME WHAT`.
+    pub(crate) timeline: Vec<String>,
+    pub(crate) expect: Expect,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Choices {
+    competing: Option<String>,
+    methods: Option<Vec<String>>,
+    /// Whether the published maintenance windows hold.
+    #[serde(default)]
+    pub(crate) windows: bool,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Expect {
+    /// The states, in their order, each once for as long as it lasts. Empty: only the last one is of interest.
+    #[serde(default)]
+    pub(crate) states: Vec<String>,
+    /// The state at the end.
+    pub(crate) ends: String,
+    /// How often each request is sent, as `3` or `2..5` (the last one excluded).
+    #[serde(default)]
+    pub(crate) requests: BTreeMap<String, String>,
+    /// What a human is told, each as `EARLIEST..LATEST CODE PHASE`.
+    #[serde(default)]
+    pub(crate) told: Vec<String>,
+}
+
+/// Something that happens.
+#[derive(Debug, Clone)]
+pub(crate) enum Event {
+    World(Vec<Control>),
+    Sleep(Duration),
+    ClockSet(SignedDuration),
+    Pause(Duration),
+    Logout,
+}
+
+impl Script {
+    pub(crate) fn policy(&self) -> Policy {
+        let mut policy = Policy::default();
+        if let Some(word) = &self.policy.competing {
+            policy.competing = if word == "take-over" { Competing::TakeOver } else { Competing::Yield };
+        }
+        if let Some(methods) = &self.policy.methods {
+            let method = |word: &String| if word == "direct" { Method::Direct } else { Method::Gateway };
+            policy.recovery.methods = methods.iter().map(method).collect();
+        }
+        policy
+    }
+
+    pub(crate) fn starts(&self) -> Timestamp {
+        let (civil, zone) = self.starts.split_once(' ').unwrap();
+        let civil: jiff::civil::DateTime = civil.parse().unwrap();
+        jiff::tz::TimeZone::get(zone).unwrap().to_ambiguous_timestamp(civil).compatible().unwrap()
+    }
+
+    /// What happens, in its order.
+    pub(crate) fn events(&self) -> Vec<(Duration, Event)> {
+        let mut events: Vec<(Duration, Event)> = self.timeline.iter().flat_map(|line| read(line)).collect();
+        events.sort_by_key(|(at, _)| *at);
+        events
+    }
+}
+
+/// `TIME WHAT`, or `every SPAN from TIME until TIME WHAT`.
+fn read(line: &str) -> Vec<(Duration, Event)> {
+    if let Some(rest) = line.strip_prefix("every ") {
+        let words: Vec<&str> = rest.splitn(6, ' ').collect();
+        let [every, "from", from, "until", until, what] = words[..] else { panic!("{line}") };
+        let (every, mut at, until) = (span(every), span(from), span(until));
+        let mut events = Vec::new();
+        while at < until {
+            events.push((at, event(what)));
+            at += every;
+        }
+        return events;
+    }
+    let (at, what) = line.split_once(' ').unwrap();
+    vec![(span(at), event(what))]
+}
+
+fn event(what: &str) -> Event {
+    let words: Vec<&str> = what.split(' ').collect();
+    let world = |control| Event::World(vec![control]);
+    match words[..] {
+        ["login"] => world(Control::LogIn),
+        ["login-expires"] => world(Control::ExpireLogin),
+        ["lapse"] => world(Control::Lapse),
+        ["logged-out-elsewhere"] => world(Control::LogOutElsewhere),
+        ["competitor", shows] => world(Control::Compete(competitor(shows, None))),
+        ["competitor", shows, "returning-after", after] => {
+            world(Control::Compete(competitor(shows, Some(span(after)))))
+        }
+        ["competitor-leaves"] => world(Control::Leave),
+        ["ibkr-away"] => world(Control::Ibkr(Reach::Away)),
+        ["ibkr-failing", status, "after", after] => {
+            world(Control::Ibkr(Reach::Failing { status: status.parse().unwrap(), after: span(after) }))
+        }
+        ["ibkr-back"] => world(Control::Ibkr(Reach::Here)),
+        ["gateway-restarts", down] => world(Control::Restart { down: span(down) }),
+        ["reauthentications-fail"] => world(Control::FailReauthentications(Times::Always)),
+        ["inits-fail"] => world(Control::FailInits { times: Times::Always, status: None }),
+        ["faults-end"] => Event::World(vec![Control::Clear, Control::FailInits { times: Times::NEVER, status: None }]),
+        ["host-sleeps", span_] => Event::Sleep(span(span_)),
+        ["clock-set", "forward", by] => Event::ClockSet(signed(by)),
+        ["clock-set", "back", by] => Event::ClockSet(-signed(by)),
+        ["operator-pauses", for_] => Event::Pause(span(for_)),
+        ["operator-logs-out"] => Event::Logout,
+        _ => panic!("nobody knows what {what:?} is"),
+    }
+}
+
+fn competitor(shows: &str, returns_after: Option<Duration>) -> Competitor {
+    let shows = match shows {
+        "taken" => Shows::Taken,
+        "both" => Shows::Both,
+        "quiet" => Shows::Quiet,
+        other => panic!("{other}"),
+    };
+    Competitor { shows, stubborn: false, returns_after }
+}
+
+/// As `90s`, `1h 30m`.
+pub(crate) fn span(text: &str) -> Duration {
+    Duration::try_from(signed(text)).unwrap()
+}
+
+fn signed(text: &str) -> SignedDuration {
+    if let Some(years) = text.strip_suffix('y') {
+        return SignedDuration::from_hours(years.parse::<i64>().unwrap() * 8766);
+    }
+    text.parse().unwrap_or_else(|e| panic!("{text:?}: {e}"))
+}
+
+fn noon() -> String {
+    "2026-11-24T12:00 America/New_York".to_owned()
+}
