@@ -11,7 +11,7 @@ use signal_hook::consts::SIGTERM;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 
-use crate::config;
+use crate::config::{self, Source};
 use crate::daemon::{self, Ended};
 use crate::gateway::Trust;
 use crate::log::{self, Format, Level, Look};
@@ -58,7 +58,8 @@ async fn play(addresses: &Addresses) -> anyhow::Result<Exit> {
         control: addresses.control_url(),
         http: reqwest::Client::builder().tls_backend_preconfigured(Trust::Loopback.config()?).no_proxy().build()?,
     };
-    let daemon = daemon::run(&config, name, Notifier::default());
+    let source = Source { path: name.to_owned(), environment: BTreeMap::new() };
+    let daemon = daemon::run(config, source, Notifier::default());
     tokio::pin!(daemon);
     tokio::select! {
         ended = &mut daemon => bail!("the daemon ended by itself: {:?}", ended?),

@@ -71,7 +71,7 @@ impl Clock for HostClock {
 }
 
 /// What an operator may ask of a driver.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Command {
     /// Check at once.
     Check,
@@ -84,6 +84,8 @@ pub enum Command {
     Resume,
     /// End the session on purpose.
     Logout,
+    /// Know another calendar from here on.
+    Relocate(Place),
 }
 
 /// What a driver reports after each step of its machine.
@@ -175,6 +177,10 @@ impl<P: Port, C: Clock> Driver<P, C> {
                         Some(Command::Pause { until }) => Input::Pause { until },
                         Some(Command::Resume) => Input::Resume,
                         Some(Command::Logout) => Input::Logout,
+                        Some(Command::Relocate(place)) => {
+                            self.place = Some(place);
+                            Input::Wake
+                        }
                         None => return snapshot,
                     },
                     (request, since, mut answer) = landing(&mut flight) => {

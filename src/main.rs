@@ -1,15 +1,20 @@
 //! The command line: one verb, one function; exit codes.
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use anyhow::Context;
 use clap::{Args, Parser, Subcommand};
-use tickled::config::{self, Config};
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::flag;
+use tickled::config::{self, Config, Source};
 use tickled::daemon::{self, Ended};
 use tickled::gateway::{Target, Trust};
 use tickled::session::Policy;
@@ -116,7 +121,11 @@ fn main() -> ExitCode {
 }
 
 fn run(path: &Path) -> anyhow::Result<Exit> {
-    let Some(config) = trusted(path) else { return Ok(Exit::Configuration) };
+    let source = Source { path: path.to_owned(), environment: environment() };
+    let Some(config) = source.load().inspect_err(|faults| complain(&faults.to_string())).ok() else {
+        return Ok(Exit::Configuration);
+    };
+    second_signal_ends().context("cannot catch signals")?;
     let guard = log::init(&config.log).context("cannot set up the log")?;
     let notifier = Notifier::from_env().unwrap_or_else(|error| {
         let fault = error.to_string();
@@ -128,7 +137,7 @@ fn run(path: &Path) -> anyhow::Result<Exit> {
         Notifier::default()
     });
     let runtime = runtime()?;
-    let ended = runtime.block_on(daemon::run(&config, path, notifier));
+    let ended = runtime.block_on(daemon::run(config, source, notifier));
     // A disk or a resolver that hangs is no reason to stay.
     runtime.shutdown_timeout(Duration::ZERO);
     drop(guard);
@@ -183,10 +192,24 @@ fn config_show(file: &Path) -> anyhow::Result<Exit> {
 
 /// The configuration, or all that is wrong with it on standard error.
 fn trusted(path: &Path) -> Option<Config> {
-    let environment: BTreeMap<String, String> = std::env::vars_os()
-        .filter_map(|(key, value)| Some((key.into_string().ok()?, value.into_string().ok()?)))
-        .collect();
-    config::load(path, &environment).inspect_err(|faults| complain(&faults.to_string())).ok()
+    config::load(path, &environment()).inspect_err(|faults| complain(&faults.to_string())).ok()
+}
+
+fn environment() -> BTreeMap<String, String> {
+    let known = |(key, value): (OsString, OsString)| Some((key.into_string().ok()?, value.into_string().ok()?));
+    std::env::vars_os().filter_map(known).collect()
+}
+
+/// A second SIGTERM or SIGINT ends the process at once, even if its loop hangs. The order of the two matters: the first
+/// signal finds the flag down, and only puts it up.
+fn second_signal_ends() -> io::Result<()> {
+    let first = Arc::new(AtomicBool::new(false));
+    for signal in [SIGTERM, SIGINT] {
+        let code = i32::from(Exit::SecondSignal.code());
+        flag::register_conditional_shutdown(signal, code, Arc::clone(&first))?;
+        flag::register(signal, Arc::clone(&first))?;
+    }
+    Ok(())
 }
 
 fn asynchronously(verb: impl Future<Output = anyhow::Result<Exit>>) -> anyhow::Result<Exit> {

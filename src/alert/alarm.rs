@@ -1,6 +1,8 @@
 //! All of it together, for a daemon: what it sees goes in, and humans are told.
 
+use std::fmt;
 use std::path::Path;
+use std::rc::Rc;
 use std::time::Duration;
 
 use secrecy::ExposeSecret;
@@ -22,12 +24,14 @@ use crate::session::Now;
 use crate::status::Snapshot;
 
 /// Tells humans what they must know. Lives in a [`LocalSet`](tokio::task::LocalSet).
-#[derive(Debug)]
 pub struct Alarm {
     desk: Desk,
     dispatcher: Dispatcher,
     deadman: Option<(Deadman, watch::Sender<Option<Sign>>)>,
     wake_at: Duration,
+    clock: Clock,
+    host: String,
+    heard: mpsc::UnboundedSender<Heard>,
 }
 
 impl Alarm {
@@ -41,7 +45,6 @@ impl Alarm {
         spool: Spool,
         clock: Clock,
     ) -> (Self, mpsc::UnboundedReceiver<Heard>) {
-        warn_of_exposed(settings, host);
         let state = spool.load().unwrap_or_else(|error| {
             let fault = error.to_string();
             warn!(
@@ -50,6 +53,19 @@ impl Alarm {
             );
             super::spool::State::default()
         });
+        let (sender, heard) = mpsc::unbounded_channel();
+        (Self::with(settings, host, gateways, (spool, state), clock, sender), heard)
+    }
+
+    fn with(
+        settings: &Settings,
+        host: &str,
+        gateways: &[String],
+        (spool, state): (Spool, super::spool::State),
+        clock: Clock,
+        heard: mpsc::UnboundedSender<Heard>,
+    ) -> Self {
+        warn_of_exposed(settings, host);
         let now = clock();
         let mut desk = Desk::new(settings.clone(), host);
         desk.restore(state.desk.clone(), now, |about| match about {
@@ -57,17 +73,31 @@ impl Alarm {
             About::Channel(name) => settings.channels.iter().any(|channel| channel.name == *name),
             About::Daemon => true,
         });
-        let (sender, heard) = mpsc::unbounded_channel();
-        let dispatcher = Dispatcher::start(&settings.channels, &settings.zone, host, (spool, state), clock, sender);
+        let left = (spool, state);
+        let dispatcher =
+            Dispatcher::start(&settings.channels, &settings.zone, host, left, Rc::clone(&clock), heard.clone());
         let deadman = settings.deadman.as_ref().map(|settings| {
             let (signs, inbox) = watch::channel(None);
             tokio::task::spawn_local(signal(settings.clone(), inbox));
             (Deadman::new(settings.every, gateways.iter().cloned()), signs)
         });
-        let mut alarm = Self { desk, dispatcher, deadman, wake_at: now.mono };
-        // A daemon that starts has accepted its configuration.
+        let host = host.to_owned();
+        let mut alarm = Self { desk, dispatcher, deadman, wake_at: now.mono, clock, host, heard };
+        // A daemon that starts, or has changed, has accepted its configuration.
         alarm.step(now, Input::ConfigAccepted);
-        (alarm, heard)
+        alarm
+    }
+
+    /// Takes over changed settings and gateways. What is open stays open, and what is unsent is sent by the channels that
+    /// still are.
+    pub fn change(&mut self, settings: &Settings, gateways: &[String]) {
+        let left = self.dispatcher.end();
+        *self = Self::with(settings, &self.host, gateways, left, Rc::clone(&self.clock), self.heard.clone());
+    }
+
+    /// Whether every channel still has its task.
+    pub fn is_whole(&mut self) -> bool {
+        self.dispatcher.is_whole()
     }
 
     /// Takes in how a gateway is, and whether it has just answered a ping well.
@@ -117,6 +147,12 @@ impl Alarm {
     /// Waits a moment for what is being sent or written.
     pub async fn finish(&self) {
         self.dispatcher.finish().await;
+    }
+}
+
+impl fmt::Debug for Alarm {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Alarm").field("desk", &self.desk).field("host", &self.host).finish_non_exhaustive()
     }
 }
 

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use jiff::tz::TimeZone;
 use tokio::sync::{Notify, mpsc};
+use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 use tracing::{debug, error, info, warn};
 
@@ -63,6 +64,9 @@ pub struct ChannelStatus {
 #[derive(Debug)]
 pub struct Dispatcher {
     shared: Rc<Shared>,
+    /// None of them ever ends by itself; all of them end with the dispatcher.
+    tasks: JoinSet<()>,
+    started: usize,
 }
 
 struct Shared {
@@ -130,15 +134,17 @@ impl Dispatcher {
             changed: Notify::new(),
             settled: Notify::new(),
         });
+        let mut tasks = JoinSet::new();
         for at in 0..shared.posts.len() {
             let own = Rc::clone(&shared);
-            tokio::task::spawn_local(async move { own.run(at).await });
+            tasks.spawn_local(async move { own.run(at).await });
         }
         if shared.spool.keeps() {
             let own = Rc::clone(&shared);
-            tokio::task::spawn_local(async move { own.keep().await });
+            tasks.spawn_local(async move { own.keep().await });
         }
-        Self { shared }
+        let started = tasks.len();
+        Self { shared, tasks, started }
     }
 
     /// Hands the notices to the channels that take them, and keeps the desk as it is after them. Never waits.
@@ -157,6 +163,19 @@ impl Dispatcher {
         }
         shared.desk.replace(desk);
         shared.touch();
+    }
+
+    /// Whether every channel still has its task.
+    pub fn is_whole(&mut self) -> bool {
+        while self.tasks.try_join_next().is_some() {}
+        self.tasks.len() == self.started
+    }
+
+    /// Ends the channels' tasks, and gives back what is to be kept, for a dispatcher that takes this one's place.
+    #[must_use]
+    pub fn end(&mut self) -> (Spool, State) {
+        self.tasks.abort_all();
+        (self.shared.spool.clone(), self.shared.state())
     }
 
     /// How each channel does.

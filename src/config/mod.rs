@@ -7,11 +7,13 @@ mod fault;
 mod file;
 mod maintenance;
 mod reading;
+mod source;
 mod span;
 mod value;
 mod words;
 
 pub use fault::{Fault, Faults, Place};
+pub use source::{Difference, Source};
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -41,6 +43,14 @@ pub struct Config {
     pub alerts: alert::Settings,
     /// What the daemon says about itself.
     pub log: log::Settings,
+}
+
+impl Config {
+    /// The names of all gateways.
+    #[must_use]
+    pub fn names(&self) -> Vec<String> {
+        self.gateways.iter().map(|gateway| gateway.name.clone()).collect()
+    }
 }
 
 /// One gateway to keep alive.

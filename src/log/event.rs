@@ -102,6 +102,12 @@ events! {
     LOG_LINES_DROPPED = "log-lines-dropped" at Warn, with ["count"], may [];
     /// A gateway's driver is past the deadline that it set itself: systemd gets no sign of life, and will restart the daemon.
     DRIVER_LATE = "driver-late" at Error, with ["gateway"], may [];
+    /// The task of an alert channel has ended: systemd gets no sign of life, and will restart the daemon.
+    CHANNEL_LOST = "channel-lost" at Error, with [], may [];
+    /// The configuration was read again and is in force.
+    CONFIG_RELOADED = "config-reloaded" at Info, with ["told"], may [];
+    /// The configuration was read again and is refused, one line for each fault; the old one stays in force.
+    CONFIG_REJECTED = "config-rejected" at Error, with ["fault"], may [];
     /// The service manager's socket cannot be used; the daemon runs on without.
     SYSTEMD_UNHEARD = "systemd-unheard" at Warn, with ["fault"], may [];
     /// An answer made no sense; its beginning is shown without what is personal.
@@ -150,6 +156,7 @@ pub const FIELDS: &[(&str, &str)] = &[
     ("target", "which part of which library"),
     ("to", "the state after"),
     ("todo", "what the human should do"),
+    ("told", "what has changed"),
     ("took_ms", "how long the request took, in milliseconds"),
     ("total", "how many gateways are watched"),
     ("tries", "at which try"),

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::pace::took_its_time;
 use super::{Because, Cause, Machine, Now, Observation, Reason, Request, State, Status, Step, Trouble};
 
 /// An unexpected answer that is asked again before it is believed.
@@ -17,6 +18,8 @@ pub(super) enum Doubt {
     Trouble,
     /// The data call gave nothing.
     Data,
+    /// The data call's answer said nothing about the session.
+    Proof,
 }
 
 /// What an answer says about the session.
@@ -167,7 +170,7 @@ impl Machine {
 
     fn looked_while_live(&mut self, now: Now, request: Request, look: Look) {
         match look {
-            Look::Good if self.doubt == Some(Doubt::Data) => self.prove(now),
+            Look::Good if self.proof_is_doubted() => self.prove(now),
             Look::Good => {
                 self.doubt = None;
                 self.incident = None;
@@ -236,8 +239,25 @@ impl Machine {
             | Observation::Listening
             | Observation::Ended
             | Observation::Unauthorized
-            | Observation::LoginPage
-            | Observation::Trouble(_) => self.looked(now, Request::Accounts, look(observation)),
+            | Observation::LoginPage => self.looked(now, Request::Accounts, look(observation)),
+            Observation::Trouble(trouble) => self.proof_in_trouble(now, trouble),
+        }
+    }
+
+    /// The flags may be good all the while, so a good check does not end this doubt: asked for ever, the two would use up
+    /// what may be asked at all.
+    fn proof_in_trouble(&mut self, now: Now, trouble: Trouble) {
+        self.remember(now, Look::Trouble(trouble), None);
+        match self.state {
+            State::Live | State::Recovering { .. } | State::Contested => {
+                if took_its_time(trouble) || self.doubt == Some(Doubt::Proof) {
+                    self.unavailable(now, trouble);
+                } else {
+                    self.ask_again(now, Doubt::Proof);
+                }
+            }
+            State::Starting | State::Unavailable(_) | State::LoginRequired(_) => self.unavailable(now, trouble),
+            State::Paused { .. } => {}
         }
     }
 
@@ -263,7 +283,7 @@ impl Machine {
 
     /// The flags are good: one data call shows whether they are true.
     pub(super) fn prove(&mut self, now: Now) {
-        if self.doubt != Some(Doubt::Data) {
+        if !self.proof_is_doubted() {
             self.doubt = None;
         }
         if self.is_gone(Request::Accounts) {
@@ -331,6 +351,10 @@ impl Machine {
     pub(super) fn ask_again(&mut self, now: Now, doubt: Doubt) {
         self.doubt = Some(doubt);
         self.ask(Request::Check, now.mono + ASK_AGAIN, Reason::AskAgain);
+    }
+
+    const fn proof_is_doubted(&self) -> bool {
+        matches!(self.doubt, Some(Doubt::Data | Doubt::Proof))
     }
 
     fn doubted(&self) -> bool {

@@ -242,7 +242,10 @@ impl Machine {
         let Some(wanted) = self.next.request else {
             return (None, self.pause_ends(now), Reason::PauseOver);
         };
-        let request = if wanted == Request::Ping && self.is_gone(wanted) { Request::Check } else { wanted };
+        // A proof that had to wait for its turn proves flags that may have changed meanwhile: they are asked again first.
+        let stale = wanted == Request::Accounts && self.state != State::Live && now.mono > self.looked + FRESH;
+        let replaced = stale || (wanted == Request::Ping && self.is_gone(wanted));
+        let request = if replaced { Request::Check } else { wanted };
         let at = self.next.at.max(self.pace.earliest(request));
         if at > now.mono {
             let quiet = self.pace.is_quiet(now.mono);
@@ -389,5 +392,7 @@ impl Machine {
 const OVERDUE: Duration = Duration::from_secs(5);
 /// A difference between the clocks that is not drift.
 const JUMP: Duration = Duration::from_secs(10);
+/// How long good flags are good enough to be proved by a data call.
+const FRESH: Duration = Duration::from_secs(30);
 /// How long a pause sleeps at most before it looks at the wall clock again.
 const LOOK_UP: Duration = Duration::from_secs(3600);

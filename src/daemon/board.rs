@@ -1,0 +1,261 @@
+//! What the daemon knows of all its gateways, and whom it tells: the log, the alerts, systemd.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use tokio::time::Instant;
+use tracing::{debug, error, info, warn};
+
+use super::telling;
+use crate::alert::{self, Alarm};
+use crate::config::Config;
+use crate::driver::{Answer, Clock, HostClock, Report};
+use crate::gateway::Fault;
+use crate::log::{self, event};
+use crate::session::{Now, Request, State};
+use crate::status::{Snapshot, summary};
+use crate::systemd::{self, Notifier};
+
+/// What is known of the gateways, and the ways to tell it.
+pub(super) struct Board {
+    clock: HostClock,
+    pub(super) notifier: Notifier,
+    gateways: BTreeMap<String, Known>,
+    pub(super) alarm: Alarm,
+    ready: bool,
+    /// What stands before everything else in the status line, while it is so.
+    trouble: Option<String>,
+    told: String,
+    heartbeat: Option<Deadline>,
+    watchdog: Option<Deadline>,
+}
+
+/// What is known of one gateway.
+struct Known {
+    /// None until its driver has reported.
+    snapshot: Option<Snapshot>,
+    /// When its driver was started.
+    started: Duration,
+    /// What was last not understood: said once per change.
+    puzzle: String,
+}
+
+#[derive(Clone, Copy)]
+struct Deadline {
+    every: Duration,
+    at: Instant,
+}
+
+impl Deadline {
+    fn every(every: Duration) -> Option<Self> {
+        (!every.is_zero()).then(|| Self { every, at: Instant::now() + every })
+    }
+}
+
+impl Board {
+    pub(super) fn new(config: &Config, clock: HostClock, notifier: Notifier, alarm: Alarm) -> Self {
+        let mut board = Self {
+            clock,
+            notifier,
+            gateways: BTreeMap::new(),
+            alarm,
+            ready: false,
+            trouble: None,
+            told: String::new(),
+            heartbeat: Deadline::every(config.log.heartbeat_every),
+            watchdog: systemd::watchdog_interval().and_then(Deadline::every),
+        };
+        board.notifier.status("waiting for the first answers");
+        board
+    }
+
+    /// A driver was started for this gateway, in the place of an earlier one if there was one.
+    pub(super) fn expect(&mut self, name: &str) {
+        let started = self.clock.now().mono;
+        self.gateways.insert(name.to_owned(), Known { snapshot: None, started, puzzle: String::new() });
+    }
+
+    /// This gateway is not watched any more.
+    pub(super) fn forget(&mut self, name: &str) {
+        self.gateways.remove(name);
+        self.alarm.step(self.clock.now(), alert::Input::Forget(name));
+    }
+
+    /// Other people are told, or of other gateways, from here on.
+    pub(super) fn change(&mut self, config: &Config) {
+        self.alarm.change(&config.alerts, &config.names());
+    }
+
+    /// The heartbeat comes this often from here on.
+    pub(super) fn beat(&mut self, every: Duration) {
+        self.heartbeat = Deadline::every(every);
+    }
+
+    /// A reload has begun. Before the start is over systemd has no word for that.
+    pub(super) fn reloading(&mut self, at: Instant) {
+        if self.ready {
+            self.notifier.reloading(systemd::monotonic_usec(at.into_std()));
+        }
+    }
+
+    /// The reload is over, whatever came of it.
+    pub(super) fn reloaded(&mut self) {
+        if self.ready {
+            self.notifier.ready();
+        }
+    }
+
+    /// The changed configuration was refused, for this reason.
+    pub(super) fn refused(&mut self, why: &str) {
+        self.alarm.step(self.clock.now(), alert::Input::ConfigRejected(why));
+        self.trouble = Some("the changed configuration is refused, the old one stays in force".to_owned());
+        self.tell_systemd();
+    }
+
+    /// The changed configuration was taken over.
+    pub(super) fn accepted(&mut self) {
+        self.alarm.step(self.clock.now(), alert::Input::ConfigAccepted);
+        self.trouble = None;
+        self.tell_systemd();
+    }
+
+    /// Takes in what a driver reports.
+    pub(super) fn take(&mut self, report: Report) {
+        let Report { snapshot, transition, jumped, answered, sending: _, stream } = report;
+        let name = snapshot.gateway.clone();
+        if let Some(by) = jumped {
+            warn!(event = event::CLOCK_JUMPED, gateway = name, by = %by, "{name}: the clock jumped, or the host slept: checking at once");
+        }
+        let mut good_ping = false;
+        if let Some((request, answer, took)) = answered {
+            good_ping = request == Request::Ping && answer.error.is_none();
+            self.answered(&name, request, &answer, took);
+        }
+        if let Some(transition) = transition {
+            telling::transition(&snapshot, &transition);
+        }
+        if let Some(change) = stream {
+            telling::stream(&name, &change);
+        }
+        self.alarm.see(self.clock.now(), &snapshot, good_ping);
+        if let Some(known) = self.gateways.get_mut(&name) {
+            known.snapshot = Some(snapshot);
+        }
+        self.tell_systemd();
+    }
+
+    /// Does what a deadline asks for.
+    pub(super) fn look(&mut self) {
+        let now = Instant::now();
+        self.alarm.step(self.clock.now(), alert::Input::Wake);
+        if let Some(heartbeat) = self.heartbeat.as_mut().filter(|deadline| deadline.at <= now) {
+            heartbeat.at = now + heartbeat.every;
+            let snapshots: Vec<&Snapshot> = self.snapshots().collect();
+            let live = snapshots.iter().filter(|snapshot| snapshot.state == State::Live).count();
+            let told = summary(&snapshots);
+            let total = self.gateways.len();
+            info!(event = event::HEARTBEAT, live, total, summary = told, "{live} of {total} live");
+        }
+        if let Some(watchdog) = self.watchdog.as_mut().filter(|deadline| deadline.at <= now) {
+            // After a stop of the whole process nobody has had a chance to keep a promise: judged a moment later.
+            let stopped = now > watchdog.at + GRACE;
+            watchdog.at = now + if stopped { RECOLLECT.min(watchdog.every) } else { watchdog.every };
+            if !stopped {
+                self.sign_of_life();
+            }
+        }
+        self.tell_systemd();
+    }
+
+    /// When [`Board::look`] is to be called at the latest.
+    pub(super) fn deadline(&self) -> Instant {
+        let now = Instant::now();
+        let alert = Some(now + self.alarm.wake_at().saturating_sub(self.clock.now().mono));
+        let ready = (!self.ready).then(|| now + FIRST_ROUND.saturating_sub(self.clock.now().mono));
+        let own = [self.heartbeat, self.watchdog].map(|deadline| deadline.map(|deadline| deadline.at));
+        own.into_iter().chain([alert, ready]).flatten().min().unwrap_or(now + LONG)
+    }
+
+    fn snapshots(&self) -> impl Iterator<Item = &Snapshot> {
+        self.gateways.values().filter_map(|known| known.snapshot.as_ref())
+    }
+
+    /// Tells systemd that the daemon lives, if all of it does: the loop turns, no driver is past the deadline that its
+    /// own plan promised, and every channel has its task.
+    fn sign_of_life(&mut self) {
+        if let Some(late) = self.late(self.clock.now()) {
+            error!(
+                event = event::DRIVER_LATE,
+                gateway = late,
+                "{late}: the driver is past its own deadline: no sign of life to systemd"
+            );
+        } else if !self.alarm.is_whole() {
+            error!(event = event::CHANNEL_LOST, "the task of a channel has ended: no sign of life to systemd");
+        } else {
+            self.notifier.watchdog();
+        }
+    }
+
+    /// The first driver that is past the deadline it promised.
+    fn late(&self, now: Now) -> Option<&str> {
+        let late = |known: &Known| {
+            let promised = known.snapshot.as_ref().map_or(known.started, |snapshot| snapshot.promised);
+            now.mono > promised + GRACE
+        };
+        self.gateways.iter().find(|(_, known)| late(known)).map(|(name, _)| name.as_str())
+    }
+
+    fn answered(&mut self, name: &str, request: Request, answer: &Answer, took: Duration) {
+        let outcome = answer.error.as_ref().map_or_else(|| "ok".to_owned(), ToString::to_string);
+        let (call, took_ms) = (request.name(), took.as_millis());
+        debug!(event = event::REQUEST, gateway = name, call, outcome, took_ms, "{name}: {call}: {outcome}");
+        let Some(known) = self.gateways.get_mut(name) else { return };
+        let puzzling = answer.error.as_ref().filter(|error| error.fault == Fault::NotUnderstood);
+        let Some(error) = puzzling else {
+            if answer.error.is_none() {
+                known.puzzle.clear();
+            }
+            return;
+        };
+        let puzzle = format!("{} {:?} {}", request.name(), error.status, error.detail);
+        if known.puzzle != puzzle {
+            let sample = log::redact(&String::from_utf8_lossy(&error.sample));
+            warn!(
+                event = event::ANSWER_NOT_UNDERSTOOD,
+                gateway = name,
+                call,
+                status = error.status,
+                sample,
+                "{name}: {error}"
+            );
+            known.puzzle = puzzle;
+        }
+    }
+
+    fn tell_systemd(&mut self) {
+        let snapshots: Vec<&Snapshot> = self.snapshots().collect();
+        let known = |snapshot: &&&Snapshot| snapshot.state != State::Starting;
+        let first_round = snapshots.iter().filter(known).count() == self.gateways.len();
+        let mut told = summary(&snapshots);
+        if let Some(trouble) = &self.trouble {
+            told = format!("{trouble}; {told}");
+        }
+        if told != self.told {
+            self.notifier.status(&told);
+            self.told = told;
+        }
+        if !self.ready && (first_round || self.clock.now().mono >= FIRST_ROUND) {
+            self.ready = true;
+            self.notifier.ready();
+        }
+        self.notifier.retry();
+    }
+}
+
+/// How long systemd waits at most for the first round of answers.
+const FIRST_ROUND: Duration = Duration::from_secs(10);
+/// How far past its own deadline a driver may be before it counts as hung.
+const GRACE: Duration = Duration::from_secs(5);
+/// How long after a stop of the whole process its parts are judged again.
+const RECOLLECT: Duration = Duration::from_secs(1);
+const LONG: Duration = Duration::from_secs(3600);

@@ -1,0 +1,133 @@
+//! The drivers: exactly one for each gateway, started, replaced and ended by name.
+
+use std::collections::BTreeMap;
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::sync::Arc;
+
+use tokio::sync::mpsc;
+use tokio::task::{AbortHandle, JoinSet};
+use tracing::info;
+
+use super::{Error, telling};
+use crate::calendar::Maintenance;
+use crate::config::Gateway;
+use crate::driver::{Command, Driver, Flow, HostClock, Report};
+use crate::gateway::Client;
+use crate::log::event;
+use crate::status::{Place, Snapshot};
+
+/// All drivers. One that is dropped from here is ended, whatever it is doing.
+pub(super) struct Fleet {
+    clock: HostClock,
+    maintenance: Arc<Maintenance>,
+    drivers: BTreeMap<String, Post>,
+    tasks: JoinSet<Snapshot>,
+    reports: mpsc::UnboundedSender<(u64, Report)>,
+    /// Numbers the drivers, so that a late report of one that was replaced is known as such.
+    last: u64,
+}
+
+struct Post {
+    number: u64,
+    commands: mpsc::Sender<Command>,
+    task: AbortHandle,
+}
+
+impl Fleet {
+    pub(super) fn new(clock: HostClock, maintenance: &Maintenance) -> (Self, mpsc::UnboundedReceiver<(u64, Report)>) {
+        let (reports, inbox) = mpsc::unbounded_channel();
+        let maintenance = Arc::new(maintenance.clone());
+        (Self { clock, maintenance, drivers: BTreeMap::new(), tasks: JoinSet::new(), reports, last: 0 }, inbox)
+    }
+
+    /// Starts the driver of `gateway`, made by [`client`] before, in the place of an earlier one.
+    pub(super) fn start(&mut self, gateway: &Gateway, client: Client) {
+        let (name, url) = (&gateway.name, &gateway.target.url);
+        self.end(name);
+        info!(event = event::GATEWAY_WATCHED, gateway = name, url, "{name}: watching {url}");
+        telling::trust(name, &gateway.target);
+        let mut driver =
+            Driver::new(name, url, gateway.policy.clone(), seed(), client, self.clock).at(self.place(gateway));
+        if gateway.stream {
+            driver = driver.listening(seed());
+        }
+        self.last += 1;
+        let (number, reports) = (self.last, self.reports.clone());
+        let (sender, commands) = mpsc::channel(COMMANDS);
+        let task =
+            self.tasks.spawn_local(driver.run(commands, move |report| {
+                if reports.send((number, report)).is_ok() { Flow::GoOn } else { Flow::End }
+            }));
+        self.drivers.insert(name.clone(), Post { number, commands: sender, task });
+    }
+
+    /// Ends the driver of that name, if there is one. It logs nobody out.
+    pub(super) fn end(&mut self, name: &str) {
+        if let Some(post) = self.drivers.remove(name) {
+            post.task.abort();
+        }
+    }
+
+    /// Ends all drivers.
+    pub(super) fn end_all(&mut self) {
+        self.drivers.clear();
+        self.tasks.abort_all();
+    }
+
+    /// Asks something of one driver. False if there is none of that name, or if its inbox is full, which only one that
+    /// hangs lets happen.
+    pub(super) fn command(&self, name: &str, command: Command) -> bool {
+        self.drivers.get(name).is_some_and(|post| post.commands.try_send(command).is_ok())
+    }
+
+    /// Asks all drivers to check at once.
+    pub(super) fn check_all(&self) {
+        for post in self.drivers.values() {
+            // A driver whose inbox is full has been asked already.
+            drop(post.commands.try_send(Command::Check));
+        }
+    }
+
+    /// Has those that are started from here on know this calendar.
+    pub(super) fn know(&mut self, maintenance: &Maintenance) {
+        self.maintenance = Arc::new(maintenance.clone());
+    }
+
+    /// Tells a driver of a region or a calendar that has changed.
+    pub(super) fn relocate(&self, gateway: &Gateway) {
+        self.command(&gateway.name, Command::Relocate(self.place(gateway)));
+    }
+
+    fn place(&self, gateway: &Gateway) -> Place {
+        Place { region: gateway.region, maintenance: Arc::clone(&self.maintenance) }
+    }
+
+    /// Whether a report with that number comes from the driver that now has this gateway.
+    pub(super) fn is_current(&self, number: u64, name: &str) -> bool {
+        self.drivers.get(name).is_some_and(|post| post.number == number)
+    }
+
+    /// Waits for a driver to end that nobody ended, which none ever should.
+    pub(super) async fn lost(&mut self) {
+        loop {
+            match self.tasks.join_next().await {
+                Some(Err(error)) if error.is_cancelled() => {}
+                Some(_) => return,
+                None => std::future::pending().await,
+            }
+        }
+    }
+}
+
+/// The client for a gateway.
+pub(super) fn client(gateway: &Gateway) -> Result<Client, Error> {
+    Client::new(gateway.target.clone()).map_err(|reason| Error::Client { name: gateway.name.clone(), reason })
+}
+
+/// Different for every driver, so that many do not ask in step.
+fn seed() -> u64 {
+    RandomState::new().build_hasher().finish()
+}
+
+/// Commands that wait for one driver.
+const COMMANDS: usize = 8;

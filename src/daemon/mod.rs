@@ -1,0 +1,137 @@
+//! `run`: one driver a gateway, the alerts, the signals, the reload, and the word to systemd.
+
+mod board;
+mod fleet;
+mod reload;
+mod telling;
+
+use std::fs;
+use std::rc::Rc;
+
+use futures_util::StreamExt;
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
+use signal_hook_tokio::Signals;
+use tokio::task::LocalSet;
+use tokio::time::sleep_until;
+use tracing::{error, info};
+
+use crate::alert::{self, Alarm};
+use crate::config::{Config, Source};
+use crate::driver::{Clock, HostClock};
+use crate::log::{event, humane};
+use crate::systemd::Notifier;
+use board::Board;
+use fleet::Fleet;
+use reload::Reload;
+use telling::counted;
+
+/// Why a daemon ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ended {
+    /// It was told to, by a signal.
+    Asked,
+    /// A driver ended, which none ever should.
+    DriverLost,
+}
+
+/// What keeps a daemon from starting.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The signals cannot be caught.
+    #[error("cannot catch signals: {0}")]
+    Signals(std::io::Error),
+    /// A gateway's client cannot be made.
+    #[error("gateway {name}: {reason}")]
+    Client {
+        /// The gateway.
+        name: String,
+        /// Why not.
+        reason: crate::gateway::BuildError,
+    },
+}
+
+/// Keeps the sessions of all configured gateways alive until a signal ends it. Never logs out. SIGHUP has it read
+/// `source` again; whatever is wrong there changes nothing.
+///
+/// # Errors
+/// When it cannot start. A gateway that is not there is no reason: it is waited for.
+pub async fn run(config: Config, source: Source, notifier: Notifier) -> Result<Ended, Error> {
+    let signals = Signals::new([SIGTERM, SIGINT, SIGHUP, SIGUSR1]).map_err(Error::Signals)?;
+    LocalSet::new().run_until(watch(config, source, notifier, signals)).await
+}
+
+async fn watch(mut config: Config, source: Source, notifier: Notifier, mut signals: Signals) -> Result<Ended, Error> {
+    let clock = HostClock::start();
+    info!(
+        event = event::DAEMON_STARTED,
+        version = env!("CARGO_PKG_VERSION"),
+        gateways = config.gateways.len(),
+        config = %source.path.display(),
+        pid = std::process::id(),
+        "tickled {} watches over {}",
+        env!("CARGO_PKG_VERSION"),
+        counted(config.gateways.len(), "gateway"),
+    );
+    let (mut fleet, mut inbox) = Fleet::new(clock, &config.maintenance);
+    let clients = config.gateways.iter().map(fleet::client).collect::<Result<Vec<_>, _>>()?;
+    let clocks: alert::Clock = Rc::new(move || clock.now());
+    let names = config.names();
+    let (alarm, mut heard) = Alarm::start(&config.alerts, &host_name(), &names, alert::Spool::from_env(), clocks);
+    let mut board = Board::new(&config, clock, notifier, alarm);
+    for (gateway, client) in config.gateways.iter().zip(clients) {
+        board.expect(&gateway.name);
+        fleet.start(gateway, client);
+    }
+    let mut reload = Reload::default();
+    loop {
+        let deadline = board.deadline();
+        tokio::select! {
+            biased;
+            signal = signals.next() => match signal {
+                Some(SIGUSR1) => {
+                    info!(event = event::SIGNAL, name = "SIGUSR1", "asked by a signal to check at once");
+                    fleet.check_all();
+                }
+                Some(SIGHUP) => {
+                    info!(event = event::SIGNAL, name = "SIGHUP", "asked by a signal to read the configuration again");
+                    reload.begin(&source, &mut board);
+                }
+                signal => {
+                    let name = signal_name(signal);
+                    board.notifier.stopping();
+                    fleet.end_all();
+                    board.alarm.finish().await;
+                    let ran = humane(clock.now().mono);
+                    info!(event = event::DAEMON_STOPPED, because = name, ran, "ended by {name}; the sessions stay logged in");
+                    return Ok(Ended::Asked);
+                }
+            },
+            read = reload.read() => reload.end(read, &source, &mut config, &mut fleet, &mut board),
+            Some((number, report)) = inbox.recv() => {
+                if fleet.is_current(number, &report.snapshot.gateway) {
+                    board.take(report);
+                }
+            }
+            Some(heard) = heard.recv() => board.alarm.hear(clock.now(), &heard),
+            () = fleet.lost() => {
+                let ran = humane(clock.now().mono);
+                error!(event = event::DAEMON_STOPPED, because = "driver-lost", ran, "a driver ended by itself; please report this");
+                return Ok(Ended::DriverLost);
+            }
+            () = sleep_until(deadline) => board.look(),
+        }
+    }
+}
+
+fn signal_name(signal: Option<i32>) -> &'static str {
+    match signal {
+        Some(SIGTERM) => "SIGTERM",
+        Some(SIGINT) => "SIGINT",
+        Some(_) | None => "a signal",
+    }
+}
+
+/// The name by which people reach this host.
+fn host_name() -> String {
+    fs::read_to_string("/proc/sys/kernel/hostname").map_or_else(|_| "HOST".to_owned(), |name| name.trim().to_owned())
+}

@@ -1,0 +1,115 @@
+//! The configuration read again: judged as a whole, and carried over gateway by gateway, or not at all.
+
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
+use tracing::{error, info};
+
+use super::board::Board;
+use super::fleet::{self, Fleet};
+use super::telling::counted;
+use crate::config::{Config, Difference, Source};
+use crate::log::event;
+
+/// A reload, while one is under way. However many are asked for in the meantime, one more follows.
+#[derive(Debug, Default)]
+pub(super) struct Reload {
+    reading: Option<JoinHandle<Read>>,
+    again: bool,
+}
+
+/// What reading the configuration brought: it, or all that is wrong with it.
+pub(super) type Read = Result<Box<Config>, String>;
+
+impl Reload {
+    /// Begins to read. The loop never waits for the disk.
+    pub(super) fn begin(&mut self, source: &Source, board: &mut Board) {
+        if self.reading.is_some() {
+            self.again = true;
+            return;
+        }
+        board.reloading(Instant::now());
+        let source = source.clone();
+        let read = move || source.load().map(Box::new).map_err(|faults| faults.to_string());
+        self.reading = Some(tokio::task::spawn_blocking(read));
+    }
+
+    /// Waits for what is being read.
+    pub(super) async fn read(&mut self) -> Read {
+        let Some(reading) = &mut self.reading else { return std::future::pending().await };
+        reading.await.unwrap_or_else(|error| Err(format!("it cannot be read: {error}")))
+    }
+
+    /// Takes over what was read, if it is good; in either case the reload is over.
+    pub(super) fn end(
+        &mut self,
+        read: Read,
+        source: &Source,
+        config: &mut Config,
+        fleet: &mut Fleet,
+        board: &mut Board,
+    ) {
+        self.reading = None;
+        let carried = read.and_then(|new| carry_over(config, *new, fleet, board));
+        match carried {
+            Ok(told) => {
+                info!(event = event::CONFIG_RELOADED, told, "the configuration was read again: {told}");
+                board.accepted();
+            }
+            Err(faults) => {
+                let count = faults.lines().count();
+                for fault in faults.lines().map(str::trim).filter(|line| !line.is_empty()) {
+                    error!(event = event::CONFIG_REJECTED, fault, "the old configuration stays in force: {fault}");
+                }
+                let first = faults.lines().next().unwrap_or_default();
+                let more = if count > 1 { " (the log has all that is wrong)" } else { "" };
+                board.refused(&format!("{first}{more}"));
+            }
+        }
+        board.reloaded();
+        if std::mem::take(&mut self.again) {
+            self.begin(source, board);
+        }
+    }
+}
+
+/// Makes what is different so; what is the same keeps its driver, its connection, its incidents.
+fn carry_over(config: &mut Config, new: Config, fleet: &mut Fleet, board: &mut Board) -> Result<String, String> {
+    let Difference { removed, replaced, moved, alerts, log } = Difference::between(config, &new);
+    // Nothing is touched before it is sure that all of it can be had.
+    let clients = replaced
+        .iter()
+        .map(|gateway| fleet::client(gateway))
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(|error| error.to_string())?;
+    fleet.know(&new.maintenance);
+    for name in &removed {
+        fleet.end(name);
+        board.forget(name);
+    }
+    for (gateway, client) in replaced.iter().zip(clients) {
+        board.expect(&gateway.name);
+        fleet.start(gateway, client);
+    }
+    for gateway in &moved {
+        fleet.relocate(gateway);
+    }
+    if alerts || !removed.is_empty() || !replaced.is_empty() {
+        board.change(&new);
+    }
+    if config.log.heartbeat_every != new.log.heartbeat_every {
+        board.beat(new.log.heartbeat_every);
+    }
+    let mut told = vec![
+        format!("{} new or changed", counted(replaced.len(), "gateway")),
+        format!("{} removed", removed.len()),
+        format!("{} as before", new.gateways.len() - replaced.len()),
+    ];
+    if alerts {
+        told.push("alerts changed".to_owned());
+    }
+    if log {
+        told.push("the form and level of the log stay until a restart".to_owned());
+    }
+    *config = new;
+    Ok(told.join(", "))
+}
