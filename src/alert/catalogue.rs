@@ -228,12 +228,13 @@ const fn row(code: &'static str, severity: Severity, title: &'static str, over: 
 impl Ends {
     pub(super) const fn is(self, state: State) -> bool {
         match (self, state) {
-            (_, State::Paused { .. }) => false,
-            (Self::Gone, _)
-            | (Self::Live | Self::Known, State::Live)
-            | (Self::Known, State::Contested | State::LoginRequired(_)) => true,
+            (Self::Gone, state) => !matches!(state, State::Paused { .. }),
+            (Self::Live | Self::Known, State::Live) | (Self::Known, State::Contested | State::LoginRequired(_)) => true,
             (Self::Live, State::Contested | State::LoginRequired(_))
-            | (Self::Live | Self::Known, State::Starting | State::Recovering { .. } | State::Unavailable(_)) => false,
+            | (
+                Self::Live | Self::Known,
+                State::Starting | State::Recovering { .. } | State::Unavailable(_) | State::Paused { .. },
+            ) => false,
         }
     }
 }

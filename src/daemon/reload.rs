@@ -76,11 +76,8 @@ impl Reload {
 fn carry_over(config: &mut Config, new: Config, fleet: &mut Fleet, board: &mut Board) -> Result<String, String> {
     let Difference { removed, replaced, moved, alerts, log } = Difference::between(config, &new);
     // Nothing is touched before it is sure that all of it can be had.
-    let clients = replaced
-        .iter()
-        .map(|gateway| fleet::client(gateway))
-        .collect::<Result<Vec<_>, _>>()
-        .map_err(|error| error.to_string())?;
+    let clients =
+        replaced.iter().map(fleet::client).collect::<Result<Vec<_>, _>>().map_err(|error| error.to_string())?;
     fleet.know(&new.maintenance);
     for name in &removed {
         fleet.end(name);

@@ -67,9 +67,10 @@ impl Command {
             }
             Err(error) => {
                 let why = format!("{program} cannot be run: {error}");
-                match error.kind() {
-                    io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied => Outcome::Refused { why },
-                    _ => Outcome::TryAgain { why, after: None },
+                if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied) {
+                    Outcome::Refused { why }
+                } else {
+                    Outcome::TryAgain { why, after: None }
                 }
             }
         }
@@ -83,7 +84,10 @@ fn variables(message: &Message) -> Vec<(String, String)> {
         let value = match value {
             serde_json::Value::String(text) => text,
             serde_json::Value::Null => String::new(),
-            other => other.to_string(),
+            serde_json::Value::Bool(_)
+            | serde_json::Value::Number(_)
+            | serde_json::Value::Array(_)
+            | serde_json::Value::Object(_) => value.to_string(),
         };
         (format!("TICKLED_ALERT_{}", name.to_uppercase()), value)
     };
