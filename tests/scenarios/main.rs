@@ -176,7 +176,7 @@ fn judge(script: &Script, outcome: &Outcome) -> Vec<String> {
         outcome.told.iter().filter(|(_, notice)| notice.phase != Phase::Repeated).collect();
     let as_expected = told.len() == script.expect.told.len()
         && told.iter().zip(&script.expect.told).all(|((at, notice), expected)| {
-            let (when, what) = expected.rsplit_once(" ").map(|(rest, phase)| (rest, phase)).unwrap();
+            let (when, what) = expected.rsplit_once(" ").unwrap();
             let (when, code) = when.rsplit_once(' ').unwrap();
             let (earliest, latest) = when.split_once("..").unwrap();
             let phase = if notice.phase == Phase::Raised { "raised" } else { "resolved" };
