@@ -1,0 +1,205 @@
+//! A simulated gateway, and the real binary as a child that watches it.
+#![expect(clippy::disallowed_methods, reason = "real processes take real time")]
+
+use std::collections::BTreeSet;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::process::{ExitStatus, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+use serde_json::{Map, Value};
+use tickled::gateway::Trust;
+use tickled::log::{Event, Level};
+use tickled::simulator::{self, Addresses};
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::process::{Child, Command};
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::{sleep, timeout};
+
+/// A gateway that is not one, over TLS, and the port that sets its world.
+pub(crate) struct Gateway {
+    pub(crate) addresses: Addresses,
+    http: reqwest::Client,
+}
+
+impl Gateway {
+    pub(crate) async fn start() -> Self {
+        let (ready, addresses) = oneshot::channel();
+        let anywhere = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        let settings = simulator::Settings::new(anywhere, anywhere);
+        let told = |addresses| ready.send(addresses).unwrap();
+        tokio::spawn(simulator::serve(settings, told, std::future::pending()));
+        let tls = Trust::Loopback.config().unwrap();
+        let http = reqwest::Client::builder()
+            .tls_backend_preconfigured(tls)
+            .user_agent("a browser")
+            .no_proxy()
+            .build()
+            .unwrap();
+        Self { addresses: timeout(SOON, addresses).await.unwrap().unwrap(), http }
+    }
+
+    /// One at which a human has logged in, and that has made a session of it by itself.
+    pub(crate) async fn logged_in() -> Self {
+        let gateway = Self::start().await;
+        gateway.log_in().await;
+        while gateway.read("world").await["truth"]["live"] != true {
+            sleep(Duration::from_millis(100)).await;
+        }
+        gateway
+    }
+
+    pub(crate) fn url(&self) -> String {
+        self.addresses.gateway_url()
+    }
+
+    pub(crate) async fn set(&self, command: &str) {
+        let url = format!("{}/{command}", self.addresses.control_url());
+        self.http.post(url).send().await.unwrap().error_for_status().unwrap();
+    }
+
+    /// Posts what the login page's button posts.
+    pub(crate) async fn log_in(&self) {
+        let answer = self.http.post(format!("{}/sso/Dispatcher", self.url())).body("user_name=x").send().await.unwrap();
+        assert_eq!(answer.text().await.unwrap(), "Client login succeeds");
+    }
+
+    pub(crate) async fn read(&self, page: &str) -> Value {
+        let url = format!("{}/{page}", self.addresses.control_url());
+        self.http.get(url).send().await.unwrap().json().await.unwrap()
+    }
+
+    /// The paths that clients asked for so far.
+    pub(crate) async fn asked(&self) -> Vec<String> {
+        let seen = self.read("requests").await;
+        seen.as_array().unwrap().iter().map(|seen| seen["path"].as_str().unwrap().to_owned()).collect()
+    }
+
+    pub(crate) async fn asked_for(&self, path: &str) -> usize {
+        self.asked().await.iter().filter(|asked| asked.as_str() == path).count()
+    }
+}
+
+/// A configuration of its own for each daemon.
+pub(crate) fn file(text: &str) -> PathBuf {
+    static COUNT: AtomicU32 = AtomicU32::new(0);
+    let folder = std::env::temp_dir().join(format!("tickled-run-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let file = folder.join(format!("{}.toml", COUNT.fetch_add(1, Ordering::Relaxed)));
+    std::fs::write(&file, text).unwrap();
+    file
+}
+
+pub(crate) fn tickled(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_tickled"));
+    command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
+    command.env_remove("NOTIFY_SOCKET").env_remove("STATE_DIRECTORY");
+    command
+}
+
+/// `tickled run`, and what it says.
+pub(crate) struct Daemon {
+    pub(crate) child: Child,
+    lines: mpsc::UnboundedReceiver<String>,
+    pub(crate) said: Vec<Map<String, Value>>,
+    /// All that was said, as it was said.
+    pub(crate) text: String,
+}
+
+impl Daemon {
+    /// Runs with the configuration in `file`, its log in JSON.
+    pub(crate) fn run(file: &std::path::Path) -> Self {
+        Self::spawn(tickled(&["run", "--config", file.to_str().unwrap()]).env("TICKLED_LOG__FORMAT", "json"))
+    }
+
+    pub(crate) fn spawn(command: &mut Command) -> Self {
+        let mut child = command.spawn().unwrap();
+        let mut reader = BufReader::new(child.stderr.take().unwrap()).lines();
+        let (sender, lines) = mpsc::unbounded_channel();
+        tokio::spawn(async move {
+            while let Ok(Some(line)) = reader.next_line().await {
+                drop(sender.send(line));
+            }
+        });
+        Self { child, lines, said: Vec::new(), text: String::new() }
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id().unwrap()
+    }
+
+    /// Waits for a line with these fields; those before it are kept. Every line is held against the table of events.
+    pub(crate) async fn hears(&mut self, signs: &[(&str, &str)], within: Duration) -> Map<String, Value> {
+        let until = Instant::now() + within;
+        loop {
+            let left = until.saturating_duration_since(Instant::now());
+            let line = timeout(left, self.lines.recv()).await.ok().flatten();
+            let Some(line) = line else { panic!("{signs:?} was not said within {within:?}:\n{}", self.text) };
+            let said = self.keep(&line);
+            if signs.iter().all(|(field, value)| said.get(*field).is_some_and(|is| is == value)) {
+                return said;
+            }
+        }
+    }
+
+    /// Waits for a state.
+    pub(crate) async fn becomes(&mut self, state: &str, within: Duration) -> Map<String, Value> {
+        self.hears(&[("event", "state-changed"), ("to", state)], within).await
+    }
+
+    /// The lines so far with these fields.
+    pub(crate) fn count(&self, signs: &[(&str, &str)]) -> usize {
+        let is_it = |said: &&Map<String, Value>| {
+            signs.iter().all(|(field, value)| said.get(*field).is_some_and(|is| is == value))
+        };
+        self.said.iter().filter(is_it).count()
+    }
+
+    /// Listens for so long.
+    pub(crate) async fn listens(&mut self, span: Duration) {
+        let until = Instant::now() + span;
+        while let Ok(Some(line)) = timeout(until.saturating_duration_since(Instant::now()), self.lines.recv()).await {
+            self.keep(&line);
+        }
+    }
+
+    /// Waits for the end, with all that is said until then.
+    pub(crate) async fn ends(&mut self, within: Duration) -> ExitStatus {
+        let status = timeout(within, self.child.wait()).await.expect("an end in time").unwrap();
+        while let Ok(Some(line)) = timeout(SOON, self.lines.recv()).await {
+            self.keep(&line);
+        }
+        status
+    }
+
+    pub(crate) fn signal(&self, name: &str) {
+        let pid = self.pid().to_string();
+        let done = std::process::Command::new("kill").args([&format!("-{name}"), &pid]).status().unwrap();
+        assert!(done.success());
+    }
+
+    fn keep(&mut self, line: &str) -> Map<String, Value> {
+        self.text.push_str(line);
+        self.text.push('\n');
+        let Ok(Value::Object(said)) = serde_json::from_str(line) else { panic!("no object: {line}") };
+        let level = said["level"].as_str().unwrap();
+        let level = [Level::Error, Level::Warn, Level::Info, Level::Debug, Level::Trace]
+            .into_iter()
+            .find(|known| known.name() == level)
+            .unwrap();
+        if let Some(name) = said.get("event").and_then(Value::as_str) {
+            let event = Event::named(name).unwrap_or_else(|| panic!("{name} is in no table: {line}"));
+            let fields: BTreeSet<&str> = said.keys().map(String::as_str).collect();
+            let fields: Vec<&str> =
+                fields.into_iter().filter(|key| !["time", "level", "event", "message"].contains(key)).collect();
+            assert_eq!(event.fault(level, &fields), None, "{line}");
+        } else {
+            assert!(level >= Level::Debug, "a line without an event: {line}");
+        }
+        self.said.push(said.clone());
+        said
+    }
+}
+
+pub(crate) const SOON: Duration = Duration::from_secs(10);

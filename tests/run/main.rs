@@ -1,0 +1,183 @@
+//! The real binary against the simulated gateway over TLS: what a trader sees on the day something happens.
+#![expect(clippy::unwrap_used, reason = "a helper that fails fails its test")]
+
+mod house;
+mod reload;
+mod verbs;
+
+use std::fs;
+use std::time::Duration;
+
+use house::{Daemon, Gateway, SOON, file, tickled};
+
+/// The two lines that are enough.
+fn two_lines(url: &str) -> std::path::PathBuf {
+    file(&format!("[gateway.main]\nurl = \"{url}\"\n"))
+}
+
+const fn seconds(n: u64) -> Duration {
+    Duration::from_secs(n)
+}
+
+#[tokio::test]
+async fn with_two_lines_a_lapse_is_taken_back_within_seconds() {
+    let gateway = Gateway::logged_in().await;
+    let mut daemon = Daemon::run(&two_lines(&gateway.url()));
+    daemon.becomes("live", SOON).await;
+    assert_eq!(daemon.count(&[("event", "trust"), ("trust", "loopback")]), 1);
+    gateway.set("lapse").await;
+    daemon.becomes("recovering", seconds(13)).await;
+    daemon.becomes("live", seconds(8)).await;
+    assert_eq!(daemon.count(&[("event", "alert")]), 0, "{}", daemon.text);
+    assert_eq!(gateway.asked_for("/v1/api/iserver/reauthenticate").await, 1);
+}
+
+#[tokio::test]
+async fn an_expired_login_is_told_once_and_called_off_when_a_human_has_logged_in() {
+    let gateway = Gateway::logged_in().await;
+    // The shipped windows would hold the alert back at night: here it is about what is said by day.
+    let by_day = file(&format!("[gateway.main]\nurl = \"{}\"\n[maintenance]\nwindow = []\n", gateway.url()));
+    let mut daemon = Daemon::run(&by_day);
+    daemon.becomes("live", SOON).await;
+    gateway.set("expire-login").await;
+    let told = daemon.hears(&[("event", "alert"), ("code", "login-required"), ("phase", "raised")], seconds(20)).await;
+    assert_eq!(told["level"], "error");
+    assert_eq!(told["gateway"], "main");
+    let todo = told["todo"].as_str().unwrap();
+    assert!(todo.contains(&gateway.url()) && todo.contains("ssh -L "), "{todo}");
+    gateway.log_in().await;
+    daemon.becomes("live", seconds(75)).await;
+    daemon.hears(&[("event", "alert"), ("code", "login-required"), ("phase", "resolved")], SOON).await;
+    daemon.listens(seconds(1)).await;
+    assert_eq!(daemon.count(&[("event", "alert")]), 2, "{}", daemon.text);
+}
+
+#[tokio::test]
+async fn ibkr_away_is_no_login_and_costs_no_reauthentication() {
+    let gateway = Gateway::logged_in().await;
+    let quick = format!(
+        "[gateway.main]\nurl = \"{}\"\n[session]\nanswer_within = \"1s\"\nwatch_every = \"5s\"\ncheck_every = \"1s\"\n",
+        gateway.url()
+    );
+    let mut daemon = Daemon::run(&file(&quick));
+    daemon.becomes("live", SOON).await;
+    gateway.set("away").await;
+    daemon.becomes("unavailable", seconds(8)).await;
+    daemon.listens(seconds(12)).await;
+    gateway.set("back").await;
+    daemon.becomes("live", seconds(15)).await;
+    assert_eq!(gateway.asked_for("/v1/api/iserver/reauthenticate").await, 0);
+    assert_eq!(gateway.asked_for("/v1/api/iserver/auth/ssodh/init").await, 0);
+    assert_eq!(daemon.count(&[("event", "alert")]), 0, "{}", daemon.text);
+}
+
+#[tokio::test]
+async fn a_gateway_that_is_not_there_is_waited_for() {
+    let gateway = Gateway::logged_in().await;
+    gateway.set("restart?down=4s").await;
+    let mut daemon = Daemon::run(&two_lines(&gateway.url()));
+    let said = daemon.becomes("unavailable", SOON).await;
+    assert_eq!(said["because"], "nothing-listens");
+    // It comes up without a login: that is seen for what it is.
+    daemon.becomes("login-required", seconds(30)).await;
+    gateway.log_in().await;
+    daemon.signal("USR1");
+    daemon.hears(&[("event", "signal"), ("name", "SIGUSR1")], SOON).await;
+    daemon.becomes("live", seconds(75)).await;
+}
+
+#[tokio::test]
+async fn a_signal_ends_it_in_the_middle_of_a_request_and_nobody_is_logged_out() {
+    for signal in ["TERM", "INT"] {
+        let gateway = Gateway::logged_in().await;
+        let config = format!("[gateway.main]\nurl = \"{}\"\n[session]\ncheck_every = \"1s\"\n", gateway.url());
+        let mut daemon = Daemon::run(&file(&config));
+        daemon.becomes("live", SOON).await;
+        let before = gateway.asked().await.len();
+        gateway.set("away").await;
+        while gateway.asked().await.len() == before {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        daemon.signal(signal);
+        let status = daemon.ends(seconds(5)).await;
+        assert_eq!(status.code(), Some(0), "{}", daemon.text);
+        let name = format!("SIG{signal}");
+        assert_eq!(daemon.count(&[("event", "daemon-stopped"), ("because", &name)]), 1);
+        assert_eq!(gateway.asked_for("/v1/api/logout").await, 0);
+    }
+}
+
+#[tokio::test]
+async fn a_second_signal_ends_even_what_hangs_with_its_own_code() {
+    let gateway = Gateway::logged_in().await;
+    let mut daemon = Daemon::run(&two_lines(&gateway.url()));
+    daemon.becomes("live", SOON).await;
+    // Stopped, it can take neither; once it goes on, both are there before its loop turns.
+    for signal in ["STOP", "TERM", "INT", "CONT"] {
+        daemon.signal(signal);
+    }
+    assert_eq!(daemon.ends(SOON).await.code(), Some(75), "{}", daemon.text);
+}
+
+#[tokio::test]
+async fn whatever_the_other_side_says_nothing_personal_is_in_any_line() {
+    let gateway = Gateway::logged_in().await;
+    let config = format!(
+        "[gateway.main]\nurl = \"{}\"\n[gateway.main.stream]\nenabled = true\n[session]\ncheck_every = \"1s\"\n\
+         ping_every = \"1s\"\n[log]\nlevel = \"trace\"\n",
+        gateway.url()
+    );
+    let mut daemon = Daemon::run(&file(&config));
+    daemon.becomes("live", SOON).await;
+    daemon.hears(&[("event", "stream-up")], SOON).await;
+    gateway.set("lapse").await;
+    daemon.becomes("live", seconds(15)).await;
+    let body = r#"{"session":"5ec2e7","USER_NAME":"jdoe77","MAC":"98:F2:B3:23:BF:A0","hardware_info":"8a2c9|98:F2"#;
+    let url = format!("{}/answer?path=/v1/api/tickle&times=2&type=application/json", gateway.addresses.control_url());
+    let sent = reqwest::Client::builder()
+        .tls_backend_preconfigured(tickled::gateway::Trust::Loopback.config().unwrap())
+        .no_proxy()
+        .build()
+        .unwrap()
+        .post(url)
+        .body(body)
+        .send()
+        .await
+        .unwrap();
+    assert!(sent.status().is_success());
+    let sample = daemon.hears(&[("event", "answer-not-understood")], SOON).await;
+    assert!(sample["sample"].as_str().unwrap().contains("[redacted]"), "{sample:?}");
+    daemon.signal("TERM");
+    daemon.ends(SOON).await;
+    let session = gateway.read("world").await["truth"]["session"].to_string();
+    let personal = ["5ec2e7", "jdoe77", "98:F2:B3", "8a2c9", "02:00:00:00:00:01", "Cookie", "api="];
+    for secret in personal.iter().copied().chain(Some(session.as_str()).filter(|s| s.len() > 6)) {
+        assert!(!daemon.text.contains(secret), "{secret} in the log:\n{}", daemon.text);
+    }
+    assert!(daemon.count(&[("event", "request"), ("call", "ping_server")]) > 1);
+}
+
+#[tokio::test]
+async fn one_thread_does_the_work_and_one_writes_the_log() {
+    let gateway = Gateway::logged_in().await;
+    let mut daemon = Daemon::run(&two_lines(&gateway.url()));
+    daemon.becomes("live", SOON).await;
+    let tasks = fs::read_dir(format!("/proc/{}/task", daemon.pid())).unwrap();
+    let mut names: Vec<String> =
+        tasks.map(|task| fs::read_to_string(task.unwrap().path().join("comm")).unwrap().trim().to_owned()).collect();
+    names.sort();
+    assert_eq!(names, ["log", "tickled"]);
+}
+
+#[tokio::test]
+async fn a_wrong_configuration_is_told_whole_and_ends_with_its_code() {
+    let wrong = file("[gateway.main]\nurl = \"ftp://x\"\n[session]\nping_evry = \"1m\"\ncheck_every = 10\n");
+    let ended = tickled(&["run", "--config", wrong.to_str().unwrap()]).output().await.unwrap();
+    assert_eq!(ended.status.code(), Some(78));
+    let said = String::from_utf8(ended.stderr).unwrap();
+    for part in [":2:", ":4:", ":5:", "ping_every", "\"10s\""] {
+        assert!(said.contains(part), "{part}: {said}");
+    }
+    let missing = tickled(&["run", "--config", "/nowhere/tickled.toml"]).output().await.unwrap();
+    assert_eq!(missing.status.code(), Some(78));
+}
