@@ -50,7 +50,7 @@ async fn play(addresses: &Addresses) -> anyhow::Result<Exit> {
     let config = config::parse(&text, name, &BTreeMap::new()).context("the demo's configuration")?;
     let (lines, inbox) = mpsc::unbounded_channel();
     let look = Look::settle(Format::Text, false, io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none());
-    let log = log::Settings { level: Level::Debug, ..config.log.clone() };
+    let log = log::Settings { level: Level::Trace, ..config.log.clone() };
     let (subscriber, _guard) = log::subscriber(&log, look, log::wall_clock, Sink { lines, line: Vec::new() })?;
     tracing::subscriber::set_global_default(subscriber)?;
     let mut stage = Stage {
@@ -83,7 +83,7 @@ async fn show(stage: &mut Stage, addresses: &Addresses) -> anyhow::Result<()> {
     stage.set("login").await?;
     stage.see(&["event=daemon-started"]).await?;
     stage.see(&["event=state-changed", "to=live"]).await?;
-    stage.narrate("The session is live, and a ping keeps it so; each is one line at level debug.")?;
+    stage.narrate("The session is live, and a ping keeps it so; each is one line at level trace.")?;
     stage.see(&["event=request", "call=ping_server", "outcome=ok"]).await?;
 
     stage
@@ -117,7 +117,7 @@ impl Stage {
             while let Some(line) = self.inbox.recv().await {
                 let bare = without_colour(&line);
                 let is_it = signs.iter().all(|sign| bare.contains(sign));
-                if is_it || !bare.contains(" DEBUG ") {
+                if is_it || !(bare.contains(" DEBUG ") || bare.contains(" TRACE ")) {
                     say(&format!("  {line}"))?;
                 }
                 if is_it {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use tokio::time::Instant;
-use tracing::{debug, error, info, warn};
+use tracing::{debug, error, info, trace, warn};
 
 use super::telling;
 use crate::alert::{self, Alarm};
@@ -139,6 +139,7 @@ impl Board {
         }
         self.alarm.see(self.clock.now(), &snapshot, good_ping);
         if let Some(known) = self.gateways.get_mut(&name) {
+            telling::step(known.snapshot.as_ref(), &snapshot);
             known.snapshot = Some(snapshot);
         }
         self.tell_systemd();
@@ -208,7 +209,12 @@ impl Board {
     fn answered(&mut self, name: &str, request: Request, answer: &Answer, took: Duration) {
         let outcome = answer.error.as_ref().map_or_else(|| "ok".to_owned(), ToString::to_string);
         let (call, took_ms) = (request.name(), took.as_millis());
-        debug!(event = event::REQUEST, gateway = name, call, outcome, took_ms, "{name}: {call}: {outcome}");
+        let keeps_alive = answer.error.is_none() && matches!(request, Request::Ping | Request::Check);
+        if keeps_alive {
+            trace!(event = event::REQUEST, gateway = name, call, outcome, took_ms, "{name}: {call}: {outcome}");
+        } else {
+            debug!(event = event::REQUEST, gateway = name, call, outcome, took_ms, "{name}: {call}: {outcome}");
+        }
         let Some(known) = self.gateways.get_mut(name) else { return };
         let puzzling = answer.error.as_ref().filter(|error| error.fault == Fault::NotUnderstood);
         let Some(error) = puzzling else {

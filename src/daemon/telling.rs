@@ -1,12 +1,12 @@
 //! What the daemon says in the log about its gateways: transitions, the stream, whom a connection trusts.
 
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 
 use crate::config;
 use crate::driver::StreamChange;
 use crate::gateway::{Fingerprint, Target, Trust};
 use crate::log::{event, humane};
-use crate::session::Transition;
+use crate::session::{State, Transition};
 use crate::status::Snapshot;
 
 /// One line for a change of state.
@@ -24,6 +24,15 @@ pub(super) fn transition(snapshot: &Snapshot, transition: &Transition) {
         "{gateway}: {from} -> {to}: {}",
         because.sentence(),
     );
+}
+
+/// One line for each step of a recovery.
+pub(super) fn step(before: Option<&Snapshot>, snapshot: &Snapshot) {
+    let State::Recovering { attempt, step } = snapshot.state else { return };
+    if before.is_none_or(|before| before.state != snapshot.state) {
+        let (gateway, step) = (&snapshot.gateway, step.name());
+        debug!(event = event::RECOVERY_STEP, gateway, attempt, step, "{gateway}: recovery, attempt {attempt}: {step}");
+    }
 }
 
 /// One line for a stream that came or went.

@@ -92,8 +92,8 @@ events! {
     HEARTBEAT = "heartbeat" at Info, with ["live", "total"], may ["summary"];
     /// A lapsed session is being taken back, and this is the step at hand.
     RECOVERY_STEP = "recovery-step" at Debug, with ["gateway", "attempt", "step"], may [];
-    /// One request to a gateway, and what came of it.
-    REQUEST = "request" at Debug, with ["gateway", "call", "outcome", "took_ms"], may [];
+    /// One request to a gateway, and what came of it; TRACE for a ping or a check that was answered.
+    REQUEST = "request" at Debug | Trace, with ["gateway", "call", "outcome", "took_ms"], may [];
     /// The machine slept or its clock was set: what was known is old and is asked again.
     CLOCK_JUMPED = "clock-jumped" at Warn, with ["gateway", "by"], may [];
     /// A signal arrived.
