@@ -20,6 +20,7 @@
 //! | `gateway` | 1 | the client: one method a request, faults by meaning, TLS |
 //! | `simulator` | 1 | a gateway and IBKR that are not; imports nothing of ours |
 //! | `systemd` | 1 | ready, status, stopping, watchdog; never blocks |
+//! | `pages` | 1 | the manual pages and the completions, made from the command line |
 //! | `log` | 1 | formats, event names, redaction, a writer that never blocks the loop |
 
 pub mod alert;
@@ -31,6 +32,7 @@ pub mod driver;
 pub mod gateway;
 pub mod log;
 pub mod observe;
+pub mod pages;
 pub mod recipes;
 pub mod session;
 pub mod simulator;

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
+use std::fs;
 use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -11,7 +12,8 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use anyhow::Context;
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory, Parser, Subcommand};
+use clap_complete::Shell;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag;
 use tickled::config::{self, Config, Source};
@@ -21,7 +23,7 @@ use tickled::session::Policy;
 use tickled::simulator;
 use tickled::systemd::Notifier;
 use tickled::verbs::{self, Exit};
-use tickled::{demo, log};
+use tickled::{demo, log, pages};
 
 /// Keeps an Interactive Brokers Client Portal session alive, and calls a human when only a human can help.
 #[derive(Debug, Parser)]
@@ -48,6 +50,19 @@ enum Verb {
     /// Shows and judges configurations
     #[command(subcommand)]
     Config(ConfigVerb),
+    /// Prints this program's manual pages
+    Man {
+        /// The verb whose page it is, as: config check. Without it the page of the whole program
+        verb: Vec<String>,
+        /// Write all pages into this folder instead
+        #[arg(long, value_name = "DIR", conflicts_with = "verb")]
+        into: Option<PathBuf>,
+    },
+    /// Prints what completes this program's command line in a shell
+    Completions {
+        /// The shell
+        shell: Shell,
+    },
 }
 
 #[derive(Debug, Args)]
@@ -106,6 +121,9 @@ fn main() -> ExitCode {
         Verb::Config(ConfigVerb::Default) => say(config::DEFAULT).map(|()| Exit::Live),
         Verb::Config(ConfigVerb::Check { file }) => config_check(&file),
         Verb::Config(ConfigVerb::Show { file }) => config_show(&file),
+        Verb::Man { into: Some(folder), .. } => write_manual(&folder),
+        Verb::Man { verb, into: None } => print_page(&verb),
+        Verb::Completions { shell } => say(&pages::completions(Cli::command(), shell)).map(|()| Exit::Live),
     };
     match outcome {
         Ok(exit) => exit.code().into(),
@@ -187,6 +205,23 @@ fn config_check(file: &Path) -> anyhow::Result<Exit> {
 fn config_show(file: &Path) -> anyhow::Result<Exit> {
     let Some(config) = trusted(file) else { return Ok(Exit::Configuration) };
     say(&config::show(&config))?;
+    Ok(Exit::Live)
+}
+
+fn print_page(verb: &[String]) -> anyhow::Result<Exit> {
+    let Some(page) = pages::page(Cli::command(), verb)? else {
+        complain(&format!("there is no page for {}: tickled --help lists the verbs", verb.join(" ")));
+        return Ok(Exit::Usage);
+    };
+    say(&page.text)?;
+    Ok(Exit::Live)
+}
+
+fn write_manual(folder: &Path) -> anyhow::Result<Exit> {
+    for page in pages::manual(Cli::command())? {
+        let file = folder.join(&page.file);
+        fs::write(&file, page.text).with_context(|| format!("cannot write {}", file.display()))?;
+    }
     Ok(Exit::Live)
 }
 

@@ -1,0 +1,82 @@
+# Print an optspec for argparse to handle cmd's options that are independent of any subcommand.
+function __fish_tickled_global_optspecs
+    string join \n h/help V/version
+end
+
+function __fish_tickled_needs_command
+    # Figure out if the current invocation already has a command.
+    set -l cmd (commandline -opc)
+    set -e cmd[1]
+    argparse -s (__fish_tickled_global_optspecs) -- $cmd 2>/dev/null
+    or return
+    if set -q argv[1]
+        # Also print the command, so this can be used to figure out what it is.
+        echo $argv[1]
+        return 1
+    end
+    return 0
+end
+
+function __fish_tickled_using_subcommand
+    set -l cmd (__fish_tickled_needs_command)
+    test -z "$cmd"
+    and return 1
+    contains -- $cmd[1] $argv
+end
+
+complete -c tickled -n "__fish_tickled_needs_command" -s h -l help -d 'Print help'
+complete -c tickled -n "__fish_tickled_needs_command" -s V -l version -d 'Print version'
+complete -c tickled -n "__fish_tickled_needs_command" -f -a "run" -d 'Keeps the configured sessions alive until a signal ends it'
+complete -c tickled -n "__fish_tickled_needs_command" -f -a "demo" -d 'Shows all of it in half a minute: the daemon against a simulated gateway'
+complete -c tickled -n "__fish_tickled_needs_command" -f -a "simulate" -d 'Runs a simulated gateway, to rehearse a lapse with your own program'
+complete -c tickled -n "__fish_tickled_needs_command" -f -a "check" -d 'Asks a gateway once whether its session is live, and changes nothing'
+complete -c tickled -n "__fish_tickled_needs_command" -f -a "config" -d 'Shows and judges configurations'
+complete -c tickled -n "__fish_tickled_needs_command" -f -a "man" -d 'Prints this program\'s manual pages'
+complete -c tickled -n "__fish_tickled_needs_command" -f -a "completions" -d 'Prints what completes this program\'s command line in a shell'
+complete -c tickled -n "__fish_tickled_needs_command" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c tickled -n "__fish_tickled_using_subcommand run" -l config -d 'The configuration' -r -F
+complete -c tickled -n "__fish_tickled_using_subcommand run" -s h -l help -d 'Print help'
+complete -c tickled -n "__fish_tickled_using_subcommand run" -s V -l version -d 'Print version'
+complete -c tickled -n "__fish_tickled_using_subcommand demo" -s h -l help -d 'Print help'
+complete -c tickled -n "__fish_tickled_using_subcommand demo" -s V -l version -d 'Print version'
+complete -c tickled -n "__fish_tickled_using_subcommand simulate" -l listen -d 'Where the gateway listens; loopback only' -r
+complete -c tickled -n "__fish_tickled_using_subcommand simulate" -l control -d 'Where the port that sets the world listens; loopback only. Open it in a browser for its commands' -r
+complete -c tickled -n "__fish_tickled_using_subcommand simulate" -l plain -d 'Speak HTTP instead of HTTPS, as a gateway with `listenSsl: false`'
+complete -c tickled -n "__fish_tickled_using_subcommand simulate" -s h -l help -d 'Print help'
+complete -c tickled -n "__fish_tickled_using_subcommand simulate" -s V -l version -d 'Print version'
+complete -c tickled -n "__fish_tickled_using_subcommand check" -l url -d 'The gateway, as https://localhost:5000' -r
+complete -c tickled -n "__fish_tickled_using_subcommand check" -l json -d 'Print one JSON object instead of a line for people'
+complete -c tickled -n "__fish_tickled_using_subcommand check" -s h -l help -d 'Print help'
+complete -c tickled -n "__fish_tickled_using_subcommand check" -s V -l version -d 'Print version'
+complete -c tickled -n "__fish_tickled_using_subcommand config; and not __fish_seen_subcommand_from default check show help" -s h -l help -d 'Print help'
+complete -c tickled -n "__fish_tickled_using_subcommand config; and not __fish_seen_subcommand_from default check show help" -s V -l version -d 'Print version'
+complete -c tickled -n "__fish_tickled_using_subcommand config; and not __fish_seen_subcommand_from default check show help" -f -a "default" -d 'Prints every key with its default and its meaning'
+complete -c tickled -n "__fish_tickled_using_subcommand config; and not __fish_seen_subcommand_from default check show help" -f -a "check" -d 'Judges a file without running: every fault, with its line'
+complete -c tickled -n "__fish_tickled_using_subcommand config; and not __fish_seen_subcommand_from default check show help" -f -a "show" -d 'Prints the configuration in force: file, environment and defaults together'
+complete -c tickled -n "__fish_tickled_using_subcommand config; and not __fish_seen_subcommand_from default check show help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c tickled -n "__fish_tickled_using_subcommand config; and __fish_seen_subcommand_from default" -s h -l help -d 'Print help'
+complete -c tickled -n "__fish_tickled_using_subcommand config; and __fish_seen_subcommand_from default" -s V -l version -d 'Print version'
+complete -c tickled -n "__fish_tickled_using_subcommand config; and __fish_seen_subcommand_from check" -s h -l help -d 'Print help'
+complete -c tickled -n "__fish_tickled_using_subcommand config; and __fish_seen_subcommand_from check" -s V -l version -d 'Print version'
+complete -c tickled -n "__fish_tickled_using_subcommand config; and __fish_seen_subcommand_from show" -s h -l help -d 'Print help'
+complete -c tickled -n "__fish_tickled_using_subcommand config; and __fish_seen_subcommand_from show" -s V -l version -d 'Print version'
+complete -c tickled -n "__fish_tickled_using_subcommand config; and __fish_seen_subcommand_from help" -f -a "default" -d 'Prints every key with its default and its meaning'
+complete -c tickled -n "__fish_tickled_using_subcommand config; and __fish_seen_subcommand_from help" -f -a "check" -d 'Judges a file without running: every fault, with its line'
+complete -c tickled -n "__fish_tickled_using_subcommand config; and __fish_seen_subcommand_from help" -f -a "show" -d 'Prints the configuration in force: file, environment and defaults together'
+complete -c tickled -n "__fish_tickled_using_subcommand config; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c tickled -n "__fish_tickled_using_subcommand man" -l into -d 'Write all pages into this folder instead' -r -F
+complete -c tickled -n "__fish_tickled_using_subcommand man" -s h -l help -d 'Print help'
+complete -c tickled -n "__fish_tickled_using_subcommand man" -s V -l version -d 'Print version'
+complete -c tickled -n "__fish_tickled_using_subcommand completions" -s h -l help -d 'Print help'
+complete -c tickled -n "__fish_tickled_using_subcommand completions" -s V -l version -d 'Print version'
+complete -c tickled -n "__fish_tickled_using_subcommand help; and not __fish_seen_subcommand_from run demo simulate check config man completions help" -f -a "run" -d 'Keeps the configured sessions alive until a signal ends it'
+complete -c tickled -n "__fish_tickled_using_subcommand help; and not __fish_seen_subcommand_from run demo simulate check config man completions help" -f -a "demo" -d 'Shows all of it in half a minute: the daemon against a simulated gateway'
+complete -c tickled -n "__fish_tickled_using_subcommand help; and not __fish_seen_subcommand_from run demo simulate check config man completions help" -f -a "simulate" -d 'Runs a simulated gateway, to rehearse a lapse with your own program'
+complete -c tickled -n "__fish_tickled_using_subcommand help; and not __fish_seen_subcommand_from run demo simulate check config man completions help" -f -a "check" -d 'Asks a gateway once whether its session is live, and changes nothing'
+complete -c tickled -n "__fish_tickled_using_subcommand help; and not __fish_seen_subcommand_from run demo simulate check config man completions help" -f -a "config" -d 'Shows and judges configurations'
+complete -c tickled -n "__fish_tickled_using_subcommand help; and not __fish_seen_subcommand_from run demo simulate check config man completions help" -f -a "man" -d 'Prints this program\'s manual pages'
+complete -c tickled -n "__fish_tickled_using_subcommand help; and not __fish_seen_subcommand_from run demo simulate check config man completions help" -f -a "completions" -d 'Prints what completes this program\'s command line in a shell'
+complete -c tickled -n "__fish_tickled_using_subcommand help; and not __fish_seen_subcommand_from run demo simulate check config man completions help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c tickled -n "__fish_tickled_using_subcommand help; and __fish_seen_subcommand_from config" -f -a "default" -d 'Prints every key with its default and its meaning'
+complete -c tickled -n "__fish_tickled_using_subcommand help; and __fish_seen_subcommand_from config" -f -a "check" -d 'Judges a file without running: every fault, with its line'
+complete -c tickled -n "__fish_tickled_using_subcommand help; and __fish_seen_subcommand_from config" -f -a "show" -d 'Prints the configuration in force: file, environment and defaults together'
