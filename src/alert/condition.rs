@@ -1,6 +1,6 @@
 //! What is wrong with a gateway at one moment, and in which words a human is told. Pure.
 
-use crate::session::{Cause, State, Trouble};
+use crate::session::{Cause, Reason, State, Trouble};
 use crate::status::Snapshot;
 
 use super::Code;
@@ -74,12 +74,17 @@ pub(super) fn conditions(snapshot: &Snapshot, host: &str) -> Vec<Condition> {
             tell(code, words, may_be_wedged);
         }
     }
-    if snapshot.flapping {
+    if snapshot.next == Reason::BudgetSpent {
+        let what = "the session is lost, and was lost so often that IBKR may not be asked for it again yet";
         let todo = format!(
-            "look at the log for what comes between: a poor network, a second program that uses the same user name, \
-             or IBKR's own trouble; the session at {} is taken back each time",
-            snapshot.url
+            "nothing if you can wait: it is asked for again within the hour; if not, {}. See also what takes it away: a \
+             second program that uses the same user name, a poor network, or IBKR's own trouble",
+            way_in(&snapshot.url, host)
         );
+        tell(Code::SessionFlapping, Words::new("budget-spent", what, todo, Remedy::LogIn), false);
+    } else if snapshot.flapping {
+        let todo = "look at the log for what comes between: a poor network, a second program that uses the same user \
+                    name, or IBKR's own trouble; the session is taken back each time, as often as IBKR may be asked in an hour";
         let what = "the session has been lost and taken back again and again";
         tell(Code::SessionFlapping, Words::new("flapping", what, todo, Remedy::Look), false);
     }
