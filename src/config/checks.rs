@@ -113,7 +113,7 @@ impl<'a> Checks<'a> {
     }
 
     /// Whether something is said of the key, of a slip of the pen that means it, or of the table it stands in.
-    fn is_blamed(&self, table: &str, key: &str) -> bool {
+    pub(super) fn is_blamed(&self, table: &str, key: &str) -> bool {
         let means = |blamed: &String| {
             let below = blamed.strip_prefix(table);
             below.is_some_and(|below| below.is_empty() || nearest(below.trim_start_matches('.'), [key]).is_some())
@@ -261,13 +261,14 @@ impl<'a> Checks<'a> {
     }
 
     /// Notes a finding at the key, or at the nearest table above it.
-    fn note(&mut self, key: &str, what: &str, hint: String) {
+    pub(super) fn note(&mut self, key: &str, what: &str, hint: String) {
         let mut path = key;
         let at = loop {
             if let Some(at) = self.places.get(path) {
                 break at.clone();
             }
-            match path.rsplit_once('.') {
+            // One of a list stands where the list does.
+            match path.rfind(['.', '[']).and_then(|end| path.split_at_checked(end)) {
                 Some((above, _)) => path = above,
                 None => break At::File,
             }

@@ -15,7 +15,7 @@ pub(super) fn read(reading: &mut Reading, environment: &BTreeMap<String, String>
         let Some(rest) = name.strip_prefix(PREFIX) else {
             continue;
         };
-        if name == RESERVED {
+        if name == RESERVED || name.starts_with(OF_AN_ALERT) {
             continue;
         }
         let at = At::Variable(name.escape_debug().to_string());
@@ -114,12 +114,18 @@ fn raw(kind: Kind, text: &str) -> Raw<'_> {
     match kind {
         Kind::Count { .. } if text.trim().parse::<f64>().is_ok() => Raw::Number(text.trim().to_owned()),
         Kind::Flag => text.trim().parse().map_or(Raw::Text(text), Raw::Truth),
-        Kind::SomeOf(_) | Kind::Pins => Raw::List(
+        Kind::SomeOf(_) | Kind::Pins | Kind::Texts(_) => Raw::List(
             text.split(',').map(str::trim).filter(|item| !item.is_empty()).map(|item| (Raw::Text(item), 0)).collect(),
         ),
-        Kind::Count { .. } | Kind::Span(_) | Kind::OneOf(_) | Kind::TimeOfDay | Kind::Zone | Kind::Url | Kind::File => {
-            Raw::Text(text)
-        }
+        Kind::Count { .. }
+        | Kind::Span(_)
+        | Kind::OneOf(_)
+        | Kind::TimeOfDay
+        | Kind::TimeOrNone
+        | Kind::Zone
+        | Kind::Url
+        | Kind::File
+        | Kind::Text(_) => Raw::Text(text),
     }
 }
 
@@ -128,3 +134,6 @@ const PREFIX: &str = "TICKLED_";
 
 /// The path of the file itself: the command line's, not a key.
 const RESERVED: &str = "TICKLED_CONFIG";
+
+/// What a program finds that a channel runs: it may well run `tickled` in its turn.
+const OF_AN_ALERT: &str = "TICKLED_ALERT_";

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::address::Address;
+use super::alerts::{self, Alerts, Deadman};
 use super::maintenance::{self, Maintenance};
 use super::span::{Range, Span};
 use super::value::Kind;
@@ -25,6 +26,8 @@ pub(super) struct File {
     pub(super) session: Session,
     pub(super) gateway: BTreeMap<String, Gateway>,
     pub(super) maintenance: Maintenance,
+    pub(super) alerts: Alerts,
+    pub(super) deadman: Deadman,
     pub(super) log: Log,
 }
 
@@ -129,6 +132,8 @@ pub(super) const ROOT: Keys = &[
     ("gateway", Node::Named(GATEWAY)),
     ("session", Node::Table(SESSION)),
     ("maintenance", Node::Table(maintenance::KEYS)),
+    ("alerts", Node::Table(alerts::KEYS)),
+    ("deadman", Node::Table(alerts::DEADMAN)),
     ("log", Node::Table(LOG)),
 ];
 
@@ -316,7 +321,7 @@ pub(super) const fn span(least: u64, most: u64) -> Node {
     range(least, most, false)
 }
 
-const fn span_or_off(least: u64, most: u64) -> Node {
+pub(super) const fn span_or_off(least: u64, most: u64) -> Node {
     range(least, most, true)
 }
 
@@ -325,10 +330,10 @@ const fn range(least: u64, most: u64, or_off: bool) -> Node {
     Node::Value(Kind::Span(Range { least, most, or_off }))
 }
 
-const fn count(least: u8, most: u8) -> Node {
+pub(super) const fn count(least: u16, most: u16) -> Node {
     Node::Value(Kind::Count { least, most })
 }
 
 const SECOND: u64 = 1;
-const MINUTE: u64 = 60;
+pub(super) const MINUTE: u64 = 60;
 pub(super) const HOUR: u64 = 60 * 60;

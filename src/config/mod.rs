@@ -1,6 +1,8 @@
 //! The configuration the program may trust: defaults, file, environment, and every fault at once.
 
 mod address;
+mod alerts;
+mod channels;
 mod checks;
 mod environment;
 mod fault;
@@ -9,6 +11,7 @@ mod maintenance;
 mod reading;
 mod source;
 mod span;
+mod text;
 mod value;
 mod words;
 
@@ -130,10 +133,12 @@ pub fn parse(text: &str, name: &Path, environment: &BTreeMap<String, String>) ->
                 let mut checks = Checks::new(&reading.places, &reading.blamed);
                 let gateways = checks.gateways(&file);
                 let maintenance = checks.maintenance(&file.maintenance);
+                let names: Vec<&str> = reading.gateways.iter().map(String::as_str).collect();
+                let alerts = checks.alerts(&file.alerts, &file.deadman, &names);
                 reading.findings.extend(checks.findings());
                 if reading.findings.is_empty() {
                     let log = file.log.settings();
-                    return Ok(Config { gateways, maintenance, alerts: alert::Settings::default(), log });
+                    return Ok(Config { gateways, maintenance, alerts, log });
                 }
             }
             Err(finding) => reading.findings.push(finding),
@@ -173,6 +178,8 @@ pub fn show(config: &Config) -> String {
         session: file::Session::default(),
         gateway: gateway.collect(),
         maintenance: (&config.maintenance).into(),
+        alerts: (&config.alerts).into(),
+        deadman: config.alerts.deadman.as_ref().into(),
         log: (&config.log).into(),
     };
     toml::to_string(&file).unwrap_or_else(|error| format!("# {error}\n"))

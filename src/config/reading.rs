@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::environment;
 use super::fault::{At, Finding, key_part, quoted};
 use super::file::{Keys, Node, ROOT, values};
+use super::text::{Form, is_name};
 use super::value::{Kind, Raw};
 use super::words::nearest;
 
@@ -215,6 +216,11 @@ fn where_else(path: &str, name: &str, siblings: Keys) -> String {
     let last = |path: &str| path.rsplit('.').next().unwrap_or_default().to_owned();
     let folded = name.to_lowercase().replace('-', "_");
 
+    if let Some(file) = siblings.iter().find(|(known, node)| is_secret(known, node, &folded)).map(|(known, _)| known) {
+        return format!(
+            "a secret does not stand in this file: write it into one of its own, and that one's path as {file}"
+        );
+    }
     let singular = |name: &str| name.trim_end_matches('s').to_owned();
     if let Some(same) = beside().find(|known| singular(known) == singular(&folded)) {
         return format!("did you mean {same}?");
@@ -236,7 +242,8 @@ fn where_else(path: &str, name: &str, siblings: Keys) -> String {
     if let Some(near) = nearest(name, beside()) {
         return format!("did you mean {near}?");
     }
-    elsewhere.retain(|(known, _)| !known.contains("[]"));
+    // Between short words a slip of the pen and another word look the same.
+    elsewhere.retain(|(known, _)| !known.contains("[]") && last(known).len() > LONGEST_SHORT);
     let names: Vec<String> = elsewhere.iter().map(|(known, _)| last(known)).collect();
     let far = nearest(name, names.iter().map(String::as_str))
         .and_then(|near| elsewhere.iter().find(|(known, _)| last(known) == near));
@@ -244,6 +251,20 @@ fn where_else(path: &str, name: &str, siblings: Keys) -> String {
         return format!("did you mean {}?", far.replace("NAME", gateway.unwrap_or("NAME")));
     }
     format!("known here: {}", beside().collect::<Vec<_>>().join(", "))
+}
+
+/// Whether a key names a secret itself, where only the file that holds it may stand.
+fn is_secret(known: &str, node: &Node, written: &str) -> bool {
+    let Some(own) = known.strip_suffix("_file").filter(|_| matches!(node, Node::Value(Kind::Text(Form::Secret))))
+    else {
+        return false;
+    };
+    let parts: &[&str] = match own {
+        "token" => &["token", "secret", "api_key", "apikey", "routing_key", "integration_key", "access_key"],
+        "password" => &["password", "passwd", "pass", "secret"],
+        _ => &[],
+    };
+    own == written || parts.iter().any(|part| written.ends_with(part))
 }
 
 fn raw<'a>(value: &'a DeValue<'_>) -> Raw<'a> {
@@ -272,18 +293,13 @@ fn found(value: &DeValue<'_>) -> &'static str {
     }
 }
 
-fn is_name(name: &str) -> bool {
-    let first = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
-    name.len() <= LONGEST_NAME && name.starts_with(first) && name.chars().all(|c| first(c) || c == '-' || c == '_')
-}
-
 fn join(path: &str, name: &str) -> String {
     let name = key_part(name);
     if path.is_empty() { name } else { format!("{path}.{name}") }
 }
 
-const LONGEST_NAME: usize = 32;
 const FILE: &str = "the file";
+const LONGEST_SHORT: usize = 4;
 
 /// What the parser says of a text or a time without quotes.
 const UNQUOTED: &str = "string values must be quoted";

@@ -9,6 +9,7 @@ use super::address::Address;
 use super::fault::{bare, quoted};
 use super::maintenance::{self, TimeOfDay};
 use super::span::Range;
+use super::text::Form;
 use super::words::nearest;
 use crate::gateway::Fingerprint;
 
@@ -18,7 +19,7 @@ pub(super) enum Kind {
     /// A time within this range.
     Span(Range),
     /// A whole number from `least` to `most`.
-    Count { least: u8, most: u8 },
+    Count { least: u16, most: u16 },
     /// Yes or no.
     Flag,
     /// One of these words.
@@ -27,6 +28,8 @@ pub(super) enum Kind {
     SomeOf(fn() -> Vec<&'static str>),
     /// A time of day, to the minute.
     TimeOfDay,
+    /// The same; empty is none.
+    TimeOrNone,
     /// The IANA name of a time zone.
     Zone,
     /// Where a gateway is.
@@ -35,6 +38,10 @@ pub(super) enum Kind {
     Pins,
     /// A file, named from the root; empty is none.
     File,
+    /// A text of this form.
+    Text(Form),
+    /// Some of them, in the operator's order.
+    Texts(Form),
 }
 
 /// A value as it came, from the file or from the environment.
@@ -68,10 +75,13 @@ impl Kind {
             Self::OneOf(words) => alternatives(&words()),
             Self::SomeOf(words) => format!("a list of {}", alternatives(&words())),
             Self::TimeOfDay => "00:00 to 23:59".to_owned(),
+            Self::TimeOrNone => "00:00 to 23:59, or \"\" for none".to_owned(),
             Self::Zone => "an IANA time zone".to_owned(),
             Self::Url => "http:// or https://, a host, a port".to_owned(),
             Self::Pins => "a list of SHA-256 fingerprints".to_owned(),
             Self::File => "a path from the root".to_owned(),
+            Self::Text(form) => form.takes().to_owned(),
+            Self::Texts(form) => form.list().to_owned(),
         }
     }
 
@@ -92,7 +102,7 @@ impl Kind {
             },
             Self::Count { least, most } => match raw {
                 Raw::Number(number) => self.count(number, least, most),
-                Raw::Text(count) if count.parse::<u8>().is_ok() => {
+                Raw::Text(count) if count.parse::<u16>().is_ok() => {
                     complain(format!("{count:?} is text, not a number"), format!("write {count}"))
                 }
                 Raw::Text(_) | Raw::List(_) | Raw::Truth(_) | Raw::Other(_) => self.refuse(raw),
@@ -115,7 +125,8 @@ impl Kind {
                 Raw::List(items) => self.list(items, |word| one_of(word, &words())),
                 Raw::Text(_) | Raw::Number(_) | Raw::Truth(_) | Raw::Other(_) => self.refuse(raw),
             },
-            Self::TimeOfDay => match raw {
+            Self::TimeOrNone if matches!(raw, Raw::Text("")) => Ok(text("")),
+            Self::TimeOfDay | Self::TimeOrNone => match raw {
                 Raw::Text(time) => match time.parse::<TimeOfDay>() {
                     Ok(_) => Ok(text(time)),
                     Err(fault) => complain(fault.to_string(), fault.hint),
@@ -148,6 +159,20 @@ impl Kind {
                 ),
                 Raw::Number(_) | Raw::List(_) | Raw::Truth(_) | Raw::Other(_) => self.refuse(raw),
             },
+            Self::Text(form) => match raw {
+                Raw::Text(written) => of_form(form, written).map(|()| text(written)),
+                Raw::Number(_) | Raw::List(_) | Raw::Truth(_) | Raw::Other(_) => self.refuse(raw),
+            },
+            Self::Texts(form) => match raw {
+                Raw::Text(one) if form.may_be_alone() => {
+                    of_form(form, one).map(|()| ValueKind::from(vec![(*one).to_owned()]))
+                }
+                Raw::List(items) if items.is_empty() => {
+                    complain("the list is empty".to_owned(), format!("it takes {}", self.takes()))
+                }
+                Raw::List(items) => self.list(items, |text| of_form(form, text)),
+                Raw::Text(_) | Raw::Number(_) | Raw::Truth(_) | Raw::Other(_) => self.refuse(raw),
+            },
         }
     }
 
@@ -164,15 +189,17 @@ impl Kind {
             Self::Flag => "true or false",
             Self::OneOf(_) => "a word in quotes",
             Self::SomeOf(_) => "a list of words in quotes",
-            Self::TimeOfDay => "a time of day in quotes, like \"23:45\"",
+            Self::TimeOfDay | Self::TimeOrNone => "a time of day in quotes, like \"23:45\"",
             Self::Zone => "a time zone in quotes, like \"America/New_York\"",
             Self::Url => "a URL in quotes",
             Self::Pins => "a list of fingerprints in quotes",
             Self::File => "a path in quotes",
+            Self::Text(_) => "a text in quotes",
+            Self::Texts(_) => "a list of texts in quotes",
         }
     }
 
-    fn count(self, number: &str, least: u8, most: u8) -> Result<ValueKind, Vec<Complaint>> {
+    fn count(self, number: &str, least: u16, most: u16) -> Result<ValueKind, Vec<Complaint>> {
         let what = match number.parse::<i64>() {
             Ok(count) if (i64::from(least)..=i64::from(most)).contains(&count) => {
                 return Ok(ValueKind::I64(count));
@@ -194,7 +221,7 @@ impl Kind {
         let mut complaints = Vec::new();
         for (at, (raw, byte)) in items.iter().enumerate() {
             let checked = match raw {
-                Raw::Text(text) if !seen.insert(*text) => {
+                Raw::Text(text) if !self.may_repeat() && !seen.insert(*text) => {
                     complain(format!("{} stands here twice", quoted(text)), "name it once".to_owned())
                 }
                 Raw::Text(text) => check(text).map(|()| kept.push((*text).to_owned())),
@@ -209,6 +236,10 @@ impl Kind {
             }
         }
         if complaints.is_empty() { Ok(ValueKind::from(kept)) } else { Err(complaints) }
+    }
+
+    const fn may_repeat(self) -> bool {
+        matches!(self, Self::Texts(form) if form.may_repeat())
     }
 }
 
@@ -233,6 +264,10 @@ fn one_of(word: &str, words: &[&'static str]) -> Result<(), Vec<Complaint>> {
         None => format!("it takes {}", alternatives(words)),
     };
     complain(format!("{} is not known here", quoted(word)), hint)
+}
+
+fn of_form(form: Form, text: &str) -> Result<(), Vec<Complaint>> {
+    form.check(text).or_else(|(what, hint)| complain(what, hint))
 }
 
 fn fingerprint(text: &str) -> Result<(), Vec<Complaint>> {

@@ -117,6 +117,12 @@ impl Email {
     }
 }
 
+/// Whether mail can go there.
+#[must_use]
+pub fn is_mailbox(text: &str) -> bool {
+    text.parse::<Mailbox>().is_ok()
+}
+
 fn sent(response: &lettre::transport::smtp::response::Response, except: Option<String>) -> Outcome {
     let said: Vec<&str> = response.message().collect();
     Outcome::Sent { answer: redact(&format!("{} {}", response.code(), said.join(" "))), except }

@@ -8,8 +8,10 @@ mod preset;
 mod template;
 mod webhook;
 
+pub use email::is_mailbox;
 pub use preset::Call;
 pub use template::check as check_body;
+pub use webhook::is_exposed;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -108,5 +110,7 @@ const fn urgency(message: &Message) -> Severity {
     }
 }
 
-/// How long one try may take.
-const WITHIN: Duration = Duration::from_secs(10);
+/// How long one try may take; that of a program, unless the operator says otherwise.
+pub const WITHIN: Duration = Duration::from_secs(10);
+/// Stands in a header of a webhook for the secret in its `token_file`.
+pub const TOKEN: &str = "{token}";

@@ -1,6 +1,8 @@
 //! The operator's own body for a web request: a template over the fields of a message, bounded in what it may cost.
 
-use minijinja::{Environment, UndefinedBehavior};
+use std::collections::BTreeSet;
+
+use minijinja::{Environment, ErrorKind, UndefinedBehavior};
 
 use super::super::notice::{Message, Notice, Phase};
 use super::super::{About, Code};
@@ -22,6 +24,17 @@ impl Template {
         let rendered = self.0.get_template(NAME).and_then(|template| template.render(minijinja::value::Serde(message)));
         rendered.map_err(|error| told(&error))
     }
+
+    /// What it names that no message has, wherever in it that stands.
+    fn unknown(&self) -> Option<String> {
+        let serde_json::Value::Object(fields) = serde_json::json!(samples().first()?) else { return None };
+        let names = self.0.get_template(NAME).ok()?.undeclared_variables(false);
+        let globals: BTreeSet<&str> = self.0.globals().map(|(name, _)| name).collect();
+        let is_unknown = |name: &&String| !fields.contains_key(*name) && !globals.contains(name.as_str());
+        let first = names.iter().filter(is_unknown).min()?;
+        let known: Vec<&str> = fields.keys().map(String::as_str).collect();
+        Some(format!("there is no field {first:?}; there are {}", known.join(", ")))
+    }
 }
 
 /// What is wrong with a body, if anything: it is compiled, and tried with messages of every kind.
@@ -31,12 +44,16 @@ pub fn check(body: &str) -> Option<String> {
         Ok(template) => template,
         Err(what) => return Some(what),
     };
+    if let Some(what) = template.unknown() {
+        return Some(what);
+    }
     for message in samples() {
         let rendered = match template.render(&message) {
             Ok(rendered) => rendered,
             Err(what) => return Some(what),
         };
-        let looks_like_json = body.trim_start().starts_with(['{', '[']);
+        let begins = |with: &[&str]| with.iter().any(|with| body.trim_start().starts_with(with));
+        let looks_like_json = begins(&["{", "["]) && !begins(&["{{", "{%", "{#"]);
         if looks_like_json && let Err(error) = serde_json::from_str::<serde::de::IgnoredAny>(&rendered) {
             return Some(format!("it looks like JSON and becomes none ({error}): write {{{{ title | tojson }}}}"));
         }
@@ -65,6 +82,9 @@ fn samples() -> Vec<Message> {
 
 fn told(error: &minijinja::Error) -> String {
     let line = error.line().map(|line| format!("line {line}: ")).unwrap_or_default();
+    if error.kind() == ErrorKind::OutOfFuel {
+        return format!("{line}it takes too many steps");
+    }
     let detail = error.detail().map(|detail| format!(": {detail}")).unwrap_or_default();
     format!("{line}{}{detail}", error.kind()).replace('\n', " ")
 }

@@ -8,6 +8,7 @@ use super::super::notice::{Message, Phase};
 use super::super::outbox::Outcome;
 use super::super::secret::SecretFile;
 use super::super::settings::{self, Method, Payload, Url};
+use super::TOKEN;
 use super::http::Http;
 use super::preset::Call;
 use super::template::Template;
@@ -61,11 +62,16 @@ impl Webhook {
             None => None,
         };
         let (url, to) = (url.expose_secret(), self.settings.to.as_deref());
+        if token.is_some() && is_exposed(url) {
+            let why = "plain http to another host would show the token to everybody on the way: write https://";
+            return Err(Outcome::Refused { why: why.to_owned() });
+        }
+        let in_header = self.settings.headers.iter().any(|header| header.contains(TOKEN));
         let mut call = match (&self.settings.payload, &self.template) {
             (Payload::Preset(preset), _) => preset.call(message, url, token.as_ref(), to),
             (Payload::Body(_), Some(Ok(template))) => {
                 let body = template.render(message).map_err(|why| refused(&why))?;
-                let bearer = token.map(|token| format!("Bearer {}", token.expose_secret()));
+                let bearer = token.as_ref().map(|token| format!("Bearer {}", token.expose_secret()));
                 let headers = [Some(("Content-Type".to_owned(), "application/json".to_owned()))];
                 let bearer = bearer.map(|bearer| ("Authorization".to_owned(), bearer));
                 Call { url: url.to_owned(), headers: headers.into_iter().chain([bearer]).flatten().collect(), body }
@@ -73,10 +79,14 @@ impl Webhook {
             (Payload::Body(_), Some(Err(why))) => return Err(refused(why)),
             (Payload::Body(_), None) => return Err(refused("there is none")),
         };
+        if in_header {
+            call.headers.retain(|(known, _)| known != "Authorization");
+        }
         for header in &self.settings.headers {
             let Some((name, value)) = header.split_once(':') else { continue };
+            let secret = token.as_ref().map(ExposeSecret::expose_secret).unwrap_or_default();
             call.headers.retain(|(known, _)| !known.eq_ignore_ascii_case(name));
-            call.headers.push((name.to_owned(), value.trim().to_owned()));
+            call.headers.push((name.to_owned(), value.trim().replace(TOKEN, secret)));
         }
         Ok(call)
     }
@@ -88,6 +98,19 @@ async fn secret(path: &std::path::Path) -> Result<SecretString, Outcome> {
         .load()
         .await
         .map_err(|error| Outcome::TryAgain { why: error.to_string(), after: Some(SECRET_PAUSE) })
+}
+
+/// Whether what is sent there can be read on the way: plain http to another host than this.
+#[must_use]
+pub fn is_exposed(url: &str) -> bool {
+    let host = |url: &reqwest::Url| url.host_str().map(|host| host.trim_matches(['[', ']']).to_owned());
+    reqwest::Url::parse(url).is_ok_and(|url| {
+        let is_here = host(&url).is_some_and(|host| {
+            host == "localhost"
+                || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.to_canonical().is_loopback())
+        });
+        url.scheme() == "http" && !is_here
+    })
 }
 
 fn refused(why: &str) -> Outcome {
