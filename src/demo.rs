@@ -14,7 +14,7 @@ use tokio::time::timeout;
 use crate::config::{self, Source};
 use crate::daemon::{self, Ended};
 use crate::gateway::Trust;
-use crate::log::{self, Format, Level, Look};
+use crate::log::{self, Format, Level, Look, Place};
 use crate::simulator::{self, Addresses, world::Options};
 use crate::systemd::Notifier;
 use crate::verbs::Exit;
@@ -49,7 +49,8 @@ async fn play(addresses: &Addresses) -> anyhow::Result<Exit> {
     let name = Path::new("demo.toml");
     let config = config::parse(&text, name, &BTreeMap::new()).context("the demo's configuration")?;
     let (lines, inbox) = mpsc::unbounded_channel();
-    let look = Look::settle(Format::Text, false, io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none());
+    let is_coloured = io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+    let look = Look::settle(Format::Text, Place::Terminal { is_coloured });
     let log = log::Settings { level: Level::Trace, ..config.log.clone() };
     let (subscriber, _guard) = log::subscriber(&log, look, log::wall_clock, Sink { lines, line: Vec::new() })?;
     tracing::subscriber::set_global_default(subscriber)?;

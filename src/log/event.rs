@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::Level;
+use super::{Level, journal};
 
 /// One kind of line: what it is called, how much it matters, and what it carries.
 #[derive(Debug, Clone, Copy)]
@@ -98,7 +98,7 @@ events! {
     CLOCK_JUMPED = "clock-jumped" at Warn, with ["gateway", "by"], may [];
     /// A signal arrived.
     SIGNAL = "signal" at Info, with ["name"], may [];
-    /// Lines are missing here: standard error was too slow, full or closed.
+    /// Lines are missing here: their reader was too slow, full or gone.
     LOG_LINES_DROPPED = "log-lines-dropped" at Warn, with ["count"], may [];
     /// A gateway's driver is past the deadline that it set itself: systemd gets no sign of life, and will restart the daemon.
     DRIVER_LATE = "driver-late" at Error, with ["gateway"], may [];
@@ -179,6 +179,8 @@ pub fn tables() -> String {
     for (field, meaning) in FIELDS {
         let _ = writeln!(text, "| `{field}` | {meaning} |");
     }
+    text.push_str("\n## What `journalctl -x` explains\n\n");
+    text.push_str(&journal::table());
     text
 }
 

@@ -10,7 +10,7 @@ use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
 use tracing_subscriber::registry::LookupSpan;
 
-use super::{Clock, Level, Look, event, is_ours, redact};
+use super::{Clock, Level, Look, event, is_ours, journal, redact};
 
 /// Renders lines in one outward form.
 #[derive(Debug, Clone, Copy)]
@@ -43,6 +43,7 @@ impl Line {
         match self.look {
             Look::Plain | Look::Colour | Look::Journal => self.text(&mut line, level, said),
             Look::Json => self.json(&mut line, level, said),
+            Look::Native => native(&mut line, level, said),
         }
         line.push('\n');
         line
@@ -55,11 +56,11 @@ impl Line {
                 line.push_str(text);
                 line.push_str("\x1b[0m");
             }
-            Look::Plain | Look::Journal | Look::Json => line.push_str(text),
+            Look::Plain | Look::Journal | Look::Json | Look::Native => line.push_str(text),
         };
         match self.look {
-            Look::Journal => line.push_str(priority(level)),
-            Look::Plain | Look::Colour | Look::Json => {
+            Look::Journal => line.extend(['<', journal::priority(level), '>']),
+            Look::Plain | Look::Colour | Look::Json | Look::Native => {
                 paint(line, DIM, &self.time(self.with_millis));
                 line.push(' ');
             }
@@ -105,6 +106,36 @@ impl Line {
     }
 }
 
+/// One field a line, as the journal takes them. No value holds a line's end, so none needs the binary form.
+fn native(line: &mut String, level: Level, said: &Said) {
+    let mut gap = "";
+    let mut put = |name: &str, value: &str| {
+        line.push_str(gap);
+        line.push_str(name);
+        line.push('=');
+        escape(line, value, Quotes::None);
+        gap = "\n";
+    };
+    let fields: Vec<(&str, &str)> = said.fields().map(|(key, value)| (key, value.as_str())).collect();
+    // The short ones come first: they are what is left of a datagram that is too long.
+    put("PRIORITY", journal::priority(level).encode_utf8(&mut [0; 1]));
+    put("SYSLOG_IDENTIFIER", "tickled");
+    if let Some(event) = said.event.as_ref().map(Value::as_str) {
+        if let Some(id) = journal::message_id(event, &fields) {
+            put("MESSAGE_ID", id);
+        }
+        put(&journal::name("event"), event);
+    }
+    // Who reads the journal as it comes sees this one field.
+    match fields.iter().find(|(key, _)| *key == "todo") {
+        Some((_, todo)) => put("MESSAGE", &format!("{}; to do: {todo}", said.message)),
+        None => put("MESSAGE", &said.message),
+    }
+    for (key, value) in fields {
+        put(&journal::name(key), value);
+    }
+}
+
 /// What one event says, in the order it was said.
 #[derive(Debug, Default)]
 pub(super) struct Said {
@@ -117,7 +148,7 @@ impl Said {
     /// What the writer says about the lines that were lost.
     pub(super) fn lines_dropped(count: u64) -> Self {
         Self {
-            message: format!("{count} log lines were lost: standard error was too slow, full or closed"),
+            message: format!("{count} log lines were lost: their reader was too slow, full or gone"),
             event: Some(Value::Text(event::LOG_LINES_DROPPED.to_owned())),
             rest: vec![("count", Value::Bare(count.to_string()))],
         }
@@ -205,6 +236,12 @@ impl Value {
         Self::Text(format!("{}…", &text[..text.floor_char_boundary(MAX_VALUE)]))
     }
 
+    fn as_str(&self) -> &str {
+        match self {
+            Self::Text(text) | Self::Bare(text) => text,
+        }
+    }
+
     fn write_text(&self, line: &mut String) {
         match self {
             Self::Bare(text) => line.push_str(text),
@@ -263,16 +300,6 @@ fn is_plain(text: &str) -> bool {
 pub(super) fn disturbs(c: char) -> bool {
     c.is_control()
         || matches!(c, '\u{2028}' | '\u{2029}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
-}
-
-/// The level as sd-daemon(3) writes it.
-fn priority(level: Level) -> &'static str {
-    match level {
-        Level::Error => "<3>",
-        Level::Warn => "<4>",
-        Level::Info => "<6>",
-        Level::Debug | Level::Trace => "<7>",
-    }
 }
 
 /// The level in the text, all of one width.

@@ -7,6 +7,7 @@
 use std::io::{self, IsTerminal, Write};
 use std::os::fd::AsFd;
 use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 use std::time::{Duration, SystemTime};
 use std::{env, fs};
 
@@ -16,10 +17,12 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::{Registry, fmt};
 
 pub use event::{EVENTS, Event};
+use journal::Socket;
 pub use redact::redact;
 pub use writer::Guard;
 
 pub mod event;
+pub mod journal;
 mod line;
 mod redact;
 mod writer;
@@ -44,7 +47,7 @@ impl Default for Settings {
 /// How a line is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Format {
-    /// Whatever suits the place where standard error ends.
+    /// Whatever suits the place where standard error ends: the journal's own fields, or text.
     Auto,
     /// For people: time, level, message, then `key=value`.
     Text,
@@ -114,17 +117,37 @@ pub enum Look {
     Journal,
     /// One flat JSON object a line.
     Json,
+    /// One datagram of fields a line, in the journal's own protocol.
+    Native,
+}
+
+/// Where standard error ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    /// In the journal.
+    Journal {
+        /// Whether its own socket can be had as well.
+        has_socket: bool,
+    },
+    /// On a terminal.
+    Terminal {
+        /// Whether colours are wanted there.
+        is_coloured: bool,
+    },
+    /// In a file, in a pipe.
+    Elsewhere,
 }
 
 impl Look {
-    /// The form for `format` where standard error is the journal, a terminal, or neither.
+    /// The form for `format` where standard error ends in `place`.
     #[must_use]
-    pub fn settle(format: Format, is_journal: bool, is_colour_terminal: bool) -> Self {
-        match format {
-            Format::Json => Self::Json,
-            Format::Auto | Format::Text if is_journal => Self::Journal,
-            Format::Auto | Format::Text if is_colour_terminal => Self::Colour,
-            Format::Auto | Format::Text => Self::Plain,
+    pub fn settle(format: Format, place: Place) -> Self {
+        match (format, place) {
+            (Format::Json, _) => Self::Json,
+            (Format::Auto, Place::Journal { has_socket: true }) => Self::Native,
+            (Format::Auto | Format::Text, Place::Journal { .. }) => Self::Journal,
+            (Format::Auto | Format::Text, Place::Terminal { is_coloured: true }) => Self::Colour,
+            (Format::Auto | Format::Text, Place::Terminal { is_coloured: false } | Place::Elsewhere) => Self::Plain,
         }
     }
 }
@@ -146,7 +169,9 @@ pub enum OpenError {
     AlreadyOpen,
 }
 
-/// Opens the log of the whole process on standard error; call it once.
+/// Opens the log of the whole process on standard error; call it once. Where that is the journal, lines go to the
+/// journal's own socket instead, unless another format is asked for; if there is no such socket, to standard error as
+/// text. Never to both.
 ///
 /// Keep the [`Guard`] to the end of the process: dropping it waits a moment for the last lines.
 ///
@@ -157,8 +182,18 @@ pub fn init(settings: &Settings) -> Result<Guard, OpenError> {
     // which a panic message needs.
     let stream = io::stderr().as_fd().try_clone_to_owned().map_err(OpenError::Stream)?;
     let stream = fs::File::from(stream);
-    let look = Look::settle(settings.format, is_journal(&stream), stream.is_terminal() && wants_colour());
-    let (subscriber, guard) = subscriber(settings, look, wall_clock, stream)?;
+    let journal = is_journal(&stream).then(|| Socket::at(Path::new(journal::SOCKET)).ok());
+    let place = match &journal {
+        Some(socket) => Place::Journal { has_socket: socket.is_some() },
+        None if stream.is_terminal() => Place::Terminal { is_coloured: wants_colour() },
+        None => Place::Elsewhere,
+    };
+    let look = Look::settle(settings.format, place);
+    let out: Box<dyn Write + Send> = match (look, journal.flatten()) {
+        (Look::Native, Some(socket)) => Box::new(socket),
+        (_, _) => Box::new(stream),
+    };
+    let (subscriber, guard) = subscriber(settings, look, wall_clock, out)?;
     tracing::subscriber::set_global_default(subscriber).map_err(|_| OpenError::AlreadyOpen)?;
     Ok(guard)
 }

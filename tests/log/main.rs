@@ -2,6 +2,8 @@
 #![expect(clippy::disallowed_methods, reason = "these tests measure how long real calls take")]
 #![expect(clippy::unwrap_used, reason = "a helper that fails fails its test")]
 
+mod journal;
+
 use std::collections::BTreeSet;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufRead, BufReader, ErrorKind, PipeReader, PipeWriter, Read, Write, pipe};
@@ -15,7 +17,7 @@ use std::time::{Duration, Instant, SystemTime};
 use std::{env, thread};
 
 use tickled::log::event::{self, EVENTS, FIELDS};
-use tickled::log::{Event, Format, Level, Look, Settings, humane, init, subscriber};
+use tickled::log::{Event, Level, Look, Settings, humane, init, subscriber};
 use tracing::subscriber::with_default;
 
 #[test]
@@ -77,24 +79,6 @@ fn the_level_governs_our_lines_and_libraries_speak_from_warn() {
     assert_eq!(lines, format!("<6>INFO  ours\n{theirs}"));
     let quiet = Settings { level: Level::Error, ..Settings::default() };
     assert_eq!(said_with(&quiet, Look::Journal, both), "");
-}
-
-#[test]
-fn the_look_follows_the_place() {
-    for (format, is_journal, is_colour_terminal, look) in [
-        (Format::Auto, false, false, Look::Plain),
-        (Format::Auto, false, true, Look::Colour),
-        (Format::Auto, true, false, Look::Journal),
-        (Format::Text, true, true, Look::Journal),
-        (Format::Text, false, true, Look::Colour),
-        (Format::Json, true, true, Look::Json),
-    ] {
-        assert_eq!(
-            Look::settle(format, is_journal, is_colour_terminal),
-            look,
-            "{format:?} {is_journal} {is_colour_terminal}"
-        );
-    }
 }
 
 #[test]
@@ -219,7 +203,7 @@ fn a_disk_that_was_full_gets_the_count_and_then_the_lines() {
     let written = String::from_utf8(disk.bytes.lock().unwrap().clone()).unwrap();
     assert_eq!(
         written,
-        "<6>INFO  line  number=1\n<6>\n<4>WARN  3 log lines were lost: standard error was too slow, full or closed  \
+        "<6>INFO  line  number=1\n<6>\n<4>WARN  3 log lines were lost: their reader was too slow, full or gone  \
          event=log-lines-dropped count=3\n<6>INFO  line  number=5\n",
         "what the full disk took of the second line stands alone"
     );

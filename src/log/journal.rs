@@ -1,0 +1,147 @@
+//! The journal's own protocol: each line is one datagram of fields, which `journalctl` finds, counts and explains.
+//!
+//! Sent by the log's writer thread, so a journal that stalls delays nobody. The crate `tracing-journald` would send from
+//! the caller, and waits there.
+
+use std::fmt::Write as _;
+use std::io::{self, Write};
+use std::os::unix::net::UnixDatagram;
+use std::path::{Path, PathBuf};
+
+use super::{Level, event};
+
+/// One kind of line that the journal's catalogue explains: [`MESSAGE_IDS`] has them all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MessageId {
+    /// The event.
+    pub event: &'static str,
+    /// The field that tells its kinds apart.
+    pub field: &'static str,
+    /// That field's value.
+    pub value: &'static str,
+    /// The value of `MESSAGE_ID`, for ever.
+    pub id: &'static str,
+}
+
+/// Where the journal listens.
+pub const SOCKET: &str = "/run/systemd/journal/socket";
+
+/// Sends each write as one datagram. One that is too long for the socket is sent without its end.
+#[derive(Debug)]
+pub struct Socket {
+    socket: UnixDatagram,
+    path: PathBuf,
+}
+
+impl Socket {
+    /// A way to the journal that listens at `path`.
+    ///
+    /// # Errors
+    /// When nobody listens there.
+    pub fn at(path: &Path) -> io::Result<Self> {
+        UnixDatagram::unbound()?.connect(path)?;
+        // By the path each time: a journal that was started anew is another socket.
+        Ok(Self { socket: UnixDatagram::unbound()?, path: path.to_owned() })
+    }
+}
+
+impl Write for Socket {
+    fn write(&mut self, datagram: &[u8]) -> io::Result<usize> {
+        let sent = self.socket.send_to(datagram, &self.path);
+        match sent {
+            Err(_) if datagram.len() > SHORT => {
+                self.socket.send_to(&shortened(datagram), &self.path)?;
+            }
+            Err(error) => return Err(error),
+            Ok(_) => {}
+        }
+        Ok(datagram.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// As many whole fields as go into [`SHORT`] bytes; of a message that is too long as much as goes.
+fn shortened(datagram: &[u8]) -> Vec<u8> {
+    let head = &datagram[..SHORT - 1];
+    let whole = head.iter().rposition(|byte| *byte == b'\n').unwrap_or(0);
+    let is_message = head[whole..].starts_with(b"\nMESSAGE=");
+    let text = head.utf8_chunks().next().map_or(0, |chunk| chunk.valid().len());
+    let mut short = head[..if is_message { text } else { whole }].to_vec();
+    short.push(b'\n');
+    short
+}
+
+/// What a line is called in the catalogue, by its event and fields.
+pub(super) fn message_id(event: &str, fields: &[(&str, &str)]) -> Option<&'static str> {
+    // What is over needs no remedy, whatever it was.
+    let has = |wanted: &MessageId| fields.contains(&(wanted.field, wanted.value));
+    let of_event = || MESSAGE_IDS.iter().filter(|known| known.event == event);
+    let over = of_event().find(|known| known.field == "phase" && has(known));
+    over.or_else(|| of_event().find(|known| has(known))).map(|known| known.id)
+}
+
+/// The name under which the journal has a field.
+#[must_use]
+pub fn name(field: &str) -> String {
+    let field = if field == "to" { "state" } else { field };
+    let is_plain = |c: char| c.is_ascii_alphanumeric();
+    let plain: String = field.chars().map(|c| if is_plain(c) { c.to_ascii_uppercase() } else { '_' }).collect();
+    format!("TICKLED_{plain}")
+}
+
+/// What each kind of line is called in the catalogue, as the documentation shows it.
+pub(super) fn table() -> String {
+    let mut text = String::from("| event | where | `MESSAGE_ID` |\n|---|---|---|\n");
+    for MessageId { event, field, value, id } in MESSAGE_IDS {
+        // Writing to a String cannot fail.
+        let _ = writeln!(text, "| `{event}` | `{field}={value}` | `{id}` |");
+    }
+    text
+}
+
+/// The level as syslog numbers it.
+pub(super) const fn priority(level: Level) -> char {
+    match level {
+        Level::Error => '3',
+        Level::Warn => '4',
+        Level::Info => '6',
+        Level::Debug | Level::Trace => '7',
+    }
+}
+
+/// What every socket takes: the least that the kernel lets a send buffer be.
+const SHORT: usize = 4096;
+
+const fn alert(value: &'static str, id: &'static str) -> MessageId {
+    MessageId { event: event::ALERT, field: "code", value, id }
+}
+
+const fn state(value: &'static str, id: &'static str) -> MessageId {
+    MessageId { event: event::STATE_CHANGED, field: "to", value, id }
+}
+
+/// Every kind of line that the catalogue explains. An id is never given to another kind.
+pub const MESSAGE_IDS: &[MessageId] = &[
+    alert("login-required", "aef53c820492470bafc53f3d4e6f9c71"),
+    alert("session-contested", "12bd2a5c83ca4818947bc60e581269ab"),
+    alert("gateway-unreachable", "f35996bae42645b4a3e323c053850594"),
+    alert("certificate-changed", "d7ab125b9ff6438fb9af50c526cbf4b8"),
+    alert("access-denied", "213da8a1da72412583340d2ec24de8cc"),
+    alert("ibkr-unavailable", "681de2c39e32489aae7fb3652ce42c8f"),
+    alert("session-flapping", "fd95343599784d528378b76c883a7d82"),
+    alert("wrong-account", "8911d1d1389b4e7bbf816bd1d963fc7f"),
+    alert("login-ends-soon", "c7961270d3cb4d0e95c6210d06795b17"),
+    alert("config-rejected", "4f3da7bb23a549c7bd9668e83b529690"),
+    alert("alert-undeliverable", "95da315829944863afbc172fb3005be5"),
+    MessageId { event: event::ALERT, field: "phase", value: "resolved", id: "cf9ef444e4574665bb1e5b15222dd601" },
+    state("starting", "45b8f25552624eeba7dddabc0cb7a98c"),
+    state("live", "32f39516fa194a9ebe045e7280577cac"),
+    state("recovering", "a2f0a9030f3843f7858e6182302ffa68"),
+    state("contested", "9dc2e4362df543f5a25d0c316696e9c9"),
+    state("unavailable", "9da9adc77e234244959e9f31755361ea"),
+    state("login-required", "e1512c94b54540f7a878e23e5e1144f5"),
+    state("paused", "b32ffc11ab28409586badc55b7aa7468"),
+];
