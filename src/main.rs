@@ -18,12 +18,13 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag;
 use tickled::config::{self, Config, Source};
 use tickled::daemon::{self, Ended};
+use tickled::driver::{Clock, HostClock};
 use tickled::gateway::{Target, Trust};
 use tickled::session::Policy;
 use tickled::simulator;
 use tickled::systemd::Notifier;
 use tickled::verbs::{self, Exit};
-use tickled::{demo, log, pages};
+use tickled::{alert, demo, log, pages};
 
 /// Keeps an Interactive Brokers Client Portal session alive, and calls a human when only a human can help.
 #[derive(Debug, Parser)]
@@ -47,6 +48,9 @@ enum Verb {
     Simulate(Simulate),
     /// Asks a gateway once whether its session is live, and changes nothing
     Check(Check),
+    /// Tries out how you are told
+    #[command(subcommand)]
+    Alert(AlertVerb),
     /// Shows and judges configurations
     #[command(subcommand)]
     Config(ConfigVerb),
@@ -89,6 +93,21 @@ struct Check {
 }
 
 #[derive(Debug, Subcommand)]
+enum AlertVerb {
+    /// Sends a marked test through the channels, and prints what each answered. Run it as the user of the daemon
+    ///
+    /// Exit code 0 if all were told, 1 if a channel was not and the daemon would try again, 2 if it would give up.
+    Test {
+        /// The configuration
+        #[arg(long, env = "TICKLED_CONFIG", default_value = "/etc/tickled/tickled.toml")]
+        config: PathBuf,
+        /// This channel alone
+        #[arg(long, value_name = "NAME")]
+        channel: Option<String>,
+    },
+}
+
+#[derive(Debug, Subcommand)]
 enum ConfigVerb {
     /// Prints every key with its default and its meaning
     Default,
@@ -118,6 +137,7 @@ fn main() -> ExitCode {
         Verb::Demo => asynchronously(demo::run()),
         Verb::Simulate(simulate) => asynchronously(simulated(simulate)),
         Verb::Check(check) => asynchronously(checked(check)),
+        Verb::Alert(AlertVerb::Test { config, channel }) => alert_test(&config, channel.as_deref()),
         Verb::Config(ConfigVerb::Default) => say(config::DEFAULT).map(|()| Exit::Live),
         Verb::Config(ConfigVerb::Check { file }) => config_check(&file),
         Verb::Config(ConfigVerb::Show { file }) => config_show(&file),
@@ -195,10 +215,44 @@ async fn checked(check: Check) -> anyhow::Result<Exit> {
     Ok(exit)
 }
 
+fn alert_test(file: &Path, channel: Option<&str>) -> anyhow::Result<Exit> {
+    let Some(Config { alerts, .. }) = trusted(file) else { return Ok(Exit::Configuration) };
+    let names: Vec<&str> = alerts.channels.iter().map(|channel| channel.name.as_str()).collect();
+    if names.is_empty() {
+        complain(&format!("{} has no [[alerts.channel]]: alerts stand in the log alone", file.display()));
+        return Ok(Exit::HumanNeeded);
+    }
+    if let Some(name) = channel.filter(|name| !names.contains(name)) {
+        complain(&format!(
+            "--channel: there is no channel {name:?} in {}: there are {}",
+            file.display(),
+            names.join(", ")
+        ));
+        return Ok(Exit::Usage);
+    }
+    let host = daemon::host_name();
+    warn_of_exposed(&alerts, &host);
+    asynchronously(async {
+        let trials = alert::test(&alerts, &host, HostClock::start().now(), channel).await;
+        for trial in &trials {
+            say(&format!("{trial}\n"))?;
+        }
+        Ok(match trials.iter().find(|trial| !trial.is_told() && !trial.may_be_told()) {
+            Some(_) => Exit::HumanNeeded,
+            None if trials.iter().all(alert::Trial::is_told) => Exit::Live,
+            None => Exit::NotLive,
+        })
+    })
+}
+
 fn config_check(file: &Path) -> anyhow::Result<Exit> {
     let Some(config) = trusted(file) else { return Ok(Exit::Configuration) };
     let names: Vec<&str> = config.gateways.iter().map(|gateway| gateway.name.as_str()).collect();
-    say(&format!("{} is good; gateways: {}\n", file.display(), names.join(", ")))?;
+    let channels: Vec<&str> = config.alerts.channels.iter().map(|channel| channel.name.as_str()).collect();
+    let told =
+        if channels.is_empty() { "the log alone".to_owned() } else { format!("the log, {}", channels.join(", ")) };
+    warn_of_exposed(&config.alerts, &daemon::host_name());
+    say(&format!("{} is good; gateways: {}; alerts go to: {told}\n", file.display(), names.join(", ")))?;
     Ok(Exit::Live)
 }
 
@@ -206,6 +260,13 @@ fn config_show(file: &Path) -> anyhow::Result<Exit> {
     let Some(config) = trusted(file) else { return Ok(Exit::Configuration) };
     say(&config::show(&config))?;
     Ok(Exit::Live)
+}
+
+fn warn_of_exposed(alerts: &alert::Settings, host: &str) {
+    for file in alert::exposed(alerts, host) {
+        let file = file.display();
+        complain(&format!("{file} holds a secret, and every user of this host may read it: `chmod o-r {file}`"));
+    }
 }
 
 fn print_page(verb: &[String]) -> anyhow::Result<Exit> {

@@ -1,7 +1,7 @@
 //! All of it together, for a daemon: what it sees goes in, and humans are told.
 
 use std::fmt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use super::channels::{self, Call, Sender};
 use super::deadman::{Deadman, Sign};
 use super::desk::{Desk, Input, Standing};
 use super::dispatcher::{ChannelStatus, Clock, Dispatcher, Heard};
-use super::notice::{About, Notice};
+use super::notice::About;
 use super::outbox::Outcome;
 use super::secret::SecretFile;
 use super::settings::{self, Settings};
@@ -156,27 +156,22 @@ impl fmt::Debug for Alarm {
     }
 }
 
-/// Sends a marked test through each channel, or through the one of that name, and says what came of it.
-pub async fn test(settings: &Settings, host: &str, now: Now, channel: Option<&str>) -> Vec<(String, Outcome)> {
-    warn_of_exposed(settings, host);
-    let message = Notice::test(now.wall).message(&settings.zone, host);
-    let mut outcomes = Vec::new();
-    for settings in settings.channels.iter().filter(|settings| channel.is_none_or(|name| settings.name == name)) {
-        outcomes.push((settings.name.clone(), Sender::new(settings, host).deliver(&message).await));
-    }
-    outcomes
-}
-
 fn warn_of_exposed(settings: &Settings, host: &str) {
-    let channels = settings.channels.iter().map(|channel| Sender::new(channel, host));
-    let deadman = settings.deadman.iter().filter_map(|deadman| SecretFile::new(&deadman.url_file).exposed());
-    for file in channels.flat_map(|sender| sender.exposed()).chain(deadman) {
+    for file in exposed(settings, host) {
         let file = file.display().to_string();
         warn!(
             event = event::SECRET_EXPOSED,
             file, "{file} holds a secret, and every user of this host may read it: `chmod o-r {file}`"
         );
     }
+}
+
+/// The files with a secret that every user of this host may read.
+#[must_use]
+pub fn exposed(settings: &Settings, host: &str) -> Vec<PathBuf> {
+    let channels = settings.channels.iter().map(|channel| Sender::new(channel, host));
+    let deadman = settings.deadman.iter().filter_map(|deadman| SecretFile::new(&deadman.url_file).exposed());
+    channels.flat_map(|sender| sender.exposed()).chain(deadman).collect()
 }
 
 /// Sends the signs of life, the newest only. Nobody waits for it.

@@ -8,6 +8,7 @@
 //! | [`Outbox`] | what a channel has still to send, and when it tries (pure) |
 //! | [`Deadman`] | when a sign of life is due (pure) |
 //! | [`Dispatcher`] | the channels' tasks, and the [`Spool`] that survives a restart |
+//! | [`test`] | a marked test through the channels |
 //! | [`Alarm`] | all of it together, for a daemon |
 //!
 //! An incident is told once, after its hold-off; again every [`Settings::repeat_every`] while it lasts, or at once when
@@ -28,8 +29,9 @@ mod outbox;
 mod secret;
 pub mod settings;
 mod spool;
+mod trial;
 
-pub use alarm::{Alarm, takes, test};
+pub use alarm::{Alarm, exposed, takes};
 pub use catalogue::{Code, Entry, Severity};
 pub use deadman::{Deadman, Sign};
 pub use desk::{Desk, Input, Plan, Reason, Standing};
@@ -39,3 +41,4 @@ pub use notice::{About, Message, Notice, Phase};
 pub use outbox::{GIVEN_UP_AFTER, HISTORY_AFTER, MOST, Outbox, Outcome, Verdict};
 pub use settings::Settings;
 pub use spool::{LoadError, Spool, State};
+pub use trial::{Trial, test};

@@ -132,6 +132,7 @@ fn signal_name(signal: Option<i32>) -> &'static str {
 }
 
 /// The name by which people reach this host.
-fn host_name() -> String {
+#[must_use]
+pub fn host_name() -> String {
     fs::read_to_string("/proc/sys/kernel/hostname").map_or_else(|_| "HOST".to_owned(), |name| name.trim().to_owned())
 }

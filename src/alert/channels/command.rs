@@ -1,10 +1,13 @@
 //! The channel that runs a program: the message in its environment and, as JSON, on its standard input.
 
+use std::cell::RefCell;
 use std::process::Stdio;
+use std::time::Duration;
 use std::{env, io};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::process;
+use tokio::time::timeout;
 use tracing::info;
 
 use super::super::notice::Message;
@@ -42,12 +45,22 @@ impl Command {
                     drop(stdin.write_all(json(message).as_bytes()).await);
                 }
             };
-            let ((), out, err, status) = tokio::join!(feed, read(stdout), read(stderr), child.wait());
-            status.map(|status| (status, [out, err].concat()))
+            let said = RefCell::new(Vec::new());
+            let mut pipes = Box::pin(async { tokio::join!(feed, read(stdout, &said), read(stderr, &said)) });
+            let ended = tokio::select! {
+                _ = &mut pipes => child.wait().await,
+                status = child.wait() => {
+                    // What it has left running in the background may keep the pipes open as long as it likes.
+                    let _ = timeout(LAST_WORDS, pipes).await;
+                    status
+                }
+            };
+            ended.map(|status| (status, said.take()))
         };
         match ran.await {
             Ok((status, said)) => {
                 let said = redact(&String::from_utf8_lossy(&said));
+                let quoted = if said.is_empty() { String::new() } else { format!(", and said: {said}") };
                 if !said.is_empty() {
                     let channel = &self.channel;
                     info!(
@@ -56,12 +69,12 @@ impl Command {
                     );
                 }
                 match status.code() {
-                    Some(0) => Outcome::Sent { answer: "the program ended well".to_owned(), except: None },
+                    Some(0) => Outcome::Sent { answer: format!("the program ended well{quoted}"), except: None },
                     Some(code) if is_final(code) => {
-                        Outcome::Refused { why: format!("the program ended with exit code {code}") }
+                        Outcome::Refused { why: format!("the program ended with exit code {code}{quoted}") }
                     }
                     Some(_) | None => {
-                        Outcome::TryAgain { why: format!("the program ended with {status}"), after: None }
+                        Outcome::TryAgain { why: format!("the program ended with {status}{quoted}"), after: None }
                     }
                 }
             }
@@ -99,14 +112,14 @@ fn json(message: &Message) -> String {
 }
 
 /// The beginning of what a program says. The rest is read as well, so that it is not stuck.
-async fn read(pipe: Option<impl AsyncReadExt + Unpin>) -> Vec<u8> {
-    let Some(mut pipe) = pipe else { return Vec::new() };
-    let (mut kept, mut buffer) = (Vec::new(), [0; 1024]);
+async fn read(pipe: Option<impl AsyncReadExt + Unpin>, said: &RefCell<Vec<u8>>) {
+    let Some(mut pipe) = pipe else { return };
+    let mut buffer = [0; 1024];
     while let Ok(n @ 1..) = pipe.read(&mut buffer).await {
-        let room = LONGEST_OUTPUT.saturating_sub(kept.len());
-        kept.extend(buffer.iter().take(n.min(room)));
+        let mut said = said.borrow_mut();
+        let room = LONGEST_OUTPUT.saturating_sub(said.len());
+        said.extend(buffer.iter().take(n.min(room)));
     }
-    kept
 }
 
 /// Whether the exit code says that another try is of no use: by sysexits(3) all but "temporary failure", and what a
@@ -118,3 +131,5 @@ const fn is_final(code: i32) -> bool {
 /// What a program inherits; nothing that may be a secret or the service manager's.
 const INHERITED: &[&str] = &["PATH", "HOME", "LANG", "TZ", "STATE_DIRECTORY", "RUNTIME_DIRECTORY"];
 const LONGEST_OUTPUT: usize = 4 * 1024;
+/// How long the last output of a program that has ended is waited for.
+const LAST_WORDS: Duration = Duration::from_millis(200);

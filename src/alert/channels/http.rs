@@ -10,8 +10,8 @@ use reqwest::{Client, Method, Response, StatusCode, redirect};
 
 use super::super::outbox::Outcome;
 use super::preset::Call;
+use super::said;
 use crate::gateway::Trust;
-use crate::log::redact;
 
 /// A client that is built when it is first needed. One that cannot be built, for want of certificates or descriptors,
 /// is a failed try and no more.
@@ -79,8 +79,10 @@ async fn judge(mut response: Response) -> Outcome {
             Ok(None) | Err(_) => break,
         }
     }
-    let sample = redact(&String::from_utf8_lossy(&body));
-    let said = if sample.is_empty() { String::new() } else { format!(", and said: {sample}") };
+    let said = match said::words(&body) {
+        words if words.is_empty() => words,
+        words => format!(", and said: {words}"),
+    };
     let answer = format!("it answered {status}{said}");
     let after = after.map(Duration::from_secs);
     if status.is_success() {

@@ -5,6 +5,7 @@ mod email;
 pub(super) mod http;
 pub mod log;
 mod preset;
+mod said;
 mod template;
 mod webhook;
 

@@ -1,0 +1,138 @@
+//! `tickled alert test`: a marked test by the real way, what each channel answered, and an exit code that says the same.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+
+use crate::house::{SOON, file, tickled};
+use crate::keep;
+use crate::receiver::{Receiver, Reply};
+
+const GATEWAY: &str = "[gateway.main]\nurl = \"https://localhost:5000\"\n";
+
+async fn test(config: &str, more: &[&str]) -> (Option<i32>, String, String) {
+    let path = file(&format!("{GATEWAY}{config}"));
+    let mut arguments = vec!["alert", "test", "--config", path.to_str().unwrap()];
+    arguments.extend(more);
+    let ended = tickled(&arguments).output().await.unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    (ended.status.code(), text(ended.stdout), text(ended.stderr))
+}
+
+fn webhook(name: &str, url: &str) -> String {
+    format!("[[alerts.channel]]\nname = {name:?}\ntype = \"webhook\"\npreset = \"json\"\nurl = {url:?}\n")
+}
+
+#[tokio::test]
+async fn each_channel_is_told_a_marked_test_and_what_it_answered_is_printed() {
+    let (mut one, mut other) = (Receiver::start().await, Receiver::start().await);
+    other.replies([Reply::Answer(202, "", "{\"message\": \"thank you\"}")]);
+    let program = "[[alerts.channel]]\nname = \"own\"\ntype = \"command\"\n\
+                   argv = [\"/bin/sh\", \"-c\", \"echo heard $TICKLED_ALERT_PHASE\"]\n";
+    // Not even a channel for errors alone is spared: it is tried out.
+    let errors = format!("{}min_severity = \"error\"\ncodes = [\"wrong-account\"]\n", webhook("other", &other.url()));
+    let config = format!("{}{errors}{program}", webhook("one", &one.url()));
+    let (code, said, complaints) = test(&config, &[]).await;
+    assert_eq!(code, Some(0), "{said}{complaints}");
+    assert_eq!(
+        said,
+        "one: told: it answered 200 OK, and said: taken\n\
+         other: told: it answered 202 Accepted, and said: thank you\n\
+         own: told: the program ended well, and said: heard test\n"
+    );
+    assert_eq!(complaints, "");
+    for receiver in [&mut one, &mut other] {
+        let (phase, code, body) = receiver.is_told(SOON).await;
+        assert_eq!((phase.as_str(), code.as_str()), ("test", "test"));
+        assert!(body["title"].as_str().unwrap().starts_with("TEST"), "{body}");
+        assert!(body["text"].as_str().unwrap().contains("Nothing is wrong"), "{body}");
+        assert!(receiver.rest().is_empty());
+    }
+}
+
+#[tokio::test]
+async fn one_channel_alone_is_told_when_it_is_named() {
+    let (mut one, mut other) = (Receiver::start().await, Receiver::start().await);
+    let config = format!("{}{}", webhook("one", &one.url()), webhook("other", &other.url()));
+    let (code, said, _) = test(&config, &["--channel", "other"]).await;
+    assert!(code == Some(0) && said.starts_with("other: told: "), "{said}");
+    other.hears(SOON).await;
+    assert!(one.rest().is_empty());
+    let (code, said, complaints) = test(&config, &["--channel", "othre"]).await;
+    assert_eq!((code, said.as_str()), (Some(64), ""));
+    assert!(complaints.contains("there is no channel \"othre\"") && complaints.contains("one, other"), "{complaints}");
+    assert!(one.rest().is_empty() && other.rest().is_empty());
+}
+
+#[tokio::test]
+async fn the_exit_code_tells_what_would_be_tried_again_from_what_would_not() {
+    let receiver = Receiver::start().await;
+    let config = webhook("phone", &receiver.url());
+    receiver.replies([Reply::Answer(503, "", "<html><title>503 Busy</title></html>")]);
+    let (code, said, _) = test(&config, &[]).await;
+    assert_eq!(code, Some(1));
+    assert_eq!(
+        said,
+        "phone: NOT told: it answered 503 Service Unavailable, and said: 503 Busy; an alert would be tried again for a \
+         day\n"
+    );
+    receiver.replies([Reply::Answer(404, "", "{\"error\": \"no such topic\"}")]);
+    let (code, said, _) = test(&config, &[]).await;
+    assert_eq!(code, Some(2));
+    assert_eq!(
+        said,
+        "phone: NOT told: it answered 404 Not Found, and said: no such topic; an alert would be given up at once\n"
+    );
+    let (code, said, complaints) = test("", &[]).await;
+    assert!(code == Some(2) && said.is_empty() && complaints.contains("the log alone"), "{complaints}");
+    let (code, _, complaints) = test("[[alerts.channel]]\n", &[]).await;
+    assert!(code == Some(78) && complaints.contains("the name is missing"), "{complaints}");
+}
+
+#[tokio::test]
+async fn a_secret_comes_from_its_file_and_is_in_nothing_that_is_said() {
+    let mut receiver = Receiver::start().await;
+    let address = keep("url", &format!("{}/hunter2\n", receiver.url()));
+    let token = keep("token", "s3cret-t0ken\n");
+    let config = format!(
+        "[[alerts.channel]]\nname = \"own\"\ntype = \"webhook\"\nurl_file = {address:?}\ntoken_file = {token:?}\n\
+         headers = [\"X-Key: key={{token}}\"]\nbody = '{{\"say\": {{{{ title | tojson }}}}}}'\n"
+    );
+    let (code, said, complaints) = test(&config, &[]).await;
+    assert_eq!((code, complaints.as_str()), (Some(0), ""), "{said}");
+    let asked = receiver.hears(SOON).await;
+    assert_eq!((asked.method.as_str(), asked.path.as_str()), ("POST", "/hunter2"));
+    assert_eq!(asked.headers["x-key"], "key=s3cret-t0ken");
+    assert!(!asked.headers.contains_key("authorization"), "the secret goes where it is wanted, and only there");
+    assert!(asked.body.starts_with("{\"say\": \"TEST"), "{}", asked.body);
+
+    // Whoever may read it is told of it; and whatever goes wrong, neither the secret nor the address is repeated.
+    fs::set_permissions(&token, fs::Permissions::from_mode(0o644)).unwrap();
+    receiver.replies([Reply::Close]);
+    let (code, said, complaints) = test(&config, &[]).await;
+    assert_eq!(code, Some(1), "{said}");
+    assert!(complaints.contains("every user of this host may read it: `chmod o-r "), "{complaints}");
+    fs::remove_file(&token).unwrap();
+    let (code, absent, _) = test(&config, &[]).await;
+    assert!(code == Some(1) && absent.contains("the secret in ") && absent.contains("cannot be read"), "{absent}");
+    for text in [said, complaints, absent] {
+        assert!(!text.contains("hunter2") && !text.contains("s3cret"), "{text}");
+    }
+}
+
+#[tokio::test]
+async fn a_credential_is_found_in_the_folder_that_systemd_names() {
+    let mut receiver = Receiver::start().await;
+    let url = keep("phone-url", &receiver.url());
+    let config =
+        "[[alerts.channel]]\nname = \"phone\"\ntype = \"webhook\"\npreset = \"ntfy\"\nurl_file = \"phone-url\"\n";
+    let path = file(&format!("{GATEWAY}{config}"));
+    let arguments = ["alert", "test", "--config", path.to_str().unwrap()];
+    let ended = tickled(&arguments).env("CREDENTIALS_DIRECTORY", url.parent().unwrap()).output().await.unwrap();
+    assert_eq!(ended.status.code(), Some(0), "{ended:?}");
+    let asked = receiver.hears(SOON).await;
+    assert_eq!(asked.headers["title"], "TEST: this alert is only a test");
+    assert_eq!(asked.headers["priority"], "default");
+    let ended = tickled(&arguments).env_remove("CREDENTIALS_DIRECTORY").output().await.unwrap();
+    let said = String::from_utf8(ended.stdout).unwrap();
+    assert!(ended.status.code() == Some(1) && said.contains("there is no credential phone-url"), "{said}");
+}
