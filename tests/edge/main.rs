@@ -3,4 +3,5 @@
 
 mod connections;
 mod raw;
+mod replies;
 mod traps;

@@ -18,6 +18,8 @@ pub(crate) const PATIENCE: Duration = Duration::from_millis(500);
 pub(crate) enum Deed {
     /// These bytes; the connection stays.
     Say(String),
+    /// The same, for what is no text.
+    Bytes(Vec<u8>),
     /// These bytes at first, and then the second again and again, until nobody listens any more.
     Flood(String, Vec<u8>),
     /// These bytes at first, and then one after the other of the second, with this pause before each.
@@ -139,6 +141,7 @@ async fn serve<W: Fn(&Heard, usize) -> Deed>(
         };
         let went = match what(&request, before) {
             Deed::Say(text) => stream.write_all(text.as_bytes()).await,
+            Deed::Bytes(bytes) => stream.write_all(&bytes).await,
             Deed::Flood(head, piece) => flood(&mut stream, &head, &piece).await,
             Deed::Drip(head, rest, pause) => drip(&mut stream, &head, rest, pause).await,
             Deed::Late(after, text) => {
