@@ -166,14 +166,14 @@ impl Desk {
                 self.windows.remove(gateway);
             }
             Input::ConfigRejected(why) => {
-                let what = format!("the changed configuration is refused, and the old one stays in force: {why}");
+                let what = format!("the old one stays in force, because of this: {why}");
                 let todo = "mend the file, try it with `tickled config check`, and reload";
                 let words = Words::new("config-rejected", what, todo, Remedy::Look);
                 self.open(now, About::Daemon, Code::ConfigRejected, words);
             }
             Input::ConfigAccepted => self.close(now, &About::Daemon, Code::ConfigRejected, &mut notices),
             Input::Undeliverable { channel, why } => {
-                let what = format!("an alert was given up on the channel {channel}: {why}");
+                let what = format!("an alert by this channel was given up: {why}");
                 let todo = format!("mend the channel, and try it with `tickled alert test --channel {channel}`");
                 let words = Words::new("given-up", what, todo, Remedy::Look);
                 self.open(now, About::Channel(channel.to_owned()), Code::AlertUndeliverable, words);

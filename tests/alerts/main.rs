@@ -1,11 +1,15 @@
 //! How a human is told: the words, the desk through a year, and the real binary with real receivers on loopback.
 #![expect(clippy::unwrap_used, reason = "a helper that fails fails its test")]
 
+mod delivery;
 mod edge;
 #[path = "../run/house.rs"]
 #[allow(dead_code, reason = "other tests use the rest of it")]
 mod house;
+mod mail;
+mod mailserver;
 mod receiver;
+mod restart;
 mod verb;
 
 use std::fs;

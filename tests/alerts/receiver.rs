@@ -1,11 +1,10 @@
 //! Somebody who is told by web requests: on loopback, with or without TLS, well-behaved or not.
-#![expect(clippy::disallowed_methods, reason = "real requests take real time")]
 
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rustls::ServerConfig;
 use rustls::crypto::ring;
@@ -24,8 +23,6 @@ pub(crate) struct Asked {
     pub(crate) path: String,
     pub(crate) headers: BTreeMap<String, String>,
     pub(crate) body: String,
-    #[expect(dead_code, reason = "read by the tests of delivery")]
-    pub(crate) at: Instant,
 }
 
 /// What a receiver does with a request.
@@ -137,7 +134,7 @@ async fn converse(
         let mut body = vec![0; length];
         stream.read_exact(&mut body).await.ok()?;
         let body = String::from_utf8(body).unwrap();
-        let asked = Asked { method: first.next()?, path: first.next()?, headers, body, at: Instant::now() };
+        let asked = Asked { method: first.next()?, path: first.next()?, headers, body };
         let reply = script.lock().unwrap().pop_front().unwrap_or(Reply::Answer(200, "", "taken"));
         drop(sender.send(asked));
         match reply {

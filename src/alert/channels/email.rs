@@ -1,11 +1,12 @@
 //! The channel that sends mail: one connection a try, closed after it.
 
 use std::error::Error;
+use std::path::Path;
 use std::time::Duration;
 
 use lettre::address::Envelope;
 use lettre::message::Mailbox;
-use lettre::message::header::ContentType;
+use lettre::message::header::{ContentType, HeaderName, HeaderValue};
 use lettre::transport::smtp::authentication::Credentials;
 use lettre::transport::smtp::client::{Certificate, CertificateStore, Tls, TlsParameters};
 use lettre::transport::smtp::extension::ClientId;
@@ -51,10 +52,11 @@ impl Email {
             return judge(&error);
         }
         let (mut taken, mut refused) = (None, Vec::new());
-        for envelope in &each {
+        // By their numbers: an address is nothing for a log.
+        for (at, envelope) in (1..).zip(&each) {
             match transport.send_raw(envelope, &mail).await {
                 Ok(response) => taken = Some(response),
-                Err(error) => refused.push(chain(&error)),
+                Err(error) => refused.push(format!("receiver {at} of {}: {}", each.len(), chain(&error))),
             }
         }
         match taken {
@@ -79,7 +81,9 @@ impl Email {
         let thread = format!("<{}/{}@{}>", message.id, message.began_at.as_second(), self.host).replace(' ', "-");
         let own = format!("<{}/{}/{}@{}>", message.id, message.told_at.as_second(), message.phase.name(), self.host);
         let mail = mail.message_id(Some(own.replace(' ', "-"))).references(thread);
-        let mail = mail.header(ContentType::TEXT_PLAIN).body(format!("{}\n", message.text))?;
+        // Nobody's absence answers it.
+        let automatic = HeaderValue::new(HeaderName::new_from_ascii_str("Auto-Submitted"), "auto-generated".to_owned());
+        let mail = mail.raw_header(automatic).header(ContentType::TEXT_PLAIN).body(format!("{}\n", message.text))?;
         let all = Envelope::new(Some(from.email.clone()), receivers.clone())?;
         let each: Result<Vec<Envelope>, _> =
             receivers.into_iter().map(|to| Envelope::new(Some(from.email.clone()), vec![to])).collect();
@@ -105,16 +109,21 @@ impl Email {
     }
 
     async fn parameters(&self) -> Result<TlsParameters, String> {
-        let mut builder = TlsParameters::builder(self.settings.host.clone());
-        if let Some(path) = self.settings.ca_file.clone() {
-            let shown = path.display().to_string();
-            let read = tokio::task::spawn_blocking(move || std::fs::read(path)).await;
-            let pem = read.map_err(|error| error.to_string())?.map_err(|error| format!("{shown}: {error}"))?;
-            builder = builder.certificate_store(CertificateStore::None);
-            builder = builder.add_root_certificate(Certificate::from_pem(&pem).map_err(|error| chain(&error))?);
-        }
-        builder.build_rustls().map_err(|error| format!("cannot set up TLS: {}", chain(&error)))
+        let (host, ca_file) = (self.settings.host.clone(), self.settings.ca_file.clone());
+        // To read all certificates that this system trusts takes longer than the loop may stand still.
+        let built = tokio::task::spawn_blocking(move || parameters(host, ca_file.as_deref())).await;
+        built.map_err(|error| error.to_string())?
     }
+}
+
+fn parameters(host: String, ca_file: Option<&Path>) -> Result<TlsParameters, String> {
+    let mut builder = TlsParameters::builder(host);
+    if let Some(path) = ca_file {
+        let pem = std::fs::read(path).map_err(|error| format!("{}: {error}", path.display()))?;
+        builder = builder.certificate_store(CertificateStore::None);
+        builder = builder.add_root_certificate(Certificate::from_pem(&pem).map_err(|error| chain(&error))?);
+    }
+    builder.build_rustls().map_err(|error| format!("cannot set up TLS: {}", chain(&error)))
 }
 
 /// Whether mail can go there.

@@ -30,7 +30,7 @@ impl Http {
     /// Makes a request. No redirect is followed: an alert does not go where nobody sent it.
     pub(in crate::alert) async fn send(&self, method: Method, call: &Call) -> Outcome {
         let again = |why| Outcome::TryAgain { why, after: None };
-        let client = match self.client() {
+        let client = match self.client().await {
             Ok(client) => client,
             Err(why) => return again(why),
         };
@@ -44,28 +44,35 @@ impl Http {
         match request.send().await {
             Ok(response) => judge(response).await,
             Err(error) if error.is_builder() => {
-                Outcome::Refused { why: format!("the request is wrong: {}", chain(error)) }
+                Outcome::Refused { why: format!("the request is wrong: {}", told(error)) }
             }
-            Err(error) => again(chain(error)),
+            Err(error) => again(told(error)),
         }
     }
 
-    fn client(&self) -> Result<Client, String> {
+    async fn client(&self) -> Result<Client, String> {
         if let Some(client) = self.client.borrow().as_ref() {
             return Ok(client.clone());
         }
-        let tls = self.trust.config().map_err(|error| error.to_string())?;
-        let client = Client::builder()
-            .tls_backend_preconfigured(tls)
-            .user_agent(concat!("tickled/", env!("CARGO_PKG_VERSION")))
-            .timeout(WITHIN)
-            .redirect(redirect::Policy::none())
-            .pool_idle_timeout(KEPT_ALIVE)
-            .build()
-            .map_err(|error| format!("no web request can be made: {}", chain(error)))?;
+        // To read all certificates that this system trusts takes longer than the loop may stand still.
+        let trust = self.trust.clone();
+        let built = tokio::task::spawn_blocking(move || build(&trust)).await;
+        let client = built.map_err(|error| error.to_string())??;
         self.client.replace(Some(client.clone()));
         Ok(client)
     }
+}
+
+fn build(trust: &Trust) -> Result<Client, String> {
+    let tls = trust.config().map_err(|error| error.to_string())?;
+    Client::builder()
+        .tls_backend_preconfigured(tls)
+        .user_agent(concat!("tickled/", env!("CARGO_PKG_VERSION")))
+        .timeout(WITHIN)
+        .redirect(redirect::Policy::none())
+        .pool_idle_timeout(KEPT_ALIVE)
+        .build()
+        .map_err(|error| format!("no web request can be made: {}", told(error)))
 }
 
 /// What an answer means for a message.
@@ -97,19 +104,24 @@ async fn judge(mut response: Response) -> Outcome {
     }
 }
 
-/// An error with all its causes, and without the address, which may be a secret.
-fn chain(error: reqwest::Error) -> String {
+/// An error in words, and without the address, which may be a secret.
+fn told(error: reqwest::Error) -> String {
     let error = error.without_url();
-    let mut told = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let text = error.to_string();
-        if !told.contains(&text) {
-            told = format!("{told}: {text}");
-        }
-        cause = error.source();
+    let mut cause: &dyn Error = &error;
+    while let Some(deeper) = cause.source() {
+        cause = deeper;
     }
-    told
+    let cause = cause.to_string();
+    let why = cause.split(" (os error").next().unwrap_or_default();
+    if why.contains("certificate") {
+        format!("its certificate is not believed: {why}")
+    } else if error.is_timeout() {
+        "it does not answer in time".to_owned()
+    } else if error.is_connect() {
+        format!("it cannot be reached: {why}")
+    } else {
+        format!("the request failed: {why}")
+    }
 }
 
 const WITHIN: Duration = Duration::from_secs(10);
