@@ -4,8 +4,10 @@ mod listening;
 
 pub use listening::StreamChange;
 
+use std::cell::RefCell;
 use std::future::Future;
 use std::pin::Pin;
+use std::rc::Rc;
 use std::time::Duration;
 
 use futures_util::{Stream, StreamExt, stream};
@@ -16,7 +18,7 @@ use tokio::time::{Instant, sleep_until};
 use crate::gateway::stream::{Down, Limits, Push};
 use crate::gateway::{self, Client, SessionId};
 use crate::observe;
-use crate::session::{Input, Machine, Now, Observation, Plan, Policy, Request, Status, Transition};
+use crate::session::{Address, Guest, Input, Machine, Now, Observation, Plan, Policy, Request, Status, Transition};
 use crate::status::{Place, Snapshot};
 use listening::{Listening, Turn};
 
@@ -112,6 +114,8 @@ pub struct Driver<P, C> {
     url: String,
     place: Option<Place>,
     machine: Machine,
+    address: Rc<RefCell<Address>>,
+    guest: Guest,
     listening: Listening,
     port: P,
     clock: C,
@@ -122,7 +126,27 @@ impl<P: Port, C: Clock> Driver<P, C> {
     pub fn new(name: &str, url: &str, policy: Policy, seed: u64, port: P, clock: C) -> Self {
         let machine = Machine::new(policy, seed, clock.now());
         let listening = Listening::new(None);
-        Self { name: name.to_owned(), url: url.to_owned(), place: None, machine, listening, port, clock }
+        let mut own = Address::default();
+        let guest = own.join();
+        let address = Rc::new(RefCell::new(own));
+        Self {
+            name: name.to_owned(),
+            url: url.to_owned(),
+            place: None,
+            machine,
+            address,
+            guest,
+            listening,
+            port,
+            clock,
+        }
+    }
+
+    /// Has it share its public address with the other drivers that are given the same one. Their clocks must agree.
+    #[must_use]
+    pub fn behind(self, address: Rc<RefCell<Address>>) -> Self {
+        let guest = address.borrow_mut().join();
+        Self { address, guest, ..self }
     }
 
     /// Has it know the calendar of the place that serves this gateway.
@@ -151,7 +175,7 @@ impl<P: Port, C: Clock> Driver<P, C> {
         let mut heard: Option<Heard<'_>> = None;
         loop {
             let now = self.clock.now();
-            let plan = self.machine.step(now, input);
+            let plan = self.machine.step_behind(now, input, &mut self.address.borrow_mut(), self.guest);
             if plan.request.is_some() || !plan.awaiting {
                 flight = None;
             }

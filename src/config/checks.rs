@@ -7,7 +7,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::Gateway;
-use super::address::Address;
+use super::address;
 use super::fault::{At, Finding};
 use super::file::{self, File, Pin, TrustBy};
 use super::maintenance::{self, NEEDED};
@@ -15,7 +15,7 @@ use super::span::span_text;
 use super::words::{Word, Worded, nearest};
 use crate::calendar::{Maintenance, Region};
 use crate::gateway::{Target, Trust};
-use crate::session::Policy;
+use crate::session::{Address, Policy};
 
 /// What a merged file means, and what is wrong with it.
 #[derive(Debug)]
@@ -78,9 +78,47 @@ impl<'a> Checks<'a> {
             let answer_within = policy.answer_within;
             let target = Target { url, answer_within, trust };
             let stream = written.stream.enabled;
-            gateways.push(Gateway { name: name.clone(), target, region, stream, policy });
+            let public_address = written.public_address.clone().unwrap_or_else(|| HERE.to_owned());
+            gateways.push(Gateway { name: name.clone(), target, region, public_address, stream, policy });
         }
+        self.addresses(&gateways);
         gateways
+    }
+
+    /// Whether each public address bears all that is asked through it while all is well.
+    fn addresses(&mut self, gateways: &[Gateway]) {
+        let mut behind: BTreeMap<&str, Vec<&Policy>> = BTreeMap::new();
+        for gateway in gateways {
+            behind.entry(&gateway.public_address).or_default().push(&gateway.policy);
+        }
+        for (address, policies) in behind {
+            let needed = |slowest: Duration| {
+                let slower =
+                    |policy: &&Policy| Policy { check_every: policy.check_every.max(slowest), ..(*policy).clone() };
+                policies.iter().map(|policy| Address::needed_by(&slower(policy))).fold(0, u32::saturating_add)
+            };
+            let asked = needed(Duration::ZERO);
+            if asked <= Address::AN_HOUR {
+                continue;
+            }
+            let count = policies.len();
+            let what = format!(
+                "{count} gateways behind the public address {address:?} ask IBKR {asked} times an hour, and {} are what may \
+                 be asked",
+                Address::AN_HOUR
+            );
+            let apart = "give those a public_address of their own that IBKR sees under another";
+            let enough = (1..=LONGEST_CHECK).map(Duration::from_secs).find(|every| needed(*every) <= Address::AN_HOUR);
+            let hint = match enough {
+                Some(every) => {
+                    let is_longer = policies.iter().any(|policy| policy.ping_every < every);
+                    let pings = if is_longer { ", and ping_every no shorter" } else { "" };
+                    format!("write check_every = {:?} under [session]{pings}, or {apart}", span_text(every))
+                }
+                None => format!("no check_every is long enough for so many: {apart}"),
+            };
+            self.note("session.check_every", &what, hint);
+        }
     }
 
     /// The windows, each complete, and time left between them in which a human can be told.
@@ -190,7 +228,7 @@ impl<'a> Checks<'a> {
     }
 
     /// Whether this trust is enough for that address.
-    fn reach(&mut self, gateway: &str, address: &Address, trust: &Trust) {
+    fn reach(&mut self, gateway: &str, address: &address::Address, trust: &Trust) {
         let url = format!("{gateway}.url");
         let host = &address.host;
         if !address.encrypted && !address.is_loopback() {
@@ -285,6 +323,10 @@ fn is_endless(maintenance: &Maintenance, region: Region) -> bool {
     successors(Some(SOME_MONDAY), held).any(|at| at > a_week_later)
 }
 
+/// The public address of whoever names none.
+const HERE: &str = "here";
+/// The longest time that may stand between two checks, in seconds.
+const LONGEST_CHECK: u64 = 300;
 /// Each is asked at every step of every driver.
 const MOST_WINDOWS: usize = 50;
 /// Any would do: midday of a week without a clock change.

@@ -10,6 +10,7 @@ use super::address::Address;
 use super::alerts::{self, Alerts, Deadman};
 use super::maintenance::{self, Maintenance};
 use super::span::{Range, Span};
+use super::text::Form;
 use super::value::Kind;
 use super::words::{Worded, words};
 use crate::calendar::Region;
@@ -36,6 +37,7 @@ pub(super) struct File {
 pub(super) struct Gateway {
     pub(super) url: Option<Address>,
     pub(super) region: Option<Worded<Region>>,
+    pub(super) public_address: Option<String>,
     pub(super) tls: Tls,
     pub(super) stream: Stream,
     pub(super) session: Session,
@@ -140,6 +142,7 @@ pub(super) const ROOT: Keys = &[
 pub(super) const GATEWAY: Keys = &[
     ("url", Node::Value(Kind::Url)),
     ("region", Node::Value(Kind::OneOf(words::<Region>))),
+    ("public_address", Node::Value(Kind::Text(Form::Name))),
     ("tls", Node::Table(TLS)),
     ("stream", Node::Table(STREAM)),
     ("session", Node::Table(SESSION)),

@@ -65,6 +65,8 @@ pub struct Gateway {
     pub target: Target,
     /// Whose midnight ends its logins.
     pub region: Region,
+    /// What the operator calls the address under which IBKR sees it; all gateways behind one share what may be asked.
+    pub public_address: String,
     /// Whether its stream is listened to as well.
     pub stream: bool,
     /// What is wanted of its session.
@@ -168,6 +170,7 @@ pub fn show(config: &Config) -> String {
         let written = file::Gateway {
             url: gateway.target.url.parse().ok(),
             region: Some(Worded(gateway.region)),
+            public_address: Some(gateway.public_address.clone()),
             tls,
             stream: file::Stream { enabled: gateway.stream },
             session: (&gateway.policy).into(),

@@ -1,7 +1,9 @@
 //! The drivers: exactly one for each gateway, started, replaced and ended by name.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::hash::{BuildHasher, Hasher, RandomState};
+use std::rc::Rc;
 use std::sync::Arc;
 
 use tokio::sync::mpsc;
@@ -14,12 +16,15 @@ use crate::config::Gateway;
 use crate::driver::{Command, Driver, Flow, HostClock, Report};
 use crate::gateway::Client;
 use crate::log::event;
+use crate::session::Address;
 use crate::status::{Place, Snapshot};
 
 /// All drivers. One that is dropped from here is ended, whatever it is doing.
 pub(super) struct Fleet {
     clock: HostClock,
     maintenance: Arc<Maintenance>,
+    /// By the operator's names for them. One that nobody uses any more is kept: the silence that was due there stays due.
+    addresses: BTreeMap<String, Rc<RefCell<Address>>>,
     drivers: BTreeMap<String, Post>,
     tasks: JoinSet<Snapshot>,
     reports: mpsc::UnboundedSender<(u64, Report)>,
@@ -37,7 +42,8 @@ impl Fleet {
     pub(super) fn new(clock: HostClock, maintenance: &Maintenance) -> (Self, mpsc::UnboundedReceiver<(u64, Report)>) {
         let (reports, inbox) = mpsc::unbounded_channel();
         let maintenance = Arc::new(maintenance.clone());
-        (Self { clock, maintenance, drivers: BTreeMap::new(), tasks: JoinSet::new(), reports, last: 0 }, inbox)
+        let (addresses, drivers) = (BTreeMap::new(), BTreeMap::new());
+        (Self { clock, maintenance, addresses, drivers, tasks: JoinSet::new(), reports, last: 0 }, inbox)
     }
 
     /// Starts the driver of `gateway`, made by [`client`] before, in the place of an earlier one.
@@ -46,8 +52,10 @@ impl Fleet {
         self.end(name);
         info!(event = event::GATEWAY_WATCHED, gateway = name, url, "{name}: watching {url}");
         telling::trust(name, &gateway.target);
-        let mut driver =
-            Driver::new(name, url, gateway.policy.clone(), seed(), client, self.clock).at(self.place(gateway));
+        let address = self.addresses.entry(gateway.public_address.clone()).or_default();
+        let mut driver = Driver::new(name, url, gateway.policy.clone(), seed(), client, self.clock)
+            .behind(Rc::clone(address))
+            .at(self.place(gateway));
         if gateway.stream {
             driver = driver.listening(seed());
         }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
+use super::address::{Address, Guest};
 use super::answers::Doubt;
 use super::changes::{CALM, Changes};
 use super::pace::Pace;
@@ -120,8 +121,15 @@ impl Machine {
         }
     }
 
-    /// Takes in what happened at `now`, and says what to do.
+    /// Takes in what happened at `now`, and says what to do, for a gateway that has its public address for itself.
     pub fn step(&mut self, now: Now, input: Input) -> Plan {
+        let mut own = Address::default();
+        let alone = own.join();
+        self.step_behind(now, input, &mut own, alone)
+    }
+
+    /// The same for one of several gateways behind a public address: they share its limits, and its silence after 429.
+    pub fn step_behind(&mut self, now: Now, input: Input, address: &mut Address, guest: Guest) -> Plan {
         let (from, since) = (self.state, self.since);
         let jumped = self.jump(now);
         if jumped.is_some() {
@@ -135,6 +143,10 @@ impl Machine {
             Input::Pause { until } => self.pause(now, until),
             Input::Resume => self.resume(now),
             Input::Logout => self.logout(now),
+        }
+        address.hush(self.pace.quiet_until());
+        if address.is_quiet(now.mono) {
+            self.fall_silent(now);
         }
         self.last = now;
         let transition = (from.name() != self.state.name()).then(|| Transition {
@@ -150,7 +162,8 @@ impl Machine {
             self.changes.forget();
             self.spent = 0;
         }
-        self.plan(now, transition, jumped)
+        let (request, wake_at, because) = self.decide(now, address, guest);
+        Plan { request, awaiting: self.awaiting.is_some(), wake_at, because, transition, jumped }
     }
 
     /// The present state.
@@ -230,26 +243,28 @@ impl Machine {
         self.state = state;
     }
 
-    fn plan(&mut self, now: Now, transition: Option<Transition>, jumped: Option<SignedDuration>) -> Plan {
-        let (request, wake_at, because) = self.decide(now);
-        Plan { request, awaiting: self.awaiting.is_some(), wake_at, because, transition, jumped }
-    }
-
-    fn decide(&mut self, now: Now) -> (Option<Request>, Duration, Reason) {
+    fn decide(&mut self, now: Now, address: &mut Address, guest: Guest) -> (Option<Request>, Duration, Reason) {
         if let Some(flight) = self.awaiting {
+            address.leave(guest);
             return (None, flight.due, Reason::AnswerDue);
         }
         let Some(wanted) = self.next.request else {
+            address.leave(guest);
             return (None, self.pause_ends(now), Reason::PauseOver);
         };
         // A proof that had to wait for its turn proves flags that may have changed meanwhile: they are asked again first.
         let stale = wanted == Request::Accounts && self.state != State::Live && now.mono > self.looked + FRESH;
         let replaced = stale || (wanted == Request::Ping && self.is_gone(wanted));
         let request = if replaced { Request::Check } else { wanted };
-        let at = self.next.at.max(self.pace.earliest(request));
+        let at = self.next.at.max(self.pace.earliest(request)).max(address.quiet_until());
         if at > now.mono {
-            let quiet = self.pace.is_quiet(now.mono);
+            address.leave(guest);
+            let quiet = address.is_quiet(now.mono);
             return (None, at, if quiet { Reason::Quiet } else { self.next.because });
+        }
+        let turn = address.turn(now.mono, guest, self.is_pressing());
+        if turn > now.mono {
+            return (None, turn, Reason::OthersFirst);
         }
         self.pace.sent(now.mono, request, self.contending());
         if matches!(request, Request::Check | Request::Ping) {
@@ -258,6 +273,26 @@ impl Machine {
         let due = now.mono + self.policy.answer_within + OVERDUE;
         self.awaiting = Some(Flight { request, due });
         (Some(request), due, Reason::AnswerDue)
+    }
+
+    /// Whether the next question decides something, or whether it is routine.
+    const fn is_pressing(&self) -> bool {
+        let asked_for = matches!(self.next.because, Reason::Operator | Reason::ClockJumped | Reason::AskAgain);
+        asked_for || matches!(self.state, State::Recovering { .. })
+    }
+
+    /// Silence is due at this public address, so nothing that was known can be known any longer.
+    fn fall_silent(&mut self, now: Now) {
+        match self.state {
+            State::Unavailable(_) | State::LoginRequired(_) | State::Paused { .. } => {}
+            State::Starting | State::Live | State::Recovering { .. } | State::Contested => {
+                if self.awaiting.is_none() && self.next.request != Some(Request::EndSession) {
+                    let trouble = Trouble::TooManyRequests { retry_after: None };
+                    self.known.trouble = Some(trouble);
+                    self.unavailable(now, trouble);
+                }
+            }
+        }
     }
 
     fn wake(&mut self, now: Now) {

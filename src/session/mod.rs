@@ -19,9 +19,12 @@
 //! over); then a pause, and the next attempt. Neither "triggered" nor a status of 200 is success: only a later check
 //! followed by a data call is. Proof that the login is gone ends it at once, after one confirming check.
 //!
+//! What several gateways behind one public address may ask together is shared between their machines: [`Address`].
+//!
 //! The whole table, every state with every input, as the table test holds it against the code:
 #![doc = include_str!("transitions.md")]
 
+mod address;
 mod answers;
 mod changes;
 mod machine;
@@ -31,6 +34,7 @@ mod recovery;
 mod waiting;
 mod words;
 
+pub use address::{Address, Guest};
 pub use machine::{Evidence, Known, Machine};
 pub use policy::{Account, Competing, Flapping, Method, Policy, Recovery};
 
@@ -306,6 +310,8 @@ pub enum Reason {
     RetryDue,
     /// Silence after 429.
     Quiet,
+    /// Other gateways behind the same public address go first.
+    OthersFirst,
     /// The next look at whether a human has helped is due.
     WatchDue,
     /// The operator asked.

@@ -101,8 +101,8 @@ impl Pace {
         self.quiet_until = self.quiet_until.max(until);
     }
 
-    pub(super) fn is_quiet(&self, now: Duration) -> bool {
-        now < self.quiet_until
+    pub(super) const fn quiet_until(&self) -> Duration {
+        self.quiet_until
     }
 
     /// `span` shortened by up to a fifth, so that many gateways do not ask in step. Never longer: limits stay limits.

@@ -186,6 +186,7 @@ impl Reason {
             Self::BudgetSpent => "the hour's attempts are spent; only looking",
             Self::RetryDue => "the next try",
             Self::Quiet => "silent after too many requests",
+            Self::OthersFirst => "other gateways behind the same public address go first",
             Self::WatchDue => "looking whether a human has logged in",
             Self::Operator => "the operator asked",
             Self::ClockJumped => "the clock jumped",

@@ -1,7 +1,9 @@
 //! One life: a machine and a world, a human and a host, in simulated time.
 
+use std::cell::RefCell;
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,7 +11,8 @@ use jiff::{SignedDuration, Timestamp};
 use tickled::alert::{self, Code, Desk, Phase, Settings};
 use tickled::calendar::{Maintenance, Region};
 use tickled::session::{
-    Competing, Input, Machine, Method, Now, Observation, Plan, Policy, Recovery, Request, State, Trouble,
+    Address, Competing, Guest, Input, Machine, Method, Now, Observation, Plan, Policy, Reason, Recovery, Request,
+    State, Trouble,
 };
 use tickled::simulator::world::{Control, Options, What, World};
 use tickled::status::{Place, Snapshot};
@@ -20,29 +23,30 @@ use crate::rules::{Rules, Sky, Tally};
 
 /// Lives one life, and says what was wrong with it.
 pub(crate) fn live_through(seed: u64, span: Duration, trace: bool) -> Result<Tally, String> {
-    let mut life = Life::new(seed, trace);
-    let outcome = life.run(span);
-    outcome.map(|()| life.rules.tally).map_err(|what| {
-        let lines: Vec<&str> = life.trace.iter().map(String::as_str).collect();
-        format!("seed {seed}, after {:?}: {what}\npolicy {:?}\n{}", life.at, life.machine.policy(), lines.join("\n"))
-    })
+    let mut life = Life::new(seed, Rc::default(), trace);
+    while life.next() < span {
+        life.go_on().map_err(|what| life.story(&what))?;
+    }
+    Ok(life.rules.tally)
 }
 
-struct Life {
+pub(crate) struct Life {
     chance: Chance,
     weather: Weather,
     world: World,
     machine: Machine,
-    plan: Plan,
+    address: Rc<RefCell<Address>>,
+    guest: Guest,
+    pub(crate) plan: Plan,
     desk: Desk,
     /// When the desk has something to say, and what it was last shown.
     alarm: Duration,
     shown: Option<(State, bool)>,
     steps: u64,
     place: Option<Place>,
-    rules: Rules,
+    pub(crate) rules: Rules,
     /// Time since the world began.
-    at: Duration,
+    pub(crate) at: Duration,
     /// How much of it the host has slept.
     slept: Duration,
     /// How far the wall clock is off.
@@ -57,7 +61,8 @@ struct Life {
 }
 
 impl Life {
-    fn new(seed: u64, tracing: bool) -> Self {
+    /// A life at its beginning, of a gateway behind that public address.
+    pub(crate) fn new(seed: u64, address: Rc<RefCell<Address>>, tracing: bool) -> Self {
         let mut chance = Chance(seed);
         let weather = Weather::of(&mut chance);
         let policy = policy(&mut chance);
@@ -69,13 +74,23 @@ impl Life {
             world.set(Duration::ZERO, Control::LogIn);
         }
         let start = Now { mono: Duration::ZERO, wall: epoch() };
-        let mut machine = Machine::new(policy, seed, start);
-        let plan = machine.step(start, Input::Wake);
+        let machine = Machine::new(policy, seed, start);
+        let guest = address.borrow_mut().join();
+        let plan = Plan {
+            request: None,
+            awaiting: false,
+            wake_at: Duration::ZERO,
+            because: Reason::CheckDue,
+            transition: None,
+            jumped: None,
+        };
         let mut life = Self {
             chance,
             weather,
             world,
             machine,
+            address,
+            guest,
             plan,
             desk: Desk::new(Settings::default(), "host"),
             alarm: Duration::MAX,
@@ -100,36 +115,62 @@ impl Life {
         life
     }
 
-    fn run(&mut self, span: Duration) -> Result<(), String> {
-        if let Some(request) = self.plan.request {
-            self.send(request)?;
-        }
-        while self.at < span {
-            let wake = self.plan.wake_at + self.slept;
-            let next_event = self.agenda.peek().map_or(Duration::MAX, |Reverse((at, _))| *at);
-            let landing = self.flight.map_or(Duration::MAX, |(_, at, _)| at);
-            let alert = self.alarm.saturating_add(self.slept);
-            let next = wake.min(next_event).min(landing).min(alert);
-            self.at = self.at.max(next);
-            self.world.advance(self.at);
-            if next == next_event {
-                if let Some(Reverse((_, i))) = self.agenda.pop()
-                    && let Some(event) = self.events[usize::try_from(i).unwrap()].take()
-                {
-                    self.happens(event)?;
-                }
-            } else if next == landing {
-                if let Some((request, _, observation)) = self.flight.take() {
-                    self.rules.answered(self.now().mono, request, observation);
-                    self.step(Input::Answer(request, observation))?;
-                }
-            } else if next == wake {
-                self.step(Input::Wake)?;
-            } else {
-                self.tell(alert::Input::Wake)?;
+    /// Has the host it lives on never sleep, so that others can live beside it.
+    pub(crate) const fn awake(mut self) -> Self {
+        self.weather.laptop = false;
+        self
+    }
+
+    /// When something happens next.
+    pub(crate) fn next(&self) -> Duration {
+        let next = self.wake().min(self.next_event()).min(self.landing()).min(self.alert());
+        self.at.max(next)
+    }
+
+    /// Has it happen.
+    pub(crate) fn go_on(&mut self) -> Result<(), String> {
+        let (event, landing, wake, alert) = (self.next_event(), self.landing(), self.wake(), self.alert());
+        let next = wake.min(event).min(landing).min(alert);
+        self.at = self.at.max(next);
+        self.world.advance(self.at);
+        if next == event {
+            if let Some(Reverse((_, i))) = self.agenda.pop()
+                && let Some(event) = self.events[usize::try_from(i).unwrap()].take()
+            {
+                self.happens(event)?;
             }
+            Ok(())
+        } else if next == landing {
+            let Some((request, _, observation)) = self.flight.take() else { return Ok(()) };
+            self.rules.answered(self.now().mono, request, observation);
+            self.step(Input::Answer(request, observation))
+        } else if next == wake {
+            self.step(Input::Wake)
+        } else {
+            self.tell(alert::Input::Wake)
         }
-        Ok(())
+    }
+
+    /// What went wrong, and what led there.
+    pub(crate) fn story(&self, what: &str) -> String {
+        let lines: Vec<&str> = self.trace.iter().map(String::as_str).collect();
+        format!("after {:?}: {what}\npolicy {:?}\n{}", self.at, self.machine.policy(), lines.join("\n"))
+    }
+
+    fn wake(&self) -> Duration {
+        self.plan.wake_at + self.slept
+    }
+
+    fn next_event(&self) -> Duration {
+        self.agenda.peek().map_or(Duration::MAX, |Reverse((at, _))| *at)
+    }
+
+    fn landing(&self) -> Duration {
+        self.flight.map_or(Duration::MAX, |(_, at, _)| at)
+    }
+
+    fn alert(&self) -> Duration {
+        self.alarm.saturating_add(self.slept)
     }
 
     fn tell(&mut self, input: alert::Input<'_>) -> Result<(), String> {
@@ -145,7 +186,7 @@ impl Life {
 
     fn step(&mut self, input: Input) -> Result<(), String> {
         let now = self.now();
-        self.plan = self.machine.step(now, input);
+        self.plan = self.machine.step_behind(now, input, &mut self.address.borrow_mut(), self.guest);
         let plan = self.plan;
         let state = self.machine.state();
         self.log(|| format!("{input:?} -> {state:?} {plan:?}"));

@@ -14,10 +14,10 @@ use crate::fate::{hour, minute, second};
 /// What was seen so far, as far as the rules need it. All times are those of the machine's own clock.
 #[derive(Debug, Default)]
 pub(crate) struct Rules {
-    sent: VecDeque<(Duration, Request)>,
+    pub(crate) sent: VecDeque<(Duration, Request)>,
     asked: VecDeque<Duration>,
     asked_in_incident: u8,
-    silence_until: Duration,
+    pub(crate) silence_until: Duration,
     last_answer: Option<(Request, Observation)>,
     last_good: Option<Duration>,
     accounts_gone: bool,
@@ -26,6 +26,8 @@ pub(crate) struct Rules {
     fair_since: Option<Duration>,
     needed_since: Option<Duration>,
     raised: BTreeSet<Code>,
+    /// How long others behind the same public address may have it wait.
+    pub(crate) others: Duration,
     pub(crate) tally: Tally,
 }
 
@@ -221,7 +223,7 @@ impl Rules {
         }
         let since = *self.dark_since.get_or_insert(now);
         let policy = machine.policy();
-        let limit = policy.check_every + policy.answer_within * 2 + second(2);
+        let limit = policy.check_every + policy.answer_within * 2 + second(2) + self.others * 2;
         if now > since + limit {
             return Err(format!("live since {since:?} although it is not: {:?}", sky.truth));
         }
@@ -250,7 +252,7 @@ impl Rules {
             Some(now - *field.get_or_insert(now))
         };
         let truth = sky.truth;
-        let slack = policy.answer_within * 2 + second(10);
+        let slack = policy.answer_within * 2 + second(10) + self.others * 3;
 
         let bright = since(&mut self.bright_since, truth.live && sky.clear);
         if machine.state() != State::Live

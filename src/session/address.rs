@@ -1,0 +1,265 @@
+//! How often at most over all gateways behind one public address: IBKR sees them as one, and punishes them as one.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use super::Policy;
+
+/// What all gateways behind one public address share: the limits, the silence after 429, and the turns. Hand the same
+/// one to the [`step_behind`](super::Machine::step_behind) of all machines whose gateways reach IBKR through it.
+///
+/// Turns go by what presses most, and by how long it has waited: a question that decides something goes ahead of a
+/// routine one, but not of one that has waited for ten seconds already. So nobody starves, however many press.
+#[derive(Debug, Clone, Default)]
+pub struct Address {
+    /// When the last requests were sent, at most [`BURST`] of them.
+    sent: VecDeque<Duration>,
+    /// When all that was sent will have been paid for, at one request in [`PRICE`].
+    paid: Duration,
+    /// Whoever waits, in the order of their turns.
+    waiting: Vec<Waiting>,
+    quiet_until: Duration,
+    joined: u64,
+    tickets: u64,
+}
+
+/// One of the machines behind an [`Address`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Guest(u64);
+
+#[derive(Debug, Clone, Copy)]
+struct Waiting {
+    guest: Guest,
+    /// Who has the earlier one goes first; of those with the same, who came first.
+    rank: (Duration, u64),
+    /// When the guest was told to come.
+    due: Duration,
+}
+
+impl Address {
+    /// Requests in an hour, at most, over all gateways behind one address.
+    pub const AN_HOUR: u32 = 7200;
+
+    /// Requests in an hour that one gateway needs while all is well.
+    #[must_use]
+    pub fn needed_by(policy: &Policy) -> u32 {
+        let an_hour = |every: Duration| u32::try_from(HOUR.as_millis() / every.as_millis().max(1)).unwrap_or(u32::MAX);
+        let proofs = if policy.confirm_every.is_zero() { 0 } else { an_hour(policy.confirm_every) };
+        // Jitter makes the time between two checks shorter by a tenth on average.
+        an_hour(policy.check_every * 9 / 10).saturating_add(proofs)
+    }
+
+    /// Makes room for one machine more. One that is no more needs no farewell.
+    pub const fn join(&mut self) -> Guest {
+        self.joined += 1;
+        Guest(self.joined)
+    }
+
+    /// When `guest` may send. If that is now, it counts as sent; if not, it has its place among those who wait, and
+    /// loses it by not coming back in time.
+    pub(super) fn turn(&mut self, now: Duration, guest: Guest, is_pressing: bool) -> Duration {
+        self.waiting.retain(|other| other.guest == guest || now <= other.due + LATE);
+        let by = now + if is_pressing { Duration::ZERO } else { PATIENCE };
+        let rank = match self.waiting.iter().position(|other| other.guest == guest) {
+            Some(place) => {
+                let (before, ticket) = self.waiting.remove(place).rank;
+                (before.min(by), ticket)
+            }
+            None => {
+                self.tickets += 1;
+                (by, self.tickets)
+            }
+        };
+        let place = self.waiting.partition_point(|other| other.rank < rank);
+        let mut after_those = self.clone();
+        for _ in 0..place {
+            after_those.count(after_those.earliest(now));
+        }
+        let due = after_those.earliest(now);
+        if due > now {
+            self.waiting.insert(place, Waiting { guest, rank, due });
+        } else {
+            self.count(now);
+        }
+        due
+    }
+
+    /// `guest` wants nothing now.
+    pub(super) fn leave(&mut self, guest: Guest) {
+        self.waiting.retain(|other| other.guest != guest);
+    }
+
+    /// Nobody behind this address sends before `until`.
+    pub(super) fn hush(&mut self, until: Duration) {
+        self.quiet_until = self.quiet_until.max(until);
+    }
+
+    pub(super) const fn quiet_until(&self) -> Duration {
+        self.quiet_until
+    }
+
+    /// Whether the silence after 429 lasts.
+    pub(super) fn is_quiet(&self, now: Duration) -> bool {
+        now < self.quiet_until
+    }
+
+    /// When the next request may be sent, if nobody waited.
+    fn earliest(&self, now: Duration) -> Duration {
+        let burst = self.sent.front().filter(|_| self.sent.len() == BURST).map_or(Duration::ZERO, |t| *t + SHORT);
+        now.max(self.quiet_until).max(burst).max(self.paid.saturating_sub(CREDIT))
+    }
+
+    fn count(&mut self, at: Duration) {
+        if self.sent.len() == BURST {
+            self.sent.pop_front();
+        }
+        self.sent.push_back(at);
+        self.paid = self.paid.max(at) + PRICE;
+    }
+}
+
+/// Requests in any [`SHORT`] span: IBKR counts ten, and the rest is the trading program's.
+const BURST: usize = 4;
+const SHORT: Duration = Duration::from_secs(1);
+/// Two requests a second in the long run, and how far these may be asked for in advance: so that one gateway's recovery,
+/// or a few at once, need not wait.
+const PRICE: Duration = Duration::from_millis(500);
+const CREDIT: Duration = Duration::from_secs(10);
+/// How far a question that presses goes ahead of a routine one.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// How long a turn is kept for somebody who does not come.
+const LATE: Duration = Duration::from_secs(2);
+const HOUR: Duration = Duration::from_secs(3600);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const fn ms(n: u64) -> Duration {
+        Duration::from_millis(n)
+    }
+
+    /// How many of these fall in any span of this length.
+    fn most(times: &[Duration], span: Duration) -> usize {
+        let within = |from: &Duration| times.iter().filter(|at| *from <= **at && **at < *from + span).count();
+        times.iter().map(within).max().unwrap_or_default()
+    }
+
+    /// Has each guest ask again and again for five minutes, `pause` after each turn, and returns each one's turns.
+    fn rush(guests: usize, pause: Duration, is_pressing: impl Fn(usize) -> bool) -> Vec<Vec<Duration>> {
+        let mut address = Address::default();
+        let mut wakes: Vec<(Guest, Duration)> = (0..guests).map(|_| (address.join(), Duration::ZERO)).collect();
+        let mut turns = vec![Vec::new(); guests];
+        while let Some((i, now)) = wakes.iter().map(|(_, at)| *at).enumerate().min_by_key(|(_, at)| *at)
+            && now < Duration::from_secs(300)
+        {
+            let at = address.turn(now, wakes[i].0, is_pressing(i));
+            assert!(at >= now);
+            wakes[i].1 = if at == now { now + pause } else { at };
+            if at == now {
+                turns[i].push(at);
+            }
+        }
+        turns
+    }
+
+    #[test]
+    fn the_limits_hold_whoever_asks_and_everybody_comes_round() {
+        for (guests, pause) in [(1, ms(1)), (3, ms(10)), (17, ms(500)), (100, ms(3))] {
+            let turns = rush(guests, pause, |i| i % 3 == 0);
+            let mut all: Vec<Duration> = turns.iter().flatten().copied().collect();
+            all.sort();
+            assert!(most(&all, SHORT) <= 4, "{guests}: {} in a second", most(&all, SHORT));
+            for (span, bound) in [(60, 120 + 21), (300, 600 + 21)] {
+                let sent = most(&all, Duration::from_secs(span));
+                assert!(sent <= bound, "{guests}: {sent} in {span} s");
+            }
+            assert!(all.len() >= 600, "{guests}: only {} in five minutes", all.len());
+            // A round takes half a second for each, and ten seconds of patience.
+            let longest = Duration::from_secs(10) + ms(500) * u32::try_from(guests + 2).unwrap_or(u32::MAX);
+            for turns in &turns {
+                let gaps = turns.windows(2).map(|pair| pair[1] - pair[0]).max();
+                assert!(gaps.is_some_and(|gap| gap <= longest), "{guests}: {gaps:?}, {turns:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_decides_something_goes_first_and_not_for_ever() {
+        let mut address = Address::default();
+        let [routine, late, pressing] = [(); 3].map(|()| address.join());
+        for _ in 0..4 {
+            let other = address.join();
+            assert_eq!(address.turn(ms(0), other, false), ms(0));
+        }
+        assert_eq!(address.turn(ms(100), routine, false), ms(1000));
+        assert_eq!(address.turn(ms(100), late, false), ms(1000));
+        // All four of the next second are free: who presses is the first of them, and so on until ten seconds are over.
+        for _ in 0..3 {
+            let other = address.join();
+            assert_eq!(address.turn(ms(200), other, true), ms(1000));
+        }
+        assert_eq!(address.turn(ms(300), pressing, true), ms(1000));
+        assert_eq!(address.turn(ms(300), routine, false), ms(2000), "four go ahead of it");
+        assert_eq!(address.turn(ms(300), routine, true), ms(1000), "it presses as well, and has waited for longer");
+        assert_eq!(address.turn(ms(400), late, false), ms(2000));
+        let latest = address.join();
+        assert_eq!(address.turn(ms(10_101), latest, true), ms(10_101), "nobody comes: their turns are lost");
+    }
+
+    #[test]
+    fn one_that_has_waited_is_not_overtaken_any_more() {
+        let mut address = Address::default();
+        let waits = address.join();
+        address.hush(ms(60_000));
+        assert_eq!(address.turn(ms(0), waits, false), ms(60_000));
+        for i in 0..8 {
+            let other = address.join();
+            let at = ms(if i < 4 { 60_000 } else { 61_000 });
+            assert_eq!(address.turn(ms(9_000), other, true), at);
+        }
+        assert_eq!(address.turn(ms(9_500), waits, false), ms(62_000), "behind eight that press");
+        for _ in 0..3 {
+            let other = address.join();
+            assert_eq!(address.turn(ms(10_001), other, true), ms(62_000), "and behind no ninth");
+        }
+        assert_eq!(address.turn(ms(10_500), waits, false), ms(62_000));
+    }
+
+    #[test]
+    fn silence_is_for_all_and_who_leaves_makes_room() {
+        let mut address = Address::default();
+        let [first, second] = [(); 2].map(|()| address.join());
+        address.hush(ms(5000));
+        address.hush(ms(4000));
+        assert!(address.is_quiet(ms(4999)) && !address.is_quiet(ms(5000)));
+        for guest in 0..4 {
+            let guest = if guest == 0 { first } else { address.join() };
+            assert_eq!(address.turn(ms(0), guest, false), ms(5000));
+        }
+        assert_eq!(address.turn(ms(0), second, false), ms(6000));
+        address.leave(first);
+        assert_eq!(address.turn(ms(0), second, false), ms(5000));
+        assert_eq!(address.turn(ms(5000), second, false), ms(5000));
+    }
+
+    #[test]
+    fn those_that_come_late_together_are_still_within_the_limits() {
+        let mut address = Address::default();
+        let guests: Vec<Guest> = (0..12).map(|_| address.join()).collect();
+        for guest in &guests {
+            let _ = address.turn(ms(0), *guest, false);
+        }
+        // The host was busy for a second and a half: eight of them are due.
+        let sent = guests.iter().rev().filter(|guest| address.turn(ms(2500), **guest, false) == ms(2500)).count();
+        assert_eq!(sent, 4);
+    }
+
+    #[test]
+    fn what_one_gateway_needs_is_what_it_asks() {
+        let policy = Policy::default();
+        assert_eq!(Address::needed_by(&policy), 400 + 12);
+        let slow = Policy { check_every: Duration::from_secs(60), confirm_every: Duration::ZERO, ..policy };
+        assert_eq!(Address::needed_by(&slow), 66);
+    }
+}
