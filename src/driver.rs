@@ -16,7 +16,7 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 
 use crate::gateway::stream::{Down, Limits, Push};
-use crate::gateway::{self, Client, SessionId};
+use crate::gateway::{self, Client, Fault, SessionId};
 use crate::observe;
 use crate::session::{Address, Guest, Input, Machine, Now, Observation, Plan, Policy, Request, Status, Transition};
 use crate::status::{Place, Snapshot};
@@ -117,6 +117,8 @@ pub struct Driver<P, C> {
     address: Rc<RefCell<Address>>,
     guest: Guest,
     listening: Listening,
+    /// [`Snapshot::detail`]
+    detail: Option<String>,
     port: P,
     clock: C,
 }
@@ -137,6 +139,7 @@ impl<P: Port, C: Clock> Driver<P, C> {
             address,
             guest,
             listening,
+            detail: None,
             port,
             clock,
         }
@@ -212,6 +215,8 @@ impl<P: Port, C: Clock> Driver<P, C> {
                         if let Some(session) = answer.session.take() {
                             self.listening.pinged(session);
                         }
+                        let refused = answer.error.as_ref().filter(|error| error.fault == Fault::Certificate);
+                        self.detail = refused.map(|error| error.detail.clone());
                         let input = Input::Answer(request, answer.observation);
                         answered = Some((request, answer, self.clock.now().mono.saturating_sub(since)));
                         input
@@ -241,8 +246,9 @@ impl<P: Port, C: Clock> Driver<P, C> {
         answered: Option<(Request, Answer, Duration)>,
         stream: Option<StreamChange>,
     ) -> Report {
+        let snapshot = Snapshot::of(&self.name, &self.url, &self.machine, plan, now, self.place.as_ref());
         Report {
-            snapshot: Snapshot::of(&self.name, &self.url, &self.machine, plan, now, self.place.as_ref()),
+            snapshot: Snapshot { detail: self.detail.clone(), ..snapshot },
             transition: plan.transition,
             jumped: plan.jumped,
             answered,

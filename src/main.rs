@@ -48,6 +48,8 @@ enum Verb {
     Simulate(Simulate),
     /// Asks a gateway once whether its session is live, and changes nothing
     Check(Check),
+    /// Shows the certificate that a gateway presents, and the lines that pin it. Asks the gateway nothing
+    Cert(Check),
     /// Tries out how you are told
     #[command(subcommand)]
     Alert(AlertVerb),
@@ -137,6 +139,7 @@ fn main() -> ExitCode {
         Verb::Demo => asynchronously(demo::run()),
         Verb::Simulate(simulate) => asynchronously(simulated(simulate)),
         Verb::Check(check) => asynchronously(checked(check)),
+        Verb::Cert(check) => asynchronously(presented(check)),
         Verb::Alert(AlertVerb::Test { config, channel }) => alert_test(&config, channel.as_deref()),
         Verb::Config(ConfigVerb::Default) => say(config::DEFAULT).map(|()| Exit::Live),
         Verb::Config(ConfigVerb::Check { file }) => config_check(&file),
@@ -201,18 +204,24 @@ async fn simulated(simulate: Simulate) -> anyhow::Result<Exit> {
 }
 
 async fn checked(check: Check) -> anyhow::Result<Exit> {
-    let url = match config::address(&check.url) {
-        Ok(url) => url,
-        Err(what) => {
-            complain(&format!("--url: {what}"));
-            return Ok(Exit::Usage);
-        }
-    };
-    let trust = if config::is_loopback(&url) { Trust::Loopback } else { Trust::System };
-    let target = Target { url, answer_within: Policy::default().answer_within, trust };
+    let Some(target) = target(&check.url) else { return Ok(Exit::Usage) };
     let (line, exit) = verbs::check(target, check.json).await.context("cannot ask the gateway")?;
     say(&format!("{line}\n"))?;
     Ok(exit)
+}
+
+async fn presented(check: Check) -> anyhow::Result<Exit> {
+    let Some(target) = target(&check.url) else { return Ok(Exit::Usage) };
+    let (text, exit) = verbs::cert(&target, check.json, HostClock::start().now().wall).await;
+    say(&format!("{text}\n"))?;
+    Ok(exit)
+}
+
+/// The gateway at an address on the command line; what is wrong with the address, on standard error.
+fn target(url: &str) -> Option<Target> {
+    let url = config::address(url).inspect_err(|what| complain(&format!("--url: {what}"))).ok()?;
+    let trust = if config::is_loopback(&url) { Trust::Loopback } else { Trust::System };
+    Some(Target { url, answer_within: Policy::default().answer_within, trust })
 }
 
 fn alert_test(file: &Path, channel: Option<&str>) -> anyhow::Result<Exit> {

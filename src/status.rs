@@ -25,6 +25,9 @@ pub struct Snapshot {
     pub incident_since: Option<Now>,
     /// What else is known.
     pub known: Known,
+    /// What exactly is wrong, where there is more to say than the state does: both fingerprints of a certificate that is
+    /// refused.
+    pub detail: Option<String>,
     /// Whether the account is not of the kind that was configured.
     pub wrong_account: bool,
     /// Whether the session comes and goes more often than it should.
@@ -66,6 +69,7 @@ impl Snapshot {
             since: machine.since(),
             incident_since: machine.incident_since(),
             known: *machine.known(),
+            detail: None,
             wrong_account: machine.is_wrong_account(),
             flapping: machine.is_flapping(),
             login_ends_at: place.and_then(|place| login_ends_at(place.region, machine, now)),

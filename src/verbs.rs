@@ -1,5 +1,9 @@
 //! What asks a gateway once, and the exit codes that all verbs share.
 
+mod cert;
+
+pub use cert::cert;
+
 use serde_json::json;
 
 use crate::gateway::{Client, Target};

@@ -178,7 +178,11 @@ fn unavailable(trouble: Trouble, snapshot: &Snapshot, host: &str) -> (Code, Word
                 .to_owned(),
         ),
     };
-    (code, Words::new(trouble.code(), trouble.sentence(), todo, remedy))
+    let what = match &snapshot.detail {
+        Some(detail) => format!("{}: {detail}", trouble.sentence()),
+        None => trouble.sentence().to_owned(),
+    };
+    (code, Words::new(trouble.code(), what, todo, remedy))
 }
 
 fn login(cause: Cause, snapshot: &Snapshot, host: &str) -> Words {

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use super::Gateway;
 use super::address;
 use super::fault::{At, Finding};
-use super::file::{self, File, Pin, TrustBy};
+use super::file::{self, File, Pin, PlainHttp, TrustBy};
 use super::maintenance::{self, NEEDED};
 use super::span::span_text;
 use super::words::{Word, Worded, nearest};
@@ -223,6 +223,15 @@ impl<'a> Checks<'a> {
             return None;
         };
         let trust = trust?;
+        let knows = written.tls.plain_http == Some(Worded(PlainHttp::Known));
+        let is_far = !address.encrypted && !address.is_loopback();
+        if knows && !is_far {
+            let what = format!("plain_http means nothing to {}", address.url);
+            self.note(&format!("{gateway}.tls.plain_http"), &what, "leave plain_http out".to_owned());
+        }
+        if knows && is_far && trust == Trust::Loopback {
+            return Some((address.url.clone(), Trust::Plain));
+        }
         self.reach(&gateway, address, &trust);
         Some((address.url.clone(), trust))
     }
@@ -233,7 +242,10 @@ impl<'a> Checks<'a> {
         let host = &address.host;
         if !address.encrypted && !address.is_loopback() {
             let what = format!("plain http to {host} shows the session to everybody on the way");
-            let hint = "write https://, or reach the gateway through an ssh tunnel".to_owned();
+            let hint = format!(
+                "write https://, or reach the gateway through an ssh tunnel; if the way there is yours alone, write \
+                 plain_http = \"i-know\" under [{gateway}.tls], and no trust"
+            );
             self.note(&url, &what, hint);
             return;
         }
@@ -252,7 +264,7 @@ impl<'a> Checks<'a> {
                 "plain http shows no certificate to judge",
                 "write an https:// URL, or leave trust out".to_owned(),
             ),
-            Trust::Loopback | Trust::Pin(_) | Trust::CaFile(_) | Trust::System => {}
+            Trust::Loopback | Trust::Pin(_) | Trust::CaFile(_) | Trust::System | Trust::Plain => {}
         }
     }
 

@@ -52,6 +52,13 @@ pub(super) enum TrustBy {
     System,
 }
 
+/// Whether plain HTTP to another host is meant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum PlainHttp {
+    Refuse,
+    Known,
+}
+
 #[derive(Debug, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct Tls {
@@ -60,6 +67,7 @@ pub(super) struct Tls {
     pub(super) pins: Vec<Pin>,
     #[serde(skip_serializing_if = "is_empty")]
     pub(super) ca_file: PathBuf,
+    pub(super) plain_http: Option<Worded<PlainHttp>>,
 }
 
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -152,6 +160,7 @@ const TLS: Keys = &[
     ("trust", Node::Value(Kind::OneOf(words::<TrustBy>))),
     ("pins", Node::Value(Kind::Pins)),
     ("ca_file", Node::Value(Kind::File)),
+    ("plain_http", Node::Value(Kind::OneOf(words::<PlainHttp>))),
 ];
 
 const STREAM: Keys = &[("enabled", Node::Value(Kind::Flag))];

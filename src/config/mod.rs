@@ -31,7 +31,7 @@ use crate::session::Policy;
 use address::Address;
 use checks::Checks;
 use fault::{At, Finding, quoted};
-use file::{File, ROOT, TrustBy, values};
+use file::{File, PlainHttp, ROOT, TrustBy, values};
 use reading::Reading;
 use words::Worded;
 
@@ -156,6 +156,10 @@ pub fn show(config: &Config) -> String {
         let mut tls = file::Tls::default();
         let by = match &gateway.target.trust {
             Trust::Loopback => TrustBy::Loopback,
+            Trust::Plain => {
+                tls.plain_http = Some(Worded(PlainHttp::Known));
+                TrustBy::Loopback
+            }
             Trust::System => TrustBy::System,
             Trust::Pin(pins) => {
                 tls.pins = pins.iter().copied().map(file::Pin).collect();

@@ -3,7 +3,7 @@
 use jiff::civil::Weekday;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-use super::file::TrustBy;
+use super::file::{PlainHttp, TrustBy};
 use crate::calendar::Region;
 use crate::log::{Format, Level};
 use crate::session::{Account, Competing, Method};
@@ -121,6 +121,17 @@ impl Word for Weekday {
             Self::Friday => "fri",
             Self::Saturday => "sat",
             Self::Sunday => "sun",
+        }
+    }
+}
+
+impl Word for PlainHttp {
+    const ALL: &'static [Self] = &[Self::Refuse, Self::Known];
+
+    fn word(self) -> &'static str {
+        match self {
+            Self::Refuse => "refuse",
+            Self::Known => "i-know",
         }
     }
 }

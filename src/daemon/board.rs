@@ -6,12 +6,11 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tracing::{debug, error, info, trace, warn};
 
-use super::telling;
+use super::telling::{self, Said};
 use crate::alert::{self, Alarm};
 use crate::config::Config;
 use crate::driver::{Answer, Clock, HostClock, Report};
-use crate::gateway::Fault;
-use crate::log::{self, event};
+use crate::log::event;
 use crate::session::{Now, Request, State};
 use crate::status::{Snapshot, summary};
 use crate::systemd::{self, Notifier};
@@ -36,8 +35,7 @@ struct Known {
     snapshot: Option<Snapshot>,
     /// When its driver was started.
     started: Duration,
-    /// What was last not understood: said once per change.
-    puzzle: String,
+    said: Said,
 }
 
 #[derive(Clone, Copy)]
@@ -72,7 +70,7 @@ impl Board {
     /// A driver was started for this gateway, in the place of an earlier one if there was one.
     pub(super) fn expect(&mut self, name: &str) {
         let started = self.clock.now().mono;
-        self.gateways.insert(name.to_owned(), Known { snapshot: None, started, puzzle: String::new() });
+        self.gateways.insert(name.to_owned(), Known { snapshot: None, started, said: Said::default() });
     }
 
     /// This gateway is not watched any more.
@@ -216,26 +214,7 @@ impl Board {
             debug!(event = event::REQUEST, gateway = name, call, outcome, took_ms, "{name}: {call}: {outcome}");
         }
         let Some(known) = self.gateways.get_mut(name) else { return };
-        let puzzling = answer.error.as_ref().filter(|error| error.fault == Fault::NotUnderstood);
-        let Some(error) = puzzling else {
-            if answer.error.is_none() {
-                known.puzzle.clear();
-            }
-            return;
-        };
-        let puzzle = format!("{} {:?} {}", request.name(), error.status, error.detail);
-        if known.puzzle != puzzle {
-            let sample = log::redact(&String::from_utf8_lossy(&error.sample));
-            warn!(
-                event = event::ANSWER_NOT_UNDERSTOOD,
-                gateway = name,
-                call,
-                status = error.status,
-                sample,
-                "{name}: {error}"
-            );
-            known.puzzle = puzzle;
-        }
+        known.said.answered(name, request, answer.error.as_ref());
     }
 
     fn tell_systemd(&mut self) {

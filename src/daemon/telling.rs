@@ -1,12 +1,14 @@
 //! What the daemon says in the log about its gateways: transitions, the stream, whom a connection trusts.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use tracing::{debug, info, warn};
 
 use crate::config;
 use crate::driver::StreamChange;
-use crate::gateway::{Fingerprint, Target, Trust};
-use crate::log::{event, humane};
-use crate::session::{State, Transition};
+use crate::gateway::{Error, Fault, Fingerprint, Target, Trust};
+use crate::log::{self, event, humane};
+use crate::session::{Request, State, Transition};
 use crate::status::Snapshot;
 
 /// One line for a change of state.
@@ -53,6 +55,76 @@ pub(super) fn stream(gateway: &str, change: &StreamChange) {
     }
 }
 
+/// What was said of a gateway's answers, so that it is said once per change.
+#[derive(Debug, Default)]
+pub(super) struct Said {
+    /// What was last not understood, by the request it answered.
+    puzzles: BTreeMap<&'static str, String>,
+    /// The certificate that is refused.
+    certificate: String,
+    /// What is not known there any more.
+    gone: BTreeSet<&'static str>,
+}
+
+impl Said {
+    /// Says what is to be said of an answer.
+    pub(super) fn answered(&mut self, gateway: &str, request: Request, error: Option<&Error>) {
+        let call = request.name();
+        let Some(error) = error else {
+            self.puzzles.remove(call);
+            self.certificate.clear();
+            self.gone.remove(call);
+            return;
+        };
+        let status = error.status;
+        match error.fault {
+            Fault::NotUnderstood
+                if is_new(self.puzzles.entry(call).or_default(), &format!("{status:?} {}", error.detail)) =>
+            {
+                let sample = log::redact(&String::from_utf8_lossy(&error.sample));
+                warn!(event = event::ANSWER_NOT_UNDERSTOOD, gateway, call, status, sample, "{gateway}: {error}");
+            }
+            Fault::Certificate if is_new(&mut self.certificate, &error.detail) => {
+                let fault = &error.detail;
+                warn!(
+                    event = event::CERTIFICATE_REFUSED,
+                    gateway, fault, "{gateway}: nothing is sent to {}: {fault}", error.url
+                );
+            }
+            Fault::Gone if self.gone.insert(call) => {
+                let then = if request.can_be_left_out() { "left out from here on" } else { "asked all the same" };
+                warn!(
+                    event = event::METHOD_GONE,
+                    gateway, call, status, "{gateway}: {call} is not known at {} any more, and {then}", error.url
+                );
+            }
+            Fault::NotUnderstood
+            | Fault::Certificate
+            | Fault::Gone
+            | Fault::NothingListens
+            | Fault::NoAnswer
+            | Fault::Broken
+            | Fault::Network
+            | Fault::NotAGateway
+            | Fault::Unauthorized { .. }
+            | Fault::LoginPage
+            | Fault::NoBrokerageSession
+            | Fault::AddressRefused
+            | Fault::EdgeRefused
+            | Fault::TooManyRequests { .. }
+            | Fault::Ibkr => {}
+        }
+    }
+}
+
+fn is_new(said: &mut String, what: &str) -> bool {
+    let is_new = said != what;
+    if is_new {
+        what.clone_into(said);
+    }
+    is_new
+}
+
 /// Says once whom the gateway's connection trusts, and when that proves little.
 pub(super) fn trust(gateway: &str, target: &Target) {
     let far = !config::is_loopback(&target.url);
@@ -82,6 +154,15 @@ pub(super) fn trust(gateway: &str, target: &Target) {
                 trust = "ca-file",
                 "{gateway}: only certificates signed by {}",
                 path.display()
+            );
+        }
+        Trust::Plain => {
+            warn!(
+                event = event::TRUST,
+                gateway,
+                trust = "plain",
+                "{gateway}: plain http to another host: everybody on the way sees the session, and nothing proves who \
+                 answers; so it was asked for by plain_http"
             );
         }
         Trust::System => {

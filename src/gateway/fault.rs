@@ -6,6 +6,7 @@ use std::io;
 use std::time::Duration;
 
 use super::Target;
+use super::place::Elsewhere;
 use super::tls::PinMismatch;
 use super::wire::{Call, Refusal};
 
@@ -191,6 +192,9 @@ fn causes(error: &reqwest::Error) -> Vec<Cause> {
                 None => cause.source(),
             };
             next = inner;
+        } else if let Some(elsewhere) = cause.downcast_ref::<Elsewhere>() {
+            causes.push(Cause { text: elsewhere.to_string(), fault: Some(Fault::Certificate) });
+            next = None;
         } else if let Some(tls) = cause.downcast_ref::<rustls::Error>() {
             causes.push(from_tls(tls));
             next = None;

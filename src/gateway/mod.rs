@@ -18,21 +18,23 @@
 //! # Ok(()) }
 //! ```
 
+pub mod certificate;
 mod fault;
+mod place;
 pub mod stream;
 pub mod tls;
 pub mod wire;
 
 pub use fault::{Error, Fault};
+pub use place::Elsewhere;
 pub use tls::{Fingerprint, Trust};
 pub use wire::{Accounts, AuthStatus, Call, Logout, Reauthentication, SessionId, SsoValidation, Tickle};
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
 use reqwest::header::{HeaderMap, LOCATION, RETRY_AFTER};
-use reqwest::{Method, Response, redirect};
+use reqwest::{Method, Response, Url, redirect};
 use serde::Serialize;
 use wire::{Refusal, Reply};
 
@@ -62,6 +64,9 @@ pub enum BuildError {
     /// The trust cannot be set up.
     #[error(transparent)]
     Trust(#[from] tls::Error),
+    /// The trust is for this host alone, and the gateway is elsewhere.
+    #[error(transparent)]
+    Elsewhere(#[from] Elsewhere),
     /// The HTTP library refuses.
     #[error("cannot set up HTTP: {0}")]
     Http(#[from] reqwest::Error),
@@ -71,11 +76,15 @@ impl Client {
     /// A client for `target`; connects when first used.
     ///
     /// # Errors
-    /// When the trust or the HTTP library cannot be set up.
+    /// When the trust or the HTTP library cannot be set up, or the trust is not for this address.
     pub fn new(target: Target) -> Result<Self, BuildError> {
         let tls = target.trust.config()?;
-        let mut builder = reqwest::Client::builder()
+        if let Ok(url) = Url::parse(&target.url) {
+            place::check(&url, &target.trust)?;
+        }
+        let builder = reqwest::Client::builder()
             .tls_backend_preconfigured(tls.clone())
+            .dns_resolver(Arc::new(place::Resolver(target.trust.clone())))
             .user_agent(USER_AGENT)
             .timeout(target.answer_within)
             .connect_timeout(CONNECT_WITHIN.min(target.answer_within))
@@ -84,10 +93,6 @@ impl Client {
             .http1_only()
             .pool_max_idle_per_host(1)
             .pool_idle_timeout(KEPT_ALIVE);
-        let url = reqwest::Url::parse(&target.url).ok();
-        if let Some(port) = url.and_then(|url| url.port_or_known_default()) {
-            builder = builder.resolve_to_addrs("localhost", &here(port));
-        }
         Ok(Self { http: builder.build()?, tls: Arc::new(tls), target })
     }
 
@@ -215,11 +220,6 @@ impl Client {
     fn url(&self, call: Call) -> String {
         format!("{}{}", self.target.url, call.path())
     }
-}
-
-/// This host by its name: it needs no resolver, and the gateway may listen on either family.
-fn here(port: u16) -> [SocketAddr; 2] {
-    [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)].map(|ip| SocketAddr::new(ip, port))
 }
 
 type Reader<T> = fn(&Reply<'_>) -> Result<T, Refusal>;

@@ -16,7 +16,7 @@ use reqwest::header::{COOKIE, HeaderValue, USER_AGENT};
 use rustls::pki_types::ServerName;
 use serde_json::{Value, json};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::{TcpStream, lookup_host};
+use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 use tokio_rustls::TlsConnector;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
@@ -26,7 +26,7 @@ use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::tungstenite::{self, Message as Frame};
 use tokio_tungstenite::{WebSocketStream, client_async_with_config};
 
-use super::{AuthStatus, Client, SessionId};
+use super::{AuthStatus, Client, SessionId, place};
 
 /// How long a stream may be silent, and how much it may say.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -208,13 +208,8 @@ impl Client {
         let url = Url::parse(&self.target.url).map_err(|error| Down::Unreachable(error.to_string()))?;
         let host = url.host_str().ok_or_else(none)?.trim_matches(['[', ']']);
         let port = url.port_or_known_default().ok_or_else(none)?;
-        let tcp = if host == "localhost" {
-            TcpStream::connect(super::here(port).as_slice()).await
-        } else {
-            let addresses: Vec<_> = lookup_host((host, port)).await.map_err(unreachable)?.collect();
-            TcpStream::connect(addresses.as_slice()).await
-        };
-        let tcp = tcp.map_err(unreachable)?;
+        let addresses = place::addresses(&self.target.trust, host, port).await.map_err(unreachable)?;
+        let tcp = TcpStream::connect(addresses.as_slice()).await.map_err(unreachable)?;
         if url.scheme() != "https" {
             return Ok(Box::pin(tcp));
         }

@@ -53,7 +53,7 @@ impl Machine {
         if let Observation::Trouble(Trouble::TooManyRequests { retry_after }) = observation {
             self.pace.quiet(now.mono, retry_after);
         }
-        if observation == Observation::Gone && can_be_done_without(request) {
+        if observation == Observation::Gone && request.can_be_left_out() {
             self.gone.push(request);
         }
         match request {
@@ -376,6 +376,18 @@ impl Machine {
     }
 }
 
+impl Request {
+    /// Whether the session can be kept without this one: if the other side does not know it any more, it is left out from
+    /// then on, until a login brings hope of another gateway.
+    #[must_use]
+    pub const fn can_be_left_out(self) -> bool {
+        match self {
+            Self::Ping | Self::Reauthenticate | Self::OpenBrokerage { .. } | Self::ValidateSso | Self::Accounts => true,
+            Self::Check | Self::IsListening | Self::EndSession => false,
+        }
+    }
+}
+
 impl State {
     /// Whether a bad answer in this state begins an incident.
     const fn is_watching(self) -> bool {
@@ -400,18 +412,6 @@ pub(super) fn look(observation: Observation) -> (Look, Option<Status>) {
         | Observation::Listening
         | Observation::Ended
         | Observation::Gone => (Look::Trouble(Trouble::Nonsense), None),
-    }
-}
-
-/// Whether a request that the other side does not know any more is left out from then on.
-const fn can_be_done_without(request: Request) -> bool {
-    match request {
-        Request::Ping
-        | Request::Reauthenticate
-        | Request::OpenBrokerage { .. }
-        | Request::ValidateSso
-        | Request::Accounts => true,
-        Request::Check | Request::IsListening | Request::EndSession => false,
     }
 }
 

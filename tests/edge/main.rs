@@ -5,3 +5,4 @@ mod connections;
 mod raw;
 mod replies;
 mod traps;
+mod trust;

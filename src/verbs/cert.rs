@@ -1,0 +1,91 @@
+//! `cert`: which certificate a gateway presents, and the lines that pin it.
+
+use jiff::Timestamp;
+use serde_json::json;
+
+use super::Exit;
+use crate::config;
+use crate::gateway::certificate::{self, Certificate, Unseen};
+use crate::gateway::{Fingerprint, Target};
+
+/// Looks at the certificate that the target presents; nothing is asked of it. The second is how the verb ends.
+pub async fn cert(target: &Target, as_json: bool, now: Timestamp) -> (String, Exit) {
+    let url = &target.url;
+    match certificate::presented(url, target.answer_within).await {
+        Ok(certificate) if as_json => (machine_line(url, &certificate, now), Exit::Live),
+        Ok(certificate) => (lines(url, &certificate, now), Exit::Live),
+        Err(unseen) if as_json => {
+            let exit = Exit::NothingAnswers;
+            (json!({ "url": url, "detail": unseen.to_string(), "exit": exit.code() }).to_string(), exit)
+        }
+        Err(unseen) => (hint(&unseen), Exit::NothingAnswers),
+    }
+}
+
+/// What a person wants to know before they trust it.
+fn lines(url: &str, certificate: &Certificate, now: Timestamp) -> String {
+    let Certificate { fingerprint, subject, from, until } = certificate;
+    let day = |time: &Option<Timestamp>| time.map_or_else(|| "?".to_owned(), |time| time.strftime("%F").to_string());
+    let expired = if is_expired(certificate, now) { ", expired" } else { "" };
+    let subject = if subject.is_empty() { "nobody that could be read" } else { subject };
+    let advice = match (*fingerprint == Fingerprint::STOCK, config::is_loopback(url)) {
+        (true, true) => {
+            "This is the certificate that every gateway comes with, and everybody has its key. On this host that does no \
+             harm: trust \"loopback\", the default, is right here. A pin would tell a gateway from something else, not \
+             your gateway from another."
+        }
+        (true, false) => {
+            "This is the certificate that every gateway comes with, and everybody has its key: a pin on it proves nothing. \
+             Give the gateway a certificate of its own (sslCert in its conf.yaml) and look again."
+        }
+        (false, true) => {
+            "It is the gateway's own. On this host trust \"loopback\", the default, is enough; a pin also notices another \
+             program in the gateway's place."
+        }
+        (false, false) => {
+            "It is the gateway's own. Compare the fingerprint with what the gateway's host itself shows before you pin it: \
+             whoever stands in between could show another."
+        }
+    };
+    format!(
+        "{url} presents\n  fingerprint  {fingerprint}\n  subject      {subject}\n  valid        {} to {}{expired}\n\n\
+         {advice}\n\nTo pin it:\n\n{}",
+        day(from),
+        day(until),
+        pin(url, *fingerprint),
+    )
+}
+
+/// The lines of a configuration that trust this certificate alone.
+fn pin(url: &str, fingerprint: Fingerprint) -> String {
+    format!("[gateway.main]\nurl = \"{url}\"\n\n[gateway.main.tls]\ntrust = \"pin\"\npins = [\"{fingerprint}\"]")
+}
+
+/// The same for programs, one object on one line.
+fn machine_line(url: &str, certificate: &Certificate, now: Timestamp) -> String {
+    let Certificate { fingerprint, subject, from, until } = certificate;
+    json!({
+        "url": url,
+        "fingerprint": fingerprint.to_string(),
+        "subject": subject,
+        "valid_from": from,
+        "valid_until": until,
+        "expired": is_expired(certificate, now),
+        "stock": *fingerprint == Fingerprint::STOCK,
+        "exit": Exit::Live.code(),
+    })
+    .to_string()
+}
+
+fn is_expired(certificate: &Certificate, now: Timestamp) -> bool {
+    certificate.until.is_some_and(|until| until < now)
+}
+
+fn hint(unseen: &Unseen) -> String {
+    match unseen {
+        Unseen::Unreachable { .. } => unseen.to_string(),
+        Unseen::NoTls { .. } => {
+            format!("{unseen}; a gateway with listenSsl: false in its conf.yaml has none, and is asked by http://")
+        }
+    }
+}

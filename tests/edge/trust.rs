@@ -1,0 +1,219 @@
+//! Whom a client takes for the gateway: nobody gets a byte of a request who has not proved to be it.
+
+use std::io;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+
+use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use rustls::ServerConfig;
+use rustls::crypto::ring;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::{ClientHello, ResolvesServerCert};
+use rustls::sign::CertifiedKey;
+use tickled::gateway::{BuildError, Client, Fault, Fingerprint, Target, Trust, certificate};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
+use tokio_rustls::TlsAcceptor;
+
+use crate::raw::PATIENCE;
+
+const LIVE: &str = r#"{"authenticated":true,"competing":false,"connected":true,"message":""}"#;
+
+/// What a server shows, and with which key it proves that it may.
+#[derive(Debug, Clone)]
+struct Face(Arc<CertifiedKey>);
+
+impl Face {
+    /// The certificate of one, with the key of another where they differ.
+    fn of(certificate: &CertificateDer<'static>, key: &KeyPair) -> Self {
+        let key = PrivateKeyDer::try_from(key.serialize_der()).unwrap();
+        let key = ring::sign::any_supported_type(&key).unwrap();
+        Self(Arc::new(CertifiedKey::new(vec![certificate.clone()], key)))
+    }
+
+    fn own() -> Self {
+        let (certificate, key) = own();
+        Self::of(&certificate, &key)
+    }
+
+    fn fingerprint(&self) -> Fingerprint {
+        Fingerprint::of(&self.0.cert[0])
+    }
+}
+
+fn own() -> (CertificateDer<'static>, KeyPair) {
+    let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
+    (made.cert.der().clone(), made.signing_key)
+}
+
+/// A server over TLS that answers every check with a live session, one request a connection.
+struct Server {
+    url: String,
+    face: Arc<Mutex<Face>>,
+    /// How many bytes of requests have come.
+    heard: Arc<AtomicUsize>,
+}
+
+#[derive(Debug)]
+struct Showing(Arc<Mutex<Face>>);
+
+impl ResolvesServerCert for Showing {
+    fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        Some(Arc::clone(&self.0.lock().unwrap().0))
+    }
+}
+
+impl Server {
+    async fn showing(face: Face) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("https://localhost:{}", listener.local_addr().unwrap().port());
+        let (face, heard) = (Arc::new(Mutex::new(face)), Arc::new(AtomicUsize::new(0)));
+        let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_cert_resolver(Arc::new(Showing(Arc::clone(&face))));
+        let (acceptor, count) = (TlsAcceptor::from(Arc::new(config)), Arc::clone(&heard));
+        tokio::spawn(async move {
+            while let Ok((tcp, _)) = listener.accept().await {
+                let (acceptor, count) = (acceptor.clone(), Arc::clone(&count));
+                tokio::spawn(async move { answer(acceptor, tcp, &count).await });
+            }
+        });
+        Self { url, face, heard }
+    }
+
+    fn client(&self, trust: Trust) -> Client {
+        client(&self.url, trust).unwrap()
+    }
+
+    fn heard(&self) -> usize {
+        self.heard.load(Ordering::Relaxed)
+    }
+}
+
+async fn answer(acceptor: TlsAcceptor, tcp: tokio::net::TcpStream, heard: &AtomicUsize) -> io::Result<()> {
+    let mut tls = acceptor.accept(tcp).await?;
+    let mut bytes = [0; 4096];
+    let read = tls.read(&mut bytes).await?;
+    heard.fetch_add(read, Ordering::Relaxed);
+    let said = format!("HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: {}\r\n\r\n{LIVE}", LIVE.len());
+    tls.write_all(said.as_bytes()).await?;
+    tls.shutdown().await
+}
+
+fn client(url: &str, trust: Trust) -> Result<Client, BuildError> {
+    Client::new(Target { url: url.to_owned(), answer_within: PATIENCE, trust })
+}
+
+#[tokio::test]
+async fn on_the_loopback_any_certificate_will_do_and_nowhere_else() {
+    let server = Server::showing(Face::own()).await;
+    server.client(Trust::Loopback).check_auth_status().await.unwrap();
+    for far in ["https://192.0.2.1:5000", "https://[2001:db8::1]:5000", "http://192.0.2.1:5000", "https://0.0.0.0:5000"]
+    {
+        let refused = client(far, Trust::Loopback).unwrap_err();
+        assert!(matches!(refused, BuildError::Elsewhere(_)), "{far}: {refused}");
+        client(far, Trust::System).unwrap();
+    }
+}
+
+#[tokio::test]
+async fn one_of_several_pins_is_enough_and_a_wrong_one_gets_nothing() {
+    let face = Face::own();
+    let (right, server) = (face.fingerprint(), Server::showing(face).await);
+    let wrong = Face::own().fingerprint();
+    server.client(Trust::Pin(vec![wrong, right])).check_auth_status().await.unwrap();
+    let heard = server.heard();
+    assert!(heard > 0);
+    let refused = server.client(Trust::Pin(vec![wrong, Fingerprint::STOCK])).check_auth_status().await.unwrap_err();
+    assert_eq!(refused.fault, Fault::Certificate, "{refused}");
+    assert_eq!(refused.detail, format!("it presented {right}, pinned is {wrong} or {}", Fingerprint::STOCK));
+    assert_eq!(server.heard(), heard, "not a byte of the request was sent");
+}
+
+/// Everybody can show the certificate of a gateway; only who has its key can sign with it.
+#[tokio::test]
+async fn a_certificate_that_is_only_replayed_is_refused() {
+    let (certificate, _) = own();
+    let (_, other_key) = own();
+    let server = Server::showing(Face::of(&certificate, &other_key)).await;
+    for trust in [Trust::Pin(vec![Fingerprint::of(&certificate)]), Trust::Loopback] {
+        let refused = server.client(trust).check_auth_status().await.unwrap_err();
+        assert_eq!(refused.fault, Fault::Certificate, "{refused}");
+    }
+    assert_eq!(server.heard(), 0);
+}
+
+/// A resumed session would show no certificate at all.
+#[tokio::test]
+async fn a_certificate_is_judged_at_every_connection() {
+    let (first, second) = (Face::own(), Face::own());
+    let pin = first.fingerprint();
+    let server = Server::showing(first.clone()).await;
+    let client = server.client(Trust::Pin(vec![pin]));
+    client.check_auth_status().await.unwrap();
+    client.check_auth_status().await.unwrap();
+    *server.face.lock().unwrap() = second.clone();
+    let refused = client.check_auth_status().await.unwrap_err();
+    assert_eq!(refused.detail, format!("it presented {}, pinned is {pin}", second.fingerprint()));
+    *server.face.lock().unwrap() = first;
+    client.check_auth_status().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_ca_file_vouches_for_what_it_signed_and_for_nothing_else() {
+    let mut parameters = CertificateParams::new(Vec::new()).unwrap();
+    parameters.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let authority_key = KeyPair::generate().unwrap();
+    let authority = parameters.self_signed(&authority_key).unwrap();
+    let issuer = Issuer::new(parameters, authority_key);
+    let file = std::env::temp_dir().join(format!("tickled-edge-{}.pem", std::process::id()));
+    std::fs::write(&file, authority.pem()).unwrap();
+    let trust = Trust::CaFile(file.clone());
+
+    let key = KeyPair::generate().unwrap();
+    let signed = |names: &[&str]| {
+        let names = names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+        CertificateParams::new(names).unwrap().signed_by(&key, &issuer).unwrap()
+    };
+    let server = Server::showing(Face::of(signed(&["localhost"]).der(), &key)).await;
+    server.client(trust.clone()).check_auth_status().await.unwrap();
+    let heard = server.heard();
+    // For another name, and by nobody.
+    for face in [Face::of(signed(&["desk"]).der(), &key), Face::own()] {
+        *server.face.lock().unwrap() = face;
+        let refused = server.client(trust.clone()).check_auth_status().await.unwrap_err();
+        assert_eq!(refused.fault, Fault::Certificate, "{refused}");
+    }
+    assert_eq!(server.heard(), heard);
+    std::fs::remove_file(&file).unwrap();
+    assert!(matches!(client(&server.url, trust), Err(BuildError::Trust(_))), "a file that is not there");
+}
+
+#[tokio::test]
+async fn what_a_certificate_says_of_itself_is_read() {
+    let mut parameters = CertificateParams::new(Vec::new()).unwrap();
+    parameters.distinguished_name = rcgen::DistinguishedName::new();
+    parameters.distinguished_name.push(rcgen::DnType::CommonName, "Desk\u{1b}[31m Three");
+    parameters.distinguished_name.push(rcgen::DnType::OrganizationName, "Example");
+    parameters.not_before = rcgen::date_time_ymd(1999, 12, 31);
+    parameters.not_after = rcgen::date_time_ymd(2057, 2, 28);
+    let key = KeyPair::generate().unwrap();
+    let made = parameters.self_signed(&key).unwrap();
+    let server = Server::showing(Face::of(made.der(), &key)).await;
+    let seen = certificate::presented(&server.url, PATIENCE).await.unwrap();
+    assert_eq!(seen.subject, "CN=Desk[31m Three, O=Example");
+    assert_eq!(seen.fingerprint, Fingerprint::of(made.der()));
+    assert_eq!(seen.from.unwrap().to_string(), "1999-12-31T00:00:00Z");
+    assert_eq!(seen.until.unwrap().to_string(), "2057-02-28T00:00:00Z");
+    assert_eq!(server.heard(), 0, "nothing is asked");
+    // Cut off anywhere, or changed anywhere, it is read as far as that goes.
+    let der = made.der().to_vec();
+    for at in 0..der.len() {
+        certificate::read(&der[..at]);
+        let mut changed = der.clone();
+        changed[at] ^= 0xFF;
+        certificate::read(&changed);
+    }
+}
