@@ -153,7 +153,7 @@ pub fn parse(text: &str, name: &Path, environment: &BTreeMap<String, String>) ->
 #[must_use]
 pub fn show(config: &Config) -> String {
     let gateway = config.gateways.iter().map(|gateway| {
-        let mut tls = file::Tls::default();
+        let mut tls = file::Tls { plain_http: Some(Worded(PlainHttp::Refuse)), ..file::Tls::default() };
         let by = match &gateway.target.trust {
             Trust::Loopback => TrustBy::Loopback,
             Trust::Plain => {

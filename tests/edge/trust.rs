@@ -211,9 +211,9 @@ async fn what_a_certificate_says_of_itself_is_read() {
     // Cut off anywhere, or changed anywhere, it is read as far as that goes.
     let der = made.der().to_vec();
     for at in 0..der.len() {
-        certificate::read(&der[..at]);
+        drop(certificate::read(&der[..at]));
         let mut changed = der.clone();
         changed[at] ^= 0xFF;
-        certificate::read(&changed);
+        drop(certificate::read(&changed));
     }
 }

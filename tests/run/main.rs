@@ -3,6 +3,7 @@
 
 mod house;
 mod reload;
+mod trust;
 mod verbs;
 
 use std::fs;

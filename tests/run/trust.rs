@@ -1,0 +1,102 @@
+//! Whom the daemon takes for the gateway, and `tickled cert`: what a stranger presents, and the lines that pin it.
+
+use std::fs;
+
+use serde_json::Value;
+use tickled::gateway::Fingerprint;
+
+use crate::house::{Daemon, Gateway, SOON, file, tickled};
+use crate::seconds;
+
+async fn cert(url: &str, more: &[&str]) -> (Option<i32>, String) {
+    let mut arguments = vec!["cert", "--url", url];
+    arguments.extend(more);
+    let ended = tickled(&arguments).output().await.unwrap();
+    (ended.status.code(), String::from_utf8(ended.stdout).unwrap() + &String::from_utf8(ended.stderr).unwrap())
+}
+
+fn pinned(url: &str, pin: &str) -> String {
+    format!(
+        "[gateway.main]\nurl = \"{url}\"\ntls = {{ trust = \"pin\", pins = [\"{pin}\"] }}\n\
+         [session]\nwatch_every = \"5s\"\n[maintenance]\nwindow = []\n"
+    )
+}
+
+#[tokio::test]
+async fn a_wrong_pin_is_told_with_both_fingerprints_and_nothing_is_sent() {
+    let gateway = Gateway::logged_in().await;
+    let (_, said) = cert(&gateway.url(), &["--json"]).await;
+    let presented = serde_json::from_str::<Value>(&said).unwrap()["fingerprint"].as_str().unwrap().to_owned();
+    let before = gateway.asked().await.len();
+    let (stock, path) =
+        (Fingerprint::STOCK.to_string(), file(&pinned(&gateway.url(), &Fingerprint::STOCK.to_string())));
+    let mut daemon = Daemon::run(&path);
+    assert_eq!(daemon.hears(&[("event", "certificate-refused")], SOON).await["gateway"], "main");
+    let said = daemon.becomes("unavailable", SOON).await;
+    assert_eq!(said["because"], "certificate");
+    let told = daemon.hears(&[("event", "alert"), ("code", "certificate-changed"), ("phase", "raised")], SOON).await;
+    assert_eq!(told["level"], "error");
+    let told = told["message"].as_str().unwrap();
+    assert!(told.contains(&stock) && told.contains(&presented), "{told}");
+    daemon.listens(seconds(12)).await;
+    assert_eq!(daemon.count(&[("event", "certificate-refused")]), 1, "said once\n{}", daemon.text);
+    assert_eq!(daemon.count(&[("event", "alert")]), 1, "told once\n{}", daemon.text);
+    assert_eq!(gateway.asked().await.len(), before, "nothing was asked");
+
+    fs::write(&path, pinned(&gateway.url(), &presented)).unwrap();
+    daemon.signal("HUP");
+    daemon.becomes("live", SOON).await;
+    daemon.hears(&[("event", "alert"), ("code", "certificate-changed"), ("phase", "resolved")], SOON).await;
+}
+
+#[tokio::test]
+async fn cert_shows_what_is_presented_and_its_lines_pin_it() {
+    let gateway = Gateway::logged_in().await;
+    let before = gateway.asked().await.len();
+    let (code, said) = cert(&gateway.url(), &[]).await;
+    assert_eq!(code, Some(0), "{said}");
+    for part in ["CN=Client Portal Web API", "2019-05-11", "expired", "loopback"] {
+        assert!(said.contains(part), "{part}: {said}");
+    }
+    assert_eq!(gateway.asked().await.len(), before, "nothing is asked");
+    let lines = &said[said.find("[gateway.main]").unwrap()..];
+    let mut daemon = Daemon::run(&file(lines));
+    daemon.becomes("live", SOON).await;
+    assert_eq!(daemon.count(&[("event", "trust"), ("trust", "pin")]), 1);
+
+    let (code, said) = cert(&gateway.url(), &["--json"]).await;
+    let said: Value = serde_json::from_str(&said).unwrap();
+    assert_eq!(code, Some(0));
+    assert_eq!((&said["stock"], &said["expired"], &said["exit"]), (&false.into(), &true.into(), &0.into()));
+    assert!(lines.contains(said["fingerprint"].as_str().unwrap()));
+}
+
+#[tokio::test]
+async fn cert_tells_apart_what_presents_none() {
+    let (code, said) = cert("http://localhost:5000", &[]).await;
+    assert!(code == Some(3) && said.contains("plain http shows none"), "{code:?} {said}");
+    let nothing = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let free = nothing.local_addr().unwrap();
+    drop(nothing);
+    let (code, said) = cert(&format!("https://{free}"), &["--json"]).await;
+    let said: Value = serde_json::from_str(&said).unwrap();
+    assert_eq!((code, &said["exit"]), (Some(3), &3.into()), "{said}");
+    let (code, said) = cert("localhost", &[]).await;
+    assert!(code == Some(64) && said.contains("--url"), "{code:?} {said}");
+}
+
+/// What serves plain HTTP elsewhere is only spoken to by who knows what that means; nobody is there.
+#[tokio::test]
+async fn plain_http_to_another_host_is_refused_or_told() {
+    let (refused, known) = (
+        file("[gateway.main]\nurl = \"http://192.0.2.1:5000\"\n"),
+        file("[gateway.main]\nurl = \"http://192.0.2.1:5000\"\ntls.plain_http = \"i-know\"\n"),
+    );
+    let ended = tickled(&["run", "--config", refused.to_str().unwrap()]).output().await.unwrap();
+    let said = String::from_utf8(ended.stderr).unwrap();
+    assert!(ended.status.code() == Some(78) && said.contains("plain_http = \"i-know\""), "{said}");
+    let ended = tickled(&["config", "check", known.to_str().unwrap()]).output().await.unwrap();
+    assert_eq!(ended.status.code(), Some(0));
+    let shown = tickled(&["config", "show", known.to_str().unwrap()]).output().await.unwrap();
+    assert!(String::from_utf8(shown.stdout).unwrap().contains("plain_http = \"i-know\""));
+}
