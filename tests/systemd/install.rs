@@ -2,16 +2,11 @@
 
 use std::time::{Duration, Instant};
 
-use crate::machine::{BINARY, Base, Machine};
+use crate::machine::{BINARY, Base, Machine, on_both};
 
 #[test]
 fn the_script_installs_starts_nothing_and_takes_all_away_again() {
-    on_a_clean_system(Base::Host);
-}
-
-#[test]
-fn the_same_on_systemd_257() {
-    on_a_clean_system(Base::Trixie);
+    on_both(on_a_clean_system);
 }
 
 fn on_a_clean_system(base: Base) {

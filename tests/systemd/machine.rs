@@ -7,7 +7,7 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::thread::sleep;
+use std::thread::{self, sleep};
 use std::time::{Duration, Instant};
 
 use serde_json::{Map, Value};
@@ -19,6 +19,15 @@ pub(crate) enum Base {
     Host,
     /// A small Debian with systemd 257, which is made once and kept.
     Trixie,
+}
+
+/// Tries the same on both systems, side by side.
+pub(crate) fn on_both(test: fn(Base)) {
+    thread::scope(|scope| {
+        for base in [Base::Host, Base::Trixie] {
+            scope.spawn(move || test(base));
+        }
+    });
 }
 
 /// A booted systemd of its own for one test; gone with it.
@@ -97,13 +106,18 @@ impl Machine {
 
     /// Gives the world of the simulated gateway a turn.
     pub(crate) fn set(&self, command: &str) {
-        let answer = self.http(&format!("POST /{command}"));
+        let answer = self.http(5001, &format!("POST /{command}"));
         assert!(answer.starts_with("HTTP/1.1 2"), "{command}: {answer}");
     }
 
     /// Reads a page of the simulated gateway's control port.
     pub(crate) fn read(&self, page: &str) -> Value {
-        let answer = self.http(&format!("GET /{page}"));
+        self.read_at(5001, page)
+    }
+
+    /// The same of another one's.
+    pub(crate) fn read_at(&self, port: u16, page: &str) -> Value {
+        let answer = self.http(port, &format!("GET /{page}"));
         let (_, body) = answer.split_once("\r\n\r\n").unwrap_or_else(|| panic!("{page}: {answer}"));
         serde_json::from_str(body).unwrap_or_else(|error| panic!("{page}: {error}: {body}"))
     }
@@ -114,9 +128,9 @@ impl Machine {
         seen.as_array().unwrap().iter().filter(|seen| path.is_empty() || seen["path"] == path).count()
     }
 
-    fn http(&self, request: &str) -> String {
+    fn http(&self, port: u16, request: &str) -> String {
         self.run(&format!(
-            "exec 3<>/dev/tcp/127.0.0.1/5001; \
+            "exec 3<>/dev/tcp/127.0.0.1/{port}; \
              printf '{request} HTTP/1.1\\r\\nHost: x\\r\\nContent-Length: 0\\r\\nConnection: close\\r\\n\\r\\n' >&3; cat <&3"
         ))
         .out
@@ -166,7 +180,7 @@ impl Machine {
         let root = env!("CARGO_MANIFEST_DIR");
         let built = Path::new(BINARY).parent().unwrap().display();
         command.args(arguments).current_dir(root).env("SYSTEMD_BOX_DIR", &self.folder);
-        command.env("SYSTEMD_BOX_BIND", format!("{root}:ro {built}:ro"));
+        command.env("SYSTEMD_BOX_BIND", format!("{root}:ro {built}:ro {}:ro", env!("CARGO_TARGET_TMPDIR")));
         if self.base == Base::Trixie {
             command.env("SYSTEMD_BOX_BASE", "debian").env("SYSTEMD_BOX_SUITE", "trixie");
         }

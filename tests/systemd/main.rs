@@ -9,3 +9,7 @@
 mod install;
 mod journal;
 mod machine;
+mod package;
+mod reload;
+mod secret;
+mod supervision;
