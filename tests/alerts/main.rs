@@ -8,6 +8,7 @@ mod edge;
 mod house;
 mod mail;
 mod mailserver;
+mod page;
 mod receiver;
 mod restart;
 mod verb;

@@ -1,0 +1,99 @@
+//! `docs/alerts.md` says what the code does: every code with its facts, every field, every example.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+
+use serde_json::Value;
+use tickled::alert::settings::{Kind, Payload, Preset};
+use tickled::alert::{About, Code, Entry, Notice, Phase};
+use tickled::config;
+use tickled::log::humane;
+
+fn page() -> String {
+    fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/alerts.md")).unwrap()
+}
+
+/// A code's line of facts.
+fn facts(entry: &Entry) -> String {
+    let told = if entry.hold_off.is_zero() {
+        "told at once".to_owned()
+    } else {
+        format!("told after {}", humane(entry.hold_off))
+    };
+    let repeated = if entry.repeats { "repeated" } else { "not repeated" };
+    let mut facts = vec![entry.severity.name().to_owned(), told, repeated.to_owned()];
+    if entry.waits_for_window {
+        facts.push("waits for the end of a maintenance window".to_owned());
+    }
+    let causes: Vec<String> = entry.depends_on.iter().map(|cause| format!("`{cause}`")).collect();
+    if let Some((last, others)) = causes.split_last() {
+        let causes = if others.is_empty() { last.clone() } else { format!("{} or {last}", others.join(", ")) };
+        facts.push(format!("silent while {causes} is told"));
+    }
+    facts.join(" · ")
+}
+
+#[test]
+fn each_code_has_its_paragraph_with_its_facts_and_what_to_do() {
+    let page = page();
+    let sections: BTreeMap<&str, &str> =
+        page.split("\n## ").skip(1).map(|section| section.split_once('\n').unwrap()).collect();
+    for code in Code::ALL {
+        let entry = code.entry();
+        let section = sections.get(entry.code).unwrap_or_else(|| panic!("there is no ## {code}"));
+        let facts = facts(&entry);
+        assert!(section.starts_with(&format!("\n{facts}\n")), "{code}: {facts}");
+        assert!(section.contains("\nWhat to do: "), "{code}");
+    }
+    let anchors = sections.keys().filter(|name| name.contains('-') && !name.contains(' ')).count();
+    assert_eq!(anchors, Code::ALL.len(), "no paragraph is about a code that is none");
+    for (part, _) in page.match_indices("](#") {
+        let anchor = page[part + 3..].split(')').next().unwrap();
+        let is_there = page.lines().any(|line| {
+            let name = line.trim_start_matches('#').trim().to_lowercase();
+            line.starts_with('#') && name.replace(' ', "-").replace('\'', "") == anchor
+        });
+        assert!(is_there, "#{anchor} leads nowhere");
+    }
+}
+
+#[test]
+fn the_fields_of_an_alert_are_those_of_the_page() {
+    let page = page();
+    let notice = Notice { about: About::Daemon, phase: Phase::Raised, ..Notice::test(jiff::Timestamp::UNIX_EPOCH) };
+    let message = serde_json::json!(notice.message(&jiff::tz::TimeZone::UTC, "host"));
+    let Value::Object(fields) = message else { panic!("no object") };
+    let table = page.split("## The fields of an alert").nth(1).unwrap().split("\n## ").next().unwrap();
+    let named: Vec<&str> = table.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next()).collect();
+    let mut sorted = named.clone();
+    sorted.sort_unstable();
+    assert_eq!(sorted, fields.keys().map(String::as_str).collect::<Vec<_>>());
+}
+
+#[test]
+fn each_example_is_a_configuration_and_every_service_has_one() {
+    let page = page();
+    let examples: Vec<&str> = page.split("```toml\n").skip(1).map(|rest| rest.split("```").next().unwrap()).collect();
+    let all = format!("[gateway.main]\nurl = \"https://localhost:5000\"\n{}", examples.concat());
+    let config = config::parse(&all, Path::new("page"), &BTreeMap::new()).unwrap_or_else(|faults| panic!("{faults}"));
+    assert!(config.alerts.deadman.is_some());
+    let kinds: Vec<&str> = config.alerts.channels.iter().map(|channel| channel.kind.name()).collect();
+    assert_eq!(kinds.iter().filter(|kind| **kind == "email").count(), 1);
+    assert_eq!(kinds.iter().filter(|kind| **kind == "command").count(), 1);
+    let presets: Vec<Preset> = config
+        .alerts
+        .channels
+        .iter()
+        .filter_map(|channel| match &channel.kind {
+            Kind::Webhook(webhook) => match webhook.payload {
+                Payload::Preset(preset) => Some(preset),
+                Payload::Body(_) => None,
+            },
+            Kind::Email(_) | Kind::Command(_) => None,
+        })
+        .collect();
+    let documented = Preset::ALL.into_iter().filter(|preset| *preset != Preset::Json);
+    assert_eq!(presets, documented.collect::<Vec<_>>());
+    assert!(page.contains("preset = \"json\""));
+}
