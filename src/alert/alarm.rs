@@ -68,7 +68,7 @@ impl Alarm {
         warn_of_exposed(settings, host);
         let now = clock();
         let mut desk = Desk::new(settings.clone(), host);
-        desk.restore(state.desk.clone(), now, |about| match about {
+        let withdrawn = desk.restore(state.desk.clone(), now, |about| match about {
             About::Gateway(name) => gateways.contains(name),
             About::Channel(name) => settings.channels.iter().any(|channel| channel.name == *name),
             About::Daemon => true,
@@ -83,6 +83,9 @@ impl Alarm {
         });
         let host = host.to_owned();
         let mut alarm = Self { desk, dispatcher, deadman, wake_at: now.mono, clock, host, heard };
+        if !withdrawn.is_empty() {
+            alarm.dispatcher.send(&withdrawn, alarm.desk.keep(now));
+        }
         // A daemon that starts, or has changed, has accepted its configuration.
         alarm.step(now, Input::ConfigAccepted);
         alarm

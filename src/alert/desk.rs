@@ -20,8 +20,8 @@ pub enum Input<'a> {
     Wake,
     /// How a gateway is.
     Snapshot(&'a Snapshot),
-    /// A gateway is not watched any more.
-    Forget(&'a str),
+    /// This is not in the configuration any more.
+    Forget(&'a About),
     /// A changed configuration was refused, for this reason.
     ConfigRejected(&'a str),
     /// A changed configuration was taken over.
@@ -160,10 +160,12 @@ impl Desk {
         match input {
             Input::Wake => {}
             Input::Snapshot(snapshot) => self.look(now, snapshot, &mut notices),
-            Input::Forget(gateway) => {
-                self.open.retain(|(about, _), _| about.gateway() != Some(gateway));
-                self.logins.remove(gateway);
-                self.windows.remove(gateway);
+            Input::Forget(about) => {
+                notices.extend(self.withdraw(now, |whose| whose == about));
+                if let Some(gateway) = about.gateway() {
+                    self.logins.remove(gateway);
+                    self.windows.remove(gateway);
+                }
             }
             Input::ConfigRejected(why) => {
                 let what = format!("the old one stays in force, because of this: {why}");
@@ -308,6 +310,15 @@ impl Desk {
         } else {
             notices.push(notice);
         }
+    }
+
+    /// Forgets what is about this, and says of what was told that it is called off. The operator has just changed the
+    /// configuration, so no quiet hour holds that back.
+    pub(super) fn withdraw(&mut self, now: Now, is_gone: impl Fn(&About) -> bool) -> Vec<Notice> {
+        self.held.retain(|notice| !is_gone(&notice.about));
+        let gone = self.open.extract_if(.., |(about, _), _| is_gone(about));
+        let told = gone.filter(|(_, incident)| incident.told.is_some());
+        told.map(|((about, code), incident)| incident.notice(now, &about, code, Phase::Withdrawn)).collect()
     }
 
     /// Gives what lasts too long the words for a gateway that may be wedged.

@@ -98,10 +98,11 @@ impl Desk {
         Kept { incidents: incidents.collect(), held: held.collect(), logins: logins.collect() }
     }
 
-    /// Takes back what an earlier desk kept, but for what is about gateways and channels that are no more. A time that
-    /// lies ahead, because the clock was set back, is taken for now.
-    pub fn restore(&mut self, kept: Kept, now: Now, is_known: impl Fn(&About) -> bool) {
-        for kept in kept.incidents.into_iter().filter(|kept| is_known(&kept.about)) {
+    /// Takes back what an earlier desk kept. What is about gateways and channels that are no more is called off by the
+    /// notices that come out. A time that lies ahead, because the clock was set back, is taken for now.
+    #[must_use = "nobody else calls off what is about something that is no more"]
+    pub fn restore(&mut self, kept: Kept, now: Now, is_known: impl Fn(&About) -> bool) -> Vec<Notice> {
+        for kept in kept.incidents {
             let moment = |at| Moment::passed(at, now);
             let words = Words { cause: kept.cause, what: kept.what, todo: kept.todo, remedy: kept.remedy };
             let incident = Incident {
@@ -118,7 +119,7 @@ impl Desk {
             };
             self.open.insert((kept.about, kept.code), incident);
         }
-        let held = kept.held.into_iter().filter(|kept| is_known(&kept.about)).map(|kept| Notice {
+        let held = kept.held.into_iter().map(|kept| Notice {
             about: kept.about,
             code: kept.code,
             phase: Phase::Resolved,
@@ -134,6 +135,7 @@ impl Desk {
         for login in kept.logins.into_iter().filter(|login| is_known(&About::Gateway(login.gateway.clone()))) {
             self.logins.insert(login.gateway, Login { ends: login.ends, remind: login.remind });
         }
+        self.withdraw(now, |about| !is_known(about))
     }
 }
 

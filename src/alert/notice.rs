@@ -57,6 +57,8 @@ pub enum Phase {
     Repeated,
     /// It is over.
     Resolved,
+    /// It is called off without being over: what it is about is not in the configuration any more.
+    Withdrawn,
     /// Nothing is wrong: somebody tries out a channel.
     Test,
 }
@@ -132,6 +134,14 @@ impl Notice {
                 format!("It was: {what}\nFrom {since} to {now}. Nothing to do. Told by tickled on {host}."),
                 String::new(),
             ),
+            Phase::Withdrawn => (
+                format!("{about}: no longer watched. It was: {}", entry.title),
+                format!(
+                    "{about} was taken out of the configuration, so this alert is called off; that does not mean that \
+                     it is over.\nIt was: {what}\nFrom {since} to {now}. Nothing to do. Told by tickled on {host}."
+                ),
+                String::new(),
+            ),
             Phase::Test => (
                 "TEST: this alert is only a test".to_owned(),
                 format!(
@@ -142,7 +152,7 @@ impl Notice {
             ),
         };
         let (code, severity) = match self.phase {
-            Phase::Raised | Phase::Repeated | Phase::Resolved => (entry.code, entry.severity),
+            Phase::Raised | Phase::Repeated | Phase::Resolved | Phase::Withdrawn => (entry.code, entry.severity),
             Phase::Test => ("test", Severity::Info),
         };
         Message {
@@ -206,6 +216,15 @@ impl About {
 }
 
 impl Phase {
+    /// Whether nobody waits for anything more about the incident.
+    #[must_use]
+    pub const fn is_end(self) -> bool {
+        match self {
+            Self::Resolved | Self::Withdrawn => true,
+            Self::Raised | Self::Repeated | Self::Test => false,
+        }
+    }
+
     /// How it is written.
     #[must_use]
     pub const fn name(self) -> &'static str {
@@ -213,6 +232,7 @@ impl Phase {
             Self::Raised => "raised",
             Self::Repeated => "repeated",
             Self::Resolved => "resolved",
+            Self::Withdrawn => "withdrawn",
             Self::Test => "test",
         }
     }

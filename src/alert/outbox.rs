@@ -88,7 +88,7 @@ impl Outbox {
             since: earlier.map_or_else(|| Moment::at(now.mono), |letter| letter.since),
             tries: 0,
             turn: 0,
-            unheralded: never_told && message.phase == Phase::Resolved,
+            unheralded: never_told && message.phase.is_end(),
             message,
         };
         self.letters.push(letter);

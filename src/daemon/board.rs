@@ -76,7 +76,7 @@ impl Board {
     /// This gateway is not watched any more.
     pub(super) fn forget(&mut self, name: &str) {
         self.gateways.remove(name);
-        self.alarm.step(self.clock.now(), alert::Input::Forget(name));
+        self.alarm.step(self.clock.now(), alert::Input::Forget(&alert::About::Gateway(name.to_owned())));
     }
 
     /// Other people are told, or of other gateways, from here on.

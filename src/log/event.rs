@@ -70,7 +70,7 @@ events! {
     GATEWAY_WATCHED = "gateway-watched" at Info, with ["gateway", "url"], may [];
     /// A gateway's session is in another state: one line for each transition.
     STATE_CHANGED = "state-changed" at Info, with ["gateway", "from", "to", "because", "held"], may [];
-    /// A human is told (`phase=raised`, later `repeated`): ERROR if one is needed, WARN if it is being handled. Over is `phase=resolved`, INFO.
+    /// A human is told (`phase=raised`, later `repeated`): ERROR if one is needed, WARN if it is being handled. Over is `phase=resolved`, INFO; `withdrawn` is an alert about what is not in the configuration any more.
     ALERT = "alert" at Error | Warn | Info, with ["code", "phase"], may ["gateway", "channel", "cause", "todo", "lasted"];
     /// A channel took an alert.
     ALERT_SENT = "alert-sent" at Info, with ["channel", "code", "phase", "tries", "answer"], may ["gateway"];
@@ -149,7 +149,7 @@ pub const FIELDS: &[(&str, &str)] = &[
     ("name", "which signal"),
     ("outcome", "what came of the request"),
     ("pause", "how long until the next attempt, at the earliest"),
-    ("phase", "`raised`, `repeated` or `resolved`"),
+    ("phase", "`raised`, `repeated`, `resolved` or `withdrawn`"),
     ("pid", "the daemon's process id"),
     ("ran", "how long the daemon ran"),
     ("said", "the beginning of what it wrote, at most 200 bytes, without what is personal"),

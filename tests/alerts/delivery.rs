@@ -11,7 +11,11 @@ use crate::receiver::{Receiver, Reply};
 
 /// A gateway that is looked at each second, and alerts that wait for no night.
 pub(crate) fn watched(gateways: &[(&str, &Gateway)], rest: &str) -> String {
-    let tables = gateways.iter().map(|(name, gateway)| format!("[gateway.{name}]\nurl = \"{}\"\n", gateway.url()));
+    // Each from an address of its own, so that they need not share what IBKR allows.
+    let table = |(name, gateway): &(&str, &Gateway)| {
+        format!("[gateway.{name}]\nurl = \"{}\"\npublic_address = \"{name}\"\n", gateway.url())
+    };
+    let tables = gateways.iter().map(table);
     let common =
         "[session]\ncheck_every = \"1s\"\nping_every = \"1s\"\nwatch_every = \"5s\"\n[maintenance]\nwindow = []\n";
     tables.chain([common.to_owned(), rest.to_owned()]).collect()
@@ -177,4 +181,26 @@ async fn a_reload_takes_over_changed_channels_and_loses_nothing_that_is_unsent()
 /// The spool of a daemon that was run in this folder.
 pub(crate) fn spool(state: &Path) -> String {
     fs::read_to_string(state.join("alerts.json")).unwrap_or_default()
+}
+
+#[tokio::test]
+async fn a_gateway_that_is_taken_out_is_called_off_once_and_not_called_well() {
+    let (kept, left) = (Gateway::logged_in().await, Gateway::logged_in().await);
+    let mut phone = Receiver::start().await;
+    let channels = channel("phone", &phone.url());
+    let path = file(&watched(&[("kept", &kept), ("left", &left)], &channels));
+    let mut daemon = Daemon::run(&path);
+    for _ in 0..2 {
+        daemon.becomes("live", SOON).await;
+    }
+    left.set("expire-login").await;
+    is(&next(&mut phone).await, "raised", "login-required");
+    fs::write(&path, watched(&[("kept", &kept)], &channels)).unwrap();
+    daemon.signal("HUP");
+    let (phase, code, body) = phone.is_told(TOLD).await;
+    is(&(phase, code), "withdrawn", "login-required");
+    assert!(body["title"].as_str().unwrap().starts_with("left: no longer watched"), "{body}");
+    daemon.listens(Duration::from_secs(1)).await;
+    assert!(phone.rest().is_empty(), "{}", daemon.text);
+    assert_eq!(daemon.count(&[("event", "alert"), ("phase", "withdrawn")]), 1);
 }

@@ -6,12 +6,14 @@ mod edge;
 #[path = "../run/house.rs"]
 #[allow(dead_code, reason = "other tests use the rest of it")]
 mod house;
+mod life;
 mod mail;
 mod mailserver;
 mod page;
 mod receiver;
 mod restart;
 mod verb;
+mod year;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;

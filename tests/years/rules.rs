@@ -302,6 +302,7 @@ impl Rules {
             }
             Phase::Repeated => {}
             Phase::Test => return Err("a test that nobody asked for".to_owned()),
+            Phase::Withdrawn => return Err("called off, and the gateway is still there".to_owned()),
             Phase::Resolved => {
                 self.tally.resolved += 1;
                 if !self.raised.remove(&notice.code) {

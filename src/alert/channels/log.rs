@@ -51,6 +51,17 @@ pub fn tell(notice: &Notice) {
                         gateway, channel, code, phase, lasted, "{about}: {over}, after {lasted}: it was: {title}",
                     );
                 }
+                Phase::Withdrawn => {
+                    info!(
+                        event = event::ALERT,
+                        gateway,
+                        channel,
+                        code,
+                        phase,
+                        lasted,
+                        "{about}: no longer watched, after {lasted}: it was: {title}",
+                    );
+                }
             }
         };
     }

@@ -95,7 +95,7 @@ pub(super) fn takes(channel: &Channel, message: &Message) -> bool {
     let Some(code) = Code::named(&message.code) else { return false };
     let is_own = message.channel.as_deref() == Some(&channel.name);
     let is_far = message.gateway.as_ref().is_some_and(|name| !channel.gateways.contains(name));
-    let is_end_unsaid = message.phase == Phase::Resolved && code.entry().over.is_none();
+    let is_end_unsaid = message.phase.is_end() && code.entry().over.is_none();
     message.severity >= channel.min_severity
         && !is_own
         && (channel.gateways.is_empty() || !is_far)
@@ -107,7 +107,7 @@ pub(super) fn takes(channel: &Channel, message: &Message) -> bool {
 const fn urgency(message: &Message) -> Severity {
     match message.phase {
         Phase::Raised | Phase::Repeated => message.severity,
-        Phase::Resolved | Phase::Test => Severity::Info,
+        Phase::Resolved | Phase::Withdrawn | Phase::Test => Severity::Info,
     }
 }
 

@@ -91,7 +91,9 @@ fn ntfy(message: &Message, address: Address<'_>) -> Call {
         (Severity::Error, _) => ("urgent", "rotating_light"),
         (Severity::Warning, _) => ("high", "warning"),
         (Severity::Info, Phase::Resolved) => ("default", "white_check_mark"),
-        (Severity::Info, Phase::Raised | Phase::Repeated | Phase::Test) => ("default", "information_source"),
+        (Severity::Info, Phase::Raised | Phase::Repeated | Phase::Withdrawn | Phase::Test) => {
+            ("default", "information_source")
+        }
     };
     let mut headers = vec![
         ("Content-Type".to_owned(), "text/plain; charset=utf-8".to_owned()),
@@ -106,7 +108,7 @@ fn ntfy(message: &Message, address: Address<'_>) -> Call {
 fn pagerduty(message: &Message, address: Address<'_>) -> Value {
     let action = match message.phase {
         Phase::Raised | Phase::Repeated | Phase::Test => "trigger",
-        Phase::Resolved => "resolve",
+        Phase::Resolved | Phase::Withdrawn => "resolve",
     };
     json!({
         "routing_key": address.token(),

@@ -64,7 +64,7 @@ pub fn check(body: &str) -> Option<String> {
 /// Messages with all that is awkward in a text: quotes, line ends, absent fields.
 fn samples() -> Vec<Message> {
     let abouts = [About::Gateway("main".to_owned()), About::Channel("phone".to_owned()), About::Daemon];
-    let phases = [Phase::Raised, Phase::Repeated, Phase::Resolved, Phase::Test];
+    let phases = [Phase::Raised, Phase::Repeated, Phase::Resolved, Phase::Withdrawn, Phase::Test];
     let notices = abouts.iter().flat_map(|about| phases.map(|phase| (about.clone(), phase)));
     notices
         .map(|(about, phase)| {

@@ -1,0 +1,238 @@
+//! A daemon's alerts in simulated time: desk, outboxes and spool as the dispatcher has them, and a host that may die.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tickled::alert::settings::{Channel, Kind, Method, Payload, Preset, Url, Webhook};
+use tickled::alert::{About, Desk, Input, Message, Outbox, Outcome, Plan, Settings, Severity, State as Spooled, takes};
+use tickled::session::{Because, Known, Now, Reason, State};
+use tickled::status::Snapshot;
+
+pub(crate) const fn secs(n: u64) -> Duration {
+    Duration::from_secs(n)
+}
+
+pub(crate) const HOUR: Duration = Duration::from_hours(1);
+
+/// A channel that takes everything.
+pub(crate) fn channel(name: &str, preset: Preset) -> Channel {
+    let url = Url::Plain("https://alerts.example.org".to_owned());
+    let (payload, headers) = (Payload::Preset(preset), Vec::new());
+    let kind = Kind::Webhook(Webhook {
+        url,
+        method: Method::Post,
+        headers,
+        payload,
+        token_file: None,
+        to: None,
+        ca_file: None,
+    });
+    Channel { name: name.to_owned(), min_severity: Severity::Info, gateways: Vec::new(), codes: Vec::new(), kind }
+}
+
+/// How the gateway "main" is, and since when.
+pub(crate) fn snapshot(state: State, since: Now, incident_since: Option<Now>) -> Snapshot {
+    Snapshot {
+        gateway: "main".to_owned(),
+        url: "https://localhost:5000".to_owned(),
+        state,
+        because: Because::Started,
+        since,
+        incident_since,
+        known: Known::default(),
+        wrong_account: false,
+        flapping: false,
+        login_ends_at: None,
+        maintenance: None,
+        hold_until: None,
+        next: Reason::CheckDue,
+        next_at: since.wall,
+        promised: since.mono,
+    }
+}
+
+/// What came through a channel.
+#[derive(Debug, Clone)]
+pub(crate) struct Heard {
+    pub(crate) at: Timestamp,
+    pub(crate) channel: String,
+    pub(crate) message: Message,
+}
+
+/// A host with a daemon on it, its disk, and what people hear of it.
+pub(crate) struct Life {
+    settings: Settings,
+    origin: Timestamp,
+    /// Time since the origin, and when this process began.
+    pub(crate) time: Duration,
+    started: Duration,
+    desk: Desk,
+    wake_at: Duration,
+    outboxes: BTreeMap<String, Outbox>,
+    disk: String,
+    /// How the gateway is.
+    state: State,
+    since: Now,
+    incident_since: Option<Now>,
+    pub(crate) flapping: bool,
+    /// Channels that take nothing at the moment.
+    pub(crate) down: Vec<String>,
+    /// Dies between a sending and the news of it on the disk, each time this says so.
+    pub(crate) cuts: Box<dyn FnMut() -> bool>,
+    pub(crate) cut: Vec<Message>,
+    pub(crate) heard: Vec<Heard>,
+}
+
+impl Life {
+    pub(crate) fn begin(settings: Settings, origin: &str) -> Self {
+        let origin: Timestamp = origin.parse().unwrap();
+        let since = Now { mono: Duration::ZERO, wall: origin };
+        let mut life = Self {
+            desk: Desk::new(settings.clone(), "host"),
+            wake_at: Duration::MAX,
+            outboxes: BTreeMap::new(),
+            settings,
+            origin,
+            time: Duration::ZERO,
+            started: Duration::ZERO,
+            disk: String::new(),
+            state: State::Starting,
+            since,
+            incident_since: Some(since),
+            flapping: false,
+            down: Vec::new(),
+            cuts: Box::new(|| false),
+            cut: Vec::new(),
+            heard: Vec::new(),
+        };
+        life.start();
+        life
+    }
+
+    pub(crate) fn now(&self) -> Now {
+        let wall = self.origin.saturating_add(jiff::SignedDuration::try_from(self.time).unwrap()).unwrap();
+        Now { mono: self.time.checked_sub(self.started).unwrap(), wall }
+    }
+
+    /// The gateway is like this from here on.
+    pub(crate) fn becomes(&mut self, state: State) {
+        (self.state, self.since) = (state, self.now());
+        self.incident_since = self.incident_since.or(Some(self.since)).filter(|_| state != State::Live);
+        self.look();
+    }
+
+    /// The driver reports.
+    pub(crate) fn look(&mut self) {
+        let flapping = self.flapping;
+        let snapshot = Snapshot { flapping, ..snapshot(self.state, self.since, self.incident_since) };
+        self.step(Input::Snapshot(&snapshot));
+    }
+
+    pub(crate) fn step(&mut self, input: Input<'_>) {
+        let plan = self.desk.step(self.now(), input);
+        self.do_it(&plan);
+    }
+
+    fn do_it(&mut self, plan: &Plan) {
+        self.wake_at = plan.wake_at;
+        let now = self.now();
+        for notice in &plan.notices {
+            let message = notice.message(&self.settings.zone, "host");
+            for channel in self.settings.channels.iter().filter(|channel| takes(channel, &message)) {
+                let outbox = self.outboxes.get_mut(&channel.name).unwrap();
+                assert_eq!(outbox.put(now, message.clone()), None, "no alert gives way");
+            }
+        }
+        self.deliver();
+    }
+
+    /// What is due goes out, and is on the disk before that.
+    fn deliver(&mut self) {
+        self.save();
+        for name in self.outboxes.keys().cloned().collect::<Vec<_>>() {
+            let now = self.now();
+            while let Some(message) = self.outboxes.get_mut(&name).and_then(|outbox| outbox.due(now)) {
+                let outcome = if self.down.contains(&name) {
+                    Outcome::TryAgain { why: "down".to_owned(), after: None }
+                } else {
+                    self.heard.push(Heard { at: now.wall, channel: name.clone(), message: message.clone() });
+                    Outcome::Sent { answer: String::new(), except: None }
+                };
+                let is_sent = matches!(outcome, Outcome::Sent { .. });
+                let _verdict = self.outboxes.get_mut(&name).unwrap().done(now, &message, &outcome);
+                if is_sent && (self.cuts)() {
+                    self.cut.push(message);
+                    self.restart();
+                    return;
+                }
+                self.save();
+            }
+        }
+    }
+
+    fn save(&mut self) {
+        let now = self.now();
+        let channels = self.outboxes.iter().map(|(name, outbox)| (name.clone(), outbox.keep(now))).collect();
+        let state = Spooled { version: 1, desk: self.desk.keep(now), channels };
+        self.disk = serde_json::to_string(&state).unwrap();
+    }
+
+    /// kill -9, and a new process that knows what is on the disk and nothing else.
+    pub(crate) fn restart(&mut self) {
+        self.start();
+        (self.since, self.incident_since) = (self.now(), Some(self.now()));
+        let state = self.state;
+        let starting = snapshot(State::Starting, self.since, self.incident_since);
+        self.step(Input::Snapshot(&starting));
+        self.time += secs(1);
+        self.becomes(state);
+    }
+
+    fn start(&mut self) {
+        self.started = self.time;
+        self.wake_at = Duration::MAX;
+        let now = self.now();
+        let Spooled { desk, channels, .. } = serde_json::from_str(&self.disk).unwrap_or_default();
+        self.desk = Desk::new(self.settings.clone(), "host");
+        let withdrawn = self.desk.restore(desk, now, |about| about.gateway().is_none_or(|name| name == "main"));
+        assert_eq!(withdrawn, []);
+        let mut channels = channels;
+        let outboxes = self.settings.channels.iter().map(|channel| {
+            let mut outbox = Outbox::default();
+            outbox.restore(channels.remove(&channel.name).unwrap_or_default(), now);
+            (channel.name.clone(), outbox)
+        });
+        self.outboxes = outboxes.collect();
+    }
+
+    /// Time goes on, with a look of the driver every ten minutes.
+    pub(crate) fn until(&mut self, end: Duration) {
+        while self.time < end {
+            let outbox = self.outboxes.values().filter_map(Outbox::wake_at).min();
+            let wake = outbox.into_iter().chain([self.wake_at]).min().unwrap();
+            let wake = self.started.saturating_add(wake.max(self.now().mono + Duration::from_millis(1)));
+            let next_look = secs((self.time.as_secs() / 600 + 1) * 600);
+            self.time = wake.min(end).min(next_look);
+            if self.time == next_look {
+                self.look();
+            } else {
+                self.step(Input::Wake);
+            }
+        }
+    }
+
+    pub(crate) fn pass(&mut self, span: Duration) {
+        self.until(self.time + span);
+    }
+
+    /// Phase and code of all that came through a channel, in order.
+    pub(crate) fn told(&self, channel: &str) -> Vec<String> {
+        let own = self.heard.iter().filter(|heard| heard.channel == channel);
+        own.map(|heard| format!("{} {}", heard.message.phase.name(), heard.message.code)).collect()
+    }
+
+    pub(crate) fn main() -> About {
+        About::Gateway("main".to_owned())
+    }
+}

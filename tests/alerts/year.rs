@@ -1,0 +1,344 @@
+//! A year of nights, and the rules of the desk and the outboxes one by one, in simulated time.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use jiff::civil::time;
+use jiff::tz::TimeZone;
+use tickled::alert::settings::{Preset, Quiet};
+use tickled::alert::{Code, Input, MOST, Message, Notice, Outbox, Outcome, Phase, Settings, Severity, Verdict};
+use tickled::session::{Cause, Now, State, Step, Trouble};
+
+use crate::life::{HOUR, Life, channel, secs};
+
+const LOST: State = State::LoginRequired(Cause::Expired);
+
+fn settings() -> Settings {
+    let channels = vec![channel("phone", Preset::Ntfy), channel("pager", Preset::PagerDuty)];
+    Settings { channels, ..Settings::default() }
+}
+
+/// Numbers that look random, and are the same each time.
+struct Chance(u64);
+
+impl Chance {
+    fn below(&mut self, end: u64) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0 % end
+    }
+}
+
+/// Each night the login ends and a human is needed until morning; by day there are blips; a hundred times the daemon is
+/// killed, at any moment.
+#[test]
+fn a_year_tells_each_night_once_by_each_channel_and_no_blip_and_nothing_twice() {
+    for seed in [1, 17, 4242] {
+        let mut chance = Chance(seed * 0x9e37_79b9);
+        let mut life = Life::begin(settings(), "2026-01-01T05:00:00Z");
+        let mut dice = Chance(seed * 77 + 1);
+        life.cuts = Box::new(move || dice.below(60) == 0);
+        let day = Duration::from_hours(24);
+        let mut kills: Vec<Duration> = (0..100).map(|_| secs(chance.below(365 * 86_400))).collect();
+        kills.sort();
+        let mut kills = kills.into_iter().peekable();
+        let mut walk = |life: &mut Life, end: Duration| {
+            while let Some(at) = kills.next_if(|at| *at < end) {
+                life.until(at);
+                life.restart();
+            }
+            life.until(end);
+        };
+        for night in 0..365 {
+            let midnight = day * night;
+            life.becomes(LOST);
+            walk(&mut life, midnight + HOUR * 6 + secs(chance.below(5_400)));
+            life.becomes(State::Live);
+            for hour in [9, 13, 17, 21] {
+                walk(&mut life, midnight + HOUR * hour + secs(chance.below(3_000)));
+                let (state, longest) = match chance.below(4) {
+                    0 => (State::Recovering { attempt: 1, step: Step::Check }, 500),
+                    1 => (State::Unavailable(Trouble::NothingListens), 170),
+                    2 => (State::Contested, 110),
+                    _ => (State::Unavailable(Trouble::IbkrSilent), 280),
+                };
+                life.becomes(state);
+                let end = life.time + secs(1 + chance.below(longest));
+                walk(&mut life, end);
+                life.becomes(State::Live);
+            }
+            walk(&mut life, midnight + day);
+        }
+        assert!(kills.next().is_none());
+        assert!(!life.cut.is_empty(), "something was cut in the middle");
+        for name in ["phone", "pager"] {
+            judge(&life, name, seed);
+        }
+    }
+}
+
+fn judge(life: &Life, name: &str, seed: u64) {
+    let mut cut: Vec<&Message> = life.cut.iter().collect();
+    let mut heard: Vec<&Message> = Vec::new();
+    for own in life.heard.iter().filter(|heard| heard.channel == name) {
+        if heard.contains(&&own.message) {
+            // It was cut in the middle of being sent: at least once.
+            let at = cut.iter().position(|cut| **cut == own.message);
+            let at = at.unwrap_or_else(|| panic!("seed {seed}: told twice: {:?}", own.message));
+            cut.remove(at);
+        } else {
+            heard.push(&own.message);
+        }
+    }
+    let mut nights: BTreeMap<Timestamp, Vec<Phase>> = BTreeMap::new();
+    for message in heard {
+        assert_eq!(message.code, "login-required", "seed {seed}: {message:?}");
+        nights.entry(message.began_at).or_default().push(message.phase);
+    }
+    assert_eq!(nights.len(), 365, "seed {seed}: {name}");
+    for (began, phases) in nights {
+        // It lasts from six to seven and a half hours, so it is told again once.
+        assert_eq!(phases, [Phase::Raised, Phase::Repeated, Phase::Resolved], "seed {seed}: {name}: {began}");
+    }
+}
+
+#[test]
+fn quiet_hours_hold_what_they_are_told_to_and_tell_in_the_morning_what_is_still_so() {
+    let zone = TimeZone::get("America/New_York").unwrap();
+    let quiet = |severities: &[Severity]| Settings {
+        quiet: Some(Quiet {
+            from: time(22, 0, 0, 0),
+            to: time(7, 0, 0, 0),
+            zone: zone.clone(),
+            severities: severities.to_vec(),
+        }),
+        ..settings()
+    };
+    // Midnight in New York, in winter; one night ends before the quiet does, one after it.
+    let mut life = Life::begin(quiet(&Severity::ALL), "2026-03-06T05:00:00Z");
+    life.becomes(LOST);
+    life.until(HOUR * 6);
+    life.becomes(State::Live);
+    life.until(HOUR * 24);
+    assert!(life.heard.is_empty(), "it was over before anybody was to be disturbed: {:?}", life.heard);
+    life.becomes(LOST);
+    life.until(HOUR * 32);
+    life.becomes(State::Live);
+    life.until(HOUR * 48);
+    assert_eq!(life.told("phone"), ["raised login-required", "resolved login-required"]);
+    assert_eq!(life.heard[0].at.to_string(), "2026-03-07T12:00:00Z");
+    // The clocks are set forward: seven in the morning comes an hour earlier.
+    life.becomes(LOST);
+    life.until(HOUR * 60);
+    life.becomes(State::Live);
+    life.pass(HOUR);
+    let raised: Vec<_> = life.heard.iter().filter(|heard| heard.message.phase == Phase::Raised).collect();
+    assert_eq!(raised.last().unwrap().at.to_string(), "2026-03-08T11:00:00Z");
+
+    // Without errors among what is held, a lost login wakes at once, and its end within the quiet is held likewise not.
+    let mut life = Life::begin(quiet(&[Severity::Info, Severity::Warning]), "2026-03-06T05:00:00Z");
+    life.becomes(LOST);
+    life.until(HOUR);
+    life.becomes(State::Contested);
+    life.until(HOUR * 3);
+    life.becomes(State::Live);
+    life.until(HOUR * 12);
+    assert_eq!(life.told("phone"), ["raised login-required", "resolved login-required"]);
+    assert_eq!(life.heard[0].at.to_string(), "2026-03-06T05:00:00Z");
+}
+
+#[test]
+fn who_knows_of_it_hears_no_more_until_it_is_over() {
+    let mut life = Life::begin(settings(), "2026-01-01T00:00:00Z");
+    life.becomes(LOST);
+    life.pass(HOUR * 5);
+    life.step(Input::Acknowledge { about: &Life::main(), code: None });
+    life.pass(HOUR * 20);
+    life.restart();
+    life.pass(HOUR * 20);
+    assert_eq!(life.told("phone"), ["raised login-required", "repeated login-required"], "not even after a restart");
+    life.becomes(State::Live);
+    life.pass(HOUR);
+    life.becomes(LOST);
+    life.pass(HOUR * 5);
+    let told = life.told("phone").split_off(2);
+    assert_eq!(told, ["resolved login-required", "raised login-required", "repeated login-required"]);
+}
+
+#[test]
+fn what_follows_from_something_told_is_silent_and_told_when_it_stays() {
+    let mut life = Life::begin(settings(), "2026-01-01T00:00:00Z");
+    life.becomes(State::Live);
+    // Half an hour in, the gateway's host goes; it comes back without a login, as it always does.
+    life.becomes(State::Unavailable(Trouble::NothingListens));
+    life.pass(secs(179));
+    assert!(life.heard.is_empty());
+    life.pass(secs(600));
+    assert_eq!(life.told("phone"), ["raised gateway-unreachable"]);
+    life.becomes(LOST);
+    life.pass(secs(60));
+    let told = ["raised gateway-unreachable", "resolved gateway-unreachable", "raised login-required"];
+    assert_eq!(life.told("phone"), told);
+    // What comes and goes while a login is required says nothing new.
+    life.flapping = true;
+    life.becomes(LOST);
+    life.pass(secs(1_200));
+    assert_eq!(life.told("phone"), told);
+    // But who has logged in, to no effect because IBKR is silent, is told why.
+    life.flapping = false;
+    life.becomes(State::Unavailable(Trouble::IbkrSilent));
+    life.pass(secs(299));
+    assert_eq!(life.told("phone"), told);
+    life.pass(secs(2));
+    assert_eq!(life.told("phone")[3..], ["raised ibkr-unavailable"]);
+    life.becomes(State::Live);
+    life.pass(HOUR);
+    let mut over = life.told("phone").split_off(4);
+    over.sort();
+    assert_eq!(over, ["resolved ibkr-unavailable", "resolved login-required"]);
+}
+
+#[test]
+fn flapping_is_one_alert_however_often() {
+    let mut life = Life::begin(settings(), "2026-01-01T00:00:00Z");
+    life.becomes(State::Live);
+    for turn in 0..120 {
+        life.flapping = turn > 2;
+        life.becomes(State::Recovering { attempt: 1, step: Step::Check });
+        life.pass(secs(30));
+        life.becomes(State::Live);
+        life.pass(secs(30));
+        if turn % 40 == 39 {
+            life.restart();
+        }
+    }
+    life.flapping = false;
+    life.pass(HOUR);
+    assert_eq!(life.told("phone"), ["raised session-flapping", "resolved session-flapping"]);
+}
+
+#[test]
+fn after_six_hours_of_silence_the_present_state_is_sent_once_and_not_the_history() {
+    let all = || vec!["phone".to_owned(), "pager".to_owned()];
+    let blow = |life: &mut Life, times: u32| {
+        for _ in 0..times {
+            life.becomes(LOST);
+            life.pass(HOUR / 2);
+            life.becomes(State::Live);
+            life.pass(HOUR / 2);
+        }
+    };
+    // All is well again when the channels are: that is said once, with or without a restart.
+    for restarts in [false, true] {
+        let mut life = Life::begin(settings(), "2026-01-01T00:00:00Z");
+        life.down = all();
+        blow(&mut life, 5);
+        life.becomes(State::Unavailable(Trouble::NothingListens));
+        life.pass(HOUR);
+        life.becomes(State::Live);
+        life.pass(HOUR);
+        if restarts {
+            life.restart();
+        }
+        life.down.clear();
+        life.pass(HOUR);
+        assert_eq!(life.told("phone"), ["resolved gateway-unreachable"]);
+        assert_eq!(life.told("pager"), ["resolved gateway-unreachable"]);
+    }
+
+    // A human is needed when the channels work again: that is said, and nothing of before.
+    let mut life = Life::begin(settings(), "2026-01-01T00:00:00Z");
+    life.down = all();
+    blow(&mut life, 7);
+    life.becomes(LOST);
+    life.pass(HOUR);
+    life.down.clear();
+    life.pass(HOUR);
+    assert_eq!(life.told("phone"), ["raised login-required"]);
+    // One channel that works heard all of it as it came.
+    let mut life = Life::begin(settings(), "2026-01-01T00:00:00Z");
+    life.down = vec!["phone".to_owned()];
+    blow(&mut life, 3);
+    assert_eq!(life.told("pager").len(), 6);
+}
+
+#[test]
+fn what_cannot_be_sent_is_tried_with_growing_pauses_for_a_day_and_then_given_up() {
+    let message = Notice::test(Timestamp::UNIX_EPOCH).message(&TimeZone::UTC, "host");
+    let mut outbox = Outbox::default();
+    let at = |mono: Duration| Now { mono, wall: Timestamp::UNIX_EPOCH };
+    assert_eq!(outbox.put(at(Duration::ZERO), message), None);
+    let failed = Outcome::TryAgain { why: "refused".to_owned(), after: None };
+    let (mut pauses, mut news, mut time) = (Vec::new(), 0, Duration::ZERO);
+    let tries = (1..).find(|_| {
+        let message = outbox.due(at(time)).unwrap();
+        assert_eq!(outbox.due(at(time)).as_ref(), Some(&message), "asked twice, it is the same");
+        match outbox.done(at(time), &message, &failed) {
+            Verdict::Waits { pause, is_news } => {
+                pauses.push(pause.as_secs());
+                news += u32::from(is_news);
+                assert_eq!(outbox.due(at(time + pause - secs(1))), None, "not before the pause is over");
+                time += pause;
+                false
+            }
+            Verdict::GivenUp => true,
+            Verdict::Sent { .. } => panic!("sent"),
+        }
+    });
+    assert_eq!(pauses[..9], [5, 10, 20, 40, 80, 160, 320, 600, 600]);
+    assert!((HOUR * 24..HOUR * 24 + secs(600)).contains(&time), "given up after {time:?}");
+    assert!(outbox.is_empty() && news == 1, "{tries:?} tries, the fault was news {news} times");
+
+    // What the other side asks for is heard, but not for ever; a success begins anew.
+    for (asked, pause) in [(secs(120), secs(120)), (HOUR * 9, HOUR), (secs(1), secs(5))] {
+        let mut outbox = Outbox::default();
+        let message = Notice::test(Timestamp::UNIX_EPOCH).message(&TimeZone::UTC, "host");
+        assert_eq!(outbox.put(at(Duration::ZERO), message.clone()), None);
+        let asked = Outcome::TryAgain { why: "busy".to_owned(), after: Some(asked) };
+        let verdict = outbox.done(at(Duration::ZERO), &message, &asked);
+        assert_eq!(verdict, Verdict::Waits { pause, is_news: true });
+    }
+}
+
+#[test]
+fn a_full_outbox_loses_the_oldest_and_says_which() {
+    let mut outbox = Outbox::default();
+    let now = Now { mono: Duration::ZERO, wall: Timestamp::UNIX_EPOCH };
+    let message = |at: usize| Message {
+        id: at.to_string(),
+        ..Notice::test(Timestamp::UNIX_EPOCH).message(&TimeZone::UTC, "host")
+    };
+    for at in 0..MOST {
+        assert_eq!(outbox.put(now, message(at)), None);
+        assert_eq!(outbox.put(now, message(at)), None, "the newest state of an incident takes its place");
+    }
+    assert_eq!(outbox.put(now, message(MOST)).map(|lost| lost.id), Some("0".to_owned()));
+    assert_eq!(outbox.len(), MOST);
+}
+
+#[test]
+fn a_gateway_that_is_no_more_is_called_off_and_not_called_well() {
+    let mut life = Life::begin(settings(), "2026-01-01T00:00:00Z");
+    life.becomes(State::Live);
+    life.becomes(State::Unavailable(Trouble::NothingListens));
+    life.step(Input::Forget(&Life::main()));
+    life.pass(secs(300));
+    assert!(life.heard.is_empty(), "nobody was told of it");
+    life.becomes(State::Live);
+    life.becomes(LOST);
+    life.pass(secs(60));
+    life.step(Input::Forget(&Life::main()));
+    for name in ["phone", "pager"] {
+        assert_eq!(life.told(name), ["raised login-required", "withdrawn login-required"]);
+    }
+    let message = &life.heard.last().unwrap().message;
+    assert_eq!(message.title, "main: no longer watched. It was: manual login required");
+    assert!(message.text.contains("does not mean that it is over"), "{}", message.text);
+    let id = &message.id;
+    let call = Preset::PagerDuty.call(message, "https://events.example.org", None, None);
+    let body: serde_json::Value = serde_json::from_str(&call.body).unwrap();
+    assert_eq!((&body["event_action"], &body["dedup_key"]), (&"resolve".into(), &id.as_str().into()));
+    assert_eq!(Code::named(&message.code), Some(Code::LoginRequired));
+}
