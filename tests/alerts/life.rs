@@ -38,6 +38,7 @@ pub(crate) fn snapshot(state: State, since: Now, incident_since: Option<Now>) ->
         url: "https://localhost:5000".to_owned(),
         state,
         because: Because::Started,
+        detail: None,
         since,
         incident_since,
         known: Known::default(),
