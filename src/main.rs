@@ -182,10 +182,15 @@ fn run(path: &Path) -> anyhow::Result<Exit> {
     // A disk or a resolver that hangs is no reason to stay.
     runtime.shutdown_timeout(Duration::ZERO);
     drop(guard);
-    Ok(match ended? {
-        Ended::Asked => Exit::Live,
-        Ended::DriverLost => Exit::Internal,
-    })
+    match ended {
+        Ok(Ended::Asked) => Ok(Exit::Live),
+        Ok(Ended::DriverLost) => Ok(Exit::Internal),
+        Err(daemon::Error::Kept(kept)) => {
+            complain(&kept.to_string());
+            Ok(Exit::AnotherKeeper)
+        }
+        Err(error) => Err(error.into()),
+    }
 }
 
 async fn simulated(simulate: Simulate) -> anyhow::Result<Exit> {

@@ -10,6 +10,7 @@ use tokio::sync::mpsc;
 use tokio::task::{AbortHandle, JoinSet};
 use tracing::info;
 
+use super::keeper::{Keepers, Kept};
 use super::{Error, telling};
 use crate::calendar::Maintenance;
 use crate::config::Gateway;
@@ -26,6 +27,7 @@ pub(super) struct Fleet {
     /// By the operator's names for them. One that nobody uses any more is kept: the silence that was due there stays due.
     addresses: BTreeMap<String, Rc<RefCell<Address>>>,
     drivers: BTreeMap<String, Post>,
+    keepers: Keepers,
     tasks: JoinSet<Snapshot>,
     reports: mpsc::UnboundedSender<(u64, Report)>,
     /// Numbers the drivers, so that a late report of one that was replaced is known as such.
@@ -43,7 +45,18 @@ impl Fleet {
         let (reports, inbox) = mpsc::unbounded_channel();
         let maintenance = Arc::new(maintenance.clone());
         let (addresses, drivers) = (BTreeMap::new(), BTreeMap::new());
-        (Self { clock, maintenance, addresses, drivers, tasks: JoinSet::new(), reports, last: 0 }, inbox)
+        let keepers = Keepers::default();
+        (Self { clock, maintenance, addresses, drivers, keepers, tasks: JoinSet::new(), reports, last: 0 }, inbox)
+    }
+
+    /// Makes sure that no other daemon on this host watches any of these gateways, and that none will.
+    pub(super) fn hold(&mut self, gateways: &[Gateway]) -> Result<(), Kept> {
+        self.keepers.hold(gateways)
+    }
+
+    /// Leaves all gateways but these to whoever wants them.
+    pub(super) fn hold_only(&mut self, gateways: &[Gateway]) {
+        self.keepers.hold_only(gateways);
     }
 
     /// Starts the driver of `gateway`, made by [`client`] before, in the place of an earlier one.

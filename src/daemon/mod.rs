@@ -2,6 +2,7 @@
 
 mod board;
 mod fleet;
+mod keeper;
 mod reload;
 mod telling;
 
@@ -22,6 +23,7 @@ use crate::log::{event, humane};
 use crate::systemd::Notifier;
 use board::Board;
 use fleet::Fleet;
+pub use keeper::Kept;
 use reload::Reload;
 use telling::counted;
 
@@ -40,6 +42,9 @@ pub enum Error {
     /// The signals cannot be caught.
     #[error("cannot catch signals: {0}")]
     Signals(std::io::Error),
+    /// Another daemon on this host watches one of the gateways.
+    #[error(transparent)]
+    Kept(#[from] Kept),
     /// A gateway's client cannot be made.
     #[error("gateway {name}: {reason}")]
     Client {
@@ -62,6 +67,8 @@ pub async fn run(config: Config, source: Source, notifier: Notifier) -> Result<E
 
 async fn watch(mut config: Config, source: Source, notifier: Notifier, mut signals: Signals) -> Result<Ended, Error> {
     let clock = HostClock::start();
+    let (mut fleet, mut inbox) = Fleet::new(clock, &config.maintenance);
+    fleet.hold(&config.gateways)?;
     info!(
         event = event::DAEMON_STARTED,
         version = env!("CARGO_PKG_VERSION"),
@@ -72,7 +79,6 @@ async fn watch(mut config: Config, source: Source, notifier: Notifier, mut signa
         env!("CARGO_PKG_VERSION"),
         counted(config.gateways.len(), "gateway"),
     );
-    let (mut fleet, mut inbox) = Fleet::new(clock, &config.maintenance);
     let clients = config.gateways.iter().map(fleet::client).collect::<Result<Vec<_>, _>>()?;
     let clocks: alert::Clock = Rc::new(move || clock.now());
     let names = config.names();

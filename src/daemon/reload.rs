@@ -78,11 +78,13 @@ fn carry_over(config: &mut Config, new: Config, fleet: &mut Fleet, board: &mut B
     // Nothing is touched before it is sure that all of it can be had.
     let clients =
         replaced.iter().map(fleet::client).collect::<Result<Vec<_>, _>>().map_err(|error| error.to_string())?;
+    fleet.hold(&new.gateways).map_err(|kept| kept.to_string())?;
     fleet.know(&new.maintenance);
     for name in &removed {
         fleet.end(name);
         board.forget(name);
     }
+    fleet.hold_only(&new.gateways);
     for (gateway, client) in replaced.iter().zip(clients) {
         board.expect(&gateway.name);
         fleet.start(gateway, client);

@@ -68,6 +68,8 @@ events! {
     DAEMON_STOPPED = "daemon-stopped" at Info | Error, with ["because", "ran"], may [];
     /// One gateway is watched from here on.
     GATEWAY_WATCHED = "gateway-watched" at Info, with ["gateway", "url"], may [];
+    /// Nothing keeps a second daemon on this host from watching this gateway too, because the lock cannot be had.
+    LOCK_UNAVAILABLE = "lock-unavailable" at Warn, with ["gateway", "fault"], may [];
     /// A gateway's session is in another state: one line for each transition.
     STATE_CHANGED = "state-changed" at Info, with ["gateway", "from", "to", "because", "held"], may [];
     /// A human is told (`phase=raised`, later `repeated`): ERROR if one is needed, WARN if it is being handled. Over is `phase=resolved`, INFO; `withdrawn` is an alert about what is not in the configuration any more.

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a helper that fails fails its test")]
 
 mod house;
+mod keepers;
 mod reload;
 mod trust;
 mod verbs;
