@@ -150,9 +150,12 @@ impl Machine {
     }
 
     /// Whether IBKR lately refused the session because of somebody else: their flag may be down while they still use it.
+    /// Asked so seldom, an hour's attempts last the hour, and their leaving is never noticed much later than that.
     pub(super) fn refused_lately(&self, now: Now) -> bool {
+        let recovery = &self.policy.recovery;
+        let apart = recovery.last_pause.max(HOUR / u32::from(recovery.max_per_hour.max(1)));
         let refused = self.incident.as_ref().and_then(|incident| incident.refused);
-        refused.is_some_and(|t| now.mono < t + self.policy.recovery.last_pause)
+        refused.is_some_and(|t| now.mono < t + apart)
     }
 
     /// The answer to an attempt.
@@ -378,3 +381,4 @@ const LAST_DELAY: Duration = Duration::from_secs(2);
 /// Checks in a row without a login, over this span, that are proof by themselves while `validate_sso` may not be asked.
 const PROOFS: u8 = 3;
 const PROOFS_SPAN: Duration = Duration::from_secs(5);
+const HOUR: Duration = Duration::from_secs(3600);
