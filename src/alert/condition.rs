@@ -188,12 +188,20 @@ fn unavailable(trouble: Trouble, snapshot: &Snapshot, host: &str) -> (Code, Word
 fn login(cause: Cause, snapshot: &Snapshot, host: &str) -> Words {
     let way_in = way_in(&snapshot.url, host);
     let (remedy, todo) = match cause {
-        Cause::Expired | Cause::NeverLoggedIn | Cause::LoggedOut | Cause::ByOperator => (Remedy::LogIn, way_in),
+        Cause::LoggedOut | Cause::ByOperator => (Remedy::LogIn, way_in),
+        Cause::Expired | Cause::NeverLoggedIn => (
+            Remedy::LogIn,
+            format!(
+                "{way_in}. If the browser says that it succeeded and this stays so, IBKR waits for a confirmation: log in \
+                 once at its website, then here again"
+            ),
+        ),
         Cause::Borrowed => (
             Remedy::LogOutElsewhere,
             format!(
                 "log out in the other application (closing it is not enough) and restart the gateway, which ends its \
-                 login; then {way_in}"
+                 login; then {way_in}. From here it is looked at every seven minutes only, because asking keeps the \
+                 borrowed login alive; SIGUSR1 has the daemon look at once"
             ),
         ),
         Cause::NotEnabled => (

@@ -211,6 +211,8 @@ impl Machine {
             Look::Good => self.prove(now),
             Look::Competing if cause != Cause::ByOperator => self.contest(now),
             Look::Competing | Look::Trouble(_) => self.watch(now),
+            // The other application's login is over, so that a new one is all it takes.
+            Look::NoLogin { .. } if cause == Cause::Borrowed => self.login_required(now, Cause::Expired),
             Look::NoLogin { .. } => {
                 self.login_seen = None;
                 if let Some(incident) = &mut self.incident {

@@ -138,10 +138,18 @@ impl Machine {
     }
 
     pub(super) fn watch(&mut self, now: Now) {
-        let spacing = if self.login_seen.is_some() {
-            self.policy.check_every.min(self.policy.watch_every)
-        } else {
-            self.policy.watch_every
+        let watch_every = self.policy.watch_every;
+        let spacing = match self.state {
+            State::LoginRequired(_) if self.login_seen.is_some() => self.policy.check_every.min(watch_every),
+            // Any question keeps a borrowed login alive, and alive it is of no use to anybody here.
+            State::LoginRequired(Cause::Borrowed) => watch_every.max(IDLED_OUT),
+            State::LoginRequired(_)
+            | State::Starting
+            | State::Live
+            | State::Recovering { .. }
+            | State::Contested
+            | State::Unavailable(_)
+            | State::Paused { .. } => watch_every,
         };
         let at = now.mono + self.pace.jitter(spacing);
         self.ask(Request::Check, at, Reason::WatchDue);
@@ -173,6 +181,8 @@ const HANDS_OFF: Duration = Duration::from_secs(60);
 /// The session taken away more often than this within [`FIGHT`] is no longer fought for.
 const FIGHTS: usize = 3;
 const FIGHT: Duration = Duration::from_secs(600);
+/// IBKR ends what has been silent for about six minutes; a fifth more than that, for the jitter.
+const IDLED_OUT: Duration = Duration::from_secs(460);
 /// The first pause between probes, and how many are counted before `watch_every` holds.
 const FIRST_PROBE: Duration = Duration::from_secs(5);
 const PROBES: u32 = 3;

@@ -5,8 +5,11 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;
-use tickled::session::{Competing, Method, Policy};
-use tickled::simulator::world::{Competitor, Control, Reach, Shows, Times};
+use tickled::calendar::{Maintenance, Region, Window};
+use tickled::session::{Account, Competing, Method, Policy};
+use tickled::simulator::world::{
+    Competitor, Control, Does, Established, LoginFault, Raw, Reach, Rule, Shows, Times, Who,
+};
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -30,9 +33,13 @@ pub(crate) struct Script {
 pub(crate) struct Choices {
     competing: Option<String>,
     methods: Option<Vec<String>>,
+    account: Option<String>,
+    region: Option<String>,
     /// Whether the published maintenance windows hold.
     #[serde(default)]
-    pub(crate) windows: bool,
+    windows: bool,
+    /// One window instead of those, on every day, as `FROM TO ZONE`.
+    window: Option<String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -49,6 +56,9 @@ pub(crate) struct Expect {
     /// What a human is told, each as `EARLIEST..LATEST CODE PHASE`.
     #[serde(default)]
     pub(crate) told: Vec<String>,
+    /// What it looks like each time a human is told that something is wrong, the reminders too. Empty: of no interest.
+    #[serde(default)]
+    pub(crate) causes: Vec<String>,
 }
 
 /// Something that happens.
@@ -58,6 +68,8 @@ pub(crate) enum Event {
     Sleep(Duration),
     ClockSet(SignedDuration),
     Pause(Duration),
+    Check,
+    Resume,
     Logout,
 }
 
@@ -71,7 +83,26 @@ impl Script {
             let method = |word: &String| if word == "direct" { Method::Direct } else { Method::Gateway };
             policy.recovery.methods = methods.iter().map(method).collect();
         }
+        if let Some(word) = &self.policy.account {
+            policy.account = if word == "paper" { Account::Paper } else { Account::Live };
+        }
         policy
+    }
+
+    /// Whose midnight it is, and when IBKR may be away, if that matters here.
+    pub(crate) fn calendar(&self) -> Option<(Region, Maintenance)> {
+        let region = match self.policy.region.as_deref() {
+            None => Region::NorthAmerica,
+            Some(word) => *Region::ALL.iter().find(|region| region.zone().ends_with(word)).unwrap(),
+        };
+        let mut maintenance = Maintenance::default();
+        if let Some(window) = &self.policy.window {
+            let [from, to, zone] = window.split(' ').collect::<Vec<_>>()[..] else { panic!("{window}") };
+            let days = maintenance.windows[0].days.clone();
+            let (from, to, zone) = (from.parse().unwrap(), to.parse().unwrap(), zone.to_owned());
+            maintenance.windows = vec![Window { days, from, to, zone, regions: vec![region] }];
+        }
+        (self.policy.windows || self.policy.window.is_some()).then_some((region, maintenance))
     }
 
     pub(crate) fn starts(&self) -> Timestamp {
@@ -109,6 +140,31 @@ fn event(what: &str) -> Event {
     let words: Vec<&str> = what.split(' ').collect();
     let world = |control| Event::World(vec![control]);
     match words[..] {
+        // What IBKR says to the client alone, or to the gateway's own questions too.
+        [who @ ("answers" | "answers-all"), path, times, status, ..] => {
+            let body = what.splitn(5, ' ').nth(4).unwrap_or_default().as_bytes().to_vec();
+            let content_type = if body.starts_with(b"<") { "text/html" } else { "application/json" }.to_owned();
+            let raw = Raw { status: status.parse().unwrap(), content_type, headers: Vec::new(), body };
+            let path = if path == "everything" { "*".to_owned() } else { format!("/v1/api/{path}") };
+            let does = Does::Say(raw.into());
+            let who = (who == "answers").then_some(Who::Client);
+            world(Control::Script(Rule { path, method: None, who, times: many(times), after: None, does }))
+        }
+        ["status-lies", times] => world(Control::FalseStatuses(many(times))),
+        ["no-session", times] => world(Control::NoSession(many(times))),
+        ["validate-lies", times] => world(Control::FalseResults { times: many(times), zero: true }),
+        ["established-never"] => world(Control::Established(Established::Never)),
+        ["session-takes", span_] => {
+            world(Control::Settle { authenticated: span(span_), established: Duration::from_secs(1) })
+        }
+        ["paper"] => world(Control::Paper(true)),
+        ["host-is-refused"] => world(Control::Deny(true)),
+        ["host-is-allowed"] => world(Control::Deny(false)),
+        ["login-is-borrowed"] => world(Control::Borrow(true)),
+        ["login-is-given-back"] => world(Control::Borrow(false)),
+        ["account-is-not-enabled"] => world(Control::RefuseLogins(Some(LoginFault::NotEnabled))),
+        ["a-confirmation-waits"] => world(Control::RefuseLogins(Some(LoginFault::Unconfirmed))),
+        ["logins-work"] => world(Control::RefuseLogins(None)),
         ["login"] => world(Control::LogIn),
         ["login-expires"] => world(Control::ExpireLogin),
         ["lapse"] => world(Control::Lapse),
@@ -132,8 +188,14 @@ fn event(what: &str) -> Event {
         ["clock-set", "back", by] => Event::ClockSet(-signed(by)),
         ["operator-pauses", for_] => Event::Pause(span(for_)),
         ["operator-logs-out"] => Event::Logout,
+        ["operator-checks"] => Event::Check,
+        ["operator-resumes"] => Event::Resume,
         _ => panic!("nobody knows what {what:?} is"),
     }
+}
+
+fn many(times: &str) -> Times {
+    if times == "always" { Times::Always } else { Times::Next(times.parse().unwrap()) }
 }
 
 fn competitor(shows: &str, returns_after: Option<Duration>) -> Competitor {

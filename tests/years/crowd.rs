@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use tickled::session::{Address, Reason};
 
-use crate::fate::{minute, second};
 use crate::life::Life;
+use crate::rules::{minute, second};
 
 /// How often what happened in a crowd.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]

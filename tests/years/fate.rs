@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use tickled::simulator::world::{Competitor, Control, Does, LoginFault, Raw, Reach, Rule, Shows, Times};
 
+use crate::rules::{hour, minute, second};
+
 /// Chance, repeatable from a seed.
 #[derive(Debug, Clone)]
 pub(crate) struct Chance(pub(crate) u64);
@@ -200,16 +202,4 @@ fn nasty(chance: &mut Chance, path: &str, of: &[(u16, &str)]) -> Rule {
     let times =
         if chance.one_in(4) { Times::Always } else { Times::Next(u32::try_from(chance.below(20)).unwrap() + 1) };
     Rule { path: path.to_owned(), method: None, who: None, times, after: None, does }
-}
-
-pub(crate) const fn second(n: u64) -> Duration {
-    Duration::from_secs(n)
-}
-
-pub(crate) const fn minute(n: u64) -> Duration {
-    second(60 * n)
-}
-
-pub(crate) const fn hour(n: u64) -> Duration {
-    minute(60 * n)
 }

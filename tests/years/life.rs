@@ -17,9 +17,9 @@ use tickled::session::{
 use tickled::simulator::world::{Control, Options, What, World};
 use tickled::status::{Place, Snapshot};
 
-use crate::fate::{self, Chance, Event, Weather, hour, minute, second};
+use crate::fate::{self, Chance, Event, Weather};
 use crate::port::{self, SILENCE};
-use crate::rules::{Rules, Sky, Tally};
+use crate::rules::{Rules, Sky, Tally, hour, minute, second};
 
 /// Lives one life, and says what was wrong with it.
 pub(crate) fn live_through(seed: u64, span: Duration, trace: bool) -> Result<Tally, String> {

@@ -9,8 +9,6 @@ use tickled::session::{
 };
 use tickled::simulator::world::Truth;
 
-use crate::fate::{hour, minute, second};
-
 /// What was seen so far, as far as the rules need it. All times are those of the machine's own clock.
 #[derive(Debug, Default)]
 pub(crate) struct Rules {
@@ -252,11 +250,14 @@ impl Rules {
             Some(now - *field.get_or_insert(now))
         };
         let truth = sky.truth;
+        // A borrowed login is kept alive by every question.
+        let borrowed = machine.state() == State::LoginRequired(Cause::Borrowed);
+        let watch_every = if borrowed { policy.watch_every.max(second(460)) } else { policy.watch_every };
         let slack = policy.answer_within * 2 + second(10) + self.others * 3;
 
         let bright = since(&mut self.bright_since, truth.live && sky.clear);
         if machine.state() != State::Live
-            && bright.is_some_and(|span| span > policy.watch_every.max(policy.check_every) + slack)
+            && bright.is_some_and(|span| span > watch_every.max(policy.check_every) + slack)
         {
             return Err(format!("the session has been good for {bright:?}, and is called {:?}", machine.state()));
         }
@@ -273,7 +274,7 @@ impl Rules {
         }
         let nobody = truth.listening && truth.reachable && !truth.login && !truth.borrowed;
         let needed = since(&mut self.needed_since, nobody && sky.clear && !by_operator);
-        let promise = policy.watch_every.max(policy.check_every) + slack + second(60);
+        let promise = watch_every.max(policy.check_every) + slack + second(60);
         if needed.is_some_and(|span| span > promise) && !told {
             // In a maintenance window the alert waits for its end.
             if held() {
@@ -316,4 +317,16 @@ impl Rules {
 
 fn is_good(status: Status) -> bool {
     status.authenticated && status.connected && !status.competing && status.established != Some(false)
+}
+
+pub(crate) const fn second(n: u64) -> Duration {
+    Duration::from_secs(n)
+}
+
+pub(crate) const fn minute(n: u64) -> Duration {
+    second(60 * n)
+}
+
+pub(crate) const fn hour(n: u64) -> Duration {
+    minute(60 * n)
 }
