@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use super::Policy;
+use super::pace::SUSTAINABLE;
 
 /// What all gateways behind one public address share: the limits, the silence after 429, and the turns. Hand the same
 /// one to the [`step_behind`](super::Machine::step_behind) of all machines whose gateways reach IBKR through it.
@@ -46,7 +47,7 @@ impl Address {
         let an_hour = |every: Duration| u32::try_from(HOUR.as_millis() / every.as_millis().max(1)).unwrap_or(u32::MAX);
         let proofs = if policy.confirm_every.is_zero() { 0 } else { an_hour(policy.confirm_every) };
         // Jitter makes the time between two checks shorter by a tenth on average.
-        an_hour(policy.check_every * 9 / 10).saturating_add(proofs)
+        an_hour((policy.check_every * 9 / 10).max(SUSTAINABLE)).saturating_add(proofs)
     }
 
     /// Makes room for one machine more. One that is no more needs no farewell.
@@ -261,5 +262,7 @@ mod tests {
         assert_eq!(Address::needed_by(&policy), 400 + 12);
         let slow = Policy { check_every: Duration::from_secs(60), confirm_every: Duration::ZERO, ..policy };
         assert_eq!(Address::needed_by(&slow), 66);
+        let hurried = Policy { check_every: Duration::from_secs(1), ..slow };
+        assert_eq!(Address::needed_by(&hurried), 450, "no gateway is asked more often for long");
     }
 }

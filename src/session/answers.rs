@@ -317,7 +317,7 @@ impl Machine {
 
     /// Schedules the next question while live. A ping reports as a check does, so it takes the place of one.
     pub(super) fn stay_live(&mut self, now: Now) {
-        let check = self.looked + self.pace.jitter(self.policy.check_every);
+        let check = self.looked + self.pace.routine(now.mono, self.policy.check_every);
         let ping = self.pace.pinged().map_or(now.mono, |t| t + self.policy.ping_every);
         let ping_due = ping < check + self.policy.check_every && !self.is_gone(Request::Ping);
         let proof = self.proved + self.policy.confirm_every;

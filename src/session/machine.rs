@@ -135,6 +135,9 @@ impl Machine {
         if jumped.is_some() {
             self.distrust(now);
         }
+        if self.is_pause_over(now) {
+            self.start_again(now, Because::PauseOver);
+        }
         match input {
             Input::Wake => self.wake(now),
             Input::Answer(request, observation) => self.answered(now, request, observation),
@@ -296,12 +299,6 @@ impl Machine {
     }
 
     fn wake(&mut self, now: Now) {
-        if let State::Paused { until: Some(until) } = self.state {
-            if now.wall >= until {
-                self.start_again(now, Because::PauseOver);
-            }
-            return;
-        }
         if let Some(flight) = self.awaiting
             && now.mono >= flight.due
         {
@@ -373,6 +370,18 @@ impl Machine {
         self.doubt = None;
         self.concluding = None;
         self.login_seen = None;
+    }
+
+    fn is_pause_over(&self, now: Now) -> bool {
+        match self.state {
+            State::Paused { until } => until.is_some_and(|until| now.wall >= until),
+            State::Starting
+            | State::Live
+            | State::Recovering { .. }
+            | State::Contested
+            | State::Unavailable(_)
+            | State::LoginRequired(_) => false,
+        }
     }
 
     fn pause_ends(&self, now: Now) -> Duration {

@@ -48,6 +48,14 @@ impl Pace {
         burst.max(sustained).max(own).max(self.quiet_until)
     }
 
+    /// How long until the next routine question, if `wanted` is what is wished for. A span too short to be kept up is only
+    /// kept up for a while: or else the budget would be spent, and the session alone until it is not.
+    pub(super) fn routine(&mut self, now: Duration, wanted: Duration) -> Duration {
+        let lately = self.sent.iter().rev().take_while(|t| now < **t + LONG).count();
+        let wanted = self.jitter(wanted);
+        if lately > UNHURRIED { wanted.max(SUSTAINABLE) } else { wanted }
+    }
+
     /// Notes that `request` is sent; `contending` if it takes the session from somebody else.
     pub(super) fn sent(&mut self, now: Duration, request: Request, contending: bool) {
         if self.sent.len() == SUSTAINED {
@@ -150,6 +158,9 @@ const SHORT: Duration = Duration::from_secs(1);
 /// Requests in any [`LONG`] span: 15 a minute on average.
 const SUSTAINED: usize = 150;
 const LONG: Duration = Duration::from_secs(600);
+/// Requests in a [`LONG`] span after which routine questions are spaced so that they leave room for a recovery or two.
+const UNHURRIED: usize = 30;
+pub(super) const SUSTAINABLE: Duration = Duration::from_secs(8);
 /// IBKR allows one /tickle a second and one /sso/validate a minute.
 const PING_GAP: Duration = Duration::from_secs(1);
 pub(super) const VALIDATE_GAP: Duration = Duration::from_secs(60);

@@ -27,7 +27,7 @@ impl Machine {
 
     pub(super) fn wait_for_the_other(&mut self, now: Now) {
         self.doubt = None;
-        let at = now.mono + self.pace.jitter(self.policy.check_every);
+        let at = now.mono + self.pace.routine(now.mono, self.policy.check_every);
         self.ask(Request::Check, at, Reason::WatchDue);
     }
 

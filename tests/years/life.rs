@@ -350,7 +350,7 @@ fn policy(chance: &mut Chance) -> Policy {
         vec![Method::Gateway],
         vec![Method::Direct, Method::Gateway],
     ];
-    let check_every = *chance.pick(&[second(10), second(30), second(60)]);
+    let check_every = *chance.pick(&[second(10), second(30), second(60), second(1)]);
     Policy {
         check_every,
         ping_every: *chance.pick(&[second(60), minute(2), minute(4)]),
