@@ -12,7 +12,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 
 use crate::config::{self, Source};
-use crate::daemon::{self, Ended};
+use crate::daemon::{self, Ended, Places};
 use crate::gateway::Trust;
 use crate::log::{self, Format, Level, Look, Place};
 use crate::simulator::{self, Addresses, world::Options};
@@ -60,7 +60,7 @@ async fn play(addresses: &Addresses) -> anyhow::Result<Exit> {
         http: reqwest::Client::builder().tls_backend_preconfigured(Trust::Loopback.config()?).no_proxy().build()?,
     };
     let source = Source { path: name.to_owned(), environment: BTreeMap::new() };
-    let daemon = daemon::run(config, source, Notifier::default());
+    let daemon = daemon::run(config, source, Notifier::default(), Places::default());
     tokio::pin!(daemon);
     tokio::select! {
         ended = &mut daemon => bail!("the daemon ended by itself: {:?}", ended?),

@@ -119,6 +119,7 @@ pub struct Driver<P, C> {
     listening: Listening,
     /// [`Snapshot::detail`]
     detail: Option<String>,
+    first: Input,
     port: P,
     clock: C,
 }
@@ -140,6 +141,7 @@ impl<P: Port, C: Clock> Driver<P, C> {
             guest,
             listening,
             detail: None,
+            first: Input::Wake,
             port,
             clock,
         }
@@ -164,6 +166,12 @@ impl<P: Port, C: Clock> Driver<P, C> {
         Self { listening: Listening::new(Some(seed)), ..self }
     }
 
+    /// Has it begin with the operator's silence, as an earlier daemon left it.
+    #[must_use]
+    pub fn paused(self, until: Option<Timestamp>) -> Self {
+        Self { first: Input::Pause { until }, ..self }
+    }
+
     /// Runs until `report` says that it is enough, or nobody can command any more. Returns the last snapshot.
     pub async fn run(
         mut self,
@@ -171,7 +179,7 @@ impl<P: Port, C: Clock> Driver<P, C> {
         mut report: impl FnMut(Report) -> Flow,
     ) -> Snapshot {
         let origin = Instant::now() - self.clock.now().mono;
-        let mut input = Input::Wake;
+        let mut input = self.first;
         let mut answered = None;
         let mut change = None;
         let mut flight: Option<Flight<'_>> = None;

@@ -8,10 +8,12 @@
 //! | `main` | 7 | the command line: one verb, one function; exit codes |
 //! | `demo` | 6 | the real daemon against the simulator, narrated |
 //! | `daemon` | 5 | `run`: one driver a gateway, alerts, signals, the word to systemd |
-//! | `verbs` | 5 | what asks a gateway once, and the exit codes |
+//! | `verbs` | 5 | what asks a gateway once or a running daemon, and the exit codes |
 //! | `recipes` | 4 | for programs that want one call rather than a daemon |
+//! | `control` | 4 | the control socket: how verbs ask and steer a running daemon, both sides of it |
 //! | `config` | 4 | the configuration the program may trust: every fault at once |
 //! | `driver` | 3 | the only place that knows machine, network and clock: does the plan, reports what came |
+//! | `history` | 3 | what is kept across restarts: pauses, last states, the ledger of all changes, and what follows from it |
 //! | `alert` | 3 | when a human is told, and when that is called off (pure) |
 //! | `status` | 2 | one gateway's state as a value, and in words (pure) |
 //! | `observe` | 2 | what an answer of the gateway means to the machine (pure) |
@@ -26,10 +28,12 @@
 pub mod alert;
 pub mod calendar;
 pub mod config;
+pub mod control;
 pub mod daemon;
 pub mod demo;
 pub mod driver;
 pub mod gateway;
+pub mod history;
 pub mod log;
 pub mod observe;
 pub mod pages;

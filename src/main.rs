@@ -1,5 +1,8 @@
 //! The command line: one verb, one function; exit codes.
 
+#[path = "main/operator.rs"]
+mod operator;
+
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs;
@@ -17,14 +20,14 @@ use clap_complete::Shell;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag;
 use tickled::config::{self, Config, Source};
-use tickled::daemon::{self, Ended};
+use tickled::daemon::{self, Ended, Places};
 use tickled::driver::{Clock, HostClock};
 use tickled::gateway::{Target, Trust};
 use tickled::session::Policy;
 use tickled::simulator;
 use tickled::systemd::Notifier;
-use tickled::verbs::{self, Exit};
-use tickled::{alert, demo, log, pages};
+use tickled::verbs::{self, Exit, asking};
+use tickled::{alert, control, demo, log, pages};
 
 /// Keeps an Interactive Brokers Client Portal session alive, and calls a human when only a human can help.
 #[derive(Debug, Parser)]
@@ -39,17 +42,17 @@ enum Verb {
     /// Keeps the configured sessions alive until a signal ends it
     Run {
         /// The configuration
-        #[arg(long, env = "TICKLED_CONFIG", default_value = "/etc/tickled/tickled.toml")]
+        #[arg(long, env = "TICKLED_CONFIG", default_value = USUAL_CONFIG)]
         config: PathBuf,
     },
     /// Shows all of it in half a minute: the daemon against a simulated gateway
     Demo,
     /// Runs a simulated gateway, to rehearse a lapse with your own program
     Simulate(Simulate),
-    /// Asks a gateway once whether its session is live, and changes nothing
-    Check(Check),
+    #[command(flatten)]
+    Operator(operator::Verb),
     /// Shows the certificate that a gateway presents, and the lines that pin it. Asks the gateway nothing
-    Cert(Check),
+    Cert(Cert),
     /// Tries out how you are told
     #[command(subcommand)]
     Alert(AlertVerb),
@@ -85,27 +88,32 @@ struct Simulate {
 }
 
 #[derive(Debug, Args)]
-struct Check {
+struct Cert {
     /// The gateway, as https://localhost:5000
     #[arg(long)]
     url: String,
-    /// Print one JSON object instead of a line for people
+    /// Print one JSON object instead of lines for people
     #[arg(long)]
     json: bool,
 }
 
 #[derive(Debug, Subcommand)]
 enum AlertVerb {
-    /// Sends a marked test through the channels, and prints what each answered. Run it as the user of the daemon
+    /// Sends a marked test through the channels, and prints what each answered
+    ///
+    /// A running daemon sends it, as only that may read its secrets; where none answers it is sent from here.
     ///
     /// Exit code 0 if all were told, 1 if a channel was not and the daemon would try again, 2 if it would give up.
     Test {
-        /// The configuration
-        #[arg(long, env = "TICKLED_CONFIG", default_value = "/etc/tickled/tickled.toml")]
-        config: PathBuf,
+        /// Send it from here with this configuration, whatever daemon runs
+        #[arg(long, conflicts_with = "socket")]
+        config: Option<PathBuf>,
         /// This channel alone
         #[arg(long, value_name = "NAME")]
         channel: Option<String>,
+        /// The control socket of the daemon; without it, where daemons have theirs
+        #[arg(long, env = "TICKLED_SOCKET", value_name = "PATH")]
+        socket: Option<PathBuf>,
     },
 }
 
@@ -138,9 +146,11 @@ fn main() -> ExitCode {
         Verb::Run { config } => run(&config),
         Verb::Demo => asynchronously(demo::run()),
         Verb::Simulate(simulate) => asynchronously(simulated(simulate)),
-        Verb::Check(check) => asynchronously(checked(check)),
-        Verb::Cert(check) => asynchronously(presented(check)),
-        Verb::Alert(AlertVerb::Test { config, channel }) => alert_test(&config, channel.as_deref()),
+        Verb::Operator(verb) => operator::run(verb),
+        Verb::Cert(cert) => asynchronously(presented(cert)),
+        Verb::Alert(AlertVerb::Test { config, channel, socket }) => {
+            alert_test(config, channel.as_deref(), socket.as_deref())
+        }
         Verb::Config(ConfigVerb::Default) => say(config::DEFAULT).map(|()| Exit::Live),
         Verb::Config(ConfigVerb::Check { file }) => config_check(&file),
         Verb::Config(ConfigVerb::Show { file }) => config_show(&file),
@@ -178,7 +188,7 @@ fn run(path: &Path) -> anyhow::Result<Exit> {
         Notifier::default()
     });
     let runtime = runtime()?;
-    let ended = runtime.block_on(daemon::run(config, source, notifier));
+    let ended = runtime.block_on(daemon::run(config, source, notifier, Places::from_env()));
     // A disk or a resolver that hangs is no reason to stay.
     runtime.shutdown_timeout(Duration::ZERO);
     drop(guard);
@@ -208,16 +218,9 @@ async fn simulated(simulate: Simulate) -> anyhow::Result<Exit> {
     Ok(Exit::Live)
 }
 
-async fn checked(check: Check) -> anyhow::Result<Exit> {
-    let Some(target) = target(&check.url) else { return Ok(Exit::Usage) };
-    let (line, exit) = verbs::check(target, check.json).await.context("cannot ask the gateway")?;
-    say(&format!("{line}\n"))?;
-    Ok(exit)
-}
-
-async fn presented(check: Check) -> anyhow::Result<Exit> {
-    let Some(target) = target(&check.url) else { return Ok(Exit::Usage) };
-    let (text, exit) = verbs::cert(&target, check.json, HostClock::start().now().wall).await;
+async fn presented(cert: Cert) -> anyhow::Result<Exit> {
+    let Some(target) = target(&cert.url) else { return Ok(Exit::Usage) };
+    let (text, exit) = verbs::cert(&target, cert.json, HostClock::start().now().wall).await;
     say(&format!("{text}\n"))?;
     Ok(exit)
 }
@@ -229,7 +232,14 @@ fn target(url: &str) -> Option<Target> {
     Some(Target { url, answer_within: Policy::default().answer_within, trust })
 }
 
-fn alert_test(file: &Path, channel: Option<&str>) -> anyhow::Result<Exit> {
+fn alert_test(file: Option<PathBuf>, channel: Option<&str>, socket: Option<&Path>) -> anyhow::Result<Exit> {
+    if file.is_none() {
+        let said = asynchronously(async { Ok(asking::test(socket, channel).await) })?;
+        if socket.is_some() || !matches!(said, Err(control::Error::NoDaemon(_))) {
+            return operator::told(said);
+        }
+    }
+    let file = &file.unwrap_or_else(|| USUAL_CONFIG.into());
     let Some(Config { alerts, .. }) = trusted(file) else { return Ok(Exit::Configuration) };
     let names: Vec<&str> = alerts.channels.iter().map(|channel| channel.name.as_str()).collect();
     if names.is_empty() {
@@ -322,7 +332,7 @@ fn second_signal_ends() -> io::Result<()> {
     Ok(())
 }
 
-fn asynchronously(verb: impl Future<Output = anyhow::Result<Exit>>) -> anyhow::Result<Exit> {
+fn asynchronously<T>(verb: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
     let runtime = runtime()?;
     let outcome = runtime.block_on(verb);
     // A resolver that hangs is no reason to stay.
@@ -348,3 +358,5 @@ fn complain(text: &str) {
 fn exit_codes() -> String {
     format!("Exit codes:\n{}", Exit::table())
 }
+
+const USUAL_CONFIG: &str = "/etc/tickled/tickled.toml";

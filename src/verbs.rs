@@ -1,4 +1,9 @@
-//! What asks a gateway once, and the exit codes that all verbs share.
+//! What asks a gateway once or a running daemon, and the exit codes that all verbs share.
+
+pub mod asking;
+mod glance;
+
+pub use asking::Form;
 
 mod cert;
 

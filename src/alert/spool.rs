@@ -10,8 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::keep::{Kept, KeptLetter};
 
-/// Where the file is: in the first directory of `$STATE_DIRECTORY`, which systemd sets for `StateDirectory=`. Without
-/// one nothing is kept, and a restart may tell once more what was told.
+/// Where the file is. Without a folder nothing is kept, and a restart may tell once more what was told.
 #[derive(Debug, Clone, Default)]
 pub struct Spool {
     folder: Option<PathBuf>,
@@ -57,14 +56,6 @@ impl Spool {
     #[must_use]
     pub fn new(folder: Option<PathBuf>) -> Self {
         Self { folder }
-    }
-
-    /// The spool of this process.
-    #[must_use]
-    pub fn from_env() -> Self {
-        let folders = std::env::var_os("STATE_DIRECTORY").unwrap_or_default();
-        let first = std::env::split_paths(&folders).next().filter(|folder| folder.is_absolute());
-        Self::new(first)
     }
 
     /// Whether anything is kept at all.

@@ -1,15 +1,19 @@
 //! What the daemon knows of all its gateways, and whom it tells: the log, the alerts, systemd.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use tokio::time::Instant;
 use tracing::{debug, error, info, trace, warn};
 
 use super::telling::{self, Said};
 use crate::alert::{self, Alarm};
 use crate::config::Config;
+use crate::control::{self, Asked};
 use crate::driver::{Answer, Clock, HostClock, Report};
+use crate::history::{Memory, Record, What};
 use crate::log::event;
 use crate::session::{Now, Request, State};
 use crate::status::{Snapshot, summary};
@@ -21,6 +25,8 @@ pub(super) struct Board {
     pub(super) notifier: Notifier,
     gateways: BTreeMap<String, Known>,
     pub(super) alarm: Alarm,
+    record: Record,
+    earlier: Memory,
     ready: bool,
     /// What stands before everything else in the status line, while it is so.
     trouble: Option<String>,
@@ -36,6 +42,7 @@ struct Known {
     /// When its driver was started.
     started: Duration,
     said: Said,
+    last_asked: Option<Asked>,
 }
 
 #[derive(Clone, Copy)]
@@ -51,12 +58,21 @@ impl Deadline {
 }
 
 impl Board {
-    pub(super) fn new(config: &Config, clock: HostClock, notifier: Notifier, alarm: Alarm) -> Self {
+    pub(super) fn new(
+        config: &Config,
+        clock: HostClock,
+        notifier: Notifier,
+        alarm: Alarm,
+        state: Option<PathBuf>,
+    ) -> Self {
+        let (record, earlier) = Record::begin(state, clock.now().wall);
         let mut board = Self {
             clock,
             notifier,
             gateways: BTreeMap::new(),
             alarm,
+            record,
+            earlier,
             ready: false,
             trouble: None,
             told: String::new(),
@@ -67,16 +83,27 @@ impl Board {
         board
     }
 
-    /// A driver was started for this gateway, in the place of an earlier one if there was one.
-    pub(super) fn expect(&mut self, name: &str) {
-        let started = self.clock.now().mono;
-        self.gateways.insert(name.to_owned(), Known { snapshot: None, started, said: Said::default() });
+    /// A driver is about to be started for this gateway, in the place of an earlier one if there was one. Returns the
+    /// pause that it is in, by the word of the earlier driver or daemon.
+    pub(super) fn expect(&mut self, name: &str) -> Option<Option<Timestamp>> {
+        let now = self.clock.now();
+        let known = Known { snapshot: None, started: now.mono, said: Said::default(), last_asked: None };
+        let before = self.gateways.insert(name.to_owned(), known).and_then(|known| known.snapshot);
+        self.record.note(now.wall, What::Watched { gateway: name.to_owned() });
+        match before {
+            Some(Snapshot { state: State::Paused { until }, .. }) => Some(until),
+            Some(_) => None,
+            None => self.earlier.pause(name, now.wall),
+        }
     }
 
     /// This gateway is not watched any more.
     pub(super) fn forget(&mut self, name: &str) {
         self.gateways.remove(name);
-        self.alarm.step(self.clock.now(), alert::Input::Forget(&alert::About::Gateway(name.to_owned())));
+        self.earlier.gateways.remove(name);
+        let now = self.clock.now();
+        self.record.forget(now.wall, name);
+        self.alarm.step(now, alert::Input::Forget(&alert::About::Gateway(name.to_owned())));
     }
 
     /// Other people are told, or of other gateways, from here on.
@@ -131,16 +158,35 @@ impl Board {
         }
         if let Some(transition) = transition {
             telling::transition(&snapshot, &transition);
+            self.record.note(self.clock.now().wall, What::changed(&name, &transition));
         }
         if let Some(change) = stream {
             telling::stream(&name, &change);
         }
+        self.record.see(self.clock.now().wall, &snapshot);
         self.alarm.see(self.clock.now(), &snapshot, good_ping);
         if let Some(known) = self.gateways.get_mut(&name) {
             telling::step(known.snapshot.as_ref(), &snapshot);
             known.snapshot = Some(snapshot);
         }
         self.tell_systemd();
+    }
+
+    /// How each gateway is that has reported, as the control socket has it.
+    pub(super) fn gateways(&self) -> impl Iterator<Item = control::Gateway> {
+        self.gateways
+            .values()
+            .filter_map(|known| Some(control::Gateway::new(known.snapshot.as_ref()?, known.last_asked.clone())))
+    }
+
+    /// What keeps a changed configuration from being in force.
+    pub(super) fn refusal(&self) -> Option<&str> {
+        self.trouble.as_deref()
+    }
+
+    /// A human knows of this, and wants no more of it until it is over.
+    pub(super) fn acknowledge(&mut self, about: &alert::About, code: alert::Code) {
+        self.alarm.step(self.clock.now(), alert::Input::Acknowledge { about, code: Some(code) });
     }
 
     /// Does what a deadline asks for.
@@ -173,6 +219,11 @@ impl Board {
         let ready = (!self.ready).then(|| now + FIRST_ROUND.saturating_sub(self.clock.now().mono));
         let own = [self.heartbeat, self.watchdog].map(|deadline| deadline.map(|deadline| deadline.at));
         own.into_iter().chain([alert, ready]).flatten().min().unwrap_or(now + LONG)
+    }
+
+    /// Ends what is written and sent, for a moment at most.
+    pub(super) async fn end(&self) {
+        tokio::join!(self.alarm.finish(), self.record.end(self.clock.now().wall));
     }
 
     fn snapshots(&self) -> impl Iterator<Item = &Snapshot> {
@@ -213,8 +264,11 @@ impl Board {
         } else {
             debug!(event = event::REQUEST, gateway = name, call, outcome, took_ms, "{name}: {call}: {outcome}");
         }
+        let at = self.clock.now().wall;
         let Some(known) = self.gateways.get_mut(name) else { return };
         known.said.answered(name, request, answer.error.as_ref());
+        let took_ms = u64::try_from(took_ms).unwrap_or(u64::MAX);
+        known.last_asked = Some(Asked { at, call: call.to_owned(), outcome, took_ms });
     }
 
     fn tell_systemd(&mut self) {

@@ -6,6 +6,7 @@ use std::hash::{BuildHasher, Hasher, RandomState};
 use std::rc::Rc;
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use tokio::sync::mpsc;
 use tokio::task::{AbortHandle, JoinSet};
 use tracing::info;
@@ -59,8 +60,9 @@ impl Fleet {
         self.keepers.hold_only(gateways);
     }
 
-    /// Starts the driver of `gateway`, made by [`client`] before, in the place of an earlier one.
-    pub(super) fn start(&mut self, gateway: &Gateway, client: Client) {
+    /// Starts the driver of `gateway`, made by [`client`] before, in the place of an earlier one. `pause` is the silence
+    /// it begins with: when that ends, if it ends by itself.
+    pub(super) fn start(&mut self, gateway: &Gateway, client: Client, pause: Option<Option<Timestamp>>) {
         let (name, url) = (&gateway.name, &gateway.target.url);
         self.end(name);
         info!(event = event::GATEWAY_WATCHED, gateway = name, url, "{name}: watching {url}");
@@ -71,6 +73,9 @@ impl Fleet {
             .at(self.place(gateway));
         if gateway.stream {
             driver = driver.listening(seed());
+        }
+        if let Some(until) = pause {
+            driver = driver.paused(until);
         }
         self.last += 1;
         let (number, reports) = (self.last, self.reports.clone());

@@ -1,5 +1,6 @@
 //! `run`: one driver a gateway, the alerts, the signals, the reload, and the word to systemd.
 
+mod asking;
 mod board;
 mod fleet;
 mod keeper;
@@ -7,6 +8,7 @@ mod reload;
 mod telling;
 
 use std::fs;
+use std::path::PathBuf;
 use std::rc::Rc;
 
 use futures_util::StreamExt;
@@ -18,9 +20,11 @@ use tracing::{error, info};
 
 use crate::alert::{self, Alarm};
 use crate::config::{Config, Source};
+use crate::control;
 use crate::driver::{Clock, HostClock};
 use crate::log::{event, humane};
 use crate::systemd::Notifier;
+use asking::Asking;
 use board::Board;
 use fleet::Fleet;
 pub use keeper::Kept;
@@ -34,6 +38,26 @@ pub enum Ended {
     Asked,
     /// A driver ended, which none ever should.
     DriverLost,
+}
+
+/// The places outside of the configuration that a daemon uses. Each may be missing: then it goes without.
+#[derive(Debug, Clone, Default)]
+pub struct Places {
+    /// Where it keeps what must survive a restart.
+    pub state: Option<PathBuf>,
+    /// Where its control socket is.
+    pub socket: Option<PathBuf>,
+}
+
+impl Places {
+    /// Those of this process: the first directory of `$STATE_DIRECTORY`, which systemd sets for `StateDirectory=`, and
+    /// the control socket where verbs look for it.
+    #[must_use]
+    pub fn from_env() -> Self {
+        let folders = std::env::var_os("STATE_DIRECTORY").unwrap_or_default();
+        let state = std::env::split_paths(&folders).next().filter(|folder| folder.is_absolute());
+        Self { state, socket: Some(control::default_socket()) }
+    }
 }
 
 /// What keeps a daemon from starting.
@@ -60,12 +84,18 @@ pub enum Error {
 ///
 /// # Errors
 /// When it cannot start. A gateway that is not there is no reason: it is waited for.
-pub async fn run(config: Config, source: Source, notifier: Notifier) -> Result<Ended, Error> {
+pub async fn run(config: Config, source: Source, notifier: Notifier, places: Places) -> Result<Ended, Error> {
     let signals = Signals::new([SIGTERM, SIGINT, SIGHUP, SIGUSR1]).map_err(Error::Signals)?;
-    LocalSet::new().run_until(watch(config, source, notifier, signals)).await
+    LocalSet::new().run_until(watch(config, source, notifier, places, signals)).await
 }
 
-async fn watch(mut config: Config, source: Source, notifier: Notifier, mut signals: Signals) -> Result<Ended, Error> {
+async fn watch(
+    mut config: Config,
+    source: Source,
+    notifier: Notifier,
+    places: Places,
+    mut signals: Signals,
+) -> Result<Ended, Error> {
     let clock = HostClock::start();
     let (mut fleet, mut inbox) = Fleet::new(clock, &config.maintenance);
     fleet.hold(&config.gateways)?;
@@ -82,13 +112,16 @@ async fn watch(mut config: Config, source: Source, notifier: Notifier, mut signa
     let clients = config.gateways.iter().map(fleet::client).collect::<Result<Vec<_>, _>>()?;
     let clocks: alert::Clock = Rc::new(move || clock.now());
     let names = config.names();
-    let (alarm, mut heard) = Alarm::start(&config.alerts, &host_name(), &names, alert::Spool::from_env(), clocks);
-    let mut board = Board::new(&config, clock, notifier, alarm);
+    let spool = alert::Spool::new(places.state.clone());
+    let (alarm, mut heard) = Alarm::start(&config.alerts, &host_name(), &names, spool, clocks);
+    let mut board = Board::new(&config, clock, notifier, alarm, places.state.clone());
     for (gateway, client) in config.gateways.iter().zip(clients) {
-        board.expect(&gateway.name);
-        fleet.start(gateway, client);
+        let pause = board.expect(&gateway.name);
+        fleet.start(gateway, client, pause);
     }
     let mut reload = Reload::default();
+    let (asking, mut asked) = Asking::open(clock, places);
+    let file = source.path.display().to_string();
     loop {
         let deadline = board.deadline();
         tokio::select! {
@@ -106,7 +139,7 @@ async fn watch(mut config: Config, source: Source, notifier: Notifier, mut signa
                     let name = signal_name(signal);
                     board.notifier.stopping();
                     fleet.end_all();
-                    board.alarm.finish().await;
+                    board.end().await;
                     let ran = humane(clock.now().mono);
                     info!(event = event::DAEMON_STOPPED, because = name, ran, "ended by {name}; the sessions stay logged in");
                     return Ok(Ended::Asked);
@@ -118,6 +151,7 @@ async fn watch(mut config: Config, source: Source, notifier: Notifier, mut signa
                     board.take(report);
                 }
             }
+            Some(ask) = asked.recv() => asking.take(ask, &config, &file, &fleet, &mut board),
             Some(heard) = heard.recv() => board.alarm.hear(clock.now(), &heard),
             () = fleet.lost() => {
                 let ran = humane(clock.now().mono);

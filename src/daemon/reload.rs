@@ -86,8 +86,8 @@ fn carry_over(config: &mut Config, new: Config, fleet: &mut Fleet, board: &mut B
     }
     fleet.hold_only(&new.gateways);
     for (gateway, client) in replaced.iter().zip(clients) {
-        board.expect(&gateway.name);
-        fleet.start(gateway, client);
+        let pause = board.expect(&gateway.name);
+        fleet.start(gateway, client, pause);
     }
     for gateway in &moved {
         fleet.relocate(gateway);

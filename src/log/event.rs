@@ -84,6 +84,14 @@ events! {
     ALERT_COMMAND_SAID = "alert-command-said" at Info, with ["channel", "said"], may [];
     /// What is kept of alerts across restarts cannot be read or written; alerts go out all the same.
     ALERT_SPOOL = "alert-spool" at Warn, with ["fault"], may [];
+    /// The control socket is open.
+    CONTROL_OPEN = "control-open" at Info, with ["socket"], may [];
+    /// There is no control socket: verbs cannot ask this daemon; everything else goes on.
+    CONTROL_CLOSED = "control-closed" at Warn, with ["socket", "fault"], may [];
+    /// The operator had something done over the control socket.
+    OPERATOR = "operator" at Info, with ["done"], may ["gateway"];
+    /// History, pauses and last states cannot be read from disk or kept on it; everything else goes on.
+    STATE_UNKEPT = "state-unkept" at Warn, with ["fault"], may [];
     /// A file with a secret may be read by every user of this host.
     SECRET_EXPOSED = "secret-exposed" at Warn, with ["file"], may [];
     /// The service that waits for signs of life did not take one; said once for each fault.
@@ -140,6 +148,7 @@ pub const FIELDS: &[(&str, &str)] = &[
     ("code", "which alert, as a stable word"),
     ("config", "the configuration file"),
     ("count", "how many lines are missing"),
+    ("done", "what was done, in words"),
     ("fault", "what is wrong"),
     ("file", "the file"),
     ("from", "the state before"),
@@ -156,6 +165,7 @@ pub const FIELDS: &[(&str, &str)] = &[
     ("ran", "how long the daemon ran"),
     ("said", "the beginning of what it wrote, at most 200 bytes, without what is personal"),
     ("sample", "the beginning of the answer, at most 200 bytes, without what is personal"),
+    ("socket", "where the control socket is"),
     ("status", "the HTTP status"),
     ("step", "which step of the recovery"),
     ("summary", "the gateways by state"),

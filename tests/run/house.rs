@@ -91,10 +91,17 @@ pub(crate) fn file(text: &str) -> PathBuf {
     file
 }
 
+/// A place of its own for each daemon's control socket.
+fn runtime() -> PathBuf {
+    static COUNT: AtomicU32 = AtomicU32::new(0);
+    let folder = std::env::temp_dir().join(format!("tickled-runtime-{}", std::process::id()));
+    folder.join(COUNT.fetch_add(1, Ordering::Relaxed).to_string())
+}
+
 pub(crate) fn tickled(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_tickled"));
     command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
-    command.env_remove("NOTIFY_SOCKET").env_remove("STATE_DIRECTORY");
+    command.env_remove("NOTIFY_SOCKET").env_remove("STATE_DIRECTORY").env("RUNTIME_DIRECTORY", runtime());
     command
 }
 

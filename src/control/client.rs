@@ -1,0 +1,198 @@
+//! The other side of the control socket: what verbs ask a daemon.
+
+use std::io;
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use reqwest::header::SERVER;
+use reqwest::{Method, StatusCode};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+
+use super::places::sockets;
+use super::words::{Failure, Gateway, Status, Test};
+use crate::gateway::Trust;
+use crate::history::report::Report;
+
+/// A daemon that answers at a socket.
+#[derive(Debug, Clone)]
+pub struct Client {
+    http: reqwest::Client,
+    socket: PathBuf,
+}
+
+/// Why a daemon did not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Nobody listens.
+    #[error(
+        "no daemon answers at {}; is it running? `systemctl status tickled` says; another socket: --socket PATH",
+        .0.display()
+    )]
+    NoDaemon(PathBuf),
+    /// This user may not use the socket.
+    #[error(
+        "this user may not use {}; join the group of the socket (`sudo usermod -aG tickled $USER`, and log in again), \
+         or use sudo",
+        .0.display()
+    )]
+    NotAllowed(PathBuf),
+    /// The daemon does not answer as it should.
+    #[error("the daemon at {} {why}", .socket.display())]
+    Broken {
+        /// The socket.
+        socket: PathBuf,
+        /// How not.
+        why: String,
+    },
+    /// The daemon will not, in its own words.
+    #[error("{0}")]
+    Refused(String),
+}
+
+impl Client {
+    /// The daemon at `socket`; without one, the first that answers where daemons are. Blocks for a moment.
+    ///
+    /// # Errors
+    /// When none answers, or it must not be asked.
+    pub fn find(socket: Option<&Path>) -> Result<Self, Error> {
+        let places = socket.map_or_else(sockets, |socket| vec![socket.to_owned()]);
+        let mut found = Err(Error::NoDaemon(places.last().cloned().unwrap_or_default()));
+        for place in places {
+            match UnixStream::connect(&place) {
+                Ok(_) => return Self::at(place),
+                Err(error) if error.kind() == io::ErrorKind::PermissionDenied => found = Err(Error::NotAllowed(place)),
+                Err(_) => {}
+            }
+        }
+        found
+    }
+
+    fn at(socket: PathBuf) -> Result<Self, Error> {
+        let builder = reqwest::Client::builder().unix_socket(socket.clone()).timeout(ANSWER_WITHIN).no_proxy();
+        // There is no TLS here, and reqwest wants to know how it would be done.
+        let tls = Trust::Loopback.config().map_err(|error| error.to_string());
+        let built =
+            tls.and_then(|tls| builder.tls_backend_preconfigured(tls).build().map_err(|error| error.to_string()));
+        match built {
+            Ok(http) => Ok(Self { http, socket }),
+            Err(error) => Err(Error::Broken { socket, why: format!("cannot be asked: {error}") }),
+        }
+    }
+
+    /// How everything is.
+    ///
+    /// # Errors
+    /// When the daemon does not answer as it should.
+    pub async fn status(&self) -> Result<Status, Error> {
+        self.ask(Method::GET, "/v1/status", None).await
+    }
+
+    /// How one gateway is.
+    ///
+    /// # Errors
+    /// When there is none of that name, or the daemon does not answer as it should.
+    pub async fn gateway(&self, name: &str) -> Result<Gateway, Error> {
+        self.ask(Method::GET, &format!("/v1/gateways/{name}"), None).await
+    }
+
+    /// What was when; `since` as `7d`.
+    ///
+    /// # Errors
+    /// When no history is kept, or the daemon does not answer as it should.
+    pub async fn history(&self, since: &str) -> Result<Report, Error> {
+        self.ask(Method::GET, &format!("/v1/history?since={since}"), None).await
+    }
+
+    /// Checks one gateway at once, or all.
+    ///
+    /// # Errors
+    /// When there is none of that name, or the daemon does not answer as it should.
+    pub async fn check(&self, gateway: Option<&str>) -> Result<String, Error> {
+        let path = gateway.map_or_else(|| "/v1/check".to_owned(), |name| format!("/v1/gateways/{name}/check"));
+        self.have(&path, json!({})).await
+    }
+
+    /// Has nothing sent to a gateway, for a time as `30m` or until it is resumed.
+    ///
+    /// # Errors
+    /// When there is none of that name, the time makes no sense, or the daemon does not answer as it should.
+    pub async fn pause(&self, gateway: &str, over: Option<&str>) -> Result<String, Error> {
+        let body = over.map_or_else(|| json!({}), |over| json!({ "for": over }));
+        self.have(&format!("/v1/gateways/{gateway}/pause"), body).await
+    }
+
+    /// Ends a pause, or has the daemon try again.
+    ///
+    /// # Errors
+    /// When there is none of that name, or the daemon does not answer as it should.
+    pub async fn resume(&self, gateway: &str) -> Result<String, Error> {
+        self.have(&format!("/v1/gateways/{gateway}/resume"), json!({})).await
+    }
+
+    /// Ends a gateway's session on purpose.
+    ///
+    /// # Errors
+    /// When there is none of that name, or the daemon does not answer as it should.
+    pub async fn log_out(&self, gateway: &str) -> Result<String, Error> {
+        self.have(&format!("/v1/gateways/{gateway}/logout"), json!({})).await
+    }
+
+    /// Has open alerts not told again until they are over: of one gateway or all, of one kind or all.
+    ///
+    /// # Errors
+    /// When nothing such is open, or the daemon does not answer as it should.
+    pub async fn acknowledge(&self, gateway: Option<&str>, code: Option<&str>) -> Result<String, Error> {
+        self.have("/v1/alerts/acknowledge", json!({ "gateway": gateway, "code": code })).await
+    }
+
+    /// Sends a marked test through one channel, or all.
+    ///
+    /// # Errors
+    /// When there is none of that name, or the daemon does not answer as it should.
+    pub async fn test(&self, channel: Option<&str>) -> Result<Vec<Test>, Error> {
+        self.ask(Method::POST, "/v1/alerts/test", Some(json!({ "channel": channel }))).await
+    }
+
+    async fn have(&self, path: &str, body: Value) -> Result<String, Error> {
+        #[derive(Deserialize)]
+        struct Done {
+            done: String,
+        }
+        self.ask(Method::POST, path, Some(body)).await.map(|Done { done }| done)
+    }
+
+    async fn ask<T: DeserializeOwned>(&self, method: Method, path: &str, body: Option<Value>) -> Result<T, Error> {
+        let mut request = self.http.request(method, format!("http://tickled{path}"));
+        if let Some(body) = body {
+            request = request.json(&body);
+        }
+        let response = request.send().await.map_err(|error| self.broken(&format!("does not answer: {error}")))?;
+        let (status, server) = (response.status(), response.headers().get(SERVER).cloned());
+        let text = response.bytes().await.map_err(|error| self.broken(&format!("breaks off: {error}")))?;
+        let server = server.as_ref().and_then(|server| server.to_str().ok()).unwrap_or("something else");
+        let read = if status == StatusCode::OK {
+            serde_json::from_slice(&text)
+        } else {
+            match serde_json::from_slice(&text) {
+                // Both sides know the same paths, if they are of the same version.
+                Ok(Failure { error }) if server == OURS => return Err(Error::Refused(error)),
+                Ok(Failure { error }) => return Err(self.broken(&format!("is {server}, and this is {OURS}: {error}"))),
+                Err(error) => Err(error),
+            }
+        };
+        read.map_err(|error| {
+            self.broken(&format!("is {server}, and answers what {OURS} does not understand ({status}): {error}"))
+        })
+    }
+
+    fn broken(&self, why: &str) -> Error {
+        Error::Broken { socket: self.socket.clone(), why: why.to_owned() }
+    }
+}
+
+const OURS: &str = concat!("tickled/", env!("CARGO_PKG_VERSION"));
+/// A test of all channels takes longest.
+const ANSWER_WITHIN: Duration = Duration::from_secs(35);

@@ -1,0 +1,54 @@
+//! Where the control socket is, and how a daemon comes by it.
+
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::{env, fs, io};
+
+use tokio::net::UnixListener;
+
+/// Where this process would open its own: in `$RUNTIME_DIRECTORY`, which systemd sets for `RuntimeDirectory=`; else in
+/// the user's own; else in `/run/tickled`.
+#[must_use]
+pub fn default_socket() -> PathBuf {
+    let runtime = env::var_os("RUNTIME_DIRECTORY").unwrap_or_default();
+    let own = env::split_paths(&runtime).next().filter(|folder| folder.is_absolute());
+    own.map_or_else(|| of_user().unwrap_or_else(of_host), |folder| folder.join(NAME))
+}
+
+/// Where a daemon may be found, the likeliest first: the user's own, then the one of the host.
+#[must_use]
+pub fn sockets() -> Vec<PathBuf> {
+    of_user().into_iter().chain([of_host()]).collect()
+}
+
+fn of_user() -> Option<PathBuf> {
+    let folder = env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from).filter(|folder| folder.is_absolute())?;
+    Some(folder.join("tickled").join(NAME))
+}
+
+fn of_host() -> PathBuf {
+    Path::new("/run/tickled").join(NAME)
+}
+
+/// Opens the socket for the daemon's user and group. What a dead daemon left there is cleared away. Blocks for a moment.
+///
+/// # Errors
+/// When another daemon answers there, or the place cannot be written.
+pub fn bind(path: &Path) -> io::Result<UnixListener> {
+    if let Some(folder) = path.parent() {
+        fs::create_dir_all(folder)?;
+    }
+    if UnixStream::connect(path).is_ok() {
+        return Err(io::Error::new(io::ErrorKind::AddrInUse, "another tickled answers there"));
+    }
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        Ok(()) | Err(_) => {}
+    }
+    let listener = UnixListener::bind(path)?;
+    fs::set_permissions(path, fs::Permissions::from_mode(0o660))?;
+    Ok(listener)
+}
+
+const NAME: &str = "control.sock";

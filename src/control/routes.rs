@@ -1,0 +1,181 @@
+//! Paths, queries and bodies of the control socket on their way to a wish. Pure.
+
+use std::time::Duration;
+
+use hyper::Method;
+use jiff::{SignedDuration, Timestamp};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+
+use super::words::{Until, Wish};
+use crate::alert::Code;
+
+/// Something that can be asked.
+#[derive(Debug, Clone, Copy)]
+pub struct Route {
+    /// The method.
+    pub method: &'static str,
+    /// The path, with capitals for what is to be filled in.
+    pub path: &'static str,
+    /// What it does.
+    pub what: &'static str,
+}
+
+/// All that can be asked.
+pub const ROUTES: &[Route] = &[
+    Route { method: "GET", path: "/v1/status", what: "how everything is" },
+    Route { method: "GET", path: "/v1/gateways/NAME", what: "how one gateway is" },
+    Route { method: "GET", path: "/v1/history?since=7d", what: "what was when, outages, the live part of the time" },
+    Route { method: "GET", path: "/v1/config", what: "the configuration in force, as TOML" },
+    Route { method: "POST", path: "/v1/check", what: "checks all gateways at once" },
+    Route { method: "POST", path: "/v1/gateways/NAME/check", what: "checks one gateway at once" },
+    Route { method: "POST", path: "/v1/gateways/NAME/pause", what: "sends nothing to it, for a time or until resumed" },
+    Route { method: "POST", path: "/v1/gateways/NAME/resume", what: "ends its pause, or tries again" },
+    Route { method: "POST", path: "/v1/gateways/NAME/logout", what: "ends its session; that raises no alert" },
+    Route {
+        method: "POST",
+        path: "/v1/alerts/acknowledge",
+        what: "open alerts are not told again until they are over",
+    },
+    Route { method: "POST", path: "/v1/alerts/test", what: "sends a marked test through the channels" },
+];
+
+/// What a request is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Asking {
+    /// Something that the daemon's loop answers.
+    Wish(Wish),
+    /// How the one gateway of that name is.
+    Gateway(String),
+    /// The time that lies this far back, until the present.
+    History(Duration),
+}
+
+/// Why a request is none.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Misasked {
+    /// There is no such path.
+    NoSuchPath,
+    /// The path takes another method.
+    OtherMethod(&'static str),
+    /// Query or body make no sense, in words.
+    Nonsense(String),
+}
+
+/// What a request asks for.
+pub(super) fn read(method: &Method, path: &str, query: &str, body: &[u8]) -> Result<Asking, Misasked> {
+    // No name of ours has a character that a URL would have to escape.
+    let parts: Vec<&str> = path.trim_start_matches('/').split('/').collect();
+    let is_post = match *parts {
+        ["v1", "status" | "config" | "history"] | ["v1", "gateways", _] => false,
+        ["v1", "check"]
+        | ["v1", "gateways", _, "check" | "pause" | "resume" | "logout"]
+        | ["v1", "alerts", "acknowledge" | "test"] => true,
+        _ => return Err(Misasked::NoSuchPath),
+    };
+    match (is_post, method) {
+        (true, &Method::POST) | (false, &Method::GET) => {}
+        (true, _) => return Err(Misasked::OtherMethod("POST")),
+        (false, _) => return Err(Misasked::OtherMethod("GET")),
+    }
+    let wish = match *parts {
+        ["v1", "status"] => Wish::Status,
+        ["v1", "config"] => Wish::Config,
+        ["v1", "history"] => return history(query),
+        ["v1", "gateways", name] => return Ok(Asking::Gateway(name.to_owned())),
+        ["v1", "check"] => nothing(body).map(|Nothing {}| Wish::Check(None))?,
+        ["v1", "gateways", name, "check"] => nothing(body).map(|Nothing {}| Wish::Check(Some(name.to_owned())))?,
+        ["v1", "gateways", name, "resume"] => nothing(body).map(|Nothing {}| Wish::Resume(name.to_owned()))?,
+        ["v1", "gateways", name, "logout"] => nothing(body).map(|Nothing {}| Wish::Logout(name.to_owned()))?,
+        ["v1", "gateways", name, "pause"] => Wish::Pause(name.to_owned(), parsed::<Pause>(body)?.until()?),
+        ["v1", "alerts", "acknowledge"] => {
+            let Acknowledge { gateway, code } = parsed(body)?;
+            let code = code.map(|name| code_of(&name)).transpose()?;
+            Wish::Acknowledge(gateway, code)
+        }
+        ["v1", "alerts", "test"] => Wish::Test(parsed::<Test>(body)?.channel),
+        _ => return Err(Misasked::NoSuchPath),
+    };
+    Ok(Asking::Wish(wish))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Nothing {}
+
+#[derive(Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct Pause {
+    #[serde(rename = "for")]
+    over: Option<String>,
+    until: Option<Timestamp>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct Acknowledge {
+    gateway: Option<String>,
+    code: Option<String>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct Test {
+    channel: Option<String>,
+}
+
+impl Pause {
+    fn until(self) -> Result<Until, Misasked> {
+        match (self.over, self.until) {
+            (None, None) => Ok(Until::Resumed),
+            (None, Some(until)) => Ok(Until::At(until)),
+            (Some(over), None) => {
+                let fault = || Misasked::Nonsense(format!("for: write it like 30m, 2h or 1d, {MOST} at most"));
+                span(&over).map(Until::Over).ok_or_else(fault)
+            }
+            (Some(_), Some(_)) => Err(Misasked::Nonsense("for and until say the same: give one of them".to_owned())),
+        }
+    }
+}
+
+fn history(query: &str) -> Result<Asking, Misasked> {
+    let mut since = DEFAULT_HISTORY;
+    for pair in query.split('&').filter(|pair| !pair.is_empty()) {
+        let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
+        if key != "since" {
+            return Err(Misasked::Nonsense(format!("{key} is not known here: give since=7d, or nothing")));
+        }
+        let fault = || Misasked::Nonsense(format!("since: write it like 12h or 30d, {MOST} at most"));
+        since = span(value).ok_or_else(fault)?;
+    }
+    Ok(Asking::History(since))
+}
+
+/// `30m`, `2h`, `7d`: a day has 24 hours here, as nobody asks for more precision than that.
+#[must_use]
+pub fn span(text: &str) -> Option<Duration> {
+    let days = || DAY.checked_mul(text.strip_suffix('d')?.parse().ok()?);
+    let span = text.parse::<SignedDuration>().ok().and_then(|span| Duration::try_from(span).ok()).or_else(days)?;
+    (!span.is_zero() && span <= LONGEST).then_some(span)
+}
+
+fn nothing(body: &[u8]) -> Result<Nothing, Misasked> {
+    if body.iter().all(u8::is_ascii_whitespace) { Ok(Nothing {}) } else { parsed(body) }
+}
+
+fn parsed<T: DeserializeOwned>(body: &[u8]) -> Result<T, Misasked> {
+    let body = if body.iter().all(u8::is_ascii_whitespace) { b"{}" } else { body };
+    serde_json::from_slice(body).map_err(|error| Misasked::Nonsense(format!("the body makes no sense: {error}")))
+}
+
+fn code_of(name: &str) -> Result<Code, Misasked> {
+    Code::ALL.into_iter().find(|code| code.entry().code == name).ok_or_else(|| {
+        let all: Vec<&str> = Code::ALL.iter().map(|code| code.entry().code).collect();
+        Misasked::Nonsense(format!("there is no alert {name:?}: there are {}", all.join(", ")))
+    })
+}
+
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+const DEFAULT_HISTORY: Duration = DAY.saturating_mul(7);
+const LONGEST: Duration = DAY.saturating_mul(366);
+const MOST: &str = "366d";

@@ -1,0 +1,185 @@
+//! The daemon's side of the control socket: few connections, short heads, small bodies, and no waiting for anybody.
+
+use std::convert::Infallible;
+use std::path::PathBuf;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::body::{Bytes, Incoming};
+use hyper::header::{ALLOW, CONTENT_TYPE, HeaderValue, SERVER};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper::{Request, Response, StatusCode};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use serde::Serialize;
+use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::task::{spawn_blocking, spawn_local};
+use tokio::time::{sleep, timeout};
+use tracing::debug;
+
+use super::routes::{Asking, Misasked, read};
+use super::words::{Answer, Failure, Status, Wish};
+use super::{Ask, ROUTES};
+use crate::history::Ledger;
+use crate::history::report::report;
+
+/// Serves until it is dropped. `folder` is where the ledger is, if one is kept. Lives in a
+/// [`LocalSet`](tokio::task::LocalSet).
+pub async fn serve(listener: UnixListener, folder: Option<PathBuf>, asks: mpsc::Sender<Ask>) {
+    let room = Arc::new(Semaphore::new(CONNECTIONS));
+    let desk = Rc::new(Desk { folder, asks });
+    loop {
+        let Ok(seat) = Arc::clone(&room).acquire_owned().await else { return };
+        match listener.accept().await {
+            Ok((stream, _)) => {
+                let desk = Rc::clone(&desk);
+                spawn_local(async move {
+                    connect(stream, desk).await;
+                    drop(seat);
+                });
+            }
+            Err(error) => {
+                debug!(%error, "the control socket cannot accept");
+                sleep(AFTER_ACCEPT_ERROR).await;
+            }
+        }
+    }
+}
+
+struct Desk {
+    folder: Option<PathBuf>,
+    asks: mpsc::Sender<Ask>,
+}
+
+async fn connect(stream: UnixStream, desk: Rc<Desk>) {
+    let service = service_fn(move |request| {
+        let desk = Rc::clone(&desk);
+        async move { Ok::<_, Infallible>(desk.answer(request).await) }
+    });
+    let mut http = http1::Builder::new();
+    http.timer(TokioTimer::new()).header_read_timeout(HEAD_WITHIN).max_buf_size(LONGEST_HEAD).keep_alive(false);
+    if let Ok(Err(error)) = timeout(ALL_WITHIN, http.serve_connection(TokioIo::new(stream), service)).await {
+        debug!(%error, "a connection to the control socket ended");
+    }
+}
+
+impl Desk {
+    async fn answer(&self, request: Request<Incoming>) -> Response<Full<Bytes>> {
+        let (head, body) = request.into_parts();
+        let body = match timeout(HEAD_WITHIN, Limited::new(body, LONGEST_BODY).collect()).await {
+            Ok(Ok(body)) => body.to_bytes(),
+            Ok(Err(error)) => return failed(StatusCode::BAD_REQUEST, format!("the body cannot be read: {error}")),
+            Err(_) => return failed(StatusCode::REQUEST_TIMEOUT, "the body does not come".to_owned()),
+        };
+        match read(&head.method, head.uri.path(), head.uri.query().unwrap_or_default(), &body) {
+            Ok(Asking::Wish(wish)) => self.ask(wish).await.map_or_else(stopping, told),
+            Ok(Asking::Gateway(name)) => self.status().await.map_or_else(stopping, |status| gateway(*status, &name)),
+            Ok(Asking::History(since)) => self.history(since).await,
+            Err(Misasked::NoSuchPath) => {
+                let all: Vec<String> = ROUTES.iter().map(|route| format!("{} {}", route.method, route.path)).collect();
+                failed(StatusCode::NOT_FOUND, format!("there is no {}: there are {}", head.uri.path(), all.join(", ")))
+            }
+            Err(Misasked::OtherMethod(method)) => {
+                let error = format!("{} takes {method}, not {}", head.uri.path(), head.method);
+                let mut response = failed(StatusCode::METHOD_NOT_ALLOWED, error);
+                response.headers_mut().insert(ALLOW, HeaderValue::from_static(method));
+                response
+            }
+            Err(Misasked::Nonsense(error)) => failed(StatusCode::BAD_REQUEST, error),
+        }
+    }
+
+    /// What the daemon's loop says; nothing if it is ending.
+    async fn ask(&self, wish: Wish) -> Option<Answer> {
+        let (answer, answered) = oneshot::channel();
+        self.asks.send(Ask { wish, answer }).await.ok()?;
+        answered.await.ok()
+    }
+
+    async fn status(&self) -> Option<Box<Status>> {
+        match self.ask(Wish::Status).await? {
+            Answer::Status(status) => Some(status),
+            Answer::Config(_) | Answer::Done(_) | Answer::Tested(_) | Answer::Unknown(_) | Answer::Refused(_) => None,
+        }
+    }
+
+    async fn history(&self, since: Duration) -> Response<Full<Bytes>> {
+        let Some(folder) = self.folder.clone() else {
+            let error = "no history is kept: the daemon has no state directory; the unit gives it one, and elsewhere \
+                         $STATE_DIRECTORY does";
+            return failed(StatusCode::NOT_FOUND, error.to_owned());
+        };
+        let Some(status) = self.status().await else { return stopping() };
+        let (from, to) = (status.at - since, status.at);
+        // The disk may be slow, and a year of rows takes a moment.
+        let reported = spawn_blocking(move || {
+            Ledger::new(&folder).read().map(|read| json(StatusCode::OK, &report(&read.rows, from, to)))
+        });
+        match reported.await {
+            Ok(Ok(response)) => response,
+            Ok(Err(error)) => failed(StatusCode::INTERNAL_SERVER_ERROR, format!("the ledger cannot be read: {error}")),
+            Err(error) => failed(StatusCode::INTERNAL_SERVER_ERROR, format!("the ledger cannot be read: {error}")),
+        }
+    }
+}
+
+fn told(answer: Answer) -> Response<Full<Bytes>> {
+    match answer {
+        Answer::Status(status) => json(StatusCode::OK, &status),
+        Answer::Config(text) => respond(StatusCode::OK, "application/toml", text),
+        Answer::Done(done) => json(StatusCode::OK, &serde_json::json!({ "done": done })),
+        Answer::Tested(tests) => json(StatusCode::OK, &tests),
+        Answer::Unknown(error) => failed(StatusCode::NOT_FOUND, error),
+        Answer::Refused(error) => failed(StatusCode::SERVICE_UNAVAILABLE, error),
+    }
+}
+
+fn gateway(status: Status, name: &str) -> Response<Full<Bytes>> {
+    let names: Vec<String> = status.gateways.iter().map(|gateway| gateway.name.clone()).collect();
+    match status.gateways.into_iter().find(|gateway| gateway.name == name) {
+        Some(gateway) => json(StatusCode::OK, &gateway),
+        None => failed(StatusCode::NOT_FOUND, no_such_gateway(name, &names)),
+    }
+}
+
+/// What to say of a gateway that is none of these.
+#[must_use]
+pub fn no_such_gateway(name: &str, names: &[String]) -> String {
+    format!("there is no gateway {name:?}: there are {}", names.join(", "))
+}
+
+fn stopping() -> Response<Full<Bytes>> {
+    failed(StatusCode::SERVICE_UNAVAILABLE, "the daemon is ending".to_owned())
+}
+
+fn failed(status: StatusCode, error: String) -> Response<Full<Bytes>> {
+    json(status, &Failure { error })
+}
+
+fn json(status: StatusCode, value: &impl Serialize) -> Response<Full<Bytes>> {
+    match serde_json::to_string(value) {
+        Ok(text) => respond(status, "application/json", text + "\n"),
+        Err(error) => respond(StatusCode::INTERNAL_SERVER_ERROR, "text/plain", error.to_string()),
+    }
+}
+
+fn respond(status: StatusCode, kind: &'static str, text: String) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::new(Bytes::from(text)));
+    *response.status_mut() = status;
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(kind));
+    response.headers_mut().insert(SERVER, HeaderValue::from_static(NAME));
+    response
+}
+
+const NAME: &str = concat!("tickled/", env!("CARGO_PKG_VERSION"));
+/// How many may be connected at once; others wait.
+const CONNECTIONS: usize = 16;
+const HEAD_WITHIN: Duration = Duration::from_secs(2);
+/// A test of all channels takes longest: each has ten seconds.
+const ALL_WITHIN: Duration = Duration::from_secs(30);
+const LONGEST_HEAD: usize = 8 * 1024;
+const LONGEST_BODY: usize = 4 * 1024;
+const AFTER_ACCEPT_ERROR: Duration = Duration::from_millis(500);

@@ -1,0 +1,286 @@
+//! What goes over the control socket, as it stands in the JSON.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::alert::{self, About, ChannelStatus, Standing};
+use crate::session::State;
+use crate::status::Snapshot;
+
+/// What is asked of a daemon.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Wish {
+    /// How everything is.
+    Status,
+    /// The configuration in force.
+    Config,
+    /// Check this gateway at once, or all.
+    Check(Option<String>),
+    /// Be silent towards this gateway.
+    Pause(String, Until),
+    /// End the pause of this gateway.
+    Resume(String),
+    /// End the session of this gateway.
+    Logout(String),
+    /// Do not tell again what is open: of this gateway, or of all; of this kind, or of all.
+    Acknowledge(Option<String>, Option<alert::Code>),
+    /// Send a marked test through this channel, or through all.
+    Test(Option<String>),
+}
+
+/// How long a silence lasts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Until {
+    /// This long.
+    Over(Duration),
+    /// Until then.
+    At(Timestamp),
+    /// Until it is ended.
+    Resumed,
+}
+
+/// What the daemon answers.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Answer {
+    /// How everything is.
+    Status(Box<Status>),
+    /// The configuration, as TOML.
+    Config(String),
+    /// It is done, in words.
+    Done(String),
+    /// What became of the tests.
+    Tested(Vec<Test>),
+    /// There is no such thing, in words.
+    Unknown(String),
+    /// It cannot be done at present, in words.
+    Refused(String),
+}
+
+/// How everything is: the answer to `GET /v1/status`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Status {
+    /// The daemon's version.
+    pub version: String,
+    /// The host it runs on.
+    pub host: String,
+    /// Its process.
+    pub pid: u32,
+    /// The time, by its clock.
+    pub at: Timestamp,
+    /// Since when it runs.
+    pub since: Timestamp,
+    /// Its configuration file.
+    pub config: String,
+    /// What keeps a changed configuration from being in force, if something does.
+    pub config_refused: Option<String>,
+    /// The gateways, by name.
+    pub gateways: Vec<Gateway>,
+    /// What is open, told or held back.
+    pub alerts: Vec<Alert>,
+    /// How humans are told, beside the log.
+    pub channels: Vec<Channel>,
+}
+
+/// How one gateway is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Gateway {
+    /// Its name in the configuration.
+    pub name: String,
+    /// Its address.
+    pub url: String,
+    /// `starting`, `live`, `recovering`, `contested`, `unavailable`, `login-required` or `paused`.
+    pub state: String,
+    /// Why, by its code.
+    pub because: String,
+    /// Why, in words.
+    pub why: String,
+    /// Since when.
+    pub since: Timestamp,
+    /// Since when the session has not been live, while it is not.
+    pub down_since: Option<Timestamp>,
+    /// When the session was last proved good.
+    pub last_good: Option<Timestamp>,
+    /// What the gateway was last asked and answered.
+    pub last_asked: Option<Asked>,
+    /// Why the daemon will act next, in words.
+    pub next: String,
+    /// When, at the latest; none in a pause without end.
+    pub next_at: Option<Timestamp>,
+    /// When this login is expected to end.
+    pub login_ends_at: Option<Timestamp>,
+    /// The maintenance window that IBKR is in.
+    pub maintenance: Option<Window>,
+    /// When the pause ends by itself, if it does.
+    pub paused_until: Option<Timestamp>,
+    /// Whether the account is for paper trading, where that is known.
+    pub paper: Option<bool>,
+    /// Whether the account is not of the configured kind.
+    pub wrong_account: bool,
+    /// Whether the session comes and goes more often than it should.
+    pub flapping: bool,
+}
+
+/// A request, and what came of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Asked {
+    /// When it was answered, or given up.
+    pub at: Timestamp,
+    /// Which: the name of the client's method.
+    pub call: String,
+    /// `ok`, or what went wrong.
+    pub outcome: String,
+    /// How long it took, in milliseconds.
+    pub took_ms: u64,
+}
+
+/// A maintenance window.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Window {
+    /// When it ends.
+    pub until: Timestamp,
+    /// By whose clocks people know it: an IANA time zone.
+    pub zone: String,
+}
+
+/// Something that is open.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Alert {
+    /// Its code, as `login-required`.
+    pub code: String,
+    /// The gateway it is about, if it is about one.
+    pub gateway: Option<String>,
+    /// The channel it is about, if it is about one.
+    pub channel: Option<String>,
+    /// Since when.
+    pub since: Timestamp,
+    /// Whether humans were told, or it is held back for the moment.
+    pub told: bool,
+    /// Whether a human has said to know of it.
+    pub acknowledged: bool,
+    /// What it is.
+    pub what: String,
+    /// What to do about it.
+    pub todo: String,
+}
+
+/// A way to tell humans.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Channel {
+    /// Its name.
+    pub name: String,
+    /// Its kind.
+    pub kind: String,
+    /// How many messages wait.
+    pub waiting: u64,
+    /// How many it took since the daemon began.
+    pub sent: u64,
+    /// How many were given up since then.
+    pub given_up: u64,
+    /// Why its last try failed, unless a later one did not.
+    pub last_failure: Option<String>,
+}
+
+/// What became of a test on one channel.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Test {
+    /// The channel's name.
+    pub channel: String,
+    /// Whether it told all whom it tells.
+    pub told: bool,
+    /// Whether the daemon would try again, if not.
+    pub may_be_told: bool,
+    /// The same in words, with what it answered.
+    pub said: String,
+}
+
+/// Why something was not done: the body of every answer that is not 200.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Failure {
+    /// Why, and what to do.
+    pub error: String,
+}
+
+impl Gateway {
+    /// How a gateway is, by its last snapshot.
+    #[must_use]
+    pub fn new(snapshot: &Snapshot, last_asked: Option<Asked>) -> Self {
+        let paused_until = match snapshot.state {
+            State::Paused { until } => Some(until),
+            State::Starting
+            | State::Live
+            | State::Recovering { .. }
+            | State::Contested
+            | State::Unavailable(_)
+            | State::LoginRequired(_) => None,
+        };
+        let is_endless = paused_until == Some(None);
+        Self {
+            name: snapshot.gateway.clone(),
+            url: snapshot.url.clone(),
+            state: snapshot.state.name().to_owned(),
+            because: snapshot.because.code().to_owned(),
+            why: snapshot.because.sentence().to_owned(),
+            since: snapshot.since.wall,
+            down_since: snapshot.incident_since.map(|since| since.wall),
+            last_good: snapshot.known.last_good.map(|good| good.wall),
+            last_asked,
+            next: snapshot.next.sentence().to_owned(),
+            next_at: (!is_endless).then_some(snapshot.next_at),
+            login_ends_at: snapshot.login_ends_at,
+            maintenance: snapshot
+                .maintenance
+                .as_ref()
+                .map(|window| Window { until: window.until, zone: window.zone.clone() }),
+            paused_until: paused_until.flatten(),
+            paper: snapshot.known.is_paper,
+            wrong_account: snapshot.wrong_account,
+            flapping: snapshot.flapping,
+        }
+    }
+}
+
+impl From<Standing> for Alert {
+    fn from(standing: Standing) -> Self {
+        let (gateway, channel) = match standing.about {
+            About::Gateway(name) => (Some(name), None),
+            About::Channel(name) => (None, Some(name)),
+            About::Daemon => (None, None),
+        };
+        Self {
+            code: standing.code.entry().code.to_owned(),
+            gateway,
+            channel,
+            since: standing.began,
+            told: standing.told,
+            acknowledged: standing.acknowledged,
+            what: standing.what,
+            todo: standing.todo,
+        }
+    }
+}
+
+impl From<ChannelStatus> for Channel {
+    fn from(status: ChannelStatus) -> Self {
+        Self {
+            name: status.name,
+            kind: status.kind.to_owned(),
+            waiting: status.waiting as u64,
+            sent: status.sent,
+            given_up: status.given_up,
+            last_failure: status.last_failure,
+        }
+    }
+}
+
+impl From<&alert::Trial> for Test {
+    fn from(trial: &alert::Trial) -> Self {
+        Self {
+            channel: trial.channel.clone(),
+            told: trial.is_told(),
+            may_be_told: trial.may_be_told(),
+            said: trial.to_string(),
+        }
+    }
+}

@@ -1,0 +1,191 @@
+//! What an operator asks of the daemon over the control socket, and what is done about it.
+
+use std::path::PathBuf;
+
+use jiff::Timestamp;
+use tokio::sync::mpsc;
+use tokio::task::{AbortHandle, spawn_local};
+use tracing::{info, warn};
+
+use super::board::Board;
+use super::fleet::Fleet;
+use super::{Places, host_name};
+use crate::alert::{self, About};
+use crate::config::{self, Config};
+use crate::control::{self, Answer, Ask, Status, Until, Wish};
+use crate::driver::{Clock, Command, HostClock};
+use crate::log::event;
+
+/// The control socket while it is open; it ends with this value.
+pub(super) struct Asking {
+    clock: HostClock,
+    since: Timestamp,
+    /// Ends with this value.
+    _open: Option<Open>,
+}
+
+struct Open {
+    path: PathBuf,
+    server: AbortHandle,
+}
+
+impl Asking {
+    /// Opens the socket. Without it everything else goes on.
+    pub(super) fn open(clock: HostClock, places: Places) -> (Self, mpsc::Receiver<Ask>) {
+        let (asks, inbox) = mpsc::channel(WAITING);
+        let since = clock.now().wall;
+        let Some(path) = places.socket else {
+            return (Self { clock, since, _open: None }, inbox);
+        };
+        let socket = path.display().to_string();
+        let open = match control::bind(&path) {
+            Ok(listener) => {
+                info!(event = event::CONTROL_OPEN, socket, "the control socket is {socket}");
+                Some(Open { path, server: spawn_local(control::serve(listener, places.state, asks)).abort_handle() })
+            }
+            Err(error) => {
+                let fault = error.to_string();
+                warn!(
+                    event = event::CONTROL_CLOSED,
+                    socket,
+                    fault,
+                    "there is no control socket, so status, pause and the like do not work: {socket}: {fault}"
+                );
+                None
+            }
+        };
+        (Self { clock, since, _open: open }, inbox)
+    }
+
+    /// Does what is asked, and answers.
+    pub(super) fn take(&self, ask: Ask, config: &Config, file: &str, fleet: &Fleet, board: &mut Board) {
+        let Ask { wish, answer } = ask;
+        let now = self.clock.now().wall;
+        let names = config.names();
+        let known = |name: &String| names.contains(name);
+        let said = match wish {
+            Wish::Status => Answer::Status(Box::new(self.status(now, file, board))),
+            Wish::Config => Answer::Config(config::show(config)),
+            Wish::Check(None) => {
+                fleet.check_all();
+                Answer::Done("all gateways are being checked".to_owned())
+            }
+            Wish::Check(Some(name)) if known(&name) => command(fleet, &name, Command::Check, "is being checked"),
+            Wish::Pause(name, until) if known(&name) => pause(fleet, &name, until, now),
+            Wish::Resume(name) if known(&name) => command(fleet, &name, Command::Resume, "is watched again"),
+            Wish::Logout(name) if known(&name) => command(fleet, &name, Command::Logout, "is being logged out"),
+            Wish::Acknowledge(None, code) => acknowledge(board, None, code),
+            Wish::Acknowledge(Some(name), code) if known(&name) => acknowledge(board, Some(&name), code),
+            Wish::Check(Some(name))
+            | Wish::Pause(name, _)
+            | Wish::Resume(name)
+            | Wish::Logout(name)
+            | Wish::Acknowledge(Some(name), _) => Answer::Unknown(control::no_such_gateway(&name, &names)),
+            Wish::Test(channel) => return test(channel, config, self.clock, answer),
+        };
+        // Who has hung up needs no answer.
+        drop(answer.send(said));
+    }
+
+    fn status(&self, now: Timestamp, file: &str, board: &Board) -> Status {
+        Status {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            host: host_name(),
+            pid: std::process::id(),
+            at: now,
+            since: self.since,
+            config: file.to_owned(),
+            config_refused: board.refusal().map(str::to_owned),
+            gateways: board.gateways().collect(),
+            alerts: board.alarm.standing().map(control::Alert::from).collect(),
+            channels: board.alarm.channels().into_iter().map(control::Channel::from).collect(),
+        }
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.server.abort();
+        // If it stays, the next daemon clears it away.
+        drop(std::fs::remove_file(&self.path));
+    }
+}
+
+fn command(fleet: &Fleet, name: &str, command: Command, done: &str) -> Answer {
+    if fleet.command(name, command) {
+        info!(event = event::OPERATOR, gateway = name, done, "{name}: by the operator's word it {done}");
+        Answer::Done(format!("{name} {done}"))
+    } else {
+        Answer::Refused(format!("{name} is busy; try again in a moment"))
+    }
+}
+
+fn pause(fleet: &Fleet, name: &str, until: Until, now: Timestamp) -> Answer {
+    let (until, done) = match until {
+        Until::Resumed => (None, "is paused until it is resumed: nothing is sent to it".to_owned()),
+        Until::At(until) if until <= now => {
+            return Answer::Refused(format!("{until} has passed; it is {now} by the daemon's clock"));
+        }
+        Until::At(until) => (Some(until), format!("is paused until {}: nothing is sent to it", whole_seconds(until))),
+        Until::Over(over) => {
+            let Ok(until) = now.checked_add(over) else {
+                return Answer::Refused("that is too long".to_owned());
+            };
+            (Some(until), format!("is paused until {}: nothing is sent to it", whole_seconds(until)))
+        }
+    };
+    command(fleet, name, Command::Pause { until }, &done)
+}
+
+fn whole_seconds(time: Timestamp) -> Timestamp {
+    Timestamp::from_second(time.as_second()).unwrap_or(time)
+}
+
+fn acknowledge(board: &mut Board, gateway: Option<&str>, code: Option<alert::Code>) -> Answer {
+    let is_meant = |standing: &alert::Standing| {
+        let about = gateway.is_none_or(|name| standing.about == About::Gateway(name.to_owned()));
+        about && code.is_none_or(|code| code == standing.code) && standing.told
+    };
+    let meant: Vec<alert::Standing> = board.alarm.standing().filter(is_meant).collect();
+    if meant.is_empty() {
+        return Answer::Unknown("nothing such is open and told".to_owned());
+    }
+    let told: Vec<String> = meant.iter().map(|standing| format!("{} ({})", name(standing), standing.what)).collect();
+    for standing in meant {
+        board.acknowledge(&standing.about, standing.code);
+    }
+    Answer::Done(format!("not told again until it is over: {}", told.join("; ")))
+}
+
+fn name(standing: &alert::Standing) -> String {
+    let code = standing.code.entry().code;
+    match &standing.about {
+        About::Gateway(name) => format!("{name}: {code}"),
+        About::Channel(name) => format!("channel {name}: {code}"),
+        About::Daemon => code.to_owned(),
+    }
+}
+
+/// Sends a marked test. A channel may take ten seconds, so the loop goes on meanwhile.
+fn test(channel: Option<String>, config: &Config, clock: HostClock, answer: tokio::sync::oneshot::Sender<Answer>) {
+    let settings = config.alerts.clone();
+    let names: Vec<&str> = settings.channels.iter().map(|channel| channel.name.as_str()).collect();
+    let fault = match &channel {
+        _ if names.is_empty() => Some("there is no [[alerts.channel]]: alerts stand in the log alone".to_owned()),
+        Some(name) if !names.contains(&name.as_str()) => {
+            Some(format!("there is no channel {name:?}: there are {}", names.join(", ")))
+        }
+        Some(_) | None => None,
+    };
+    if let Some(fault) = fault {
+        drop(answer.send(Answer::Unknown(fault)));
+        return;
+    }
+    spawn_local(async move {
+        let trials = alert::test(&settings, &host_name(), clock.now(), channel.as_deref()).await;
+        drop(answer.send(Answer::Tested(trials.iter().map(control::Test::from).collect())));
+    });
+}
+
+/// How many askers wait for the loop at most.
+const WAITING: usize = 16;

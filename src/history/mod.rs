@@ -1,0 +1,150 @@
+//! What is kept across restarts beside the alerts: how each gateway was, its pause, and a ledger of all that changed.
+
+mod ledger;
+mod memory;
+mod record;
+pub mod report;
+
+use std::path::{Path, PathBuf};
+use std::{fs, io};
+
+pub use ledger::{Ledger, Read};
+pub use memory::{LoadError, Memory, Remembered};
+pub use record::Record;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::session::{State, Transition};
+
+/// One line of the ledger.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Row {
+    /// When.
+    pub at: Timestamp,
+    /// What.
+    #[serde(flatten)]
+    pub what: What,
+}
+
+/// What a line of the ledger tells.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "kebab-case")]
+pub enum What {
+    /// The daemon began. Nothing is known of the time between the earlier one's last sign and this.
+    Began {
+        /// When the earlier daemon was last seen at work, if there was one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        last_seen: Option<Timestamp>,
+    },
+    /// The daemon ended as it was told to.
+    Ended,
+    /// A gateway is watched from here on.
+    Watched {
+        /// Which.
+        gateway: String,
+    },
+    /// A gateway is not watched any more.
+    Unwatched {
+        /// Which.
+        gateway: String,
+    },
+    /// A gateway's state changed.
+    Changed {
+        /// Which.
+        gateway: String,
+        /// The state that was left.
+        from: Light,
+        /// The state that was entered.
+        to: Light,
+        /// Why: the code that stands in the log as well.
+        because: String,
+    },
+}
+
+impl What {
+    /// The change that a transition is.
+    #[must_use]
+    pub fn changed(gateway: &str, transition: &Transition) -> Self {
+        Self::Changed {
+            gateway: gateway.to_owned(),
+            from: transition.from.into(),
+            to: transition.to.into(),
+            because: transition.because.code().to_owned(),
+        }
+    }
+
+    /// The gateway that it is about, or all of them.
+    #[must_use]
+    pub fn gateway(&self) -> Option<&str> {
+        match self {
+            Self::Began { .. } | Self::Ended => None,
+            Self::Watched { gateway } | Self::Unwatched { gateway } | Self::Changed { gateway, .. } => Some(gateway),
+        }
+    }
+}
+
+/// A state without its particulars.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Light {
+    /// Nothing is known yet.
+    Starting,
+    /// The session works.
+    Live,
+    /// It is being taken back.
+    Recovering,
+    /// Somebody else uses it.
+    Contested,
+    /// Nothing can be said about it.
+    Unavailable,
+    /// Only a human can help.
+    LoginRequired,
+    /// Silent on the operator's word.
+    Paused,
+}
+
+impl Light {
+    /// The state's name, as it stands in logs and status.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Starting => "starting",
+            Self::Live => "live",
+            Self::Recovering => "recovering",
+            Self::Contested => "contested",
+            Self::Unavailable => "unavailable",
+            Self::LoginRequired => "login-required",
+            Self::Paused => "paused",
+        }
+    }
+}
+
+impl From<State> for Light {
+    fn from(state: State) -> Self {
+        match state {
+            State::Starting => Self::Starting,
+            State::Live => Self::Live,
+            State::Recovering { .. } => Self::Recovering,
+            State::Contested => Self::Contested,
+            State::Unavailable(_) => Self::Unavailable,
+            State::LoginRequired(_) => Self::LoginRequired,
+            State::Paused { .. } => Self::Paused,
+        }
+    }
+}
+
+/// Puts `text` in the place of `file`, so that whatever happens one of the two is there as a whole.
+fn replace(file: &Path, text: &[u8]) -> io::Result<()> {
+    use io::Write;
+    use std::os::unix::fs::OpenOptionsExt;
+
+    let mut name = file.as_os_str().to_owned();
+    name.push(".new");
+    let new = PathBuf::from(name);
+    let mut out = fs::File::options().write(true).create(true).truncate(true).mode(0o600).open(&new)?;
+    out.write_all(text)?;
+    out.sync_all()?;
+    fs::rename(&new, file)?;
+    file.parent().map_or(Ok(()), |folder| fs::File::open(folder)?.sync_all())
+}

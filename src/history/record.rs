@@ -1,0 +1,168 @@
+//! The record of a running daemon: what happens goes in at once, and to disk when the disk is ready.
+
+use std::cell::RefCell;
+use std::path::PathBuf;
+use std::rc::Rc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokio::sync::Notify;
+use tokio::task::{AbortHandle, spawn_blocking, spawn_local};
+use tokio::time::timeout;
+use tracing::warn;
+
+use super::{Ledger, Memory, Remembered, Row, What};
+use crate::log::event;
+use crate::status::Snapshot;
+
+/// Keeps memory and ledger. Lives in a [`LocalSet`](tokio::task::LocalSet); the disk never keeps it waiting.
+#[derive(Debug)]
+pub struct Record {
+    desk: Rc<Desk>,
+    /// None where nothing is kept.
+    writer: Option<AbortHandle>,
+}
+
+/// What the record and its writer share.
+#[derive(Debug)]
+struct Desk {
+    pending: RefCell<Pending>,
+    /// There is something to write.
+    filled: Notify,
+    /// Everything is written.
+    emptied: Notify,
+}
+
+#[derive(Debug)]
+struct Pending {
+    rows: Vec<Row>,
+    memory: Memory,
+    is_news: bool,
+}
+
+impl Record {
+    /// Begins with what an earlier daemon left in `folder`. Without one nothing is kept.
+    #[must_use]
+    pub fn begin(folder: Option<PathBuf>, now: Timestamp) -> (Self, Memory) {
+        let earlier = folder.as_deref().map(Memory::load).transpose().unwrap_or_else(|error| {
+            let fault = error.to_string();
+            warn!(
+                event = event::STATE_UNKEPT,
+                fault, "how the gateways were is forgotten, and a pause with it: {fault}"
+            );
+            None
+        });
+        let earlier = earlier.unwrap_or_default();
+        let pending = Pending { rows: Vec::new(), memory: Memory::seen_at(now), is_news: false };
+        let desk = Rc::new(Desk { pending: RefCell::new(pending), filled: Notify::new(), emptied: Notify::new() });
+        let writer = folder.map(|folder| spawn_local(Rc::clone(&desk).write(folder)).abort_handle());
+        let record = Self { desk, writer };
+        record.note(now, What::Began { last_seen: earlier.seen });
+        (record, earlier)
+    }
+
+    /// Adds a row to the ledger.
+    pub fn note(&self, at: Timestamp, what: What) {
+        self.change(|pending| pending.rows.push(Row { at, what }));
+    }
+
+    /// Takes in how a gateway is.
+    pub fn see(&self, now: Timestamp, snapshot: &Snapshot) {
+        let remembered = Remembered::from(snapshot);
+        let pending = self.desk.pending.borrow();
+        let is_known = pending.memory.gateways.get(&snapshot.gateway) == Some(&remembered);
+        // A clock that was set back is news as well.
+        let is_fresh =
+            pending.memory.seen.is_some_and(|seen| now >= seen && now.duration_since(seen).unsigned_abs() < SEEN_EVERY);
+        drop(pending);
+        if !is_known || !is_fresh {
+            self.change(|pending| {
+                pending.memory.seen = Some(now);
+                pending.memory.gateways.insert(snapshot.gateway.clone(), remembered);
+                pending.is_news = true;
+            });
+        }
+    }
+
+    /// A gateway is not watched any more.
+    pub fn forget(&self, now: Timestamp, gateway: &str) {
+        self.change(|pending| {
+            pending.memory.gateways.remove(gateway);
+            pending.is_news = true;
+        });
+        self.note(now, What::Unwatched { gateway: gateway.to_owned() });
+    }
+
+    /// Writes what is left, for a moment at most.
+    pub async fn end(&self, now: Timestamp) {
+        self.note(now, What::Ended);
+        self.change(|pending| {
+            pending.memory.seen = Some(now);
+            pending.is_news = true;
+        });
+        if self.writer.is_some() {
+            // Whether the disk was quick enough shows at the next start.
+            drop(timeout(WRITTEN_WITHIN, self.desk.emptied.notified()).await);
+        }
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Pending)) {
+        if self.writer.is_some() {
+            change(&mut self.desk.pending.borrow_mut());
+            self.desk.filled.notify_one();
+        }
+    }
+}
+
+impl Drop for Record {
+    fn drop(&mut self) {
+        if let Some(writer) = &self.writer {
+            writer.abort();
+        }
+    }
+}
+
+impl Desk {
+    async fn write(self: Rc<Self>, folder: PathBuf) {
+        let mut last_fault = String::new();
+        loop {
+            let Some((rows, memory)) = self.take() else {
+                self.emptied.notify_waiters();
+                self.filled.notified().await;
+                continue;
+            };
+            let folder = folder.clone();
+            let written = spawn_blocking(move || {
+                if !rows.is_empty() {
+                    Ledger::new(&folder).append(&rows)?;
+                }
+                memory.map_or(Ok(()), |memory| memory.save(&folder))
+            });
+            let fault = match written.await {
+                Ok(Ok(())) => String::new(),
+                Ok(Err(error)) => error.to_string(),
+                Err(error) => error.to_string(),
+            };
+            if !fault.is_empty() && fault != last_fault {
+                warn!(
+                    event = event::STATE_UNKEPT,
+                    fault, "history and pauses cannot be kept on disk, so a restart forgets them: {fault}"
+                );
+            }
+            last_fault = fault;
+        }
+    }
+
+    /// What is to be written, if anything is.
+    fn take(&self) -> Option<(Vec<Row>, Option<Memory>)> {
+        let mut pending = self.pending.borrow_mut();
+        let rows = std::mem::take(&mut pending.rows);
+        let memory = std::mem::take(&mut pending.is_news).then(|| pending.memory.clone());
+        (!rows.is_empty() || memory.is_some()).then_some((rows, memory))
+    }
+}
+
+/// How old the word of the daemon's last sign of life on disk may be.
+const SEEN_EVERY: Duration = Duration::from_secs(5 * 60);
+/// How long the end waits for the disk.
+const WRITTEN_WITHIN: Duration = Duration::from_secs(1);

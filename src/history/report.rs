@@ -1,0 +1,231 @@
+//! What follows from a ledger: when each gateway was what, its outages, and how much of the time it was live. Pure.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::{Light, Row, What};
+
+/// The history of all gateways over one stretch of time.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Report {
+    /// Its beginning.
+    pub from: Timestamp,
+    /// Its end.
+    pub to: Timestamp,
+    /// The gateways of which anything is known in it, by name.
+    pub gateways: Vec<GatewayReport>,
+}
+
+/// The history of one gateway.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct GatewayReport {
+    /// Its name.
+    pub gateway: String,
+    /// What it was when, oldest first and without gaps between the first and the last.
+    pub spans: Vec<Span>,
+    /// When it was not live without being paused, oldest first.
+    pub outages: Vec<Outage>,
+    /// How many seconds it was live.
+    pub live_s: u64,
+    /// How many seconds it was not, without being paused.
+    pub down_s: u64,
+    /// The live part of the two, in percent; none if both are nothing.
+    pub live_percent: Option<f64>,
+    /// The longest outage, in seconds.
+    pub longest_outage_s: u64,
+}
+
+/// A stretch of time in which a gateway was one thing.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Span {
+    /// Its beginning.
+    pub from: Timestamp,
+    /// Its end.
+    pub to: Timestamp,
+    /// What it was; nothing while no daemon watched it.
+    pub state: Option<Light>,
+    /// Why, by its code; empty if nobody knows.
+    pub because: String,
+}
+
+/// A stretch of time in which a gateway was not live without being paused.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Outage {
+    /// Its beginning.
+    pub from: Timestamp,
+    /// Its end; none while it lasts.
+    pub to: Option<Timestamp>,
+    /// How long it lasted, or has lasted, in seconds.
+    pub lasted_s: u64,
+    /// The gravest state in it.
+    pub worst: Light,
+    /// Why that was entered, by its code.
+    pub because: String,
+}
+
+/// What the rows of a ledger, oldest first, say of the time from `from` to `to`.
+#[must_use]
+pub fn report(rows: &[Row], from: Timestamp, to: Timestamp) -> Report {
+    let mut walk = Walk::default();
+    for row in rows {
+        walk.take(row);
+    }
+    walk.close_all(to);
+    let gateways = walk.spans.into_iter().filter_map(|(gateway, spans)| {
+        let spans = joined(spans.into_iter().filter_map(|span| within(span, from, to)));
+        (!spans.is_empty()).then(|| of(gateway, spans, to))
+    });
+    Report { from, to, gateways: gateways.collect() }
+}
+
+/// The gravest state in each of `n` equal parts of a report's time; nothing where nothing is known.
+#[must_use]
+pub fn parts(report: &Report, spans: &[Span], n: usize) -> Vec<Option<Light>> {
+    let (start, whole) = (report.from.as_millisecond(), report.to.as_millisecond() - report.from.as_millisecond());
+    let edge = |i: usize| start + whole * i64::try_from(i).unwrap_or(0) / i64::try_from(n.max(1)).unwrap_or(1);
+    let inside =
+        |span: &&Span, i: usize| span.from.as_millisecond() < edge(i + 1) && span.to.as_millisecond() > edge(i);
+    (0..n)
+        .map(|i| spans.iter().filter(|span| inside(span, i)).filter_map(|span| span.state).max_by_key(gravity))
+        .collect()
+}
+
+/// How grave a state is, when one must stand for several.
+const fn gravity(light: &Light) -> u8 {
+    match light {
+        Light::Starting => 0,
+        Light::Paused => 1,
+        Light::Live => 2,
+        Light::Recovering => 3,
+        Light::Contested => 4,
+        Light::Unavailable => 5,
+        Light::LoginRequired => 6,
+    }
+}
+
+/// Whether a session in this state is one that ought to be live and is not.
+const fn is_down(light: Light) -> bool {
+    match light {
+        Light::Recovering | Light::Contested | Light::Unavailable | Light::LoginRequired => true,
+        Light::Starting | Light::Live | Light::Paused => false,
+    }
+}
+
+#[derive(Default)]
+struct Walk {
+    open: BTreeMap<String, (Timestamp, Option<Light>, String)>,
+    spans: BTreeMap<String, Vec<Span>>,
+    /// The latest time of all rows until now: a clock that was set back makes no span of negative length.
+    latest: Timestamp,
+}
+
+impl Walk {
+    fn take(&mut self, row: &Row) {
+        let at = row.at.max(self.latest);
+        self.latest = at;
+        match &row.what {
+            // The daemon before ended without a word: what it last saw holds until it was last seen.
+            What::Began { last_seen } => self.lose_all(last_seen.unwrap_or(at).min(at), at),
+            What::Ended => self.lose_all(at, at),
+            What::Watched { gateway } => self.open(gateway, at, Some(Light::Starting), ""),
+            What::Unwatched { gateway } => self.close(gateway, at),
+            What::Changed { gateway, to, because, .. } => self.open(gateway, at, Some(*to), because),
+        }
+    }
+
+    fn open(&mut self, gateway: &str, at: Timestamp, state: Option<Light>, because: &str) {
+        self.close(gateway, at);
+        self.open.insert(gateway.to_owned(), (at, state, because.to_owned()));
+    }
+
+    fn close(&mut self, gateway: &str, at: Timestamp) {
+        if let Some((from, state, because)) = self.open.remove(gateway) {
+            self.spans.entry(gateway.to_owned()).or_default().push(Span { from, to: at.max(from), state, because });
+        }
+    }
+
+    /// Nothing is known of any gateway from `seen` on.
+    fn lose_all(&mut self, seen: Timestamp, at: Timestamp) {
+        for gateway in self.open.keys().cloned().collect::<Vec<_>>() {
+            let since = self.open[&gateway].0;
+            self.open(&gateway, seen.clamp(since, at.max(since)), None, "");
+        }
+    }
+
+    fn close_all(&mut self, at: Timestamp) {
+        for gateway in self.open.keys().cloned().collect::<Vec<_>>() {
+            self.close(&gateway, at);
+        }
+    }
+}
+
+fn within(span: Span, from: Timestamp, to: Timestamp) -> Option<Span> {
+    let span = Span { from: span.from.max(from), to: span.to.min(to), ..span };
+    (span.from < span.to).then_some(span)
+}
+
+/// Neighbours in the same state are one.
+fn joined(spans: impl Iterator<Item = Span>) -> Vec<Span> {
+    let mut all: Vec<Span> = Vec::new();
+    for span in spans {
+        match all.last_mut().filter(|last| last.state == span.state && last.because == span.because) {
+            Some(last) => last.to = span.to,
+            None => all.push(span),
+        }
+    }
+    all
+}
+
+fn of(gateway: String, spans: Vec<Span>, end: Timestamp) -> GatewayReport {
+    let length = |span: &Span| span.to.duration_since(span.from).unsigned_abs();
+    let sum = |is: fn(Light) -> bool| -> Duration {
+        spans.iter().filter(|span| span.state.is_some_and(is)).map(length).sum()
+    };
+    let (live, down) = (sum(|light| light == Light::Live), sum(is_down));
+    let known = live + down;
+    let live_percent = (!known.is_zero()).then(|| live.as_secs_f64() / known.as_secs_f64() * 100.0);
+    let outages = outages(&spans, end);
+    let longest_outage_s = outages.iter().map(|outage| outage.lasted_s).max().unwrap_or(0);
+    GatewayReport {
+        gateway,
+        outages,
+        live_s: live.as_secs(),
+        down_s: down.as_secs(),
+        live_percent,
+        longest_outage_s,
+        spans,
+    }
+}
+
+fn outages(spans: &[Span], end: Timestamp) -> Vec<Outage> {
+    let mut outages: Vec<Outage> = Vec::new();
+    let mut is_open = false;
+    for span in spans {
+        let Some(state) = span.state.filter(|state| is_down(*state)) else {
+            is_open = false;
+            continue;
+        };
+        let over = (span.to < end).then_some(span.to);
+        match outages.last_mut().filter(|_| is_open) {
+            Some(outage) => {
+                outage.to = over;
+                if gravity(&state) > gravity(&outage.worst) {
+                    outage.worst = state;
+                    outage.because.clone_from(&span.because);
+                }
+            }
+            None => {
+                let because = span.because.clone();
+                outages.push(Outage { from: span.from, to: over, lasted_s: 0, worst: state, because });
+            }
+        }
+        if let Some(outage) = outages.last_mut() {
+            outage.lasted_s = span.to.duration_since(outage.from).unsigned_abs().as_secs();
+        }
+        is_open = true;
+    }
+    outages
+}

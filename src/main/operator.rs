@@ -1,0 +1,184 @@
+//! The verbs of an operator: what asks a running daemon, and `check`, which can do without one.
+
+use std::env;
+use std::io::{self, IsTerminal};
+use std::path::PathBuf;
+
+use anyhow::Context;
+use clap::{Args, Subcommand};
+use tickled::control::Error;
+use tickled::gateway::Target;
+use tickled::verbs::{self, Exit, Form, asking};
+
+use super::{USUAL_CONFIG, asynchronously, complain, say, target, trusted};
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Verb {
+    /// Says how the sessions are, as the running daemon has it
+    #[command(
+        after_help = "Examples:\n  tickled status\n  tickled status main\n  tickled status --json | jq '.gateways[].state'"
+    )]
+    Status {
+        /// These gateways alone
+        gateways: Vec<String>,
+        #[command(flatten)]
+        ask: Ask,
+    },
+    /// Asks whether sessions are live: has the running daemon check, or asks a gateway itself
+    ///
+    /// With --url it asks that gateway once and changes nothing. Without, it has the daemon check at once and says what
+    /// came of it; where no daemon answers, it asks the gateways of the configuration itself.
+    #[command(after_help = "Examples:\n  tickled check\n  tickled check --url https://localhost:5000")]
+    Check {
+        /// These gateways alone
+        #[arg(conflicts_with = "url")]
+        gateways: Vec<String>,
+        /// Ask this gateway directly, as https://localhost:5000
+        #[arg(long)]
+        url: Option<String>,
+        /// The configuration, where no daemon answers
+        #[arg(long, env = "TICKLED_CONFIG", default_value = USUAL_CONFIG)]
+        config: PathBuf,
+        #[command(flatten)]
+        ask: Ask,
+    },
+    /// Has nothing sent to a gateway, so that its session is yours
+    #[command(
+        after_help = "Examples:\n  tickled pause main --for 30m\n  tickled pause main    (until tickled resume main)"
+    )]
+    Pause {
+        /// The gateway
+        gateway: String,
+        /// How long, as 30m, 2h or 1d; without it until it is resumed
+        #[arg(long = "for", value_name = "TIME")]
+        over: Option<String>,
+        #[command(flatten)]
+        ask: Ask,
+    },
+    /// Ends a pause, or has the daemon try again what it has given up
+    #[command(after_help = "Example:\n  tickled resume main")]
+    Resume {
+        /// The gateway
+        gateway: String,
+        #[command(flatten)]
+        ask: Ask,
+    },
+    /// Ends a gateway's session on purpose; no alert comes of it
+    #[command(after_help = "Example:\n  tickled logout main")]
+    Logout {
+        /// The gateway
+        gateway: String,
+        #[command(flatten)]
+        ask: Ask,
+    },
+    /// Has open alerts not told again until they are over
+    #[command(after_help = "Examples:\n  tickled ack\n  tickled ack main --code login-required")]
+    Ack {
+        /// Those about this gateway alone
+        gateway: Option<String>,
+        /// Those of this kind alone, as login-required
+        #[arg(long)]
+        code: Option<String>,
+        #[command(flatten)]
+        ask: Ask,
+    },
+}
+
+/// How a daemon is asked, and in what form it answers.
+#[derive(Debug, Args)]
+pub(crate) struct Ask {
+    /// The control socket of the daemon; without it, where daemons have theirs
+    #[arg(long, env = "TICKLED_SOCKET", value_name = "PATH")]
+    socket: Option<PathBuf>,
+    /// Print one JSON object instead of text for people
+    #[arg(long)]
+    json: bool,
+}
+
+impl Ask {
+    fn form(&self) -> Form {
+        if self.json { Form::Json } else { Form::Text { width: width(), colours: colours() } }
+    }
+}
+
+pub(crate) fn run(verb: Verb) -> anyhow::Result<Exit> {
+    asynchronously(async {
+        let said = match verb {
+            Verb::Status { gateways, ask } => asking::status(ask.socket.as_deref(), &gateways, ask.form()).await,
+            Verb::Check { url: Some(url), ask, .. } => return direct(&url, ask.json).await,
+            Verb::Check { gateways, url: None, config, ask } => {
+                match asking::check(ask.socket.as_deref(), &gateways, ask.form()).await {
+                    Err(Error::NoDaemon(_)) if ask.socket.is_none() && config.exists() => {
+                        return configured(&config, &gateways, ask.json).await;
+                    }
+                    said => said,
+                }
+            }
+            Verb::Pause { gateway, over, ask } => {
+                asking::pause(ask.socket.as_deref(), &gateway, over.as_deref(), ask.json).await
+            }
+            Verb::Resume { gateway, ask } => asking::resume(ask.socket.as_deref(), &gateway, ask.json).await,
+            Verb::Logout { gateway, ask } => asking::log_out(ask.socket.as_deref(), &gateway, ask.json).await,
+            Verb::Ack { gateway, code, ask } => {
+                asking::acknowledge(ask.socket.as_deref(), gateway.as_deref(), code.as_deref(), ask.json).await
+            }
+        };
+        told(said)
+    })
+}
+
+/// Says what a daemon said, or why it said nothing.
+pub(crate) fn told(said: asking::Said) -> anyhow::Result<Exit> {
+    match said {
+        Ok((text, exit)) => say(&text).map(|()| exit),
+        Err(error) => {
+            complain(&error.to_string());
+            Ok(match error {
+                Error::NoDaemon(_) | Error::NotAllowed(_) => Exit::NothingAnswers,
+                Error::Broken { .. } => Exit::Internal,
+                Error::Refused(_) => Exit::Usage,
+            })
+        }
+    }
+}
+
+async fn direct(url: &str, as_json: bool) -> anyhow::Result<Exit> {
+    let Some(target) = target(url) else { return Ok(Exit::Usage) };
+    look(target, as_json).await
+}
+
+/// Asks the gateways of a configuration without a daemon.
+async fn configured(file: &std::path::Path, names: &[String], as_json: bool) -> anyhow::Result<Exit> {
+    let Some(config) = trusted(file) else { return Ok(Exit::Configuration) };
+    if let Some(unknown) = names.iter().find(|name| !config.names().contains(name)) {
+        complain(&tickled::control::no_such_gateway(unknown, &config.names()));
+        return Ok(Exit::Usage);
+    }
+    complain("no daemon answers, so the gateways are asked directly");
+    let mut worst = Exit::Live;
+    for gateway in config.gateways.iter().filter(|gateway| names.is_empty() || names.contains(&gateway.name)) {
+        let exit = look(gateway.target.clone(), as_json).await?;
+        worst = if exit.code() > worst.code() { exit } else { worst };
+    }
+    Ok(worst)
+}
+
+async fn look(target: Target, as_json: bool) -> anyhow::Result<Exit> {
+    let (line, exit) = verbs::check(target, as_json).await.context("cannot ask the gateway")?;
+    say(&format!("{line}\n"))?;
+    Ok(exit)
+}
+
+/// How many characters fit on a line: what the terminal says, or `$COLUMNS`; in a pipe as many as one likes.
+fn width() -> usize {
+    let said = env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok());
+    let terminal = || rustix::termios::tcgetwinsize(io::stdout()).ok().map(|size| usize::from(size.ws_col));
+    said.or_else(terminal).filter(|width| *width > 0).unwrap_or(WIDE)
+}
+
+/// <https://no-color.org>: any text in `$NO_COLOR` means none.
+fn colours() -> bool {
+    io::stdout().is_terminal() && env::var_os("NO_COLOR").is_none_or(|no| no.is_empty())
+}
+
+const WIDE: usize = 120;

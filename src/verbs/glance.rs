@@ -1,0 +1,185 @@
+//! The state of things as a person reads it at a glance. Pure.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+
+use crate::control::{Alert, Gateway, Status};
+use crate::log::humane;
+
+/// A table of the gateways, what is to be said of each, and what is open; where little fits on a line, one line a gateway.
+#[must_use]
+pub(super) fn text(status: &Status, width: usize, colours: bool) -> String {
+    let mut out = String::new();
+    if let Some(why) = &status.config_refused {
+        out.push_str(&format!("{why}\n\n"));
+    }
+    if width < NARROW {
+        out.push_str(&narrow(status, width, colours));
+    } else {
+        out.push_str(&table(status, width, colours));
+    }
+    out.push_str(&alerts(status, width));
+    out.push_str(&channels(status));
+    out
+}
+
+fn narrow(status: &Status, width: usize, colours: bool) -> String {
+    let names = longest(status.gateways.iter().map(|gateway| gateway.name.as_str()));
+    let lines = status.gateways.iter().map(|gateway| {
+        let lasts = ago(status.at, gateway.since);
+        let line = format!("{:<names$} {} {lasts}", gateway.name, gateway.state);
+        coloured(&cut(&line, width), &gateway.state, colours) + "\n"
+    });
+    lines.collect()
+}
+
+fn table(status: &Status, width: usize, colours: bool) -> String {
+    let head = ["GATEWAY", "STATE", "FOR", "LAST GOOD", "NEXT", "LOGIN ENDS"].map(str::to_owned);
+    let rows: Vec<[String; 6]> = status.gateways.iter().map(|gateway| row(status.at, gateway)).collect();
+    let all = || std::iter::once(&head).chain(&rows);
+    let widths: Vec<usize> = (0..head.len()).map(|i| longest(all().map(|row| row[i].as_str()))).collect();
+    let line = |row: &[String; 6]| {
+        let cells: Vec<String> = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}")).collect();
+        cut(cells.join("  ").trim_end(), width)
+    };
+    let mut out = line(&head) + "\n";
+    for (gateway, row) in status.gateways.iter().zip(&rows) {
+        out.push_str(&coloured(&line(row), &gateway.state, colours));
+        out.push('\n');
+        for note in notes(status.at, gateway) {
+            out.push_str(&wrapped(&note, width));
+        }
+    }
+    out
+}
+
+fn row(now: Timestamp, gateway: &Gateway) -> [String; 6] {
+    let next = match gateway.next_at {
+        None => "when resumed".to_owned(),
+        Some(at) if at <= now => "now".to_owned(),
+        Some(at) => format!("in {}", span(now, at)),
+    };
+    [
+        gateway.name.clone(),
+        gateway.state.clone(),
+        ago(now, gateway.since),
+        gateway.last_good.map_or_else(|| "never".to_owned(), |good| format!("{} ago", ago(now, good))),
+        next,
+        gateway.login_ends_at.map_or_else(|| "unknown".to_owned(), |end| format!("in {}", span(now, end))),
+    ]
+}
+
+/// What the table has no room for.
+fn notes(now: Timestamp, gateway: &Gateway) -> Vec<String> {
+    let mut notes = vec![format!("{}; next: {}", gateway.why, gateway.next)];
+    if let Some(down) = gateway.down_since.filter(|down| *down < gateway.since) {
+        notes.push(format!("not live since {} ({})", clock(down), ago(now, down)));
+    }
+    if let Some(until) = gateway.paused_until {
+        notes.push(format!("the pause ends by itself at {}", clock(until)));
+    }
+    if let Some(window) = &gateway.maintenance {
+        let zone = TimeZone::get(&window.zone).unwrap_or(TimeZone::UTC);
+        let until = zone.to_datetime(window.until).strftime("%H:%M");
+        notes.push(format!("in maintenance until {until} {}", window.zone));
+    }
+    if gateway.wrong_account {
+        let kind = if gateway.paper == Some(true) { "a paper account" } else { "a live account" };
+        notes.push(format!("wrong account: it is {kind}, and the configuration wants the other kind"));
+    }
+    if gateway.flapping {
+        notes.push("it comes and goes more often than it should".to_owned());
+    }
+    let failed = gateway.last_asked.as_ref().filter(|asked| asked.outcome != "ok");
+    if let Some(asked) = failed {
+        notes.push(format!("last answer: {}", asked.outcome));
+    }
+    notes
+}
+
+fn alerts(status: &Status, width: usize) -> String {
+    let mut out = String::new();
+    for alert in &status.alerts {
+        let Alert { code, since, what, todo, .. } = alert;
+        let about = alert.gateway.as_deref().or(alert.channel.as_deref()).map(|name| format!("{name}: "));
+        let stands = match (alert.told, alert.acknowledged) {
+            (false, _) => ", not told yet",
+            (true, true) => ", acknowledged",
+            (true, false) => "",
+        };
+        let lasts = ago(status.at, *since);
+        out.push_str(&format!("\n{}{code}, for {lasts}{stands}\n", about.unwrap_or_default()));
+        out.push_str(&wrapped(what, width));
+        if !todo.is_empty() {
+            out.push_str(&wrapped(&format!("-> {todo}"), width));
+        }
+    }
+    out
+}
+
+/// Channels of which something is to be said.
+fn channels(status: &Status) -> String {
+    let ailing = status.channels.iter().filter(|channel| channel.last_failure.is_some() || channel.waiting > 0);
+    let lines = ailing.map(|channel| {
+        let why = channel.last_failure.as_deref().unwrap_or("they are being sent");
+        format!("\nchannel {}: {} waiting: {why}\n", channel.name, channel.waiting)
+    });
+    lines.collect()
+}
+
+fn longest<'a>(texts: impl Iterator<Item = &'a str>) -> usize {
+    texts.map(|text| text.chars().count()).max().unwrap_or(0)
+}
+
+fn cut(line: &str, width: usize) -> String {
+    line.chars().take(width).collect()
+}
+
+/// Indented lines that fit.
+fn wrapped(text: &str, width: usize) -> String {
+    let room = width.saturating_sub(INDENT.len()).max(20);
+    let mut out = String::new();
+    let mut line = String::new();
+    for word in text.split_whitespace() {
+        if !line.is_empty() && line.chars().count() + 1 + word.chars().count() > room {
+            out.push_str(&format!("{INDENT}{line}\n"));
+            line.clear();
+        }
+        if !line.is_empty() {
+            line.push(' ');
+        }
+        line.push_str(word);
+    }
+    out + &format!("{INDENT}{line}\n")
+}
+
+/// The state in the colour of how bad it is: green, yellow, red, or none.
+fn coloured(line: &str, state: &str, colours: bool) -> String {
+    let colour = match state {
+        "live" => "32",
+        "login-required" | "unavailable" => "31",
+        "recovering" | "contested" => "33",
+        _ => return line.to_owned(),
+    };
+    if colours { line.replacen(state, &format!("\u{1b}[{colour}m{state}\u{1b}[0m"), 1) } else { line.to_owned() }
+}
+
+fn ago(now: Timestamp, then: Timestamp) -> String {
+    span(then, now)
+}
+
+/// How long it is from one to the other, to the second.
+fn span(from: Timestamp, to: Timestamp) -> String {
+    let seconds = to.duration_since(from).as_secs().max(0);
+    humane(Duration::from_secs(seconds.unsigned_abs()))
+}
+
+fn clock(time: Timestamp) -> String {
+    time.strftime("%Y-%m-%d %H:%M UTC").to_string()
+}
+
+/// Below this width a table is of no use.
+const NARROW: usize = 72;
+const INDENT: &str = "    ";

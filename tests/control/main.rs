@@ -1,0 +1,101 @@
+//! An operator asks and steers the real daemon over its control socket, by verbs and by curl's own words.
+#![expect(clippy::unwrap_used, reason = "a helper that fails fails its test")]
+
+#[path = "../run/house.rs"]
+#[allow(dead_code, reason = "other tests use the rest of it")]
+mod house;
+mod places;
+mod socket;
+mod verbs;
+
+use std::path::PathBuf;
+use std::process::Output;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use house::{Daemon, Gateway, SOON, file, tickled};
+
+/// A daemon with its control socket and its state directory in places of their own.
+struct Host {
+    daemon: Daemon,
+    config: PathBuf,
+    place: PathBuf,
+}
+
+impl Host {
+    /// A daemon that watches `gateway` as `main`, seen live.
+    async fn live(gateway: &Gateway) -> Self {
+        let mut host = Self::start(&format!("[gateway.main]\nurl = \"{}\"\n", gateway.url()));
+        host.daemon.becomes("live", SOON).await;
+        host
+    }
+
+    fn start(config: &str) -> Self {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let number = COUNT.fetch_add(1, Ordering::Relaxed);
+        let place = std::env::temp_dir().join(format!("tickled-control-{}-{number}", std::process::id()));
+        std::fs::create_dir_all(place.join("state")).unwrap();
+        let config = file(config);
+        Self { daemon: Self::daemon(&config, &place), config, place }
+    }
+
+    fn daemon(config: &std::path::Path, place: &std::path::Path) -> Daemon {
+        let mut run = tickled(&["run", "--config", config.to_str().unwrap()]);
+        run.env("TICKLED_LOG__FORMAT", "json")
+            .env("RUNTIME_DIRECTORY", place)
+            .env("STATE_DIRECTORY", place.join("state"));
+        Daemon::spawn(&mut run)
+    }
+
+    /// Another daemon in the place of this one, which was killed.
+    async fn killed_and_started_again(&mut self) {
+        self.daemon.child.kill().await.unwrap();
+        self.daemon = Self::daemon(&self.config, &self.place);
+    }
+
+    /// Waits for so many changes in the ledger.
+    async fn has_written(&self, changes: usize) -> String {
+        for _ in 0..500 {
+            let ledger = std::fs::read_to_string(self.place.join("state/ledger.jsonl")).unwrap_or_default();
+            if ledger.matches("\"changed\"").count() == changes {
+                return ledger;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+        panic!("not {changes} changes in {}", self.place.display());
+    }
+
+    fn socket(&self) -> PathBuf {
+        self.place.join("control.sock")
+    }
+
+    /// What a verb says and how it ends, with this daemon's socket.
+    async fn asks(&self, arguments: &[&str]) -> Asked {
+        let mut verb = tickled(arguments);
+        verb.env("TICKLED_SOCKET", self.socket()).env("COLUMNS", "80").env_remove("TICKLED_CONFIG");
+        Asked::from(verb.output().await.unwrap())
+    }
+}
+
+impl Drop for Host {
+    fn drop(&mut self) {
+        drop(std::fs::remove_dir_all(&self.place));
+    }
+}
+
+/// How a verb ended.
+#[derive(Debug)]
+struct Asked {
+    code: Option<i32>,
+    out: String,
+    err: String,
+}
+
+impl From<Output> for Asked {
+    fn from(output: Output) -> Self {
+        Self {
+            code: output.status.code(),
+            out: String::from_utf8(output.stdout).unwrap(),
+            err: String::from_utf8(output.stderr).unwrap(),
+        }
+    }
+}

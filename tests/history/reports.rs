@@ -1,0 +1,184 @@
+//! What follows from a ledger.
+
+use jiff::Timestamp;
+use tickled::history::report::{GatewayReport, Report, parts, report};
+use tickled::history::{Light, Row, What};
+
+fn at(minute: i64) -> Timestamp {
+    Timestamp::from_second(1_800_000_000 + minute * 60).unwrap()
+}
+
+fn watched(minute: i64, gateway: &str) -> Row {
+    Row { at: at(minute), what: What::Watched { gateway: gateway.into() } }
+}
+
+fn to(minute: i64, gateway: &str, to: Light) -> Row {
+    let because = format!("because-{}", to.name());
+    let from = Light::Starting;
+    Row { at: at(minute), what: What::Changed { gateway: gateway.into(), from, to, because } }
+}
+
+fn one(rows: &[Row], from: i64, to: i64) -> GatewayReport {
+    let Report { mut gateways, .. } = report(rows, at(from), at(to));
+    assert_eq!(gateways.len(), 1);
+    gateways.remove(0)
+}
+
+/// In minutes from the beginning: from, to, state.
+fn spans(report: &GatewayReport) -> Vec<(i64, i64, Option<Light>)> {
+    let minute = |time: Timestamp| (time.as_second() - 1_800_000_000) / 60;
+    report.spans.iter().map(|span| (minute(span.from), minute(span.to), span.state)).collect()
+}
+
+/// From, to (or none while it lasts), the gravest state.
+fn outages(report: &GatewayReport) -> Vec<(Timestamp, Option<Timestamp>, Light)> {
+    report.outages.iter().map(|outage| (outage.from, outage.to, outage.worst)).collect()
+}
+
+#[test]
+fn a_night_with_two_outages() {
+    let rows = [
+        Row { at: at(0), what: What::Began { last_seen: None } },
+        watched(0, "main"),
+        to(1, "main", Light::Live),
+        to(100, "main", Light::Recovering),
+        to(101, "main", Light::Live),
+        to(200, "main", Light::Recovering),
+        to(201, "main", Light::LoginRequired),
+        to(230, "main", Light::Recovering),
+        to(231, "main", Light::Live),
+    ];
+    let report = one(&rows, 0, 331);
+    assert_eq!(report.live_s, (99 + 99 + 100) * 60);
+    assert_eq!(report.down_s, (1 + 31) * 60);
+    let percent = report.live_percent.unwrap();
+    assert!((percent - 298.0 / 330.0 * 100.0).abs() < 1e-9, "{percent}");
+    assert_eq!(report.longest_outage_s, 31 * 60);
+    assert_eq!(
+        outages(&report),
+        [(at(100), Some(at(101)), Light::Recovering), (at(200), Some(at(231)), Light::LoginRequired)]
+    );
+    assert_eq!(report.outages[1].because, "because-login-required");
+}
+
+#[test]
+fn an_outage_that_lasts_has_no_end() {
+    let rows = [watched(0, "main"), to(1, "main", Light::Live), to(10, "main", Light::Unavailable)];
+    let report = one(&rows, 0, 15);
+    assert_eq!(outages(&report), [(at(10), None, Light::Unavailable)]);
+    assert_eq!(report.outages[0].lasted_s, 5 * 60);
+}
+
+#[test]
+fn a_pause_is_neither_live_nor_an_outage() {
+    let rows = [
+        watched(0, "main"),
+        to(0, "main", Light::Live),
+        to(10, "main", Light::Paused),
+        to(40, "main", Light::Recovering),
+        to(42, "main", Light::Live),
+    ];
+    let report = one(&rows, 0, 50);
+    assert_eq!((report.live_s, report.down_s), (18 * 60, 2 * 60));
+    assert_eq!(outages(&report), [(at(40), Some(at(42)), Light::Recovering)]);
+}
+
+/// Nobody knows what was while no daemon watched; one that was killed is known until it was last seen.
+#[test]
+fn the_time_without_a_daemon_is_unknown() {
+    let rows = [
+        watched(0, "main"),
+        to(0, "main", Light::Live),
+        Row { at: at(10), what: What::Ended },
+        Row { at: at(20), what: What::Began { last_seen: Some(at(10)) } },
+        watched(20, "main"),
+        to(21, "main", Light::Live),
+        Row { at: at(60), what: What::Began { last_seen: Some(at(35)) } },
+        watched(60, "main"),
+        to(61, "main", Light::Live),
+    ];
+    let report = one(&rows, 0, 70);
+    let live = Some(Light::Live);
+    let start = Some(Light::Starting);
+    assert_eq!(
+        spans(&report),
+        [
+            (0, 10, live),
+            (10, 20, None),
+            (20, 21, start),
+            (21, 35, live),
+            (35, 60, None),
+            (60, 61, start),
+            (61, 70, live)
+        ]
+    );
+    assert_eq!((report.live_s, report.down_s), ((10 + 14 + 9) * 60, 0));
+    assert_eq!(report.live_percent, Some(100.0));
+}
+
+#[test]
+fn only_the_time_that_is_asked_for_counts() {
+    let rows =
+        [watched(0, "main"), to(0, "main", Light::Live), to(50, "main", Light::Contested), to(90, "main", Light::Live)];
+    let report = one(&rows, 60, 100);
+    assert_eq!(spans(&report), [(60, 90, Some(Light::Contested)), (90, 100, Some(Light::Live))]);
+    assert_eq!((report.live_s, report.down_s), (600, 1800));
+}
+
+#[test]
+fn gateways_are_told_apart_and_one_that_left_is_no_outage() {
+    let rows = [
+        watched(0, "main"),
+        watched(0, "ira"),
+        to(0, "ira", Light::LoginRequired),
+        to(0, "main", Light::Live),
+        Row { at: at(5), what: What::Unwatched { gateway: "ira".into() } },
+    ];
+    let Report { gateways, .. } = report(&rows, at(0), at(10));
+    assert_eq!(gateways.iter().map(|report| report.gateway.as_str()).collect::<Vec<_>>(), ["ira", "main"]);
+    assert_eq!(gateways[0].down_s, 300);
+    assert_eq!(gateways[1].live_s, 600);
+}
+
+/// Clocks are set back, and rows come in the order of what happened.
+#[test]
+fn a_clock_that_was_set_back_makes_no_span_of_negative_length() {
+    let rows = [
+        watched(0, "main"),
+        to(0, "main", Light::Live),
+        to(100, "main", Light::Recovering),
+        to(40, "main", Light::Live),
+        Row { at: at(30), what: What::Began { last_seen: Some(at(500)) } },
+        watched(30, "main"),
+    ];
+    let report = one(&rows, 0, 120);
+    assert!(report.spans.iter().all(|span| span.from < span.to), "{:?}", spans(&report));
+    assert_eq!(report.live_s, 100 * 60);
+}
+
+#[test]
+fn each_part_of_a_timeline_shows_its_gravest_state() {
+    let rows = [
+        watched(0, "main"),
+        to(0, "main", Light::Live),
+        to(31, "main", Light::Recovering),
+        to(32, "main", Light::Live),
+        to(55, "main", Light::LoginRequired),
+    ];
+    let report = report(&rows, at(0), at(60));
+    let live = Some(Light::Live);
+    assert_eq!(
+        parts(&report, &report.gateways[0].spans, 6),
+        [live, live, live, Some(Light::Recovering), live, Some(Light::LoginRequired)]
+    );
+    let before = tickled::history::report::report(&rows, at(-60), at(60));
+    assert_eq!(parts(&before, &before.gateways[0].spans, 4), [None, None, live, Some(Light::LoginRequired)]);
+    assert_eq!(parts(&before, &before.gateways[0].spans, 0), []);
+}
+
+#[test]
+fn nothing_known_is_no_percentage() {
+    assert_eq!(report(&[], at(0), at(10)).gateways, []);
+    let report = one(&[watched(0, "main")], 0, 10);
+    assert_eq!((report.live_percent, report.live_s, report.down_s), (None, 0, 0));
+}
