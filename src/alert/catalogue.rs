@@ -149,7 +149,7 @@ impl Code {
             Self::IbkrUnavailable => Entry {
                 hold_off: Duration::from_secs(300),
                 depends_on: &[Self::LoginRequired, Self::GatewayUnreachable],
-                ..row("ibkr-unavailable", Severity::Warning, "IBKR does not answer", "IBKR answers again", Ends::Known)
+                ..row("ibkr-unavailable", Severity::Warning, "IBKR is not available", "IBKR answers again", Ends::Known)
             },
             Self::SessionFlapping => Entry {
                 depends_on: &[Self::LoginRequired],

@@ -156,8 +156,8 @@ fn unavailable(trouble: Trouble, snapshot: &Snapshot, host: &str) -> (Code, Word
         Trouble::EdgeRefused => (
             Code::AccessDenied,
             Remedy::MoveHost,
-            "IBKR does not serve the address that the gateway comes from, as it does with many data centres: run the \
-             gateway behind another one"
+            "run the gateway behind another address: IBKR does not serve the one that it comes from, as it does not \
+             serve many data centres"
                 .to_owned(),
         ),
         Trouble::IbkrSilent | Trouble::IbkrError => (
@@ -178,9 +178,22 @@ fn unavailable(trouble: Trouble, snapshot: &Snapshot, host: &str) -> (Code, Word
                 .to_owned(),
         ),
     };
+    let sentence = match trouble {
+        Trouble::EdgeRefused => "IBKR refuses the address that the gateway comes from",
+        Trouble::TooManyRequests { .. } => "IBKR has been asked too much, and asks for silence for a while",
+        Trouble::Certificate => "the gateway shows another certificate, so nothing is sent to it",
+        Trouble::NothingListens
+        | Trouble::NoAnswer
+        | Trouble::NotAGateway
+        | Trouble::AddressRefused
+        | Trouble::Network
+        | Trouble::IbkrSilent
+        | Trouble::IbkrError
+        | Trouble::Nonsense => trouble.sentence(),
+    };
     let what = match &snapshot.detail {
-        Some(detail) => format!("{}: {detail}", trouble.sentence()),
-        None => trouble.sentence().to_owned(),
+        Some(detail) => format!("{sentence}: {detail}"),
+        None => sentence.to_owned(),
     };
     (code, Words::new(trouble.code(), what, todo, remedy))
 }

@@ -118,27 +118,29 @@ impl Notice {
         };
         let (since, now, lasted) = (clock(self.began, zone), clock(self.at, zone), humane(whole(self.lasted)));
         let (about, what, todo) = (&self.about, sentence(&self.what), sentence(&self.todo));
+        // Behind a colon no sentence begins.
+        let (it, to_do) = (ended(&self.what), ended(&self.todo));
         let (title, text, todo) = match self.phase {
             Phase::Raised => (
                 format!("{about}: {}", entry.title),
-                format!("{what}\nTo do: {todo}\nSince {since}. Told by tickled on {host}."),
+                format!("{what}\nTo do: {to_do}\nSince {since}. Told by tickled on {host}."),
                 todo,
             ),
             Phase::Repeated => (
                 format!("{about}: still, after {lasted}: {}", entry.title),
-                format!("{what}\nTo do: {todo}\nSince {since}; it is {now}. Told by tickled on {host}."),
+                format!("{what}\nTo do: {to_do}\nSince {since}; it is {now}. Told by tickled on {host}."),
                 todo,
             ),
             Phase::Resolved => (
                 format!("{about}: {}, after {lasted}", entry.over.unwrap_or("over")),
-                format!("It was: {what}\nFrom {since} to {now}. Nothing to do. Told by tickled on {host}."),
+                format!("It was: {it}\nFrom {since} to {now}. Nothing to do. Told by tickled on {host}."),
                 String::new(),
             ),
             Phase::Withdrawn => (
-                format!("{about}: no longer watched. It was: {}", entry.title),
+                format!("{about}: taken out of the configuration. It was: {}", entry.title),
                 format!(
-                    "{about} was taken out of the configuration, so this alert is called off; that does not mean that \
-                     it is over.\nIt was: {what}\nFrom {since} to {now}. Nothing to do. Told by tickled on {host}."
+                    "So this alert is called off, which does not mean that it is over.\nIt was: {it}\nFrom {since} to \
+                     {now}. Nothing to do. Told by tickled on {host}."
                 ),
                 String::new(),
             ),
@@ -262,8 +264,12 @@ const fn whole(time: Duration) -> Duration {
 fn sentence(part: &str) -> String {
     let mut letters = part.chars();
     let Some(first) = letters.next() else { return String::new() };
-    let end = if part.ends_with(['.', '!', '?']) { "" } else { "." };
-    format!("{}{}{end}", first.to_uppercase(), letters.as_str())
+    ended(&format!("{}{}", first.to_uppercase(), letters.as_str()))
+}
+
+fn ended(part: &str) -> String {
+    let end = if part.ends_with(['.', '!', '?']) || part.is_empty() { "" } else { "." };
+    format!("{part}{end}")
 }
 
 /// The version of [`Message`] as JSON.

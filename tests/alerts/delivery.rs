@@ -199,7 +199,7 @@ async fn a_gateway_that_is_taken_out_is_called_off_once_and_not_called_well() {
     daemon.signal("HUP");
     let (phase, code, body) = phone.is_told(TOLD).await;
     is(&(phase, code), "withdrawn", "login-required");
-    assert!(body["title"].as_str().unwrap().starts_with("left: no longer watched"), "{body}");
+    assert!(body["title"].as_str().unwrap().starts_with("left: taken out of the configuration."), "{body}");
     daemon.listens(Duration::from_secs(1)).await;
     assert!(phone.rest().is_empty(), "{}", daemon.text);
     assert_eq!(daemon.count(&[("event", "alert"), ("phase", "withdrawn")]), 1);

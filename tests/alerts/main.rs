@@ -11,8 +11,10 @@ mod mail;
 mod mailserver;
 mod page;
 mod receiver;
+mod redaction;
 mod restart;
 mod verb;
+mod words;
 mod year;
 
 use std::fs;

@@ -334,7 +334,7 @@ fn a_gateway_that_is_no_more_is_called_off_and_not_called_well() {
         assert_eq!(life.told(name), ["raised login-required", "withdrawn login-required"]);
     }
     let message = &life.heard.last().unwrap().message;
-    assert_eq!(message.title, "main: no longer watched. It was: manual login required");
+    assert_eq!(message.title, "main: taken out of the configuration. It was: manual login required");
     assert!(message.text.contains("does not mean that it is over"), "{}", message.text);
     let id = &message.id;
     let call = Preset::PagerDuty.call(message, "https://events.example.org", None, None);

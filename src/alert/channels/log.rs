@@ -59,7 +59,7 @@ pub fn tell(notice: &Notice) {
                         code,
                         phase,
                         lasted,
-                        "{about}: no longer watched, after {lasted}: it was: {title}",
+                        "{about}: taken out of the configuration, after {lasted}: it was: {title}",
                     );
                 }
             }

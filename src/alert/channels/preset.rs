@@ -35,17 +35,17 @@ impl Preset {
         match self {
             Self::Ntfy => ntfy(message, address),
             Self::Slack => {
-                let text = format!("*{}*\n{}", slack(&message.title), slack(&message.text));
+                let text = format!("{} *{}*\n{}", mark(message), slack(&message.title), slack(&message.text));
                 address.json(&json!({ "text": text }))
             }
             Self::Discord => {
-                let text = format!("**{}**\n{}", message.title, message.text);
+                let text = format!("{} **{}**\n{}", mark(message), message.title, message.text);
                 // Nobody is called by an @ that stands in a text by chance.
                 address.json(&json!({ "content": cut(&text, 2000), "allowed_mentions": { "parse": [] } }))
             }
             Self::Telegram => {
                 let url = format!("{}/bot{}/sendMessage", url.trim_end_matches('/'), address.token());
-                let text = format!("{}\n{}", message.title, message.text);
+                let text = format!("{} {}\n{}", mark(message), message.title, message.text);
                 let body = json!({
                     "chat_id": to.unwrap_or_default(),
                     "text": cut(&text, 4096),
@@ -152,6 +152,17 @@ impl Address<'_> {
 impl std::fmt::Debug for Call {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Call").finish_non_exhaustive()
+    }
+}
+
+/// What an eye sees before it reads.
+const fn mark(message: &Message) -> &'static str {
+    match (message.phase, message.severity) {
+        (Phase::Raised | Phase::Repeated, Severity::Error) => "🔴",
+        (Phase::Raised | Phase::Repeated, Severity::Warning) => "🟠",
+        (Phase::Raised | Phase::Repeated, Severity::Info) => "🔵",
+        (Phase::Resolved, _) => "🟢",
+        (Phase::Withdrawn | Phase::Test, _) => "⚪",
     }
 }
 

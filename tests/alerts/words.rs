@@ -1,0 +1,216 @@
+//! What a human reads: every code with every cause, in every form, as files that a person has read.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use secrecy::SecretString;
+use serde_json::Value;
+use tickled::alert::settings::Preset;
+use tickled::alert::{Code, Desk, Input, Message, Notice, Phase, Settings};
+use tickled::session::{Because, Cause, Known, Now, Reason, State, Trouble};
+use tickled::status::Snapshot;
+
+use crate::life::{HOUR, secs, snapshot};
+
+/// A desk that is shown one thing, from its beginning to its end; gives what it tells, in order.
+struct Stage {
+    desk: Desk,
+    time: Duration,
+    told: Vec<Notice>,
+}
+
+impl Stage {
+    fn new() -> Self {
+        let settings = Settings { zone: zone(), remind_before: HOUR * 2, ..Settings::default() };
+        Self { desk: Desk::new(settings, "trading-host"), time: Duration::ZERO, told: Vec::new() }
+    }
+
+    fn now(&self) -> Now {
+        let origin: Timestamp = "2026-03-02T05:00:40Z".parse().unwrap();
+        Now {
+            mono: self.time,
+            wall: origin.saturating_add(jiff::SignedDuration::try_from(self.time).unwrap()).unwrap(),
+        }
+    }
+
+    fn step(&mut self, input: Input<'_>) {
+        let plan = self.desk.step(self.now(), input);
+        self.told.extend(plan.notices);
+    }
+
+    fn pass(&mut self, span: Duration) {
+        self.time += span;
+        self.step(Input::Wake);
+    }
+
+    /// What is told of a gateway that becomes like this, stays so for hours, and is live again.
+    fn of(change: impl Fn(Snapshot) -> Snapshot) -> Vec<Notice> {
+        let mut stage = Self::new();
+        let since = stage.now();
+        let wrong = change(snapshot(State::Live, since, None));
+        let incident = (wrong.state != State::Live).then_some(since);
+        stage.step(Input::Snapshot(&Snapshot { incident_since: incident, ..wrong }));
+        stage.pass(secs(300));
+        stage.pass(HOUR * 4 + secs(300));
+        stage.step(Input::Snapshot(&snapshot(State::Live, stage.now(), None)));
+        stage.told
+    }
+
+    fn messages(notices: Vec<Notice>) -> Vec<Message> {
+        notices.into_iter().map(|notice| notice.message(&zone(), "trading-host")).collect()
+    }
+}
+
+fn zone() -> TimeZone {
+    TimeZone::get("America/New_York").unwrap()
+}
+
+/// Everything that is ever told, each from its beginning to its end.
+fn all() -> Vec<Message> {
+    let mut told = Vec::new();
+    for cause in
+        [Cause::Expired, Cause::NeverLoggedIn, Cause::LoggedOut, Cause::Borrowed, Cause::NotEnabled, Cause::Exhausted]
+    {
+        told.extend(Stage::of(|live| Snapshot { state: State::LoginRequired(cause), ..live }));
+    }
+    for because in [Because::SomebodyElse, Because::Outfought] {
+        told.extend(Stage::of(|live| Snapshot { state: State::Contested, because, ..live }));
+    }
+    for trouble in [
+        Trouble::NothingListens,
+        Trouble::NoAnswer,
+        Trouble::NotAGateway,
+        Trouble::Network,
+        Trouble::Certificate,
+        Trouble::AddressRefused,
+        Trouble::EdgeRefused,
+        Trouble::IbkrSilent,
+        Trouble::IbkrError,
+        Trouble::TooManyRequests { retry_after: None },
+        Trouble::Nonsense,
+    ] {
+        let prints = "it shows AB:CD, and pinned is EF:01";
+        let detail = (trouble == Trouble::Certificate).then(|| prints.to_owned());
+        told.extend(Stage::of(|live| Snapshot { state: State::Unavailable(trouble), detail: detail.clone(), ..live }));
+    }
+    told.extend(Stage::of(|live| Snapshot { flapping: true, ..live }));
+    told.extend(Stage::of(|live| Snapshot {
+        state: State::Recovering { attempt: 1, step: tickled::session::Step::Pause },
+        next: Reason::BudgetSpent,
+        ..live
+    }));
+    for is_paper in [true, false] {
+        let known = Known { is_paper: Some(is_paper), ..Known::default() };
+        told.extend(Stage::of(|live| Snapshot { wrong_account: true, known, ..live }));
+    }
+    let mut stage = Stage::new();
+    let ends = stage.now().wall.saturating_add(jiff::SignedDuration::from_hours(5)).unwrap();
+    for _ in 0..2 {
+        let live = snapshot(State::Live, stage.now(), None);
+        stage.step(Input::Snapshot(&Snapshot { login_ends_at: Some(ends), ..live }));
+        stage.pass(HOUR * 4);
+    }
+    let why = "/etc/tickled/tickled.toml:4:1: session.ping_evry: unknown key; did you mean ping_every? (the log has all \
+               that is wrong)";
+    stage.step(Input::ConfigRejected(why));
+    stage.pass(HOUR * 4 + secs(60));
+    stage.step(Input::ConfigAccepted);
+    let why = "it answered 401 Unauthorized, and said: you need a valid access token";
+    stage.step(Input::Undeliverable { channel: "phone", why });
+    stage.pass(HOUR);
+    stage.step(Input::Delivered { channel: "phone" });
+    told.extend(stage.told);
+    let mut stage = Stage::new();
+    let since = stage.now();
+    stage.step(Input::Snapshot(&snapshot(State::LoginRequired(Cause::Expired), since, Some(since))));
+    stage.pass(HOUR);
+    stage.step(Input::Forget(&crate::life::Life::main()));
+    told.extend(stage.told.split_off(1));
+    told.push(Notice::test(stage.now().wall));
+    Stage::messages(told)
+}
+
+/// Compares with a file that a person has read; with `BLESS` set it is written anew.
+fn hold_against(name: &str, text: &str) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/alerts").join(name);
+    if std::env::var_os("BLESS").is_some() {
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&path, text).unwrap();
+    }
+    let expected = fs::read_to_string(&path).unwrap_or_default();
+    assert!(text == expected, "{name} is not what is said: run with BLESS=1, and read the difference");
+}
+
+#[test]
+fn every_alert_is_read_by_a_human_as_it_stands_here() {
+    let mut page = String::new();
+    for message in all() {
+        let heading = format!("[{} {}: {}]", message.phase.name(), message.code, message.cause);
+        page.push_str(&format!("{heading}\n{}\n{}\n\n", message.title, message.text));
+    }
+    hold_against("words.txt", &page);
+}
+
+#[test]
+fn every_alert_names_what_it_is_about_and_what_to_do_and_no_inner_thing() {
+    let all = all();
+    for code in Code::ALL {
+        let phases: Vec<Phase> =
+            all.iter().filter(|message| message.code == code.entry().code).map(|message| message.phase).collect();
+        assert!(phases.contains(&Phase::Raised), "{code} is told");
+        assert_eq!(phases.contains(&Phase::Repeated), code.entry().repeats, "{code} is told again");
+    }
+    for message in &all {
+        let Message { title, text, phase, .. } = message;
+        let about = match (&message.gateway, &message.channel, phase) {
+            (_, _, Phase::Test) => "TEST: ".to_owned(),
+            (Some(gateway), _, _) => format!("{gateway}: "),
+            (None, Some(channel), _) => format!("channel {channel}: "),
+            (None, None, _) => "tickled: ".to_owned(),
+        };
+        assert!(title.starts_with(&about), "{title}");
+        assert!(title.chars().count() <= 80 && !title.contains('\n'), "a lock screen shows no more: {title}");
+        assert!(text.contains(" EST") && text.contains("trading-host"), "{title}: {text}");
+        let asks = matches!(phase, Phase::Raised | Phase::Repeated);
+        assert_eq!(text.contains("\nTo do: "), asks, "{text}");
+        assert_eq!(text.contains("Nothing to do."), !asks, "{text}");
+        for line in text.lines() {
+            assert!(line.ends_with('.') || line.contains("https://localhost:5000"), "no sentence: {line}");
+            assert!(line.starts_with(char::is_uppercase), "no sentence: {line}");
+        }
+        let all = format!("{title}\n{text}\n{}\n{}", message.what, message.todo);
+        for inner in ["{", "}", "\":", "None", "Some(", "null", "true", "false", "snapshot", "  ", "..", "::", "_"] {
+            let shown = all.replace("ping_evry", "").replace("ping_every", "");
+            assert!(!shown.contains(inner), "{inner} in {all}");
+        }
+    }
+}
+
+#[test]
+fn every_service_is_told_as_it_stands_here() {
+    let token = SecretString::from("TOKEN");
+    for preset in Preset::ALL {
+        let (to, token) = (preset.needs_receiver().then_some("RECEIVER"), preset.needs_token().then_some(&token));
+        let url = preset.url().unwrap_or("https://SERVICE");
+        let (mut page, mut seen) = (String::new(), BTreeSet::new());
+        // The causes differ in their words alone, which stand in words.txt.
+        for message in all().into_iter().filter(|told| seen.insert((told.code.clone(), told.phase.name()))) {
+            let call = preset.call(&message, url, token, to);
+            page.push_str(&format!("[{} {}: {}]\n", message.phase.name(), message.code, message.cause));
+            page.push_str(&format!("POST {}\n", call.url));
+            for (name, value) in &call.headers {
+                page.push_str(&format!("{name}: {value}\n"));
+            }
+            let body = match serde_json::from_str::<Value>(&call.body) {
+                Ok(body) => serde_json::to_string_pretty(&body).unwrap(),
+                Err(_) => call.body,
+            };
+            page.push_str(&format!("\n{body}\n\n"));
+        }
+        hold_against(&format!("{}.txt", preset.name()), &page);
+    }
+}
