@@ -7,6 +7,7 @@ use jiff::tz::TimeZone;
 
 use crate::calendar::{InMaintenance, Maintenance, Region};
 use crate::session::{Because, Known, Machine, Now, Plan, Reason, State};
+use crate::systemd::unit::Down;
 
 /// All that is to be said about one gateway at one moment.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,6 +29,8 @@ pub struct Snapshot {
     /// What exactly is wrong, where there is more to say than the state does: both fingerprints of a certificate that is
     /// refused.
     pub detail: Option<String>,
+    /// How the unit that runs the gateway ended, while that is why it does not answer.
+    pub unit: Option<Down>,
     /// Whether the account is not of the kind that was configured.
     pub wrong_account: bool,
     /// Whether the session comes and goes more often than it should.
@@ -70,6 +73,7 @@ impl Snapshot {
             incident_since: machine.incident_since(),
             known: *machine.known(),
             detail: None,
+            unit: None,
             wrong_account: machine.is_wrong_account(),
             flapping: machine.is_flapping(),
             login_ends_at: place.and_then(|place| login_ends_at(place.region, machine, now)),

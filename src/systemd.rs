@@ -13,6 +13,8 @@ use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::time::{Duration, Instant};
 use std::{env, io, process};
 
+pub mod unit;
+
 /// Speaks the notify protocol of sd_notify(3) to the service manager, if there is one.
 #[derive(Debug, Default)]
 pub struct Notifier {

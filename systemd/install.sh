@@ -40,7 +40,7 @@ files() {
 	echo "644 $prefix/share/bash-completion/completions/tickled $here/completions/tickled"
 	echo "644 $prefix/share/zsh/site-functions/_tickled $here/completions/_tickled"
 	echo "644 $prefix/share/fish/vendor_completions.d/tickled.fish $here/completions/tickled.fish"
-	for text in README.md LICENSE-MIT LICENSE-APACHE config/tickled.toml systemd/ibkr-gateway.service; do
+	for text in README.md LICENSE-MIT LICENSE-APACHE config/tickled.toml systemd/ibkr-gateway.service systemd/tell-tickled.conf; do
 		echo "644 $prefix/share/doc/tickled/${text##*/} $here/$text"
 	done
 	for page in "$here"/docs/*.md; do

@@ -12,7 +12,7 @@ use tickled::log::{self, Format, Level};
 use tickled::session::{Account, Competing, Method, Policy};
 
 /// How many broken files stand in `tests/data/config`.
-const BROKEN_FILES: usize = 32;
+const BROKEN_FILES: usize = 33;
 
 const TWO_LINES: &str = "[gateway.main]\nurl = \"https://localhost:5000\"\n";
 
@@ -134,6 +134,7 @@ fn what_is_shown_is_what_was_read() {
         [gateway.near]
         url = "http://[::1]:5000"
         region = "asia"
+        unit = "ibkr-gateway.service"
         stream.enabled = true
         [gateway.pinned]
         url = "https://ibkr.example"

@@ -2,6 +2,7 @@
 
 use crate::session::{Cause, Reason, State, Trouble};
 use crate::status::Snapshot;
+use crate::systemd::unit::{Down, How};
 
 use super::Code;
 
@@ -195,7 +196,22 @@ fn unavailable(trouble: Trouble, snapshot: &Snapshot, host: &str) -> (Code, Word
         Some(detail) => format!("{sentence}: {detail}"),
         None => sentence.to_owned(),
     };
-    (code, Words::new(trouble.code(), what, todo, remedy))
+    match snapshot.unit.as_ref().filter(|_| code == Code::GatewayUnreachable) {
+        Some(down) => (code, unit_down(down, &what, &way_in(url, host))),
+        None => (code, Words::new(trouble.code(), what, todo, remedy)),
+    }
+}
+
+/// What is said of a gateway that does not answer because its unit does not run.
+fn unit_down(down: &Down, what: &str, way_in: &str) -> Words {
+    let unit = &down.unit;
+    let todo = match down.how {
+        How::Failed { .. } => {
+            format!("see why with `journalctl -eu {unit}`, start it with `systemctl start {unit}`, then {way_in}")
+        }
+        How::Stopped => format!("start it with `systemctl start {unit}`, then {way_in}"),
+    };
+    Words::new(down.code(), format!("{what}, and {}", down.sentence()), todo, Remedy::StartGateway)
 }
 
 fn login(cause: Cause, snapshot: &Snapshot, host: &str) -> Words {

@@ -79,7 +79,8 @@ impl<'a> Checks<'a> {
             let target = Target { url, answer_within, trust };
             let stream = written.stream.enabled;
             let public_address = written.public_address.clone().unwrap_or_else(|| HERE.to_owned());
-            gateways.push(Gateway { name: name.clone(), target, region, public_address, stream, policy });
+            let unit = written.unit.clone().filter(|unit| !unit.is_empty());
+            gateways.push(Gateway { name: name.clone(), target, region, public_address, unit, stream, policy });
         }
         self.addresses(&gateways);
         gateways

@@ -67,6 +67,8 @@ pub struct Gateway {
     pub region: Region,
     /// What the operator calls the address under which IBKR sees it; all gateways behind one share what may be asked.
     pub public_address: String,
+    /// The unit of systemd that runs it, if one does.
+    pub unit: Option<String>,
     /// Whether its stream is listened to as well.
     pub stream: bool,
     /// What is wanted of its session.
@@ -175,6 +177,7 @@ pub fn show(config: &Config) -> String {
             url: gateway.target.url.parse().ok(),
             region: Some(Worded(gateway.region)),
             public_address: Some(gateway.public_address.clone()),
+            unit: gateway.unit.clone(),
             tls,
             stream: file::Stream { enabled: gateway.stream },
             session: (&gateway.policy).into(),

@@ -39,6 +39,11 @@ pub struct Difference {
     pub log: bool,
 }
 
+/// Whether one driver does for both: where they differ, it need not know or can be told.
+fn is_same_session(old: &Gateway, new: &Gateway) -> bool {
+    Gateway { region: new.region, unit: new.unit.clone(), ..old.clone() } == *new
+}
+
 impl Difference {
     /// What has to be done to get from `old` to `new`.
     #[must_use]
@@ -49,7 +54,7 @@ impl Difference {
         let (mut replaced, mut moved) = (Vec::new(), Vec::new());
         for gateway in &new.gateways {
             match before(&gateway.name) {
-                Some(old) if Gateway { region: gateway.region, ..old.clone() } != *gateway => {
+                Some(old) if !is_same_session(old, gateway) => {
                     replaced.push(gateway.clone());
                 }
                 None => replaced.push(gateway.clone()),

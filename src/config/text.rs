@@ -16,6 +16,8 @@ pub(super) enum Form {
     Name,
     /// One line.
     Line,
+    /// A service of systemd; empty is none.
+    Unit,
     /// A server, without a port.
     Host,
     /// Where a web request goes; no secret.
@@ -40,6 +42,7 @@ impl Form {
         match self {
             Self::Name => "1 to 32 of a-z, 0-9, - and _",
             Self::Line => "one line of text",
+            Self::Unit => "the name of a service of systemd",
             Self::Host => "a host's name or address",
             Self::WebAddress => "http:// or https:// and what follows",
             Self::Secret => "a path from the root, or the name of a systemd credential",
@@ -58,7 +61,7 @@ impl Form {
             Self::Header => "a list of \"Name: value\"",
             Self::Receiver => "one receiver, or a list of them",
             Self::Argument => "a list of a program and its arguments",
-            Self::Line | Self::Host | Self::WebAddress | Self::Secret | Self::Template | Self::Mail => {
+            Self::Line | Self::Unit | Self::Host | Self::WebAddress | Self::Secret | Self::Template | Self::Mail => {
                 "a list of texts"
             }
         }
@@ -77,7 +80,12 @@ impl Form {
     /// What is wrong with a text, and what would be right. What may be a secret is not repeated.
     pub(super) fn check(self, text: &str) -> Result<(), (String, String)> {
         match self {
-            Self::Secret if text.is_empty() => Ok(()),
+            Self::Secret | Self::Unit if text.is_empty() => Ok(()),
+            Self::Unit if is_unit(text) => Ok(()),
+            Self::Unit => Err((
+                format!("{} is no service of systemd", quoted(text)),
+                "write it as `systemctl list-units` does, like \"ibkr-gateway.service\"".to_owned(),
+            )),
             Self::Secret => secret(text),
             Self::Template => match channels::check_body(text) {
                 None => Ok(()),
@@ -112,6 +120,12 @@ impl Form {
 pub(super) fn is_name(name: &str) -> bool {
     let first = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
     name.len() <= LONGEST_NAME && name.starts_with(first) && name.chars().all(|c| first(c) || c == '-' || c == '_')
+}
+
+fn is_unit(name: &str) -> bool {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, ':' | '-' | '_' | '.' | '\\' | '@');
+    let stem = name.strip_suffix(".service").unwrap_or_default();
+    name.len() <= LONGEST && !stem.is_empty() && !stem.starts_with('-') && stem.chars().all(is_plain)
 }
 
 /// Whether this is a mail address, with or without a name before it.

@@ -9,6 +9,7 @@ use tokio::time::Instant;
 use tracing::{debug, error, info, trace, warn};
 
 use super::telling::{self, Said};
+use super::units;
 use crate::alert::{self, Alarm};
 use crate::config::Config;
 use crate::control::{self, Asked};
@@ -17,6 +18,7 @@ use crate::history::{Memory, Record, What};
 use crate::log::event;
 use crate::session::{Now, Request, State};
 use crate::status::{Snapshot, summary};
+use crate::systemd::unit::Down;
 use crate::systemd::{self, Notifier};
 
 /// What is known of the gateways, and the ways to tell it.
@@ -43,6 +45,8 @@ struct Known {
     started: Duration,
     said: Said,
     last_asked: Option<Asked>,
+    /// How its unit ended, while it does not answer.
+    down: Option<Down>,
 }
 
 #[derive(Clone, Copy)]
@@ -87,7 +91,7 @@ impl Board {
     /// pause that it is in, by the word of the earlier driver or daemon.
     pub(super) fn expect(&mut self, name: &str) -> Option<Option<Timestamp>> {
         let now = self.clock.now();
-        let known = Known { snapshot: None, started: now.mono, said: Said::default(), last_asked: None };
+        let known = Known { snapshot: None, started: now.mono, said: Said::default(), last_asked: None, down: None };
         let before = self.gateways.insert(name.to_owned(), known).and_then(|known| known.snapshot);
         self.record.note(now.wall, What::Watched { gateway: name.to_owned() });
         match before {
@@ -146,7 +150,7 @@ impl Board {
 
     /// Takes in what a driver reports.
     pub(super) fn take(&mut self, report: Report) {
-        let Report { snapshot, transition, jumped, answered, sending: _, stream } = report;
+        let Report { mut snapshot, transition, jumped, answered, sending: _, stream } = report;
         let name = snapshot.gateway.clone();
         if let Some(by) = jumped {
             warn!(event = event::CLOCK_JUMPED, gateway = name, by = %by, "{name}: the clock jumped, or the host slept: checking at once");
@@ -162,6 +166,10 @@ impl Board {
         }
         if let Some(change) = stream {
             telling::stream(&name, &change);
+        }
+        if let Some(known) = self.gateways.get_mut(&name) {
+            known.down = known.down.take().filter(|_| units::is_suspect(snapshot.state));
+            snapshot.unit.clone_from(&known.down);
         }
         self.record.see(self.clock.now().wall, &snapshot);
         self.alarm.see(self.clock.now(), &snapshot, good_ping);
@@ -187,6 +195,21 @@ impl Board {
     /// A human knows of this, and wants no more of it until it is over.
     pub(super) fn acknowledge(&mut self, about: &alert::About, code: alert::Code) {
         self.alarm.step(self.clock.now(), alert::Input::Acknowledge { about, code: Some(code) });
+    }
+
+    /// Takes in how a gateway's unit ended, unless the gateway answers again.
+    pub(super) fn hear_of_unit(&mut self, name: &str, down: Option<Down>) {
+        let now = self.clock.now();
+        let Some(known) = self.gateways.get_mut(name) else { return };
+        let Some(snapshot) = known.snapshot.as_mut().filter(|snapshot| units::is_suspect(snapshot.state)) else {
+            return;
+        };
+        if let Some(down) = down.as_ref().filter(|down| known.down.as_ref() != Some(down)) {
+            telling::unit(name, down);
+        }
+        snapshot.unit.clone_from(&down);
+        known.down = down;
+        self.alarm.see(now, snapshot, false);
     }
 
     /// Does what a deadline asks for.

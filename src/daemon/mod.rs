@@ -6,6 +6,7 @@ mod fleet;
 mod keeper;
 mod reload;
 mod telling;
+mod units;
 
 use std::fs;
 use std::path::PathBuf;
@@ -30,6 +31,7 @@ use fleet::Fleet;
 pub use keeper::Kept;
 use reload::Reload;
 use telling::counted;
+use units::Units;
 
 /// Why a daemon ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -119,6 +121,7 @@ async fn watch(
         let pause = board.expect(&gateway.name);
         fleet.start(gateway, client, pause);
     }
+    let (mut units, mut unit_answers) = Units::new(&config);
     let mut reload = Reload::default();
     let (asking, mut asked) = Asking::open(clock, places);
     let file = source.path.display().to_string();
@@ -145,14 +148,19 @@ async fn watch(
                     return Ok(Ended::Asked);
                 }
             },
-            read = reload.read() => reload.end(read, &source, &mut config, &mut fleet, &mut board),
+            read = reload.read() => {
+                reload.end(read, &source, &mut config, &mut fleet, &mut board);
+                units.know(&config);
+            }
             Some((number, report)) = inbox.recv() => {
                 if fleet.is_current(number, &report.snapshot.gateway) {
+                    units.ask_about(&report.snapshot);
                     board.take(report);
                 }
             }
             Some(ask) = asked.recv() => asking.take(ask, &config, &file, &fleet, &mut board),
             Some(heard) = heard.recv() => board.alarm.hear(clock.now(), &heard),
+            Some((gateway, down)) = unit_answers.recv() => board.hear_of_unit(&gateway, down),
             () = fleet.lost() => {
                 let ran = humane(clock.now().mono);
                 error!(event = event::DAEMON_STOPPED, because = "driver-lost", ran, "a driver ended by itself; please report this");

@@ -10,6 +10,7 @@ use crate::gateway::{Error, Fault, Fingerprint, Target, Trust};
 use crate::log::{self, event, humane};
 use crate::session::{Request, State, Transition};
 use crate::status::Snapshot;
+use crate::systemd::unit::Down;
 
 /// One line for a change of state.
 pub(super) fn transition(snapshot: &Snapshot, transition: &Transition) {
@@ -123,6 +124,12 @@ fn is_new(said: &mut String, what: &str) -> bool {
         what.clone_into(said);
     }
     is_new
+}
+
+/// One line for a unit that does not run.
+pub(super) fn unit(gateway: &str, down: &Down) {
+    let (unit, because, sentence) = (&down.unit, down.code(), down.sentence());
+    warn!(event = event::UNIT_DOWN, gateway, unit, because, "{gateway}: {sentence}");
 }
 
 /// Says once whom the gateway's connection trusts, and when that proves little.

@@ -132,6 +132,8 @@ events! {
     STREAM_UP = "stream-up" at Info, with ["gateway"], may [];
     /// The gateway's stream is down and tried again with growing pauses; the session is watched by asking alone. Said once.
     STREAM_DOWN = "stream-down" at Warn, with ["gateway", "because", "pause"], may [];
+    /// A gateway does not answer, and this is why: the unit that runs it has failed, or was stopped. Said once.
+    UNIT_DOWN = "unit-down" at Warn, with ["gateway", "unit", "because"], may [];
     /// A library the daemon uses complains; nothing is said below WARN.
     LIBRARY_WARNING = "library-warning" at Warn | Error, with ["target"], may [];
 }
@@ -177,6 +179,7 @@ pub const FIELDS: &[(&str, &str)] = &[
     ("total", "how many gateways are watched"),
     ("tries", "at which try"),
     ("trust", "how the certificate is judged"),
+    ("unit", "the unit of systemd that runs the gateway"),
     ("url", "the gateway's address"),
     ("version", "the daemon's version"),
 ];

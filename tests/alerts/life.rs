@@ -39,6 +39,7 @@ pub(crate) fn snapshot(state: State, since: Now, incident_since: Option<Now>) ->
         state,
         because: Because::Started,
         detail: None,
+        unit: None,
         since,
         incident_since,
         known: Known::default(),

@@ -13,3 +13,4 @@ mod package;
 mod reload;
 mod secret;
 mod supervision;
+mod unit;

@@ -1,0 +1,74 @@
+//! How a gateway's own unit ended, as its `ExecStopPost=` left word: with a fault, or because somebody stopped it.
+//!
+//! A file rather than a question: a user that exists only while its service runs cannot ask systemd, because the D-Bus
+//! daemon closes the connection of a user that it does not know.
+
+use std::fs;
+use std::path::Path;
+
+/// A unit that does not run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Down {
+    /// Its name.
+    pub unit: String,
+    /// In which way it ended.
+    pub how: How,
+}
+
+/// In which way a unit ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum How {
+    /// With a fault.
+    Failed {
+        /// What systemd calls that: `exit-code`, `signal`, `oom-kill`.
+        result: String,
+    },
+    /// Somebody stopped it.
+    Stopped,
+}
+
+/// Where units leave word: a file by the name of each that has ended, with its `$SERVICE_RESULT`.
+pub const ENDED: &str = "/run/tickled-units";
+
+/// How the unit ended; none if it runs, or leaves no word.
+pub async fn ask(unit: &str) -> Option<Down> {
+    let path = Path::new(ENDED).join(unit);
+    let result = tokio::task::spawn_blocking(move || fs::read_to_string(path)).await.ok()?.ok()?;
+    read(unit, &result)
+}
+
+/// The same from the word it left.
+#[must_use]
+pub fn read(unit: &str, result: &str) -> Option<Down> {
+    let result = result.trim();
+    let is_word = (1..=LONGEST).contains(&result.len()) && result.bytes().all(|b| b.is_ascii_lowercase() || b == b'-');
+    let how = match result {
+        _ if !is_word => return None,
+        "success" => How::Stopped,
+        result => How::Failed { result: result.to_owned() },
+    };
+    Some(Down { unit: unit.to_owned(), how })
+}
+
+impl Down {
+    /// A stable word for it.
+    #[must_use]
+    pub const fn code(&self) -> &'static str {
+        match self.how {
+            How::Failed { .. } => "unit-failed",
+            How::Stopped => "unit-stopped",
+        }
+    }
+
+    /// What it is, as part of a sentence.
+    #[must_use]
+    pub fn sentence(&self) -> String {
+        let unit = &self.unit;
+        match &self.how {
+            How::Failed { result } => format!("its unit {unit} has failed ({result})"),
+            How::Stopped => format!("its unit {unit} is stopped"),
+        }
+    }
+}
+
+const LONGEST: usize = 32;
