@@ -7,6 +7,7 @@
 //! |---|---|---|
 //! | `main` | 7 | the command line: one verb, one function; exit codes |
 //! | `demo` | 6 | the real daemon against the simulator, narrated |
+//! | `doctor` | 6 | what is wrong: named checks, each with finding and remedy |
 //! | `daemon` | 5 | `run`: one driver a gateway, alerts, signals, the word to systemd |
 //! | `verbs` | 5 | what asks a gateway once or a running daemon, and the exit codes |
 //! | `recipes` | 4 | for programs that want one call rather than a daemon |
@@ -31,6 +32,7 @@ pub mod config;
 pub mod control;
 pub mod daemon;
 pub mod demo;
+pub mod doctor;
 pub mod driver;
 pub mod gateway;
 pub mod history;

@@ -21,6 +21,7 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag;
 use tickled::config::{self, Config, Source};
 use tickled::daemon::{self, Ended, Places};
+use tickled::doctor::{self, Visit};
 use tickled::driver::{Clock, HostClock};
 use tickled::gateway::{Target, Trust};
 use tickled::session::Policy;
@@ -56,6 +57,9 @@ enum Verb {
     /// Tries out how you are told
     #[command(subcommand)]
     Alert(AlertVerb),
+    /// Finds out what is wrong: named checks, each with its finding and its remedy
+    #[command(after_help = DOCTOR_EXAMPLES)]
+    Doctor(Doctor),
     /// Shows and judges configurations
     #[command(subcommand)]
     Config(ConfigVerb),
@@ -117,6 +121,22 @@ enum AlertVerb {
     },
 }
 
+#[derive(Debug, Args)]
+struct Doctor {
+    /// The configuration
+    #[arg(long, env = "TICKLED_CONFIG", default_value = USUAL_CONFIG)]
+    config: PathBuf,
+    /// Look at this host's files and programs only: ask no gateway and no channel
+    #[arg(long)]
+    offline: bool,
+    /// The folder into which the gateway was unpacked: its conf.yaml and its Java are looked at as well
+    #[arg(long, value_name = "DIR")]
+    gateway_dir: Option<PathBuf>,
+    /// Print one JSON object instead of lines for people
+    #[arg(long)]
+    json: bool,
+}
+
 #[derive(Debug, Subcommand)]
 enum ConfigVerb {
     /// Prints every key with its default and its meaning
@@ -151,6 +171,7 @@ fn main() -> ExitCode {
         Verb::Alert(AlertVerb::Test { config, channel, socket }) => {
             alert_test(config, channel.as_deref(), socket.as_deref())
         }
+        Verb::Doctor(doctor) => asynchronously(examined(doctor)),
         Verb::Config(ConfigVerb::Default) => say(config::DEFAULT).map(|()| Exit::Live),
         Verb::Config(ConfigVerb::Check { file }) => config_check(&file),
         Verb::Config(ConfigVerb::Show { file }) => config_show(&file),
@@ -230,6 +251,13 @@ fn target(url: &str) -> Option<Target> {
     let url = config::address(url).inspect_err(|what| complain(&format!("--url: {what}"))).ok()?;
     let trust = if config::is_loopback(&url) { Trust::Loopback } else { Trust::System };
     Some(Target { url, answer_within: Policy::default().answer_within, trust })
+}
+
+async fn examined(Doctor { config, offline, gateway_dir, json }: Doctor) -> anyhow::Result<Exit> {
+    let visit = Visit { config, environment: environment(), offline, gateway_dir, host: daemon::host_name() };
+    let report = doctor::examine(&visit).await;
+    say(&if json { report.json() + "\n" } else { report.text() })?;
+    Ok(report.exit())
 }
 
 fn alert_test(file: Option<PathBuf>, channel: Option<&str>, socket: Option<&Path>) -> anyhow::Result<Exit> {
@@ -360,3 +388,12 @@ fn exit_codes() -> String {
 }
 
 const USUAL_CONFIG: &str = "/etc/tickled/tickled.toml";
+
+const DOCTOR_EXAMPLES: &str = "\
+Examples:
+  tickled doctor                                everything, with the installed configuration
+  tickled doctor --config my.toml --offline     what can be seen without asking anybody
+  tickled doctor --gateway-dir ~/clientportal   the gateway's own conf.yaml and its Java as well
+
+Nothing is changed anywhere, nobody is logged out, and no alert is sent.
+";

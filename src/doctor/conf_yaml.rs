@@ -1,0 +1,266 @@
+//! The gateway's own conf.yaml against the configuration here: port, TLS, addresses, the delay of its recovery.
+
+use std::fs;
+use std::net::IpAddr;
+use std::path::Path;
+use std::time::Duration;
+
+use super::answers::allow_line;
+use super::finding::{Check, Finding};
+use super::seen::Question;
+use crate::verbs::Exit;
+
+/// What of a conf.yaml concerns us. What it does not say is none; its password is not read.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Conf {
+    port: Option<u16>,
+    ssl: Option<bool>,
+    auth_delay_ms: Option<u64>,
+    allow: Vec<String>,
+    deny: Vec<String>,
+}
+
+/// Reads the conf.yaml of the gateway in this folder and judges it.
+pub(super) fn look(folder: &Path, questions: &[Question], confirm_within: Duration) -> Vec<Finding> {
+    let files = ["root/conf.yaml", "conf.yaml"].map(|name| folder.join(name));
+    let Some((file, text)) = files.iter().find_map(|file| Some((file, fs::read_to_string(file).ok()?))) else {
+        let found = format!("there is no root/conf.yaml in {}, or it may not be read", folder.display());
+        let remedy = "name the folder into which the gateway was unpacked";
+        return vec![Finding::fault(Check::ConfYaml, Exit::HumanNeeded, found, remedy)];
+    };
+    let findings = judge(&Conf::read(&text), questions, confirm_within);
+    if findings.is_empty() {
+        return vec![Finding::good(Check::ConfYaml, format!("{} agrees with what is configured here", file.display()))];
+    }
+    findings
+}
+
+fn judge(conf: &Conf, questions: &[Question], confirm_within: Duration) -> Vec<Finding> {
+    let fault = |exit, found: String, remedy: String| Finding::fault(Check::ConfYaml, exit, found, remedy);
+    let mut findings = Vec::new();
+    let port = conf.port.unwrap_or(PORT);
+    let ssl = conf.ssl.unwrap_or(true);
+    let scheme = if ssl { "https" } else { "http" };
+    let here: Vec<&Question> = questions.iter().filter(|question| question.is_here()).collect();
+    let ours = here.iter().find(|question| question.host_and_port().1 == port);
+    match (ours, here.first()) {
+        (None, Some(first)) => {
+            let found = format!("listenPort is {port}, and {} is asked at {}", first.name, first.url());
+            findings.push(fault(Exit::Configuration, found, format!("write url = \"{scheme}://localhost:{port}\"")));
+        }
+        (Some(question), _) if question.is_encrypted() != ssl => {
+            let found = format!("listenSsl is {ssl}, and {} is asked at {}", question.name, question.url());
+            let (host, _) = question.host_and_port();
+            findings.push(fault(Exit::Configuration, found, format!("write url = \"{scheme}://{host}:{port}\"")));
+        }
+        (Some(_) | None, _) => {}
+    }
+    let own = IpAddr::from([127, 0, 0, 1]);
+    let is_in = |list: &[String]| list.iter().any(|pattern| matches(pattern, &own.to_string()));
+    if !here.is_empty() && (is_in(&conf.deny) || !is_in(&conf.allow)) {
+        let (found, remedy) = if is_in(&conf.deny) {
+            ("ips: deny: shuts this host itself out".to_owned(), "take 127.0.0.1 out of ips: deny:".to_owned())
+        } else {
+            let list = if conf.allow.is_empty() { "nobody".to_owned() } else { conf.allow.join(", ") };
+            (
+                format!("ips: allow: lets in {list}, and not this host itself"),
+                format!("add the line `    - {}`", allow_line(own)),
+            )
+        };
+        let remedy = format!("{remedy}, and restart the gateway, which costs a login");
+        findings.push(fault(Exit::HumanNeeded, found, remedy));
+    }
+    if conf.allow.iter().any(|pattern| matches!(pattern.as_str(), "*" | "*.*.*.*" | "0.0.0.0")) {
+        let found =
+            "ips: allow: lets in everybody, and whoever reaches the port acts as the account: it asks for no password";
+        findings.push(Finding::warning(Check::ConfYaml, found, "name the few addresses that need it"));
+    }
+    let delay = Duration::from_millis(conf.auth_delay_ms.unwrap_or(AUTH_DELAY_MS));
+    if delay >= confirm_within {
+        let found = format!(
+            "authDelay is {}, as long as one attempt at a recovery waits (confirm_within, {}): none by the gateway can succeed",
+            crate::log::humane(delay),
+            crate::log::humane(confirm_within)
+        );
+        findings.push(Finding::warning(
+            Check::ConfYaml,
+            found,
+            format!("write authDelay: {AUTH_DELAY_MS}, as it comes"),
+        ));
+    } else if delay > LONG_DELAY {
+        let found =
+            format!("authDelay is {}: each recovery by the gateway takes at least as long", crate::log::humane(delay));
+        findings.push(Finding::note(Check::ConfYaml, found));
+    }
+    findings
+}
+
+impl Conf {
+    /// Reads as much of YAML as that file has: keys, lists of one value a line or in brackets, comments, quotes.
+    fn read(text: &str) -> Self {
+        let mut conf = Self::default();
+        let (mut table, mut list) = (String::new(), String::new());
+        for line in text.lines() {
+            let line = without_comment(line);
+            let bare = line.trim();
+            if bare.is_empty() {
+                continue;
+            }
+            let is_top = !line.starts_with([' ', '\t', '-']);
+            if let Some(item) = bare.strip_prefix("- ") {
+                conf.add(&table, &list, unquoted(item));
+                continue;
+            }
+            let Some((key, value)) = bare.split_once(':') else { continue };
+            let (key, value) = (key.trim(), value.trim());
+            if is_top {
+                key.clone_into(&mut table);
+                list.clear();
+                conf.set(key, unquoted(value));
+            } else {
+                key.clone_into(&mut list);
+            }
+            if let Some(items) = value.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
+                for item in items.split(',') {
+                    conf.add(&table, &list, unquoted(item.trim()));
+                }
+            }
+        }
+        conf
+    }
+
+    fn set(&mut self, key: &str, value: &str) {
+        match key {
+            "listenPort" => self.port = value.parse().ok(),
+            "listenSsl" => self.ssl = value.parse().ok(),
+            "authDelay" => self.auth_delay_ms = value.parse().ok(),
+            _ => {}
+        }
+    }
+
+    fn add(&mut self, table: &str, list: &str, item: &str) {
+        match (table, list) {
+            ("ips", "allow") => self.allow.push(item.to_owned()),
+            ("ips", "deny") => self.deny.push(item.to_owned()),
+            _ => {}
+        }
+    }
+}
+
+/// Whether a pattern such as `192.168.*` holds for an address: a star stands for the rest of a part, or of the address.
+fn matches(pattern: &str, address: &str) -> bool {
+    let mut parts = address.split('.');
+    for piece in pattern.split('.') {
+        let Some(part) = parts.next() else { return false };
+        let is_it = match piece.split_once('*') {
+            Some((start, _)) => part.starts_with(start),
+            None => part == piece,
+        };
+        if !is_it {
+            return false;
+        }
+    }
+    parts.next().is_none() || pattern.ends_with('*')
+}
+
+fn without_comment(line: &str) -> &str {
+    let at = line
+        .match_indices('#')
+        .map(|(at, _)| at)
+        .find(|at| line[..*at].chars().next_back().is_none_or(char::is_whitespace));
+    at.map_or(line, |at| &line[..at])
+}
+
+fn unquoted(text: &str) -> &str {
+    let inner = |quote| text.strip_prefix(quote).and_then(|rest: &str| rest.strip_suffix(quote));
+    inner('"').or_else(|| inner('\'')).unwrap_or(text)
+}
+
+/// What the gateway does when its file says nothing.
+const PORT: u16 = 5000;
+const AUTH_DELAY_MS: u64 = 3000;
+const LONG_DELAY: Duration = Duration::from_secs(10);
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::{Conf, judge, matches};
+    use crate::doctor::seen::Question;
+    use crate::doctor::{Finding, Verdict};
+    use crate::gateway::{Target, Trust};
+    use crate::session::Account;
+    use crate::verbs::Exit;
+
+    /// The file as it comes, but for names that do not matter.
+    const SHIPPED: &str = "ip2loc: \"US\"\nproxyRemoteSsl: true\nproxyRemoteHost: \"https://api.ibkr.com\"\n\
+        listenPort: 5000\nlistenSsl: true\nccp: false\nsvcEnvironment: \"v1\"\nsslCert: \"vertx.jks\"\n\
+        sslPwd: \"secret\"\nauthDelay: 3000\nportalBaseURL: \"\"\nserverOptions:\n    eventLoopPoolSize: 20\ncors:\n\
+        \x20   origin.allowed: \"*\"\nwebApps:\n    - name: \"demo\"\n      index: \"index.html\"\nips:\n  allow:\n\
+        \x20   - 10.*\n    - 192.*  # the house\n    - 131.216.*\n    - 127.0.0.1\n  deny:\n    - 212.90.324.10\n";
+
+    fn question(url: &str) -> Question {
+        let target = Target { url: url.to_owned(), answer_within: Duration::from_secs(15), trust: Trust::Loopback };
+        Question {
+            name: "main".to_owned(),
+            target,
+            account: Account::Any,
+            here: "HOST".to_owned(),
+            no_validation: None,
+        }
+    }
+
+    fn judged(text: &str, url: &str) -> Vec<Finding> {
+        judge(&Conf::read(text), &[question(url)], Duration::from_secs(30))
+    }
+
+    #[test]
+    fn the_file_as_it_comes_is_read_and_good() {
+        let conf = Conf::read(SHIPPED);
+        assert_eq!((conf.port, conf.ssl, conf.auth_delay_ms), (Some(5000), Some(true), Some(3000)));
+        assert_eq!(conf.allow, ["10.*", "192.*", "131.216.*", "127.0.0.1"]);
+        assert_eq!(conf.deny, ["212.90.324.10"]);
+        assert_eq!(judged(SHIPPED, "https://localhost:5000"), []);
+        assert!(!format!("{conf:?}").contains("secret"));
+    }
+
+    #[test]
+    fn each_disagreement_is_told_with_what_to_write() {
+        let rows = [
+            ("listenPort: 5000", "listenPort: 5001", "write url = \"https://localhost:5001\""),
+            ("listenSsl: true", "listenSsl: false", "write url = \"http://localhost:5000\""),
+            ("    - 127.0.0.1\n", "", "add the line `    - 127.0.0.1`"),
+            ("212.90.324.10", "127.*", "take 127.0.0.1 out"),
+            ("131.216.*", "\"*\"", "name the few"),
+            ("authDelay: 3000", "authDelay: 30000", "write authDelay: 3000"),
+        ];
+        for (is, becomes, remedy) in rows {
+            let findings = judged(&SHIPPED.replace(is, becomes), "https://localhost:5000");
+            let told = findings.first().and_then(|finding| finding.remedy.clone()).unwrap_or_default();
+            assert!(findings.len() == 1 && told.contains(remedy), "{becomes}: {findings:?}");
+        }
+        let slow = judged(&SHIPPED.replace("3000", "12000"), "https://localhost:5000");
+        assert_eq!(slow.first().map(|finding| finding.verdict), Some(Verdict::Note));
+        let bracketed = "ips:\n  allow: [192.*, '10.*']\n";
+        assert_eq!(judged(bracketed, "https://localhost:5000")[0].verdict, Verdict::Fault(Exit::HumanNeeded));
+        assert_eq!(judged(SHIPPED, "https://gateway.example:5000"), []);
+    }
+
+    #[test]
+    fn patterns_hold_as_the_gateway_means_them() {
+        let rows = [
+            ("127.0.0.1", true),
+            ("127.*", true),
+            ("127.0.0.*", true),
+            ("*", true),
+            ("12*", true),
+            ("127.0.0.10", false),
+            ("10.*", false),
+            ("127.0.0", false),
+            ("127.0.0.1.1", false),
+        ];
+        for (pattern, holds) in rows {
+            assert_eq!(matches(pattern, "127.0.0.1"), holds, "{pattern}");
+        }
+    }
+}

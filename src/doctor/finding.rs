@@ -1,0 +1,287 @@
+//! What a doctor's visit brings: named checks, each with its finding and remedy, and what they come to together. Pure.
+
+use serde_json::{Value, json};
+
+use crate::verbs::Exit;
+
+/// Something that is looked at. The order is that of causes: what stands earlier explains what fails later.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Check {
+    /// The configuration, and who may write it.
+    Config,
+    /// Java, which the gateway runs on.
+    Java,
+    /// The gateway's own conf.yaml.
+    ConfYaml,
+    /// The name of the gateway's host.
+    Name,
+    /// The gateway's port.
+    Port,
+    /// The protocol and the certificate.
+    Tls,
+    /// Whether what answers is a gateway.
+    Gateway,
+    /// The gateway's list of addresses.
+    IpList,
+    /// IBKR's edge.
+    Edge,
+    /// IBKR's servers.
+    Ibkr,
+    /// The login.
+    Login,
+    /// The brokerage session.
+    Session,
+    /// Paper or live.
+    Account,
+    /// Others that keep a session.
+    Keeper,
+    /// This host's clock.
+    Clock,
+    /// The channels of alerts.
+    Channels,
+    /// What is kept across restarts.
+    State,
+    /// The service of systemd.
+    Unit,
+}
+
+impl Check {
+    /// All of them, in the order of causes.
+    pub const ALL: [Self; 18] = [
+        Self::Config,
+        Self::Java,
+        Self::ConfYaml,
+        Self::Name,
+        Self::Port,
+        Self::Tls,
+        Self::Gateway,
+        Self::IpList,
+        Self::Edge,
+        Self::Ibkr,
+        Self::Login,
+        Self::Session,
+        Self::Account,
+        Self::Keeper,
+        Self::Clock,
+        Self::Channels,
+        Self::State,
+        Self::Unit,
+    ];
+
+    /// Its name, which is stable.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        self.row().0
+    }
+
+    /// What is looked at, for the documents.
+    #[must_use]
+    pub const fn looks_at(self) -> &'static str {
+        self.row().1
+    }
+
+    const fn row(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Config => ("config", "the configuration, who may change it, and who may read its secrets"),
+            Self::Java => ("java", "Java on the path, and its version: the gateway needs 8u192 or later"),
+            Self::ConfYaml => ("conf-yaml", "the gateway's own conf.yaml: port, TLS, addresses, authDelay"),
+            Self::Name => ("name", "whether the host's name resolves"),
+            Self::Port => ("port", "whether the port is open, and by what"),
+            Self::Tls => ("tls", "the protocol, whose certificate it is, and its dates"),
+            Self::Gateway => ("gateway", "whether what answers is a gateway"),
+            Self::IpList => ("ip-list", "whether the gateway's list of addresses lets this host in"),
+            Self::Edge => ("edge", "whether IBKR's edge refuses this host, as it does many data centres"),
+            Self::Ibkr => ("ibkr", "whether IBKR's servers answer"),
+            Self::Login => ("login", "whether somebody is logged in, and holds the login here"),
+            Self::Session => ("session", "whether the brokerage session is live, and gives data"),
+            Self::Account => ("account", "whether it is a paper or a live account, as configured"),
+            Self::Keeper => ("keeper", "whether something else on this host keeps a session"),
+            Self::Clock => ("clock", "this host's clock against the date of the answers"),
+            Self::Channels => ("channels", "whether the channels of alerts can be reached; nothing is sent"),
+            Self::State => ("state", "the directory for what is kept across restarts"),
+            Self::Unit => ("unit", "the service of systemd, its socket and its group, where installed"),
+        }
+    }
+}
+
+/// How a finding is meant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// This alone keeps a session from being live, or a human from being told.
+    Fault(Exit),
+    /// It works, and should not stay so.
+    Warning,
+    /// Good to know.
+    Note,
+    /// As it should be.
+    Good,
+    /// Not looked at, and why.
+    NotAsked,
+}
+
+impl Verdict {
+    /// Its word, in both forms of the report.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Fault(_) => "fault",
+            Self::Warning => "warning",
+            Self::Note => "note",
+            Self::Good => "good",
+            Self::NotAsked => "not-asked",
+        }
+    }
+
+    const fn rank(self) -> u8 {
+        match self {
+            Self::Fault(_) => 0,
+            Self::Warning => 1,
+            Self::Note => 2,
+            Self::Good => 3,
+            Self::NotAsked => 4,
+        }
+    }
+}
+
+/// What one check found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finding {
+    /// Which.
+    pub check: Check,
+    /// The gateway or channel it is about, by name.
+    pub about: Option<String>,
+    /// How it is meant.
+    pub verdict: Verdict,
+    /// What was found, one sentence or a few lines.
+    pub found: String,
+    /// What to do about it.
+    pub remedy: Option<String>,
+}
+
+impl Finding {
+    fn new(check: Check, verdict: Verdict, found: impl Into<String>, remedy: Option<String>) -> Self {
+        Self { check, about: None, verdict, found: found.into(), remedy }
+    }
+
+    pub(super) fn good(check: Check, found: impl Into<String>) -> Self {
+        Self::new(check, Verdict::Good, found, None)
+    }
+
+    pub(super) fn note(check: Check, found: impl Into<String>) -> Self {
+        Self::new(check, Verdict::Note, found, None)
+    }
+
+    pub(super) fn not_asked(check: Check, why: impl Into<String>) -> Self {
+        Self::new(check, Verdict::NotAsked, why, None)
+    }
+
+    pub(super) fn warning(check: Check, found: impl Into<String>, remedy: impl Into<String>) -> Self {
+        Self::new(check, Verdict::Warning, found, Some(remedy.into()))
+    }
+
+    pub(super) fn fault(check: Check, exit: Exit, found: impl Into<String>, remedy: impl Into<String>) -> Self {
+        Self::new(check, Verdict::Fault(exit), found, Some(remedy.into()))
+    }
+
+    pub(super) fn about(self, name: &str) -> Self {
+        Self { about: Some(name.to_owned()), ..self }
+    }
+
+    fn json(&self) -> Value {
+        json!({
+            "check": self.check.name(),
+            "about": self.about,
+            "verdict": self.verdict.name(),
+            "found": self.found,
+            "remedy": self.remedy,
+        })
+    }
+}
+
+/// All findings, the worst first, and among faults the cause before its consequences.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Report {
+    findings: Vec<Finding>,
+}
+
+impl Report {
+    pub(super) fn new(mut findings: Vec<Finding>) -> Self {
+        findings.sort_by_key(|finding| (finding.verdict.rank(), finding.check));
+        Self { findings }
+    }
+
+    /// The findings, in the order of the report.
+    #[must_use]
+    pub fn findings(&self) -> &[Finding] {
+        &self.findings
+    }
+
+    /// The code of the worst finding.
+    #[must_use]
+    pub fn exit(&self) -> Exit {
+        let faults = self.findings.iter().filter_map(|finding| match finding.verdict {
+            Verdict::Fault(exit) => Some(exit),
+            Verdict::Warning | Verdict::Note | Verdict::Good | Verdict::NotAsked => None,
+        });
+        faults.max_by_key(|exit| weight(*exit)).unwrap_or(Exit::Live)
+    }
+
+    /// The report for a person.
+    #[must_use]
+    pub fn text(&self) -> String {
+        let label = |finding: &Finding| match &finding.about {
+            Some(about) => format!("{about}: {}", finding.check.name()),
+            None => finding.check.name().to_owned(),
+        };
+        let wide = self.findings.iter().map(|finding| label(finding).chars().count()).max().unwrap_or_default();
+        let mut text = String::new();
+        for finding in &self.findings {
+            let word = match finding.verdict {
+                Verdict::Fault(_) => "FAULT",
+                Verdict::Warning => "warning",
+                Verdict::Note => "note",
+                Verdict::Good => "good",
+                Verdict::NotAsked => "-",
+            };
+            let label = label(finding);
+            text += &format!("{word:7}  {label:wide$}  {}\n", finding.found.replace('\n', "\n    "));
+            if let Some(remedy) = &finding.remedy {
+                text += &format!("         to do: {}\n", remedy.replace('\n', "\n         "));
+            }
+        }
+        text += &format!("{}\n", self.sum());
+        text
+    }
+
+    /// The report for programs, one object on one line.
+    #[must_use]
+    pub fn json(&self) -> String {
+        let findings: Vec<Value> = self.findings.iter().map(Finding::json).collect();
+        json!({ "exit": self.exit().code(), "findings": findings }).to_string()
+    }
+
+    fn sum(&self) -> String {
+        let count = |rank| self.findings.iter().filter(|finding| finding.verdict.rank() == rank).count();
+        let several = |n: usize, what: &str| format!("{n} {what}{}", if n == 1 { "" } else { "s" });
+        match (count(0), count(1)) {
+            (0, 0) => "all is well".to_owned(),
+            (0, warnings) => format!("no fault, {}", several(warnings, "warning")),
+            (faults, warnings) => {
+                format!("{}, {}; begin with the first", several(faults, "fault"), several(warnings, "warning"))
+            }
+        }
+    }
+}
+
+/// What is worse is heavier: without a configuration nothing runs at all.
+const fn weight(exit: Exit) -> u8 {
+    match exit {
+        Exit::Live => 0,
+        Exit::NotLive => 1,
+        Exit::HumanNeeded => 2,
+        Exit::AnotherKeeper => 3,
+        Exit::NothingAnswers => 4,
+        Exit::Configuration => 5,
+        Exit::Usage | Exit::Internal | Exit::SecondSignal => 6,
+    }
+}

@@ -1,0 +1,168 @@
+//! The house of the daemon on this host: the service of systemd, its group, and what is kept across restarts.
+
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+use std::{env, fs, io};
+
+use tokio::process::Command;
+use tokio::time::timeout;
+
+use super::finding::{Check, Finding};
+use crate::verbs::Exit;
+
+/// Looks at the service, if it is installed.
+pub(super) async fn unit() -> Vec<Finding> {
+    if !UNITS.iter().any(|folder| Path::new(folder).join("tickled.service").exists()) {
+        return vec![Finding::not_asked(Check::Unit, "tickled is not installed as a service of systemd here")];
+    }
+    let mut command = Command::new("systemctl");
+    command.args(["show", "tickled.service", PROPERTIES]).stdin(Stdio::null()).kill_on_drop(true);
+    let said = match timeout(WITHIN, command.output()).await {
+        Ok(Ok(output)) if output.status.success() => String::from_utf8_lossy(&output.stdout).into_owned(),
+        Ok(Ok(_) | Err(_)) | Err(_) => {
+            return vec![Finding::note(Check::Unit, "tickled.service is installed, and systemd does not answer")];
+        }
+    };
+    let mut findings = vec![judge_unit(&said)];
+    findings.extend(group(&fs::read_to_string("/etc/group").unwrap_or_default(), env::var("USER").ok().as_deref()));
+    findings
+}
+
+fn judge_unit(said: &str) -> Finding {
+    let is = |property: &str| {
+        said.lines().find_map(|line| line.strip_prefix(property)?.strip_prefix('=')).unwrap_or_default()
+    };
+    let fault = |found: String, remedy: &str| Finding::fault(Check::Unit, Exit::NothingAnswers, found, remedy);
+    if is("NeedDaemonReload") == "yes" {
+        let found = "the service's file has changed, and systemd goes on with the old one";
+        return Finding::warning(Check::Unit, found, "`systemctl daemon-reload`, then `systemctl restart tickled`");
+    }
+    match (is("ActiveState"), is("UnitFileState")) {
+        ("failed", _) => {
+            let code = is("ExecMainStatus");
+            let why = if code == Exit::Configuration.code().to_string() { ": its configuration was wrong" } else { "" };
+            fault(
+                format!("the service has failed (exit code {code}){why}"),
+                "`journalctl -xeu tickled` says why; then `systemctl restart tickled`",
+            )
+        }
+        ("active" | "reloading", "enabled" | "enabled-runtime") => match is("NRestarts") {
+            "0" | "" => Finding::good(Check::Unit, "the service runs, and starts with this host"),
+            restarts => {
+                Finding::note(Check::Unit, format!("the service runs; systemd has restarted it {restarts} times"))
+            }
+        },
+        ("active" | "reloading", _) => Finding::warning(
+            Check::Unit,
+            "the service runs, and does not start with this host",
+            "`systemctl enable tickled`",
+        ),
+        ("activating", _) => Finding::note(Check::Unit, "the service is starting"),
+        _ => fault("the service is installed, and does not run".to_owned(), "`systemctl enable --now tickled`"),
+    }
+}
+
+/// Whether this user is in the group that may talk to the daemon.
+fn group(groups: &str, user: Option<&str>) -> Option<Finding> {
+    let user = user.filter(|user| *user != "root")?;
+    let line = groups.lines().find(|line| line.starts_with("tickled:"))?;
+    let members = line.rsplit(':').next().unwrap_or_default();
+    if members.split(',').any(|member| member == user) {
+        return Some(Finding::good(
+            Check::Unit,
+            format!("{user} is in the group tickled, which may talk to the daemon"),
+        ));
+    }
+    let found = format!("{user} is not in the group tickled, which may talk to the daemon");
+    let remedy = format!("`sudo usermod -aG tickled {user}`, then log in again; or use sudo");
+    Some(Finding { remedy: Some(remedy), ..Finding::note(Check::Unit, found) })
+}
+
+/// Looks at the directory for what is kept. Nothing is written to try it.
+pub(super) fn state() -> Finding {
+    let told = env::var_os("STATE_DIRECTORY").filter(|told| !told.is_empty());
+    let folder = match &told {
+        Some(told) => env::split_paths(told).next().unwrap_or_default(),
+        None => PathBuf::from(USUAL_STATE),
+    };
+    judge_state(&folder, told.is_some(), fs::metadata(&folder).map(|is| (is.is_dir(), is.permissions().readonly())))
+}
+
+fn judge_state(folder: &Path, is_told: bool, is: io::Result<(bool, bool)>) -> Finding {
+    let place = folder.display();
+    let fault = |found: String, remedy: &str| Finding::fault(Check::State, Exit::HumanNeeded, found, remedy);
+    match is {
+        Ok((true, false)) => Finding::good(Check::State, format!("{place} keeps what is to outlive a restart")),
+        Ok((true, true)) => fault(format!("{place} may not be written by anybody"), "`chmod u+w` it"),
+        Ok((false, _)) => fault(format!("{place} is no directory"), "move it away: systemd makes the directory itself"),
+        Err(error) if error.kind() == io::ErrorKind::NotFound && !is_told => Finding::note(
+            Check::State,
+            format!(
+                "there is no {place}: the service makes it; a daemon run by hand keeps nothing unless STATE_DIRECTORY names a folder"
+            ),
+        ),
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+            Finding::note(Check::State, format!("{place} is the daemon's own: this user may not look"))
+        }
+        Err(error) => fault(format!("{place}: {error}"), "make it, for the user that runs the daemon"),
+    }
+}
+
+const UNITS: [&str; 4] =
+    ["/etc/systemd/system", "/run/systemd/system", "/usr/local/lib/systemd/system", "/usr/lib/systemd/system"];
+const PROPERTIES: &str = "--property=ActiveState,UnitFileState,NeedDaemonReload,NRestarts,ExecMainStatus";
+const USUAL_STATE: &str = "/var/lib/tickled";
+const WITHIN: Duration = Duration::from_secs(5);
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+    use std::path::Path;
+
+    use super::{group, judge_state, judge_unit};
+    use crate::doctor::Verdict;
+    use crate::verbs::Exit;
+
+    #[test]
+    fn the_service_is_judged_by_what_systemd_says() {
+        let down = Verdict::Fault(Exit::NothingAnswers);
+        let rows = [
+            ("ActiveState=active\nUnitFileState=enabled\nNRestarts=0\nNeedDaemonReload=no", Verdict::Good, "runs"),
+            ("ActiveState=active\nUnitFileState=enabled\nNRestarts=7", Verdict::Note, "7 times"),
+            ("ActiveState=active\nUnitFileState=disabled", Verdict::Warning, "does not start with"),
+            ("ActiveState=active\nUnitFileState=enabled\nNeedDaemonReload=yes", Verdict::Warning, "old one"),
+            ("ActiveState=failed\nUnitFileState=enabled\nExecMainStatus=78", down, "configuration was wrong"),
+            ("ActiveState=failed\nUnitFileState=enabled\nExecMainStatus=70", down, "exit code 70"),
+            ("ActiveState=inactive\nUnitFileState=disabled", down, "does not run"),
+            ("ActiveState=activating", Verdict::Note, "starting"),
+        ];
+        for (said, verdict, words) in rows {
+            let finding = judge_unit(said);
+            assert!(finding.verdict == verdict && finding.found.contains(words), "{said}: {finding:?}");
+        }
+    }
+
+    #[test]
+    fn who_may_talk_to_the_daemon_is_told() {
+        let groups = "root:x:0:\ntickled:x:998:anna,ben\n";
+        assert_eq!(group(groups, Some("anna")).map(|f| f.verdict), Some(Verdict::Good));
+        let stranger = group(groups, Some("carl")).unwrap();
+        assert!(stranger.remedy.unwrap().contains("usermod -aG tickled carl"));
+        assert_eq!(group(groups, Some("root")), None);
+        assert_eq!(group("root:x:0:\n", Some("anna")), None);
+    }
+
+    #[test]
+    fn the_state_is_judged_without_writing_to_it() {
+        let place = Path::new("/var/lib/tickled");
+        let verdict = |told, is| judge_state(place, told, is).verdict;
+        let gone = || Err(io::ErrorKind::NotFound.into());
+        assert_eq!(verdict(false, Ok((true, false))), Verdict::Good);
+        assert_eq!(verdict(false, gone()), Verdict::Note);
+        assert_eq!(verdict(true, gone()), Verdict::Fault(Exit::HumanNeeded));
+        assert_eq!(verdict(true, Ok((false, false))), Verdict::Fault(Exit::HumanNeeded));
+        assert_eq!(verdict(true, Ok((true, true))), Verdict::Fault(Exit::HumanNeeded));
+        assert_eq!(verdict(true, Err(io::ErrorKind::PermissionDenied.into())), Verdict::Note);
+    }
+}

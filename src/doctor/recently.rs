@@ -1,0 +1,31 @@
+//! Remembers when the doctor asked last about a login: IBKR allows that once a minute, and whoever asks twice is locked
+//! out for a quarter of an hour.
+
+use std::path::PathBuf;
+use std::time::Duration;
+use std::{env, fs};
+
+use crate::driver::{Clock, HostClock};
+
+/// Whether a login may be asked about now; if so, it is written down that it was. Without a folder of the user's own
+/// for such things there is no memory.
+pub(super) fn may_validate(url: &str) -> bool {
+    let Some(file) = file(url) else { return true };
+    let now = HostClock::start().now().wall;
+    let last = fs::read_to_string(&file).ok().and_then(|text| text.trim().parse::<jiff::Timestamp>().ok());
+    let is_recent =
+        last.is_some_and(|last| Duration::try_from(now.duration_since(last)).is_ok_and(|since| since < ONCE_IN));
+    if !is_recent {
+        // Where it cannot be written down, the next visit only knows less.
+        drop(fs::write(&file, now.to_string()));
+    }
+    !is_recent
+}
+
+fn file(url: &str) -> Option<PathBuf> {
+    let folder = PathBuf::from(env::var_os("XDG_RUNTIME_DIR")?);
+    let name: String = url.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
+    folder.is_absolute().then(|| folder.join(format!("tickled-doctor-{name}")))
+}
+
+const ONCE_IN: Duration = Duration::from_secs(61);

@@ -1,0 +1,135 @@
+//! What was seen of one gateway, before anybody judges it. Pure.
+
+use std::net::IpAddr;
+
+use jiff::Timestamp;
+
+use super::certificate::Certificate;
+use crate::gateway::Target;
+use crate::gateway::wire::Reply;
+use crate::session::Account;
+
+/// What is asked about one gateway, and of it.
+#[derive(Debug, Clone)]
+pub(super) struct Question {
+    /// What the operator calls it.
+    pub(super) name: String,
+    pub(super) target: Target,
+    /// The kind of account the login should be for.
+    pub(super) account: Account,
+    /// This host's name, as people reach it.
+    pub(super) here: String,
+    /// Why the login itself may not be asked about, which IBKR allows once a minute.
+    pub(super) no_validation: Option<String>,
+}
+
+/// All that was seen of one gateway. What was not tried is not there.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Seen {
+    /// The addresses of its host, or why there are none.
+    pub(super) addresses: Option<Result<Vec<IpAddr>, String>>,
+    pub(super) port: Option<Port>,
+    /// The address of this host, as the gateway sees it unless somebody translates it on the way.
+    pub(super) own_address: Option<IpAddr>,
+    pub(super) tls: Option<Tls>,
+    /// What something that speaks another protocol says to a plain GET.
+    pub(super) banner: Option<Banner>,
+    /// GET /, which a gateway answers by itself.
+    pub(super) root: Option<Got>,
+    /// POST /v1/api/iserver/auth/status, the last of them.
+    pub(super) status: Option<Got>,
+    /// The login page, where nobody is logged in.
+    pub(super) login_page: Option<Got>,
+    /// GET /v1/api/sso/validate, where the session is gone.
+    pub(super) validation: Option<Got>,
+    /// GET /v1/api/iserver/accounts, where the session seems live.
+    pub(super) accounts: Option<Got>,
+}
+
+/// What became of a connection to the port.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Port {
+    Open,
+    Refused,
+    Silent,
+    Unreachable(String),
+}
+
+/// What became of TLS.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Tls {
+    /// It is the one that is trusted.
+    Trusted(Certificate),
+    /// It is not, and why.
+    Untrusted { certificate: Option<Certificate>, why: String },
+    /// The trust cannot be set up on this side.
+    NoTrust(String),
+    /// What listens speaks no TLS, or one of its own.
+    NotSpoken(String),
+}
+
+/// What something says to a plain GET.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Banner {
+    /// An HTTP answer.
+    Http(Answer),
+    /// Something else; its first line.
+    Other(String),
+    /// Nothing.
+    Nothing,
+}
+
+/// What came of a request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Got {
+    Answer(Answer),
+    /// Nothing in time.
+    Silent,
+    /// The connection broke.
+    Broken(String),
+}
+
+/// An answer, as far as it is judged.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(super) struct Answer {
+    pub(super) status: u16,
+    pub(super) location: Option<String>,
+    /// `Server`
+    pub(super) server: Option<String>,
+    /// `Date`
+    pub(super) date: Option<Timestamp>,
+    /// When it came, by this host's clock.
+    pub(super) came: Timestamp,
+    pub(super) body: Vec<u8>,
+}
+
+impl Answer {
+    /// The same as the client reads it.
+    pub(super) fn reply(&self) -> Reply<'_> {
+        let location = self.location.as_deref();
+        Reply { status: self.status, location, retry_after: None, body: &self.body }
+    }
+}
+
+impl Question {
+    pub(super) fn url(&self) -> &str {
+        &self.target.url
+    }
+
+    /// The host and port of the URL.
+    pub(super) fn host_and_port(&self) -> (&str, u16) {
+        let (_, place) = self.target.url.split_once("://").unwrap_or(("", &self.target.url));
+        let (host, port) = place.rsplit_once(':').unwrap_or((place, ""));
+        (host.trim_start_matches('[').trim_end_matches(']'), port.parse().unwrap_or_default())
+    }
+
+    pub(super) fn is_encrypted(&self) -> bool {
+        self.target.url.starts_with("https:")
+    }
+
+    /// Whether the gateway is on this host, by its very name.
+    pub(super) fn is_here(&self) -> bool {
+        let (host, _) = self.host_and_port();
+        host == "localhost" || host.parse().is_ok_and(|ip: IpAddr| ip.to_canonical().is_loopback())
+    }
+}

@@ -1,0 +1,128 @@
+//! The configuration, who may change it, and whether the channels it names can be reached.
+
+use std::collections::BTreeMap;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+use std::{env, fs};
+
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+use super::finding::{Check, Finding};
+use crate::alert::{self, NoWay, Place, Way};
+use crate::config::{self, Config};
+use crate::verbs::Exit;
+
+/// Reads the configuration and judges it.
+pub(super) fn read(path: &Path, environment: &BTreeMap<String, String>, host: &str) -> (Option<Config>, Vec<Finding>) {
+    let mut findings: Vec<Finding> =
+        fs::metadata(path).ok().and_then(|is| writers(path, is.permissions().mode())).into_iter().collect();
+    match config::load(path, environment) {
+        Ok(config) => {
+            let names = config.names().join(", ");
+            findings.push(Finding::good(Check::Config, format!("{} is good; gateways: {names}", path.display())));
+            findings.extend(alert::exposed(&config.alerts, host).iter().map(|file| exposed(file)));
+            (Some(config), findings)
+        }
+        Err(faults) => {
+            let remedy = format!("correct it, and try again with `tickled config check {}`", path.display());
+            findings.push(Finding::fault(Check::Config, Exit::Configuration, faults.to_string().trim_end(), remedy));
+            (None, findings)
+        }
+    }
+}
+
+fn writers(path: &Path, mode: u32) -> Option<Finding> {
+    let whose = match (mode & 0o002 != 0, mode & 0o020 != 0) {
+        (true, _) => "every user of this host",
+        (false, true) => "its whole group",
+        (false, false) => return None,
+    };
+    let found =
+        format!("{} may be changed by {whose}, and it says which programs run and whom to tell", path.display());
+    Some(Finding::warning(Check::Config, found, format!("`chmod go-w {}`", path.display())))
+}
+
+fn exposed(file: &Path) -> Finding {
+    let found = format!("{} holds a secret, and every user of this host may read it", file.display());
+    Finding::warning(Check::Config, found, format!("`chmod o-r {}`", file.display()))
+}
+
+/// Knocks at each channel, side by side. Nothing is sent.
+pub(super) async fn channels(settings: &alert::Settings) -> Vec<Finding> {
+    if settings.channels.is_empty() {
+        let remedy = "add an [[alerts.channel]], and try it with `tickled alert test`: a lost login needs a human";
+        return vec![Finding::warning(Check::Channels, "there is none: alerts stand in the log alone", remedy)];
+    }
+    let by_proxy = PROXIES.iter().any(|name| env::var_os(name).is_some_and(|value| !value.is_empty()));
+    let knocks = alert::ways(settings).into_iter().map(|way| async move {
+        let knocked = knock(&way, by_proxy).await;
+        channel(&way, knocked).about(&way.name)
+    });
+    futures_util::future::join_all(knocks).await
+}
+
+/// What became of a knock.
+enum Knock {
+    Open,
+    Closed(String),
+    /// Not knocked at, and why.
+    NotAsked(String),
+}
+
+async fn knock(way: &Way, by_proxy: bool) -> Knock {
+    match &way.to {
+        Ok(Place::Web { .. }) if by_proxy => Knock::NotAsked("the way leads through a proxy".to_owned()),
+        Ok(Place::Web { host, port } | Place::Mail { host, port }) => {
+            match timeout(WITHIN, TcpStream::connect((host.as_str(), *port))).await {
+                Ok(Ok(_)) => Knock::Open,
+                Ok(Err(error)) => Knock::Closed(error.to_string()),
+                Err(_) => Knock::Closed("no answer".to_owned()),
+            }
+        }
+        Ok(Place::Program(program)) => match find(program).and_then(|file| fs::metadata(file).ok()) {
+            Some(is) if is.is_file() && is.permissions().mode() & 0o111 != 0 => Knock::Open,
+            Some(_) => Knock::Closed("it is no program that may be run".to_owned()),
+            None => Knock::Closed("there is no such program".to_owned()),
+        },
+        Err(NoWay::Credential(name)) => Knock::NotAsked(format!("only the daemon is given the credential {name}")),
+        Err(NoWay::Secret(why)) => Knock::Closed(why.clone()),
+    }
+}
+
+/// Judges one channel.
+fn channel(way: &Way, knock: Knock) -> Finding {
+    let place = match &way.to {
+        Ok(Place::Web { host, port }) => format!("{host}:{port}"),
+        Ok(Place::Mail { host, port }) => format!("the mail server {host}:{port}"),
+        Ok(Place::Program(program)) => program.display().to_string(),
+        Err(_) => "its secret".to_owned(),
+    };
+    match knock {
+        Knock::Open => {
+            Finding::good(Check::Channels, format!("{place} is there; `tickled alert test` tries all of it"))
+        }
+        Knock::NotAsked(why) => Finding::not_asked(Check::Channels, format!("{why}; `tickled alert test` tries it")),
+        Knock::Closed(why) => {
+            let remedy = match &way.to {
+                Ok(Place::Web { .. } | Place::Mail { .. }) => "correct the address, or let this host out to it",
+                Ok(Place::Program(_)) => "correct argv, or install the program",
+                Err(_) => "write the secret into that file, one line, readable for the daemon alone",
+            };
+            Finding::fault(Check::Channels, Exit::HumanNeeded, format!("{place}: {why}"), remedy)
+        }
+    }
+}
+
+/// The file of a program, looked for on the path as a shell would.
+pub(super) fn find(program: &Path) -> Option<PathBuf> {
+    if program.components().count() > 1 {
+        return Some(program.to_owned());
+    }
+    let path = env::var_os("PATH")?;
+    env::split_paths(&path).map(|folder| folder.join(program)).find(|file| file.is_file())
+}
+
+const WITHIN: Duration = Duration::from_secs(5);
+const PROXIES: [&str; 6] = ["HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"];

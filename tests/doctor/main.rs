@@ -1,0 +1,7 @@
+//! `tickled doctor` and the ways a first day goes wrong: in each the right cause is named first, with what to do.
+#![expect(clippy::unwrap_used, reason = "a helper that fails fails its test")]
+
+mod gateway;
+mod host;
+mod strangers;
+mod visit;

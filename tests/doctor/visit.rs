@@ -1,0 +1,174 @@
+//! A simulated gateway with its faults, and `tickled doctor` as a child that looks at it.
+#![expect(clippy::disallowed_methods, reason = "real processes take real time")]
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+use tickled::gateway::Trust;
+use tickled::simulator::{self, Addresses};
+use tokio::process::Command;
+use tokio::sync::oneshot;
+use tokio::time::{sleep, timeout};
+
+/// A gateway that is not one, and the port that sets its world.
+pub(crate) struct Gateway {
+    pub(crate) addresses: Addresses,
+    http: reqwest::Client,
+}
+
+impl Gateway {
+    pub(crate) async fn start() -> Self {
+        Self::spoken(false).await
+    }
+
+    pub(crate) async fn spoken(plain: bool) -> Self {
+        let (ready, addresses) = oneshot::channel();
+        let anywhere = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        let mut settings = simulator::Settings::new(anywhere, anywhere);
+        settings.plain = plain;
+        settings.options.auth_delay = Duration::from_millis(50);
+        let told = |addresses| ready.send(addresses).unwrap();
+        tokio::spawn(simulator::serve(settings, told, std::future::pending()));
+        let http = reqwest::Client::builder()
+            .tls_backend_preconfigured(Trust::Loopback.config().unwrap())
+            .user_agent("a browser")
+            .no_proxy()
+            .build()
+            .unwrap();
+        Self { addresses: timeout(SOON, addresses).await.unwrap().unwrap(), http }
+    }
+
+    /// One at which a human has logged in, and that has made a session of it by itself.
+    pub(crate) async fn logged_in() -> Self {
+        let gateway = Self::start().await;
+        gateway.log_in().await;
+        let until = Instant::now() + SOON;
+        while gateway.read("world").await["truth"]["live"] != true {
+            assert!(Instant::now() < until, "the simulated gateway did not become live");
+            sleep(Duration::from_millis(20)).await;
+        }
+        gateway
+    }
+
+    pub(crate) fn url(&self) -> String {
+        self.addresses.gateway_url()
+    }
+
+    pub(crate) async fn set(&self, command: &str) {
+        self.set_with(command, "").await;
+    }
+
+    pub(crate) async fn set_with(&self, command: &str, body: &str) {
+        let url = format!("{}/{command}", self.addresses.control_url());
+        self.http.post(url).body(body.to_owned()).send().await.unwrap().error_for_status().unwrap();
+    }
+
+    pub(crate) async fn log_in(&self) {
+        let answer = self.http.post(format!("{}/sso/Dispatcher", self.url())).body("user_name=x").send().await.unwrap();
+        assert_eq!(answer.text().await.unwrap(), "Client login succeeds");
+    }
+
+    pub(crate) async fn read(&self, page: &str) -> Value {
+        let url = format!("{}/{page}", self.addresses.control_url());
+        self.http.get(url).send().await.unwrap().json().await.unwrap()
+    }
+
+    /// What clients asked for so far, as "METHOD PATH".
+    pub(crate) async fn asked(&self) -> Vec<String> {
+        let seen = self.read("requests").await;
+        let line = |seen: &Value| format!("{} {}", seen["method"].as_str().unwrap(), seen["path"].as_str().unwrap());
+        seen.as_array().unwrap().iter().map(line).collect()
+    }
+}
+
+/// What a visit brought.
+pub(crate) struct Visit {
+    pub(crate) code: Option<i32>,
+    pub(crate) report: Value,
+}
+
+impl Visit {
+    /// With this configuration and no more.
+    pub(crate) async fn with(config: &str) -> Self {
+        Self::by(&[], &file(config), |_| {}).await
+    }
+
+    /// With the two lines for one gateway, quick to give up.
+    pub(crate) async fn at(url: &str) -> Self {
+        Self::with(&two_lines(url)).await
+    }
+
+    pub(crate) async fn by(more: &[&str], config: &Path, prepare: impl FnOnce(&mut Command)) -> Self {
+        let mut command = doctor();
+        command.args(["--json", "--config", config.to_str().unwrap()]).args(more);
+        prepare(&mut command);
+        let ended = timeout(Duration::from_secs(60), command.output()).await.unwrap().unwrap();
+        let said = String::from_utf8(ended.stdout).unwrap();
+        let report = serde_json::from_str(&said)
+            .unwrap_or_else(|error| panic!("{error}: {said}{}", String::from_utf8_lossy(&ended.stderr)));
+        Self { code: ended.status.code(), report }
+    }
+
+    pub(crate) fn findings(&self) -> &[Value] {
+        self.report["findings"].as_array().unwrap()
+    }
+
+    /// The finding of a check; the worst, if there are several.
+    pub(crate) fn of(&self, check: &str) -> &Value {
+        let found = self.findings().iter().find(|finding| finding["check"] == check);
+        found.unwrap_or_else(|| panic!("no finding of {check}: {:#}", self.report))
+    }
+
+    /// Asserts that this is the first finding, a fault with these words, and that the exit code says so.
+    pub(crate) fn is_first(&self, case: &str, check: &str, code: i32, words: &[&str]) {
+        let first = &self.findings()[0];
+        let all = format!("{first:#}");
+        assert_eq!((first["check"].as_str(), first["verdict"].as_str()), (Some(check), Some("fault")), "{case}: {all}");
+        assert_eq!(self.code, Some(code), "{case}: {all}");
+        assert_eq!(self.report["exit"], code, "{case}");
+        let told = format!("{} {}", first["found"].as_str().unwrap(), first["remedy"].as_str().unwrap_or_default());
+        for word in words {
+            assert!(told.contains(word), "{case}: {word:?} is not in {told:?}");
+        }
+    }
+
+    /// Asserts that no fault was found.
+    pub(crate) fn is_well(&self) {
+        assert_eq!(self.code, Some(0), "{:#}", self.report);
+        assert!(self.findings().iter().all(|finding| finding["verdict"] != "fault"), "{:#}", self.report);
+    }
+}
+
+/// `tickled doctor` in an environment that has nothing of this host's own in it but the path.
+pub(crate) fn doctor() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_tickled"));
+    command.arg("doctor").stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
+    command.env_clear().env("PATH", std::env::var_os("PATH").unwrap());
+    command
+}
+
+pub(crate) fn two_lines(url: &str) -> String {
+    format!("[gateway.main]\nurl = \"{url}\"\n[session]\nanswer_within = \"2s\"\n")
+}
+
+/// A file of its own for each test.
+pub(crate) fn file(text: &str) -> PathBuf {
+    let file = folder().join("tickled.toml");
+    std::fs::write(&file, text).unwrap();
+    file
+}
+
+/// A folder of its own for each caller.
+pub(crate) fn folder() -> PathBuf {
+    static COUNT: AtomicU32 = AtomicU32::new(0);
+    let name = format!("tickled-doctor-{}/{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
+    let folder = std::env::temp_dir().join(name);
+    std::fs::create_dir_all(&folder).unwrap();
+    folder
+}
+
+pub(crate) const SOON: Duration = Duration::from_secs(10);
