@@ -6,8 +6,9 @@ use jiff::Timestamp;
 
 use super::finding::{Check, Finding};
 use super::seen::{Answer, Banner, Got, Port, Question, Seen, Tls};
-use crate::gateway::Trust;
+use crate::gateway::certificate::Certificate;
 use crate::gateway::wire::{Refusal, read_listening};
+use crate::gateway::{Fingerprint, Trust};
 use crate::verbs::Exit;
 
 /// Judges the way to the gateway. The last finding is a fault when the way ends there; `true` when it leads to a
@@ -30,16 +31,16 @@ pub(super) fn judge(question: &Question, seen: &Seen, now: Timestamp) -> (Vec<Fi
     }
     match &seen.tls {
         Some(Tls::Trusted(certificate)) => {
-            let words = certificate.words(now);
+            let words = words(certificate, now);
             let is_pinned = matches!(question.target.trust, Trust::Pin(_));
-            findings.push(if certificate.is_stock() && is_pinned && !question.is_here() {
+            findings.push(if certificate.fingerprint == Fingerprint::STOCK && is_pinned && !question.is_here() {
                 Finding::warning(Check::Tls, format!("pinned is {words}"), STOCK_PINNED)
             } else {
                 Finding::good(Check::Tls, words)
             });
         }
         Some(Tls::Untrusted { certificate, why }) => {
-            let words = certificate.as_ref().map_or_else(|| "a certificate".to_owned(), |shown| shown.words(now));
+            let words = certificate.as_ref().map_or_else(|| "a certificate".to_owned(), |shown| words(shown, now));
             let found = format!("it shows {words}; not trusted: {why}");
             let remedy = match certificate {
                 Some(shown) => format!(
@@ -58,7 +59,11 @@ pub(super) fn judge(question: &Question, seen: &Seen, now: Timestamp) -> (Vec<Fi
             return (findings, false);
         }
         Some(Tls::NotSpoken(_)) | None => {
-            findings.push(Finding::note(Check::Tls, "plain HTTP, which never leaves this host"));
+            findings.push(if question.is_here() {
+                Finding::note(Check::Tls, "plain HTTP, which never leaves this host")
+            } else {
+                Finding::warning(Check::Tls, "plain HTTP over a network: everybody on the way sees the session", PLAIN)
+            });
         }
     }
     let (finding, is_gateway) = gateway(question, seen);
@@ -217,6 +222,23 @@ pub(super) fn printable(text: &str) -> String {
     text.chars().filter(|c| !c.is_control()).take(60).collect()
 }
 
+/// Whose certificate it is and how old, in words.
+fn words(certificate: &Certificate, now: Timestamp) -> String {
+    let day = |time: Timestamp| time.strftime("%F").to_string();
+    let whose = match (certificate.fingerprint == Fingerprint::STOCK, certificate.subject.as_str()) {
+        (true, _) => "the certificate that every gateway comes with".to_owned(),
+        (false, "") => "a certificate of its own".to_owned(),
+        (false, subject) => format!("a certificate of its own, {subject}"),
+    };
+    let dates = match (certificate.from, certificate.until) {
+        (_, Some(until)) if until < now => format!(", expired on {}", day(until)),
+        (Some(from), _) if from > now => format!(", good only from {}", day(from)),
+        (_, Some(until)) => format!(", good until {}", day(until)),
+        (_, None) => String::new(),
+    };
+    format!("{whose}{dates} ({})", certificate.fingerprint)
+}
+
 fn list(addresses: &[IpAddr]) -> String {
     let words: Vec<String> = addresses.iter().map(ToString::to_string).collect();
     words.join(", ")
@@ -224,5 +246,6 @@ fn list(addresses: &[IpAddr]) -> String {
 
 const HUNG: &str =
     "if it is a gateway, it hangs: restart it, which costs a login. If not, free the port for the gateway";
+const PLAIN: &str = "listenSsl: true in the gateway's conf.yaml, and https:// here";
 const STOCK_PINNED: &str = "its private key is in every download, so this pin tells no impostor from your gateway: give \
                             the gateway a certificate of its own (sslCert in its conf.yaml), and pin that";

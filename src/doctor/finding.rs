@@ -235,7 +235,8 @@ impl Report {
         };
         let wide = self.findings.iter().map(|finding| label(finding).chars().count()).max().unwrap_or_default();
         let mut text = String::new();
-        for finding in &self.findings {
+        let told = self.findings.iter().filter(|finding| finding.verdict != Verdict::NotAsked);
+        for finding in told {
             let word = match finding.verdict {
                 Verdict::Fault(_) => "FAULT",
                 Verdict::Warning => "warning",
@@ -248,6 +249,16 @@ impl Report {
             if let Some(remedy) = &finding.remedy {
                 text += &format!("         to do: {}\n", remedy.replace('\n', "\n         "));
             }
+        }
+        let mut rest: Vec<(&Finding, Vec<String>)> = Vec::new();
+        for finding in self.findings.iter().filter(|finding| finding.verdict == Verdict::NotAsked) {
+            match rest.iter_mut().find(|(first, _)| first.about == finding.about && first.found == finding.found) {
+                Some((_, checks)) => checks.push(finding.check.name().to_owned()),
+                None => rest.push((finding, vec![label(finding)])),
+            }
+        }
+        for (first, checks) in rest {
+            text += &format!("-        {}: {}\n", checks.join(", "), first.found);
         }
         text += &format!("{}\n", self.sum());
         text

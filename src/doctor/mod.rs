@@ -5,7 +5,6 @@
 //! most seven times, and nobody is evicted.
 
 mod answers;
-mod certificate;
 mod conf_yaml;
 mod door;
 mod finding;
@@ -93,7 +92,7 @@ async fn gateway(question: &Question) -> Vec<Finding> {
     if let Some(cause) = cause {
         for check in ABOUT_A_GATEWAY {
             if check > cause && !findings.iter().any(|finding| finding.check == check) {
-                findings.push(Finding::not_asked(check, format!("for want of {}", cause.name())));
+                findings.push(Finding::not_asked(check, format!("not asked: {} comes first", cause.name())));
             }
         }
     }

@@ -17,10 +17,10 @@ use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsConnector;
 
 use super::answers::{seems_lapsed, seems_live, seems_logged_out};
-use super::certificate::Certificate;
 use super::recently;
 use super::seen::{Answer, Banner, Got, Port, Question, Seen, Tls};
 use crate::driver::{Clock, HostClock};
+use crate::gateway::certificate::{self, Certificate};
 use crate::gateway::tls::PinMismatch;
 use crate::gateway::{Call, Trust};
 
@@ -46,7 +46,14 @@ pub(super) async fn look(question: &Question) -> Seen {
     seen.port = Some(Port::Open);
     seen.own_address = tcp.local_addr().ok().map(|own| own.ip());
     if question.is_encrypted() {
-        let tls = shake(&question.target.trust, host, tcp, address).await;
+        let far = addresses.iter().map(SocketAddr::ip).find(|ip| !ip.to_canonical().is_loopback());
+        let tls = match (&question.target.trust, far) {
+            (Trust::Loopback, Some(far)) => {
+                let why = format!("{host} is at {far}, which is not this host, and trust is \"loopback\"");
+                Tls::Untrusted { certificate: shake_once(&Trust::Loopback, host, tcp).await.ok(), why }
+            }
+            (trust, _) => shake(trust, host, tcp, address).await,
+        };
         let goes_on = matches!(tls, Tls::Trusted(_));
         if matches!(tls, Tls::NotSpoken(_)) {
             seen.banner = Some(banner(address, host).await);
@@ -226,7 +233,7 @@ async fn shake_once(trust: &Trust, host: &str, tcp: TcpStream) -> Result<Certifi
     };
     let (_, session) = stream.get_ref();
     match session.peer_certificates().and_then(<[_]>::first) {
-        Some(certificate) => Ok(Certificate::read(certificate)),
+        Some(der) => Ok(certificate::read(der)),
         None => Err(Tls::Untrusted { certificate: None, why: "it shows no certificate".to_owned() }),
     }
 }

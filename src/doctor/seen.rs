@@ -4,8 +4,8 @@ use std::net::IpAddr;
 
 use jiff::Timestamp;
 
-use super::certificate::Certificate;
 use crate::gateway::Target;
+use crate::gateway::certificate::Certificate;
 use crate::gateway::wire::Reply;
 use crate::session::Account;
 

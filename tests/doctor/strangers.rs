@@ -92,7 +92,12 @@ async fn a_certificate_that_is_not_trusted_is_shown_with_the_pin_to_write() {
     let pinned = "13:DA:F8:9A:07:12:B9:62:C3:EC:AA:5E:DE:34:41:00:AE:E0:D3:B5:DE:C5:A7:9A:BD:76:02:A8:12:ED:A3:BE";
     let of = |tls: &str| format!("[gateway.main]\nurl = \"{}\"\n[gateway.main.tls]\n{tls}\n", gateway.url());
     let visit = Visit::with(&of(&format!("trust = \"pin\"\npins = [\"{pinned}\"]"))).await;
-    visit.is_first("whose certificate", "tls", 2, &["self-signed", "expired on 2019-05-11", "trust = \"pin\"", pinned]);
+    visit.is_first(
+        "whose certificate",
+        "tls",
+        2,
+        &["of its own, CN=", "expired on 2019-05-11", "trust = \"pin\"", pinned],
+    );
     let before = gateway.asked().await;
     assert!(
         before.iter().all(|line| line.ends_with("/sso/Dispatcher")),
