@@ -1,6 +1,6 @@
 //! Keeps an Interactive Brokers Client Portal session alive, and calls a human when only a human can help.
 //!
-//! The house, room by room. A room may import rooms of lower floors only; `tests/house.rs` holds this table against
+//! The house, room by room. A room may import rooms of lower floors only; `tests/house` holds this table against
 //! every `use` in the code.
 //!
 //! | room | floor | what it is for |

@@ -1,5 +1,7 @@
 //! The command line: one verb, one function; exit codes.
 
+#[path = "main/login.rs"]
+mod login;
 #[path = "main/operator.rs"]
 mod operator;
 
@@ -57,6 +59,9 @@ enum Verb {
     /// Tries out how you are told
     #[command(subcommand)]
     Alert(AlertVerb),
+    /// The way through a login by hand, and the wait until the session is live
+    #[command(after_help = LOGIN_EXAMPLES)]
+    Login(login::Arguments),
     /// Finds out what is wrong: named checks, each with its finding and its remedy
     #[command(after_help = DOCTOR_EXAMPLES)]
     Doctor(Doctor),
@@ -171,6 +176,7 @@ fn main() -> ExitCode {
         Verb::Alert(AlertVerb::Test { config, channel, socket }) => {
             alert_test(config, channel.as_deref(), socket.as_deref())
         }
+        Verb::Login(arguments) => login::run(&arguments),
         Verb::Doctor(doctor) => asynchronously(examined(doctor)),
         Verb::Config(ConfigVerb::Default) => say(config::DEFAULT).map(|()| Exit::Live),
         Verb::Config(ConfigVerb::Check { file }) => config_check(&file),
@@ -388,6 +394,15 @@ fn exit_codes() -> String {
 }
 
 const USUAL_CONFIG: &str = "/etc/tickled/tickled.toml";
+
+const LOGIN_EXAMPLES: &str = "\
+Examples:
+  tickled login                   the gateway that needs it: the address, and the ssh line where there is no display
+  tickled login main --within 2m  give up after two minutes, with the reason
+  tickled login --url https://localhost:5000 --json
+
+The login itself is yours to make: nothing is typed for you.
+";
 
 const DOCTOR_EXAMPLES: &str = "\
 Examples:

@@ -6,6 +6,7 @@ mod glance;
 pub use asking::Form;
 
 mod cert;
+pub mod login;
 
 pub use cert::cert;
 

@@ -9,6 +9,7 @@ use tokio::process::Command;
 use tokio::time::timeout;
 
 use super::finding::{Check, Finding};
+use crate::control;
 use crate::verbs::Exit;
 
 /// Looks at the service, if it is installed.
@@ -60,6 +61,35 @@ fn judge_unit(said: &str) -> Finding {
         ),
         ("activating", _) => Finding::note(Check::Unit, "the service is starting"),
         _ => fault("the service is installed, and does not run".to_owned(), "`systemctl enable --now tickled`"),
+    }
+}
+
+/// Whether a daemon answers at its socket, and the addresses of the gateways that it keeps.
+pub(super) async fn socket() -> (Finding, Vec<String>) {
+    let asked = match control::Client::find(None) {
+        Ok(daemon) => timeout(WITHIN, daemon.status())
+            .await
+            .unwrap_or_else(|_| Err(control::Error::Refused("the daemon does not answer at its socket".to_owned()))),
+        Err(error) => Err(error),
+    };
+    match asked {
+        Ok(status) => {
+            let found =
+                format!("a daemon of version {} answers at its socket (process {})", status.version, status.pid);
+            (Finding::good(Check::Unit, found), status.gateways.into_iter().map(|gateway| gateway.url).collect())
+        }
+        Err(control::Error::NoDaemon(_)) => {
+            (Finding::note(Check::Unit, "no daemon answers at a socket: `tickled run` is not at work"), Vec::new())
+        }
+        Err(control::Error::NotAllowed(socket)) => {
+            let found = format!("a daemon has its socket at {}, and this user may not use it", socket.display());
+            let remedy = "join the group of the socket (`sudo usermod -aG tickled $USER`), or use sudo".to_owned();
+            (Finding { remedy: Some(remedy), ..Finding::note(Check::Unit, found) }, Vec::new())
+        }
+        Err(error @ (control::Error::Broken { .. } | control::Error::Refused(_))) => {
+            let remedy = "`systemctl restart tickled`, which logs nobody out";
+            (Finding::warning(Check::Unit, error.to_string(), remedy), Vec::new())
+        }
     }
 }
 

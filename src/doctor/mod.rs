@@ -48,9 +48,14 @@ pub struct Visit {
 pub async fn examine(visit: &Visit) -> Report {
     let (config, mut findings) = settings::read(&visit.config, &visit.environment, &visit.host);
     let keepers = keeper::look();
-    let busy = (!keeper::daemon(&keepers, &visit.config).is_empty())
-        .then(|| "not asked: the daemon asks it, and IBKR allows that question once a minute".to_owned());
-    let questions = questions(visit, config.as_ref(), busy.as_ref());
+    let (socket, kept) = host::socket().await;
+    findings.push(socket);
+    let is_at_work = !keeper::daemon(&keepers, &visit.config).is_empty();
+    let mut questions = questions(visit, config.as_ref());
+    for question in questions.iter_mut().filter(|question| is_at_work || kept.contains(&question.target.url)) {
+        question.no_validation =
+            Some("not asked: the daemon asks it, and IBKR allows that question once a minute".to_owned());
+    }
     let confirm_within = config.as_ref().and_then(|config| config.gateways.iter().map(confirm_within).min());
     findings.extend(keeper::judge(&keepers, &visit.config));
     findings.push(host::state());
@@ -100,13 +105,13 @@ async fn gateway(question: &Question) -> Vec<Finding> {
 }
 
 /// The gateways to look at. Where there is no configuration at all, the one that the shipped file has.
-fn questions(visit: &Visit, config: Option<&Config>, busy: Option<&String>) -> Vec<Question> {
+fn questions(visit: &Visit, config: Option<&Config>) -> Vec<Question> {
     let ask = |name: &str, target: Target, account: Account| Question {
         name: name.to_owned(),
         target,
         account,
         here: visit.host.clone(),
-        no_validation: busy.cloned(),
+        no_validation: None,
     };
     match config {
         Some(config) => config

@@ -96,7 +96,7 @@ async fn a_certificate_that_is_not_trusted_is_shown_with_the_pin_to_write() {
         "whose certificate",
         "tls",
         2,
-        &["of its own, CN=", "expired on 2019-05-11", "trust = \"pin\"", pinned],
+        &["of its own, O=", "CN=Client Portal Web API", "expired on 2019-05-11", "trust = \"pin\"", pinned],
     );
     let before = gateway.asked().await;
     assert!(

@@ -2,6 +2,8 @@
 //! the documents say twice.
 #![expect(clippy::unwrap_used, reason = "a helper that fails fails its test")]
 
+mod documents;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -1,0 +1,201 @@
+//! The verb login: shows the way, opens a browser where one can be shown, and waits.
+
+use std::env;
+use std::io::{self, IsTerminal, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use anyhow::Context;
+use clap::Args;
+use tickled::control::{self, no_such_gateway};
+use tickled::daemon::host_name;
+use tickled::gateway::{Client, Target};
+use tickled::log::humane;
+use tickled::verbs::Exit;
+use tickled::verbs::login::{self, Login, Seen, Witness};
+
+use super::{USUAL_CONFIG, asynchronously, complain, say, target, trusted};
+
+/// The way through a login by hand, and the wait until the session is live
+#[derive(Debug, Args)]
+pub(crate) struct Arguments {
+    /// The gateway; without it the only one, or the only one that needs a login
+    #[arg(conflicts_with = "url")]
+    gateway: Option<String>,
+    /// This gateway, whatever is configured, as https://localhost:5000
+    #[arg(long)]
+    url: Option<String>,
+    /// The configuration, where no daemon answers
+    #[arg(long, env = "TICKLED_CONFIG", default_value = USUAL_CONFIG)]
+    config: PathBuf,
+    /// How long to wait, as 90s or 10m
+    #[arg(long, value_name = "TIME", default_value = "10m", value_parser = span)]
+    within: Duration,
+    /// Only print the address, though a browser could be shown
+    #[arg(long)]
+    no_browser: bool,
+    /// The control socket of the daemon; without it, where daemons have theirs
+    #[arg(long, env = "TICKLED_SOCKET", value_name = "PATH")]
+    socket: Option<PathBuf>,
+    /// Print one JSON object at the end; the way to the login goes to standard error
+    #[arg(long)]
+    json: bool,
+}
+
+pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
+    asynchronously(async {
+        let found = match &arguments.url {
+            Some(url) => match target(url) {
+                Some(target) => asked_directly("gateway", target)?,
+                None => return Ok(Exit::Usage),
+            },
+            None => match find(arguments).await? {
+                Ok(found) => found,
+                Err(exit) => return Ok(exit),
+            },
+        };
+        let (login, witness) = found;
+        let mut spinner = Spinner::new();
+        let mut is_shown = false;
+        let ended = login::wait(&witness, &login.gateway, arguments.within, |seen, waited| {
+            if let Seen::NotYet(why, _) = seen {
+                if !is_shown {
+                    is_shown = true;
+                    show(&login, arguments);
+                }
+                spinner.turn(why, waited);
+            }
+        })
+        .await;
+        spinner.end();
+        say(&if arguments.json { login.json(&ended) + "\n" } else { login.end(&ended) })?;
+        Ok(ended.seen.exit())
+    })
+}
+
+/// Shows the way, and opens the browser of a desktop.
+fn show(login: &Login, arguments: &Arguments) {
+    let way = login.way();
+    // In the form for programs the last line is all there is on standard output.
+    if arguments.json {
+        drop(write!(io::stderr().lock(), "{way}"));
+    } else {
+        drop(say(&way));
+    }
+    if login.has_display && !arguments.no_browser {
+        let mut command = Command::new("xdg-open");
+        command.arg(&login.url).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        if let Err(error) = command.spawn() {
+            complain(&format!("no browser opens by itself ({error}): open the address in yours"));
+        }
+    }
+}
+
+/// The gateway, and who is asked about it: the daemon where one answers, else the gateway itself.
+async fn find(arguments: &Arguments) -> anyhow::Result<Result<(Login, Witness), Exit>> {
+    match control::Client::find(arguments.socket.as_deref()) {
+        Ok(daemon) => by_daemon(daemon, arguments).await,
+        Err(control::Error::NoDaemon(_)) if arguments.socket.is_none() => by_config(arguments),
+        Err(error) => {
+            complain(&error.to_string());
+            Ok(Err(Exit::NothingAnswers))
+        }
+    }
+}
+
+async fn by_daemon(daemon: control::Client, arguments: &Arguments) -> anyhow::Result<Result<(Login, Witness), Exit>> {
+    let status = match daemon.status().await {
+        Ok(status) => status,
+        Err(error) => {
+            complain(&error.to_string());
+            return Ok(Err(Exit::Internal));
+        }
+    };
+    let names: Vec<String> = status.gateways.iter().map(|gateway| gateway.name.clone()).collect();
+    let lost = status.gateways.iter().filter(|gateway| gateway.state == "login-required");
+    let lost: Vec<String> = lost.map(|gateway| gateway.name.clone()).collect();
+    Ok(chosen(arguments.gateway.as_deref(), &names, &lost).and_then(|name| {
+        let gateway = status.gateways.iter().find(|gateway| gateway.name == name).ok_or(Exit::Usage)?;
+        Ok((of(&name, &gateway.url), Witness::Daemon(daemon)))
+    }))
+}
+
+fn by_config(arguments: &Arguments) -> anyhow::Result<Result<(Login, Witness), Exit>> {
+    let file: &Path = &arguments.config;
+    let Some(config) = trusted(file) else { return Ok(Err(Exit::Configuration)) };
+    let name = match chosen(arguments.gateway.as_deref(), &config.names(), &[]) {
+        Ok(name) => name,
+        Err(exit) => return Ok(Err(exit)),
+    };
+    let target = config.gateways.iter().find(|gateway| gateway.name == name).map(|gateway| gateway.target.clone());
+    target.map_or(Ok(Err(Exit::Usage)), |target| asked_directly(&name, target).map(Ok))
+}
+
+fn asked_directly(name: &str, target: Target) -> anyhow::Result<(Login, Witness)> {
+    let login = of(name, &target.url);
+    let client = Client::new(target).context("cannot ask the gateway")?;
+    Ok((login, Witness::Gateway(Box::new(client))))
+}
+
+fn of(name: &str, url: &str) -> Login {
+    let set = |name: &str| env::var_os(name).is_some_and(|value| !value.is_empty());
+    // A display that comes with ssh is at the other end, and slow.
+    let has_display = (set("DISPLAY") || set("WAYLAND_DISPLAY")) && !set("SSH_CONNECTION");
+    Login { gateway: name.to_owned(), url: url.to_owned(), host: host_name(), has_display }
+}
+
+/// The gateway that is meant: the one that was named, the only one, or the only one that needs a login.
+fn chosen(named: Option<&str>, names: &[String], lost: &[String]) -> Result<String, Exit> {
+    match (named, names, lost) {
+        (Some(name), ..) if names.iter().any(|known| known == name) => Ok(name.to_owned()),
+        (Some(name), ..) => {
+            complain(&no_such_gateway(name, names));
+            Err(Exit::Usage)
+        }
+        (None, [only], _) | (None, _, [only]) => Ok(only.clone()),
+        (None, ..) => {
+            complain(&format!("which gateway? there are {}", names.join(", ")));
+            Err(Exit::Usage)
+        }
+    }
+}
+
+/// Shows on a terminal that somebody waits, and for what.
+struct Spinner {
+    is_shown: bool,
+    turns: usize,
+}
+
+impl Spinner {
+    fn new() -> Self {
+        Self { is_shown: io::stderr().is_terminal(), turns: 0 }
+    }
+
+    fn turn(&mut self, why: &str, waited: Duration) {
+        if self.is_shown {
+            let sign = SIGNS.get(self.turns % SIGNS.len()).copied().unwrap_or_default();
+            self.turns += 1;
+            let waited = humane(Duration::from_secs(waited.as_secs()));
+            let line: String = format!("{sign} {waited}: {why}").chars().take(NARROW).collect();
+            let mut out = io::stderr().lock();
+            drop(write!(out, "\r\u{1b}[K{line}").and_then(|()| out.flush()));
+        }
+    }
+
+    fn end(&self) {
+        if self.turns > 0 {
+            let mut out = io::stderr().lock();
+            drop(write!(out, "\r\u{1b}[K").and_then(|()| out.flush()));
+        }
+    }
+}
+
+fn span(text: &str) -> Result<Duration, String> {
+    let read = control::span(text).filter(|span| !span.is_zero());
+    read.ok_or_else(|| "write it like 90s, 10m or 1h".to_owned())
+}
+
+const SIGNS: [&str; 4] = ["|", "/", "-", "\\"];
+/// A line that is longer would not be replaced by the next.
+const NARROW: usize = 78;

@@ -1,0 +1,297 @@
+//! `login`: the way to a manual login, and the wait until it has brought the session back.
+
+use std::time::Duration;
+
+use serde_json::json;
+use tokio::time::sleep;
+
+use super::Exit;
+use crate::config;
+use crate::control;
+use crate::driver::{Clock, HostClock};
+use crate::gateway::{self, AuthStatus, Client, Error, Fault};
+use crate::log::humane;
+
+/// A login that somebody is to make.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Login {
+    /// The gateway's name.
+    pub gateway: String,
+    /// Its address.
+    pub url: String,
+    /// This host's name, as people reach it.
+    pub host: String,
+    /// Whether a browser can be shown here.
+    pub has_display: bool,
+}
+
+/// Who is asked whether the login has come.
+#[derive(Debug)]
+pub enum Witness {
+    /// The daemon, which watches the gateway anyway.
+    Daemon(control::Client),
+    /// The gateway itself, slowly.
+    Gateway(Box<Client>),
+}
+
+/// How things stand.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Seen {
+    /// The session is live.
+    Live,
+    /// It is not, why, and how the verb ends if it stays so.
+    NotYet(String, Exit),
+    /// No login can help, and why.
+    Never(String, Exit),
+}
+
+/// How the wait ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ended {
+    /// How things stood last.
+    pub seen: Seen,
+    /// After how long.
+    pub waited: Duration,
+}
+
+impl Login {
+    /// What to do, in lines for a person.
+    #[must_use]
+    pub fn way(&self) -> String {
+        let Self { gateway, url, host, has_display } = self;
+        match self.tunnel() {
+            Some(tunnel) if !has_display => format!(
+                "{gateway}: this host has no display, so log in from where you sit:\n\n    {tunnel}\n\nand open {url} \
+                 in your browser there. It warns of the certificate, which is the gateway's own.\n"
+            ),
+            Some(_) => format!("{gateway}: log in at {url} in a browser on {host}\n"),
+            None => format!("{gateway}: log in at {url} in a browser\n"),
+        }
+    }
+
+    /// The line that brings the gateway's port to another host; none when it is on another one already.
+    #[must_use]
+    pub fn tunnel(&self) -> Option<String> {
+        let port = self.url.rsplit(':').next().unwrap_or_default();
+        config::is_loopback(&self.url).then(|| format!("ssh -L {port}:localhost:{port} {}", self.host))
+    }
+
+    /// How it ended, in a line for a person.
+    #[must_use]
+    pub fn end(&self, ended: &Ended) -> String {
+        let Self { gateway, .. } = self;
+        let waited = humane(ended.waited);
+        match &ended.seen {
+            Seen::Live if ended.waited < AT_ONCE => format!("{gateway}: live; no login is needed\n"),
+            Seen::Live => format!("{gateway}: live, after {waited}\n"),
+            Seen::NotYet(why, _) => {
+                format!("{gateway}: not live after {waited}, given up: {why}; `tickled doctor` looks for the cause\n")
+            }
+            Seen::Never(why, _) => format!("{gateway}: a login does not help here: {why}\n"),
+        }
+    }
+
+    /// The same for programs, one object on one line.
+    #[must_use]
+    pub fn json(&self, ended: &Ended) -> String {
+        let why = match &ended.seen {
+            Seen::Live => None,
+            Seen::NotYet(why, _) | Seen::Never(why, _) => Some(why),
+        };
+        json!({
+            "gateway": self.gateway,
+            "url": self.url,
+            "tunnel": self.tunnel(),
+            "live": ended.seen == Seen::Live,
+            "why": why,
+            "waited_ms": u64::try_from(ended.waited.as_millis()).unwrap_or(u64::MAX),
+            "exit": ended.seen.exit().code(),
+        })
+        .to_string()
+    }
+}
+
+impl Seen {
+    /// How the verb ends with it.
+    #[must_use]
+    pub const fn exit(&self) -> Exit {
+        match self {
+            Self::Live => Exit::Live,
+            Self::NotYet(_, exit) | Self::Never(_, exit) => *exit,
+        }
+    }
+}
+
+/// Waits until the session is live, no login can help, or the time is over. `told` hears how things stand, a few times a
+/// second, with how long it has been.
+pub async fn wait(witness: &Witness, gateway: &str, within: Duration, mut told: impl FnMut(&Seen, Duration)) -> Ended {
+    let clock = HostClock::start();
+    let (mut seen, mut asked_at) = (None, None);
+    loop {
+        let waited = clock.now().mono;
+        let is_due = asked_at.is_none_or(|at| waited.saturating_sub(at) >= witness.pace());
+        let now = match seen.take() {
+            Some(seen) if !is_due => seen,
+            Some(_) | None => {
+                asked_at = Some(waited);
+                witness.ask(gateway).await
+            }
+        };
+        let waited = clock.now().mono;
+        told(&now, waited);
+        let is_over = match now {
+            Seen::Live | Seen::Never(..) => true,
+            Seen::NotYet(..) => waited >= within,
+        };
+        if is_over {
+            return Ended { seen: now, waited };
+        }
+        seen = Some(now);
+        sleep(TURN.min(within.saturating_sub(waited)).max(LEAST)).await;
+    }
+}
+
+impl Witness {
+    /// The daemon answers from memory. IBKR's patience belongs to the trading program.
+    const fn pace(&self) -> Duration {
+        match self {
+            Self::Daemon(_) => Duration::from_secs(2),
+            Self::Gateway(_) => Duration::from_secs(5),
+        }
+    }
+
+    async fn ask(&self, gateway: &str) -> Seen {
+        match self {
+            Self::Daemon(daemon) => {
+                // It looks by itself as well, only not so often as somebody who waits would like.
+                let checked = daemon.check(Some(gateway)).await;
+                match (checked, daemon.gateway(gateway).await) {
+                    (_, Ok(gateway)) => by_daemon(&gateway.state, &gateway.because, &gateway.why),
+                    (_, Err(error)) => Seen::NotYet(error.to_string(), Exit::NothingAnswers),
+                }
+            }
+            Self::Gateway(client) => match by_status(&client.check_auth_status().await) {
+                Seen::Live => by_accounts(&client.accounts().await),
+                seen @ (Seen::NotYet(..) | Seen::Never(..)) => seen,
+            },
+        }
+    }
+}
+
+/// What a daemon's word means for somebody who waits.
+fn by_daemon(state: &str, because: &str, why: &str) -> Seen {
+    match (state, because) {
+        ("live", _) => Seen::Live,
+        ("paused", _) => {
+            Seen::Never("the daemon is paused for it; `tickled resume` ends that".to_owned(), Exit::NotLive)
+        }
+        ("unavailable", "certificate" | "address-refused" | "edge-refused") => {
+            Seen::Never(why.to_owned(), Exit::HumanNeeded)
+        }
+        ("unavailable", "not-a-gateway") => Seen::Never(why.to_owned(), Exit::NothingAnswers),
+        ("unavailable", "nothing-listens" | "no-answer" | "network") => {
+            Seen::NotYet(why.to_owned(), Exit::NothingAnswers)
+        }
+        ("login-required", _) => Seen::NotYet(why.to_owned(), Exit::HumanNeeded),
+        _ => Seen::NotYet(why.to_owned(), Exit::NotLive),
+    }
+}
+
+/// What the flags mean for somebody who waits.
+fn by_status(status: &Result<AuthStatus, Error>) -> Seen {
+    match status {
+        Ok(AuthStatus { competing: true, .. }) => {
+            Seen::NotYet("somebody else uses the session".to_owned(), Exit::NotLive)
+        }
+        Ok(AuthStatus { authenticated: true, connected: true, established: None | Some(true), .. }) => Seen::Live,
+        Ok(_) => Seen::NotYet("the session is not there yet".to_owned(), Exit::NotLive),
+        Err(error) => by_fault(error),
+    }
+}
+
+fn by_accounts(accounts: &Result<gateway::Accounts, Error>) -> Seen {
+    match accounts {
+        Ok(accounts) if accounts.count > 0 => Seen::Live,
+        Ok(_) => Seen::NotYet("authenticated, and account data does not come yet".to_owned(), Exit::NotLive),
+        Err(error) => by_fault(error),
+    }
+}
+
+fn by_fault(error: &Error) -> Seen {
+    match error.fault {
+        Fault::Unauthorized { .. } | Fault::LoginPage => {
+            Seen::NotYet("nobody is logged in".to_owned(), Exit::HumanNeeded)
+        }
+        Fault::NoBrokerageSession => Seen::NotYet("the session is not there yet".to_owned(), Exit::NotLive),
+        Fault::NothingListens | Fault::NoAnswer | Fault::Broken | Fault::Network => {
+            Seen::NotYet(error.fault.sentence().to_owned(), Exit::NothingAnswers)
+        }
+        Fault::Ibkr | Fault::NotUnderstood => Seen::NotYet(error.fault.sentence().to_owned(), Exit::NotLive),
+        Fault::NotAGateway | Fault::Gone => Seen::Never(error.to_string(), Exit::NothingAnswers),
+        Fault::Certificate | Fault::AddressRefused | Fault::EdgeRefused => {
+            Seen::Never(error.to_string(), Exit::HumanNeeded)
+        }
+        // To go on asking would make it longer.
+        Fault::TooManyRequests { .. } => Seen::Never(error.fault.sentence().to_owned(), Exit::NotLive),
+    }
+}
+
+/// How often who waits is told how things stand.
+const TURN: Duration = Duration::from_millis(125);
+const LEAST: Duration = Duration::from_millis(10);
+/// What is live so soon was live before.
+const AT_ONCE: Duration = Duration::from_millis(1500);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn login(url: &str, has_display: bool) -> Login {
+        Login { gateway: "main".to_owned(), url: url.to_owned(), host: "desk".to_owned(), has_display }
+    }
+
+    #[test]
+    fn the_way_depends_on_where_the_browser_is() {
+        let headless = login("https://localhost:5000", false).way();
+        assert!(headless.contains("\n    ssh -L 5000:localhost:5000 desk\n"), "{headless}");
+        let desktop = login("https://localhost:5000", true).way();
+        assert_eq!(desktop, "main: log in at https://localhost:5000 in a browser on desk\n");
+        let far = login("https://gateway.example:5001", false);
+        assert_eq!(far.way(), "main: log in at https://gateway.example:5001 in a browser\n");
+        assert_eq!(far.tunnel(), None);
+    }
+
+    #[test]
+    fn flags_are_live_only_when_all_of_them_say_so() {
+        let all = AuthStatus { authenticated: true, connected: true, ..AuthStatus::default() };
+        assert_eq!(by_status(&Ok(all.clone())), Seen::Live);
+        for not in [
+            AuthStatus { authenticated: false, ..all.clone() },
+            AuthStatus { connected: false, ..all.clone() },
+            AuthStatus { competing: true, ..all.clone() },
+            AuthStatus { established: Some(false), ..all },
+        ] {
+            assert!(matches!(by_status(&Ok(not.clone())), Seen::NotYet(_, Exit::NotLive)), "{not:?}");
+        }
+    }
+
+    #[test]
+    fn a_daemons_word_is_taken_for_what_it_means() {
+        let rows = [
+            ("live", "data-confirmed", None),
+            ("login-required", "login-expired", Some((false, Exit::HumanNeeded))),
+            ("recovering", "session-lapsed", Some((false, Exit::NotLive))),
+            ("contested", "somebody-else", Some((false, Exit::NotLive))),
+            ("unavailable", "nothing-listens", Some((false, Exit::NothingAnswers))),
+            ("unavailable", "ibkr-error", Some((false, Exit::NotLive))),
+            ("unavailable", "certificate", Some((true, Exit::HumanNeeded))),
+            ("unavailable", "not-a-gateway", Some((true, Exit::NothingAnswers))),
+            ("paused", "operator", Some((true, Exit::NotLive))),
+        ];
+        for (state, because, is) in rows {
+            let seen = by_daemon(state, because, "why");
+            let (is_never, exit) = is.unwrap_or((false, Exit::Live));
+            assert_eq!((matches!(seen, Seen::Never(..)), seen.exit()), (is_never, exit), "{state} {because}");
+        }
+    }
+}

@@ -1,0 +1,158 @@
+//! `tickled login`: the way to a login by hand, and the wait for what comes of it.
+#![expect(clippy::disallowed_methods, reason = "real processes take real time")]
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::process::{Output, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+use tokio::process::Command;
+use tokio::time::{sleep, timeout};
+
+use crate::visit::{Gateway, file, folder};
+
+fn login(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_tickled"));
+    command.arg("login").args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command.kill_on_drop(true).env_clear().env("PATH", std::env::var_os("PATH").unwrap());
+    command
+}
+
+async fn ends(command: &mut Command) -> (Option<i32>, String, String) {
+    let Output { status, stdout, stderr } = timeout(Duration::from_secs(40), command.output()).await.unwrap().unwrap();
+    (status.code(), String::from_utf8(stdout).unwrap(), String::from_utf8(stderr).unwrap())
+}
+
+#[tokio::test]
+async fn the_way_is_shown_and_the_login_is_seen() {
+    let gateway = Gateway::start().await;
+    let url = gateway.url();
+    let port = url.rsplit(':').next().unwrap().to_owned();
+    let mut command = login(&["--url", &url]);
+    let (ended, ()) = tokio::join!(ends(&mut command), async {
+        sleep(Duration::from_millis(1500)).await;
+        gateway.log_in().await;
+    });
+    let (code, said, errors) = ended;
+    assert_eq!(code, Some(0), "{said}{errors}");
+    assert!(said.contains(&format!("\n    ssh -L {port}:localhost:{port} ")), "{said}");
+    assert!(said.trim_end().lines().last().unwrap().starts_with("gateway: live, after "), "{said}");
+    assert_eq!(errors, "", "a spinner is for terminals alone");
+    let asked = gateway.asked().await;
+    let own: Vec<&String> = asked.iter().filter(|line| !line.ends_with("/sso/Dispatcher")).collect();
+    assert!(own.len() <= 4, "at a slow pace: {own:?}");
+    for line in own {
+        assert!(line.ends_with("/auth/status") || line.ends_with("/iserver/accounts"), "{line}");
+    }
+}
+
+#[tokio::test]
+async fn a_session_that_is_live_needs_no_login() {
+    let gateway = Gateway::logged_in().await;
+    let (code, said, _) = ends(&mut login(&["--url", &gateway.url()])).await;
+    assert_eq!((code, said.as_str()), (Some(0), "gateway: live; no login is needed\n"));
+}
+
+#[tokio::test]
+async fn it_gives_up_with_the_reason() {
+    let gateway = Gateway::start().await;
+    let (code, said, _) = ends(&mut login(&["--url", &gateway.url(), "--within", "1s"])).await;
+    assert!(code == Some(2) && said.contains("given up: nobody is logged in; `tickled doctor`"), "{code:?} {said}");
+
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let url = format!("https://{free}");
+    let (code, said, errors) = ends(&mut login(&["--url", &url, "--within", "1s", "--json"])).await;
+    let end: Value = serde_json::from_str(&said).unwrap();
+    assert_eq!((code, &end["exit"], &end["live"]), (Some(3), &3.into(), &false.into()), "{said}");
+    assert!(end["why"].as_str().unwrap().contains("nothing listens"), "{said}");
+    assert!(errors.contains("ssh -L "), "{errors}");
+}
+
+#[tokio::test]
+async fn where_no_login_helps_it_says_so_at_once() {
+    let gateway = Gateway::logged_in().await;
+    gateway.set("deny").await;
+    let begun = Instant::now();
+    let (code, said, _) = ends(&mut login(&["--url", &gateway.url()])).await;
+    assert!(code == Some(2) && said.contains("does not help") && said.contains("ips.allow"), "{code:?} {said}");
+    assert!(begun.elapsed() < Duration::from_secs(10));
+}
+
+#[tokio::test]
+async fn a_browser_opens_only_where_there_is_a_display() {
+    let gateway = Gateway::start().await;
+    let tools = folder();
+    let opened = tools.join("opened");
+    let browser = tools.join("xdg-open");
+    fs::write(&browser, format!("#!/bin/sh\nprintf %s \"$1\" > {}\n", opened.display())).unwrap();
+    fs::set_permissions(&browser, fs::Permissions::from_mode(0o755)).unwrap();
+    let url = gateway.url();
+    for (variables, more, opens) in [
+        (vec![], vec![], false),
+        (vec![("DISPLAY", ":0"), ("SSH_CONNECTION", "x")], vec![], false),
+        (vec![("DISPLAY", ":0")], vec!["--no-browser"], false),
+        (vec![("WAYLAND_DISPLAY", "wayland-0")], vec![], true),
+    ] {
+        let mut command = login(&["--url", &url, "--within", "1s"]);
+        command.args(&more).env("PATH", format!("{}:/usr/bin:/bin", tools.display())).envs(variables.clone());
+        let (_, said, _) = ends(&mut command).await;
+        let is_opened = fs::read_to_string(&opened).is_ok_and(|address| address == url);
+        assert_eq!(is_opened, opens, "{variables:?} {more:?}: {said}");
+    }
+}
+
+#[tokio::test]
+async fn which_gateway_is_asked_only_when_it_is_not_clear() {
+    let config = file("[gateway.a]\nurl = \"https://127.0.0.1:1\"\n[gateway.b]\nurl = \"https://127.0.0.1:2\"\n");
+    let of = |more: &[&str]| {
+        let mut command = login(&["--config", config.to_str().unwrap(), "--within", "1s"]);
+        command.args(more);
+        command
+    };
+    let (code, _, errors) = ends(&mut of(&[])).await;
+    assert!(code == Some(64) && errors.contains("which gateway? there are a, b"), "{code:?} {errors}");
+    let (code, _, errors) = ends(&mut of(&["c"])).await;
+    assert!(code == Some(64) && errors.contains("there is no gateway \"c\""), "{code:?} {errors}");
+    let (code, said, _) = ends(&mut of(&["b"])).await;
+    assert!(code == Some(3) && said.contains("b: not live"), "{code:?} {said}");
+    let (code, _, errors) = ends(&mut login(&["--within", "soon"])).await;
+    assert!(code == Some(64) && errors.contains("10m"), "{code:?} {errors}");
+}
+
+#[tokio::test]
+async fn with_a_daemon_it_is_asked_and_finds_the_gateway_by_itself() {
+    let (lost, live) = tokio::join!(Gateway::start(), Gateway::logged_in());
+    let place = folder();
+    let config = file(&format!("[gateway.good]\nurl = \"{}\"\n[gateway.lost]\nurl = \"{}\"\n", live.url(), lost.url()));
+    let socket = place.join("control.sock");
+    let mut daemon = Command::new(env!("CARGO_BIN_EXE_tickled"));
+    daemon.args(["run", "--config", config.to_str().unwrap()]).stdin(Stdio::null()).stderr(Stdio::null());
+    daemon
+        .kill_on_drop(true)
+        .env("RUNTIME_DIRECTORY", &place)
+        .env_remove("NOTIFY_SOCKET")
+        .env_remove("STATE_DIRECTORY");
+    let mut daemon = daemon.spawn().unwrap();
+    let status = || async {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_tickled"));
+        command.args(["status", "--json", "--socket", socket.to_str().unwrap()]);
+        String::from_utf8(command.output().await.unwrap().stdout).unwrap()
+    };
+    let until = Instant::now() + Duration::from_secs(20);
+    while !status().await.contains("\"login-required\"") {
+        assert!(Instant::now() < until, "{}", status().await);
+        sleep(Duration::from_millis(100)).await;
+    }
+    let mut command = login(&["--socket", socket.to_str().unwrap(), "--within", "30s"]);
+    let (ended, ()) = tokio::join!(ends(&mut command), async {
+        sleep(Duration::from_millis(1500)).await;
+        lost.log_in().await;
+    });
+    let (code, said, errors) = ended;
+    assert_eq!(code, Some(0), "{said}{errors}");
+    assert!(said.starts_with("lost: this host has no display") && said.contains("lost: live, after "), "{said}");
+    daemon.kill().await.unwrap();
+    let (code, _, errors) = ends(&mut login(&["--socket", socket.to_str().unwrap()])).await;
+    assert!(code == Some(3) && errors.contains("no daemon answers"), "{code:?} {errors}");
+}
