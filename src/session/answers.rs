@@ -193,10 +193,9 @@ impl Machine {
         match look {
             Look::Good => self.prove(now),
             Look::Competing => self.contest(now),
+            Look::NotEstablished | Look::Lost if self.refused_lately(now) => self.wait_for_the_other(now),
             Look::NotEstablished | Look::Lost | Look::NoLogin { .. } => {
-                if self.refused_lately(now) {
-                    self.wait_for_the_other(now);
-                } else if self.doubted() {
+                if self.doubted() {
                     self.believe(now, look);
                 } else {
                     self.ask_again(now, doubt_about(look));

@@ -49,6 +49,11 @@ struct Stage {
 }
 
 impl Stage {
+    /// Whether it is in time for what happens is said by each scenario itself, so the sky is never clear.
+    fn sky(&self) -> Sky {
+        Sky { truth: self.world.truth(), clear: false }
+    }
+
     fn now(&self) -> Now {
         let wall = self.starts + self.at;
         Now { mono: self.at - self.slept, wall: wall.saturating_add(self.off).unwrap_or(wall) }
@@ -67,9 +72,8 @@ impl Stage {
         let place = self.place.as_ref();
         let snapshot = Snapshot::of("main", "https://localhost:5000", &self.machine, &self.plan, now, place);
         self.tell(Told::Snapshot(&snapshot));
-        // Whether it is in time for what happens here is said by each scenario itself.
-        let sky = Sky { truth: self.world.truth(), clear: false };
-        let judged = self.rules.stepped(now.mono, &self.machine, &self.plan, sky, false, || false);
+        let sky = self.sky();
+        let judged = self.rules.stepped(now.mono, &self.machine, &self.plan, sky, false, || true);
         self.outcome.broken.extend(judged.err());
         let Some(request) = self.plan.request else { return };
         self.outcome.broken.extend(self.rules.sending(now.mono, request, &self.machine).err());
@@ -89,7 +93,8 @@ impl Stage {
         let plan = self.desk.step(self.now(), told);
         self.alarm = plan.wake_at;
         let at = self.at;
-        let judged = plan.notices.iter().filter_map(|notice| self.rules.told(notice).err());
+        let (mono, sky) = (self.now().mono, self.sky());
+        let judged = plan.notices.iter().filter_map(|notice| self.rules.told(mono, sky, notice).err());
         self.outcome.broken.extend(judged);
         self.outcome.told.extend(plan.notices.into_iter().map(|notice| (at, notice)));
     }
@@ -246,4 +251,4 @@ fn a_scenario_that_goes_otherwise_is_noticed() {
     assert_eq!(judge(&script, &play(&script)).len(), 4);
 }
 
-const SCENARIOS: usize = 57;
+const SCENARIOS: usize = 58;

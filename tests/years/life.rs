@@ -41,7 +41,7 @@ pub(crate) struct Life {
     desk: Desk,
     /// When the desk has something to say, and what it was last shown.
     alarm: Duration,
-    shown: Option<(State, bool)>,
+    shown: Option<(State, bool, bool)>,
     steps: u64,
     place: Option<Place>,
     pub(crate) rules: Rules,
@@ -54,7 +54,8 @@ pub(crate) struct Life {
     flight: Option<(Request, Duration, Observation)>,
     agenda: BinaryHeap<Reverse<(Duration, u64)>>,
     events: Vec<Option<Event>>,
-    disturbances: u32,
+    /// A disturbance is under way that the truth does not show.
+    murky: bool,
     human: Option<Duration>,
     trace: VecDeque<String>,
     tracing: bool,
@@ -104,7 +105,7 @@ impl Life {
             flight: None,
             agenda: BinaryHeap::new(),
             events: Vec::new(),
-            disturbances: 0,
+            murky: false,
             human: None,
             trace: VecDeque::new(),
             tracing,
@@ -179,6 +180,10 @@ impl Life {
         plan.notices.iter().try_for_each(|notice| self.hears(notice))
     }
 
+    fn sky(&self) -> Sky {
+        Sky { truth: self.world.truth(), clear: !self.murky }
+    }
+
     fn now(&self) -> Now {
         let wall = epoch() + self.at;
         Now { mono: self.at - self.slept, wall: wall.saturating_add(self.off).unwrap_or(wall) }
@@ -193,7 +198,8 @@ impl Life {
         if !plan.awaiting || plan.request.is_some() {
             self.flight = None;
         }
-        let showing = (self.machine.state(), self.machine.is_flapping());
+        let is_spent = plan.because == Reason::BudgetSpent;
+        let showing = (self.machine.state(), self.machine.is_flapping(), is_spent);
         // The daemon shows the desk every step; here, for speed, what is new and every so often the rest.
         self.steps += 1;
         if self.shown != Some(showing) || plan.jumped.is_some() || self.steps.is_multiple_of(32) {
@@ -202,7 +208,7 @@ impl Life {
             let snapshot = Snapshot::of("g", "https://localhost:5000", &self.machine, &plan, now, place.as_ref());
             self.tell(alert::Input::Snapshot(&snapshot))?;
         }
-        let sky = Sky { truth: self.world.truth(), clear: self.disturbances == 0 };
+        let sky = self.sky();
         let told = self.desk.has_told(Code::LoginRequired);
         let held = || self.place.as_ref().is_some_and(|place| place.maintenance.at(place.region, now.wall).is_some());
         self.rules.stepped(now.mono, &self.machine, &plan, sky, told, held)?;
@@ -265,7 +271,7 @@ impl Life {
 
     /// The disturbance is over, and the next one is drawn.
     fn over(&mut self) {
-        self.disturbances -= 1;
+        self.murky = false;
         let end = [
             Control::Clear,
             Control::Leave,
@@ -289,9 +295,13 @@ impl Life {
 
     /// The next disturbance is drawn, and begins.
     fn begins(&mut self) -> Result<(), String> {
-        self.disturbances += 1;
         let soon = minute(1) + Duration::from_millis(self.chance.below(1000));
         let (events, lasts) = fate::disturbance(&mut self.chance, self.weather);
+        let is_plain = matches!(
+            events[..],
+            [Event::World(Control::Lapse | Control::LogOutElsewhere | Control::ExpireLogin | Control::Restart { .. })]
+        );
+        self.murky = !is_plain;
         self.later(lasts.max(soon), Event::Over);
         for event in events {
             self.happens(event)?;
@@ -314,7 +324,8 @@ impl Life {
     /// A human hears of it, and comes to the keyboard when it suits them.
     fn hears(&mut self, notice: &alert::Notice) -> Result<(), String> {
         self.log(|| format!("told: {} {:?}", notice.code, notice.phase));
-        self.rules.told(notice)?;
+        let sky = self.sky();
+        self.rules.told(self.now().mono, sky, notice)?;
         if notice.code == Code::LoginRequired && notice.phase == Phase::Raised && self.human.is_none() {
             let delay = self.chance.span(minute(1), hour(8));
             self.human = Some(self.at + delay);

@@ -23,6 +23,13 @@ pub(crate) struct Rules {
     bright_since: Option<Duration>,
     fair_since: Option<Duration>,
     needed_since: Option<Duration>,
+    lapsed_since: Option<Duration>,
+    /// It was live when it lapsed, and might be asked for.
+    lapse_counts: bool,
+    well_since: Option<Duration>,
+    away_since: Option<Duration>,
+    /// When anything was last wrong that a human could be told.
+    last_wrong: Duration,
     raised: BTreeSet<Code>,
     /// How long others behind the same public address may have it wait.
     pub(crate) others: Duration,
@@ -45,6 +52,10 @@ pub(crate) struct Tally {
     pub(crate) silences: u64,
     pub(crate) fair_hours: u64,
     pub(crate) flapping: u64,
+    pub(crate) taken_back: u64,
+    pub(crate) needed: u64,
+    pub(crate) well_hours: u64,
+    pub(crate) away: u64,
 }
 
 impl Tally {
@@ -62,6 +73,10 @@ impl Tally {
         self.silences += other.silences;
         self.fair_hours += other.fair_hours;
         self.flapping += other.flapping;
+        self.taken_back += other.taken_back;
+        self.needed += other.needed;
+        self.well_hours += other.well_hours;
+        self.away += other.away;
     }
 }
 
@@ -255,15 +270,54 @@ impl Rules {
         let watch_every = if borrowed { policy.watch_every.max(second(460)) } else { policy.watch_every };
         let slack = policy.answer_within * 2 + second(10) + self.others * 3;
 
+        if excused || !sky.clear || !truth.live {
+            self.last_wrong = now;
+        }
+        let was_live = self.lapsed_since.is_none() && machine.state() == State::Live;
+        let in_hand = truth.listening && truth.reachable && truth.login && !truth.held_elsewhere && !truth.borrowed;
+        let lapsed = since(&mut self.lapsed_since, in_hand && !truth.live && sky.clear);
+        if lapsed == Some(Duration::ZERO) {
+            let an_hour_ago = self.asked.iter().filter(|at| now < **at + hour(1)).count();
+            self.lapse_counts = was_live && an_hour_ago < usize::from(policy.recovery.max_per_hour);
+        }
+        let taken_back_within = policy.check_every.max(second(8)) + slack + second(15);
+        if let Some(span) = lapsed
+            && self.lapse_counts
+            && machine.state() != State::Live
+            && span > taken_back_within
+        {
+            return Err(format!("lost for {span:?}, and not taken back: {:?}", machine.state()));
+        }
+        self.tally.taken_back += u64::from(lapsed.is_none() && std::mem::take(&mut self.lapse_counts));
+
+        let well = since(&mut self.well_since, truth.live && sky.clear);
+        if well.is_some_and(|span| span > hour(1)) {
+            if machine.state() != State::Live || !self.raised.is_empty() {
+                return Err(format!("all has been well for {well:?}: {:?}, open {:?}", machine.state(), self.raised));
+            }
+            self.tally.well_hours += 1;
+            self.well_since = None;
+        }
+        let by_operator = machine.state() == State::LoginRequired(Cause::ByOperator);
+        let away = since(&mut self.away_since, machine.state() != State::Live && !by_operator);
+        if away.is_some_and(|span| span > minute(15)) {
+            if held() {
+                self.away_since = None;
+            } else if self.raised.is_empty() {
+                return Err(format!("not live for {away:?}, and nobody was told: {:?}", machine.state()));
+            } else {
+                self.tally.away += 1;
+                self.away_since = None;
+            }
+        }
+
         let bright = since(&mut self.bright_since, truth.live && sky.clear);
         if machine.state() != State::Live
             && bright.is_some_and(|span| span > watch_every.max(policy.check_every) + slack)
         {
             return Err(format!("the session has been good for {bright:?}, and is called {:?}", machine.state()));
         }
-        let by_operator = machine.state() == State::LoginRequired(Cause::ByOperator);
-        let could_be = truth.listening && truth.reachable && truth.login && !truth.held_elsewhere && !truth.borrowed;
-        let fair = since(&mut self.fair_since, could_be && sky.clear && !by_operator);
+        let fair = since(&mut self.fair_since, in_hand && lapsed != Some(Duration::ZERO) && sky.clear && !by_operator);
         if fair.is_some_and(|span| span > hour(1) + minute(10)) {
             let live = machine.state() == State::Live;
             if !(live || (told || held()) && matches!(machine.state(), State::LoginRequired(_))) {
@@ -275,7 +329,14 @@ impl Rules {
         let nobody = truth.listening && truth.reachable && !truth.login && !truth.borrowed;
         let needed = since(&mut self.needed_since, nobody && sky.clear && !by_operator);
         let promise = watch_every.max(policy.check_every) + slack + second(60);
-        if needed.is_some_and(|span| span > promise) && !told {
+        if needed.is_some_and(|span| span > promise) && told {
+            let others: Vec<&Code> = self.raised.iter().filter(|code| OUTAGES.contains(code)).collect();
+            if others != [&Code::LoginRequired] {
+                return Err(format!("a human is needed for a login, and open are {others:?}"));
+            }
+            self.tally.needed += 1;
+            self.needed_since = None;
+        } else if needed.is_some_and(|span| span > promise) {
             // In a maintenance window the alert waits for its end.
             if held() {
                 self.needed_since = None;
@@ -290,10 +351,19 @@ impl Rules {
     }
 
     /// Judges what the desk tells.
-    pub(crate) fn told(&mut self, notice: &Notice) -> Verdict {
+    pub(crate) fn told(&mut self, now: Duration, sky: Sky, notice: &Notice) -> Verdict {
+        if !sky.clear || !sky.truth.live {
+            self.last_wrong = now;
+        }
         match notice.phase {
             Phase::Raised => {
                 self.tally.raised += 1;
+                if now > self.last_wrong + minute(10) {
+                    return Err(format!(
+                        "{} raised, and nothing has been wrong since {:?}",
+                        notice.code, self.last_wrong
+                    ));
+                }
                 if !self.raised.insert(notice.code) {
                     return Err(format!("{} raised twice", notice.code));
                 }
@@ -318,6 +388,16 @@ impl Rules {
 fn is_good(status: Status) -> bool {
     status.authenticated && status.connected && !status.competing && status.established != Some(false)
 }
+
+/// What of an outage a human can be told: one of these at a time.
+const OUTAGES: [Code; 6] = [
+    Code::LoginRequired,
+    Code::SessionContested,
+    Code::GatewayUnreachable,
+    Code::CertificateChanged,
+    Code::AccessDenied,
+    Code::IbkrUnavailable,
+];
 
 pub(crate) const fn second(n: u64) -> Duration {
     Duration::from_secs(n)
