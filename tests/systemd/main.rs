@@ -6,6 +6,8 @@
 #![expect(clippy::disallowed_methods, reason = "real services take real time")]
 #![expect(clippy::print_stdout, reason = "a test that tries nothing says why")]
 
+mod control;
+mod events;
 mod install;
 mod journal;
 mod machine;
