@@ -139,17 +139,22 @@ pub(super) fn from_transport(call: Call, target: &Target, error: &reqwest::Error
         Fault::Network
     } else if error.is_connect() && causes.iter().any(|cause| cause.text.contains("open files")) {
         Fault::NoAnswer
-    } else if causes.iter().any(|cause| cause.text.contains("invalid HTTP") || cause.text.contains("message head")) {
+    } else if causes.iter().any(|cause| cause.text.contains("invalid HTTP version")) {
         Fault::NotAGateway
+    } else if causes.iter().any(|cause| cause.is_nonsense) {
+        Fault::NotUnderstood
     } else {
         Fault::Broken
     };
     let hint = match fault {
-        Fault::NotAGateway if target.url.starts_with("https:") => {
+        Fault::NotAGateway if causes.iter().any(|cause| cause.text.contains("corrupt message")) => {
             "; it speaks no TLS: a gateway with listenSsl: false is asked by http://"
         }
-        Fault::NotAGateway => "; a gateway with listenSsl: true, as it comes, is asked by https://",
-        Fault::NothingListens
+        Fault::NotAGateway if target.url.starts_with("http:") => {
+            "; a gateway with listenSsl: true, as it comes, is asked by https://"
+        }
+        Fault::NotAGateway
+        | Fault::NothingListens
         | Fault::NoAnswer
         | Fault::Broken
         | Fault::Network
@@ -178,6 +183,14 @@ pub(super) fn from_transport(call: Call, target: &Target, error: &reqwest::Error
 struct Cause {
     text: String,
     fault: Option<Fault>,
+    /// What came is no HTTP.
+    is_nonsense: bool,
+}
+
+impl Cause {
+    const fn of(fault: Option<Fault>, text: String) -> Self {
+        Self { text, fault, is_nonsense: false }
+    }
 }
 
 /// The causes behind an error, outermost first. `io::Error::source` skips the error inside, where TLS puts its own.
@@ -186,20 +199,22 @@ fn causes(error: &reqwest::Error) -> Vec<Cause> {
     let mut next = error.source();
     while let Some(cause) = next {
         if let Some(io) = cause.downcast_ref::<io::Error>() {
-            causes.push(Cause { text: cause.to_string(), fault: from_io(io) });
+            let is_nonsense = matches!(io.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData);
+            causes.push(Cause { is_nonsense, ..Cause::of(from_io(io), cause.to_string()) });
             let inner: Option<&(dyn std::error::Error + 'static)> = match io.get_ref() {
                 Some(inner) => Some(inner),
                 None => cause.source(),
             };
             next = inner;
         } else if let Some(elsewhere) = cause.downcast_ref::<Elsewhere>() {
-            causes.push(Cause { text: elsewhere.to_string(), fault: Some(Fault::Certificate) });
+            causes.push(Cause::of(Some(Fault::Certificate), elsewhere.to_string()));
             next = None;
         } else if let Some(tls) = cause.downcast_ref::<rustls::Error>() {
             causes.push(from_tls(tls));
             next = None;
         } else {
-            causes.push(Cause { text: cause.to_string(), fault: None });
+            let is_nonsense = cause.downcast_ref::<hyper::Error>().is_some_and(hyper::Error::is_parse);
+            causes.push(Cause { is_nonsense, ..Cause::of(None, cause.to_string()) });
             next = cause.source();
         }
     }
@@ -234,7 +249,7 @@ fn from_tls(error: &rustls::Error) -> Cause {
         rustls::Error::InvalidCertificate(_) | rustls::Error::NoCertificatesPresented => Fault::Certificate,
         _ => Fault::NotAGateway,
     };
-    Cause { text: mismatch.unwrap_or_else(|| error.to_string()), fault: Some(fault) }
+    Cause::of(Some(fault), mismatch.unwrap_or_else(|| error.to_string()))
 }
 
 /// How much of a body that is not understood is kept.

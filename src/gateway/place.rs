@@ -104,6 +104,28 @@ mod tests {
         }
     }
 
+    /// As a resolver that waits for a network.
+    struct Never;
+
+    impl Resolve for Never {
+        fn resolve(&self, _: Name) -> Resolving {
+            Box::pin(std::future::pending())
+        }
+    }
+
+    #[tokio::test]
+    async fn a_resolver_that_hangs_is_given_up_with_the_connection() {
+        let client = reqwest::Client::builder()
+            .tls_backend_preconfigured(Trust::System.config().expect("trust"))
+            .dns_resolver(std::sync::Arc::new(Never))
+            .connect_timeout(std::time::Duration::from_millis(50))
+            .no_proxy()
+            .build()
+            .expect("a client");
+        let error = client.get("https://desk:5000").send().await.expect_err("a refusal");
+        assert!(error.is_timeout() && error.is_connect(), "{error:?}");
+    }
+
     #[tokio::test]
     async fn a_name_that_leads_elsewhere_is_a_matter_of_trust() {
         let url = "https://desk:5000".to_owned();

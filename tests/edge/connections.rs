@@ -58,6 +58,26 @@ async fn a_broken_connection_is_tried_once_more_by_what_only_asks() {
     );
 }
 
+/// The other end of the kept connection is gone without a farewell.
+#[tokio::test]
+async fn a_reset_of_the_kept_connection_alone_costs_what_only_asks_nothing() {
+    for broken in [Deed::Reset, Deed::Bytes(b"HTTP/1.1 200 OK\r\nContent-Length: 50\r\n\r\n{\"auth".to_vec())] {
+        let breaks = broken.clone();
+        let server = Raw::doing(move |_, before| if before == 1 { breaks.clone() } else { json(LIVE) }).await;
+        let client = server.client();
+        client.check_auth_status().await.unwrap();
+        let again = client.check_auth_status().await;
+        if matches!(broken, Deed::Reset) {
+            again.unwrap();
+            assert_eq!(server.heard().iter().map(|heard| heard.connection).collect::<Vec<_>>(), [0, 0, 1]);
+        } else {
+            // Half an answer and then silence took all the time there was: nothing is asked twice.
+            assert_eq!(again.unwrap_err().fault, Fault::NoAnswer);
+            assert_eq!(server.heard().len(), 2);
+        }
+    }
+}
+
 /// An answer that comes after its request was given up must not be taken for the next one's.
 #[tokio::test]
 async fn a_late_answer_is_nobodys() {

@@ -28,6 +28,8 @@ pub(crate) enum Deed {
     Late(Duration, String),
     /// The connection ends without a word.
     Close,
+    /// The connection is reset.
+    Reset,
     /// Nothing, for ever.
     Hang,
 }
@@ -149,6 +151,7 @@ async fn serve<W: Fn(&Heard, usize) -> Deed>(
                 stream.write_all(text.as_bytes()).await
             }
             Deed::Close => return,
+            Deed::Reset => return stream.set_zero_linger().unwrap(),
             Deed::Hang => std::future::pending().await,
         };
         if went.is_err() {
