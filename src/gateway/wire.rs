@@ -261,7 +261,12 @@ pub fn read<T: DeserializeOwned>(reply: &Reply<'_>) -> Result<T, Refusal> {
     if let Some(refused) = refusal_in(&value) {
         return Err(refused);
     }
-    serde_json::from_value(value).map_err(|e| Refusal::NotUnderstood(e.to_string()))
+    serde_json::from_value(value).map_err(|_| of_another_shape())
+}
+
+/// What exactly is of another type would be told in the other side's words, and those may be personal.
+fn of_another_shape() -> Refusal {
+    Refusal::NotUnderstood("JSON of another shape".to_owned())
 }
 
 /// Reads the answer to `check_auth_status` and to `open_brokerage`.
@@ -271,10 +276,10 @@ pub fn read<T: DeserializeOwned>(reply: &Reply<'_>) -> Result<T, Refusal> {
 pub fn read_status(reply: &Reply<'_>) -> Result<AuthStatus, Refusal> {
     let value: Value = read(reply)?;
     match value.get("error") {
-        Some(error) if value.get("authenticated").is_none() => {
-            Err(Refusal::NotUnderstood(format!("no status, but the error {error}")))
+        Some(_) if value.get("authenticated").is_none() => {
+            Err(Refusal::NotUnderstood("an error in the place of a status".to_owned()))
         }
-        Some(_) | None => serde_json::from_value(value).map_err(|e| Refusal::NotUnderstood(e.to_string())),
+        Some(_) | None => serde_json::from_value(value).map_err(|_| of_another_shape()),
     }
 }
 
