@@ -8,7 +8,7 @@ mod operator;
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs;
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -262,7 +262,7 @@ fn target(url: &str) -> Option<Target> {
 async fn examined(Doctor { config, offline, gateway_dir, json }: Doctor) -> anyhow::Result<Exit> {
     let visit = Visit { config, environment: environment(), offline, gateway_dir, host: daemon::host_name() };
     let report = doctor::examine(&visit).await;
-    say(&if json { report.json() + "\n" } else { report.text() })?;
+    say(&if json { report.json() + "\n" } else { report.text(io::stdout().is_terminal().then(operator::width)) })?;
     Ok(report.exit())
 }
 

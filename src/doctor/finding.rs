@@ -226,16 +226,16 @@ impl Report {
         faults.max_by_key(|exit| weight(*exit)).unwrap_or(Exit::Live)
     }
 
-    /// The report for a person.
+    /// The report for a person, folded where a line of a terminal has an end.
     #[must_use]
-    pub fn text(&self) -> String {
+    pub fn text(&self, width: Option<usize>) -> String {
         let label = |finding: &Finding| match &finding.about {
             Some(about) => format!("{about}: {}", finding.check.name()),
             None => finding.check.name().to_owned(),
         };
-        let wide = self.findings.iter().map(|finding| label(finding).chars().count()).max().unwrap_or_default();
-        let mut text = String::new();
         let told = self.findings.iter().filter(|finding| finding.verdict != Verdict::NotAsked);
+        let wide = told.clone().map(|finding| label(finding).chars().count()).max().unwrap_or_default();
+        let mut text = String::new();
         for finding in told {
             let word = match finding.verdict {
                 Verdict::Fault(_) => "FAULT",
@@ -245,9 +245,9 @@ impl Report {
                 Verdict::NotAsked => "-",
             };
             let label = label(finding);
-            text += &format!("{word:7}  {label:wide$}  {}\n", finding.found.replace('\n', "\n    "));
+            text += &format!("{word:7}  {label:wide$}  {}\n", folded(&finding.found, INDENT + wide + 2, width));
             if let Some(remedy) = &finding.remedy {
-                text += &format!("         to do: {}\n", remedy.replace('\n', "\n         "));
+                text += &format!("{:INDENT$}to do: {}\n", "", folded(remedy, INDENT + 7, width));
             }
         }
         let mut rest: Vec<(&Finding, Vec<String>)> = Vec::new();
@@ -258,7 +258,11 @@ impl Report {
             }
         }
         for (first, checks) in rest {
-            text += &format!("-        {}: {}\n", checks.join(", "), first.found);
+            text += &format!(
+                "{:INDENT$}{}\n",
+                "-",
+                folded(&format!("{}: {}", checks.join(", "), first.found), INDENT, width)
+            );
         }
         text += &format!("{}\n", self.sum());
         text
@@ -294,5 +298,82 @@ const fn weight(exit: Exit) -> u8 {
         Exit::NothingAnswers => 4,
         Exit::Configuration => 5,
         Exit::Usage | Exit::Internal | Exit::SecondSignal => 6,
+    }
+}
+
+/// Breaks lines between words so that they fit behind `indent`, which each but the first of them gets.
+fn folded(text: &str, indent: usize, width: Option<usize>) -> String {
+    let room = width.map_or(usize::MAX, |width| width.saturating_sub(indent).max(NARROWEST));
+    let mut lines = Vec::new();
+    for line in text.lines() {
+        let mut folded = String::new();
+        for word in line.split(' ') {
+            let is_full = folded.chars().count() + 1 + word.chars().count() > room;
+            if is_full && !folded.is_empty() {
+                lines.push(std::mem::take(&mut folded));
+            }
+            if !folded.is_empty() {
+                folded.push(' ');
+            }
+            folded += word;
+        }
+        lines.push(folded);
+    }
+    lines.join(&format!("\n{:indent$}", ""))
+}
+
+const INDENT: usize = 9;
+/// Below this no word fits, and the terminal may as well break it.
+const NARROWEST: usize = 15;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn report() -> Report {
+        Report::new(vec![
+            Finding::good(Check::Config, "it is good"),
+            Finding::not_asked(Check::Session, "not asked: port comes first").about("main"),
+            Finding::warning(Check::Clock, "it is 2m ahead", "have it kept").about("main"),
+            Finding::not_asked(Check::Login, "not asked: port comes first").about("main"),
+            Finding::fault(Check::Channels, Exit::HumanNeeded, "mail: closed", "correct it"),
+            Finding::fault(Check::Port, Exit::NothingAnswers, "nothing listens there", "start the gateway")
+                .about("main"),
+        ])
+    }
+
+    #[test]
+    fn the_cause_comes_first_and_what_was_not_asked_is_one_line() {
+        let told = "FAULT    main: port   nothing listens there\n         to do: start the gateway\n\
+                    FAULT    channels     mail: closed\n         to do: correct it\n\
+                    warning  main: clock  it is 2m ahead\n         to do: have it kept\n\
+                    good     config       it is good\n\
+                    -        main: login, session: not asked: port comes first\n\
+                    2 faults, 1 warning; begin with the first\n";
+        assert_eq!(report().text(None), told);
+        assert_eq!(report().exit(), Exit::NothingAnswers);
+    }
+
+    #[test]
+    fn a_narrow_terminal_gets_short_lines() {
+        for width in [40, 80] {
+            let text = report().text(Some(width));
+            assert!(text.lines().all(|line| line.chars().count() <= width), "{text}");
+            assert_eq!(
+                text.split_whitespace().collect::<Vec<_>>(),
+                report().text(None).split_whitespace().collect::<Vec<_>>()
+            );
+        }
+    }
+
+    #[test]
+    fn the_worst_finding_gives_the_code() {
+        let of = |exits: &[Exit]| {
+            Report::new(exits.iter().map(|exit| Finding::fault(Check::Login, *exit, "x", "y")).collect()).exit()
+        };
+        assert_eq!(of(&[]), Exit::Live);
+        assert_eq!(of(&[Exit::NotLive, Exit::HumanNeeded]), Exit::HumanNeeded);
+        assert_eq!(of(&[Exit::NothingAnswers, Exit::HumanNeeded]), Exit::NothingAnswers);
+        assert_eq!(of(&[Exit::Configuration, Exit::NothingAnswers]), Exit::Configuration);
     }
 }

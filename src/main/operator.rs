@@ -170,7 +170,7 @@ async fn look(target: Target, as_json: bool) -> anyhow::Result<Exit> {
 }
 
 /// How many characters fit on a line: what the terminal says, or `$COLUMNS`; in a pipe as many as one likes.
-fn width() -> usize {
+pub(crate) fn width() -> usize {
     let said = env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok());
     let terminal = || rustix::termios::tcgetwinsize(io::stdout()).ok().map(|size| usize::from(size.ws_col));
     said.or_else(terminal).filter(|width| *width > 0).unwrap_or(WIDE)
