@@ -264,7 +264,7 @@ impl Report {
                 folded(&format!("{}: {}", checks.join(", "), first.found), INDENT, width)
             );
         }
-        text += &format!("{}\n", self.sum());
+        text += &format!("{}\n", folded(&self.sum(), 0, width));
         text
     }
 
