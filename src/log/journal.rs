@@ -137,6 +137,7 @@ pub const MESSAGE_IDS: &[MessageId] = &[
     alert("config-rejected", "4f3da7bb23a549c7bd9668e83b529690"),
     alert("alert-undeliverable", "95da315829944863afbc172fb3005be5"),
     MessageId { event: event::ALERT, field: "phase", value: "resolved", id: "cf9ef444e4574665bb1e5b15222dd601" },
+    MessageId { event: event::ALERT, field: "phase", value: "withdrawn", id: "38e77e37451f4e36986bd781119f7c0c" },
     state("starting", "45b8f25552624eeba7dddabc0cb7a98c"),
     state("live", "32f39516fa194a9ebe045e7280577cac"),
     state("recovering", "a2f0a9030f3843f7858e6182302ffa68"),

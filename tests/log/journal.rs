@@ -53,6 +53,8 @@ fn an_alert_in_the_journals_own_fields() {
     );
     let over = said(Look::Native, || alert("resolved"));
     assert!(over.contains("MESSAGE_ID=cf9ef444e4574665bb1e5b15222dd601\n"), "{over}");
+    let withdrawn = said(Look::Native, || alert("withdrawn"));
+    assert!(withdrawn.contains("MESSAGE_ID=38e77e37451f4e36986bd781119f7c0c\n"), "{withdrawn}");
 }
 
 #[test]
@@ -180,7 +182,7 @@ fn every_code_and_every_state_has_a_message_id_of_its_own() {
     };
     let codes: BTreeSet<&str> = Code::ALL.iter().map(|code| code.entry().code).collect();
     assert_eq!(of(event::ALERT, "code"), codes, "make one with `uuidgen` or `systemd-id128 new`");
-    assert_eq!(of(event::ALERT, "phase"), BTreeSet::from(["resolved"]));
+    assert_eq!(of(event::ALERT, "phase"), BTreeSet::from(["resolved", "withdrawn"]));
     let states = BTreeSet::from([
         State::Starting.name(),
         State::Live.name(),
