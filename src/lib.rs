@@ -5,10 +5,11 @@
 //!
 //! | room | floor | what it is for |
 //! |---|---|---|
-//! | `main` | 7 | the command line: one verb, one function; exit codes |
-//! | `demo` | 6 | the real daemon against the simulator, narrated |
-//! | `doctor` | 6 | what is wrong: named checks, each with finding and remedy |
-//! | `daemon` | 5 | `run`: one driver a gateway, alerts, signals, the word to systemd |
+//! | `main` | 8 | the command line: one verb, one function; exit codes |
+//! | `demo` | 7 | the real daemon against the simulator, narrated |
+//! | `doctor` | 7 | what is wrong: named checks, each with finding and remedy |
+//! | `daemon` | 6 | `run`: one driver a gateway, alerts, signals, the word to systemd |
+//! | `endpoint` | 5 | what monitoring and browsers may see over TCP: read-only, from memory alone |
 //! | `verbs` | 5 | what asks a gateway once or a running daemon, and the exit codes |
 //! | `recipes` | 4 | for programs that want one call rather than a daemon |
 //! | `control` | 4 | the control socket: how verbs ask and steer a running daemon, both sides of it |
@@ -34,6 +35,7 @@ pub mod daemon;
 pub mod demo;
 pub mod doctor;
 pub mod driver;
+pub mod endpoint;
 pub mod gateway;
 pub mod history;
 pub mod log;

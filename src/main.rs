@@ -4,6 +4,8 @@
 mod login;
 #[path = "main/operator.rs"]
 mod operator;
+#[path = "main/watch.rs"]
+mod watch;
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;

@@ -2,6 +2,7 @@
 
 pub mod asking;
 mod glance;
+mod past;
 
 pub use asking::Form;
 

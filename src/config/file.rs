@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use super::address::Address;
 use super::alerts::{self, Alerts, Deadman};
+use super::endpoint;
 use super::maintenance::{self, Maintenance};
 use super::span::{Range, Span};
 use super::text::Form;
@@ -29,6 +30,7 @@ pub(super) struct File {
     pub(super) maintenance: Maintenance,
     pub(super) alerts: Alerts,
     pub(super) deadman: Deadman,
+    pub(super) endpoint: endpoint::Written,
     pub(super) log: Log,
 }
 
@@ -145,6 +147,7 @@ pub(super) const ROOT: Keys = &[
     ("maintenance", Node::Table(maintenance::KEYS)),
     ("alerts", Node::Table(alerts::KEYS)),
     ("deadman", Node::Table(alerts::DEADMAN)),
+    ("endpoint", Node::Table(endpoint::KEYS)),
     ("log", Node::Table(LOG)),
 ];
 

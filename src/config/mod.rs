@@ -4,6 +4,7 @@ mod address;
 mod alerts;
 mod channels;
 mod checks;
+mod endpoint;
 mod environment;
 mod fault;
 mod file;
@@ -15,6 +16,7 @@ mod text;
 mod value;
 mod words;
 
+pub use endpoint::Endpoint;
 pub use fault::{Fault, Faults, Place};
 pub use source::{Difference, Source};
 
@@ -44,6 +46,8 @@ pub struct Config {
     pub maintenance: Maintenance,
     /// When humans are told, and how.
     pub alerts: alert::Settings,
+    /// Where the state of things is shown.
+    pub endpoint: Endpoint,
     /// What the daemon says about itself.
     pub log: log::Settings,
 }
@@ -142,7 +146,8 @@ pub fn parse(text: &str, name: &Path, environment: &BTreeMap<String, String>) ->
                 reading.findings.extend(checks.findings());
                 if reading.findings.is_empty() {
                     let log = file.log.settings();
-                    return Ok(Config { gateways, maintenance, alerts, log });
+                    let endpoint = file.endpoint.settings();
+                    return Ok(Config { gateways, maintenance, alerts, endpoint, log });
                 }
             }
             Err(finding) => reading.findings.push(finding),
@@ -190,6 +195,7 @@ pub fn show(config: &Config) -> String {
         maintenance: (&config.maintenance).into(),
         alerts: (&config.alerts).into(),
         deadman: config.alerts.deadman.as_ref().into(),
+        endpoint: (&config.endpoint).into(),
         log: (&config.log).into(),
     };
     toml::to_string(&file).unwrap_or_else(|error| format!("# {error}\n"))

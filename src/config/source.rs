@@ -35,6 +35,8 @@ pub struct Difference {
     pub moved: Vec<Gateway>,
     /// Who is told, when, and how.
     pub alerts: bool,
+    /// Where the state of things is shown.
+    pub endpoint: bool,
     /// The form or the level of the log.
     pub log: bool,
 }
@@ -69,6 +71,7 @@ impl Difference {
             replaced,
             moved,
             alerts: old.alerts != new.alerts,
+            endpoint: old.endpoint != new.endpoint,
             log: (old.log.format, old.log.level) != (new.log.format, new.log.level),
         }
     }

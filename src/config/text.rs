@@ -5,6 +5,7 @@ use std::path::Path;
 use reqwest::Url;
 
 use super::address::Address;
+use super::endpoint;
 use super::fault::quoted;
 use crate::alert::channels;
 use crate::log::redact;
@@ -20,6 +21,8 @@ pub(super) enum Form {
     Unit,
     /// A server, without a port.
     Host,
+    /// An address and a port to listen at; empty is none.
+    Listen,
     /// Where a web request goes; no secret.
     WebAddress,
     /// A file that holds a secret, never the secret itself; empty is none.
@@ -44,6 +47,7 @@ impl Form {
             Self::Line => "one line of text",
             Self::Unit => "the name of a service of systemd",
             Self::Host => "a host's name or address",
+            Self::Listen => "an address and a port, or \"\" for off",
             Self::WebAddress => "http:// or https:// and what follows",
             Self::Secret => "a path from the root, or the name of a systemd credential",
             Self::Template => "a template",
@@ -61,7 +65,8 @@ impl Form {
             Self::Header => "a list of \"Name: value\"",
             Self::Receiver => "one receiver, or a list of them",
             Self::Argument => "a list of a program and its arguments",
-            Self::Line | Self::Unit | Self::Host | Self::WebAddress | Self::Secret | Self::Template | Self::Mail => {
+            Self::Host => "a list of hosts",
+            Self::Line | Self::Unit | Self::Listen | Self::WebAddress | Self::Secret | Self::Template | Self::Mail => {
                 "a list of texts"
             }
         }
@@ -70,6 +75,11 @@ impl Form {
     /// Whether one text stands for a list of one.
     pub(super) const fn may_be_alone(self) -> bool {
         matches!(self, Self::Receiver)
+    }
+
+    /// Whether a list of none says something.
+    pub(super) const fn may_be_none(self) -> bool {
+        matches!(self, Self::Host)
     }
 
     /// Whether a list may have the same twice.
@@ -86,6 +96,7 @@ impl Form {
                 format!("{} is no service of systemd", quoted(text)),
                 "write it as `systemctl list-units` does, like \"ibkr-gateway.service\"".to_owned(),
             )),
+            Self::Listen => endpoint::listen(text).map(|_| ()),
             Self::Secret => secret(text),
             Self::Template => match channels::check_body(text) {
                 None => Ok(()),

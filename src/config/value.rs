@@ -167,7 +167,7 @@ impl Kind {
                 Raw::Text(one) if form.may_be_alone() => {
                     of_form(form, one).map(|()| ValueKind::from(vec![(*one).to_owned()]))
                 }
-                Raw::List(items) if items.is_empty() => {
+                Raw::List(items) if items.is_empty() && !form.may_be_none() => {
                     complain("the list is empty".to_owned(), format!("it takes {}", self.takes()))
                 }
                 Raw::List(items) => self.list(items, |text| of_form(form, text)),

@@ -64,7 +64,7 @@ impl Asking {
         let names = config.names();
         let known = |name: &String| names.contains(name);
         let said = match wish {
-            Wish::Status => Answer::Status(Box::new(self.status(now, file, board))),
+            Wish::Status => Answer::Status(Box::new(self.status(file, board))),
             Wish::Config => Answer::Config(config::show(config)),
             Wish::Check(None) => {
                 fleet.check_all();
@@ -87,12 +87,13 @@ impl Asking {
         drop(answer.send(said));
     }
 
-    fn status(&self, now: Timestamp, file: &str, board: &Board) -> Status {
+    /// How everything is.
+    pub(super) fn status(&self, file: &str, board: &Board) -> Status {
         Status {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             host: host_name(),
             pid: std::process::id(),
-            at: now,
+            at: self.clock.now().wall,
             since: self.since,
             config: file.to_owned(),
             config_refused: board.refusal().map(str::to_owned),

@@ -1,7 +1,7 @@
 //! What the daemon knows of all its gateways, and whom it tells: the log, the alerts, systemd.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -12,10 +12,11 @@ use super::telling::{self, Said};
 use super::units;
 use crate::alert::{self, Alarm};
 use crate::config::Config;
-use crate::control::{self, Asked};
+use crate::control::{self, Asked, Status};
 use crate::driver::{Answer, Clock, HostClock, Report};
+use crate::endpoint::{Counts, View};
 use crate::history::{Memory, Record, What};
-use crate::log::event;
+use crate::log::{self, event};
 use crate::session::{Now, Request, State};
 use crate::status::{Snapshot, summary};
 use crate::systemd::unit::Down;
@@ -29,6 +30,9 @@ pub(super) struct Board {
     pub(super) alarm: Alarm,
     record: Record,
     earlier: Memory,
+    counts: Counts,
+    /// When the configuration in force was read.
+    config_read: Timestamp,
     ready: bool,
     /// What stands before everything else in the status line, while it is so.
     trouble: Option<String>,
@@ -77,6 +81,8 @@ impl Board {
             alarm,
             record,
             earlier,
+            counts: Counts::default(),
+            config_read: clock.now().wall,
             ready: false,
             trouble: None,
             told: String::new(),
@@ -105,6 +111,7 @@ impl Board {
     pub(super) fn forget(&mut self, name: &str) {
         self.gateways.remove(name);
         self.earlier.gateways.remove(name);
+        self.counts.forget(name);
         let now = self.clock.now();
         self.record.forget(now.wall, name);
         self.alarm.step(now, alert::Input::Forget(&alert::About::Gateway(name.to_owned())));
@@ -145,11 +152,13 @@ impl Board {
     pub(super) fn accepted(&mut self) {
         self.alarm.step(self.clock.now(), alert::Input::ConfigAccepted);
         self.trouble = None;
+        self.config_read = self.clock.now().wall;
         self.tell_systemd();
     }
 
     /// Takes in what a driver reports.
     pub(super) fn take(&mut self, report: Report) {
+        self.counts.take(self.clock.now(), &report);
         let Report { mut snapshot, transition, jumped, answered, sending: _, stream } = report;
         let name = snapshot.gateway.clone();
         if let Some(by) = jumped {
@@ -185,6 +194,19 @@ impl Board {
         self.gateways
             .values()
             .filter_map(|known| Some(control::Gateway::new(known.snapshot.as_ref()?, known.last_asked.clone())))
+    }
+
+    /// What the endpoint shows of this moment, `status` among it.
+    pub(super) fn view(&self, status: Status) -> View {
+        let now = self.clock.now();
+        View {
+            now,
+            status: shown(status),
+            gateways: self.gateways.keys().cloned().collect(),
+            late: self.late(now).map(str::to_owned),
+            config_read: self.config_read,
+            counts: self.counts.clone(),
+        }
     }
 
     /// What keeps a changed configuration from being in force.
@@ -312,6 +334,18 @@ impl Board {
         }
         self.notifier.retry();
     }
+}
+
+/// The same without what only the operator may know: where files are, and what others said word for word.
+fn shown(mut status: Status) -> Status {
+    status.config = Path::new(&status.config).file_name().unwrap_or_default().to_string_lossy().into_owned();
+    for asked in status.gateways.iter_mut().filter_map(|gateway| gateway.last_asked.as_mut()) {
+        asked.outcome = log::redact(&asked.outcome);
+    }
+    for failure in status.channels.iter_mut().filter_map(|channel| channel.last_failure.as_mut()) {
+        *failure = log::redact(failure);
+    }
+    status
 }
 
 /// How long systemd waits at most for the first round of answers.

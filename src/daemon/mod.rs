@@ -5,6 +5,7 @@ mod board;
 mod fleet;
 mod keeper;
 mod reload;
+mod showing;
 mod telling;
 mod units;
 
@@ -23,6 +24,7 @@ use crate::alert::{self, Alarm};
 use crate::config::{Config, Source};
 use crate::control;
 use crate::driver::{Clock, HostClock};
+use crate::endpoint::Look;
 use crate::log::{event, humane};
 use crate::systemd::Notifier;
 use asking::Asking;
@@ -30,6 +32,7 @@ use board::Board;
 use fleet::Fleet;
 pub use keeper::Kept;
 use reload::Reload;
+use showing::Showing;
 use telling::counted;
 use units::Units;
 
@@ -123,6 +126,7 @@ async fn watch(
     }
     let (mut units, mut unit_answers) = Units::new(&config);
     let mut reload = Reload::default();
+    let (mut showing, mut looked) = Showing::open(&config.endpoint, places.state.clone());
     let (asking, mut asked) = Asking::open(clock, places);
     let file = source.path.display().to_string();
     loop {
@@ -149,8 +153,12 @@ async fn watch(
                 }
             },
             read = reload.read() => {
+                let before = config.endpoint.clone();
                 reload.end(read, &source, &mut config, &mut fleet, &mut board);
                 units.know(&config);
+                if config.endpoint != before {
+                    showing.change(&config.endpoint);
+                }
             }
             Some((number, report)) = inbox.recv() => {
                 if fleet.is_current(number, &report.snapshot.gateway) {
@@ -159,6 +167,8 @@ async fn watch(
                 }
             }
             Some(ask) = asked.recv() => asking.take(ask, &config, &file, &fleet, &mut board),
+            // Who has hung up needs no answer.
+            Some(Look(answer)) = looked.recv() => drop(answer.send(board.view(asking.status(&file, &board)))),
             Some(heard) = heard.recv() => board.alarm.hear(clock.now(), &heard),
             Some((gateway, down)) = unit_answers.recv() => board.hear_of_unit(&gateway, down),
             () = fleet.lost() => {

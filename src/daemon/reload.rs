@@ -74,7 +74,7 @@ impl Reload {
 
 /// Makes what is different so; what is the same keeps its driver, its connection, its incidents.
 fn carry_over(config: &mut Config, new: Config, fleet: &mut Fleet, board: &mut Board) -> Result<String, String> {
-    let Difference { removed, replaced, moved, alerts, log } = Difference::between(config, &new);
+    let Difference { removed, replaced, moved, alerts, endpoint, log } = Difference::between(config, &new);
     // Nothing is touched before it is sure that all of it can be had.
     let clients =
         replaced.iter().map(fleet::client).collect::<Result<Vec<_>, _>>().map_err(|error| error.to_string())?;
@@ -105,6 +105,9 @@ fn carry_over(config: &mut Config, new: Config, fleet: &mut Fleet, board: &mut B
     ];
     if alerts {
         told.push("alerts changed".to_owned());
+    }
+    if endpoint {
+        told.push("the endpoint changed".to_owned());
     }
     if log {
         told.push("the form and level of the log stay until a restart".to_owned());

@@ -1,5 +1,6 @@
 //! What is kept across restarts beside the alerts: how each gateway was, its pause, and a ledger of all that changed.
 
+pub mod chart;
 mod ledger;
 mod memory;
 mod record;

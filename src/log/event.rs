@@ -88,6 +88,10 @@ events! {
     CONTROL_OPEN = "control-open" at Info, with ["socket"], may [];
     /// There is no control socket: verbs cannot ask this daemon; everything else goes on.
     CONTROL_CLOSED = "control-closed" at Warn, with ["socket", "fault"], may [];
+    /// The endpoint is open.
+    ENDPOINT_OPEN = "endpoint-open" at Info, with ["listen"], may [];
+    /// The endpoint cannot be opened; tried again until it can.
+    ENDPOINT_CLOSED = "endpoint-closed" at Warn, with ["listen", "fault"], may [];
     /// The operator had something done over the control socket.
     OPERATOR = "operator" at Info, with ["done"], may ["gateway"];
     /// History, pauses and last states cannot be read from disk or kept on it; everything else goes on.
@@ -158,6 +162,7 @@ pub const FIELDS: &[(&str, &str)] = &[
     ("gateways", "how many gateways are watched"),
     ("held", "how long the state before lasted"),
     ("lasted", "how long the alert stood"),
+    ("listen", "where the endpoint listens"),
     ("live", "how many gateways are live"),
     ("name", "which signal"),
     ("outcome", "what came of the request"),

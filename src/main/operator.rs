@@ -10,7 +10,7 @@ use tickled::control::Error;
 use tickled::gateway::Target;
 use tickled::verbs::{self, Exit, Form, asking};
 
-use super::{USUAL_CONFIG, asynchronously, complain, say, target, trusted};
+use super::{USUAL_CONFIG, asynchronously, complain, say, target, trusted, watch};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Verb {
@@ -21,6 +21,31 @@ pub(crate) enum Verb {
     Status {
         /// These gateways alone
         gateways: Vec<String>,
+        #[command(flatten)]
+        ask: Ask,
+    },
+    /// Shows how the sessions are, redrawn each second, until q or Ctrl-C
+    #[command(after_help = "Examples:\n  tickled watch\n  tickled watch main")]
+    Watch {
+        /// These gateways alone
+        gateways: Vec<String>,
+        /// The control socket of the daemon; without it, where daemons have theirs
+        #[arg(long, env = "TICKLED_SOCKET", value_name = "PATH")]
+        socket: Option<PathBuf>,
+    },
+    /// Says how the sessions were: how much of the time live, a timeline, outages, changes
+    #[command(
+        after_help = "Examples:\n  tickled history\n  tickled history main --since 30d\n  tickled history --since 24h --svg day.svg"
+    )]
+    History {
+        /// These gateways alone
+        gateways: Vec<String>,
+        /// How far back, as 24h, 7d or 30d
+        #[arg(long, value_name = "TIME", default_value = "7d")]
+        since: String,
+        /// Draw the timeline into this file as well, as SVG
+        #[arg(long, value_name = "FILE")]
+        svg: Option<PathBuf>,
         #[command(flatten)]
         ask: Ask,
     },
@@ -105,6 +130,11 @@ pub(crate) fn run(verb: Verb) -> anyhow::Result<Exit> {
     asynchronously(async {
         let said = match verb {
             Verb::Status { gateways, ask } => asking::status(ask.socket.as_deref(), &gateways, ask.form()).await,
+            Verb::Watch { gateways, socket } => return watch::watch(socket.as_deref(), &gateways).await,
+            Verb::History { gateways, since, svg, ask } => {
+                let said = asking::history(ask.socket.as_deref(), &gateways, &since, ask.form()).await;
+                return history(said, svg.as_deref());
+            }
             Verb::Check { url: Some(url), ask, .. } => return direct(&url, ask.json).await,
             Verb::Check { gateways, url: None, config, ask } => {
                 match asking::check(ask.socket.as_deref(), &gateways, ask.form()).await {
@@ -142,6 +172,18 @@ pub(crate) fn told(said: asking::Said) -> anyhow::Result<Exit> {
     }
 }
 
+/// Says what was, and draws it if that is wanted.
+fn history(past: Result<asking::Past, Error>, svg: Option<&std::path::Path>) -> anyhow::Result<Exit> {
+    let past = match past {
+        Ok(past) => past,
+        Err(error) => return told(Err(error)),
+    };
+    if let Some(file) = svg {
+        std::fs::write(file, &past.svg).with_context(|| format!("cannot write {}", file.display()))?;
+    }
+    say(&past.text).map(|()| Exit::Live)
+}
+
 async fn direct(url: &str, as_json: bool) -> anyhow::Result<Exit> {
     let Some(target) = target(url) else { return Ok(Exit::Usage) };
     look(target, as_json).await
@@ -177,7 +219,7 @@ pub(crate) fn width() -> usize {
 }
 
 /// <https://no-color.org>: any text in `$NO_COLOR` means none.
-fn colours() -> bool {
+pub(crate) fn colours() -> bool {
     io::stdout().is_terminal() && env::var_os("NO_COLOR").is_none_or(|no| no.is_empty())
 }
 

@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use super::{Exit, glance};
-use crate::control::{Client, Error, Gateway, Status};
+use super::{Exit, glance, past};
+use crate::control::{self, Client, Error, Gateway, Status};
+use crate::history::chart::svg;
 
 /// What a verb says, and how it ended.
 pub type Said = Result<(String, Exit), Error>;
@@ -18,6 +19,39 @@ pub type Said = Result<(String, Exit), Error>;
 pub async fn status(socket: Option<&Path>, gateways: &[String], form: Form) -> Said {
     let status = Client::find(socket)?.status().await?;
     shown(&chosen(status, gateways)?, form)
+}
+
+/// What a history says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Past {
+    /// In the form that was asked for.
+    pub text: String,
+    /// As a picture.
+    pub svg: String,
+}
+
+/// How everything was, or some of the gateways; `since` as `7d`.
+///
+/// # Errors
+/// When no daemon answers, it may not be asked, it keeps no history, or one of the gateways is not there.
+pub async fn history(socket: Option<&Path>, gateways: &[String], since: &str, form: Form) -> Result<Past, Error> {
+    if control::span(since).is_none() {
+        return Err(Error::Refused(format!("{since:?} is no time to look back; write it like 24h, 7d or 30d")));
+    }
+    let mut report = Client::find(socket)?.history(since).await?;
+    let names: Vec<String> = report.gateways.iter().map(|gateway| gateway.gateway.clone()).collect();
+    if let Some(unknown) = gateways.iter().find(|name| !names.contains(name)) {
+        return Err(Error::Refused(format!(
+            "nothing is known of {unknown:?} in that time: there are {}",
+            names.join(", ")
+        )));
+    }
+    report.gateways.retain(|gateway| gateways.is_empty() || gateways.contains(&gateway.gateway));
+    let text = match form {
+        Form::Json => json!(report).to_string() + "\n",
+        Form::Text { width, .. } => past::text(&report, width),
+    };
+    Ok(Past { text, svg: svg(&report) })
 }
 
 /// Has the daemon check, waits for what comes of it, and says how things are.
@@ -112,7 +146,7 @@ pub enum Form {
 fn chosen(mut status: Status, gateways: &[String]) -> Result<Status, Error> {
     let names: Vec<String> = status.gateways.iter().map(|gateway| gateway.name.clone()).collect();
     if let Some(unknown) = gateways.iter().find(|name| !names.contains(name)) {
-        return Err(Error::Refused(crate::control::no_such_gateway(unknown, &names)));
+        return Err(Error::Refused(control::no_such_gateway(unknown, &names)));
     }
     if !gateways.is_empty() {
         status.gateways.retain(|gateway| gateways.contains(&gateway.name));

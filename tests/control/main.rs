@@ -1,9 +1,13 @@
 //! An operator asks and steers the real daemon over its control socket, by verbs and by curl's own words.
 #![expect(clippy::unwrap_used, reason = "a helper that fails fails its test")]
 
+mod endpoint;
+mod exposition;
 #[path = "../run/house.rs"]
 #[allow(dead_code, reason = "other tests use the rest of it")]
 mod house;
+mod past;
+mod pictures;
 mod places;
 mod socket;
 mod verbs;

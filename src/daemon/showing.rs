@@ -1,0 +1,102 @@
+//! The endpoint of a running daemon: opened, moved and closed as the configuration says, and answered from the board.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio::sync::mpsc;
+use tokio::task::{AbortHandle, spawn_local};
+use tokio::time::sleep;
+use tracing::{info, warn};
+
+use super::host_name;
+use crate::config::Endpoint;
+use crate::endpoint::{self, Hosts, Look};
+use crate::log::event;
+
+/// The endpoint, open or not; it ends with this value.
+pub(super) struct Showing {
+    looks: mpsc::Sender<Look>,
+    folder: Option<PathBuf>,
+    server: Option<AbortHandle>,
+}
+
+impl Showing {
+    /// Opens the endpoint, if the configuration wants one. `folder` is where the ledger is, if one is kept.
+    pub(super) fn open(endpoint: &Endpoint, folder: Option<PathBuf>) -> (Self, mpsc::Receiver<Look>) {
+        let (looks, inbox) = mpsc::channel(WAITING);
+        let mut showing = Self { looks, folder, server: None };
+        showing.change(endpoint);
+        (showing, inbox)
+    }
+
+    /// Closes what is open, and opens what is wanted from here on. What cannot be opened yet is tried again: an
+    /// address may come later than the daemon.
+    pub(super) fn change(&mut self, wanted: &Endpoint) {
+        if let Some(server) = self.server.take() {
+            server.abort();
+        }
+        let Some(at) = wanted.listen else { return };
+        let mut hosts = wanted.hosts.clone();
+        hosts.push(host_name());
+        let (looks, folder) = (self.looks.clone(), self.folder.clone());
+        // Bound here and not in the task, so that it is open before the daemon calls itself ready.
+        let first = bind(at);
+        let server = async move {
+            let mut next = first;
+            while next.is_none() {
+                sleep(AGAIN_AFTER).await;
+                next = try_bind(at).ok().inspect(|listener| told(at, listener));
+            }
+            if let Some(listener) = next {
+                endpoint::serve(listener, Hosts(hosts), folder, looks).await;
+            }
+        };
+        self.server = Some(spawn_local(server).abort_handle());
+    }
+}
+
+impl Drop for Showing {
+    fn drop(&mut self) {
+        if let Some(server) = &self.server {
+            server.abort();
+        }
+    }
+}
+
+fn bind(at: SocketAddr) -> Option<TcpListener> {
+    match try_bind(at) {
+        Ok(listener) => {
+            told(at, &listener);
+            Some(listener)
+        }
+        Err(error) => {
+            let (listen, fault) = (at.to_string(), error.to_string());
+            warn!(
+                event = event::ENDPOINT_CLOSED,
+                listen, fault, "nothing is shown at {listen} until that can be had: {fault}"
+            );
+            None
+        }
+    }
+}
+
+fn told(at: SocketAddr, listener: &TcpListener) {
+    let listen = listener.local_addr().unwrap_or(at).to_string();
+    let open_to = if endpoint::is_loopback(at.ip()) { "this host" } else { "whoever can reach this host" };
+    info!(event = event::ENDPOINT_OPEN, listen, "http://{listen}/ shows how things are to {open_to}");
+}
+
+/// Binds without waiting; what was there a moment ago, and is closed, is no hindrance.
+fn try_bind(at: SocketAddr) -> std::io::Result<TcpListener> {
+    let socket = if at.is_ipv4() { tokio::net::TcpSocket::new_v4()? } else { tokio::net::TcpSocket::new_v6()? };
+    socket.set_reuseaddr(true)?;
+    socket.bind(at)?;
+    socket.listen(BACKLOG)
+}
+
+/// How many lookers wait for the loop at most.
+const WAITING: usize = 16;
+const BACKLOG: u32 = 128;
+const AGAIN_AFTER: Duration = Duration::from_secs(10);

@@ -1,0 +1,196 @@
+//! A report as a picture: a timeline in characters, and one as SVG. Pure.
+
+use std::fmt::Write;
+
+use jiff::Timestamp;
+
+use super::Light;
+use super::report::{GatewayReport, Report, parts};
+
+/// One gateway's time from left to right in `width` characters, the gravest state of each stretch in its own.
+#[must_use]
+pub fn characters(report: &Report, gateway: &GatewayReport, width: usize) -> String {
+    parts(report, &gateway.spans, width).into_iter().map(character).collect()
+}
+
+/// What the characters mean, in words.
+#[must_use]
+pub fn legend() -> String {
+    let known: Vec<String> = ALL.iter().map(|light| format!("{} {}", character(Some(*light)), light.name())).collect();
+    format!("{}  (blank: nothing is known)", known.join("  "))
+}
+
+/// The character that stands for a state.
+#[must_use]
+pub const fn character(state: Option<Light>) -> char {
+    match state {
+        Some(Light::Live) => '█',
+        Some(Light::Recovering) => '▓',
+        Some(Light::Contested) => '▒',
+        Some(Light::Unavailable) => '░',
+        Some(Light::LoginRequired) => '×',
+        Some(Light::Paused) => '-',
+        Some(Light::Starting) => '·',
+        None => ' ',
+    }
+}
+
+/// A picture of one gateway's time, to stand in a page whose style has [`STYLE`].
+#[must_use]
+pub fn band(report: &Report, gateway: &GatewayReport) -> String {
+    let mut out = format!(
+        "<svg class=\"band\" viewBox=\"0 0 {COLUMNS} {}\" preserveAspectRatio=\"none\" role=\"img\" \
+         aria-label=\"{}\">",
+        BAND,
+        escaped(&spoken(report, gateway)),
+    );
+    out.push_str(&bars(report, gateway, 0, 0));
+    out.push_str("</svg>");
+    out
+}
+
+/// A picture of all gateways, as a file of its own.
+#[must_use]
+pub fn svg(report: &Report) -> String {
+    let rows = report.gateways.len();
+    let height = TOP + rows * ROW + BOTTOM;
+    let mut out = format!(
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {} {height}\" role=\"img\" \
+         font-family=\"system-ui, sans-serif\" font-size=\"14\">\n<title>{}</title>\n<style>{STYLE}</style>\n\
+         <rect class=\"paper\" width=\"100%\" height=\"100%\"/>\n",
+        COLUMNS + 2 * SIDE,
+        escaped(&format!("Sessions from {} to {}", clock(report.from), clock(report.to))),
+    );
+    for (i, gateway) in report.gateways.iter().enumerate() {
+        let top = TOP + i * ROW;
+        let _ = writeln!(
+            out,
+            "<text class=\"ink\" x=\"{SIDE}\" y=\"{}\">{}</text>",
+            top + 14,
+            escaped(&spoken(report, gateway))
+        );
+        out.push_str(&bars(report, gateway, SIDE, top + LABEL));
+    }
+    let foot = TOP + rows * ROW + 14;
+    let _ = writeln!(out, "<text class=\"ink\" x=\"{SIDE}\" y=\"{foot}\">{}</text>", clock(report.from));
+    let _ = writeln!(
+        out,
+        "<text class=\"ink\" text-anchor=\"end\" x=\"{}\" y=\"{foot}\">{}</text>",
+        COLUMNS + SIDE,
+        clock(report.to)
+    );
+    let mut left = SIDE;
+    for light in ALL {
+        let _ = writeln!(
+            out,
+            "<rect class=\"{}\" x=\"{left}\" y=\"{}\" width=\"12\" height=\"12\"/><text class=\"ink\" x=\"{}\" \
+             y=\"{}\">{}</text>",
+            light.name(),
+            foot + 14,
+            left + 17,
+            foot + 25,
+            light.name()
+        );
+        left += 30 + light.name().len() * 8;
+    }
+    out.push_str("</svg>\n");
+    out
+}
+
+/// Text as it may stand in XML and HTML, between tags and in quotes.
+#[must_use]
+pub fn escaped(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '&' => out.push_str("&amp;"),
+            '<' => out.push_str("&lt;"),
+            '>' => out.push_str("&gt;"),
+            '"' => out.push_str("&quot;"),
+            '\'' => out.push_str("&#39;"),
+            c if c.is_control() => out.push(' '),
+            c => out.push(c),
+        }
+    }
+    out
+}
+
+/// The colours, by day and by night; each state differs in lightness as well, for eyes that see colours otherwise.
+pub const STYLE: &str = "\
+.paper{fill:#fff}.ink{fill:#1b1f24}.none{fill:#e6e8eb}.live{fill:#2da44e}.recovering{fill:#e3b341}\
+.contested{fill:#8250df}.unavailable{fill:#bc4c00}.login-required{fill:#a40e26}.paused{fill:#8c959f}.starting{fill:#c8ced4}\
+@media(prefers-color-scheme:dark){.paper{fill:#0d1117}.ink{fill:#e6edf3}.none{fill:#21262d}.live{fill:#3fb950}\
+.recovering{fill:#e3b341}.contested{fill:#bc8cff}.unavailable{fill:#f0883e}.login-required{fill:#ff5a4f}\
+.paused{fill:#6e7681}.starting{fill:#3d444d}}";
+
+/// What a picture shows, in one line.
+fn spoken(report: &Report, gateway: &GatewayReport) -> String {
+    let live = gateway.live_percent.map_or_else(|| "nothing known".to_owned(), |p| format!("{} live", percent(p)));
+    let outages = match gateway.outages.len() {
+        0 => "no outage".to_owned(),
+        1 => "1 outage".to_owned(),
+        n => format!("{n} outages"),
+    };
+    format!("{}: {live}, {outages} from {} to {}", gateway.gateway, clock(report.from), clock(report.to))
+}
+
+/// A part of a hundred that never says all where something is missing.
+#[must_use]
+pub fn percent(part: f64) -> String {
+    if part >= 100.0 {
+        return "100 %".to_owned();
+    }
+    if part >= 99.9 { format!("{:.3} %", part.min(99.999)) } else { format!("{part:.1} %") }
+}
+
+/// One rectangle for each run of columns in the same state.
+fn bars(report: &Report, gateway: &GatewayReport, left: usize, top: usize) -> String {
+    let columns = parts(report, &gateway.spans, COLUMNS);
+    let whole = report.to.duration_since(report.from).as_secs();
+    let time = |column: usize| {
+        let part = whole.saturating_mul(i64::try_from(column).unwrap_or(0)) / i64::try_from(COLUMNS).unwrap_or(1);
+        clock(Timestamp::from_second(report.from.as_second().saturating_add(part)).unwrap_or(report.to))
+    };
+    let mut out = String::new();
+    let mut start = 0;
+    while start < columns.len() {
+        let state = columns[start];
+        let run = columns[start..].iter().take_while(|other| **other == state).count();
+        let name = state.map_or("none", Light::name);
+        let told = state.map_or("nothing is known", Light::name);
+        let _ = writeln!(
+            out,
+            "<rect class=\"{name}\" x=\"{}\" y=\"{top}\" width=\"{run}\" height=\"{BAND}\"><title>{told}, {} to {}\
+             </title></rect>",
+            left + start,
+            time(start),
+            time(start + run),
+        );
+        start += run;
+    }
+    out
+}
+
+fn clock(time: Timestamp) -> String {
+    time.strftime("%Y-%m-%d %H:%M UTC").to_string()
+}
+
+/// All states, in the order of a legend.
+pub const ALL: [Light; 7] = [
+    Light::Live,
+    Light::Recovering,
+    Light::Contested,
+    Light::Unavailable,
+    Light::LoginRequired,
+    Light::Paused,
+    Light::Starting,
+];
+
+/// How many columns a picture has: two minutes each for a day, an hour each for thirty days.
+const COLUMNS: usize = 720;
+const BAND: usize = 28;
+const SIDE: usize = 20;
+const TOP: usize = 16;
+const LABEL: usize = 22;
+const ROW: usize = 64;
+const BOTTOM: usize = 56;

@@ -1,0 +1,131 @@
+//! `watch`: the state of things, redrawn each second on a terminal that is left as it was found.
+
+use std::fmt::Write as _;
+use std::io::{self, IsTerminal, Read};
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::Context;
+use futures_util::StreamExt;
+use rustix::termios::{LocalModes, OptionalActions, SpecialCodeIndex, Termios, tcgetattr, tcgetwinsize, tcsetattr};
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook_tokio::Signals;
+use tickled::verbs::{Exit, Form, asking};
+use tokio::sync::mpsc;
+use tokio::time::{MissedTickBehavior, interval};
+
+use super::operator::{colours, told, width};
+use super::{complain, say};
+
+/// Shows how the sessions are until q, Ctrl-C or a signal ends it.
+pub(crate) async fn watch(socket: Option<&Path>, gateways: &[String]) -> anyhow::Result<Exit> {
+    if !io::stdout().is_terminal() {
+        complain(
+            "watch needs a terminal; `tickled status` says the same once, and `tickled status --json` for programs",
+        );
+        return Ok(Exit::Usage);
+    }
+    let first = asking::status(socket, gateways, form()).await;
+    if first.is_err() {
+        return told(first);
+    }
+    let mut signals = Signals::new([SIGINT, SIGTERM]).context("cannot catch signals")?;
+    let screen = Screen::take()?;
+    let mut keys = keys();
+    let mut ticks = interval(EVERY);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            _ = signals.next() => break,
+            Some(key) = keys.recv() => {
+                if matches!(key, b'q' | b'Q' | CTRL_C | CTRL_D) {
+                    break;
+                }
+            }
+            _ = ticks.tick() => {
+                let text = match asking::status(socket, gateways, form()).await {
+                    Ok((text, _)) => text,
+                    Err(error) => format!("{error}\n"),
+                };
+                say(&screen.drawing(&text))?;
+            }
+        }
+    }
+    drop(screen);
+    Ok(Exit::Live)
+}
+
+fn form() -> Form {
+    Form::Text { width: width(), colours: colours() }
+}
+
+/// The keys that are pressed. A thread waits for them: a terminal that says nothing holds nobody up.
+fn keys() -> mpsc::Receiver<u8> {
+    let (sender, keys) = mpsc::channel(8);
+    // Where nobody can press one, a signal ends it.
+    if io::stdin().is_terminal() {
+        std::thread::spawn(move || {
+            let mut key = [0];
+            while io::stdin().lock().read_exact(&mut key).is_ok() && sender.blocking_send(key[0]).is_ok() {}
+        });
+    }
+    keys
+}
+
+/// The terminal while it is ours: another page, no cursor, keys as they come.
+struct Screen {
+    /// None where the keys come from elsewhere.
+    before: Option<Termios>,
+}
+
+impl Screen {
+    fn take() -> anyhow::Result<Self> {
+        let mut before = None;
+        if io::stdin().is_terminal() {
+            let found = tcgetattr(io::stdin()).context("cannot ask the terminal")?;
+            let mut keys = found.clone();
+            keys.local_modes.remove(LocalModes::ICANON | LocalModes::ECHO | LocalModes::ISIG);
+            keys.special_codes[SpecialCodeIndex::VMIN] = 1;
+            keys.special_codes[SpecialCodeIndex::VTIME] = 0;
+            tcsetattr(io::stdin(), OptionalActions::Now, &keys).context("cannot set the terminal")?;
+            before = Some(found);
+        }
+        let screen = Self { before };
+        say("\x1b[?1049h\x1b[?25l")?;
+        Ok(screen)
+    }
+
+    /// What draws `text` over what stands there, as far as it fits.
+    fn drawing(&self, text: &str) -> String {
+        let rows = tcgetwinsize(io::stdout()).map_or(ROWS, |size| usize::from(size.ws_row));
+        let rows = if rows == 0 { ROWS } else { rows };
+        let keys = if self.before.is_some() { "q ends" } else { "Ctrl-C ends" };
+        let mut out = "\x1b[H".to_owned();
+        let lines: Vec<&str> = text.lines().collect();
+        let room = rows.saturating_sub(2).max(1);
+        for line in lines.iter().take(room) {
+            // Writing into a string does not fail.
+            let _ = write!(out, "{line}\x1b[K\r\n");
+        }
+        let more = lines.len().saturating_sub(room);
+        let more = if more > 0 { format!("; {more} more lines do not fit") } else { String::new() };
+        let _ = write!(out, "\x1b[J\r\n{keys}{more}");
+        out
+    }
+}
+
+impl Drop for Screen {
+    fn drop(&mut self) {
+        drop(say("\x1b[?25h\x1b[?1049l"));
+        if let Some(before) = &self.before {
+            // A terminal that is gone needs no setting back.
+            let _ = tcsetattr(io::stdin(), OptionalActions::Now, before);
+        }
+    }
+}
+
+const EVERY: Duration = Duration::from_secs(1);
+const CTRL_C: u8 = 3;
+const CTRL_D: u8 = 4;
+/// Where the terminal does not say.
+const ROWS: usize = 24;

@@ -1,0 +1,121 @@
+//! The history as a person reads it: how much was live, a timeline, outages, changes. Pure.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use crate::history::Light;
+use crate::history::chart::{characters, legend, percent};
+use crate::history::report::{GatewayReport, Report};
+use crate::log::humane;
+
+/// The report, for a line of `width` characters.
+#[must_use]
+pub(super) fn text(report: &Report, width: usize) -> String {
+    if report.gateways.is_empty() {
+        return format!("nothing is known from {} on\n", long(report.from));
+    }
+    let mut out: String = report.gateways.iter().map(|gateway| part(report, gateway, width) + "\n").collect();
+    out.push_str(&wrapped(&legend(), width));
+    out
+}
+
+fn part(report: &Report, gateway: &GatewayReport, width: usize) -> String {
+    let line = |text: &str| cut(&format!("{INDENT}{text}"), width) + "\n";
+    let mut out = cut(&headline(gateway), width) + "\n";
+    let room = width.saturating_sub(INDENT.len()).clamp(20, WIDEST);
+    out.push_str(&line(&characters(report, gateway, room)));
+    let (from, to) = (long(report.from), long(report.to));
+    let gap = room.saturating_sub(from.len() + to.len());
+    if gap > 0 {
+        out.push_str(&line(&format!("{from}{}{to}", " ".repeat(gap))));
+    } else {
+        out.push_str(&line(&format!("from {from}")));
+        out.push_str(&line(&format!("to   {to}")));
+    }
+    if !gateway.outages.is_empty() {
+        out.push_str("\n  outages\n");
+        earlier(&mut out, gateway.outages.len());
+        for outage in last(&gateway.outages) {
+            let lasted = humane(Duration::from_secs(outage.lasted_s));
+            let lasted = if outage.to.is_none() { format!("{lasted} until now") } else { lasted };
+            let cells = [short(outage.from), outage.worst.name().to_owned(), lasted, outage.because.clone()];
+            out.push_str(&row(&cells, width));
+        }
+    }
+    out.push_str("\n  changes\n");
+    earlier(&mut out, gateway.spans.len());
+    for span in last(&gateway.spans) {
+        let state = span.state.map_or("nothing known", Light::name);
+        let lasted = humane(span.to.duration_since(span.from).unsigned_abs());
+        out.push_str(&row(&[short(span.from), state.to_owned(), lasted, span.because.clone()], width));
+    }
+    out
+}
+
+fn headline(gateway: &GatewayReport) -> String {
+    let live =
+        gateway.live_percent.map_or_else(|| "nothing known".to_owned(), |part| format!("{} live", percent(part)));
+    let longest = humane(Duration::from_secs(gateway.longest_outage_s));
+    match gateway.outages.len() {
+        0 => format!("{}: {live}, no outage", gateway.gateway),
+        1 => format!("{}: {live}, 1 outage of {longest}", gateway.gateway),
+        n => format!("{}: {live}, {n} outages, longest {longest}", gateway.gateway),
+    }
+}
+
+/// When, what, how long and why; where that is too long for a line, without why.
+fn row(cells: &[String; 4], width: usize) -> String {
+    let [when, what, lasted, because] = cells;
+    let first = format!("{INDENT}{when}  {what:<14}  {lasted:<15}");
+    let whole = format!("{first}  {because}");
+    let fits = whole.chars().count() <= width;
+    cut(if fits { &whole } else { &first }, width).trim_end().to_owned() + "\n"
+}
+
+/// The newest of a list.
+fn last<T>(all: &[T]) -> &[T] {
+    &all[all.len().saturating_sub(MOST)..]
+}
+
+fn earlier(out: &mut String, n: usize) {
+    if n > MOST {
+        out.push_str(&format!("{INDENT}({} earlier ones: --json has all)\n", n - MOST));
+    }
+}
+
+fn cut(line: &str, width: usize) -> String {
+    line.chars().take(width).collect()
+}
+
+/// Pairs of a sign and its meaning, as many on a line as fit.
+fn wrapped(text: &str, width: usize) -> String {
+    let mut out = String::new();
+    let mut line = String::new();
+    for part in text.split("  ") {
+        let longer = line.chars().count() + 2 + part.chars().count();
+        if !line.is_empty() && longer > width {
+            out.push_str(&format!("{line}\n"));
+            line.clear();
+        }
+        if !line.is_empty() {
+            line.push_str("  ");
+        }
+        line.push_str(part);
+    }
+    out + &format!("{line}\n")
+}
+
+fn long(time: Timestamp) -> String {
+    time.strftime("%Y-%m-%d %H:%M UTC").to_string()
+}
+
+fn short(time: Timestamp) -> String {
+    time.strftime("%m-%d %H:%M").to_string()
+}
+
+const INDENT: &str = "    ";
+/// How many outages or changes are listed.
+const MOST: usize = 20;
+/// A timeline longer than this is no easier to read.
+const WIDEST: usize = 160;

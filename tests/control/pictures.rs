@@ -1,0 +1,110 @@
+//! The page and the timelines, for a history whose outages are known.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tickled::endpoint::{Pictures, html};
+use tickled::history::chart::{characters, percent, svg};
+use tickled::history::report::{Report, report};
+use tickled::history::{Light, Row, What};
+
+use crate::exposition::{gateway, view};
+
+/// A day: live, one hour of login required from hour 6, paused from hour 12 to 18, nothing known in the first hour.
+fn day() -> Report {
+    let end: Timestamp = "2026-11-25T12:00:00Z".parse().unwrap();
+    let begin = end - Duration::from_secs(24 * 3600);
+    let at = |hour: u64| begin + Duration::from_secs(hour * 3600);
+    let changed = |hour, to| {
+        let what = What::Changed { gateway: "main".into(), from: Light::Live, to, because: "known".into() };
+        Row { at: at(hour), what }
+    };
+    let rows = [
+        Row { at: at(1), what: What::Watched { gateway: "main".into() } },
+        changed(1, Light::Live),
+        changed(6, Light::LoginRequired),
+        changed(7, Light::Live),
+        changed(12, Light::Paused),
+        changed(18, Light::Live),
+    ];
+    report(&rows, begin, end)
+}
+
+#[test]
+fn the_timeline_in_characters_is_what_was() {
+    let day = day();
+    let line = characters(&day, &day.gateways[0], 24);
+    assert_eq!(line, " █████×█████------██████");
+    // What is shorter than a character is still seen.
+    assert_eq!(characters(&day, &day.gateways[0], 4), "█×-█");
+}
+
+#[test]
+fn the_picture_has_a_bar_for_each_stretch_where_it_belongs() {
+    let drawn = svg(&day());
+    let bars: Vec<(&str, u32, u32)> = drawn
+        .lines()
+        .filter_map(|line| {
+            let (class, rest) = line.strip_prefix("<rect class=\"")?.split_once("\" x=\"")?;
+            let number = |text: &str| text.split('"').next()?.parse().ok();
+            let x: u32 = number(rest)?;
+            let width = number(rest.split_once("width=\"")?.1)?;
+            line.contains("<title>").then_some((class, x - 20, width))
+        })
+        .collect();
+    let hour = 720 / 24;
+    assert_eq!(
+        bars,
+        [
+            ("none", 0, hour),
+            ("live", hour, 5 * hour),
+            ("login-required", 6 * hour, hour),
+            ("live", 7 * hour, 5 * hour),
+            ("paused", 12 * hour, 6 * hour),
+            ("live", 18 * hour, 6 * hour),
+        ]
+    );
+    assert!(drawn.contains("<title>login-required, 2026-11-24 18:00 UTC to 2026-11-24 19:00 UTC"), "{drawn}");
+    assert!(drawn.contains("main: 94.1 % live, 1 outage from 2026-11-24 12:00 UTC to"), "{drawn}");
+}
+
+#[test]
+fn a_part_of_a_hundred_is_never_rounded_up_to_all() {
+    let shown = [100.0, 99.9999, 99.95, 99.0, 0.0].map(percent);
+    assert_eq!(shown, ["100 %", "99.999 %", "99.950 %", "99.0 %", "0.0 %"]);
+}
+
+#[test]
+fn the_page_says_how_each_gateway_is_without_script_or_foreign_markup() {
+    let pictures = Pictures { day: day(), month: day() };
+    let mut view = view();
+    view.gateways.push("young".to_owned());
+    let page = html(&view, Some(&pictures));
+    for part in [
+        "<h1>1 of 3 live</h1>",
+        "<h2>main ",
+        "a reason of &quot;its&quot; own",
+        "the next ping is due, in 9s",
+        "in 2h",
+        "<strong>login-required</strong>, for 1m<br>a login is &lt;required&gt;<br>log in at",
+        "<h2>young</h2><p>Nothing is known of it yet.",
+        "<b>24 hours</b> 94.1 % live, 1 outage of 1h",
+        "prefers-color-scheme:dark",
+        "width=device-width",
+    ] {
+        assert!(page.contains(part), "{part}\n{page}");
+    }
+    for part in ["<script", "http://", "src=", "<link", "url("] {
+        assert!(!page.contains(part), "{part}\n{page}");
+    }
+    assert_eq!(page.matches("<svg class=\"band\"").count(), 2, "paper has no history in it");
+    assert!(html(&view, None).contains("No history is kept"));
+
+    view.late = Some("main".to_owned());
+    let page = html(&view, Some(&pictures));
+    assert!(page.contains("<h1>0 of 3 live</h1>") && page.contains("what stands here is old"), "{page}");
+
+    view.status.gateways = vec![gateway("<b>", "live", view.now.wall)];
+    let page = html(&view, None);
+    assert!(page.contains("<h2>&lt;b&gt; "), "{page}");
+}
