@@ -14,7 +14,7 @@ use super::channels::{self, Call, Sender};
 use super::deadman::{Deadman, Sign};
 use super::desk::{Desk, Input, Standing};
 use super::dispatcher::{ChannelStatus, Clock, Dispatcher, Heard};
-use super::notice::About;
+use super::notice::{About, Notice};
 use super::outbox::Outcome;
 use super::secret::SecretFile;
 use super::settings::{self, Settings};
@@ -31,7 +31,6 @@ pub struct Alarm {
     wake_at: Duration,
     clock: Clock,
     host: String,
-    heard: mpsc::UnboundedSender<Heard>,
 }
 
 impl Alarm {
@@ -54,48 +53,41 @@ impl Alarm {
             super::spool::State::default()
         });
         let (sender, heard) = mpsc::unbounded_channel();
-        (Self::with(settings, host, gateways, (spool, state), clock, sender), heard)
-    }
-
-    fn with(
-        settings: &Settings,
-        host: &str,
-        gateways: &[String],
-        (spool, state): (Spool, super::spool::State),
-        clock: Clock,
-        heard: mpsc::UnboundedSender<Heard>,
-    ) -> Self {
         warn_of_exposed(settings, host);
         let now = clock();
         let mut desk = Desk::new(settings.clone(), host);
-        let withdrawn = desk.restore(state.desk.clone(), now, |about| match about {
-            About::Gateway(name) => gateways.contains(name),
-            About::Channel(name) => settings.channels.iter().any(|channel| channel.name == *name),
-            About::Daemon => true,
-        });
+        let withdrawn = desk.restore(state.desk.clone(), now, |about| is_there(settings, gateways, about));
         let left = (spool, state);
-        let dispatcher =
-            Dispatcher::start(&settings.channels, &settings.zone, host, left, Rc::clone(&clock), heard.clone());
-        let deadman = settings.deadman.as_ref().map(|settings| {
+        let dispatcher = Dispatcher::start(&settings.channels, &settings.zone, host, left, Rc::clone(&clock), sender);
+        let (host, wake_at) = (host.to_owned(), now.mono);
+        let mut alarm = Self { desk, dispatcher, deadman: None, wake_at, clock, host };
+        alarm.take_over(settings, gateways, &withdrawn);
+        (alarm, heard)
+    }
+
+    /// Takes over changed settings and gateways. What is open stays open, and what is unsent is sent by the channels that
+    /// still are; those that did not change go on with what they are doing.
+    pub fn change(&mut self, settings: &Settings, gateways: &[String]) {
+        warn_of_exposed(settings, &self.host);
+        let now = (self.clock)();
+        self.desk.settings = settings.clone();
+        let withdrawn = self.desk.withdraw(now, |about| !is_there(settings, gateways, about));
+        self.dispatcher.change(&settings.channels, &settings.zone);
+        self.take_over(settings, gateways, &withdrawn);
+    }
+
+    fn take_over(&mut self, settings: &Settings, gateways: &[String], withdrawn: &[Notice]) {
+        let now = (self.clock)();
+        if !withdrawn.is_empty() {
+            self.dispatcher.send(withdrawn, self.desk.keep(now));
+        }
+        self.deadman = settings.deadman.as_ref().map(|settings| {
             let (signs, inbox) = watch::channel(None);
             tokio::task::spawn_local(signal(settings.clone(), inbox));
             (Deadman::new(settings.every, gateways.iter().cloned()), signs)
         });
-        let host = host.to_owned();
-        let mut alarm = Self { desk, dispatcher, deadman, wake_at: now.mono, clock, host, heard };
-        if !withdrawn.is_empty() {
-            alarm.dispatcher.send(&withdrawn, alarm.desk.keep(now));
-        }
         // A daemon that starts, or has changed, has accepted its configuration.
-        alarm.step(now, Input::ConfigAccepted);
-        alarm
-    }
-
-    /// Takes over changed settings and gateways. What is open stays open, and what is unsent is sent by the channels that
-    /// still are.
-    pub fn change(&mut self, settings: &Settings, gateways: &[String]) {
-        let left = self.dispatcher.end();
-        *self = Self::with(settings, &self.host, gateways, left, Rc::clone(&self.clock), self.heard.clone());
+        self.step(now, Input::ConfigAccepted);
     }
 
     /// Whether every channel still has its task.
@@ -156,6 +148,15 @@ impl Alarm {
 impl fmt::Debug for Alarm {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Alarm").field("desk", &self.desk).field("host", &self.host).finish_non_exhaustive()
+    }
+}
+
+/// Whether what an incident is about is in the configuration.
+fn is_there(settings: &Settings, gateways: &[String], about: &About) -> bool {
+    match about {
+        About::Gateway(name) => gateways.contains(name),
+        About::Channel(name) => settings.channels.iter().any(|channel| channel.name == *name),
+        About::Daemon => true,
     }
 }
 

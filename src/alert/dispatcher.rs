@@ -4,18 +4,19 @@
 //! at most what was just being sent once more. If the spool cannot be written in time the message is sent all the same.
 
 use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::rc::Rc;
 use std::time::Duration;
 
 use jiff::tz::TimeZone;
 use tokio::sync::{Notify, mpsc};
-use tokio::task::JoinSet;
+use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::{sleep, timeout};
 use tracing::{debug, error, info, warn};
 
 use super::channels::{self, Sender};
-use super::keep::Kept;
+use super::keep::{Kept, KeptLetter};
 use super::notice::{Message, Notice};
 use super::outbox::{Outbox, Outcome, Verdict};
 use super::settings::Channel;
@@ -64,18 +65,20 @@ pub struct ChannelStatus {
 #[derive(Debug)]
 pub struct Dispatcher {
     shared: Rc<Shared>,
-    /// None of them ever ends by itself; all of them end with the dispatcher.
-    tasks: JoinSet<()>,
-    started: usize,
+    /// Each channel's task. None of them ever ends by itself; all of them end with the dispatcher.
+    tasks: BTreeMap<String, AbortHandle>,
+    keeper: Option<AbortHandle>,
+    /// Ends them.
+    set: JoinSet<()>,
 }
 
 struct Shared {
     clock: Clock,
-    zone: TimeZone,
+    zone: RefCell<TimeZone>,
     host: String,
     spool: Spool,
     desk: RefCell<Kept>,
-    posts: Vec<Post>,
+    posts: RefCell<Vec<Rc<Post>>>,
     heard: mpsc::UnboundedSender<Heard>,
     /// Counts the changes of what is to be kept, and how many of them are.
     changes: Cell<u64>,
@@ -108,43 +111,67 @@ impl Dispatcher {
     ) -> Self {
         let State { desk, channels: mut left, .. } = state;
         let now = clock();
-        let posts = channels.iter().map(|settings| {
-            let mut outbox = Outbox::default();
-            outbox.restore(left.remove(&settings.name).unwrap_or_default(), now);
-            Post {
-                sender: Sender::new(settings, host),
-                settings: settings.clone(),
-                outbox: RefCell::new(outbox),
-                busy: Cell::new(false),
-                sent: Cell::new(0),
-                given_up: Cell::new(0),
-                filled: Notify::new(),
-            }
-        });
+        let posts: Vec<Rc<Post>> = channels
+            .iter()
+            .map(|settings| Rc::new(Post::new(settings, host, left.remove(&settings.name).unwrap_or_default(), now)))
+            .collect();
         let shared = Rc::new(Shared {
             clock,
-            zone: zone.clone(),
+            zone: RefCell::new(zone.clone()),
             host: host.to_owned(),
             spool,
             desk: RefCell::new(desk),
-            posts: posts.collect(),
+            posts: RefCell::new(posts.clone()),
             heard,
             changes: Cell::new(0),
             kept: Cell::new(0),
             changed: Notify::new(),
             settled: Notify::new(),
         });
-        let mut tasks = JoinSet::new();
-        for at in 0..shared.posts.len() {
-            let own = Rc::clone(&shared);
-            tasks.spawn_local(async move { own.run(at).await });
+        let mut dispatcher = Self { shared, tasks: BTreeMap::new(), keeper: None, set: JoinSet::new() };
+        for post in posts {
+            dispatcher.run(post);
         }
-        if shared.spool.keeps() {
-            let own = Rc::clone(&shared);
-            tasks.spawn_local(async move { own.keep().await });
+        if dispatcher.shared.spool.keeps() {
+            let own = Rc::clone(&dispatcher.shared);
+            dispatcher.keeper = Some(dispatcher.set.spawn_local(async move { own.keep().await }));
         }
-        let started = tasks.len();
-        Self { shared, tasks, started }
+        dispatcher
+    }
+
+    /// Takes over changed channels. One that is the same goes on with what it is doing; what a changed one has not sent
+    /// yet is sent the new way.
+    pub fn change(&mut self, channels: &[Channel], zone: &TimeZone) {
+        let now = (self.shared.clock)();
+        self.shared.zone.replace(zone.clone());
+        let mut before: BTreeMap<String, Rc<Post>> =
+            self.shared.posts.take().into_iter().map(|post| (post.settings.name.clone(), post)).collect();
+        for settings in channels {
+            let post = match before.remove(&settings.name) {
+                Some(post) if post.settings == *settings => post,
+                earlier => {
+                    if let Some(task) = self.tasks.remove(&settings.name) {
+                        task.abort();
+                    }
+                    let left = earlier.map(|post| post.outbox.borrow().keep(now)).unwrap_or_default();
+                    let post = Rc::new(Post::new(settings, &self.shared.host, left, now));
+                    self.run(Rc::clone(&post));
+                    post
+                }
+            };
+            self.shared.posts.borrow_mut().push(post);
+        }
+        for name in before.into_keys() {
+            if let Some(task) = self.tasks.remove(&name) {
+                task.abort();
+            }
+        }
+        self.shared.touch();
+    }
+
+    fn run(&mut self, post: Rc<Post>) {
+        let (shared, name) = (Rc::clone(&self.shared), post.settings.name.clone());
+        self.tasks.insert(name, self.set.spawn_local(async move { shared.run(&post).await }));
     }
 
     /// Hands the notices to the channels that take them, and keeps the desk as it is after them. Never waits.
@@ -153,8 +180,8 @@ impl Dispatcher {
         let now = (shared.clock)();
         for notice in notices {
             channels::log::tell(notice);
-            let message = notice.message(&shared.zone, &shared.host);
-            for post in shared.posts.iter().filter(|post| channels::takes(&post.settings, &message)) {
+            let message = notice.message(&shared.zone.borrow(), &shared.host);
+            for post in shared.posts.borrow().iter().filter(|post| channels::takes(&post.settings, &message)) {
                 if let Some(lost) = post.outbox.borrow_mut().put(now, message.clone()) {
                     shared.give_up(post, &lost, "too many alerts wait for it");
                 }
@@ -167,15 +194,8 @@ impl Dispatcher {
 
     /// Whether every channel still has its task.
     pub fn is_whole(&mut self) -> bool {
-        while self.tasks.try_join_next().is_some() {}
-        self.tasks.len() == self.started
-    }
-
-    /// Ends the channels' tasks, and gives back what is to be kept, for a dispatcher that takes this one's place.
-    #[must_use]
-    pub fn end(&mut self) -> (Spool, State) {
-        self.tasks.abort_all();
-        (self.shared.spool.clone(), self.shared.state())
+        while self.set.try_join_next().is_some() {}
+        !self.tasks.values().chain(&self.keeper).any(AbortHandle::is_finished)
     }
 
     /// How each channel does.
@@ -192,13 +212,13 @@ impl Dispatcher {
                 last_failure: outbox.last_failure().map(str::to_owned),
             }
         };
-        self.shared.posts.iter().map(status).collect()
+        self.shared.posts.borrow().iter().map(|post| status(post)).collect()
     }
 
     /// Waits a moment for what is being sent or written; what is not sent then stays in the spool.
     pub async fn finish(&self) {
         let shared = &self.shared;
-        let is_done = || shared.is_settled() && !shared.posts.iter().any(|post| post.busy.get());
+        let is_done = || shared.is_settled() && !shared.posts.borrow().iter().any(|post| post.busy.get());
         let done = async {
             while !is_done() {
                 shared.settled.notified().await;
@@ -209,9 +229,25 @@ impl Dispatcher {
     }
 }
 
+impl Post {
+    /// A channel with what an earlier one of its name has not sent.
+    fn new(settings: &Channel, host: &str, left: Vec<KeptLetter>, now: Now) -> Self {
+        let mut outbox = Outbox::default();
+        outbox.restore(left, now);
+        Self {
+            sender: Sender::new(settings, host),
+            settings: settings.clone(),
+            outbox: RefCell::new(outbox),
+            busy: Cell::new(false),
+            sent: Cell::new(0),
+            given_up: Cell::new(0),
+            filled: Notify::new(),
+        }
+    }
+}
+
 impl Shared {
-    async fn run(&self, at: usize) {
-        let Some(post) = self.posts.get(at) else { return };
+    async fn run(&self, post: &Post) {
         loop {
             let now = (self.clock)();
             let Some(message) = post.outbox.borrow_mut().due(now) else {
@@ -263,7 +299,8 @@ impl Shared {
 
     fn state(&self) -> State {
         let now = (self.clock)();
-        let kept = self.posts.iter().map(|post| (post.settings.name.clone(), post.outbox.borrow().keep(now)));
+        let posts = self.posts.borrow();
+        let kept = posts.iter().map(|post| (post.settings.name.clone(), post.outbox.borrow().keep(now)));
         let channels = kept.filter(|(_, letters)| !letters.is_empty()).collect();
         State { desk: self.desk.borrow().clone(), channels, ..State::default() }
     }
@@ -346,8 +383,10 @@ impl Shared {
 
 impl fmt::Debug for Shared {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let channels: Vec<&str> = self.posts.iter().map(|post| post.sender.name()).collect();
-        f.debug_struct("Shared").field("host", &self.host).field("channels", &channels).finish_non_exhaustive()
+        f.debug_struct("Shared")
+            .field("host", &self.host)
+            .field("channels", &self.posts.borrow().len())
+            .finish_non_exhaustive()
     }
 }
 

@@ -146,7 +146,7 @@ async fn the_dead_mans_switch_hears_of_each_good_minute_and_of_a_lost_login() {
 #[tokio::test]
 async fn a_reload_takes_over_changed_channels_and_loses_nothing_that_is_unsent() {
     let gateway = Gateway::logged_in().await;
-    let (mut old, mut new) = (Receiver::start().await, Receiver::start().await);
+    let (mut old, mut new, mut busy_one) = (Receiver::start().await, Receiver::start().await, Receiver::start().await);
     let path = file(&watched(&[("main", &gateway)], ""));
     let mut daemon = Daemon::run(&path);
     daemon.becomes("live", SOON).await;
@@ -155,7 +155,9 @@ async fn a_reload_takes_over_changed_channels_and_loses_nothing_that_is_unsent()
         daemon.signal("HUP");
         daemon.hears(&[("event", "config-reloaded")], SOON).await
     };
-    let said = reload(&mut daemon, &channel("phone", &old.url())).await;
+    let busy = channel("busy", &busy_one.url());
+    busy_one.replies([Reply::Hang]);
+    let said = reload(&mut daemon, &(channel("phone", &old.url()) + &busy)).await;
     assert!(said["told"].as_str().unwrap().contains("1 as before, alerts changed"), "{said:?}");
     old.replies(std::iter::repeat_n(Reply::Answer(503, "", ""), 20));
     gateway.set("expire-login").await;
@@ -165,12 +167,13 @@ async fn a_reload_takes_over_changed_channels_and_loses_nothing_that_is_unsent()
     fs::write(&path, watched(&[("main", &gateway)], "[[alerts.channel]]\nname = \"phone\"\n")).unwrap();
     daemon.signal("HUP");
     daemon.hears(&[("event", "config-rejected")], SOON).await;
-    reload(&mut daemon, &channel("phone", &new.url())).await;
+    reload(&mut daemon, &(channel("phone", &new.url()) + &busy)).await;
     let mut told = [next(&mut new).await, next(&mut new).await];
     told.sort();
     let told = told.map(|(phase, code)| format!("{phase} {code}"));
     // The newest state of each incident: of what is over already, that it is over.
     assert_eq!(told, ["raised login-required", "resolved config-rejected"].map(str::to_owned));
+    assert_eq!(busy_one.rest().len(), 1, "a channel that is the same goes on with what it is doing");
     gateway.log_in().await;
     daemon.signal("USR1");
     is(&next(&mut new).await, "resolved", "login-required");

@@ -77,6 +77,12 @@ async fn the_pause_that_is_asked_for_is_heard() {
     for (status, head, pause) in [
         (429, "Retry-After: 120\r\n", Some(Duration::from_mins(2))),
         (503, "Retry-After:  7 \r\n", Some(Duration::from_secs(7))),
+        (
+            429,
+            "Date: Wed, 21 Oct 2026 07:28:00 GMT\r\nRetry-After: Wed, 21 Oct 2026 07:30:00 GMT\r\n",
+            Some(Duration::from_mins(2)),
+        ),
+        (429, "Date: Wed, 21 Oct 2026 07:28:00 GMT\r\nRetry-After: Wed, 21 Oct 2026 07:20:00 GMT\r\n", None),
         (429, "Retry-After: soon\r\n", None),
         (429, "", None),
     ] {

@@ -13,6 +13,7 @@ mod page;
 mod receiver;
 mod redaction;
 mod restart;
+mod signs;
 mod verb;
 mod words;
 mod year;

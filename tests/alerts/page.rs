@@ -6,7 +6,7 @@ use std::path::Path;
 
 use serde_json::Value;
 use tickled::alert::settings::{Kind, Payload, Preset};
-use tickled::alert::{About, Code, Entry, Notice, Phase};
+use tickled::alert::{About, Code, Entry, Notice, Phase, Severity};
 use tickled::config;
 use tickled::log::humane;
 
@@ -69,6 +69,26 @@ fn the_fields_of_an_alert_are_those_of_the_page() {
     let mut sorted = named.clone();
     sorted.sort_unstable();
     assert_eq!(sorted, fields.keys().map(String::as_str).collect::<Vec<_>>());
+}
+
+#[test]
+fn the_environment_wins_here_as_well_but_for_the_channels() {
+    let environment = [
+        ("TICKLED_ALERTS__REPEAT_EVERY", "2h"),
+        ("TICKLED_ALERTS__QUIET__FROM", "22:00"),
+        ("TICKLED_ALERTS__QUIET__TO", "07:00"),
+        ("TICKLED_ALERTS__QUIET__SEVERITIES", "info"),
+        ("TICKLED_DEADMAN__URL_FILE", "deadman-url"),
+        // What the program of a channel finds, which may run tickled in its turn.
+        ("TICKLED_ALERT_TITLE", "main: manual login required"),
+    ];
+    let environment = environment.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
+    let text = "[gateway.main]\nurl = \"https://localhost:5000\"\n[alerts]\nrepeat_every = \"3h\"\n";
+    let alerts =
+        config::parse(text, Path::new("file"), &environment).unwrap_or_else(|faults| panic!("{faults}")).alerts;
+    assert_eq!(alerts.repeat_every.as_secs(), 2 * 60 * 60);
+    assert_eq!(alerts.quiet.map(|quiet| quiet.severities), Some(vec![Severity::Info]));
+    assert_eq!(alerts.deadman.map(|deadman| deadman.url_file), Some("deadman-url".into()));
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 
 use crate::house::{SOON, file, tickled};
 use crate::keep;
-use crate::receiver::{Receiver, Reply};
+use crate::receiver::{Authority, Receiver, Reply};
 
 const GATEWAY: &str = "[gateway.main]\nurl = \"https://localhost:5000\"\n";
 
@@ -117,6 +117,19 @@ async fn a_secret_comes_from_its_file_and_is_in_nothing_that_is_said() {
     for text in [said, complaints, absent] {
         assert!(!text.contains("hunter2") && !text.contains("s3cret"), "{text}");
     }
+}
+
+#[tokio::test]
+async fn a_host_that_believes_no_certificate_is_said_to_and_can_be_mended() {
+    let receiver = Receiver::secured(&Authority::new()).await;
+    let path = file(&format!("{GATEWAY}{}", webhook("phone", &receiver.url())));
+    let mut command = tickled(&["alert", "test", "--config", path.to_str().unwrap()]);
+    let ended = command.env("SSL_CERT_FILE", "/nowhere").env("SSL_CERT_DIR", "/nowhere").output().await.unwrap();
+    let said = String::from_utf8(ended.stdout).unwrap();
+    assert!(
+        ended.status.code() == Some(1) && said.starts_with("phone: NOT told: ") && said.contains("ertificate"),
+        "{said}"
+    );
 }
 
 #[tokio::test]

@@ -5,7 +5,8 @@ use std::error::Error;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use reqwest::header::RETRY_AFTER;
+use jiff::fmt::rfc2822;
+use reqwest::header::{DATE, HeaderMap, RETRY_AFTER};
 use reqwest::{Client, Method, Response, StatusCode, redirect};
 
 use super::super::outbox::Outcome;
@@ -78,7 +79,7 @@ fn build(trust: &Trust) -> Result<Client, String> {
 /// What an answer means for a message.
 async fn judge(mut response: Response) -> Outcome {
     let status = response.status();
-    let after = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.trim().parse().ok());
+    let after = asked_pause(response.headers());
     let mut body = Vec::new();
     while body.len() < LONGEST_ANSWER {
         match response.chunk().await {
@@ -91,7 +92,6 @@ async fn judge(mut response: Response) -> Outcome {
         words => format!(", and said: {words}"),
     };
     let answer = format!("it answered {status}{said}");
-    let after = after.map(Duration::from_secs);
     if status.is_success() {
         Outcome::Sent { answer, except: None }
     } else if status.is_server_error() || matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT)
@@ -102,6 +102,17 @@ async fn judge(mut response: Response) -> Outcome {
     } else {
         Outcome::Refused { why: answer }
     }
+}
+
+/// The pause that a service asks for: in seconds, or until a time by its own clock.
+fn asked_pause(headers: &HeaderMap) -> Option<Duration> {
+    let text = |name| headers.get(name)?.to_str().ok().map(str::trim);
+    let asked = text(RETRY_AFTER)?;
+    if let Ok(seconds) = asked.parse() {
+        return Some(Duration::from_secs(seconds));
+    }
+    let [until, now] = [asked, text(DATE)?].map(|time| rfc2822::parse(time).ok());
+    Duration::try_from(until?.duration_since(&now?)).ok()
 }
 
 /// An error in words, and without the address, which may be a secret.

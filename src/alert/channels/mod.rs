@@ -47,10 +47,6 @@ impl Sender {
         Self { settings: settings.clone(), way }
     }
 
-    pub(super) fn name(&self) -> &str {
-        &self.settings.name
-    }
-
     /// Tries once, and never takes longer than the channel may.
     pub(super) async fn deliver(&self, message: &Message) -> Outcome {
         let within = match &self.settings.kind {
