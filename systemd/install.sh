@@ -43,7 +43,7 @@ files() {
 	for text in README.md LICENSE-MIT LICENSE-APACHE config/tickled.toml systemd/ibkr-gateway.service systemd/tell-tickled.conf; do
 		echo "644 $prefix/share/doc/tickled/${text##*/} $here/$text"
 	done
-	for page in "$here"/docs/*.md; do
+	for page in "$here"/docs/*.md "$here"/docs/*.yml "$here"/docs/*.json; do
 		echo "644 $prefix/share/doc/tickled/${page##*/} $page"
 	done
 }

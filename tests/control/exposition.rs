@@ -120,6 +120,49 @@ fn names_types_and_units_are_by_the_conventions() {
 }
 
 #[test]
+fn the_page_the_rules_and_the_dashboard_speak_of_these_metrics_and_no_others() {
+    let read = |file: &str| {
+        let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("docs").join(file);
+        std::fs::read_to_string(path).unwrap()
+    };
+    let (page, text) = (read("metrics.md"), metrics(&view()));
+    let families = parsed(&text);
+    let rows: Vec<Vec<&str>> = page
+        .lines()
+        .filter(|line| line.starts_with("| `tickled_"))
+        .map(|line| line.trim_matches('|').split(" | ").map(str::trim).collect())
+        .collect();
+    assert_eq!(rows.len(), families.len());
+    for row in rows {
+        let [name, kind, labels, help] = row[..] else { panic!("{row:?}") };
+        let name = name.trim_matches('`');
+        let (is, series) = &families[name];
+        assert_eq!(kind, is, "{name}");
+        assert!(text.contains(&format!("# HELP {name} {help}\n")), "{name}: {help}");
+        for series in series.keys().filter_map(|series| series.split_once('{')) {
+            let told: Vec<&str> = series.1.split("\",").filter_map(|label| label.split('=').next()).collect();
+            assert_eq!(labels, told.join(", "), "{name}");
+        }
+    }
+    let mut spoken_of = 0;
+    for file in ["tickled.rules.yml", "grafana.json"] {
+        let text = read(file);
+        for word in
+            text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_').filter(|word| word.starts_with("tickled_"))
+        {
+            let ends = ["", "_bucket", "_sum", "_count"];
+            let is_known =
+                ends.iter().any(|end| word.strip_suffix(end).is_some_and(|name| families.contains_key(name)));
+            assert!(is_known, "{word} in {file}");
+            spoken_of += 1;
+        }
+    }
+    assert!(spoken_of >= 20, "{spoken_of} metrics in rules and dashboard");
+    let dashboard: serde_json::Value = serde_json::from_str(&read("grafana.json")).unwrap();
+    assert!(dashboard["panels"].as_array().is_some_and(|panels| panels.len() >= 8));
+}
+
+#[test]
 fn the_state_is_one_of_all() {
     let families = parsed(&metrics(&view()));
     let (kind, states) = &families["tickled_session_state"];
