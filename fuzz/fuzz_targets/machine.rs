@@ -1,0 +1,106 @@
+//! Any sequence of answers, pushes, wishes and waits: the machine never panics, never asks too often, and is live only
+//! after good flags and data.
+#![no_main]
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use libfuzzer_sys::fuzz_target;
+use tickled::session::{Accounts, Input, Machine, Now, Observation, Policy, Request, Sso, State, Status, Trouble};
+
+fuzz_target!(|data: &[u8]| {
+    let Some((seed, steps)) = data.split_first() else { return };
+    let mut now = Now { mono: Duration::ZERO, wall: Timestamp::UNIX_EPOCH };
+    let mut machine = Machine::new(Policy::default(), u64::from(*seed), now);
+    let mut plan = machine.step(now, Input::Wake);
+    let mut asked = plan.request;
+    let mut sent = VecDeque::new();
+    let mut good = false;
+    for step in steps.chunks_exact(2) {
+        let before = machine.state();
+        let input = match (step[0] % 8, asked) {
+            (0..=4, Some(request)) => {
+                // An answer comes within a second or so.
+                pass(&mut now, Duration::from_millis(u64::from(step[0]) * 4));
+                asked = None;
+                let observation = observation(request, step[1]);
+                good = match observation {
+                    Observation::Status(status) => status == LIVE,
+                    Observation::Accounts(_) | Observation::Gone | Observation::Sso(_) => good,
+                    _ => false,
+                };
+                Input::Answer(request, observation)
+            }
+            (5, _) => Input::Push(status(step[1])),
+            (6, _) => match step[1] % 4 {
+                0 => Input::Check,
+                1 => Input::Resume,
+                2 => Input::Pause { until: None },
+                _ => Input::Logout,
+            },
+            _ => {
+                let until = if step[1] < 200 { plan.wake_at } else { now.mono + Duration::from_secs(u64::from(step[1])) };
+                let wait = until.saturating_sub(now.mono);
+                pass(&mut now, wait);
+                Input::Wake
+            }
+        };
+        plan = machine.step(now, input);
+        assert!(plan.wake_at >= now.mono, "it wakes in the past");
+        if plan.request.is_some() || !plan.awaiting {
+            asked = None;
+        }
+        if let Some(request) = plan.request {
+            asked = Some(request);
+            sent.push_back(now.mono);
+            while sent.front().is_some_and(|at| *at + Duration::from_secs(1) <= now.mono) {
+                sent.pop_front();
+            }
+            assert!(sent.len() <= 4, "{} requests within a second", sent.len());
+        }
+        if machine.state() == State::Live && before != State::Live {
+            assert!(good, "live from {before:?} by {input:?}");
+        }
+    }
+});
+
+fn pass(now: &mut Now, time: Duration) {
+    now.mono += time;
+    now.wall = now.wall.saturating_add(time).unwrap_or(now.wall);
+}
+
+const LIVE: Status = Status { authenticated: true, connected: true, competing: false, established: None };
+
+fn status(byte: u8) -> Status {
+    let flag = |bit: u8| byte & (1 << bit) != 0;
+    Status { authenticated: flag(0), connected: flag(1), competing: flag(2), established: flag(3).then(|| flag(4)) }
+}
+
+fn observation(request: Request, byte: u8) -> Observation {
+    if byte < 160 {
+        return match request {
+            Request::Ping | Request::Check | Request::OpenBrokerage { .. } if byte < 96 => Observation::Status(LIVE),
+            Request::Ping | Request::Check | Request::OpenBrokerage { .. } => Observation::Status(status(byte)),
+            Request::Reauthenticate => Observation::Accepted,
+            Request::ValidateSso => Observation::Sso(Sso { valid: byte < 128, borrowed: byte < 8, auth_time: None }),
+            Request::Accounts => Observation::Accounts(Accounts { usable: byte < 140, is_paper: None }),
+            Request::IsListening => Observation::Listening,
+            Request::EndSession => Observation::Ended,
+        };
+    }
+    match byte % 12 {
+        0 => Observation::NoStatus,
+        1 => Observation::NotLoggedIn,
+        2 => Observation::Unauthorized,
+        3 => Observation::LoginPage,
+        4 => Observation::Gone,
+        5 => Observation::Trouble(Trouble::NothingListens),
+        6 => Observation::Trouble(Trouble::NoAnswer),
+        7 => Observation::Trouble(Trouble::IbkrError),
+        8 => Observation::Trouble(Trouble::EdgeRefused),
+        9 => Observation::Trouble(Trouble::TooManyRequests { retry_after: None }),
+        10 => Observation::Trouble(Trouble::Nonsense),
+        _ => Observation::Trouble(Trouble::Certificate),
+    }
+}
