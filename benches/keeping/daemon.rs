@@ -1,0 +1,168 @@
+//! The real binary as a child: what it says, and what it uses.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::PathBuf;
+use std::process::Stdio;
+use std::rc::Rc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde_json::Value;
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::process::{Child, Command};
+use tokio::sync::Notify;
+use tokio::time::timeout;
+
+/// A daemon that runs; it ends with this.
+pub(crate) struct Daemon {
+    child: Child,
+    folder: PathBuf,
+    said: Rc<Said>,
+}
+
+/// What it said so far.
+#[derive(Default)]
+struct Said {
+    /// The states of each gateway, in their order.
+    states: RefCell<BTreeMap<String, Vec<String>>>,
+    /// When each gateway's last ping was sent, by the clock on the wall.
+    pinged: RefCell<BTreeMap<String, Timestamp>>,
+    latest: RefCell<Option<Duration>>,
+    more: Notify,
+}
+
+/// What a process has used, and uses.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Usage {
+    pub(crate) resident_kib: u64,
+    pub(crate) threads: u64,
+    pub(crate) cpu_ms: u64,
+    /// How often it gave the processor away of its own will: as often as it was woken.
+    pub(crate) switches: u64,
+}
+
+impl Daemon {
+    pub(crate) fn run(config: &str) -> Self {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let name = format!("tickled-bench-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
+        let folder = std::env::temp_dir().join(name);
+        fs::create_dir_all(&folder).unwrap();
+        let file = folder.join("tickled.toml");
+        fs::write(&file, config).unwrap();
+        let mut child = Command::new(env!("CARGO_BIN_EXE_tickled"))
+            .args(["run", "--config", file.to_str().unwrap()])
+            .env("TICKLED_LOG__FORMAT", "json")
+            .env("RUNTIME_DIRECTORY", &folder)
+            .env_remove("NOTIFY_SOCKET")
+            .env_remove("STATE_DIRECTORY")
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap();
+        let said = Rc::new(Said::default());
+        let (mut lines, hearing) = (BufReader::new(child.stderr.take().unwrap()).lines(), Rc::clone(&said));
+        tokio::task::spawn_local(async move {
+            while let Ok(Some(line)) = lines.next_line().await {
+                if let Ok(line) = serde_json::from_str(&line) {
+                    hearing.hear(&line);
+                }
+            }
+        });
+        Self { child, folder, said }
+    }
+
+    /// The states of one gateway from here on.
+    pub(crate) fn states(&self, gateway: &str) -> States {
+        States { gateway: gateway.to_owned(), said: Rc::clone(&self.said), seen: 0 }
+    }
+
+    /// How much later than a minute after the one before the latest ping was sent.
+    pub(crate) fn latest_ping(&self) -> Option<Duration> {
+        *self.said.latest.borrow()
+    }
+
+    pub(crate) fn usage(&self) -> Usage {
+        let process = format!("/proc/{}", self.child.id().unwrap());
+        let status = fs::read_to_string(format!("{process}/status")).unwrap();
+        let stat = fs::read_to_string(format!("{process}/stat")).unwrap();
+        let times = stat.rsplit(')').next().unwrap().split_whitespace().skip(11).take(2);
+        // A tick is a hundredth of a second on every Linux there is.
+        let cpu_ms = times.map(|ticks| ticks.parse::<u64>().unwrap() * 10).sum();
+        let tasks = fs::read_dir(format!("{process}/task")).unwrap();
+        let switches = tasks
+            .filter_map(|task| fs::read_to_string(task.ok()?.path().join("status")).ok())
+            .map(|status| number(&status, "voluntary_ctxt_switches:"))
+            .sum();
+        Usage { resident_kib: number(&status, "VmRSS:"), threads: number(&status, "Threads:"), cpu_ms, switches }
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        drop(self.child.start_kill());
+        drop(fs::remove_dir_all(&self.folder));
+    }
+}
+
+impl Said {
+    fn hear(&self, line: &Value) {
+        let text = |key: &str| line[key].as_str().unwrap_or_default().to_owned();
+        match line["event"].as_str() {
+            Some("state-changed") => {
+                self.states.borrow_mut().entry(text("gateway")).or_default().push(text("to"));
+                self.more.notify_waiters();
+            }
+            Some("request") if line["call"] == "ping_server" => {
+                let Ok(answered) = text("time").parse::<Timestamp>() else { return };
+                let took = Duration::from_millis(line["took_ms"].as_u64().unwrap_or_default());
+                let sent = answered.checked_sub(took).unwrap();
+                if let Some(before) = self.pinged.borrow_mut().insert(text("gateway"), sent) {
+                    let gap = Duration::try_from(sent.duration_since(before)).unwrap_or_default();
+                    let late = gap.saturating_sub(Duration::from_secs(60));
+                    let mut latest = self.latest.borrow_mut();
+                    *latest = Some(latest.map_or(late, |latest| latest.max(late)));
+                }
+            }
+            Some(_) | None => {}
+        }
+    }
+}
+
+/// One gateway's states, as they come.
+pub(crate) struct States {
+    gateway: String,
+    said: Rc<Said>,
+    seen: usize,
+}
+
+impl States {
+    /// Waits for that state, beyond those that were seen.
+    pub(crate) async fn becomes(&mut self, state: &str) {
+        let waiting = async {
+            loop {
+                let more = self.said.more.notified();
+                let found = {
+                    let states = self.said.states.borrow();
+                    let new = states.get(&self.gateway).map_or(&[][..], |states| &states[self.seen..]);
+                    new.iter().position(|is| is == state)
+                };
+                if let Some(place) = found {
+                    self.seen += place + 1;
+                    return;
+                }
+                more.await;
+            }
+        };
+        assert!(timeout(Duration::from_secs(120), waiting).await.is_ok(), "{} never became {state}", self.gateway);
+    }
+}
+
+fn number(text: &str, key: &str) -> u64 {
+    let line = text.lines().find_map(|line| line.strip_prefix(key));
+    line.and_then(|line| line.split_whitespace().next()?.parse().ok()).unwrap_or_default()
+}
