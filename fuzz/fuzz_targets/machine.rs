@@ -26,7 +26,7 @@ fuzz_target!(|data: &[u8]| {
                 asked = None;
                 let observation = observation(request, step[1]);
                 good = match observation {
-                    Observation::Status(status) => status == LIVE,
+                    Observation::Status(status) => is_good(status),
                     Observation::Accounts(_) | Observation::Gone | Observation::Sso(_) => good,
                     _ => false,
                 };
@@ -40,7 +40,8 @@ fuzz_target!(|data: &[u8]| {
                 _ => Input::Logout,
             },
             _ => {
-                let until = if step[1] < 200 { plan.wake_at } else { now.mono + Duration::from_secs(u64::from(step[1])) };
+                let until =
+                    if step[1] < 200 { plan.wake_at } else { now.mono + Duration::from_secs(u64::from(step[1])) };
                 let wait = until.saturating_sub(now.mono);
                 pass(&mut now, wait);
                 Input::Wake
@@ -68,6 +69,10 @@ fuzz_target!(|data: &[u8]| {
 fn pass(now: &mut Now, time: Duration) {
     now.mono += time;
     now.wall = now.wall.saturating_add(time).unwrap_or(now.wall);
+}
+
+fn is_good(status: Status) -> bool {
+    status.authenticated && status.connected && !status.competing && status.established != Some(false)
 }
 
 const LIVE: Status = Status { authenticated: true, connected: true, competing: false, established: None };
