@@ -240,6 +240,7 @@ fn the_environment_wins_over_the_file() {
         &[
             ("HOME", "/root"),
             ("TICKLED_CONFIG", "/etc/tickled/tickled.toml"),
+            ("TICKLED_SOCKET", "/run/tickled/control.sock"),
             ("TICKLED_SESSION__PING_EVERY", "30s"),
             ("TICKLED_SESSION__RECOVERY__METHODS", "direct, gateway"),
             ("TICKLED_SESSION__RECOVERY__ATTEMPTS", "5"),

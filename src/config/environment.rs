@@ -15,7 +15,7 @@ pub(super) fn read(reading: &mut Reading, environment: &BTreeMap<String, String>
         let Some(rest) = name.strip_prefix(PREFIX) else {
             continue;
         };
-        if name == RESERVED || name.starts_with(OF_AN_ALERT) {
+        if RESERVED.contains(&name.as_str()) || name.starts_with(OF_AN_ALERT) {
             continue;
         }
         let at = At::Variable(name.escape_debug().to_string());
@@ -132,8 +132,8 @@ fn raw(kind: Kind, text: &str) -> Raw<'_> {
 /// All variables that begin with this are the configuration's.
 const PREFIX: &str = "TICKLED_";
 
-/// The path of the file itself: the command line's, not a key.
-const RESERVED: &str = "TICKLED_CONFIG";
+/// Options of the command line, and no keys: the path of the file itself, and the control socket.
+const RESERVED: [&str; 2] = ["TICKLED_CONFIG", "TICKLED_SOCKET"];
 
 /// What a program finds that a channel runs: it may well run `tickled` in its turn.
 const OF_AN_ALERT: &str = "TICKLED_ALERT_";

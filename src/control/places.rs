@@ -16,9 +16,13 @@ pub fn default_socket() -> PathBuf {
     own.map_or_else(|| of_user().unwrap_or_else(of_host), |folder| folder.join(NAME))
 }
 
-/// Where a daemon may be found, the likeliest first: the user's own, then the one of the host.
+/// Where a daemon may be found, the likeliest first: where `$TICKLED_SOCKET` says, and nowhere else then; the user's own;
+/// the one of the host.
 #[must_use]
 pub fn sockets() -> Vec<PathBuf> {
+    if let Some(said) = env::var_os("TICKLED_SOCKET").filter(|said| !said.is_empty()) {
+        return vec![said.into()];
+    }
     of_user().into_iter().chain([of_host()]).collect()
 }
 
