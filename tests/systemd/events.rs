@@ -38,6 +38,8 @@ window = []
 [log]
 level = "trace"
 heartbeat_every = "10s"
+[endpoint]
+listen = "127.0.0.1:9780"
 [deadman]
 url_file = "/etc/tickled/url"
 [[alerts.channel]]
@@ -58,15 +60,20 @@ argv = ["/bin/sh", "-c", "exit 1"]
 fn every_documented_event_occurs_and_no_other() {
     let Some(machine) = Machine::boot(Base::Host) else { return };
     machine.install();
-    machine.write("/etc/tickled/tickled.toml", CONFIG);
     // Readable by all, which is told, and nobody listens there.
     machine.write("/etc/tickled/url", "http://127.0.0.1:9/\n");
     machine.write("/var/lib/private/tickled/alerts.json", "{");
     machine.write("/var/lib/private/tickled/state.json", "{");
     machine.simulate();
+    // The simulator has that port.
+    machine.write("/etc/tickled/tickled.toml", &CONFIG.replace("9780", "5001"));
     machine.ok("systemctl start tickled");
+    machine.write("/etc/tickled/tickled.toml", CONFIG);
+    machine.ok("systemctl restart tickled");
     let said = |event: &str| !machine.entries(&[("TICKLED_EVENT", event)]).is_empty();
     let hears = |event: &str| machine.within(Duration::from_secs(20), event, || said(event));
+    hears("endpoint-closed");
+    hears("endpoint-open");
     hears("stream-up");
     machine.set("lapse");
     hears("recovery-step");
