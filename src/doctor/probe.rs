@@ -46,9 +46,8 @@ pub(super) async fn look(question: &Question) -> Seen {
     seen.port = Some(Port::Open);
     seen.own_address = tcp.local_addr().ok().map(|own| own.ip());
     if question.is_encrypted() {
-        let far = addresses.iter().map(SocketAddr::ip).find(|ip| !ip.to_canonical().is_loopback());
-        let tls = match (&question.target.trust, far) {
-            (Trust::Loopback, Some(far)) => {
+        let tls = match (&question.target.trust, far(&question.target.trust, &addresses)) {
+            (_, Some(far)) => {
                 let why = format!("{host} is at {far}, which is not this host, and trust is \"loopback\"");
                 Tls::Untrusted { certificate: shake_once(&Trust::Loopback, host, tcp).await.ok(), why }
             }
@@ -187,6 +186,14 @@ async fn addresses(host: &str, port: u16) -> Result<Vec<SocketAddr>, String> {
     }
 }
 
+/// The address that a trust in this host alone does not reach: any certificate would be taken from there.
+fn far(trust: &Trust, addresses: &[SocketAddr]) -> Option<IpAddr> {
+    match trust {
+        Trust::Loopback => addresses.iter().map(SocketAddr::ip).find(|ip| !ip.to_canonical().is_loopback()),
+        Trust::Pin(_) | Trust::CaFile(_) | Trust::System | Trust::Plain => None,
+    }
+}
+
 async fn connect(addresses: &[SocketAddr]) -> Result<(TcpStream, SocketAddr), Port> {
     let mut worst = Port::Silent;
     for address in addresses {
@@ -305,7 +312,16 @@ const LONGEST: usize = 64 * 1024;
 
 #[cfg(test)]
 mod tests {
-    use super::{Banner, http_date, read_banner};
+    use super::{Banner, far, http_date, read_banner};
+    use crate::gateway::Trust;
+
+    #[test]
+    fn a_trust_in_this_host_alone_does_not_leave_it() {
+        let places = ["127.0.0.1:5000", "[::1]:5000", "192.0.2.1:5000"].map(|place| place.parse().unwrap());
+        assert_eq!(far(&Trust::Loopback, &places[..2]), None);
+        assert_eq!(far(&Trust::Loopback, &places), Some(places[2].ip()));
+        assert_eq!(far(&Trust::System, &places), None);
+    }
 
     #[test]
     fn a_banner_is_read_for_what_it_is() {
