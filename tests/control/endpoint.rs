@@ -235,6 +235,7 @@ async fn a_hundred_clients_and_half_open_connections_delay_no_ping_and_cost_no_m
     let pid = host.daemon.pid();
     let until = Instant::now() + hammered_for();
     let promised = Arc::new(Mutex::new(BTreeSet::new()));
+    let idle = std::thread::spawn(move || oversleeps(until));
     let clients: Vec<_> = (0..100)
         .map(|n| {
             let promised = Arc::clone(&promised);
@@ -283,8 +284,25 @@ async fn a_hundred_clients_and_half_open_connections_delay_no_ping_and_cost_no_m
     assert!((asked as f64) < seconds * 2.5 + 4.0, "{asked} requests in {seconds} s");
     assert!(after < begun.2 + 3 * 1024, "{} KiB before, {after} KiB after", begun.2);
     let late = lateness(&host.daemon, &promised.lock().unwrap());
-    eprintln!("{answers} answers in {seconds:.1} s, late by at most {late} ms, memory {} to {after} KiB", begun.2);
-    assert!(late <= 50, "a request was {late} ms late");
+    let noise = idle.join().unwrap();
+    eprintln!(
+        "{answers} answers in {seconds:.1} s; requests late by at most {late} ms, where a thread that only sleeps was \
+         late by {noise} ms; memory {} to {after} KiB",
+        begun.2
+    );
+    assert!(late <= 50 + noise, "a request was {late} ms late, and an idle thread {noise} ms");
+}
+
+/// By how many milliseconds a thread that does nothing else wakes too late at most: what the host itself costs.
+fn oversleeps(until: Instant) -> i64 {
+    let nap = Duration::from_millis(5);
+    let mut worst = Duration::ZERO;
+    while Instant::now() < until {
+        let before = Instant::now();
+        std::thread::sleep(nap);
+        worst = worst.max(before.elapsed().saturating_sub(nap));
+    }
+    i64::try_from(worst.as_millis()).unwrap()
 }
 
 /// When the daemon will act next, in milliseconds, unless it only waits for an answer.
