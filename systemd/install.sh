@@ -31,6 +31,7 @@ put() { # put MODE FILE PATH: only what is different is written
 
 # Every file that is installed, but the configuration: MODE PATH FILE
 files() {
+	cd "$here"
 	echo "755 $prefix/bin/tickled $binary"
 	echo "644 $sysusers $here/systemd/tickled.sysusers"
 	echo "644 $catalog $here/systemd/tickled.catalog"
@@ -40,11 +41,9 @@ files() {
 	echo "644 $prefix/share/bash-completion/completions/tickled $here/completions/tickled"
 	echo "644 $prefix/share/zsh/site-functions/_tickled $here/completions/_tickled"
 	echo "644 $prefix/share/fish/vendor_completions.d/tickled.fish $here/completions/tickled.fish"
-	for text in README.md LICENSE-MIT LICENSE-APACHE config/tickled.toml systemd/ibkr-gateway.service systemd/tell-tickled.conf; do
-		echo "644 $prefix/share/doc/tickled/${text##*/} $here/$text"
-	done
-	for page in "$here"/docs/*.md "$here"/docs/*.yml "$here"/docs/*.json; do
-		echo "644 $prefix/share/doc/tickled/${page##*/} $page"
+	# In the folders that they have here, so that the links between them hold.
+	for text in *.md LICENSE-* config/tickled.toml systemd/*.service systemd/*.conf docs/*.md docs/*.yml docs/*.json; do
+		echo "644 $prefix/share/doc/tickled/$text $here/$text"
 	done
 }
 
@@ -98,7 +97,7 @@ uninstall_all() {
 		rm -f "$root$path"
 	done
 	rm -f "$root$units/tickled.service"
-	rmdir "$root$prefix/share/doc/tickled" 2>/dev/null || :
+	rmdir "$root$prefix/share/doc/tickled/"*/ "$root$prefix/share/doc/tickled" 2>/dev/null || :
 	tell_systemd
 	[ -n "$root" ] || echo "tickled is gone; what is left: /etc/tickled, /var/lib/tickled and the group tickled."
 }

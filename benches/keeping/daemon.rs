@@ -119,7 +119,7 @@ impl Said {
             }
             Some("request") if line["call"] == "ping_server" => {
                 let Ok(answered) = text("time").parse::<Timestamp>() else { return };
-                let took = Duration::from_millis(text("took_ms").parse().unwrap_or_default());
+                let took = Duration::from_millis(line["took_ms"].as_u64().unwrap_or_default());
                 let sent = answered.checked_sub(took).unwrap();
                 if let Some(before) = self.pinged.borrow_mut().insert(text("gateway"), sent) {
                     let gap = Duration::try_from(sent.duration_since(before)).unwrap_or_default();

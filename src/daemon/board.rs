@@ -302,7 +302,7 @@ impl Board {
 
     fn answered(&mut self, name: &str, request: Request, answer: &Answer, took: Duration) {
         let outcome = answer.error.as_ref().map_or_else(|| "ok".to_owned(), ToString::to_string);
-        let (call, took_ms) = (request.name(), took.as_millis());
+        let (call, took_ms) = (request.name(), u64::try_from(took.as_millis()).unwrap_or(u64::MAX));
         let keeps_alive = answer.error.is_none() && matches!(request, Request::Ping | Request::Check);
         if keeps_alive {
             trace!(event = event::REQUEST, gateway = name, call, outcome, took_ms, "{name}: {call}: {outcome}");
@@ -312,7 +312,6 @@ impl Board {
         let at = self.clock.now().wall;
         let Some(known) = self.gateways.get_mut(name) else { return };
         known.said.answered(name, request, answer.error.as_ref());
-        let took_ms = u64::try_from(took_ms).unwrap_or(u64::MAX);
         known.last_asked = Some(Asked { at, call: call.to_owned(), outcome, took_ms });
     }
 

@@ -322,7 +322,7 @@ fn lateness(daemon: &Daemon, promised: &BTreeSet<i64>) -> i64 {
         .filter(|said| said.get("event").is_some_and(|event| event == "request") && is_due(&said["call"]))
         .map(|said| {
             let answered: jiff::Timestamp = said["time"].as_str().unwrap().parse().unwrap();
-            let took: i64 = said["took_ms"].to_string().trim_matches('"').parse().unwrap();
+            let took = said["took_ms"].as_i64().unwrap();
             answered.as_millisecond() - took
         })
         .collect();

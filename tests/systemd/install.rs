@@ -82,12 +82,16 @@ fn a_package_is_made_below_a_folder_and_the_system_is_left_alone() {
         "usr/lib/sysusers.d/tickled.conf",
         "usr/share/man/man1/tickled.1",
         "usr/share/bash-completion/completions/tickled",
+        "usr/share/doc/tickled/README.md",
+        "usr/share/doc/tickled/docs/alerts.md",
+        "usr/share/doc/tickled/systemd/ibkr-gateway.service",
     ] {
         assert!(folder.join(file).exists(), "{file}");
     }
     let unit = std::fs::read_to_string(folder.join("usr/lib/systemd/system/tickled.service")).unwrap();
     assert!(unit.contains("\nExecStart=/usr/bin/tickled run "), "{unit}");
     assert!(run(&["--uninstall"]).status.success());
+    assert!(!folder.join("usr/share/doc/tickled").exists());
     let left = std::process::Command::new("find").arg(&folder).args(["-type", "f"]).output().unwrap();
     assert_eq!(
         String::from_utf8(left.stdout).unwrap().trim(),
