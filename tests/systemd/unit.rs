@@ -70,8 +70,10 @@ fn runs(base: Base) {
     machine.write("/opt/ibkr-gateway/root/conf.yaml", "listenPort: 5000\n");
     machine.write(
         "/opt/ibkr-gateway/bin/run.sh",
-        &format!("#!/bin/sh\ncat $1 >logs/gw.log && cat /proc/meminfo >/dev/null && exec {BINARY} simulate\n"),
+        "#!/bin/sh\ncat $1 >logs/gw.log && cat /proc/meminfo >/dev/null && exec bin/gateway simulate\n",
     );
+    // A copy, because the unit sees neither a home nor the host's /tmp, and the program may have been built there.
+    machine.ok(&format!("install -m 755 {BINARY} /opt/ibkr-gateway/bin/gateway"));
     machine.ok("chmod +x /opt/ibkr-gateway/bin/run.sh && systemctl daemon-reload");
     let verified = machine.run("systemd-analyze verify --man=no ibkr-gateway.service");
     assert_eq!((verified.code, verified.out.as_str(), verified.err.as_str()), (Some(0), "", ""));
