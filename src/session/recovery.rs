@@ -97,8 +97,11 @@ impl Machine {
         let at = free.max(incident.not_before);
         if at > now.mono {
             let reason = if free > now.mono { Reason::BudgetSpent } else { Reason::AttemptDue };
+            // Half a proof that the login is gone is no reason to wait: a human may have to be called.
+            let is_half_proved = (1..PROOFS).contains(&incident.proofs);
+            let look = if is_half_proved { PROOFS_SPAN } else { self.policy.watch_every };
             self.enter(now, State::Recovering { attempt, step: Step::Pause }, because);
-            return self.ask(Request::Check, at.min(now.mono + self.policy.watch_every), reason);
+            return self.ask(Request::Check, at.min(now.mono + look), reason);
         }
         self.incident_begins(now).attempts = attempt;
         let method = self.method(attempt);
