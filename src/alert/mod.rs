@@ -8,7 +8,7 @@
 //! | [`Outbox`] | what a channel has still to send, and when it tries (pure) |
 //! | [`Deadman`] | when a sign of life is due (pure) |
 //! | [`Dispatcher`] | the channels' tasks, and the [`Spool`] that survives a restart |
-//! | [`test`] | a marked test through the channels |
+//! | [`test()`] | a marked test through the channels |
 //! | [`Alarm`] | all of it together, for a daemon |
 //!
 //! An incident is told once, after its hold-off; again every [`Settings::repeat_every`] while it lasts, or at once when

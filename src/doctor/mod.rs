@@ -1,6 +1,6 @@
 //! `doctor`: named checks, run side by side, each with its finding and its remedy.
 //!
-//! What is seen and what it means are apart: [`seen`] holds the one, the judges of [`door`], [`answers`] and the other
+//! What is seen and what it means are apart: `seen` holds the one, the judges of `door`, `answers` and the other
 //! families are pure. Nothing is changed anywhere: of a gateway only what a browser or a look would ask is asked, at
 //! most seven times, and nobody is evicted.
 
