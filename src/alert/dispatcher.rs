@@ -302,7 +302,7 @@ impl Shared {
         let posts = self.posts.borrow();
         let kept = posts.iter().map(|post| (post.settings.name.clone(), post.outbox.borrow().keep(now)));
         let channels = kept.filter(|(_, letters)| !letters.is_empty()).collect();
-        State { desk: self.desk.borrow().clone(), channels, ..State::default() }
+        State { desk: self.desk.borrow().clone(), channels }
     }
 
     fn touch(&self) {

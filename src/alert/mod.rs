@@ -42,5 +42,5 @@ pub use notice::{About, Message, Notice, Phase};
 pub use outbox::{GIVEN_UP_AFTER, HISTORY_AFTER, MOST, Outbox, Outcome, Verdict};
 pub use reach::{NoWay, Place, Way, ways};
 pub use settings::Settings;
-pub use spool::{LoadError, Spool, State};
+pub use spool::{Spool, State};
 pub use trial::{Trial, test};

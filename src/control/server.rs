@@ -1,69 +1,36 @@
 //! The daemon's side of the control socket: few connections, short heads, small bodies, and no waiting for anybody.
 
-use std::convert::Infallible;
 use std::path::PathBuf;
-use std::rc::Rc;
-use std::sync::Arc;
 use std::time::Duration;
 
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::{Bytes, Incoming};
 use hyper::header::{ALLOW, CONTENT_TYPE, HeaderValue, SERVER};
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
 use hyper::{Request, Response, StatusCode};
-use hyper_util::rt::{TokioIo, TokioTimer};
 use serde::Serialize;
-use tokio::net::{UnixListener, UnixStream};
-use tokio::sync::{Semaphore, mpsc, oneshot};
-use tokio::task::{spawn_blocking, spawn_local};
-use tokio::time::{sleep, timeout};
-use tracing::debug;
+use tokio::net::UnixListener;
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::spawn_blocking;
+use tokio::time::timeout;
 
 use super::routes::{Asking, Misasked, read};
 use super::words::{Answer, Failure, Status, Wish};
 use super::{Ask, ROUTES};
 use crate::history::Ledger;
 use crate::history::report::report;
+use crate::serving::{self, HEAD_WITHIN, Limits};
 
 /// Serves until it is dropped. `folder` is where the ledger is, if one is kept. Lives in a
 /// [`LocalSet`](tokio::task::LocalSet).
 pub async fn serve(listener: UnixListener, folder: Option<PathBuf>, asks: mpsc::Sender<Ask>) {
-    let room = Arc::new(Semaphore::new(CONNECTIONS));
-    let desk = Rc::new(Desk { folder, asks });
-    loop {
-        let Ok(seat) = Arc::clone(&room).acquire_owned().await else { return };
-        match listener.accept().await {
-            Ok((stream, _)) => {
-                let desk = Rc::clone(&desk);
-                spawn_local(async move {
-                    connect(stream, desk).await;
-                    drop(seat);
-                });
-            }
-            Err(error) => {
-                debug!(%error, "the control socket cannot accept");
-                sleep(AFTER_ACCEPT_ERROR).await;
-            }
-        }
-    }
+    let desk = Desk { folder, asks };
+    let accept = async || listener.accept().await.map(|(stream, _)| (stream, ()));
+    serving::serve(LIMITS, accept, async move |request, ()| desk.answer(request).await).await;
 }
 
 struct Desk {
     folder: Option<PathBuf>,
     asks: mpsc::Sender<Ask>,
-}
-
-async fn connect(stream: UnixStream, desk: Rc<Desk>) {
-    let service = service_fn(move |request| {
-        let desk = Rc::clone(&desk);
-        async move { Ok::<_, Infallible>(desk.answer(request).await) }
-    });
-    let mut http = http1::Builder::new();
-    http.timer(TokioTimer::new()).header_read_timeout(HEAD_WITHIN).max_buf_size(LONGEST_HEAD).keep_alive(false);
-    if let Ok(Err(error)) = timeout(ALL_WITHIN, http.serve_connection(TokioIo::new(stream), service)).await {
-        debug!(%error, "a connection to the control socket ended");
-    }
 }
 
 impl Desk {
@@ -175,11 +142,6 @@ fn respond(status: StatusCode, kind: &'static str, text: String) -> Response<Ful
 }
 
 const NAME: &str = concat!("tickled/", env!("CARGO_PKG_VERSION"));
-/// How many may be connected at once; others wait.
-const CONNECTIONS: usize = 16;
-const HEAD_WITHIN: Duration = Duration::from_secs(2);
 /// A test of all channels takes longest: each has ten seconds.
-const ALL_WITHIN: Duration = Duration::from_secs(30);
-const LONGEST_HEAD: usize = 8 * 1024;
+const LIMITS: Limits = Limits { connections: 16, all_within: Duration::from_secs(30) };
 const LONGEST_BODY: usize = 4 * 1024;
-const AFTER_ACCEPT_ERROR: Duration = Duration::from_millis(500);

@@ -1,25 +1,20 @@
 //! The endpoint's server: few connections, short heads, no bodies, and no waiting for anybody.
 
 use std::cell::RefCell;
-use std::convert::Infallible;
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::time::Duration;
 
 use http_body_util::Full;
 use hyper::body::{Bytes, Incoming};
 use hyper::header::{ALLOW, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HOST, HeaderName, HeaderValue};
 use hyper::header::{REFERRER_POLICY, SERVER, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS};
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
-use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Mutex, Semaphore, mpsc, oneshot};
-use tokio::task::{spawn_blocking, spawn_local};
-use tokio::time::{Instant, sleep, timeout};
+use tokio::net::TcpListener;
+use tokio::sync::{Mutex, mpsc, oneshot};
+use tokio::task::spawn_blocking;
+use tokio::time::{Instant, timeout};
 use tracing::debug;
 
 use super::health::{Health, livez, readyz};
@@ -27,28 +22,25 @@ use super::page::Pictures;
 use super::{Hosts, Look, View, html, metrics};
 use crate::history::Ledger;
 use crate::history::report::report;
+use crate::serving::{self, Limits};
 
 /// Serves until it is dropped. `folder` is where the ledger is, if one is kept. Lives in a
 /// [`LocalSet`](tokio::task::LocalSet).
 pub async fn serve(listener: TcpListener, hosts: Hosts, folder: Option<PathBuf>, looks: mpsc::Sender<Look>) {
-    let room = Arc::new(Semaphore::new(CONNECTIONS));
-    let desk = Rc::new(Desk { hosts, folder, looks, last: RefCell::default(), pictures: Mutex::default() });
-    loop {
-        let Ok(seat) = Arc::clone(&room).acquire_owned().await else { return };
-        match listener.accept().await {
-            Ok((stream, _)) => {
-                let desk = Rc::clone(&desk);
-                spawn_local(async move {
-                    connect(stream, desk).await;
-                    drop(seat);
-                });
-            }
-            Err(error) => {
-                debug!(%error, "the endpoint cannot accept");
-                sleep(AFTER_ACCEPT_ERROR).await;
-            }
+    let desk = Desk { hosts, folder, looks, last: RefCell::default(), pictures: Mutex::default() };
+    let accept = async || {
+        let (stream, _) = listener.accept().await?;
+        let ours = stream.local_addr().ok().map(|address| address.ip());
+        Ok((stream, ours))
+    };
+    serving::serve(LIMITS, accept, async move |request: Request<Incoming>, ours| {
+        let mut response = desk.answer(&request, ours).await;
+        if request.method() == Method::HEAD {
+            *response.body_mut() = Full::default();
         }
-    }
+        response
+    })
+    .await;
 }
 
 struct Desk {
@@ -59,25 +51,6 @@ struct Desk {
     last: RefCell<Option<(Instant, Rc<View>)>>,
     /// However many ask, the ledger is read by one.
     pictures: Mutex<Option<(Instant, Option<Pictures>)>>,
-}
-
-async fn connect(stream: TcpStream, desk: Rc<Desk>) {
-    let ours = stream.local_addr().ok().map(|address| address.ip());
-    let service = service_fn(move |request| {
-        let desk = Rc::clone(&desk);
-        async move {
-            let mut response = desk.answer(&request, ours).await;
-            if request.method() == Method::HEAD {
-                *response.body_mut() = Full::default();
-            }
-            Ok::<_, Infallible>(response)
-        }
-    });
-    let mut http = http1::Builder::new();
-    http.timer(TokioTimer::new()).header_read_timeout(HEAD_WITHIN).max_buf_size(LONGEST_HEAD).keep_alive(false);
-    if let Ok(Err(error)) = timeout(ALL_WITHIN, http.serve_connection(TokioIo::new(stream), service)).await {
-        debug!(%error, "a connection to the endpoint ended");
-    }
 }
 
 impl Desk {
@@ -199,14 +172,9 @@ const HEADERS: [(HeaderName, &str); 6] = [
     (X_FRAME_OPTIONS, "DENY"),
     (REFERRER_POLICY, "no-referrer"),
 ];
-/// How many may be connected at once; others wait.
-const CONNECTIONS: usize = 64;
-const HEAD_WITHIN: Duration = Duration::from_secs(2);
-const ALL_WITHIN: Duration = Duration::from_secs(10);
+const LIMITS: Limits = Limits { connections: 64, all_within: Duration::from_secs(10) };
 const LOOK_WITHIN: Duration = Duration::from_secs(2);
-const LONGEST_HEAD: usize = 8 * 1024;
 const VIEW_FOR: Duration = Duration::from_millis(200);
 const PICTURES_FOR: Duration = Duration::from_secs(15);
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 const MONTH: Duration = Duration::from_secs(30 * 24 * 60 * 60);
-const AFTER_ACCEPT_ERROR: Duration = Duration::from_millis(500);

@@ -5,7 +5,8 @@ use std::io::{self, Read as _, Seek, SeekFrom, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use super::{Row, replace};
+use super::Row;
+use crate::kept_file::replace;
 
 /// A ledger in a folder. Every call blocks: the disk may be slow.
 #[derive(Debug, Clone)]

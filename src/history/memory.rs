@@ -1,13 +1,14 @@
 //! How each gateway was when last seen, and its pause: one small file, replaced as a whole.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
-use std::{fs, io};
+use std::io;
+use std::path::Path;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{Light, replace};
+use super::Light;
+use crate::kept_file::{KeptFile, LoadError};
 use crate::session::State;
 use crate::status::Snapshot;
 
@@ -15,8 +16,6 @@ use crate::status::Snapshot;
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Memory {
-    /// The version of this format.
-    version: u32,
     /// When the daemon was last at work.
     pub seen: Option<Timestamp>,
     /// The gateways, by name.
@@ -38,29 +37,6 @@ pub struct Remembered {
     pub until: Option<Timestamp>,
 }
 
-/// Why nothing is remembered.
-#[derive(Debug, thiserror::Error)]
-pub enum LoadError {
-    /// The file cannot be read.
-    #[error("{} cannot be read: {reason}", .file.display())]
-    Unreadable {
-        /// The file.
-        file: PathBuf,
-        /// Why not.
-        reason: io::Error,
-    },
-    /// The file makes no sense; it was set aside.
-    #[error("{} makes no sense ({reason}) and is set aside as {}", .file.display(), .aside.display())]
-    SetAside {
-        /// The file.
-        file: PathBuf,
-        /// Its new name.
-        aside: PathBuf,
-        /// What is wrong with it.
-        reason: String,
-    },
-}
-
 impl Memory {
     /// Nothing but that the daemon is at work.
     #[must_use]
@@ -73,23 +49,7 @@ impl Memory {
     /// # Errors
     /// When there is something, and it cannot be used.
     pub fn load(folder: &Path) -> Result<Self, LoadError> {
-        let file = folder.join(NAME);
-        let text = match fs::read(&file) {
-            Ok(text) => text,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Self::default()),
-            Err(reason) => return Err(LoadError::Unreadable { file, reason }),
-        };
-        let read = serde_json::from_slice::<Self>(&text).map_err(|error| error.to_string());
-        read.and_then(|memory| match memory.version {
-            VERSION => Ok(memory),
-            other => Err(format!("version {other} is not known here")),
-        })
-        .map_err(|reason| {
-            let aside = file.with_extension("json.bad");
-            // If it cannot be moved it is overwritten: what it said is lost either way.
-            drop(fs::rename(&file, &aside));
-            LoadError::SetAside { file, aside, reason }
-        })
+        file(folder).load()
     }
 
     /// Replaces what stands in `folder`. Blocks.
@@ -97,8 +57,7 @@ impl Memory {
     /// # Errors
     /// When it cannot be written; what stood there before still does.
     pub fn save(&self, folder: &Path) -> io::Result<()> {
-        let text = serde_json::to_vec(&Self { version: VERSION, ..self.clone() })?;
-        replace(&folder.join(NAME), &text)
+        file(folder).save(self)
     }
 
     /// The pause that this gateway is still in: when it ends, if it ends by itself.
@@ -130,5 +89,8 @@ impl From<&Snapshot> for Remembered {
     }
 }
 
-const NAME: &str = "state.json";
+fn file(folder: &Path) -> KeptFile {
+    KeptFile::new(folder, "state.json", VERSION)
+}
+
 const VERSION: u32 = 1;

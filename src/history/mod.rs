@@ -6,11 +6,8 @@ mod memory;
 mod record;
 pub mod report;
 
-use std::path::{Path, PathBuf};
-use std::{fs, io};
-
 pub use ledger::{Ledger, Read};
-pub use memory::{LoadError, Memory, Remembered};
+pub use memory::{Memory, Remembered};
 pub use record::Record;
 
 use jiff::Timestamp;
@@ -133,19 +130,4 @@ impl From<State> for Light {
             State::Paused { .. } => Self::Paused,
         }
     }
-}
-
-/// Puts `text` in the place of `file`, so that whatever happens one of the two is there as a whole.
-fn replace(file: &Path, text: &[u8]) -> io::Result<()> {
-    use io::Write;
-    use std::os::unix::fs::OpenOptionsExt;
-
-    let mut name = file.as_os_str().to_owned();
-    name.push(".new");
-    let new = PathBuf::from(name);
-    let mut out = fs::File::options().write(true).create(true).truncate(true).mode(0o600).open(&new)?;
-    out.write_all(text)?;
-    out.sync_all()?;
-    fs::rename(&new, file)?;
-    file.parent().map_or(Ok(()), |folder| fs::File::open(folder)?.sync_all())
 }

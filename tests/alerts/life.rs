@@ -176,7 +176,7 @@ impl Life {
     fn save(&mut self) {
         let now = self.now();
         let channels = self.outboxes.iter().map(|(name, outbox)| (name.clone(), outbox.keep(now))).collect();
-        let state = Spooled { version: 1, desk: self.desk.keep(now), channels };
+        let state = Spooled { desk: self.desk.keep(now), channels };
         self.disk = serde_json::to_string(&state).unwrap();
     }
 

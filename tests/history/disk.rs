@@ -5,7 +5,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::{env, fs};
 
 use jiff::Timestamp;
-use tickled::history::{Ledger, Light, LoadError, Memory, Remembered, Row, What};
+use tickled::history::{Ledger, Light, Memory, Remembered, Row, What};
+use tickled::kept_file::LoadError;
 
 /// A folder of its own, gone with the test.
 struct Folder(PathBuf);

@@ -1,0 +1,109 @@
+//! A small JSON file that outlives the process: replaced as a whole, read back, or set aside where it makes no sense.
+
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
+
+/// The file, and the version of what stands in it. Every call blocks: the disk may be slow.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeptFile {
+    file: PathBuf,
+    version: u32,
+}
+
+/// Why nothing was taken back from an earlier run.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    /// The file cannot be read.
+    #[error("{} cannot be read: {reason}", .file.display())]
+    Unreadable {
+        /// The file.
+        file: PathBuf,
+        /// Why not.
+        reason: io::Error,
+    },
+    /// The file makes no sense; it was set aside.
+    #[error("{} makes no sense ({reason}) and is set aside as {}", .file.display(), .aside.display())]
+    SetAside {
+        /// The file.
+        file: PathBuf,
+        /// Its new name.
+        aside: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+}
+
+impl KeptFile {
+    /// The file of that name in `folder`; it need not be there yet.
+    #[must_use]
+    pub fn new(folder: &Path, name: &str, version: u32) -> Self {
+        Self { file: folder.join(name), version }
+    }
+
+    /// What an earlier run kept; nothing if it kept nothing.
+    ///
+    /// # Errors
+    /// When there is something, and it cannot be used.
+    pub fn load<T: DeserializeOwned + Default>(&self) -> Result<T, LoadError> {
+        let file = self.file.clone();
+        let text = match fs::read(&file) {
+            Ok(text) => text,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(T::default()),
+            Err(reason) => return Err(LoadError::Unreadable { file, reason }),
+        };
+        self.read(&text).map_err(|reason| {
+            let aside = with_more(&file, ".bad");
+            // If it cannot be moved it is overwritten: what it said is lost either way.
+            drop(fs::rename(&file, &aside));
+            LoadError::SetAside { file, aside, reason }
+        })
+    }
+
+    fn read<T: DeserializeOwned>(&self, text: &[u8]) -> Result<T, String> {
+        let mut fields: Map<String, Value> = serde_json::from_slice(text).map_err(|error| error.to_string())?;
+        let version = fields.remove(VERSION).unwrap_or_default();
+        if version != self.version {
+            return Err(format!("version {version} is not known here"));
+        }
+        serde_json::from_value(Value::Object(fields)).map_err(|error| error.to_string())
+    }
+
+    /// Replaces what is kept. `value` is written as an object of JSON, with the version beside its fields.
+    ///
+    /// # Errors
+    /// When it cannot be written; what was kept before is still there.
+    pub fn save<T: Serialize>(&self, value: &T) -> io::Result<()> {
+        let mut value = serde_json::to_value(value)?;
+        if let Value::Object(fields) = &mut value {
+            fields.insert(VERSION.to_owned(), self.version.into());
+        }
+        replace(&self.file, value.to_string().as_bytes())
+    }
+}
+
+/// Puts `text` in the place of `file`, so that whatever happens one of the two is there as a whole.
+///
+/// # Errors
+/// When it cannot be written; what stood there before still does.
+pub fn replace(file: &Path, text: &[u8]) -> io::Result<()> {
+    let new = with_more(file, ".new");
+    let mut out = File::options().write(true).create(true).truncate(true).mode(0o600).open(&new)?;
+    out.write_all(text)?;
+    out.sync_all()?;
+    fs::rename(&new, file)?;
+    file.parent().map_or(Ok(()), |folder| File::open(folder)?.sync_all())
+}
+
+fn with_more(file: &Path, more: &str) -> PathBuf {
+    let mut name = file.as_os_str().to_owned();
+    name.push(more);
+    name.into()
+}
+
+const VERSION: &str = "version";
