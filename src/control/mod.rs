@@ -10,7 +10,7 @@ mod server;
 mod words;
 
 pub use client::{Client, Error};
-pub use places::{bind, default_socket, sockets};
+pub use places::{bind, common_folders, default_socket, own_folder, sockets};
 pub use routes::{ROUTES, Route, span};
 pub use server::{no_such_gateway, serve};
 pub use words::{Alert, Answer, Asked, Channel, Failure, Gateway, Status, Test, Until, Window, Wish};

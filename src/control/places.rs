@@ -7,32 +7,43 @@ use std::{env, fs, io};
 
 use tokio::net::UnixListener;
 
-/// Where this process would open its own: in `$RUNTIME_DIRECTORY`, which systemd sets for `RuntimeDirectory=`; else in
-/// the user's own; else in `/run/tickled`.
+/// What a daemon shows to others of this host is in here: in `$RUNTIME_DIRECTORY`, which systemd sets for
+/// `RuntimeDirectory=`; else in the first of [`common_folders`].
 #[must_use]
-pub fn default_socket() -> PathBuf {
+pub fn own_folder() -> PathBuf {
     let runtime = env::var_os("RUNTIME_DIRECTORY").unwrap_or_default();
     let own = env::split_paths(&runtime).next().filter(|folder| folder.is_absolute());
-    own.map_or_else(|| of_user().unwrap_or_else(of_host), |folder| folder.join(NAME))
+    own.unwrap_or_else(|| of_user().unwrap_or_else(of_host))
 }
 
-/// Where a daemon may be found, the likeliest first: where `$TICKLED_SOCKET` says, and nowhere else then; the user's own;
-/// the one of the host.
+/// Where other daemons show themselves, the likeliest first: the user's own, then the one of the host.
+pub fn common_folders() -> impl Iterator<Item = PathBuf> {
+    of_user().into_iter().chain([of_host()])
+}
+
+/// Where this process would open its own socket.
+#[must_use]
+pub fn default_socket() -> PathBuf {
+    own_folder().join(NAME)
+}
+
+/// Where a daemon may be found, the likeliest first: where `$TICKLED_SOCKET` says, and nowhere else then; in
+/// [`common_folders`].
 #[must_use]
 pub fn sockets() -> Vec<PathBuf> {
     if let Some(said) = env::var_os("TICKLED_SOCKET").filter(|said| !said.is_empty()) {
         return vec![said.into()];
     }
-    of_user().into_iter().chain([of_host()]).collect()
+    common_folders().map(|folder| folder.join(NAME)).collect()
 }
 
 fn of_user() -> Option<PathBuf> {
     let folder = env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from).filter(|folder| folder.is_absolute())?;
-    Some(folder.join("tickled").join(NAME))
+    Some(folder.join("tickled"))
 }
 
 fn of_host() -> PathBuf {
-    Path::new("/run/tickled").join(NAME)
+    PathBuf::from("/run/tickled")
 }
 
 /// Opens the socket for the daemon's user and group. What a dead daemon left there is cleared away. Blocks for a moment.

@@ -4,16 +4,16 @@
 //! keeper on another host cannot be seen this way; two who fight over a session are noticed by what they do to it.
 
 use std::collections::BTreeMap;
-use std::env;
 use std::fs::{self, File, OpenOptions, Permissions, TryLockError};
 use std::io::{self, Read, Seek, Write};
 use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use reqwest::Url;
 use tracing::warn;
 
 use crate::config::Gateway;
+use crate::control::{common_folders, own_folder};
 use crate::log::event;
 
 /// The locks that this daemon holds.
@@ -82,7 +82,7 @@ enum Refusal {
 
 fn lock(name: &str) -> Result<File, Refusal> {
     let own = own_folder();
-    for folder in common_folders().into_iter().filter(|folder| *folder != own) {
+    for folder in common_folders().filter(|folder| *folder != own) {
         // A daemon of another user is only looked for, in the places where it may be.
         if let Ok(mut file) = File::open(folder.join(name))
             && matches!(file.try_lock(), Err(TryLockError::WouldBlock))
@@ -135,19 +135,3 @@ fn file_name(url: &str) -> String {
     let host: String = host.chars().map(|c| if c.is_ascii_alphanumeric() || c == '.' { c } else { '_' }).collect();
     format!("gateway-{host}-{port}.lock")
 }
-
-/// Where this daemon's own locks are: in `$RUNTIME_DIRECTORY`, which systemd sets for `RuntimeDirectory=`, else in the
-/// first of the common places.
-fn own_folder() -> PathBuf {
-    let folders = env::var_os("RUNTIME_DIRECTORY").unwrap_or_default();
-    let own = env::split_paths(&folders).next().filter(|folder| folder.is_absolute());
-    own.or_else(|| common_folders().into_iter().next()).unwrap_or_else(|| PathBuf::from(OF_HOST))
-}
-
-/// Where the locks of others may be: the user's own place, and that of the host.
-fn common_folders() -> Vec<PathBuf> {
-    let of_user = env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from).filter(|folder| folder.is_absolute());
-    of_user.map(|folder| folder.join("tickled")).into_iter().chain([PathBuf::from(OF_HOST)]).collect()
-}
-
-const OF_HOST: &str = "/run/tickled";
