@@ -321,14 +321,18 @@ impl Machine {
         let ping_due = ping < check + self.policy.check_every && !self.is_gone(Request::Ping);
         let proof = self.proved + self.policy.confirm_every;
         let age = self.since.mono + LOGIN_AGE;
-        if !self.policy.confirm_every.is_zero() && proof <= check && !self.is_gone(Request::Accounts) {
-            self.ask(Request::Accounts, proof, Reason::ProofDue);
-        } else if age <= check && self.is_age_unknown() {
-            self.ask(Request::ValidateSso, age, Reason::LoginAge);
-        } else if ping_due {
-            self.ask(Request::Ping, ping.min(check), Reason::PingDue);
+        let (routine, at, because) = if ping_due {
+            (Request::Ping, ping.min(check), Reason::PingDue)
         } else {
-            self.ask(Request::Check, check, Reason::CheckDue);
+            (Request::Check, check, Reason::CheckDue)
+        };
+        // What comes first goes first: neither question may make a ping late.
+        if !self.policy.confirm_every.is_zero() && proof <= at && !self.is_gone(Request::Accounts) {
+            self.ask(Request::Accounts, proof, Reason::ProofDue);
+        } else if age <= at && self.is_age_unknown() {
+            self.ask(Request::ValidateSso, age, Reason::LoginAge);
+        } else {
+            self.ask(routine, at, because);
         }
     }
 

@@ -14,7 +14,7 @@ use tickled::session::{
     Address, Competing, Guest, Input, Machine, Method, Now, Observation, Plan, Policy, Reason, Recovery, Request,
     State, Trouble,
 };
-use tickled::simulator::world::{Control, Options, What, World};
+use tickled::simulator::world::{Control, Options, Times, What, World};
 use tickled::status::{Place, Snapshot};
 
 use crate::fate::{self, Chance, Event, Weather};
@@ -277,7 +277,8 @@ impl Life {
             Control::Leave,
             Control::Borrow(false),
             Control::RefuseLogins(None),
-            Control::FailInits { times: tickled::simulator::world::Times::NEVER, status: None },
+            Control::FailReauthentications(Times::NEVER),
+            Control::FailInits { times: Times::NEVER, status: None },
             Control::Ibkr(tickled::simulator::world::Reach::Here),
         ];
         for control in end {

@@ -1,11 +1,12 @@
 //! Simulated years: the session machine against the simulated world, over seeds, with every promise watched at each step.
 //!
-//! `YEARS=1000x30d,20x3y cargo test --release --test years` is the long run; `YEARS_SEED=17 YEARS=1x30d` replays one.
+//! `YEARS=1000x30d,20x3y cargo test --test years` is the long run; `YEARS_SEED=17 YEARS=1x30d` replays one.
 #![expect(clippy::unwrap_used, reason = "a helper that fails fails its test")]
 
 mod crowd;
 mod fate;
 mod life;
+mod pings;
 mod port;
 mod rules;
 

@@ -278,7 +278,10 @@ impl Rules {
         let lapsed = since(&mut self.lapsed_since, in_hand && !truth.live && sky.clear);
         if lapsed == Some(Duration::ZERO) {
             let an_hour_ago = self.asked.iter().filter(|at| now < **at + hour(1)).count();
-            self.lapse_counts = was_live && an_hour_ago < usize::from(policy.recovery.max_per_hour);
+            // The gateway may log itself out in the very moment in which the first attempt succeeds (it tickles twice a
+            // minute, and a lapse seen there has it do so), so that whoever allows one attempt is promised nothing.
+            let has_a_second = policy.recovery.attempts > 1;
+            self.lapse_counts = was_live && has_a_second && an_hour_ago < usize::from(policy.recovery.max_per_hour);
         }
         let taken_back_within = policy.check_every.max(second(8)) + slack + second(15);
         if let Some(span) = lapsed
@@ -352,7 +355,7 @@ impl Rules {
 
     /// Judges what the desk tells.
     pub(crate) fn told(&mut self, now: Duration, sky: Sky, notice: &Notice) -> Verdict {
-        if !sky.clear || !sky.truth.live {
+        if !sky.clear || !sky.truth.live || now < self.silence_until {
             self.last_wrong = now;
         }
         match notice.phase {
@@ -376,6 +379,8 @@ impl Rules {
             Phase::Withdrawn => return Err("called off, and the gateway is still there".to_owned()),
             Phase::Resolved => {
                 self.tally.resolved += 1;
+                // One trouble may follow another, which is then held back for as long as its own kind is.
+                self.away_since = None;
                 if !self.raised.remove(&notice.code) {
                     return Err(format!("{} resolved without having been raised", notice.code));
                 }
