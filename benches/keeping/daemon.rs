@@ -86,6 +86,14 @@ impl Daemon {
         *self.said.latest.borrow()
     }
 
+    /// Has it ask nothing for an hour.
+    pub(crate) async fn pause(&self, gateway: &str) {
+        let socket = self.folder.join("control.sock");
+        let mut verb = Command::new(env!("CARGO_BIN_EXE_tickled"));
+        verb.args(["pause", gateway, "--for", "1h", "--socket"]).arg(socket).stdout(Stdio::null());
+        assert!(verb.status().await.unwrap().success(), "the pause was refused");
+    }
+
     pub(crate) fn usage(&self) -> Usage {
         let process = format!("/proc/{}", self.child.id().unwrap());
         let status = fs::read_to_string(format!("{process}/status")).unwrap();

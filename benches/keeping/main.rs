@@ -144,13 +144,21 @@ async fn live(size: &Size) -> Value {
     sleep(size.watched).await;
     let (after, minutes) = (daemon.usage(), size.watched.as_secs_f64() / 60.0);
     let requests = (gateway.requests().await - requests) as f64 / minutes;
+    let bytes = relay.bytes() - bytes;
+    // Paused it asks nothing, so what still wakes it is not a request's own.
+    daemon.pause("g").await;
+    sleep(Duration::from_secs(5)).await;
+    let resting = daemon.usage();
+    sleep(size.watched).await;
+    let own_wakeups = (daemon.usage().switches - resting.switches) as f64 / minutes;
     let wakeups = (after.switches - before.switches) as f64 / minutes;
     json!({
         "requests_a_minute": requests,
         "wakeups_a_minute": wakeups,
+        "wakeups_a_minute_without_requests": own_wakeups,
         "cpu_ms_a_minute": (after.cpu_ms - before.cpu_ms) as f64 / minutes,
         "requests_an_hour": requests * 60.0,
-        "bytes_an_hour": (relay.bytes() - bytes) as f64 / minutes * 60.0,
+        "bytes_an_hour": bytes as f64 / minutes * 60.0,
         "resident_kib": after.resident_kib,
         "threads": after.threads,
     })

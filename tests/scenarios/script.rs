@@ -31,6 +31,8 @@ pub(crate) struct Script {
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Choices {
+    pub(crate) attempts: Option<u8>,
+    pub(crate) watch_every: Option<String>,
     competing: Option<String>,
     methods: Option<Vec<String>>,
     account: Option<String>,
@@ -83,6 +85,8 @@ impl Script {
             let method = |word: &String| if word == "direct" { Method::Direct } else { Method::Gateway };
             policy.recovery.methods = methods.iter().map(method).collect();
         }
+        policy.recovery.attempts = self.policy.attempts.unwrap_or(policy.recovery.attempts);
+        policy.watch_every = self.policy.watch_every.as_deref().map_or(policy.watch_every, span);
         if let Some(word) = &self.policy.account {
             policy.account = if word == "paper" { Account::Paper } else { Account::Live };
         }
