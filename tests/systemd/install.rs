@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::machine::{BINARY, Base, Machine, on_both};
+use crate::machine::{Base, Machine, binary, on_both};
 
 #[test]
 fn the_script_installs_starts_nothing_and_takes_all_away_again() {
@@ -69,7 +69,7 @@ fn a_package_is_made_below_a_folder_and_the_system_is_left_alone() {
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/systemd/install.sh");
     let run = |arguments: &[&str]| {
         let mut command = std::process::Command::new(script);
-        command.args(arguments).env("DESTDIR", &folder).env("PREFIX", "/usr").env("BINARY", BINARY);
+        command.args(arguments).env("DESTDIR", &folder).env("PREFIX", "/usr").env("BINARY", binary());
         command.output().unwrap()
     };
     let ran = run(&[]);

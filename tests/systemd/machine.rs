@@ -6,6 +6,7 @@ use std::io::Write;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread::{self, sleep};
 use std::time::{Duration, Instant};
@@ -57,12 +58,11 @@ impl Machine {
         let folder = env::temp_dir().join(format!("tickled-box-{}-{number}", std::process::id()));
         fs::create_dir_all(&folder).unwrap();
         if base == Base::Trixie {
-            let kept = Path::new(KEPT);
-            if !kept.join("debian-trixie").exists() && !make_trixie(&script, kept) {
-                println!("skipped: a Debian with systemd 257 cannot be had here, see {KEPT}/debian.log");
+            if !has_trixie(&script) {
+                lacks("trixie", &format!("a Debian with systemd 257 cannot be had here, see {KEPT}/debian.log"));
                 return None;
             }
-            symlink(kept.join("debian-trixie"), folder.join("debian-trixie")).unwrap();
+            symlink(Path::new(KEPT).join("debian-trixie"), folder.join("debian-trixie")).unwrap();
         }
         let machine = Self { script, folder, base };
         let booted = machine.command(&["up"]).output().unwrap();
@@ -91,14 +91,14 @@ impl Machine {
         assert!(child.wait().unwrap().success(), "{path}");
     }
 
-    /// Installs the program that cargo built, as the README says.
+    /// Installs the program, as the README says.
     pub(crate) fn install(&self) -> String {
-        self.ok(&format!("BINARY={BINARY} ./systemd/install.sh"))
+        self.ok(&format!("BINARY={} ./systemd/install.sh", binary().display()))
     }
 
     /// Starts a simulated gateway at <https://127.0.0.1:5000>, at which somebody has logged in.
     pub(crate) fn simulate(&self) {
-        self.ok(&format!("systemd-run --quiet --unit=simulator {BINARY} simulate"));
+        self.ok(&format!("systemd-run --quiet --unit=simulator {} simulate", binary().display()));
         self.until("a simulator", || self.run("exec 3<>/dev/tcp/127.0.0.1/5001").code == Some(0));
         self.set("login");
         self.until("a session", || self.read("world")["truth"]["live"] == true);
@@ -178,7 +178,7 @@ impl Machine {
     fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(&self.script);
         let root = env!("CARGO_MANIFEST_DIR");
-        let built = Path::new(BINARY).parent().unwrap().display();
+        let built = binary().parent().unwrap().display();
         command.args(arguments).current_dir(root).env("SYSTEMD_BOX_DIR", &self.folder);
         command.env("SYSTEMD_BOX_BIND", format!("{root}:ro {built}:ro {}:ro", env!("CARGO_TARGET_TMPDIR")));
         if self.base == Base::Trixie {
@@ -195,6 +195,23 @@ impl Drop for Machine {
     }
 }
 
+/// Says what is missing here for a part of these tests: a fault, unless `WITHOUT=deb,java,trixie` names it.
+pub(crate) fn lacks(what: &str, fault: &str) {
+    let without = env::var("WITHOUT").unwrap_or_default();
+    assert!(without.split(',').any(|name| name == what), "{fault}; WITHOUT={what} tries the rest");
+    println!("skipped: {fault}");
+}
+
+/// Whether the small Debian is there, which is made if it is not.
+fn has_trixie(script: &Path) -> bool {
+    // Once, however many tests wait for it.
+    static MADE: OnceLock<bool> = OnceLock::new();
+    *MADE.get_or_init(|| {
+        let kept = Path::new(KEPT);
+        kept.join("debian-trixie").exists() || make_trixie(script, kept)
+    })
+}
+
 /// Makes the small Debian, which takes most of a minute and a network.
 fn make_trixie(script: &Path, kept: &Path) -> bool {
     let made = Command::new("timeout")
@@ -208,7 +225,14 @@ fn make_trixie(script: &Path, kept: &Path) -> bool {
     made.is_ok_and(|made| made.status.success()) && kept.join("debian-trixie").exists()
 }
 
-/// The program that cargo built for these tests.
-pub(crate) const BINARY: &str = env!("CARGO_BIN_EXE_tickled");
+/// The program that is tried: what `BINARY` names, as for the installer, or what cargo built for these tests.
+pub(crate) fn binary() -> &'static Path {
+    static FOUND: OnceLock<PathBuf> = OnceLock::new();
+    FOUND.get_or_init(|| {
+        let named = env::var_os("BINARY").map_or_else(|| env!("CARGO_BIN_EXE_tickled").into(), PathBuf::from);
+        named.canonicalize().unwrap_or_else(|error| panic!("{}: {error}", named.display()))
+    })
+}
+
 /// Where the small Debian is kept.
 const KEPT: &str = "/var/tmp/tickled-systemd-box";

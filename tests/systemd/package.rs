@@ -1,4 +1,4 @@
-//! The package: installed, upgraded, removed, purged; where `cargo deb` is at hand to make it.
+//! The package that `cargo deb` makes: installed, upgraded, removed, purged.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 
-use crate::machine::{BINARY, Base, Machine, on_both};
+use crate::machine::{Base, Machine, binary, lacks, on_both};
 
 #[test]
 fn a_package_comes_is_upgraded_and_goes_without_a_trace() {
@@ -49,7 +49,7 @@ fn comes_and_goes(base: Base) {
     assert_eq!(machine.ok("systemctl --failed --no-legend --plain"), "");
 }
 
-/// The package of the program that cargo built for these tests; none, said why, without `cargo deb`.
+/// The package of the program that is tried; none, said why, without `cargo deb`.
 fn package() -> Option<PathBuf> {
     static MADE: OnceLock<Option<PathBuf>> = OnceLock::new();
     MADE.get_or_init(make).clone()
@@ -58,14 +58,14 @@ fn package() -> Option<PathBuf> {
 fn make() -> Option<PathBuf> {
     let cargo = env!("CARGO");
     if !Command::new(cargo).args(["deb", "--version"]).output().unwrap().status.success() {
-        println!("skipped: there is no cargo-deb here to make the package (cargo install cargo-deb)");
+        lacks("deb", "there is no cargo-deb here to make the package (cargo install cargo-deb)");
         return None;
     }
-    // As if it were the release: what is tried is the package, and a release takes minutes to build.
+    // In the place of the release, which need not be what is tried: a release takes minutes to build.
     let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("deb");
     fs::create_dir_all(target.join("release")).unwrap();
     fs::remove_file(target.join("release/tickled")).ok();
-    symlink(BINARY, target.join("release/tickled")).unwrap();
+    symlink(binary(), target.join("release/tickled")).unwrap();
     let package = target.join("tickled.deb");
     let made = Command::new(cargo)
         .args(["deb", "--no-build", "--fast", "--output", package.to_str().unwrap()])

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::machine::{BINARY, Base, Machine, on_both};
+use crate::machine::{Base, Machine, binary, on_both};
 
 #[test]
 fn a_webhooks_address_reaches_the_daemon_and_nothing_else() {
@@ -26,7 +26,7 @@ fn is_kept(base: Base) {
     machine.simulate();
     // Whoever gets the alert: another simulator, because it keeps what it was asked.
     let receiver = "simulate --plain --listen 127.0.0.1:6000 --control 127.0.0.1:6001";
-    machine.ok(&format!("systemd-run --quiet --unit=receiver {BINARY} {receiver}"));
+    machine.ok(&format!("systemd-run --quiet --unit=receiver {} {receiver}", binary().display()));
     machine.ok("systemctl start tickled");
     assert_eq!(machine.shows("StatusText"), "live: main");
     machine.set("expire-login");

@@ -8,7 +8,7 @@ use tickled::session::{Input, Machine, Now, Observation, Policy, State, Trouble}
 use tickled::status::Snapshot;
 use tickled::systemd::unit::{Down, How, read};
 
-use crate::machine::{BINARY, Base, Machine as Box, on_both};
+use crate::machine::{Base, Machine as Box, binary, lacks, on_both};
 
 #[test]
 fn the_last_word_of_a_unit_is_understood() {
@@ -73,7 +73,7 @@ fn runs(base: Base) {
         "#!/bin/sh\ncat $1 >logs/gw.log && cat /proc/meminfo >/dev/null && exec bin/gateway simulate\n",
     );
     // A copy, because the unit sees neither a home nor the host's /tmp, and the program may have been built there.
-    machine.ok(&format!("install -m 755 {BINARY} /opt/ibkr-gateway/bin/gateway"));
+    machine.ok(&format!("install -m 755 {} /opt/ibkr-gateway/bin/gateway", binary().display()));
     machine.ok("chmod +x /opt/ibkr-gateway/bin/run.sh && systemctl daemon-reload");
     let verified = machine.run("systemd-analyze verify --man=no ibkr-gateway.service");
     assert_eq!((verified.code, verified.out.as_str(), verified.err.as_str()), (Some(0), "", ""));
@@ -117,7 +117,7 @@ fn runs(base: Base) {
 fn java_runs_in_the_gateways_unit() {
     let Some(machine) = Box::boot(Base::Host) else { return };
     if machine.run("java --list-modules | grep --quiet jdk.compiler").code != Some(0) {
-        println!("skipped: no Java here that runs a program from its source");
+        lacks("java", "no Java here that runs a program from its source: install a JDK");
         return;
     }
     machine.ok("install -D -m 644 systemd/ibkr-gateway.service /etc/systemd/system/ibkr-gateway.service");
