@@ -8,17 +8,18 @@ use std::{env, fs, io};
 use tokio::net::UnixListener;
 
 /// What a daemon shows to others of this host is in here: in `$RUNTIME_DIRECTORY`, which systemd sets for
-/// `RuntimeDirectory=`; else in the first of [`common_folders`].
+/// `RuntimeDirectory=`; else in the user's own; else, for root, in one beside the service's: that one is systemd's, which
+/// empties it whenever the service ends, and with it what a daemon started by hand had there.
 #[must_use]
 pub fn own_folder() -> PathBuf {
     let runtime = env::var_os("RUNTIME_DIRECTORY").unwrap_or_default();
     let own = env::split_paths(&runtime).next().filter(|folder| folder.is_absolute());
-    own.unwrap_or_else(|| of_user().unwrap_or_else(of_host))
+    own.unwrap_or_else(|| of_user().unwrap_or_else(by_hand))
 }
 
-/// Where other daemons show themselves, the likeliest first: the user's own, then the one of the host.
+/// Where other daemons show themselves, the likeliest first: the user's own, then the service's, then root's by hand.
 pub fn common_folders() -> impl Iterator<Item = PathBuf> {
-    of_user().into_iter().chain([of_host()])
+    of_user().into_iter().chain([of_service(), by_hand()])
 }
 
 /// Where this process would open its own socket.
@@ -42,8 +43,12 @@ fn of_user() -> Option<PathBuf> {
     Some(folder.join("tickled"))
 }
 
-fn of_host() -> PathBuf {
+fn of_service() -> PathBuf {
     PathBuf::from("/run/tickled")
+}
+
+fn by_hand() -> PathBuf {
+    PathBuf::from("/run/tickled-by-hand")
 }
 
 /// Opens the socket for the daemon's user and group. What a dead daemon left there is cleared away. Blocks for a moment.

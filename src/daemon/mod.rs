@@ -5,6 +5,7 @@ mod board;
 mod fleet;
 mod keeper;
 mod reload;
+mod second;
 mod showing;
 mod telling;
 mod units;
@@ -97,13 +98,18 @@ pub async fn run(config: Config, source: Source, notifier: Notifier, places: Pla
 async fn watch(
     mut config: Config,
     source: Source,
-    notifier: Notifier,
+    mut notifier: Notifier,
     places: Places,
     mut signals: Signals,
 ) -> Result<Ended, Error> {
     let clock = HostClock::start();
     let (mut fleet, mut inbox) = Fleet::new(clock, &config.maintenance);
-    fleet.hold(&config.gateways)?;
+    if let Err(kept) = fleet.hold(&config.gateways) {
+        let asked = second::outlast(kept, &mut fleet, &config.gateways, &mut notifier, &mut signals).await?;
+        if let Some(ended) = asked {
+            return Ok(ended);
+        }
+    }
     info!(
         event = event::DAEMON_STARTED,
         version = env!("CARGO_PKG_VERSION"),

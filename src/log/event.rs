@@ -68,6 +68,8 @@ events! {
     DAEMON_STOPPED = "daemon-stopped" at Info | Error, with ["because", "ran"], may [];
     /// One gateway is watched from here on.
     GATEWAY_WATCHED = "gateway-watched" at Info, with ["gateway", "url"], may [];
+    /// Another daemon on this host keeps a gateway; systemd has this one wait for a while before it ends.
+    GATEWAY_KEPT = "gateway-kept" at Warn, with ["gateway", "fault"], may [];
     /// Nothing keeps a second daemon on this host from watching this gateway too, because the lock cannot be had.
     LOCK_UNAVAILABLE = "lock-unavailable" at Warn, with ["gateway", "fault"], may [];
     /// A gateway's session is in another state: one line for each transition.

@@ -2,10 +2,12 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use tokio::time::timeout;
 
 use crate::house::{Daemon, Gateway, SOON, tickled};
+use crate::reload::listen;
 use crate::two_lines;
 
 /// A runtime directory that several daemons share.
@@ -49,6 +51,36 @@ async fn the_second_keeper_of_a_gateway_ends_and_names_the_first() {
         next.signal("TERM");
         assert_eq!(next.ends(SOON).await.code(), Some(0));
     }
+    fs::remove_dir_all(&runtime).unwrap();
+}
+
+/// Started again and again it waits, and takes over as soon as the first one has ended.
+#[tokio::test]
+async fn under_a_service_manager_the_second_waits_for_the_first() {
+    let (gateway, runtime) = (Gateway::logged_in().await, runtime("waits"));
+    let path = two_lines(&gateway.url());
+    let manager = path.with_extension("notify");
+    let heard = listen(&manager);
+    let mut first = Daemon::spawn(&mut run(&path, &runtime));
+    first.becomes("live", SOON).await;
+    let mut second = Daemon::spawn(run(&path, &runtime).env("NOTIFY_SOCKET", &manager));
+    let said = second.hears(&[("event", "gateway-kept"), ("gateway", "main")], SOON).await;
+    let pid = format!("process {}", first.pid());
+    assert!(said["fault"].as_str().unwrap().contains(&pid), "{said:?}");
+    second.signal("HUP");
+    second.listens(Duration::from_secs(2)).await;
+    assert_eq!(second.count(&[("event", "gateway-kept")]), 1, "once: {}", second.text);
+    let told = heard.lock().unwrap().clone();
+    assert!(told.len() == 1 && told[0].starts_with("STATUS=not started: ") && told[0].contains(&pid), "{told:?}");
+    first.signal("TERM");
+    second.becomes("live", SOON).await;
+    assert_eq!(second.count(&[("event", "daemon-started")]), 1, "{}", second.text);
+
+    // And while it waits it ends when it is told to.
+    let mut third = Daemon::spawn(run(&path, &runtime).env("NOTIFY_SOCKET", &manager));
+    third.hears(&[("event", "gateway-kept")], SOON).await;
+    third.signal("TERM");
+    assert_eq!(third.ends(Duration::from_secs(2)).await.code(), Some(0));
     fs::remove_dir_all(&runtime).unwrap();
 }
 

@@ -147,7 +147,7 @@ async fn every_reload_that_systemd_hears_of_ends_whatever_the_file_holds() {
 }
 
 /// All that a daemon says to its service manager at `path`, in order.
-fn listen(path: &Path) -> Arc<Mutex<Vec<String>>> {
+pub(crate) fn listen(path: &Path) -> Arc<Mutex<Vec<String>>> {
     let socket = UnixDatagram::bind(path).unwrap();
     let heard = Arc::new(Mutex::new(Vec::new()));
     let keep = Arc::clone(&heard);

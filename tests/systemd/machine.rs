@@ -179,7 +179,9 @@ impl Machine {
         let mut command = Command::new(&self.script);
         let root = env!("CARGO_MANIFEST_DIR");
         let built = binary().parent().unwrap().display();
-        command.args(arguments).current_dir(root).env("SYSTEMD_BOX_DIR", &self.folder);
+        // The daemon would take the variable for a key of its configuration.
+        command.args(arguments).env_remove("TICKLED_SYSTEMD_BOX").current_dir(root);
+        command.env("SYSTEMD_BOX_DIR", &self.folder);
         command.env("SYSTEMD_BOX_BIND", format!("{root}:ro {built}:ro {}:ro", env!("CARGO_TARGET_TMPDIR")));
         if self.base == Base::Trixie {
             command.env("SYSTEMD_BOX_BASE", "debian").env("SYSTEMD_BOX_SUITE", "trixie");

@@ -10,6 +10,7 @@ mod control;
 mod events;
 mod install;
 mod journal;
+mod keepers;
 mod machine;
 mod outside;
 mod package;
