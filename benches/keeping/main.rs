@@ -68,13 +68,13 @@ async fn measure(size: &Size) -> Value {
     let watched = live(size).await;
     println!("\none live gateway, a minute: {watched}");
     all.insert("one live gateway".to_owned(), watched);
-    println!("\ngateways   resident   threads   latest ping");
+    println!("\ngateways   resident   threads   connections   latest ping");
     let mut crowds = Vec::new();
     for gateways in size.crowds {
         let crowd = crowd(*gateways, size.watched).await;
         println!(
-            "{gateways:>8} {:>7} KiB {:>9} {:>10} ms",
-            crowd["resident_kib"], crowd["threads"], crowd["latest_ping_ms"]
+            "{gateways:>8} {:>7} KiB {:>9} {:>13} {:>10} ms",
+            crowd["resident_kib"], crowd["threads"], crowd["connections"], crowd["latest_ping_ms"]
         );
         crowds.push(crowd);
     }
@@ -188,6 +188,7 @@ async fn crowd(gateways: usize, watched: Duration) -> Value {
         "gateways": gateways,
         "resident_kib": resident_kib,
         "threads": threads,
+        "connections": relay.connections(),
         "latest_ping_ms": late.map(|late| late.as_millis()),
     })
 }

@@ -11,6 +11,7 @@ use tokio::net::{TcpListener, TcpStream};
 pub(crate) struct Relay {
     pub(crate) port: u16,
     bytes: Rc<Cell<u64>>,
+    connections: Rc<Cell<u64>>,
 }
 
 impl Relay {
@@ -18,9 +19,11 @@ impl Relay {
         let listener = TcpListener::bind((Ipv4Addr::UNSPECIFIED, 0)).await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let bytes = Rc::new(Cell::new(0));
-        let count = Rc::clone(&bytes);
+        let connections = Rc::new(Cell::new(0));
+        let (count, accepted) = (Rc::clone(&bytes), Rc::clone(&connections));
         tokio::task::spawn_local(async move {
             while let Ok((near, _)) = listener.accept().await {
+                accepted.set(accepted.get() + 1);
                 let count = Rc::clone(&count);
                 tokio::task::spawn_local(async move {
                     let Ok(far) = TcpStream::connect(gateway).await else { return };
@@ -30,7 +33,12 @@ impl Relay {
                 });
             }
         });
-        Self { port, bytes }
+        Self { port, bytes, connections }
+    }
+
+    /// How many connections were opened.
+    pub(crate) fn connections(&self) -> u64 {
+        self.connections.get()
     }
 
     /// How many bytes went through, both ways together.

@@ -259,7 +259,7 @@ impl Machine {
         let stale = wanted == Request::Accounts && self.state != State::Live && now.mono > self.looked + FRESH;
         let replaced = stale || (wanted == Request::Ping && self.is_gone(wanted));
         let request = if replaced { Request::Check } else { wanted };
-        let at = self.next.at.max(self.pace.earliest(request)).max(address.quiet_until());
+        let at = self.next.at.max(self.pace.earliest(request, self.is_pressing())).max(address.quiet_until());
         if at > now.mono {
             address.leave(guest);
             let quiet = address.is_quiet(now.mono);

@@ -30,18 +30,19 @@ impl Pace {
         }
     }
 
-    /// The first moment at which `request` may be sent.
-    pub(super) fn earliest(&self, request: Request) -> Duration {
+    /// The first moment at which `request` may be sent; `pressing` if it decides something, rather than being routine.
+    pub(super) fn earliest(&self, request: Request, pressing: bool) -> Duration {
         let nth_last = |n: usize| self.sent.len().checked_sub(n).map(|i| self.sent[i]);
         let burst = nth_last(BURST).map_or(Duration::ZERO, |t| t + SHORT);
-        let (most, own) = match request {
-            Request::Ping => (SUSTAINED - RESERVED, self.pinged.map(|t| t + PING_GAP)),
-            Request::Check | Request::IsListening => (SUSTAINED - RESERVED, None),
-            Request::ValidateSso => (SUSTAINED, self.validated.map(|t| t + VALIDATE_GAP)),
+        let (may_be_routine, own) = match request {
+            Request::Ping => (true, self.pinged.map(|t| t + PING_GAP)),
+            Request::Check | Request::IsListening => (true, None),
+            Request::ValidateSso => (false, self.validated.map(|t| t + VALIDATE_GAP)),
             Request::Reauthenticate | Request::OpenBrokerage { .. } | Request::Accounts | Request::EndSession => {
-                (SUSTAINED, None)
+                (false, None)
             }
         };
+        let most = if may_be_routine && !pressing { SUSTAINED - RESERVED } else { SUSTAINED };
         let sustained = nth_last(most).map_or(Duration::ZERO, |t| t + LONG);
         let own = own.unwrap_or_default();
         burst.max(sustained).max(own).max(self.quiet_until)
@@ -157,9 +158,9 @@ const SHORT: Duration = Duration::from_secs(1);
 /// Requests in any [`LONG`] span: 15 a minute on average.
 const SUSTAINED: usize = 150;
 const LONG: Duration = Duration::from_secs(600);
-/// How many of these no look may use up: a look that finds the session good must be followed by its proof at once, or the
+/// How many of these no routine look may use up: a look that finds the session good must be followed by its proof at once, or the
 /// proof would come too late to prove anything, and the next look would use up what it has waited for.
-const RESERVED: usize = 10;
+const RESERVED: usize = 4;
 /// Requests in a [`LONG`] span after which routine questions are spaced so that they leave room for a recovery or two.
 const UNHURRIED: usize = 30;
 pub(super) const SUSTAINABLE: Duration = Duration::from_secs(8);

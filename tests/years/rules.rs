@@ -278,10 +278,10 @@ impl Rules {
         let lapsed = since(&mut self.lapsed_since, in_hand && !truth.live && sky.clear);
         if lapsed == Some(Duration::ZERO) {
             let an_hour_ago = self.asked.iter().filter(|at| now < **at + hour(1)).count();
-            // The gateway may log itself out in the very moment in which the first attempt succeeds (it tickles twice a
-            // minute, and a lapse seen there has it do so), so that whoever allows one attempt is promised nothing.
-            let has_a_second = policy.recovery.attempts > 1;
-            self.lapse_counts = was_live && has_a_second && an_hour_ago < usize::from(policy.recovery.max_per_hour);
+            // The gateway may log itself out in the very moment in which an attempt succeeds (it tickles twice a minute, and
+            // a lapse seen there has it do so), so that nothing is promised to whoever has but one attempt left.
+            let left = usize::from(policy.recovery.max_per_hour).saturating_sub(an_hour_ago);
+            self.lapse_counts = was_live && left > 1 && policy.recovery.attempts > 1;
         }
         let taken_back_within = policy.check_every.max(second(8)) + slack + second(15);
         if let Some(span) = lapsed
