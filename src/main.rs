@@ -31,7 +31,7 @@ use tickled::gateway::{Target, Trust};
 use tickled::session::Policy;
 use tickled::simulator;
 use tickled::systemd::Notifier;
-use tickled::verbs::{self, Exit, asking};
+use tickled::verbs::{self, Exit, asking, folded};
 use tickled::{alert, control, demo, log, pages};
 
 /// Keeps an Interactive Brokers Client Portal session alive, and calls a human when only a human can help.
@@ -117,7 +117,7 @@ enum AlertVerb {
     /// Exit code 0 if all were told, 1 if a channel was not and the daemon would try again, 2 if it would give up.
     Test {
         /// Send it from here with this configuration, whatever daemon runs
-        #[arg(long, conflicts_with = "socket")]
+        #[arg(long)]
         config: Option<PathBuf>,
         /// This channel alone
         #[arg(long, value_name = "NAME")]
@@ -243,14 +243,23 @@ async fn simulated(simulate: Simulate) -> anyhow::Result<Exit> {
         );
         drop(say(&told));
     };
-    simulator::serve(settings, ready, std::future::pending()).await?;
-    Ok(Exit::Live)
+    match simulator::serve(settings, ready, std::future::pending()).await {
+        Err(error) if matches!(error.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::AddrInUse) => {
+            complain(&format!("{error}; --listen and --control name other addresses"));
+            Ok(Exit::Usage)
+        }
+        ended => Ok(ended.map(|()| Exit::Live)?),
+    }
 }
 
 async fn presented(cert: Cert) -> anyhow::Result<Exit> {
     let Some(target) = target(&cert.url) else { return Ok(Exit::Usage) };
-    let (text, exit) = verbs::cert(&target, cert.json, HostClock::start().now().wall).await;
-    say(&format!("{text}\n"))?;
+    let (text, exit) = verbs::cert(&target, cert.json, operator::terminal(), HostClock::start().now().wall).await;
+    if exit == Exit::Live || cert.json {
+        say(&format!("{text}\n"))?;
+    } else {
+        complain(&text);
+    }
     Ok(exit)
 }
 
@@ -264,22 +273,23 @@ fn target(url: &str) -> Option<Target> {
 async fn examined(Doctor { config, offline, gateway_dir, json }: Doctor) -> anyhow::Result<Exit> {
     let visit = Visit { config, environment: environment(), offline, gateway_dir, host: daemon::host_name() };
     let report = doctor::examine(&visit).await;
-    say(&if json { report.json() + "\n" } else { report.text(io::stdout().is_terminal().then(operator::width)) })?;
+    say(&if json { report.json() + "\n" } else { report.text(operator::terminal()) })?;
     Ok(report.exit())
 }
 
 fn alert_test(file: Option<PathBuf>, channel: Option<&str>, socket: Option<&Path>) -> anyhow::Result<Exit> {
     if file.is_none() {
         let said = asynchronously(async { Ok(asking::test(socket, channel).await) })?;
-        if socket.is_some() || !matches!(said, Err(control::Error::NoDaemon(_))) {
-            return operator::told(said);
+        let is_alone = socket.is_none() && matches!(said, Err(control::Error::NoDaemon(_)));
+        if !is_alone || !operator::stands_in(Path::new(USUAL_CONFIG)) {
+            return operator::told_folded(said);
         }
     }
     let file = &file.unwrap_or_else(|| USUAL_CONFIG.into());
     let Some(Config { alerts, .. }) = trusted(file) else { return Ok(Exit::Configuration) };
     let names: Vec<&str> = alerts.channels.iter().map(|channel| channel.name.as_str()).collect();
     if names.is_empty() {
-        complain(&format!("{} has no [[alerts.channel]]: alerts stand in the log alone", file.display()));
+        tell(asking::NO_CHANNEL)?;
         return Ok(Exit::HumanNeeded);
     }
     if let Some(name) = channel.filter(|name| !names.contains(name)) {
@@ -295,7 +305,7 @@ fn alert_test(file: Option<PathBuf>, channel: Option<&str>, socket: Option<&Path
     asynchronously(async {
         let trials = alert::test(&alerts, &host, HostClock::start().now(), channel).await;
         for trial in &trials {
-            say(&format!("{trial}\n"))?;
+            tell(&trial.to_string())?;
         }
         Ok(match trials.iter().find(|trial| !trial.is_told() && !trial.may_be_told()) {
             Some(_) => Exit::HumanNeeded,
@@ -312,7 +322,7 @@ fn config_check(file: &Path) -> anyhow::Result<Exit> {
     let told =
         if channels.is_empty() { "the log alone".to_owned() } else { format!("the log, {}", channels.join(", ")) };
     warn_of_exposed(&config.alerts, &daemon::host_name());
-    say(&format!("{} is good; gateways: {}; alerts go to: {told}\n", file.display(), names.join(", ")))?;
+    tell(&format!("{} is good; gateways: {}; alerts go to: {told}", file.display(), names.join(", ")))?;
     Ok(Exit::Live)
 }
 
@@ -387,8 +397,16 @@ fn say(text: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Says a line or more to a person: on a terminal folded where its lines end.
+fn tell(text: &str) -> anyhow::Result<()> {
+    say(&(folded(text, 0, operator::terminal()) + "\n"))
+}
+
 fn complain(text: &str) {
-    drop(writeln!(io::stderr().lock(), "tickled: {text}"));
+    let text = format!("tickled: {text}");
+    let width = io::stderr().is_terminal().then(|| operator::width_of(io::stderr()));
+    let text = if width.is_some() { folded(&text, 0, width) } else { text };
+    drop(writeln!(io::stderr().lock(), "{text}"));
 }
 
 fn exit_codes() -> String {

@@ -1,15 +1,15 @@
 //! What asks a gateway once or a running daemon, and the exit codes that all verbs share.
 
 pub mod asking;
+mod cert;
+mod fold;
 mod glance;
+pub mod login;
 mod past;
 
 pub use asking::Form;
-
-mod cert;
-pub mod login;
-
 pub use cert::cert;
+pub use fold::folded;
 
 use serde_json::json;
 

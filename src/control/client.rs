@@ -169,7 +169,7 @@ impl Client {
         if let Some(body) = body {
             request = request.json(&body);
         }
-        let response = request.send().await.map_err(|error| self.broken(&format!("does not answer: {error}")))?;
+        let response = request.send().await.map_err(|error| self.broken(&silence(&error)))?;
         let (status, server) = (response.status(), response.headers().get(SERVER).cloned());
         let text = response.bytes().await.map_err(|error| self.broken(&format!("breaks off: {error}")))?;
         let server = server.as_ref().and_then(|server| server.to_str().ok()).unwrap_or("something else");
@@ -179,17 +179,38 @@ impl Client {
             match serde_json::from_slice(&text) {
                 // Both sides know the same paths, if they are of the same version.
                 Ok(Failure { error }) if server == OURS => return Err(Error::Refused(error)),
-                Ok(Failure { error }) => return Err(self.broken(&format!("is {server}, and this is {OURS}: {error}"))),
+                Ok(Failure { error }) => {
+                    let why = format!("is {server}, and this is {OURS}: {error}; {}", way_out(server));
+                    return Err(self.broken(&why));
+                }
                 Err(error) => Err(error),
             }
         };
         read.map_err(|error| {
-            self.broken(&format!("is {server}, and answers what {OURS} does not understand ({status}): {error}"))
+            let why = format!("is {server}, and answers what {OURS} does not understand ({status}): {error}");
+            self.broken(&format!("{why}; {}", way_out(server)))
         })
     }
 
     fn broken(&self, why: &str) -> Error {
         Error::Broken { socket: self.socket.clone(), why: why.to_owned() }
+    }
+}
+
+/// What is to be said of no answer at all.
+fn silence(error: &reqwest::Error) -> String {
+    let why = if error.is_timeout() { "does not answer in time" } else { "hangs up before it answers" };
+    format!("{why}; `systemctl status tickled` says how it is")
+}
+
+/// What to do when both sides do not understand each other.
+fn way_out(server: &str) -> &'static str {
+    if server == OURS {
+        "that is a fault of tickled; please report it"
+    } else if server.starts_with("tickled/") {
+        "`sudo systemctl restart tickled` starts the installed version"
+    } else {
+        "name the socket of the daemon: --socket PATH"
     }
 }
 

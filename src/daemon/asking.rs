@@ -70,10 +70,13 @@ impl Asking {
                 fleet.check_all();
                 Answer::Done("all gateways are being checked".to_owned())
             }
-            Wish::Check(Some(name)) if known(&name) => command(fleet, &name, Command::Check, "is being checked"),
+            Wish::Check(Some(name)) if known(&name) => command(fleet, &name, Command::Check, "is being checked", ""),
             Wish::Pause(name, until) if known(&name) => pause(fleet, &name, until, now),
-            Wish::Resume(name) if known(&name) => command(fleet, &name, Command::Resume, "is watched again"),
-            Wish::Logout(name) if known(&name) => command(fleet, &name, Command::Logout, "is being logged out"),
+            Wish::Resume(name) if known(&name) => command(fleet, &name, Command::Resume, "is watched again", ""),
+            Wish::Logout(name) if known(&name) => {
+                let back = format!("; `tickled login {name}` shows the way back in");
+                command(fleet, &name, Command::Logout, "is being logged out", &back)
+            }
             Wish::Acknowledge(None, code) => acknowledge(board, None, code),
             Wish::Acknowledge(Some(name), code) if known(&name) => acknowledge(board, Some(&name), code),
             Wish::Check(Some(name))
@@ -112,34 +115,32 @@ impl Drop for Open {
     }
 }
 
-fn command(fleet: &Fleet, name: &str, command: Command, done: &str) -> Answer {
+/// What was done stands in the log as well; the hint is for whoever asked.
+fn command(fleet: &Fleet, name: &str, command: Command, done: &str, hint: &str) -> Answer {
     if fleet.command(name, command) {
         info!(event = event::OPERATOR, gateway = name, done, "{name}: by the operator's word it {done}");
-        Answer::Done(format!("{name} {done}"))
+        Answer::Done(format!("{name} {done}{hint}"))
     } else {
         Answer::Refused(format!("{name} is busy; try again in a moment"))
     }
 }
 
 fn pause(fleet: &Fleet, name: &str, until: Until, now: Timestamp) -> Answer {
-    let (until, done) = match until {
-        Until::Resumed => (None, "is paused until it is resumed: nothing is sent to it".to_owned()),
+    let (until, hint) = match until {
+        Until::Resumed => (None, format!("; `tickled resume {name}` ends it")),
         Until::At(until) if until <= now => {
             return Answer::Refused(format!("{until} has passed; it is {now} by the daemon's clock"));
         }
-        Until::At(until) => (Some(until), format!("is paused until {}: nothing is sent to it", whole_seconds(until))),
+        Until::At(until) => (Some(until), format!("; `tickled resume {name}` ends it sooner")),
         Until::Over(over) => {
             let Ok(until) = now.checked_add(over) else {
                 return Answer::Refused("that is too long".to_owned());
             };
-            (Some(until), format!("is paused until {}: nothing is sent to it", whole_seconds(until)))
+            (Some(until), format!("; `tickled resume {name}` ends it sooner"))
         }
     };
-    command(fleet, name, Command::Pause { until }, &done)
-}
-
-fn whole_seconds(time: Timestamp) -> Timestamp {
-    Timestamp::from_second(time.as_second()).unwrap_or(time)
+    let end = until.map_or_else(|| "it is resumed".to_owned(), |until| until.strftime("%F %T UTC").to_string());
+    command(fleet, name, Command::Pause { until }, &format!("is paused until {end}: nothing is sent to it"), &hint)
 }
 
 fn acknowledge(board: &mut Board, gateway: Option<&str>, code: Option<alert::Code>) -> Answer {
@@ -149,7 +150,7 @@ fn acknowledge(board: &mut Board, gateway: Option<&str>, code: Option<alert::Cod
     };
     let meant: Vec<alert::Standing> = board.alarm.standing().filter(is_meant).collect();
     if meant.is_empty() {
-        return Answer::Unknown("nothing such is open and told".to_owned());
+        return Answer::Unknown("there is nothing to acknowledge: no such alert is open and told".to_owned());
     }
     let told: Vec<String> = meant.iter().map(|standing| format!("{} ({})", name(standing), standing.what)).collect();
     for standing in meant {
@@ -170,6 +171,10 @@ fn name(standing: &alert::Standing) -> String {
 /// Sends a marked test. A channel may take ten seconds, so the loop goes on meanwhile.
 fn test(channel: Option<String>, config: &Config, clock: HostClock, answer: tokio::sync::oneshot::Sender<Answer>) {
     let settings = config.alerts.clone();
+    if settings.channels.is_empty() && channel.is_none() {
+        drop(answer.send(Answer::Tested(Vec::new())));
+        return;
+    }
     let names: Vec<&str> = settings.channels.iter().map(|channel| channel.name.as_str()).collect();
     let fault = match &channel {
         _ if names.is_empty() => Some("there is no [[alerts.channel]]: alerts stand in the log alone".to_owned()),

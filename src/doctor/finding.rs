@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::verbs::Exit;
+use crate::verbs::{Exit, folded};
 
 /// Something that is looked at. The order is that of causes: what stands earlier explains what fails later.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -235,6 +235,7 @@ impl Report {
         };
         let told = self.findings.iter().filter(|finding| finding.verdict != Verdict::NotAsked);
         let wide = told.clone().map(|finding| label(finding).chars().count()).max().unwrap_or_default();
+        let is_narrow = width.is_some_and(|width| width < INDENT + wide + 2 + COLUMN);
         let mut text = String::new();
         for finding in told {
             let word = match finding.verdict {
@@ -245,9 +246,14 @@ impl Report {
                 Verdict::NotAsked => "-",
             };
             let label = label(finding);
-            text += &format!("{word:7}  {label:wide$}  {}\n", folded(&finding.found, INDENT + wide + 2, width));
+            if is_narrow {
+                text += &format!("{word:7}  {label}\n{:INDENT$}{}\n", "", folded(&finding.found, INDENT, width));
+            } else {
+                text += &format!("{word:7}  {label:wide$}  {}\n", folded(&finding.found, INDENT + wide + 2, width));
+            }
             if let Some(remedy) = &finding.remedy {
-                text += &format!("{:INDENT$}to do: {}\n", "", folded(remedy, INDENT + 7, width));
+                let indent = INDENT + if is_narrow { 0 } else { 7 };
+                text += &format!("{:INDENT$}{}\n", "", folded(&format!("to do: {remedy}"), indent, width));
             }
         }
         let mut rest: Vec<(&Finding, Vec<String>)> = Vec::new();
@@ -301,30 +307,9 @@ const fn weight(exit: Exit) -> u8 {
     }
 }
 
-/// Breaks lines between words so that they fit behind `indent`, which each but the first of them gets.
-fn folded(text: &str, indent: usize, width: Option<usize>) -> String {
-    let room = width.map_or(usize::MAX, |width| width.saturating_sub(indent).max(NARROWEST));
-    let mut lines = Vec::new();
-    for line in text.lines() {
-        let mut folded = String::new();
-        for word in line.split(' ') {
-            let is_full = folded.chars().count() + 1 + word.chars().count() > room;
-            if is_full && !folded.is_empty() {
-                lines.push(std::mem::take(&mut folded));
-            }
-            if !folded.is_empty() {
-                folded.push(' ');
-            }
-            folded += word;
-        }
-        lines.push(folded);
-    }
-    lines.join(&format!("\n{:indent$}", ""))
-}
-
 const INDENT: usize = 9;
-/// Below this no word fits, and the terminal may as well break it.
-const NARROWEST: usize = 15;
+/// A column narrower than this is no easier to read than lines below its label.
+const COLUMN: usize = 32;
 
 #[cfg(test)]
 mod tests {

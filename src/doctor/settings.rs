@@ -26,7 +26,11 @@ pub(super) fn read(path: &Path, environment: &BTreeMap<String, String>, host: &s
             (Some(config), findings)
         }
         Err(faults) => {
-            let remedy = format!("correct it, and try again with `tickled config check {}`", path.display());
+            let remedy = if path.exists() {
+                format!("correct it, and try again with `tickled config check {}`", path.display())
+            } else {
+                "write one, or name the one that is meant: --config FILE".to_owned()
+            };
             findings.push(Finding::fault(Check::Config, Exit::Configuration, faults.to_string().trim_end(), remedy));
             (None, findings)
         }

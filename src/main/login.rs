@@ -12,10 +12,11 @@ use tickled::control::{self, no_such_gateway};
 use tickled::daemon::host_name;
 use tickled::gateway::{Client, Target};
 use tickled::log::humane;
-use tickled::verbs::Exit;
 use tickled::verbs::login::{self, Login, Seen, Witness};
+use tickled::verbs::{Exit, folded};
 
-use super::{USUAL_CONFIG, asynchronously, complain, say, target, trusted};
+use super::operator::{stands_in, width_of};
+use super::{USUAL_CONFIG, asynchronously, complain, say, target, tell, trusted};
 
 /// The way through a login by hand, and the wait until the session is live
 #[derive(Debug, Args)]
@@ -69,7 +70,11 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
         })
         .await;
         spinner.end();
-        say(&if arguments.json { login.json(&ended) + "\n" } else { login.end(&ended) })?;
+        if arguments.json {
+            say(&(login.json(&ended) + "\n"))?;
+        } else {
+            tell(&login.end(&ended))?;
+        }
         Ok(ended.seen.exit())
     })
 }
@@ -81,7 +86,7 @@ fn show(login: &Login, arguments: &Arguments) {
     if arguments.json {
         drop(write!(io::stderr().lock(), "{way}"));
     } else {
-        drop(say(&way));
+        drop(tell(&way));
     }
     if login.has_display && !arguments.no_browser {
         let mut command = Command::new("xdg-open");
@@ -96,7 +101,9 @@ fn show(login: &Login, arguments: &Arguments) {
 async fn find(arguments: &Arguments) -> anyhow::Result<Result<(Login, Witness), Exit>> {
     match control::Client::find(arguments.socket.as_deref()) {
         Ok(daemon) => by_daemon(daemon, arguments).await,
-        Err(control::Error::NoDaemon(_)) if arguments.socket.is_none() => by_config(arguments),
+        Err(control::Error::NoDaemon(_)) if arguments.socket.is_none() && stands_in(&arguments.config) => {
+            by_config(arguments)
+        }
         Err(error) => {
             complain(&error.to_string());
             Ok(Err(Exit::NothingAnswers))
@@ -177,7 +184,10 @@ impl Spinner {
             let sign = SIGNS.get(self.turns % SIGNS.len()).copied().unwrap_or_default();
             self.turns += 1;
             let waited = humane(Duration::from_secs(waited.as_secs()));
-            let line: String = format!("{sign} {waited}: {why}").chars().take(NARROW).collect();
+            let room = width_of(io::stderr()).saturating_sub(1);
+            let line = folded(&format!("{sign} {waited}: {why}"), 0, Some(room));
+            // A second line would not be replaced by the next.
+            let line = line.lines().next().unwrap_or_default();
             let mut out = io::stderr().lock();
             drop(write!(out, "\r\u{1b}[K{line}").and_then(|()| out.flush()));
         }
@@ -197,5 +207,3 @@ fn span(text: &str) -> Result<Duration, String> {
 }
 
 const SIGNS: [&str; 4] = ["|", "/", "-", "\\"];
-/// A line that is longer would not be replaced by the next.
-const NARROW: usize = 78;

@@ -2,15 +2,16 @@
 
 use std::env;
 use std::io::{self, IsTerminal};
-use std::path::PathBuf;
+use std::os::fd::AsFd;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use clap::{Args, Subcommand};
 use tickled::control::Error;
 use tickled::gateway::Target;
-use tickled::verbs::{self, Exit, Form, asking};
+use tickled::verbs::{self, Exit, Form, asking, folded};
 
-use super::{USUAL_CONFIG, asynchronously, complain, say, target, trusted, watch};
+use super::{USUAL_CONFIG, asynchronously, complain, say, target, tell, trusted, watch};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Verb {
@@ -138,23 +139,46 @@ pub(crate) fn run(verb: Verb) -> anyhow::Result<Exit> {
             Verb::Check { url: Some(url), ask, .. } => return direct(&url, ask.json).await,
             Verb::Check { gateways, url: None, config, ask } => {
                 match asking::check(ask.socket.as_deref(), &gateways, ask.form()).await {
-                    Err(Error::NoDaemon(_)) if ask.socket.is_none() && config.exists() => {
+                    Err(Error::NoDaemon(_)) if ask.socket.is_none() && stands_in(&config) => {
                         return configured(&config, &gateways, ask.json).await;
                     }
                     said => said,
                 }
             }
             Verb::Pause { gateway, over, ask } => {
-                asking::pause(ask.socket.as_deref(), &gateway, over.as_deref(), ask.json).await
+                let said = asking::pause(ask.socket.as_deref(), &gateway, over.as_deref(), ask.json).await;
+                return acted(said, ask.json);
             }
-            Verb::Resume { gateway, ask } => asking::resume(ask.socket.as_deref(), &gateway, ask.json).await,
-            Verb::Logout { gateway, ask } => asking::log_out(ask.socket.as_deref(), &gateway, ask.json).await,
+            Verb::Resume { gateway, ask } => {
+                let said = asking::resume(ask.socket.as_deref(), &gateway, ask.json).await;
+                return acted(said, ask.json);
+            }
+            Verb::Logout { gateway, ask } => {
+                let said = asking::log_out(ask.socket.as_deref(), &gateway, ask.json).await;
+                return acted(said, ask.json);
+            }
             Verb::Ack { gateway, code, ask } => {
-                asking::acknowledge(ask.socket.as_deref(), gateway.as_deref(), code.as_deref(), ask.json).await
+                let socket = ask.socket.as_deref();
+                let said = asking::acknowledge(socket, gateway.as_deref(), code.as_deref(), ask.json).await;
+                return acted(said, ask.json);
             }
         };
         told(said)
     })
+}
+
+fn acted(said: asking::Said, as_json: bool) -> anyhow::Result<Exit> {
+    if as_json { told(said) } else { told_folded(said) }
+}
+
+/// The same in lines that fit.
+pub(crate) fn told_folded(said: asking::Said) -> anyhow::Result<Exit> {
+    told(said.map(|(text, exit)| (folded(&text, 0, terminal()) + "\n", exit)))
+}
+
+/// Whether a configuration is to be used where no daemon answers: it is there, or somebody named it.
+pub(crate) fn stands_in(config: &Path) -> bool {
+    config.exists() || config != Path::new(USUAL_CONFIG)
 }
 
 /// Says what a daemon said, or why it said nothing.
@@ -173,7 +197,7 @@ pub(crate) fn told(said: asking::Said) -> anyhow::Result<Exit> {
 }
 
 /// Says what was, and draws it if that is wanted.
-fn history(past: Result<asking::Past, Error>, svg: Option<&std::path::Path>) -> anyhow::Result<Exit> {
+fn history(past: Result<asking::Past, Error>, svg: Option<&Path>) -> anyhow::Result<Exit> {
     let past = match past {
         Ok(past) => past,
         Err(error) => return told(Err(error)),
@@ -190,7 +214,7 @@ async fn direct(url: &str, as_json: bool) -> anyhow::Result<Exit> {
 }
 
 /// Asks the gateways of a configuration without a daemon.
-async fn configured(file: &std::path::Path, names: &[String], as_json: bool) -> anyhow::Result<Exit> {
+async fn configured(file: &Path, names: &[String], as_json: bool) -> anyhow::Result<Exit> {
     let Some(config) = trusted(file) else { return Ok(Exit::Configuration) };
     if let Some(unknown) = names.iter().find(|name| !config.names().contains(name)) {
         complain(&tickled::control::no_such_gateway(unknown, &config.names()));
@@ -207,15 +231,29 @@ async fn configured(file: &std::path::Path, names: &[String], as_json: bool) -> 
 
 async fn look(target: Target, as_json: bool) -> anyhow::Result<Exit> {
     let (line, exit) = verbs::check(target, as_json).await.context("cannot ask the gateway")?;
-    say(&format!("{line}\n"))?;
+    if as_json {
+        say(&format!("{line}\n"))?;
+    } else {
+        tell(&line)?;
+    }
     Ok(exit)
 }
 
 /// How many characters fit on a line: what the terminal says, or `$COLUMNS`; in a pipe as many as one likes.
 pub(crate) fn width() -> usize {
+    width_of(io::stdout())
+}
+
+/// The same of another stream.
+pub(crate) fn width_of(stream: impl AsFd) -> usize {
     let said = env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok());
-    let terminal = || rustix::termios::tcgetwinsize(io::stdout()).ok().map(|size| usize::from(size.ws_col));
+    let terminal = || rustix::termios::tcgetwinsize(stream).ok().map(|size| usize::from(size.ws_col));
     said.or_else(terminal).filter(|width| *width > 0).unwrap_or(WIDE)
+}
+
+/// Where lines have to end, if a person reads them on a terminal.
+pub(crate) fn terminal() -> Option<usize> {
+    io::stdout().is_terminal().then(width)
 }
 
 /// <https://no-color.org>: any text in `$NO_COLOR` means none.

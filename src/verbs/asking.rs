@@ -120,6 +120,9 @@ pub async fn acknowledge(socket: Option<&Path>, gateway: Option<&str>, code: Opt
 /// When it is not done.
 pub async fn test(socket: Option<&Path>, channel: Option<&str>) -> Said {
     let tests = Client::find(socket)?.test(channel).await?;
+    if tests.is_empty() {
+        return Ok((format!("{NO_CHANNEL}\n"), Exit::HumanNeeded));
+    }
     let exit = match tests.iter().find(|test| !test.told && !test.may_be_told) {
         Some(_) => Exit::HumanNeeded,
         None if tests.iter().all(|test| test.told) => Exit::Live,
@@ -180,6 +183,10 @@ fn acted(done: &str, as_json: bool) -> (String, Exit) {
     let text = if as_json { json!({ "done": done }).to_string() } else { done.to_owned() };
     (text + "\n", Exit::Live)
 }
+
+/// What a test says where nobody would be told.
+pub const NO_CHANNEL: &str =
+    "there is no [[alerts.channel]]: alerts stand in the log alone; `tickled config default` shows how one is written";
 
 /// A check is answered within the gateway's limit; who waits longer learns how things stand.
 const LOOKS: u32 = 100;

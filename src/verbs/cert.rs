@@ -3,17 +3,18 @@
 use jiff::Timestamp;
 use serde_json::json;
 
-use super::Exit;
+use super::{Exit, folded};
 use crate::config;
 use crate::gateway::certificate::{self, Certificate, Unseen};
 use crate::gateway::{Fingerprint, Target};
 
-/// Looks at the certificate that the target presents; nothing is asked of it. The second is how the verb ends.
-pub async fn cert(target: &Target, as_json: bool, now: Timestamp) -> (String, Exit) {
+/// Looks at the certificate that the target presents; nothing is asked of it. The second is how the
+/// verb ends; folded for a terminal of that width, where it is one.
+pub async fn cert(target: &Target, as_json: bool, width: Option<usize>, now: Timestamp) -> (String, Exit) {
     let url = &target.url;
     match certificate::presented(url, target.answer_within).await {
         Ok(certificate) if as_json => (machine_line(url, &certificate, now), Exit::Live),
-        Ok(certificate) => (lines(url, &certificate, now), Exit::Live),
+        Ok(certificate) => (lines(url, &certificate, width, now), Exit::Live),
         Err(unseen) if as_json => {
             let exit = Exit::NothingAnswers;
             (json!({ "url": url, "detail": unseen.to_string(), "exit": exit.code() }).to_string(), exit)
@@ -23,11 +24,12 @@ pub async fn cert(target: &Target, as_json: bool, now: Timestamp) -> (String, Ex
 }
 
 /// What a person wants to know before they trust it.
-fn lines(url: &str, certificate: &Certificate, now: Timestamp) -> String {
+fn lines(url: &str, certificate: &Certificate, width: Option<usize>, now: Timestamp) -> String {
     let Certificate { fingerprint, subject, from, until } = certificate;
     let day = |time: &Option<Timestamp>| time.map_or_else(|| "?".to_owned(), |time| time.strftime("%F").to_string());
     let expired = if is_expired(certificate, now) { ", expired" } else { "" };
     let subject = if subject.is_empty() { "nobody that could be read" } else { subject };
+    let subject = folded(subject, COLUMN, width);
     let advice = match (*fingerprint == Fingerprint::STOCK, config::is_loopback(url)) {
         (true, true) => {
             "This is the certificate that every gateway comes with, and everybody has its key. On this host that does no \
@@ -48,10 +50,10 @@ fn lines(url: &str, certificate: &Certificate, now: Timestamp) -> String {
         }
     };
     format!(
-        "{url} presents\n  fingerprint  {fingerprint}\n  subject      {subject}\n  valid        {} to {}{expired}\n\n\
-         {advice}\n\nTo pin it:\n\n{}",
-        day(from),
-        day(until),
+        "{url} presents\n  fingerprint  {fingerprint}\n  subject      {subject}\n  valid        {}\n\n\
+         {}\n\nTo pin it:\n\n{}",
+        folded(&format!("{} to {}{expired}", day(from), day(until)), COLUMN, width),
+        folded(advice, 0, width),
         pin(url, *fingerprint),
     )
 }
@@ -83,9 +85,14 @@ fn is_expired(certificate: &Certificate, now: Timestamp) -> bool {
 
 fn hint(unseen: &Unseen) -> String {
     match unseen {
-        Unseen::Unreachable { .. } => unseen.to_string(),
+        Unseen::Unreachable { .. } => {
+            format!("{unseen}; start the gateway, or correct the address: `tickled doctor` looks for the cause")
+        }
         Unseen::NoTls { .. } => {
             format!("{unseen}; a gateway with listenSsl: false in its conf.yaml has none, and is asked by http://")
         }
     }
 }
+
+/// Where the values of the table begin.
+const COLUMN: usize = 15;

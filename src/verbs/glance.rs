@@ -5,6 +5,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
+use super::folded;
 use crate::control::{Alert, Gateway, Status};
 use crate::log::humane;
 
@@ -13,7 +14,7 @@ use crate::log::humane;
 pub(super) fn text(status: &Status, width: usize, colours: bool) -> String {
     let mut out = String::new();
     if let Some(why) = &status.config_refused {
-        out.push_str(&format!("{why}\n\n"));
+        out.push_str(&format!("{}\n\n", folded(why, 0, Some(width))));
     }
     if width < NARROW {
         out.push_str(&narrow(status, width, colours));
@@ -21,7 +22,7 @@ pub(super) fn text(status: &Status, width: usize, colours: bool) -> String {
         out.push_str(&table(status, width, colours));
     }
     out.push_str(&alerts(status, width));
-    out.push_str(&channels(status));
+    out.push_str(&channels(status, width));
     out
 }
 
@@ -30,7 +31,7 @@ fn narrow(status: &Status, width: usize, colours: bool) -> String {
     let lines = status.gateways.iter().map(|gateway| {
         let lasts = ago(status.at, gateway.since);
         let line = format!("{:<names$} {} {lasts}", gateway.name, gateway.state);
-        coloured(&cut(&line, width), &gateway.state, colours) + "\n"
+        coloured(&folded(&line, INDENT.len(), Some(width)), &gateway.state, colours) + "\n"
     });
     lines.collect()
 }
@@ -40,9 +41,13 @@ fn table(status: &Status, width: usize, colours: bool) -> String {
     let rows: Vec<[String; 6]> = status.gateways.iter().map(|gateway| row(status.at, gateway)).collect();
     let all = || std::iter::once(&head).chain(&rows);
     let widths: Vec<usize> = (0..head.len()).map(|i| longest(all().map(|row| row[i].as_str()))).collect();
+    // The last columns are the first that one can do without.
+    let fits = |columns: &usize| widths[..*columns].iter().sum::<usize>() + 2 * (columns - 1) <= width;
+    let shown = (LEAST..=head.len()).rev().find(fits).unwrap_or(LEAST);
     let line = |row: &[String; 6]| {
-        let cells: Vec<String> = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}")).collect();
-        cut(cells.join("  ").trim_end(), width)
+        let cells: Vec<String> =
+            row.iter().zip(&widths[..shown]).map(|(cell, width)| format!("{cell:<width$}")).collect();
+        cells.join("  ").trim_end().to_owned()
     };
     let mut out = line(&head) + "\n";
     for (gateway, row) in status.gateways.iter().zip(&rows) {
@@ -110,7 +115,8 @@ fn alerts(status: &Status, width: usize) -> String {
             (true, false) => "",
         };
         let lasts = ago(status.at, *since);
-        out.push_str(&format!("\n{}{code}, for {lasts}{stands}\n", about.unwrap_or_default()));
+        let line = format!("{}{code}, for {lasts}{stands}", about.unwrap_or_default());
+        out.push_str(&format!("\n{}\n", folded(&line, INDENT.len(), Some(width))));
         out.push_str(&wrapped(what, width));
         if !todo.is_empty() {
             out.push_str(&wrapped(&format!("-> {todo}"), width));
@@ -120,11 +126,12 @@ fn alerts(status: &Status, width: usize) -> String {
 }
 
 /// Channels of which something is to be said.
-fn channels(status: &Status) -> String {
+fn channels(status: &Status, width: usize) -> String {
     let ailing = status.channels.iter().filter(|channel| channel.last_failure.is_some() || channel.waiting > 0);
     let lines = ailing.map(|channel| {
         let why = channel.last_failure.as_deref().unwrap_or("they are being sent");
-        format!("\nchannel {}: {} waiting: {why}\n", channel.name, channel.waiting)
+        let line = format!("channel {}: {} waiting: {why}", channel.name, channel.waiting);
+        format!("\n{}\n", folded(&line, INDENT.len(), Some(width)))
     });
     lines.collect()
 }
@@ -133,26 +140,9 @@ fn longest<'a>(texts: impl Iterator<Item = &'a str>) -> usize {
     texts.map(|text| text.chars().count()).max().unwrap_or(0)
 }
 
-fn cut(line: &str, width: usize) -> String {
-    line.chars().take(width).collect()
-}
-
 /// Indented lines that fit.
 fn wrapped(text: &str, width: usize) -> String {
-    let room = width.saturating_sub(INDENT.len()).max(20);
-    let mut out = String::new();
-    let mut line = String::new();
-    for word in text.split_whitespace() {
-        if !line.is_empty() && line.chars().count() + 1 + word.chars().count() > room {
-            out.push_str(&format!("{INDENT}{line}\n"));
-            line.clear();
-        }
-        if !line.is_empty() {
-            line.push(' ');
-        }
-        line.push_str(word);
-    }
-    out + &format!("{INDENT}{line}\n")
+    format!("{INDENT}{}\n", folded(text, INDENT.len(), Some(width)))
 }
 
 /// The state in the colour of how bad it is: green, yellow, red, or none.
@@ -182,4 +172,6 @@ fn clock(time: Timestamp) -> String {
 
 /// Below this width a table is of no use.
 const NARROW: usize = 72;
+/// Gateway, state and how long are shown however little fits.
+const LEAST: usize = 3;
 const INDENT: &str = "    ";

@@ -80,7 +80,7 @@ impl Login {
     #[must_use]
     pub fn end(&self, ended: &Ended) -> String {
         let Self { gateway, .. } = self;
-        let waited = humane(ended.waited);
+        let waited = humane(Duration::from_secs(ended.waited.as_secs()));
         match &ended.seen {
             Seen::Live if ended.waited < AT_ONCE => format!("{gateway}: live; no login is needed\n"),
             Seen::Live => format!("{gateway}: live, after {waited}\n"),

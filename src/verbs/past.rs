@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use super::folded;
 use crate::history::Light;
 use crate::history::chart::{characters, legend, percent};
 use crate::history::report::{GatewayReport, Report};
@@ -13,7 +14,8 @@ use crate::log::humane;
 #[must_use]
 pub(super) fn text(report: &Report, width: usize) -> String {
     if report.gateways.is_empty() {
-        return format!("nothing is known from {} on\n", long(report.from));
+        let none = format!("nothing is known from {} on", long(report.from));
+        return folded(&none, 0, Some(width)) + "\n";
     }
     let mut out: String = report.gateways.iter().map(|gateway| part(report, gateway, width) + "\n").collect();
     out.push_str(&wrapped(&legend(), width));
@@ -21,8 +23,8 @@ pub(super) fn text(report: &Report, width: usize) -> String {
 }
 
 fn part(report: &Report, gateway: &GatewayReport, width: usize) -> String {
-    let line = |text: &str| cut(&format!("{INDENT}{text}"), width) + "\n";
-    let mut out = cut(&headline(gateway), width) + "\n";
+    let line = |text: &str| format!("{INDENT}{text}\n");
+    let mut out = folded(&headline(gateway), INDENT.len(), Some(width)) + "\n";
     let room = width.saturating_sub(INDENT.len()).clamp(20, WIDEST);
     out.push_str(&line(&characters(report, gateway, room)));
     let (from, to) = (long(report.from), long(report.to));
@@ -64,13 +66,15 @@ fn headline(gateway: &GatewayReport) -> String {
     }
 }
 
-/// When, what, how long and why; where that is too long for a line, without why.
+/// When, what, how long and why; where that is too long for a line, on several.
 fn row(cells: &[String; 4], width: usize) -> String {
     let [when, what, lasted, because] = cells;
-    let first = format!("{INDENT}{when}  {what:<14}  {lasted:<15}");
-    let whole = format!("{first}  {because}");
-    let fits = whole.chars().count() <= width;
-    cut(if fits { &whole } else { &first }, width).trim_end().to_owned() + "\n"
+    let whole = format!("{INDENT}{when}  {what:<14}  {lasted:<15}  {because}");
+    if whole.trim_end().chars().count() <= width {
+        return whole.trim_end().to_owned() + "\n";
+    }
+    let rest = if because.is_empty() { lasted.clone() } else { format!("{lasted}, {because}") };
+    format!("{INDENT}{when}  {what}\n{INDENT}{INDENT}{}\n", folded(&rest, 2 * INDENT.len(), Some(width)))
 }
 
 /// The newest of a list.
@@ -82,10 +86,6 @@ fn earlier(out: &mut String, n: usize) {
     if n > MOST {
         out.push_str(&format!("{INDENT}({} earlier ones: --json has all)\n", n - MOST));
     }
-}
-
-fn cut(line: &str, width: usize) -> String {
-    line.chars().take(width).collect()
 }
 
 /// Pairs of a sign and its meaning, as many on a line as fit.

@@ -15,10 +15,10 @@ use crate::house::{Daemon, Gateway, SOON};
 
 /// An answer of the endpoint.
 #[derive(Debug)]
-struct Said {
+pub(crate) struct Said {
     status: u16,
     head: String,
-    body: String,
+    pub(crate) body: String,
 }
 
 async fn ask(at: SocketAddr, request: &str) -> Said {
@@ -32,17 +32,17 @@ async fn ask(at: SocketAddr, request: &str) -> Said {
     Said { status, head: head.to_lowercase(), body: body.to_owned() }
 }
 
-async fn get(at: SocketAddr, path: &str) -> Said {
+pub(crate) async fn get(at: SocketAddr, path: &str) -> Said {
     ask(at, &format!("GET {path} HTTP/1.1\r\nHost: {at}\r\n\r\n")).await
 }
 
 /// Where the daemon says that it listens.
-async fn listens(daemon: &mut Daemon) -> SocketAddr {
+pub(crate) async fn listens(daemon: &mut Daemon) -> SocketAddr {
     daemon.hears(&[("event", "endpoint-open")], SOON).await["listen"].as_str().unwrap().parse().unwrap()
 }
 
 /// A configuration with an endpoint, and a session that is asked seldom.
-fn config(gateway: &Gateway) -> String {
+pub(crate) fn config(gateway: &Gateway) -> String {
     format!(
         "[gateway.main]\nurl = \"{}\"\n[endpoint]\nlisten = \"127.0.0.1:0\"\nhosts = [\"trader.lan\"]\n[session]\n\
          check_every = \"5m\"\nping_every = \"5m\"\n[maintenance]\nwindow = []\n",

@@ -9,6 +9,8 @@ mod house;
 mod past;
 mod pictures;
 mod places;
+mod promtool;
+mod seen;
 mod socket;
 mod verbs;
 

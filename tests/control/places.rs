@@ -1,6 +1,7 @@
 //! Where no daemon is, where it may not be asked, and where it is another one than ours.
 
 use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
 use std::process::Stdio;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -68,7 +69,18 @@ async fn a_user_without_rights_is_told_how_to_come_by_them() {
 
 #[tokio::test]
 async fn a_daemon_of_another_version_is_named() {
-    let folder = std::env::temp_dir().join(format!("tickled-other-{}", std::process::id()));
+    let (folder, path) = another_version("other");
+    for verb in [&["status"][..], &["pause", "main"]] {
+        let asked = Asked::from(tickled(verb).env("TICKLED_SOCKET", &path).output().await.unwrap());
+        assert_eq!((asked.code, asked.out.as_str()), (Some(70), ""), "{verb:?}: {}", asked.err);
+        assert!(asked.err.contains("is tickled/9.9.9, and "), "{verb:?}: {}", asked.err);
+    }
+    std::fs::remove_dir_all(&folder).unwrap();
+}
+
+/// Something that answers at a socket as a daemon of another version might: its folder, and the socket in it.
+pub(crate) fn another_version(name: &str) -> (PathBuf, PathBuf) {
+    let folder = std::env::temp_dir().join(format!("tickled-{name}-{}", std::process::id()));
     std::fs::create_dir_all(&folder).unwrap();
     let path = folder.join("control.sock");
     let listener = UnixListener::bind(&path).unwrap();
@@ -88,12 +100,7 @@ async fn a_daemon_of_another_version_is_named() {
             drop(stream.write_all(answer.as_bytes()).await);
         }
     });
-    for verb in [&["status"][..], &["pause", "main"]] {
-        let asked = Asked::from(tickled(verb).env("TICKLED_SOCKET", &path).output().await.unwrap());
-        assert_eq!((asked.code, asked.out.as_str()), (Some(70), ""), "{verb:?}: {}", asked.err);
-        assert!(asked.err.contains("is tickled/9.9.9, and "), "{verb:?}: {}", asked.err);
-    }
-    std::fs::remove_dir_all(&folder).unwrap();
+    (folder, path)
 }
 
 #[tokio::test]

@@ -61,7 +61,10 @@ async fn status_tells_what_a_human_must_do_and_ack_silences_it() {
     assert!(acked.out.starts_with("not told again until it is over: main: login-required ("), "{}", acked.out);
     assert!(host.asks(&["status"]).await.out.contains(", acknowledged\n"));
     let none = host.asks(&["ack", "--code", "wrong-account"]).await;
-    assert_eq!((none.code, none.err.as_str()), (Some(64), "tickled: nothing such is open and told\n"));
+    assert_eq!(
+        (none.code, none.err.as_str()),
+        (Some(64), "tickled: there is nothing to acknowledge: no such alert is open and told\n")
+    );
     let odd = host.asks(&["ack", "--code", "login"]).await;
     assert!(odd.err.starts_with("tickled: there is no alert \"login\": there are login-required, "), "{}", odd.err);
 }
@@ -73,7 +76,10 @@ async fn a_pause_is_silence_and_ends_by_itself() {
     let mut host = Host::live(&gateway).await;
     let paused = host.asks(&["pause", "main", "--for", "4s"]).await;
     assert_eq!(paused.code, Some(0));
-    assert!(paused.out.starts_with("main is paused until 20") && paused.out.ends_with(": nothing is sent to it\n"));
+    assert!(
+        paused.out.starts_with("main is paused until 20")
+            && paused.out.ends_with(" UTC: nothing is sent to it; `tickled resume main` ends it sooner\n")
+    );
     host.daemon.becomes("paused", SOON).await;
     let before = gateway.asked().await.len();
     assert_eq!(host.asks(&["status"]).await.code, Some(1));
@@ -117,7 +123,10 @@ async fn a_pause_outlives_the_daemon() {
 async fn a_logout_by_the_operator_is_no_incident() {
     let gateway = Gateway::logged_in().await;
     let mut host = Host::live(&gateway).await;
-    assert_eq!(host.asks(&["logout", "main"]).await.out, "main is being logged out\n");
+    assert_eq!(
+        host.asks(&["logout", "main"]).await.out,
+        "main is being logged out; `tickled login main` shows the way back in\n"
+    );
     let said = host.daemon.becomes("login-required", SOON).await;
     assert_eq!(said["because"], "by-operator");
     host.daemon.listens(Duration::from_secs(1)).await;
