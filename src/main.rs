@@ -282,6 +282,12 @@ fn alert_test(file: Option<PathBuf>, channel: Option<&str>, socket: Option<&Path
         let said = asynchronously(async { Ok(asking::test(socket, channel).await) })?;
         let is_alone = socket.is_none() && matches!(said, Err(control::Error::NoDaemon(_)));
         if !is_alone || !operator::stands_in(Path::new(USUAL_CONFIG)) {
+            if let Ok((text, exit)) = &said
+                && text.is_empty()
+            {
+                complain(asking::NO_CHANNEL);
+                return Ok(*exit);
+            }
             return operator::told_folded(said);
         }
     }
@@ -289,7 +295,7 @@ fn alert_test(file: Option<PathBuf>, channel: Option<&str>, socket: Option<&Path
     let Some(Config { alerts, .. }) = trusted(file) else { return Ok(Exit::Configuration) };
     let names: Vec<&str> = alerts.channels.iter().map(|channel| channel.name.as_str()).collect();
     if names.is_empty() {
-        tell(asking::NO_CHANNEL)?;
+        complain(&format!("{}: {}", file.display(), asking::NO_CHANNEL));
         return Ok(Exit::HumanNeeded);
     }
     if let Some(name) = channel.filter(|name| !names.contains(name)) {

@@ -114,14 +114,15 @@ pub async fn acknowledge(socket: Option<&Path>, gateway: Option<&str>, code: Opt
     Client::find(socket)?.acknowledge(gateway, code).await.map(|done| acted(&done, as_json))
 }
 
-/// Sends a marked test through the channels of the daemon, which alone may read its secrets.
+/// Sends a marked test through the channels of the daemon, which alone may read its secrets. Nothing is said where there
+/// is no channel.
 ///
 /// # Errors
 /// When it is not done.
 pub async fn test(socket: Option<&Path>, channel: Option<&str>) -> Said {
     let tests = Client::find(socket)?.test(channel).await?;
     if tests.is_empty() {
-        return Ok((format!("{NO_CHANNEL}\n"), Exit::HumanNeeded));
+        return Ok((String::new(), Exit::HumanNeeded));
     }
     let exit = match tests.iter().find(|test| !test.told && !test.may_be_told) {
         Some(_) => Exit::HumanNeeded,
@@ -184,7 +185,7 @@ fn acted(done: &str, as_json: bool) -> (String, Exit) {
     (text + "\n", Exit::Live)
 }
 
-/// What a test says where nobody would be told.
+/// What is to be said where nobody would be told.
 pub const NO_CHANNEL: &str =
     "there is no [[alerts.channel]]: alerts stand in the log alone; `tickled config default` shows how one is written";
 
