@@ -18,7 +18,9 @@ use tokio::time::{Instant, sleep_until};
 use crate::gateway::stream::{Down, Limits, Push};
 use crate::gateway::{self, Client, Fault, SessionId};
 use crate::observe;
-use crate::session::{Address, Guest, Input, Machine, Now, Observation, Plan, Policy, Request, Status, Transition};
+use crate::session::{
+    Address, Guest, Input, Machine, Now, Observation, Plan, Policy, Request, Restraint, Status, Transition,
+};
 use crate::status::{Place, Snapshot};
 use listening::{Listening, Turn};
 
@@ -170,6 +172,13 @@ impl<P: Port, C: Clock> Driver<P, C> {
     #[must_use]
     pub fn paused(self, until: Option<Timestamp>) -> Self {
         Self { first: Input::Pause { until }, ..self }
+    }
+
+    /// Has it begin bound by what bound an earlier driver of this gateway.
+    #[must_use]
+    pub fn bound_by(mut self, kept: &Restraint) -> Self {
+        self.machine.restrain(self.clock.now(), kept);
+        self
     }
 
     /// Runs until `report` says that it is enough, or nobody can command any more. Returns the last snapshot.

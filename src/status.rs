@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 use crate::calendar::{InMaintenance, Maintenance, Region};
-use crate::session::{Because, Known, Machine, Now, Plan, Reason, State};
+use crate::session::{Because, Known, Machine, Now, Plan, Reason, Restraint, State};
 use crate::systemd::unit::Down;
 
 /// All that is to be said about one gateway at one moment.
@@ -47,6 +47,8 @@ pub struct Snapshot {
     pub next_at: Timestamp,
     /// The same by the clock that never jumps: past it, the driver is late.
     pub promised: std::time::Duration,
+    /// What the next driver of this gateway is bound by.
+    pub restraint: Restraint,
 }
 
 /// Where IBKR serves a gateway: what its calendar needs to know.
@@ -82,6 +84,7 @@ impl Snapshot {
             next: plan.because,
             next_at: now.wall.saturating_add(left).unwrap_or(now.wall),
             promised: plan.wake_at,
+            restraint: machine.restraint(now),
         }
     }
 }

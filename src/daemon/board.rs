@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use tokio::time::Instant;
 use tracing::{debug, error, info, trace, warn};
 
+use super::fleet::Legacy;
 use super::telling::{self, Said};
 use super::units;
 use crate::alert::{self, Alarm};
@@ -93,17 +94,19 @@ impl Board {
         board
     }
 
-    /// A driver is about to be started for this gateway, in the place of an earlier one if there was one. Returns the
-    /// pause that it is in, by the word of the earlier driver or daemon.
-    pub(super) fn expect(&mut self, name: &str) -> Option<Option<Timestamp>> {
+    /// A driver is about to be started for this gateway, in the place of an earlier one if there was one. Returns what it
+    /// inherits from the earlier driver or daemon.
+    pub(super) fn expect(&mut self, name: &str) -> Legacy {
         let now = self.clock.now();
         let known = Known { snapshot: None, started: now.mono, said: Said::default(), last_asked: None, down: None };
         let before = self.gateways.insert(name.to_owned(), known).and_then(|known| known.snapshot);
         self.record.note(now.wall, What::Watched { gateway: name.to_owned() });
         match before {
-            Some(Snapshot { state: State::Paused { until }, .. }) => Some(until),
-            Some(_) => None,
-            None => self.earlier.pause(name, now.wall),
+            Some(Snapshot { state: State::Paused { until }, restraint, .. }) => {
+                Legacy { pause: Some(until), restraint }
+            }
+            Some(Snapshot { restraint, .. }) => Legacy { pause: None, restraint },
+            None => Legacy { pause: self.earlier.pause(name, now.wall), restraint: self.earlier.restraint(name) },
         }
     }
 

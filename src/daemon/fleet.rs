@@ -18,7 +18,7 @@ use crate::config::Gateway;
 use crate::driver::{Command, Driver, Flow, HostClock, Report};
 use crate::gateway::Client;
 use crate::log::event;
-use crate::session::Address;
+use crate::session::{Address, Restraint};
 use crate::status::{Place, Snapshot};
 
 /// All drivers. One that is dropped from here is ended, whatever it is doing.
@@ -33,6 +33,14 @@ pub(super) struct Fleet {
     reports: mpsc::UnboundedSender<(u64, Report)>,
     /// Numbers the drivers, so that a late report of one that was replaced is known as such.
     last: u64,
+}
+
+/// What a driver inherits from the one before it, or from an earlier daemon's.
+#[derive(Debug)]
+pub(super) struct Legacy {
+    /// The operator's silence that it is in: when that ends, if it ends by itself.
+    pub(super) pause: Option<Option<Timestamp>>,
+    pub(super) restraint: Restraint,
 }
 
 struct Post {
@@ -60,9 +68,8 @@ impl Fleet {
         self.keepers.hold_only(gateways);
     }
 
-    /// Starts the driver of `gateway`, made by [`client`] before, in the place of an earlier one. `pause` is the silence
-    /// it begins with: when that ends, if it ends by itself.
-    pub(super) fn start(&mut self, gateway: &Gateway, client: Client, pause: Option<Option<Timestamp>>) {
+    /// Starts the driver of `gateway`, made by [`client`] before, in the place of an earlier one.
+    pub(super) fn start(&mut self, gateway: &Gateway, client: Client, legacy: &Legacy) {
         let (name, url) = (&gateway.name, &gateway.target.url);
         self.end(name);
         info!(event = event::GATEWAY_WATCHED, gateway = name, url, "{name}: watching {url}");
@@ -70,11 +77,12 @@ impl Fleet {
         let address = self.addresses.entry(gateway.public_address.clone()).or_default();
         let mut driver = Driver::new(name, url, gateway.policy.clone(), seed(), client, self.clock)
             .behind(Rc::clone(address))
-            .at(self.place(gateway));
+            .at(self.place(gateway))
+            .bound_by(&legacy.restraint);
         if gateway.stream {
             driver = driver.listening(seed());
         }
-        if let Some(until) = pause {
+        if let Some(until) = legacy.pause {
             driver = driver.paused(until);
         }
         self.last += 1;

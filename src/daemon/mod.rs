@@ -127,8 +127,8 @@ async fn watch(
     let (alarm, mut heard) = Alarm::start(&config.alerts, &host_name(), &names, spool, clocks);
     let mut board = Board::new(&config, clock, notifier, alarm, places.state.clone());
     for (gateway, client) in config.gateways.iter().zip(clients) {
-        let pause = board.expect(&gateway.name);
-        fleet.start(gateway, client, pause);
+        let legacy = board.expect(&gateway.name);
+        fleet.start(gateway, client, &legacy);
     }
     let (mut units, mut unit_answers) = Units::new(&config);
     let mut reload = Reload::default();

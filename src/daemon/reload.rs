@@ -86,8 +86,8 @@ fn carry_over(config: &mut Config, new: Config, fleet: &mut Fleet, board: &mut B
     }
     fleet.hold_only(&new.gateways);
     for (gateway, client) in replaced.iter().zip(clients) {
-        let pause = board.expect(&gateway.name);
-        fleet.start(gateway, client, pause);
+        let legacy = board.expect(&gateway.name);
+        fleet.start(gateway, client, &legacy);
     }
     for gateway in &moved {
         fleet.relocate(gateway);

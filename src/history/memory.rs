@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Light;
 use crate::kept_file::{KeptFile, LoadError};
-use crate::session::State;
+use crate::session::{Restraint, State};
 use crate::status::Snapshot;
 
 /// What a daemon remembers of an earlier one.
@@ -35,6 +35,9 @@ pub struct Remembered {
     /// While it is paused: when the pause ends by itself, if it does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub until: Option<Timestamp>,
+    /// What its next driver is bound by.
+    #[serde(default, skip_serializing_if = "is_free")]
+    pub restraint: Restraint,
 }
 
 impl Memory {
@@ -58,6 +61,12 @@ impl Memory {
     /// When it cannot be written; what stood there before still does.
     pub fn save(&self, folder: &Path) -> io::Result<()> {
         file(folder).save(self)
+    }
+
+    /// What the gateway's next driver is bound by.
+    #[must_use]
+    pub fn restraint(&self, gateway: &str) -> Restraint {
+        self.gateways.get(gateway).map(|remembered| remembered.restraint.clone()).unwrap_or_default()
     }
 
     /// The pause that this gateway is still in: when it ends, if it ends by itself.
@@ -85,8 +94,13 @@ impl From<&Snapshot> for Remembered {
             because: snapshot.because.code().to_owned(),
             since: snapshot.since.wall,
             until,
+            restraint: snapshot.restraint.clone(),
         }
     }
+}
+
+fn is_free(restraint: &Restraint) -> bool {
+    *restraint == Restraint::default()
 }
 
 fn file(folder: &Path) -> KeptFile {

@@ -51,7 +51,7 @@ impl Machine {
     /// Takes in the answer to `request`.
     pub(super) fn absorb(&mut self, now: Now, request: Request, observation: Observation) {
         if let Observation::Trouble(Trouble::TooManyRequests { retry_after }) = observation {
-            self.pace.quiet(now.mono, retry_after);
+            self.pace.quiet(now, retry_after);
         }
         if observation == Observation::Gone && request.can_be_left_out() {
             self.gone.push(request);

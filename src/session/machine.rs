@@ -10,8 +10,8 @@ use super::changes::{CALM, Changes};
 use super::pace::Pace;
 use super::recovery::{Confirmation, Incident};
 use super::{
-    Account, Because, Cause, Input, Now, Observation, Plan, Policy, Reason, Request, Sso, State, Step, Transition,
-    Trouble,
+    Account, Because, Cause, Input, Now, Observation, Plan, Policy, Reason, Request, Restraint, Sso, State, Step,
+    Transition, Trouble,
 };
 
 /// Watches over one gateway's session. Feed it with [`Machine::step`], carry out what it plans.
@@ -215,6 +215,17 @@ impl Machine {
         }
     }
 
+    /// What of its past an heir of this machine is bound by.
+    #[must_use]
+    pub fn restraint(&self, now: Now) -> Restraint {
+        self.pace.restraint(now.mono)
+    }
+
+    /// Binds this machine by what bound an earlier one, so that no restart asks for more than is allowed.
+    pub fn restrain(&mut self, now: Now, kept: &Restraint) {
+        self.pace.restrain(now, kept);
+    }
+
     /// What the operator chose.
     #[must_use]
     pub const fn policy(&self) -> &Policy {
@@ -269,7 +280,7 @@ impl Machine {
         if turn > now.mono {
             return (None, turn, Reason::OthersFirst);
         }
-        self.pace.sent(now.mono, request, self.contending());
+        self.pace.sent(now, request, self.contending());
         if matches!(request, Request::Check | Request::Ping) {
             self.looked = now.mono;
         }

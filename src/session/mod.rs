@@ -41,6 +41,7 @@ pub use policy::{Account, Competing, Flapping, Method, Policy, Recovery};
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
 
 /// The time, as the caller reads it before each step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,6 +50,18 @@ pub struct Now {
     pub mono: Duration,
     /// The time of day: for pauses and for noticing that the host slept or its clock was set.
     pub wall: Timestamp,
+}
+
+/// What limits the requests of the hour that comes, and must outlive a restart: by the wall clock, whatever is past left out.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Restraint {
+    /// When each attempt of the last hour to take the session back stops counting, the oldest first.
+    pub attempts: Vec<Timestamp>,
+    /// The same of those that took it from somebody else.
+    pub take_overs: Vec<Timestamp>,
+    /// Until when nothing may be asked, after 429.
+    pub quiet_until: Option<Timestamp>,
 }
 
 /// What happened.

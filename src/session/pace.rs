@@ -3,7 +3,9 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use super::{Request, Trouble};
+use jiff::Timestamp;
+
+use super::{Now, Request, Restraint, Trouble};
 
 /// The limits of one gateway, and the memory that keeping them needs.
 #[derive(Debug, Clone)]
@@ -11,10 +13,31 @@ pub(super) struct Pace {
     sent: VecDeque<Duration>,
     pinged: Option<Duration>,
     validated: Option<Duration>,
-    asked: VecDeque<Duration>,
-    taken_over: VecDeque<Duration>,
-    quiet_until: Duration,
+    /// When each of the last hour's attempts stops counting, and the same of those that took the session from somebody.
+    asked: VecDeque<Moment>,
+    taken_over: VecDeque<Moment>,
+    quiet_until: Moment,
     random: u64,
+}
+
+/// A time by both clocks: that of the schedules, and that which outlives a restart.
+#[derive(Debug, Clone, Copy)]
+struct Moment {
+    mono: Duration,
+    wall: Timestamp,
+}
+
+impl Moment {
+    fn after(now: Now, span: Duration) -> Self {
+        let wall = now.wall.saturating_add(span).unwrap_or(Timestamp::MAX);
+        Self { mono: now.mono + span, wall }
+    }
+
+    /// A time that was kept, if it lies ahead; a clock that was set moves it no further away than `most`.
+    fn kept(wall: Timestamp, now: Now, most: Duration) -> Option<Self> {
+        let left = Duration::try_from(wall.duration_since(now.wall)).ok()?.min(most);
+        (!left.is_zero()).then(|| Self::after(now, left))
+    }
 }
 
 impl Pace {
@@ -25,7 +48,7 @@ impl Pace {
             validated: None,
             asked: VecDeque::new(),
             taken_over: VecDeque::new(),
-            quiet_until: Duration::ZERO,
+            quiet_until: Moment { mono: Duration::ZERO, wall: Timestamp::MIN },
             random: seed,
         }
     }
@@ -45,7 +68,7 @@ impl Pace {
         let most = if may_be_routine && !pressing { SUSTAINED - RESERVED } else { SUSTAINED };
         let sustained = nth_last(most).map_or(Duration::ZERO, |t| t + LONG);
         let own = own.unwrap_or_default();
-        burst.max(sustained).max(own).max(self.quiet_until)
+        burst.max(sustained).max(own).max(self.quiet_until.mono)
     }
 
     /// How long until the next routine question, if `wanted` is what is wished for. A span too short to be kept up is only
@@ -57,7 +80,8 @@ impl Pace {
     }
 
     /// Notes that `request` is sent; `contending` if it takes the session from somebody else.
-    pub(super) fn sent(&mut self, now: Duration, request: Request, contending: bool) {
+    pub(super) fn sent(&mut self, at: Now, request: Request, contending: bool) {
+        let now = at.mono;
         if self.sent.len() == SUSTAINED {
             self.sent.pop_front();
         }
@@ -66,9 +90,9 @@ impl Pace {
             Request::Ping => self.pinged = Some(now),
             Request::ValidateSso => self.validated = Some(now),
             Request::Reauthenticate | Request::OpenBrokerage { .. } => {
-                self.asked.push_back(now);
+                self.asked.push_back(Moment::after(at, HOUR));
                 if contending {
-                    self.taken_over.push_back(now);
+                    self.taken_over.push_back(Moment::after(at, HOUR));
                 }
             }
             Request::Check | Request::Accounts | Request::IsListening | Request::EndSession => {}
@@ -79,7 +103,7 @@ impl Pace {
     pub(super) fn may_ask(&mut self, now: Duration, per_hour: u8) -> Duration {
         forget(&mut self.asked, now);
         match self.asked.len().checked_sub(usize::from(per_hour)) {
-            Some(i) => self.asked[i] + HOUR,
+            Some(i) => self.asked[i].mono,
             None => now,
         }
     }
@@ -104,13 +128,42 @@ impl Pace {
     }
 
     /// Begins the silence that is due after 429.
-    pub(super) fn quiet(&mut self, now: Duration, retry_after: Option<Duration>) {
-        let until = now + PENALTY.max(retry_after.unwrap_or_default());
-        self.quiet_until = self.quiet_until.max(until);
+    pub(super) fn quiet(&mut self, now: Now, retry_after: Option<Duration>) {
+        self.quiet_to(Moment::after(now, PENALTY.max(retry_after.unwrap_or_default())));
     }
 
     pub(super) const fn quiet_until(&self) -> Duration {
-        self.quiet_until
+        self.quiet_until.mono
+    }
+
+    fn quiet_to(&mut self, until: Moment) {
+        if until.mono > self.quiet_until.mono {
+            self.quiet_until = until;
+        }
+    }
+
+    /// What of all this a restart must not forget.
+    pub(super) fn restraint(&self, now: Duration) -> Restraint {
+        let ahead = |times: &VecDeque<Moment>| times.iter().filter(|t| t.mono > now).map(|t| t.wall).collect();
+        Restraint {
+            attempts: ahead(&self.asked),
+            take_overs: ahead(&self.taken_over),
+            quiet_until: (self.quiet_until.mono > now).then_some(self.quiet_until.wall),
+        }
+    }
+
+    /// Takes over what an earlier one was bound by.
+    pub(super) fn restrain(&mut self, now: Now, kept: &Restraint) {
+        let ahead = |times: &[Timestamp]| {
+            let mut times: Vec<Moment> = times.iter().filter_map(|wall| Moment::kept(*wall, now, HOUR)).collect();
+            times.sort_by_key(|t| t.mono);
+            VecDeque::from(times)
+        };
+        self.asked = ahead(&kept.attempts);
+        self.taken_over = ahead(&kept.take_overs);
+        if let Some(until) = kept.quiet_until.and_then(|wall| Moment::kept(wall, now, LONGEST_PENALTY)) {
+            self.quiet_to(until);
+        }
     }
 
     /// `span` shortened by up to a fifth, so that many gateways do not ask in step. Never longer: limits stay limits.
@@ -146,8 +199,8 @@ pub(super) const fn took_its_time(trouble: Trouble) -> bool {
     }
 }
 
-fn forget(times: &mut VecDeque<Duration>, now: Duration) {
-    while times.front().is_some_and(|t| now >= *t + HOUR) {
+fn forget(times: &mut VecDeque<Moment>, now: Duration) {
+    while times.front().is_some_and(|t| now >= t.mono) {
         times.pop_front();
     }
 }
@@ -169,6 +222,8 @@ const PING_GAP: Duration = Duration::from_secs(1);
 pub(super) const VALIDATE_GAP: Duration = Duration::from_secs(60);
 /// IBKR's penalty after 429.
 const PENALTY: Duration = Duration::from_secs(15 * 60);
+/// A silence that is kept for longer is a clock that was set.
+const LONGEST_PENALTY: Duration = Duration::from_secs(24 * 3600);
 const HOUR: Duration = Duration::from_secs(3600);
 /// Take-overs in any hour.
 const TAKE_OVERS: usize = 3;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tickled::alert::settings::{Channel, Kind, Method, Payload, Preset, Url, Webhook};
 use tickled::alert::{About, Desk, Input, Message, Outbox, Outcome, Plan, Settings, Severity, State as Spooled, takes};
-use tickled::session::{Because, Known, Now, Reason, State};
+use tickled::session::{Because, Known, Now, Reason, Restraint, State};
 use tickled::status::Snapshot;
 
 pub(crate) const fn secs(n: u64) -> Duration {
@@ -51,6 +51,7 @@ pub(crate) fn snapshot(state: State, since: Now, incident_since: Option<Now>) ->
         next: Reason::CheckDue,
         next_at: since.wall,
         promised: since.mono,
+        restraint: Restraint::default(),
     }
 }
 

@@ -119,6 +119,24 @@ async fn a_pause_outlives_the_daemon() {
     host.daemon.becomes("live", SOON).await;
 }
 
+/// IBKR's silence is none of the daemon's own memory: whoever restarts it must not lengthen the penalty.
+#[tokio::test]
+async fn the_silence_after_429_outlives_the_daemon() {
+    let gateway = Gateway::logged_in().await;
+    let mut host = Host::live(&gateway).await;
+    gateway.set("answer?path=*&status=429").await;
+    host.asks(&["check"]).await;
+    host.daemon.becomes("unavailable", SOON).await;
+    while !std::fs::read_to_string(host.place.join("state/state.json")).unwrap().contains("\"quiet_until\":\"2") {
+        sleep(Duration::from_millis(20)).await;
+    }
+    let before = gateway.asked().await.len();
+    host.killed_and_started_again().await;
+    host.daemon.becomes("unavailable", SOON).await;
+    host.daemon.listens(Duration::from_secs(1)).await;
+    assert_eq!(gateway.asked().await.len(), before, "not one request");
+}
+
 #[tokio::test]
 async fn a_logout_by_the_operator_is_no_incident() {
     let gateway = Gateway::logged_in().await;

@@ -7,6 +7,7 @@ use std::{env, fs};
 use jiff::Timestamp;
 use tickled::history::{Ledger, Light, Memory, Remembered, Row, What};
 use tickled::kept_file::LoadError;
+use tickled::session::Restraint;
 
 /// A folder of its own, gone with the test.
 struct Folder(PathBuf);
@@ -106,7 +107,13 @@ fn a_ledger_that_cannot_be_written_says_so() {
 
 fn paused(until: Option<Timestamp>) -> Memory {
     let mut memory = Memory::seen_at(at(0));
-    let remembered = Remembered { state: Light::Paused, because: "operator".into(), since: at(-60), until };
+    let remembered = Remembered {
+        state: Light::Paused,
+        because: "operator".into(),
+        since: at(-60),
+        until,
+        restraint: Restraint::default(),
+    };
     memory.gateways.insert("main".into(), remembered);
     memory
 }

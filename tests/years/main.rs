@@ -5,6 +5,7 @@
 
 mod crowd;
 mod fate;
+mod heirs;
 mod life;
 mod pings;
 mod port;

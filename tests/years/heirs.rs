@@ -1,0 +1,97 @@
+//! A machine that is started anew, again and again, keeps to what the hour allows.
+
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use tickled::session::{Input, Machine, Now, Observation, Policy, Request, Restraint, Sso, Status, Trouble};
+
+use crate::rules::{hour, minute, second};
+
+const GONE: Status = Status { authenticated: false, connected: true, competing: false, established: Some(false) };
+
+/// Lives for `span` from `begin` on, in a world in which nothing helps; what it asked and when, and what it leaves.
+fn live(begin: Duration, span: Duration, kept: &Restraint, quiet: bool) -> (Vec<(Duration, Request)>, Restraint) {
+    let now =
+        |at: Duration| Now { mono: at - begin, wall: Timestamp::UNIX_EPOCH + SignedDuration::try_from(at).unwrap() };
+    let mut at = begin;
+    let mut machine = Machine::new(Policy::default(), 7, now(at));
+    machine.restrain(now(at), kept);
+    let mut plan = machine.step(now(at), Input::Wake);
+    let mut asked = Vec::new();
+    loop {
+        let input = match plan.request {
+            Some(request) => {
+                asked.push((at, request));
+                at += second(1);
+                Input::Answer(request, answer(request, quiet))
+            }
+            None => {
+                at = plan.wake_at + begin;
+                Input::Wake
+            }
+        };
+        if at >= begin + span {
+            return (asked, machine.restraint(now(begin + span)));
+        }
+        plan = machine.step(now(at), input);
+    }
+}
+
+fn answer(request: Request, quiet: bool) -> Observation {
+    match request {
+        _ if quiet => Observation::Trouble(Trouble::TooManyRequests { retry_after: None }),
+        Request::ValidateSso => Observation::Sso(Sso { valid: true, borrowed: false, auth_time: None }),
+        Request::Reauthenticate => Observation::Accepted,
+        Request::Ping
+        | Request::Check
+        | Request::OpenBrokerage { .. }
+        | Request::Accounts
+        | Request::IsListening
+        | Request::EndSession => Observation::Status(GONE),
+    }
+}
+
+fn attempts(asked: &[(Duration, Request)]) -> Vec<Duration> {
+    let is_attempt = |request| matches!(request, Request::Reauthenticate | Request::OpenBrokerage { .. });
+    asked.iter().filter(|(_, request)| is_attempt(*request)).map(|(at, _)| *at).collect()
+}
+
+#[test]
+fn whoever_starts_it_anew_gets_no_more_attempts_than_the_hour_allows() {
+    let (mut kept, mut all) = (Restraint::default(), Vec::new());
+    for start in 0..120 {
+        let (asked, left) = live(minute(2) * start, minute(2), &kept, false);
+        all.extend(attempts(&asked));
+        kept = left;
+    }
+    let allowed = usize::from(Policy::default().recovery.max_per_hour);
+    for at in &all {
+        let within = all.iter().filter(|t| **t >= *at && **t < *at + hour(1)).count();
+        assert!(within <= allowed, "{within} attempts within the hour after {at:?}");
+    }
+    assert!(all.len() >= 3 * allowed, "it still asks, each hour: {}", all.len());
+    let (asked, _) = live(hour(4), minute(2), &Restraint::default(), false);
+    assert!(attempts(&asked).len() > 1, "one that knows nothing asks at once");
+}
+
+#[test]
+fn the_silence_after_429_binds_the_next_one_too() {
+    let (asked, kept) = live(Duration::ZERO, minute(5), &Restraint::default(), true);
+    assert_eq!(asked.len(), 1);
+    let (asked, kept) = live(minute(5), minute(5), &kept, true);
+    assert!(asked.is_empty(), "{asked:?}");
+    let (asked, _) = live(minute(10), minute(10), &kept, true);
+    assert_eq!(asked.len(), 1);
+    assert!(asked[0].0 >= minute(15), "{asked:?}");
+}
+
+/// Years later, or with a clock that is years behind, what was kept binds nobody for longer than it would have.
+#[test]
+fn a_clock_that_was_set_binds_for_no_longer_than_an_hour() {
+    let (_, kept) = live(hour(100_000), minute(2), &Restraint::default(), false);
+    assert!(!kept.attempts.is_empty());
+    let (asked, _) = live(Duration::ZERO, hour(1) + minute(2), &kept, false);
+    assert!(!attempts(&asked).is_empty());
+    let (asked, _) = live(hour(200_000), minute(2), &kept, false);
+    assert!(attempts(&asked).len() > 1);
+}
