@@ -76,7 +76,14 @@ install_all() {
 	if [ -n "$root" ]; then
 		return
 	fi
-	[ ! -d /run/systemd/system ] || systemctl try-restart tickled.service
+	if [ -d /run/systemd/system ] && systemctl --quiet is-active tickled.service; then
+		# A daemon that works is not ended for one that would not start.
+		if ! "$prefix/bin/tickled" config check "$config" >/dev/null; then
+			fail "installed, but the daemon that runs is the old one: the new one refuses the configuration, see above. \
+Mend it, then: sudo systemctl restart tickled"
+		fi
+		systemctl restart tickled.service
+	fi
 	if [ -d /run/systemd/system ] && systemctl --quiet is-active tickled.service; then
 		echo "tickled is upgraded and runs again."
 	elif [ "$was_there" = yes ]; then

@@ -17,9 +17,9 @@ pub fn own_folder() -> PathBuf {
     own.unwrap_or_else(|| of_user().unwrap_or_else(by_hand))
 }
 
-/// Where other daemons show themselves, the likeliest first: the user's own, then the service's, then root's by hand.
+/// Where other daemons show themselves: the user's own, then root's by hand, then the service's.
 pub fn common_folders() -> impl Iterator<Item = PathBuf> {
-    of_user().into_iter().chain([of_service(), by_hand()])
+    of_user().into_iter().chain([by_hand(), of_service()])
 }
 
 /// Where this process would open its own socket.
@@ -28,7 +28,7 @@ pub fn default_socket() -> PathBuf {
     own_folder().join(NAME)
 }
 
-/// Where a daemon may be found, the likeliest first: where `$TICKLED_SOCKET` says, and nowhere else then; in
+/// Where a daemon may be found, in this order: where `$TICKLED_SOCKET` says, and nowhere else then; in
 /// [`common_folders`].
 #[must_use]
 pub fn sockets() -> Vec<PathBuf> {

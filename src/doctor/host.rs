@@ -5,6 +5,7 @@ use std::process::Stdio;
 use std::time::Duration;
 use std::{env, fs, io};
 
+use rustix::fs::{StatVfsMountFlags, statvfs};
 use tokio::process::Command;
 use tokio::time::timeout;
 
@@ -116,13 +117,24 @@ pub(super) fn state() -> Finding {
         Some(told) => env::split_paths(told).next().unwrap_or_default(),
         None => PathBuf::from(USUAL_STATE),
     };
-    judge_state(&folder, told.is_some(), fs::metadata(&folder).map(|is| (is.is_dir(), is.permissions().readonly())))
+    let seen = fs::metadata(&folder).map(|is| (is.is_dir(), is.permissions().readonly()));
+    judge_state(&folder, told.is_some(), seen, disk(&folder))
 }
 
-fn judge_state(folder: &Path, is_told: bool, is: io::Result<(bool, bool)>) -> Finding {
+/// What is wrong with the disk that a folder is on, if anything is, and what to do.
+fn disk(folder: &Path) -> Option<(&'static str, &'static str)> {
+    let is = statvfs(folder).ok()?;
+    if is.f_flag.contains(StatVfsMountFlags::RDONLY) {
+        return Some(("is on a disk that can only be read", "see why with `dmesg`, and mount it for writing"));
+    }
+    (is.f_blocks > 0 && is.f_bavail == 0).then_some(("is on a disk that is full", "make room there"))
+}
+
+fn judge_state(folder: &Path, is_told: bool, is: io::Result<(bool, bool)>, disk: Option<(&str, &str)>) -> Finding {
     let place = folder.display();
     let fault = |found: String, remedy: &str| Finding::fault(Check::State, Exit::HumanNeeded, found, remedy);
     match is {
+        Ok((true, false)) if let Some((found, remedy)) = disk => fault(format!("{place} {found}"), remedy),
         Ok((true, false)) => Finding::good(Check::State, format!("{place} keeps what is to outlive a restart")),
         Ok((true, true)) => fault(format!("{place} may not be written by anybody"), "`chmod u+w` it"),
         Ok((false, _)) => fault(format!("{place} is no directory"), "move it away: systemd makes the directory itself"),
@@ -150,7 +162,7 @@ mod tests {
     use std::io;
     use std::path::Path;
 
-    use super::{group, judge_state, judge_unit};
+    use super::{disk, group, judge_state, judge_unit};
     use crate::doctor::Verdict;
     use crate::verbs::Exit;
 
@@ -186,7 +198,7 @@ mod tests {
     #[test]
     fn the_state_is_judged_without_writing_to_it() {
         let place = Path::new("/var/lib/tickled");
-        let verdict = |told, is| judge_state(place, told, is).verdict;
+        let verdict = |told, is| judge_state(place, told, is, None).verdict;
         let gone = || Err(io::ErrorKind::NotFound.into());
         assert_eq!(verdict(false, Ok((true, false))), Verdict::Good);
         assert_eq!(verdict(false, gone()), Verdict::Note);
@@ -194,5 +206,14 @@ mod tests {
         assert_eq!(verdict(true, Ok((false, false))), Verdict::Fault(Exit::HumanNeeded));
         assert_eq!(verdict(true, Ok((true, true))), Verdict::Fault(Exit::HumanNeeded));
         assert_eq!(verdict(true, Err(io::ErrorKind::PermissionDenied.into())), Verdict::Note);
+        let full = judge_state(place, false, Ok((true, false)), Some(("is on a disk that is full", "make room there")));
+        assert_eq!(full.verdict, Verdict::Fault(Exit::HumanNeeded));
+    }
+
+    #[test]
+    fn a_disk_with_room_is_good() {
+        assert_eq!(disk(Path::new("/proc/nowhere")), None);
+        assert_eq!(disk(Path::new("/proc")), None, "of no size is not full");
+        assert_eq!(disk(&std::env::temp_dir()), None);
     }
 }

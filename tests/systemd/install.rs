@@ -44,6 +44,14 @@ fn on_a_clean_system(base: Base) {
     assert_ne!(machine.shows("MainPID"), before);
     assert_eq!(machine.shows("ActiveState"), "active");
     assert_eq!(machine.shows("StatusText"), "live: mine");
+    // One that would not start does not take the place of one that works.
+    let before = machine.shows("MainPID");
+    machine.write("/etc/tickled/tickled.toml", "gateway = 1\n");
+    let refused = machine.run(&format!("BINARY={} ./systemd/install.sh", binary().display()));
+    assert_eq!(refused.code, Some(1), "{refused:?}");
+    assert!(refused.err.contains("gateway") && refused.err.contains("systemctl restart tickled"), "{refused:?}");
+    assert_eq!((machine.shows("MainPID"), machine.shows("StatusText")), (before, "live: mine".to_owned()));
+    machine.write("/etc/tickled/tickled.toml", own);
     let linked = "/etc/systemd/system/multi-user.target.wants/tickled.service";
     let more: Vec<String> =
         machine.ok(files).lines().filter(|file| !installed.contains(file)).map(str::to_owned).collect();

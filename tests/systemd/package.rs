@@ -38,6 +38,13 @@ fn comes_and_goes(base: Base) {
     assert_eq!(machine.shows("ActiveState"), "active");
     assert_eq!(machine.shows("UnitFileState"), "enabled");
 
+    let before = machine.shows("MainPID");
+    machine.write("/etc/tickled/tickled.toml", "gateway = 1\n");
+    let told = machine.ok(&install);
+    assert!(told.contains("mend it, then: systemctl restart tickled"), "{told}");
+    assert_eq!(machine.shows("MainPID"), before, "one that would not start takes nobody's place");
+    machine.write("/etc/tickled/tickled.toml", own);
+
     machine.ok("dpkg --remove tickled");
     assert_eq!(machine.run("ls -l /proc/*/exe | grep -F /usr/bin/tickled").out, "", "no process");
     let left = "/etc/tickled\n/etc/tickled/tickled.toml\n/var/lib/private/tickled\n/var/lib/tickled";
