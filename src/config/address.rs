@@ -26,6 +26,11 @@ impl Address {
             || bare.parse::<Ipv4Addr>().is_ok_and(|address| address.is_loopback())
             || bare.parse::<Ipv6Addr>().is_ok_and(|address| address.to_canonical().is_loopback())
     }
+
+    /// Whether the host is a name, whose addresses are known only when it is looked up.
+    pub(super) fn is_name(&self) -> bool {
+        !self.host.starts_with('[') && self.host.parse::<Ipv4Addr>().is_err()
+    }
 }
 
 impl FromStr for Address {

@@ -233,7 +233,11 @@ impl<'a> Checks<'a> {
         if knows && is_far && trust == Trust::Loopback {
             return Some((address.url.clone(), Trust::Plain));
         }
-        self.reach(&gateway, address, &trust);
+        // Where a name leads is judged at each connection; that nothing but this machine is meant, the operator must say.
+        let is_said = written.tls.trust.is_some() && address.is_name() && address.encrypted;
+        if !(is_said && trust == Trust::Loopback) {
+            self.reach(&gateway, address, &trust);
+        }
         Some((address.url.clone(), trust))
     }
 
@@ -254,10 +258,14 @@ impl<'a> Checks<'a> {
         match trust {
             Trust::Loopback if !address.is_loopback() => self.note(
                 &url,
-                &format!("{host} is another machine, and trust \"loopback\" believes any certificate"),
+                &format!(
+                    "{host} {} another machine, and trust \"loopback\" believes any certificate",
+                    if address.is_name() { "may be" } else { "is" }
+                ),
                 format!(
                     "under [{tls}] write trust = \"pin\" with pins = [..], trust = \"ca-file\" with \
-                     ca_file = \"..\", or trust = \"system\""
+                     ca_file = \"..\", or trust = \"system\"{}",
+                    if address.is_name() { "; if that is a name of this machine, trust = \"loopback\"" } else { "" }
                 ),
             ),
             Trust::Pin(_) | Trust::CaFile(_) | Trust::System if !address.encrypted => self.note(

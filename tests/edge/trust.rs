@@ -1,6 +1,8 @@
 //! Whom a client takes for the gateway: nobody gets a byte of a request who has not proved to be it.
 
+use std::collections::BTreeMap;
 use std::io;
+use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
@@ -104,6 +106,17 @@ async fn answer(acceptor: TlsAcceptor, tcp: tokio::net::TcpStream, heard: &Atomi
 
 fn client(url: &str, trust: Trust) -> Result<Client, BuildError> {
     Client::new(Target { url: url.to_owned(), answer_within: PATIENCE, trust })
+}
+
+/// Whether it leads nowhere else is judged at each connection.
+#[test]
+fn a_name_other_than_localhost_is_this_machine_only_if_the_operator_says_so() {
+    let config = |text: &str| tickled::config::parse(text, Path::new("tickled.toml"), &BTreeMap::new());
+    let text = "[gateway.main]\nurl = \"https://desk:5000\"\ntls.trust = \"loopback\"\n";
+    assert_eq!(config(text).unwrap().gateways[0].target.trust, Trust::Loopback);
+    for refused in [text.replace("tls", "#"), text.replace("desk", "192.168.1.5"), text.replace("https", "http")] {
+        assert!(config(&refused).is_err(), "{refused}");
+    }
 }
 
 #[tokio::test]
