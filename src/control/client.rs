@@ -27,11 +27,8 @@ pub struct Client {
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// Nobody listens.
-    #[error(
-        "no daemon answers at {}; is it running? `systemctl status tickled` says; another socket: --socket PATH",
-        .0.display()
-    )]
-    NoDaemon(PathBuf),
+    #[error("no daemon answers at {}; is it running? `systemctl status tickled` says; another socket: --socket PATH", told(.0))]
+    NoDaemon(Vec<PathBuf>),
     /// This user may not use the socket.
     #[error(
         "this user may not use {}; join the group of the socket (`sudo usermod -aG tickled $USER`, and log in again), \
@@ -59,15 +56,15 @@ impl Client {
     /// When none answers, or it must not be asked.
     pub fn find(socket: Option<&Path>) -> Result<Self, Error> {
         let places = socket.map_or_else(sockets, |socket| vec![socket.to_owned()]);
-        let mut found = Err(Error::NoDaemon(places.last().cloned().unwrap_or_default()));
-        for place in places {
-            match UnixStream::connect(&place) {
-                Ok(_) => return Self::at(place),
-                Err(error) if error.kind() == io::ErrorKind::PermissionDenied => found = Err(Error::NotAllowed(place)),
+        let mut barred = None;
+        for place in &places {
+            match UnixStream::connect(place) {
+                Ok(_) => return Self::at(place.clone()),
+                Err(error) if error.kind() == io::ErrorKind::PermissionDenied => barred = Some(place.clone()),
                 Err(_) => {}
             }
         }
-        found
+        Err(barred.map_or(Error::NoDaemon(places), Error::NotAllowed))
     }
 
     fn at(socket: PathBuf) -> Result<Self, Error> {
@@ -195,6 +192,11 @@ impl Client {
     fn broken(&self, why: &str) -> Error {
         Error::Broken { socket: self.socket.clone(), why: why.to_owned() }
     }
+}
+
+fn told(places: &[PathBuf]) -> String {
+    let places: Vec<String> = places.iter().map(|place| place.display().to_string()).collect();
+    places.join(" or ")
 }
 
 /// What is to be said of no answer at all.

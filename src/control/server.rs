@@ -115,7 +115,10 @@ fn gateway(status: Status, name: &str) -> Response<Full<Bytes>> {
 /// What to say of a gateway that is none of these.
 #[must_use]
 pub fn no_such_gateway(name: &str, names: &[String]) -> String {
-    format!("there is no gateway {name:?}: there are {}", names.join(", "))
+    match names {
+        [only] => format!("there is no gateway {name:?}: there is only {only}"),
+        names => format!("there is no gateway {name:?}: there are {}", names.join(", ")),
+    }
 }
 
 fn stopping() -> Response<Full<Bytes>> {

@@ -300,7 +300,8 @@ const BLOCKED: &str = "addresses of data centres are often blocked, whoever is l
                        another address, such as an office's or a home's, or another provider's";
 const NEVERTHELESS: &str = "If the browser says \"Client login succeeds\" and this stays, log in once at IBKR's website, \
                             where a confirmation may wait, and then here again; if it still stays, have IBKR enable the \
-                            account for the API";
+                            account for the API. If the page itself refuses what is right, IBKR has locked the user after \
+                            too many tries: its support unlocks it, or a day does";
 const BORROWED: &str = "log out in that application, most often IBKR Mobile (log out, not swipe away); then stop \
                         everything that asks this gateway, restart the gateway, and log in again";
 const ELSEWHERE: &str = "log out there, or leave it as it is and have it for yourself later; a second user name ends the \

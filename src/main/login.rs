@@ -15,7 +15,7 @@ use tickled::log::humane;
 use tickled::verbs::login::{self, Login, Seen, Witness};
 use tickled::verbs::{Exit, folded};
 
-use super::operator::{stands_in, width_of};
+use super::operator::{ITSELF, stands_in, width_of};
 use super::{USUAL_CONFIG, asynchronously, complain, say, target, tell, trusted};
 
 /// The way through a login by hand, and the wait until the session is live
@@ -103,6 +103,10 @@ async fn find(arguments: &Arguments) -> anyhow::Result<Result<(Login, Witness), 
         Ok(daemon) => by_daemon(daemon, arguments).await,
         Err(control::Error::NoDaemon(_)) if arguments.socket.is_none() && stands_in(&arguments.config) => {
             by_config(arguments)
+        }
+        Err(error @ control::Error::NoDaemon(_)) => {
+            complain(&format!("{error}; {ITSELF}"));
+            Ok(Err(Exit::NothingAnswers))
         }
         Err(error) => {
             complain(&error.to_string());

@@ -142,6 +142,10 @@ pub(crate) fn run(verb: Verb) -> anyhow::Result<Exit> {
                     Err(Error::NoDaemon(_)) if ask.socket.is_none() && stands_in(&config) => {
                         return configured(&config, &gateways, ask.json).await;
                     }
+                    Err(Error::NoDaemon(places)) => {
+                        complain(&format!("{}; {ITSELF}", Error::NoDaemon(places)));
+                        return Ok(Exit::NothingAnswers);
+                    }
                     said => said,
                 }
             }
@@ -262,3 +266,5 @@ pub(crate) fn colours() -> bool {
 }
 
 const WIDE: usize = 120;
+/// What can be done without a daemon by verbs that know how.
+pub(crate) const ITSELF: &str = "without one, the gateway itself: --url https://localhost:5000";

@@ -131,7 +131,7 @@ async fn readiness_follows_the_session_and_liveness_does_not() {
     assert!(said.body.starts_with("[-] main: login-required since "), "{}", said.body);
     assert_eq!(get(at, "/livez").await.status, 200);
     let said = get(at, "/readyz?gateway=ira").await;
-    assert_eq!((said.status, said.body.as_str()), (404, "there is no gateway \"ira\": there are main\n"));
+    assert_eq!((said.status, said.body.as_str()), (404, "there is no gateway \"ira\": there is only main\n"));
     let page = get(at, "/").await.body;
     assert!(page.contains("<h1>0 of 1 live</h1>") && page.contains("<circle class=\"login-required\""), "{page}");
 

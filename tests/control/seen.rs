@@ -369,6 +369,22 @@ async fn as_a_user_without_rights() {
     held("not-allowed.txt", &page);
 }
 
+#[tokio::test]
+async fn doctor_in_three_faults() {
+    let (denied, lapsed) = (Gateway::logged_in().await, Gateway::logged_in().await);
+    denied.set("deny").await;
+    lapsed.set("compete").await;
+    let mut page = String::new();
+    for (name, url) in [("denied", &*denied.url()), ("contested", &*lapsed.url()), ("gone", "https://127.0.0.1:1")] {
+        let config = file(&format!("[gateway.{name}]\nurl = \"{url}\"\n[session]\nanswer_within = \"2s\"\n"));
+        std::fs::set_permissions(&config, std::fs::Permissions::from_mode(0o644)).unwrap();
+        let asked = Asked::from(piped(&format!("doctor --config {}", config.display())).output().await.unwrap());
+        let said = format!("{}{}", asked.out, asked.err).replace(config.to_str().unwrap(), "FILE");
+        page += &shown(&format!("doctor ({name})"), &said, asked.code);
+    }
+    held("doctor.txt", &page);
+}
+
 /// The program where everybody may run it, and its folder, with a configuration in it.
 fn for_nobody(config: &Path) -> (PathBuf, PathBuf) {
     let folder = std::env::temp_dir().join(format!("tickled-seen-{}", std::process::id()));

@@ -59,7 +59,7 @@ async fn what_makes_no_sense_is_refused_in_words() {
     let host = Host::live(&gateway).await;
     for (request, status, word) in [
         ("GET /v1/nothing HTTP/1.1\r\nHost: x\r\n\r\n", "404", "there is no /v1/nothing: there are GET /v1/status"),
-        ("GET /v1/gateways/ira HTTP/1.1\r\nHost: x\r\n\r\n", "404", "there are main"),
+        ("GET /v1/gateways/ira HTTP/1.1\r\nHost: x\r\n\r\n", "404", "there is only main"),
         ("POST /v1/status HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n", "405", "takes GET, not POST"),
         ("GET /v1/gateways/main/pause HTTP/1.1\r\nHost: x\r\n\r\n", "405", "takes POST, not GET"),
         ("GET /v1/history?since=never HTTP/1.1\r\nHost: x\r\n\r\n", "400", "since: write it like 12h or 30d"),

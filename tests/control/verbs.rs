@@ -36,7 +36,7 @@ async fn status_says_how_a_live_session_is() {
 
     let unknown = host.asks(&["status", "ira"]).await;
     assert_eq!((unknown.code, unknown.out.as_str()), (Some(64), ""));
-    assert_eq!(unknown.err, "tickled: there is no gateway \"ira\": there are main\n");
+    assert_eq!(unknown.err, "tickled: there is no gateway \"ira\": there is only main\n");
 }
 
 #[tokio::test]

@@ -42,7 +42,7 @@ async fn sso_expired_is_a_login() {
     let gateway = Gateway::logged_in().await;
     gateway.set("expire-login").await;
     let visit = Visit::at(&gateway.url()).await;
-    visit.is_first("SSO expired", "login", 2, &["nobody is logged in", &gateway.url(), "ssh -L "]);
+    visit.is_first("SSO expired", "login", 2, &["nobody is logged in", &gateway.url(), "ssh -L ", "locked the user"]);
     asked_little(&gateway).await;
 }
 
