@@ -1,6 +1,7 @@
 //! Whether the daemon works, and whether sessions are live: one answer for a machine, more words for a person. Pure.
 
 use super::View;
+use crate::control::no_such_gateway;
 
 /// An answer to `/livez` or `/readyz`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,7 +27,7 @@ pub fn livez(view: &View) -> Health {
 #[must_use]
 pub fn readyz(view: &View, gateway: Option<&str>, is_verbose: bool) -> Health {
     if let Some(name) = gateway.filter(|name| !view.gateways.iter().any(|known| known == name)) {
-        return Health::Unknown(format!("there is no gateway {name:?}: there are {}\n", view.gateways.join(", ")));
+        return Health::Unknown(no_such_gateway(name, &view.gateways) + "\n");
     }
     let asked: Vec<(&str, Option<String>)> = view
         .gateways
