@@ -143,7 +143,9 @@ fn situations(seed: u64) -> Vec<(&'static str, Request, Situation)> {
         (
             "recovering: validate_sso, after proof that the login is gone",
             Request::Check,
-            new().lapsed().answered(Request::Reauthenticate, Observation::NotLoggedIn).asks(Request::Check),
+            unauthorized(unauthorized(new()))
+                .answered(Request::Reauthenticate, Observation::NotLoggedIn)
+                .asks(Request::Check),
         ),
         ("recovering: confirm", Request::Check, new().confirming().asks(Request::Check)),
         ("recovering: confirm, proving", Request::Accounts, new().confirming().checked(GOOD).asks(Request::Accounts)),

@@ -164,6 +164,10 @@ impl Machine {
     /// The answer to an attempt.
     pub(super) fn asked(&mut self, now: Now, observation: Observation) {
         match observation {
+            Observation::NotLoggedIn if self.is_known_past_the_gateway() => {
+                self.gone.push(Request::Reauthenticate);
+                self.came_to_nothing(now);
+            }
             Observation::NotLoggedIn => self.conclude(now, Cause::NeverLoggedIn),
             Observation::LoginPage => self.conclude(now, Cause::Expired),
             Observation::Status(_) => match look(observation).0 {
@@ -181,11 +185,7 @@ impl Machine {
                     self.validate(now);
                 }
             },
-            Observation::Gone => {
-                let incident = self.incident_begins(now);
-                incident.attempts = incident.attempts.saturating_sub(1);
-                self.next_attempt(now, Because::SessionLapsed);
-            }
+            Observation::Gone => self.came_to_nothing(now),
             Observation::Trouble(trouble) if is_about_the_way(trouble) => self.unavailable(now, trouble),
             // Whatever IBKR thinks of this one request, the next check tells how it is.
             Observation::NoStatus
@@ -197,6 +197,21 @@ impl Machine {
             | Observation::Unauthorized
             | Observation::Trouble(_) => self.validate(now),
         }
+    }
+
+    /// The gateway knows of no login, and IBKR has just answered as if there were one: the way past the gateway may lead
+    /// there, if the operator allows it.
+    fn is_known_past_the_gateway(&self) -> bool {
+        let direct = Request::OpenBrokerage { compete: self.contending() };
+        let has_direct = self.policy.recovery.methods.contains(&Method::Direct) && !self.is_gone(direct);
+        has_direct && !self.known.evidence.no_login
+    }
+
+    /// This way of asking asked for nothing, so that it was no attempt either: the next one.
+    fn came_to_nothing(&mut self, now: Now) {
+        let incident = self.incident_begins(now);
+        incident.attempts = incident.attempts.saturating_sub(1);
+        self.next_attempt(now, Because::SessionLapsed);
     }
 
     /// Asks whether the login stands, unless that was asked within the minute: then the last answer stands.

@@ -102,8 +102,8 @@ impl Rules {
             self.last_good = Some(now);
         }
         let asked = matches!(request, Request::Reauthenticate | Request::OpenBrokerage { .. });
-        if asked && observation == Observation::Gone {
-            // A request that the other side does not know has asked for nothing.
+        if asked && matches!(observation, Observation::Gone | Observation::NotLoggedIn) {
+            // A request that the other side does not know, or knows of no login for, has asked for nothing.
             self.asked_in_incident -= 1;
         }
         self.accounts_gone |= (request, observation) == (Request::Accounts, Observation::Gone);
