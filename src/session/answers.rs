@@ -72,6 +72,9 @@ impl Machine {
 
     /// The stream's word: a false flag is believed at once, a good one is only a reason to ask.
     pub(super) fn pushed(&mut self, now: Now, status: Status) {
+        if self.is_ending() {
+            return;
+        }
         match (self.state, status.look()) {
             (State::Live, Look::Lost) => {
                 self.abandon();
@@ -99,12 +102,7 @@ impl Machine {
                 | Look::Lost
                 | Look::NoLogin { .. }
                 | Look::Trouble(_),
-            ) => {
-                // Whatever is in flight was asked before the push: the next question is the one that counts.
-                if !self.is_awaiting() {
-                    self.ask(Request::Check, now.mono, Reason::AskAgain);
-                }
-            }
+            ) => self.ask(Request::Check, now.mono, Reason::AskAgain),
         }
     }
 

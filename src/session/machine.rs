@@ -232,7 +232,7 @@ impl Machine {
         &self.policy
     }
 
-    /// Sets what is asked next.
+    /// Sets what is asked next. If something is in flight, its answer decides that anew.
     pub(super) const fn ask(&mut self, request: Request, at: Duration, because: Reason) {
         self.next = Next { request: Some(request), at, because };
     }
@@ -242,8 +242,9 @@ impl Machine {
         self.awaiting = None;
     }
 
-    pub(super) const fn is_awaiting(&self) -> bool {
-        self.awaiting.is_some()
+    /// Whether the operator's logout is under way. What the other side says meanwhile may be what the logout has done.
+    pub(super) const fn is_ending(&self) -> bool {
+        matches!(self.next.request, Some(Request::EndSession))
     }
 
     /// Enters a state; a state of the same name keeps its beginning.
@@ -268,8 +269,7 @@ impl Machine {
         };
         // A proof that had to wait for its turn proves flags that may have changed meanwhile: they are asked again first.
         let stale = wanted == Request::Accounts && self.state != State::Live && now.mono > self.looked + FRESH;
-        let replaced = stale || (wanted == Request::Ping && self.is_gone(wanted));
-        let request = if replaced { Request::Check } else { wanted };
+        let request = if stale { Request::Check } else { wanted };
         let at = self.next.at.max(self.pace.earliest(request, self.is_pressing())).max(address.quiet_until());
         if at > now.mono {
             address.leave(guest);
@@ -300,7 +300,7 @@ impl Machine {
         match self.state {
             State::Unavailable(_) | State::LoginRequired(_) | State::Paused { .. } => {}
             State::Starting | State::Live | State::Recovering { .. } | State::Contested => {
-                if self.awaiting.is_none() && self.next.request != Some(Request::EndSession) {
+                if self.awaiting.is_none() && !self.is_ending() {
                     let trouble = Trouble::TooManyRequests { retry_after: None };
                     self.known.trouble = Some(trouble);
                     self.unavailable(now, trouble);
@@ -326,6 +326,9 @@ impl Machine {
     }
 
     fn check_on_demand(&mut self, now: Now) {
+        if self.is_ending() {
+            return;
+        }
         match self.state {
             State::Paused { .. } | State::Recovering { step: Step::Reauthenticate | Step::ValidateSso, .. } => {}
             State::Starting
@@ -333,11 +336,7 @@ impl Machine {
             | State::Recovering { step: Step::Check | Step::Confirm | Step::Pause, .. }
             | State::Contested
             | State::Unavailable(_)
-            | State::LoginRequired(_) => {
-                if self.awaiting.is_none() {
-                    self.ask(Request::Check, now.mono, Reason::Operator);
-                }
-            }
+            | State::LoginRequired(_) => self.ask(Request::Check, now.mono, Reason::Operator),
         }
     }
 
@@ -426,6 +425,9 @@ impl Machine {
             Some(
                 Request::Reauthenticate | Request::OpenBrokerage { .. } | Request::ValidateSso | Request::EndSession,
             ) => return,
+        }
+        if self.is_ending() {
+            return;
         }
         match self.state {
             State::Paused { .. } | State::Recovering { step: Step::Reauthenticate | Step::ValidateSso, .. } => {}

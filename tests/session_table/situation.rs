@@ -1,0 +1,185 @@
+//! Machines brought to where something is to be seen.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tickled::session::{
+    Accounts, Input, Machine, Now, Observation, Plan, Policy, Request, Sso, State, Status, Trouble,
+};
+
+pub(crate) const GOOD: Status = Status { authenticated: true, connected: true, competing: false, established: None };
+pub(crate) const LOST: Status = Status { authenticated: false, connected: true, competing: false, established: None };
+pub(crate) const COMPETING: Status =
+    Status { authenticated: true, connected: true, competing: true, established: None };
+pub(crate) const NOT_ESTABLISHED: Status =
+    Status { authenticated: true, connected: true, competing: false, established: Some(false) };
+pub(crate) const VALID: Sso = Sso { valid: true, borrowed: false, auth_time: None };
+pub(crate) const USABLE: Accounts = Accounts { usable: true, is_paper: None };
+pub(crate) const EMPTY: Accounts = Accounts { usable: false, is_paper: None };
+
+/// A machine brought somewhere, with the time there and the plan that it made.
+#[derive(Clone)]
+pub(crate) struct Situation {
+    pub(crate) machine: Machine,
+    pub(crate) now: Now,
+    pub(crate) plan: Plan,
+}
+
+impl Situation {
+    pub(crate) fn start(seed: u64) -> Self {
+        Self::with(Policy::default(), seed)
+    }
+
+    pub(crate) fn with(policy: Policy, seed: u64) -> Self {
+        let now = Now { mono: Duration::ZERO, wall: Timestamp::UNIX_EPOCH };
+        let mut machine = Machine::new(policy, seed, now);
+        let plan = machine.step(now, Input::Wake);
+        Self { machine, now, plan }
+    }
+
+    pub(crate) fn step(mut self, input: Input) -> Self {
+        self.plan = self.machine.step(self.now, input);
+        self
+    }
+
+    pub(crate) fn wait(mut self, for_: Duration) -> Self {
+        self.now = Now { mono: self.now.mono + for_, wall: self.now.wall + for_ };
+        self
+    }
+
+    /// Lets time pass until the machine asks something, and checks that it is `request`.
+    pub(crate) fn asks(mut self, request: Request) -> Self {
+        while self.plan.request.is_none() {
+            let left = self.plan.wake_at - self.now.mono;
+            self = self.wait(left).step(Input::Wake);
+        }
+        assert_eq!(self.plan.request, Some(request), "in state {:?}", self.machine.state());
+        self
+    }
+
+    pub(crate) fn answered(self, request: Request, observation: Observation) -> Self {
+        self.asks(request).step(Input::Answer(request, observation))
+    }
+
+    pub(crate) fn checked(self, status: Status) -> Self {
+        self.answered(Request::Check, Observation::Status(status))
+    }
+
+    pub(crate) fn live(self) -> Self {
+        self.checked(GOOD)
+            .answered(Request::Accounts, Observation::Accounts(USABLE))
+            .answered(Request::Ping, Observation::Status(GOOD))
+    }
+
+    pub(crate) fn lapsed(self) -> Self {
+        self.live().checked(LOST).answered(Request::Ping, Observation::Status(LOST))
+    }
+
+    pub(crate) fn confirming(self) -> Self {
+        self.lapsed()
+            .answered(Request::Reauthenticate, Observation::Accepted)
+            .answered(Request::ValidateSso, Observation::Sso(VALID))
+    }
+}
+
+/// Every state, with every question that can be out in it.
+pub(crate) fn situations(seed: u64) -> Vec<(&'static str, Request, Situation)> {
+    let new = || Situation::start(seed);
+    let unauthorized = |s: Situation| s.answered(Request::Check, Observation::Unauthorized);
+    let expired = || {
+        let asked = unauthorized(unauthorized(new())).answered(Request::Reauthenticate, Observation::Accepted);
+        unauthorized(asked.answered(Request::ValidateSso, Observation::Unauthorized))
+    };
+    let direct = Request::OpenBrokerage { compete: false };
+    let mut second_attempt = new().confirming();
+    while second_attempt.plan.request != Some(direct) {
+        second_attempt = match second_attempt.plan.request {
+            Some(Request::Check) => second_attempt.checked(LOST),
+            None => {
+                let left = second_attempt.plan.wake_at - second_attempt.now.mono;
+                second_attempt.wait(left).step(Input::Wake)
+            }
+            other => panic!("unexpected {other:?}"),
+        };
+    }
+    let mut aging = new().live();
+    while aging.plan.request != Some(Request::ValidateSso) {
+        aging = match aging.plan.request {
+            Some(request @ (Request::Check | Request::Ping)) => aging.answered(request, Observation::Status(GOOD)),
+            None => {
+                let left = aging.plan.wake_at - aging.now.mono;
+                aging.wait(left).step(Input::Wake)
+            }
+            other => panic!("unexpected {other:?}"),
+        };
+    }
+    let mut pausing = new().confirming();
+    while !matches!(pausing.machine.state(), State::Recovering { step: tickled::session::Step::Pause, .. }) {
+        pausing = pausing.checked(LOST);
+    }
+    vec![
+        ("starting", Request::Check, new()),
+        ("starting, asking again", Request::Check, new().checked(LOST).asks(Request::Check)),
+        ("starting, proving", Request::Accounts, new().checked(GOOD).asks(Request::Accounts)),
+        ("live", Request::Check, new().live().asks(Request::Check)),
+        ("live, asking again", Request::Ping, new().live().checked(LOST).asks(Request::Ping)),
+        ("live, proving again", Request::Accounts, live_until(new(), Request::Accounts)),
+        ("live, asking the login's age", Request::ValidateSso, aging),
+        ("live, logging out", Request::EndSession, new().live().step(Input::Logout)),
+        (
+            "recovering: check",
+            Request::Check,
+            new().checked(NOT_ESTABLISHED).checked(NOT_ESTABLISHED).asks(Request::Check),
+        ),
+        (
+            "recovering: reauthenticate, by the gateway",
+            Request::Reauthenticate,
+            new().lapsed().asks(Request::Reauthenticate),
+        ),
+        ("recovering: reauthenticate, direct", direct, second_attempt),
+        (
+            "recovering: validate_sso",
+            Request::ValidateSso,
+            new().lapsed().answered(Request::Reauthenticate, Observation::Accepted).asks(Request::ValidateSso),
+        ),
+        (
+            "recovering: validate_sso, after proof that the login is gone",
+            Request::Check,
+            unauthorized(unauthorized(new()))
+                .answered(Request::Reauthenticate, Observation::NotLoggedIn)
+                .asks(Request::Check),
+        ),
+        ("recovering: confirm", Request::Check, new().confirming().asks(Request::Check)),
+        ("recovering: confirm, proving", Request::Accounts, new().confirming().checked(GOOD).asks(Request::Accounts)),
+        ("recovering: pause, and the check after it", Request::Check, pausing.asks(Request::Check)),
+        ("contested", Request::Check, new().checked(COMPETING).asks(Request::Check)),
+        (
+            "unavailable",
+            Request::Check,
+            new().answered(Request::Check, Observation::Trouble(Trouble::IbkrError)).asks(Request::Check),
+        ),
+        (
+            "unavailable, looking for the gateway",
+            Request::IsListening,
+            new().answered(Request::Check, Observation::Trouble(Trouble::NoAnswer)).asks(Request::IsListening),
+        ),
+        ("login-required", Request::Check, expired().asks(Request::Check)),
+        ("paused", Request::Check, new().step(Input::Pause { until: None })),
+    ]
+}
+
+pub(crate) fn live_until(new: Situation, request: Request) -> Situation {
+    let mut live = new.live();
+    while live.plan.request != Some(request) {
+        live = match live.plan.request {
+            Some(asked @ (Request::Check | Request::Ping)) => live.answered(asked, Observation::Status(GOOD)),
+            Some(Request::ValidateSso) => live.answered(Request::ValidateSso, Observation::Sso(VALID)),
+            None => {
+                let left = live.plan.wake_at - live.now.mono;
+                live.wait(left).step(Input::Wake)
+            }
+            other => panic!("unexpected {other:?}"),
+        };
+    }
+    live
+}
