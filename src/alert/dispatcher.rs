@@ -275,7 +275,11 @@ impl Shared {
         let mut last_fault = String::new();
         loop {
             while self.is_settled() {
-                self.changed.notified().await;
+                if last_fault.is_empty() {
+                    self.changed.notified().await;
+                } else if timeout(KEPT_AGAIN_AFTER, self.changed.notified()).await.is_err() {
+                    break;
+                }
             }
             let upto = self.changes.get();
             let (spool, state) = (self.spool.clone(), self.state());
@@ -392,6 +396,8 @@ impl fmt::Debug for Shared {
 
 /// How long a message waits for the disk.
 const KEPT_WITHIN: Duration = Duration::from_secs(2);
+/// How long what the disk did not take waits for another attempt, where nothing new comes before.
+const KEPT_AGAIN_AFTER: Duration = Duration::from_secs(60);
 /// How long the daemon's end waits for what is under way.
 const FAREWELL: Duration = Duration::from_secs(1);
 const LONGEST_SLEEP: Duration = Duration::from_hours(24);

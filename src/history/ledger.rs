@@ -37,29 +37,39 @@ impl Ledger {
         Self { limit, ..self }
     }
 
-    /// Adds rows at the end. A line that a crash has torn is ended first, so that it spoils no other.
+    /// Adds rows at the end: all of them, or none. A line that a crash has torn is ended first, so that it spoils no
+    /// other.
     ///
     /// # Errors
     /// When it cannot be written.
     pub fn append(&self, rows: &[Row]) -> io::Result<()> {
-        let mut file = File::options().read(true).append(true).create(true).mode(0o600).open(&self.file)?;
-        let length = file.metadata()?.len();
         let mut text = String::new();
+        for row in rows {
+            text.push_str(&serde_json::to_string(row)?);
+            text.push('\n');
+        }
+        let mut file = self.open()?;
+        if file.metadata()?.len() + text.len() as u64 > self.limit {
+            self.shorten()?;
+            file = self.open()?;
+        }
+        let length = file.metadata()?.len();
         if length > 0 {
             let mut last = [0];
             file.seek(SeekFrom::End(-1))?;
             file.read_exact(&mut last)?;
             if last != *b"\n" {
-                text.push('\n');
+                text.insert(0, '\n');
             }
         }
-        for row in rows {
-            text.push_str(&serde_json::to_string(row)?);
-            text.push('\n');
-        }
-        file.write_all(text.as_bytes())?;
-        file.sync_data()?;
-        if length + text.len() as u64 > self.limit { self.shorten() } else { Ok(()) }
+        file.write_all(text.as_bytes()).and_then(|()| file.sync_data()).inspect_err(|_| {
+            // Else they stand there twice when they are added again.
+            drop(file.set_len(length));
+        })
+    }
+
+    fn open(&self) -> io::Result<File> {
+        File::options().read(true).append(true).create(true).mode(0o600).open(&self.file)
     }
 
     /// All that stands there; nothing if there is no file.

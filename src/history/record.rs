@@ -133,24 +133,42 @@ impl Desk {
             };
             let folder = folder.clone();
             let written = spawn_blocking(move || {
-                if !rows.is_empty() {
-                    Ledger::new(&folder).append(&rows)?;
+                let mut rows = rows;
+                let written = if rows.is_empty() { Ok(()) } else { Ledger::new(&folder).append(&rows) };
+                if written.is_ok() {
+                    rows.clear();
                 }
-                memory.map_or(Ok(()), |memory| memory.save(&folder))
+                let kept = memory.map_or(Ok(()), |memory| memory.save(&folder));
+                (rows, written.and(kept))
             });
-            let fault = match written.await {
-                Ok(Ok(())) => String::new(),
-                Ok(Err(error)) => error.to_string(),
-                Err(error) => error.to_string(),
+            let (unwritten, fault) = match written.await {
+                Ok((_, Ok(()))) => (Vec::new(), String::new()),
+                Ok((rows, Err(error))) => (rows, error.to_string()),
+                Err(error) => (Vec::new(), error.to_string()),
             };
-            if !fault.is_empty() && fault != last_fault {
+            if fault.is_empty() {
+                last_fault = fault;
+                continue;
+            }
+            self.put_back(unwritten);
+            if fault != last_fault {
                 warn!(
                     event = event::STATE_UNKEPT,
-                    fault, "history and pauses cannot be kept on disk, so a restart forgets them: {fault}"
+                    fault, "history and pauses cannot be kept on disk, so a restart now forgets them: {fault}"
                 );
             }
             last_fault = fault;
+            drop(timeout(AGAIN_AFTER, self.filled.notified()).await);
         }
+    }
+
+    /// What could not be written is written with what comes next.
+    fn put_back(&self, unwritten: Vec<Row>) {
+        let mut pending = self.pending.borrow_mut();
+        pending.rows.splice(0..0, unwritten);
+        let too_many = pending.rows.len().saturating_sub(MOST_UNWRITTEN);
+        pending.rows.drain(..too_many);
+        pending.is_news = true;
     }
 
     /// What is to be written, if anything is.
@@ -166,3 +184,7 @@ impl Desk {
 const SEEN_EVERY: Duration = Duration::from_secs(5 * 60);
 /// How long the end waits for the disk.
 const WRITTEN_WITHIN: Duration = Duration::from_secs(1);
+/// How long what could not be written waits for another attempt, where nothing new comes before.
+const AGAIN_AFTER: Duration = Duration::from_secs(60);
+/// How many rows wait for a disk that takes none: the oldest go first.
+const MOST_UNWRITTEN: usize = 1000;

@@ -10,10 +10,10 @@ use tickled::kept_file::LoadError;
 use tickled::session::Restraint;
 
 /// A folder of its own, gone with the test.
-struct Folder(PathBuf);
+pub(crate) struct Folder(pub(crate) PathBuf);
 
 impl Folder {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         static LAST: AtomicU32 = AtomicU32::new(0);
         let number = LAST.fetch_add(1, Ordering::Relaxed);
         let folder = env::temp_dir().join(format!("tickled-history-{}-{number}", std::process::id()));

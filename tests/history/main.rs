@@ -2,4 +2,5 @@
 #![expect(clippy::unwrap_used, reason = "a helper that fails fails its test")]
 
 mod disk;
+mod record;
 mod reports;

@@ -2,7 +2,9 @@
 //! never falsely live.
 
 use std::fs;
+use std::path::Path;
 use std::process::Command;
+use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
@@ -254,21 +256,49 @@ fn memory(pid: u32) -> u64 {
 #[tokio::test]
 async fn without_descriptors_the_kept_connection_goes_on() {
     let gateway = Gateway::logged_in().await;
-    let mut daemon = Daemon::run(&quick(&gateway.url()));
+    let config = quick(&gateway.url());
+    let state = config.with_extension("state");
+    fs::create_dir(&state).unwrap();
+    let mut run = tickled(&["run", "--config", config.to_str().unwrap()]);
+    let mut daemon = Daemon::spawn(run.env("TICKLED_LOG__FORMAT", "json").env("STATE_DIRECTORY", &state));
     daemon.becomes("live", SOON).await;
+    until_said(&state.join("state.json"), "\"state\":\"live\"").await;
+    daemon.listens(seconds(1)).await;
     limit_files(daemon.pid(), 4);
     let before = gateway.asked().await.len();
     daemon.listens(seconds(4)).await;
     assert!(gateway.asked().await.len() > before + 2);
     assert_eq!(daemon.count(&[("event", "state-changed")]), 1, "{}", daemon.text);
-    // The connection is gone, and there is none to be had.
+    // The connection is gone, and there is none to be had; nor is a file to write that down in.
     gateway.set(&format!("reset?{STATUS}&times=1")).await;
     daemon.becomes("unavailable", SOON).await;
+    daemon.listens(seconds(6)).await;
+    for event in ["state-unkept", "alert-spool"] {
+        let signs = [("event", event), ("fault", "Too many open files (os error 24)")];
+        assert_eq!(daemon.count(&signs), 1, "{event} is told once\n{}", daemon.text);
+    }
     limit_files(daemon.pid(), 1024);
     daemon.becomes("live", seconds(20)).await;
     assert_eq!(taken_back(&gateway).await, 0);
+    // What could not be written then is written now.
+    let ledger = until_said(&state.join("ledger.jsonl"), "\"from\":\"unavailable\"").await;
+    assert_eq!(ledger.matches("\"to\":\"unavailable\"").count(), 1, "{ledger}");
     daemon.signal("TERM");
     assert_eq!(daemon.ends(SOON).await.code(), Some(0));
+    let kept = fs::read_to_string(state.join("state.json")).unwrap();
+    assert!(kept.contains("\"state\":\"live\""), "{kept}");
+}
+
+/// Waits for a sign in a file, and gives all of it.
+async fn until_said(file: &Path, sign: &str) -> String {
+    for _ in 0..250 {
+        let text = fs::read_to_string(file).unwrap_or_default();
+        if text.contains(sign) {
+            return text;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    panic!("no {sign} in {}", file.display());
 }
 
 fn limit_files(pid: u32, files: u32) {
