@@ -1,17 +1,21 @@
 //! The gateway's stream beside the simulator, over TLS: how soon a loss is seen and mended, and whom it trusts.
+#![expect(clippy::unwrap_used, reason = "a helper that fails fails its test")]
 
-use std::net::{Ipv4Addr, SocketAddr};
+#[path = "simulated/mod.rs"]
+#[allow(dead_code, reason = "other tests use the rest of it")]
+mod simulated;
+
 use std::path::Path;
 use std::time::Duration;
 
-use serde_json::{Value, json};
+use serde_json::json;
+use simulated::Gateway;
 use tickled::driver::{Driver, Flow, HostClock, StreamChange};
 use tickled::gateway::stream::{Down, Limits, Push, Stream};
 use tickled::gateway::{AuthStatus, Client, Fingerprint, SessionId, Target, Trust};
 use tickled::session::{Method, Policy, Recovery, State};
-use tickled::simulator::{self, Addresses};
-use tokio::sync::{mpsc, oneshot};
-use tokio::time::{Instant, sleep, timeout};
+use tokio::sync::mpsc;
+use tokio::time::{Instant, timeout};
 
 const SOON: Duration = Duration::from_secs(5);
 const QUICK: Limits =
@@ -26,49 +30,17 @@ fn session(id: &str) -> SessionId {
     serde_json::from_value(json!(id)).expect("an id")
 }
 
-struct Simulated {
-    addresses: Addresses,
-    http: reqwest::Client,
+/// A gateway at which a human has logged in, quick to make a session of it.
+async fn simulated() -> Gateway {
+    let gateway = Gateway::with(|settings| settings.options.auth_delay = Duration::from_millis(500)).await;
+    gateway.set("login").await;
+    gateway.becomes_live().await;
+    gateway
 }
 
-/// A simulated gateway over TLS, at which a human has logged in.
-async fn simulated() -> Simulated {
-    let anywhere = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-    let (ready, addresses) = oneshot::channel();
-    let mut settings = simulator::Settings::new(anywhere, anywhere);
-    settings.options.auth_delay = Duration::from_millis(500);
-    tokio::spawn(simulator::serve(
-        settings,
-        |addresses| ready.send(addresses).expect("a test"),
-        std::future::pending(),
-    ));
-    let addresses = timeout(SOON, addresses).await.expect("a simulator in time").expect("a simulator");
-    let tls = Trust::Loopback.config().expect("trust");
-    let http = reqwest::Client::builder().tls_backend_preconfigured(tls).no_proxy().build().expect("a client");
-    let simulated = Simulated { addresses, http };
-    simulated.set("login").await;
-    let client = simulated.client();
-    while !client.check_auth_status().await.expect("a status").authenticated {
-        sleep(Duration::from_millis(50)).await;
-    }
-    simulated
-}
-
-impl Simulated {
+impl Gateway {
     fn client(&self) -> Client {
         client(&self.addresses.gateway_url(), Trust::Loopback)
-    }
-
-    async fn set(&self, command: &str) {
-        let url = format!("{}/{command}", self.addresses.control_url());
-        self.http.post(url).send().await.expect("a control port").error_for_status().expect("a known command");
-    }
-
-    /// The paths that clients asked for.
-    async fn asked(&self) -> Vec<String> {
-        let url = format!("{}/requests", self.addresses.control_url());
-        let seen: Value = self.http.get(url).send().await.expect("a control port").json().await.expect("JSON");
-        seen.as_array().expect("a list").iter().map(|seen| seen["path"].as_str().expect("a path").to_owned()).collect()
     }
 
     /// A stream with the session of a ping.

@@ -7,16 +7,18 @@
 #![expect(clippy::disallowed_methods, reason = "real processes take real time")]
 
 mod daemon;
-mod gateways;
 mod relay;
+#[path = "../../tests/simulated/mod.rs"]
+#[allow(dead_code, reason = "tests use the rest of it")]
+mod simulated;
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use daemon::{Daemon, Usage};
-use gateways::Gateway;
 use relay::Relay;
 use serde_json::{Value, json};
+use simulated::Gateway;
 use tokio::time::sleep;
 
 /// How much is measured.
@@ -140,10 +142,10 @@ async fn live(size: &Size) -> Value {
     let daemon = Daemon::run(&format!("[gateway.g]\nurl = \"https://127.0.0.1:{}\"\n", relay.port));
     daemon.states("g").becomes("live").await;
     sleep(Duration::from_secs(5)).await;
-    let (before, requests, bytes) = (daemon.usage(), gateway.requests().await, relay.bytes());
+    let (before, requests, bytes) = (daemon.usage(), gateway.asked().await.len(), relay.bytes());
     sleep(size.watched).await;
     let (after, minutes) = (daemon.usage(), size.watched.as_secs_f64() / 60.0);
-    let requests = (gateway.requests().await - requests) as f64 / minutes;
+    let requests = (gateway.asked().await.len() - requests) as f64 / minutes;
     let bytes = relay.bytes() - bytes;
     // Paused it asks nothing, so what still wakes it is not a request's own.
     daemon.pause("g").await;

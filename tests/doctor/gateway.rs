@@ -1,7 +1,8 @@
 //! A gateway in each of its faults. The cases are named after the states that no call of ours can mend, and after what
 //! people suffer from on their first day.
 
-use crate::visit::{Gateway, Visit, file, folder, two_lines};
+use crate::simulated::Gateway;
+use crate::visit::{Visit, file, folder, two_lines};
 
 /// What a doctor may ask of a gateway, and no more.
 const READS: [&str; 5] = [
@@ -13,7 +14,7 @@ const READS: [&str; 5] = [
 ];
 
 async fn asked_little(gateway: &Gateway) {
-    let asked = gateway.asked().await;
+    let asked = gateway.asked_lines().await;
     let asked: Vec<&String> = asked.iter().filter(|line| !line.ends_with("/sso/Dispatcher")).collect();
     assert!((1..=7).contains(&asked.len()), "{asked:?}");
     assert!(asked.iter().all(|line| READS.contains(&line.as_str())), "{asked:?}");
@@ -21,7 +22,7 @@ async fn asked_little(gateway: &Gateway) {
 
 #[tokio::test]
 async fn a_live_gateway_is_well() {
-    let gateway = Gateway::logged_in().await;
+    let gateway = Gateway::quick_logged_in().await;
     let visit = Visit::at(&gateway.url()).await;
     visit.is_well();
     assert!(visit.of("session")["found"].as_str().unwrap().starts_with("live"));
@@ -39,7 +40,7 @@ async fn a_live_gateway_is_well() {
 
 #[tokio::test]
 async fn sso_expired_is_a_login() {
-    let gateway = Gateway::logged_in().await;
+    let gateway = Gateway::quick_logged_in().await;
     gateway.set("expire-login").await;
     let visit = Visit::at(&gateway.url()).await;
     visit.is_first("SSO expired", "login", 2, &["nobody is logged in", &gateway.url(), "ssh -L ", "locked the user"]);
@@ -48,7 +49,7 @@ async fn sso_expired_is_a_login() {
 
 #[tokio::test]
 async fn a_borrowed_session_is_named_with_its_cure() {
-    let gateway = Gateway::logged_in().await;
+    let gateway = Gateway::quick_logged_in().await;
     gateway.set("borrow").await;
     let visit = Visit::at(&gateway.url()).await;
     visit.is_first(
@@ -66,7 +67,7 @@ async fn a_hidden_confirmation_and_an_account_that_is_not_enabled_name_both_cure
     for (case, why) in
         [("hidden identity confirmation", "unconfirmed"), ("account not enabled for the API", "not-enabled")]
     {
-        let gateway = Gateway::start().await;
+        let gateway = Gateway::quick().await;
         gateway.set(&format!("refuse-logins?why={why}")).await;
         gateway.log_in().await;
         let visit = Visit::at(&gateway.url()).await;
@@ -83,7 +84,7 @@ async fn a_wedged_gateway_and_ibkr_in_trouble_are_no_login() {
         ("gateway wedged: timeouts", "away", "does not in time"),
         ("maintenance", "failing?status=500&after=0s", "status 500"),
     ] {
-        let gateway = Gateway::logged_in().await;
+        let gateway = Gateway::quick_logged_in().await;
         gateway.set(command).await;
         let visit = Visit::at(&gateway.url()).await;
         visit.is_first(case, "ibkr", 1, &[words, "status page", "half an hour", "costs a login"]);
@@ -94,7 +95,7 @@ async fn a_wedged_gateway_and_ibkr_in_trouble_are_no_login() {
 
 #[tokio::test]
 async fn the_local_ip_list_is_named_with_the_line_to_add() {
-    let gateway = Gateway::logged_in().await;
+    let gateway = Gateway::quick_logged_in().await;
     gateway.set("deny").await;
     let visit = Visit::at(&gateway.url()).await;
     let words = ["404", "conf.yaml", "    - 127.0.0.1", "ips: allow:", "172.*"];
@@ -106,13 +107,13 @@ async fn the_local_ip_list_is_named_with_the_line_to_add() {
 #[tokio::test]
 async fn an_edge_that_refuses_the_host_is_neither_the_ip_list_nor_a_login() {
     const AKAMAI: &str = "<HTML><HEAD><TITLE>Access Denied</TITLE></HEAD><BODY>Reference #18.5e</BODY></HTML>";
-    let everywhere = Gateway::logged_in().await;
+    let everywhere = Gateway::quick_logged_in().await;
     everywhere.set_with("answer?path=/v1/api/*&status=403&type=text/html&times=always", AKAMAI).await;
     let visit = Visit::at(&everywhere.url()).await;
     visit.is_first("datacentre IP blocked: Akamai", "edge", 2, &["403", "data centres", "another address"]);
 
     // Only the login page shows it: the rest looks as if nobody were logged in.
-    let at_login = Gateway::start().await;
+    let at_login = Gateway::quick().await;
     at_login.set_with("answer?path=/sso/Login&status=403&type=text/html&times=always", AKAMAI).await;
     let visit = Visit::at(&at_login.url()).await;
     visit.is_first("datacentre IP blocked: login page", "edge", 2, &["403", "another address"]);
@@ -121,7 +122,7 @@ async fn an_edge_that_refuses_the_host_is_neither_the_ip_list_nor_a_login() {
 #[tokio::test]
 async fn a_human_who_trades_elsewhere_is_left_alone() {
     for shows in ["taken", "both"] {
-        let gateway = Gateway::logged_in().await;
+        let gateway = Gateway::quick_logged_in().await;
         gateway.set(&format!("compete?shows={shows}")).await;
         let visit = Visit::at(&gateway.url()).await;
         visit.is_first("human is trading elsewhere", "session", 1, &["somebody else", "second user name", "take-over"]);
@@ -132,7 +133,7 @@ async fn a_human_who_trades_elsewhere_is_left_alone() {
 
 #[tokio::test]
 async fn a_lapse_is_told_from_a_lost_login() {
-    let gateway = Gateway::logged_in().await;
+    let gateway = Gateway::quick_logged_in().await;
     gateway.set("lapse").await;
     let visit = Visit::at(&gateway.url()).await;
     visit.is_first("lapse", "session", 1, &["the login stands", "tickled run"]);
@@ -142,7 +143,7 @@ async fn a_lapse_is_told_from_a_lost_login() {
 
 #[tokio::test]
 async fn the_login_is_not_asked_about_twice_in_a_minute() {
-    let gateway = Gateway::logged_in().await;
+    let gateway = Gateway::quick_logged_in().await;
     gateway.set("lapse").await;
     gateway.set("pacing").await;
     let config = file(&two_lines(&gateway.url()));
@@ -155,30 +156,30 @@ async fn the_login_is_not_asked_about_twice_in_a_minute() {
         seen.is_first("lapse", "session", 1, &["lapsed"]);
         assert_eq!(seen.of("login")["verdict"], login, "visit {visit}");
     }
-    let asked = gateway.asked().await;
+    let asked = gateway.asked_lines().await;
     assert_eq!(asked.iter().filter(|line| line.contains("validate")).count(), 1, "{asked:?}");
 }
 
 #[tokio::test]
 async fn a_session_that_is_not_ready_is_told_from_one_that_is_gone() {
-    let gateway = Gateway::logged_in().await;
+    let gateway = Gateway::quick_logged_in().await;
     gateway.set("established?is=never").await;
     Visit::at(&gateway.url()).await.is_first("not established", "session", 1, &["not loaded yet"]);
-    let empty = Gateway::logged_in().await;
+    let empty = Gateway::quick_logged_in().await;
     empty.set_with("answer?path=/v1/api/iserver/accounts&times=always", "{}").await;
     Visit::at(&empty.url()).await.is_first("no data", "session", 1, &["account data does not come"]);
 }
 
 #[tokio::test]
 async fn one_false_status_of_a_fresh_session_is_not_believed() {
-    let gateway = Gateway::logged_in().await;
+    let gateway = Gateway::quick_logged_in().await;
     gateway.set("status-false?times=1").await;
     Visit::at(&gateway.url()).await.is_well();
 }
 
 #[tokio::test]
 async fn too_many_requests_ask_for_silence() {
-    let gateway = Gateway::logged_in().await;
+    let gateway = Gateway::quick_logged_in().await;
     gateway.set("answer?path=/v1/api/*&status=429&times=always").await;
     let visit = Visit::at(&gateway.url()).await;
     visit.is_first("429", "ibkr", 1, &["too many requests", "quarter of an hour"]);
@@ -187,7 +188,7 @@ async fn too_many_requests_ask_for_silence() {
 
 #[tokio::test]
 async fn the_wrong_kind_of_account_is_named() {
-    let gateway = Gateway::logged_in().await;
+    let gateway = Gateway::quick_logged_in().await;
     let config = |account: &str| format!("{}account = \"{account}\"\n", two_lines(&gateway.url()));
     let visit = Visit::with(&config("live")).await;
     visit.is_first("paper beside live", "account", 2, &["for a paper account", "configured is live"]);
@@ -198,7 +199,7 @@ async fn the_wrong_kind_of_account_is_named() {
 
 #[tokio::test]
 async fn a_clock_that_is_off_is_told_by_the_date_of_the_answers() {
-    let gateway = Gateway::logged_in().await;
+    let gateway = Gateway::quick_logged_in().await;
     let body = r#"{"authenticated":true,"connected":true,"competing":false}"#;
     let date = "header=Date:Sun,%2006%20Nov%201994%2008:49:37%20GMT";
     gateway.set_with(&format!("answer?path=/v1/api/iserver/auth/status&times=always&{date}"), body).await;
@@ -213,7 +214,8 @@ async fn a_clock_that_is_off_is_told_by_the_date_of_the_answers() {
 
 #[tokio::test]
 async fn several_gateways_are_looked_at_side_by_side_and_the_worst_gives_the_code() {
-    let (live, lapsed, away) = tokio::join!(Gateway::logged_in(), Gateway::logged_in(), Gateway::logged_in());
+    let (live, lapsed, away) =
+        tokio::join!(Gateway::quick_logged_in(), Gateway::quick_logged_in(), Gateway::quick_logged_in());
     lapsed.set("lapse").await;
     away.set("deny").await;
     let config = format!(

@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 use tickled::doctor::Check;
 use tokio::net::TcpListener;
 
-use crate::visit::{Gateway, Visit, doctor, file, folder, two_lines};
+use crate::simulated::Gateway;
+use crate::visit::{Visit, doctor, file, folder, two_lines};
 
 const CONF: &str = "listenPort: 5000\nlistenSsl: true\nsslPwd: \"mywebapi\"\nauthDelay: 3000\nips:\n  allow:\n    - 10.*\n    - 192.*\n    - 131.216.*\n    - 127.0.0.1\n";
 const AT_5000: &str = "[gateway.main]\nurl = \"https://localhost:5000\"\n";
@@ -115,7 +116,7 @@ async fn channels_are_knocked_at_and_nothing_is_sent() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let open = listener.local_addr().unwrap();
     let shut = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let gateway = Gateway::logged_in().await;
+    let gateway = Gateway::quick_logged_in().await;
     let config = format!(
         "{}[[alerts.channel]]\nname = \"good\"\ntype = \"webhook\"\nurl = \"http://{open}/x\"\npreset = \"json\"\n\
          [[alerts.channel]]\nname = \"shut\"\ntype = \"webhook\"\nurl = \"http://{shut}/x\"\npreset = \"json\"\n\
@@ -159,7 +160,7 @@ async fn a_second_keeper_is_seen() {
 
 #[tokio::test]
 async fn the_report_for_people_begins_with_the_cause_and_names_every_check() {
-    let gateway = Gateway::start().await;
+    let gateway = Gateway::quick().await;
     let config = file(&two_lines(&gateway.url()));
     let ended = doctor().args(["--config", config.to_str().unwrap()]).output().await.unwrap();
     let said = String::from_utf8(ended.stdout).unwrap();

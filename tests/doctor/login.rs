@@ -10,7 +10,8 @@ use serde_json::Value;
 use tokio::process::Command;
 use tokio::time::{sleep, timeout};
 
-use crate::visit::{Gateway, file, folder};
+use crate::simulated::Gateway;
+use crate::visit::{file, folder};
 
 fn login(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_tickled"));
@@ -26,7 +27,7 @@ async fn ends(command: &mut Command) -> (Option<i32>, String, String) {
 
 #[tokio::test]
 async fn the_way_is_shown_and_the_login_is_seen() {
-    let gateway = Gateway::start().await;
+    let gateway = Gateway::quick().await;
     let url = gateway.url();
     let port = url.rsplit(':').next().unwrap().to_owned();
     let mut command = login(&["--url", &url]);
@@ -39,7 +40,7 @@ async fn the_way_is_shown_and_the_login_is_seen() {
     assert!(said.contains(&format!("\n    ssh -L {port}:localhost:{port} ")), "{said}");
     assert!(said.trim_end().lines().last().unwrap().starts_with("gateway: live, after "), "{said}");
     assert_eq!(errors, "", "a spinner is for terminals alone");
-    let asked = gateway.asked().await;
+    let asked = gateway.asked_lines().await;
     let own: Vec<&String> = asked.iter().filter(|line| !line.ends_with("/sso/Dispatcher")).collect();
     assert!(own.len() <= 4, "at a slow pace: {own:?}");
     for line in own {
@@ -49,14 +50,14 @@ async fn the_way_is_shown_and_the_login_is_seen() {
 
 #[tokio::test]
 async fn a_session_that_is_live_needs_no_login() {
-    let gateway = Gateway::logged_in().await;
+    let gateway = Gateway::quick_logged_in().await;
     let (code, said, _) = ends(&mut login(&["--url", &gateway.url()])).await;
     assert_eq!((code, said.as_str()), (Some(0), "gateway: live; no login is needed\n"));
 }
 
 #[tokio::test]
 async fn it_gives_up_with_the_reason() {
-    let gateway = Gateway::start().await;
+    let gateway = Gateway::quick().await;
     let (code, said, _) = ends(&mut login(&["--url", &gateway.url(), "--within", "1s"])).await;
     assert!(code == Some(2) && said.contains("given up: nobody is logged in; `tickled doctor`"), "{code:?} {said}");
 
@@ -71,7 +72,7 @@ async fn it_gives_up_with_the_reason() {
 
 #[tokio::test]
 async fn where_no_login_helps_it_says_so_at_once() {
-    let gateway = Gateway::logged_in().await;
+    let gateway = Gateway::quick_logged_in().await;
     gateway.set("deny").await;
     let begun = Instant::now();
     let (code, said, _) = ends(&mut login(&["--url", &gateway.url()])).await;
@@ -81,7 +82,7 @@ async fn where_no_login_helps_it_says_so_at_once() {
 
 #[tokio::test]
 async fn a_browser_opens_only_where_there_is_a_display() {
-    let gateway = Gateway::start().await;
+    let gateway = Gateway::quick().await;
     let tools = folder();
     let opened = tools.join("opened");
     let browser = tools.join("xdg-open");
@@ -122,7 +123,7 @@ async fn which_gateway_is_asked_only_when_it_is_not_clear() {
 
 #[tokio::test]
 async fn with_a_daemon_it_is_asked_and_finds_the_gateway_by_itself() {
-    let (lost, live) = tokio::join!(Gateway::start(), Gateway::logged_in());
+    let (lost, live) = tokio::join!(Gateway::quick(), Gateway::quick_logged_in());
     let place = folder();
     let config = file(&format!("[gateway.good]\nurl = \"{}\"\n[gateway.lost]\nurl = \"{}\"\n", live.url(), lost.url()));
     let socket = place.join("control.sock");

@@ -5,7 +5,8 @@ use std::net::SocketAddr;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
-use crate::visit::{Gateway, Visit};
+use crate::simulated::Gateway;
+use crate::visit::Visit;
 
 /// Something that listens, hears a little, and says this to everybody.
 async fn says(words: &'static str) -> SocketAddr {
@@ -76,10 +77,10 @@ async fn a_name_that_does_not_resolve_is_told() {
 
 #[tokio::test]
 async fn the_scheme_must_be_the_gateways() {
-    let plain = Gateway::spoken(true).await;
+    let plain = Gateway::with(|settings| settings.plain = true).await;
     let visit = Visit::at(&plain.url().replace("http:", "https:")).await;
     visit.is_first("listenSsl: false", "tls", 78, &["speaks plain HTTP", &plain.url()]);
-    let spoken = Gateway::start().await;
+    let spoken = Gateway::quick().await;
     let visit = Visit::at(&spoken.url().replace("https:", "http:")).await;
     visit.is_first("listenSsl: true", "tls", 78, &["speaks TLS", &spoken.url()]);
     let visit = Visit::at(&plain.url()).await;
@@ -88,7 +89,7 @@ async fn the_scheme_must_be_the_gateways() {
 
 #[tokio::test]
 async fn a_certificate_that_is_not_trusted_is_shown_with_the_pin_to_write() {
-    let gateway = Gateway::logged_in().await;
+    let gateway = Gateway::quick_logged_in().await;
     let pinned = "13:DA:F8:9A:07:12:B9:62:C3:EC:AA:5E:DE:34:41:00:AE:E0:D3:B5:DE:C5:A7:9A:BD:76:02:A8:12:ED:A3:BE";
     let of = |tls: &str| format!("[gateway.main]\nurl = \"{}\"\n[gateway.main.tls]\n{tls}\n", gateway.url());
     let visit = Visit::with(&of(&format!("trust = \"pin\"\npins = [\"{pinned}\"]"))).await;
@@ -98,7 +99,7 @@ async fn a_certificate_that_is_not_trusted_is_shown_with_the_pin_to_write() {
         2,
         &["of its own, O=", "CN=Client Portal Web API", "expired on 2019-05-11", "trust = \"pin\"", pinned],
     );
-    let before = gateway.asked().await;
+    let before = gateway.asked_lines().await;
     assert!(
         before.iter().all(|line| line.ends_with("/sso/Dispatcher")),
         "nothing is sent to whom is not trusted: {before:?}"

@@ -1,87 +1,32 @@
-//! A simulated gateway with its faults, and `tickled doctor` as a child that looks at it.
-#![expect(clippy::disallowed_methods, reason = "real processes take real time")]
+//! `tickled doctor` as a child that looks at a simulated gateway with its faults.
 
-use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde_json::Value;
-use tickled::gateway::Trust;
-use tickled::simulator::{self, Addresses};
 use tokio::process::Command;
-use tokio::sync::oneshot;
-use tokio::time::{sleep, timeout};
+use tokio::time::timeout;
 
-/// A gateway that is not one, and the port that sets its world.
-pub(crate) struct Gateway {
-    pub(crate) addresses: Addresses,
-    http: reqwest::Client,
-}
+use crate::simulated::Gateway;
 
 impl Gateway {
-    pub(crate) async fn start() -> Self {
-        Self::spoken(false).await
+    /// One that makes a session of a login almost at once.
+    pub(crate) async fn quick() -> Self {
+        Self::with(|settings| settings.options.auth_delay = Duration::from_millis(50)).await
     }
 
-    pub(crate) async fn spoken(plain: bool) -> Self {
-        let (ready, addresses) = oneshot::channel();
-        let anywhere = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-        let mut settings = simulator::Settings::new(anywhere, anywhere);
-        settings.plain = plain;
-        settings.options.auth_delay = Duration::from_millis(50);
-        let told = |addresses| ready.send(addresses).unwrap();
-        tokio::spawn(simulator::serve(settings, told, std::future::pending()));
-        let http = reqwest::Client::builder()
-            .tls_backend_preconfigured(Trust::Loopback.config().unwrap())
-            .user_agent("a browser")
-            .no_proxy()
-            .build()
-            .unwrap();
-        Self { addresses: timeout(SOON, addresses).await.unwrap().unwrap(), http }
-    }
-
-    /// One at which a human has logged in, and that has made a session of it by itself.
-    pub(crate) async fn logged_in() -> Self {
-        let gateway = Self::start().await;
+    pub(crate) async fn quick_logged_in() -> Self {
+        let gateway = Self::quick().await;
         gateway.log_in().await;
-        let until = Instant::now() + SOON;
-        while gateway.read("world").await["truth"]["live"] != true {
-            assert!(Instant::now() < until, "the simulated gateway did not become live");
-            sleep(Duration::from_millis(20)).await;
-        }
+        gateway.becomes_live().await;
         gateway
     }
 
-    pub(crate) fn url(&self) -> String {
-        self.addresses.gateway_url()
-    }
-
-    pub(crate) async fn set(&self, command: &str) {
-        self.set_with(command, "").await;
-    }
-
-    pub(crate) async fn set_with(&self, command: &str, body: &str) {
-        let url = format!("{}/{command}", self.addresses.control_url());
-        self.http.post(url).body(body.to_owned()).send().await.unwrap().error_for_status().unwrap();
-    }
-
-    pub(crate) async fn log_in(&self) {
-        let answer = self.http.post(format!("{}/sso/Dispatcher", self.url())).body("user_name=x").send().await.unwrap();
-        assert_eq!(answer.text().await.unwrap(), "Client login succeeds");
-    }
-
-    pub(crate) async fn read(&self, page: &str) -> Value {
-        let url = format!("{}/{page}", self.addresses.control_url());
-        self.http.get(url).send().await.unwrap().json().await.unwrap()
-    }
-
     /// What clients asked for so far, as "METHOD PATH".
-    pub(crate) async fn asked(&self) -> Vec<String> {
-        let seen = self.read("requests").await;
-        let line = |seen: &Value| format!("{} {}", seen["method"].as_str().unwrap(), seen["path"].as_str().unwrap());
-        seen.as_array().unwrap().iter().map(line).collect()
+    pub(crate) async fn asked_lines(&self) -> Vec<String> {
+        self.requests().await.into_iter().map(|(method, path)| format!("{method} {path}")).collect()
     }
 }
 
@@ -170,5 +115,3 @@ pub(crate) fn folder() -> PathBuf {
     std::fs::create_dir_all(&folder).unwrap();
     folder
 }
-
-pub(crate) const SOON: Duration = Duration::from_secs(10);

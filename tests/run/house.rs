@@ -1,85 +1,23 @@
-//! A simulated gateway, and the real binary as a child that watches it.
+//! The real binary as a child, and the simulated gateway that it watches.
 #![expect(clippy::disallowed_methods, reason = "real processes take real time")]
 
+#[path = "../simulated/mod.rs"]
+#[allow(dead_code, reason = "other tests use the rest of it")]
+mod simulated;
+
 use std::collections::BTreeSet;
-use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::process::{ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use serde_json::{Map, Value};
-use tickled::gateway::Trust;
+pub(crate) use simulated::Gateway;
 use tickled::log::{Event, Level};
-use tickled::simulator::{self, Addresses};
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
-use tokio::sync::{mpsc, oneshot};
-use tokio::time::{sleep, timeout};
-
-/// A gateway that is not one, over TLS, and the port that sets its world.
-pub(crate) struct Gateway {
-    pub(crate) addresses: Addresses,
-    http: reqwest::Client,
-}
-
-impl Gateway {
-    pub(crate) async fn start() -> Self {
-        let (ready, addresses) = oneshot::channel();
-        let anywhere = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-        let settings = simulator::Settings::new(anywhere, anywhere);
-        let told = |addresses| ready.send(addresses).unwrap();
-        tokio::spawn(simulator::serve(settings, told, std::future::pending()));
-        let tls = Trust::Loopback.config().unwrap();
-        let http = reqwest::Client::builder()
-            .tls_backend_preconfigured(tls)
-            .user_agent("a browser")
-            .no_proxy()
-            .build()
-            .unwrap();
-        Self { addresses: timeout(SOON, addresses).await.unwrap().unwrap(), http }
-    }
-
-    /// One at which a human has logged in, and that has made a session of it by itself.
-    pub(crate) async fn logged_in() -> Self {
-        let gateway = Self::start().await;
-        gateway.log_in().await;
-        while gateway.read("world").await["truth"]["live"] != true {
-            sleep(Duration::from_millis(100)).await;
-        }
-        gateway
-    }
-
-    pub(crate) fn url(&self) -> String {
-        self.addresses.gateway_url()
-    }
-
-    pub(crate) async fn set(&self, command: &str) {
-        let url = format!("{}/{command}", self.addresses.control_url());
-        self.http.post(url).send().await.unwrap().error_for_status().unwrap();
-    }
-
-    /// Posts what the login page's button posts.
-    pub(crate) async fn log_in(&self) {
-        let answer = self.http.post(format!("{}/sso/Dispatcher", self.url())).body("user_name=x").send().await.unwrap();
-        assert_eq!(answer.text().await.unwrap(), "Client login succeeds");
-    }
-
-    pub(crate) async fn read(&self, page: &str) -> Value {
-        let url = format!("{}/{page}", self.addresses.control_url());
-        self.http.get(url).send().await.unwrap().json().await.unwrap()
-    }
-
-    /// The paths that clients asked for so far.
-    pub(crate) async fn asked(&self) -> Vec<String> {
-        let seen = self.read("requests").await;
-        seen.as_array().unwrap().iter().map(|seen| seen["path"].as_str().unwrap().to_owned()).collect()
-    }
-
-    pub(crate) async fn asked_for(&self, path: &str) -> usize {
-        self.asked().await.iter().filter(|asked| asked.as_str() == path).count()
-    }
-}
+use tokio::sync::mpsc;
+use tokio::time::timeout;
 
 /// A configuration of its own for each daemon.
 pub(crate) fn file(text: &str) -> PathBuf {

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use tickled::session::{
-    Account, Accounts, Cause, Flapping, Input, Method, Observation, Policy, Recovery, Request, Sso, State, Step,
-    Trouble,
+    Account, Accounts, Address, Cause, Flapping, Input, Method, Now, Observation, Policy, Recovery, Request, Sso,
+    State, Step, Trouble,
 };
 
 use super::situation::{COMPETING, EMPTY, GOOD, LOST, Situation, USABLE, VALID, live_until};
@@ -45,12 +45,11 @@ impl Situation {
     fn answered_well(self) -> Self {
         let request = self.plan.request.unwrap();
         let observation = match request {
-            Request::Check | Request::Ping => Observation::Status(GOOD),
+            Request::Check | Request::Ping | Request::OpenBrokerage { .. } => Observation::Status(GOOD),
             Request::Accounts => Observation::Accounts(USABLE),
             Request::ValidateSso => Observation::Sso(VALID),
             Request::IsListening => Observation::Listening,
             Request::Reauthenticate => Observation::Accepted,
-            Request::OpenBrokerage { .. } => Observation::Status(GOOD),
             Request::EndSession => Observation::Ended,
         };
         self.step(Input::Answer(request, observation))
@@ -86,10 +85,8 @@ impl Situation {
         let name = self.state().name();
         while self.state().name() == name {
             let (_, request, asking) = self.next();
-            self = match request {
-                Request::Check | Request::Ping => asking.step(Input::Answer(request, observation)),
-                _ => asking.answered_well(),
-            };
+            let is_look = matches!(request, Request::Check | Request::Ping);
+            self = if is_look { asking.step(Input::Answer(request, observation)) } else { asking.answered_well() };
         }
         self
     }
@@ -144,6 +141,31 @@ fn whoever_was_refused_lately_is_not_asked_for_again_because_a_flag_is_down() {
     assert_eq!(refused.state(), State::Contested);
     let (pause, asked, _) = refused.checked(LOST).next();
     assert!(asked == Request::Check && pause > seconds(5), "{asked:?} after {pause:?}");
+}
+
+/// Silence behind the public address lets an answer that is under way arrive, and does not take a logout's place.
+#[test]
+fn another_gateways_429_waits_for_this_ones_answer() {
+    let mut address = Address::default();
+    let (own, others) = (address.join(), address.join());
+    let now = seconds(5);
+    let other = Situation::new().asks(Request::Check).wait(now);
+    let refused = Observation::Trouble(Trouble::TooManyRequests { retry_after: None });
+    let mut silenced = other.machine;
+    drop(silenced.step_behind(other.now, Input::Answer(Request::Check, refused), &mut address, others));
+
+    let Situation { mut machine, now, .. } = Situation::new().live().asks(Request::Check);
+    let plan = machine.step_behind(now, Input::Wake, &mut address, own);
+    assert_eq!((machine.state(), plan.awaiting), (State::Live, true));
+    drop(machine.step_behind(now, Input::Answer(Request::Check, Observation::Status(GOOD)), &mut address, own));
+    assert_eq!(machine.state(), State::Unavailable(Trouble::TooManyRequests { retry_after: None }));
+
+    let Situation { mut machine, now, .. } = Situation::new().live();
+    let plan = machine.step_behind(now, Input::Logout, &mut address, own);
+    assert_eq!((machine.state(), plan.request), (State::Live, None));
+    let after = Now { mono: plan.wake_at, wall: now.wall + (plan.wake_at - now.mono) };
+    let plan = machine.step_behind(after, Input::Wake, &mut address, own);
+    assert_eq!(plan.request, Some(Request::EndSession));
 }
 
 /// Good flags that are half a minute old prove nothing any more; what was decided meanwhile stands.
@@ -258,7 +280,10 @@ fn what_the_session_cannot_be_kept_without_is_never_left_out() {
 fn a_logout_by_the_operator_stays_one_whoever_uses_the_login_then() {
     let out = Situation::new().live().step(Input::Logout).answered(Request::EndSession, Observation::Ended);
     assert_eq!(out.state(), State::LoginRequired(Cause::ByOperator));
-    assert_eq!(out.checked(COMPETING).state(), State::LoginRequired(Cause::ByOperator));
+    let used = out.checked(COMPETING);
+    assert_eq!(used.state(), State::LoginRequired(Cause::ByOperator));
+    let ended = used.answered(Request::Check, Observation::Unauthorized);
+    assert_eq!(ended.state(), State::LoginRequired(Cause::ByOperator));
 }
 
 /// What the other side makes of a logout may be heard of before its answer.

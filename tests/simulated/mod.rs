@@ -1,0 +1,96 @@
+//! A gateway that is not one, over TLS, and the port that sets its world.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+use serde_json::Value;
+use tickled::gateway::Trust;
+use tickled::simulator::{self, Addresses, Settings};
+use tokio::sync::oneshot;
+use tokio::time::{sleep, timeout};
+
+pub(crate) struct Gateway {
+    pub(crate) addresses: Addresses,
+    http: reqwest::Client,
+}
+
+impl Gateway {
+    pub(crate) async fn start() -> Self {
+        Self::with(|_| {}).await
+    }
+
+    pub(crate) async fn with(change: impl FnOnce(&mut Settings)) -> Self {
+        let (ready, addresses) = oneshot::channel();
+        let anywhere = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        let mut settings = Settings::new(anywhere, anywhere);
+        change(&mut settings);
+        let told = |addresses| ready.send(addresses).unwrap();
+        tokio::spawn(simulator::serve(settings, told, std::future::pending()));
+        let http = reqwest::Client::builder()
+            .tls_backend_preconfigured(Trust::Loopback.config().unwrap())
+            .user_agent("a browser")
+            .no_proxy()
+            .build()
+            .unwrap();
+        Self { addresses: timeout(SOON, addresses).await.unwrap().unwrap(), http }
+    }
+
+    /// One at which a human has logged in, and that has made a session of it by itself.
+    pub(crate) async fn logged_in() -> Self {
+        let gateway = Self::start().await;
+        gateway.log_in().await;
+        gateway.becomes_live().await;
+        gateway
+    }
+
+    pub(crate) async fn becomes_live(&self) {
+        let live = async {
+            while self.read("world").await["truth"]["live"] != true {
+                sleep(Duration::from_millis(20)).await;
+            }
+        };
+        timeout(SOON, live).await.expect("the simulated gateway makes a session of a login");
+    }
+
+    pub(crate) fn url(&self) -> String {
+        self.addresses.gateway_url()
+    }
+
+    pub(crate) async fn set(&self, command: &str) {
+        self.set_with(command, "").await;
+    }
+
+    pub(crate) async fn set_with(&self, command: &str, body: &str) {
+        let url = format!("{}/{command}", self.addresses.control_url());
+        self.http.post(url).body(body.to_owned()).send().await.unwrap().error_for_status().unwrap();
+    }
+
+    /// Posts what the login page's button posts.
+    pub(crate) async fn log_in(&self) {
+        let answer = self.http.post(format!("{}/sso/Dispatcher", self.url())).body("user_name=x").send().await.unwrap();
+        assert_eq!(answer.text().await.unwrap(), "Client login succeeds");
+    }
+
+    pub(crate) async fn read(&self, page: &str) -> Value {
+        let url = format!("{}/{page}", self.addresses.control_url());
+        self.http.get(url).send().await.unwrap().json().await.unwrap()
+    }
+
+    /// What clients asked for so far: methods and paths.
+    pub(crate) async fn requests(&self) -> Vec<(String, String)> {
+        let seen = self.read("requests").await;
+        let text = |seen: &Value, field: &str| seen[field].as_str().unwrap().to_owned();
+        seen.as_array().unwrap().iter().map(|seen| (text(seen, "method"), text(seen, "path"))).collect()
+    }
+
+    /// The paths that clients asked for so far.
+    pub(crate) async fn asked(&self) -> Vec<String> {
+        self.requests().await.into_iter().map(|(_, path)| path).collect()
+    }
+
+    pub(crate) async fn asked_for(&self, path: &str) -> usize {
+        self.asked().await.iter().filter(|asked| asked.as_str() == path).count()
+    }
+}
+
+const SOON: Duration = Duration::from_secs(10);
