@@ -1,113 +1,18 @@
-//! What depends on more of the past than a row of the table has room for.
-
-use std::time::Duration;
+//! What answers mean after more of a past than a row of the table has room for.
 
 use tickled::session::{
-    Account, Accounts, Address, Cause, Flapping, Input, Method, Now, Observation, Policy, Recovery, Request, Sso,
-    State, Step, Trouble,
+    Account, Accounts, Cause, Competing, Input, Method, Observation, Policy, Request, Sso, State, Step, Trouble,
 };
 
-use super::situation::{COMPETING, EMPTY, GOOD, LOST, Situation, USABLE, VALID, live_until};
-
-const fn seconds(n: u64) -> Duration {
-    Duration::from_secs(n)
-}
-
-const ERROR: Observation = Observation::Trouble(Trouble::IbkrError);
-
-/// A policy with these methods and so many attempts.
-fn recovering(methods: &[Method], attempts: u8) -> Policy {
-    let recovery = Recovery { methods: methods.to_vec(), attempts, ..Policy::default().recovery };
-    Policy { recovery, ..Policy::default() }
-}
-
-impl Situation {
-    fn new() -> Self {
-        Self::start(7)
-    }
-
-    fn state(&self) -> State {
-        self.machine.state()
-    }
-
-    /// How long until the machine asks something, what, and the situation in which it does.
-    fn next(mut self) -> (Duration, Request, Self) {
-        let at = self.now.mono;
-        while self.plan.request.is_none() {
-            let left = self.plan.wake_at.saturating_sub(self.now.mono);
-            self = self.wait(left).step(Input::Wake);
-        }
-        let request = self.plan.request.unwrap();
-        (self.now.mono - at, request, self)
-    }
-
-    /// Answers what is asked as a gateway does where all is well.
-    fn answered_well(self) -> Self {
-        let request = self.plan.request.unwrap();
-        let observation = match request {
-            Request::Check | Request::Ping | Request::OpenBrokerage { .. } => Observation::Status(GOOD),
-            Request::Accounts => Observation::Accounts(USABLE),
-            Request::ValidateSso => Observation::Sso(VALID),
-            Request::IsListening => Observation::Listening,
-            Request::Reauthenticate => Observation::Accepted,
-            Request::EndSession => Observation::Ended,
-        };
-        self.step(Input::Answer(request, observation))
-    }
-
-    /// All is well until at least so much later; gives what was asked meanwhile.
-    fn lives(mut self, span: Duration) -> (Vec<Request>, Self) {
-        let until = self.now.mono + span;
-        let mut asked = Vec::new();
-        loop {
-            let (_, request, asking) = self.next();
-            if asking.now.mono > until {
-                return (asked, asking);
-            }
-            asked.push(request);
-            self = asking.answered_well();
-        }
-    }
-
-    /// All is well until `wanted` is asked.
-    fn well_until(mut self, wanted: Request) -> Self {
-        loop {
-            let (_, request, asking) = self.next();
-            if request == wanted {
-                return asking;
-            }
-            self = asking.answered_well();
-        }
-    }
-
-    /// Answers every check, and every ping, with these flags until the state has another name.
-    fn looks(mut self, observation: Observation) -> Self {
-        let name = self.state().name();
-        while self.state().name() == name {
-            let (_, request, asking) = self.next();
-            let is_look = matches!(request, Request::Check | Request::Ping);
-            self = if is_look { asking.step(Input::Answer(request, observation)) } else { asking.answered_well() };
-        }
-        self
-    }
-}
+use super::situation::{
+    COMPETING, EMPTY, ERROR, GOOD, LOST, NOT_ESTABLISHED, Situation, VALID, live_until, recovering, seconds,
+};
 
 #[test]
 fn a_good_word_of_the_stream_is_a_reason_to_ask_now() {
     let waiting = Situation::new().checked(LOST);
     assert_eq!(waiting.plan.request, None);
     assert_eq!(waiting.step(Input::Push(GOOD)).plan.request, Some(Request::Check));
-}
-
-#[test]
-fn probes_come_close_again_only_after_answers_have_lasted() {
-    let four_times = (0..4).fold(Situation::new(), |s, _| s.answered(Request::Check, ERROR));
-    let (_, well) = four_times.asks(Request::Check).lives(Duration::ZERO);
-    for (lived, close) in [(seconds(30), false), (seconds(120), true)] {
-        let (_, back) = well.clone().answered_well().lives(lived);
-        let (pause, _, _) = back.looks(ERROR).next();
-        assert_eq!(pause <= seconds(5), close, "{pause:?} after {lived:?}");
-    }
 }
 
 #[test]
@@ -143,96 +48,57 @@ fn whoever_was_refused_lately_is_not_asked_for_again_because_a_flag_is_down() {
     assert!(asked == Request::Check && pause > seconds(5), "{asked:?} after {pause:?}");
 }
 
-/// Silence behind the public address lets an answer that is under way arrive, and does not take a logout's place.
 #[test]
-fn another_gateways_429_waits_for_this_ones_answer() {
-    let mut address = Address::default();
-    let (own, others) = (address.join(), address.join());
-    let now = seconds(5);
-    let other = Situation::new().asks(Request::Check).wait(now);
-    let refused = Observation::Trouble(Trouble::TooManyRequests { retry_after: None });
-    let mut silenced = other.machine;
-    drop(silenced.step_behind(other.now, Input::Answer(Request::Check, refused), &mut address, others));
-
-    let Situation { mut machine, now, .. } = Situation::new().live().asks(Request::Check);
-    let plan = machine.step_behind(now, Input::Wake, &mut address, own);
-    assert_eq!((machine.state(), plan.awaiting), (State::Live, true));
-    drop(machine.step_behind(now, Input::Answer(Request::Check, Observation::Status(GOOD)), &mut address, own));
-    assert_eq!(machine.state(), State::Unavailable(Trouble::TooManyRequests { retry_after: None }));
-
-    let Situation { mut machine, now, .. } = Situation::new().live();
-    let plan = machine.step_behind(now, Input::Logout, &mut address, own);
-    assert_eq!((machine.state(), plan.request), (State::Live, None));
-    let after = Now { mono: plan.wake_at, wall: now.wall + (plan.wake_at - now.mono) };
-    let plan = machine.step_behind(after, Input::Wake, &mut address, own);
-    assert_eq!(plan.request, Some(Request::EndSession));
-}
-
-/// Good flags that are half a minute old prove nothing any more; what was decided meanwhile stands.
-#[test]
-fn only_fresh_flags_are_proved_by_data() {
-    let checking = Situation::new().asks(Request::Check);
-    for (age, next) in [(30, Request::Accounts), (31, Request::Check)] {
-        let answered =
-            checking.clone().wait(seconds(age)).step(Input::Answer(Request::Check, Observation::Status(GOOD)));
-        assert_eq!(answered.plan.request, Some(next), "after {age} s");
+fn a_session_on_its_way_is_waited_for_before_it_is_asked_for() {
+    let seen = Situation::new().wait(seconds(100)).checked(NOT_ESTABLISHED).checked(NOT_ESTABLISHED);
+    let waits = State::Recovering { attempt: 1, step: Step::Check };
+    assert_eq!(seen.state(), waits);
+    let until = seen.now.mono + seen.machine.policy().recovery.confirm_within;
+    let mut waiting = seen;
+    while waiting.now.mono < until {
+        assert_eq!(waiting.state(), waits);
+        waiting = waiting.checked(NOT_ESTABLISHED);
     }
-    let doubting = Situation::new().live().checked(LOST).asks(Request::Ping);
-    let lapsed = doubting.wait(seconds(31)).step(Input::Answer(Request::Ping, Observation::Status(LOST)));
-    assert_eq!(lapsed.plan.request, Some(Request::Reauthenticate));
+    assert_eq!(waiting.state(), State::Recovering { attempt: 1, step: Step::Reauthenticate });
+}
+
+/// With somebody about the gateway's own way, which evicts them, is only taken when their flag is down and there is no
+/// other; leaving them alone costs no attempt.
+#[test]
+fn somebody_else_is_evicted_only_where_there_is_no_other_way() {
+    let direct = Request::OpenBrokerage { compete: false };
+    let gone_before = |s: Situation| s.checked(COMPETING).checked(LOST).checked(LOST);
+    let only_way = gone_before(Situation::with(recovering(&[Method::Gateway], 6), 7));
+    assert_eq!(only_way.plan.request, Some(Request::Reauthenticate));
+    let both = gone_before(Situation::with(recovering(&[Method::Gateway, Method::Direct], 6), 7));
+    assert_eq!(both.plan.request, Some(direct));
+    let left = both.answered(direct, Observation::Gone);
+    assert_eq!(left.plan.request, Some(Request::Reauthenticate));
+
+    let refused =
+        Situation::with(recovering(&[Method::Direct], 6), 7).lapsed().answered(direct, Observation::Status(COMPETING));
+    let recovery = &refused.machine.policy().recovery;
+    let apart = recovery.last_pause.max(seconds(3600) / u32::from(recovery.max_per_hour));
+    let until = refused.now.mono + apart;
+    let (_, _, checking) = refused.next();
+    let left = until - checking.now.mono;
+    let over = checking.wait(left).step(Input::Answer(Request::Check, Observation::Status(LOST)));
+    assert_eq!(over.plan.wake_at - over.now.mono, seconds(1));
+    assert_eq!(over.checked(LOST).state(), State::Recovering { attempt: 1, step: Step::Reauthenticate });
+
+    let policy = Policy { competing: Competing::TakeOver, ..recovering(&[Method::Direct], 6) };
+    let fighting = Situation::with(policy, 7).lapsed().answered(direct, Observation::Status(COMPETING));
+    assert_eq!(fighting.state(), State::Recovering { attempt: 2, step: Step::Reauthenticate });
+    assert_eq!(fighting.plan.request, Some(Request::OpenBrokerage { compete: true }));
 }
 
 #[test]
-fn an_answer_is_given_up_for_lost_only_after_the_client_has() {
-    let asking = Situation::new().asks(Request::Check);
-    let within = asking.machine.policy().answer_within + seconds(5);
-    assert_eq!(asking.plan.wake_at, asking.now.mono + within);
-    let early = asking.clone().wait(within - Duration::from_millis(1)).step(Input::Wake);
-    assert_eq!((early.state(), early.plan.awaiting), (State::Starting, true));
-    let late = asking.wait(within).step(Input::Wake);
-    assert_eq!(late.state(), State::Unavailable(Trouble::NoAnswer));
-}
-
-/// The last questions of ten minutes are kept for what decides something.
-#[test]
-fn what_presses_need_not_wait_for_what_is_routine() {
-    let mut spent = Situation::new().live();
-    for _ in 0..143 {
-        spent = spent.step(Input::Check).next().2.answered_well().wait(Duration::from_millis(300));
-    }
-    let (pause, _, _) = spent.clone().next();
-    assert!(pause > seconds(400), "{pause:?}");
-    assert_eq!(spent.clone().step(Input::Check).plan.request, Some(Request::Check));
-    let lapsed = spent.step(Input::Push(LOST));
-    let (_, _, confirming) = lapsed.answered(Request::Reauthenticate, Observation::Accepted).next();
-    let confirming = confirming.step(Input::Answer(Request::ValidateSso, Observation::Sso(VALID)));
-    let (pause, asked, _) = confirming.next();
-    assert!(asked == Request::Check && pause < seconds(1), "{asked:?} after {pause:?}");
-}
-
-/// Three changes in a minute are one too many; in more than a minute they are not, nor are those that the operator makes.
-#[test]
-fn a_pattern_is_what_changes_often_within_a_time() {
-    let flapping = Flapping { changes: 2, within: seconds(60) };
-    let policy = Policy { flapping, ..recovering(&[Method::Direct], 6) };
-    let live = Situation::with(policy, 7).live();
-    let lapses = |s: Situation| s.step(Input::Push(LOST));
-    let comes_back = |mut s: Situation| {
-        while s.state() != State::Live {
-            s = s.next().2.answered_well();
-        }
-        s
-    };
-    let once = lapses(live);
-    let minute_is_over = once.now.mono + seconds(60);
-    let twice = comes_back(once);
-    assert!(!twice.machine.is_flapping());
-    let left = minute_is_over - twice.now.mono;
-    assert!(lapses(twice.clone().wait(left)).machine.is_flapping());
-    assert!(!lapses(twice.clone().wait(left + seconds(1))).machine.is_flapping());
-    let resumed = (0..3).fold(twice, |s, _| comes_back(s.step(Input::Pause { until: None }).step(Input::Resume)));
-    assert!(!resumed.machine.is_flapping());
-    assert!(lapses(resumed).machine.is_flapping());
+fn a_gateway_that_knows_of_no_login_is_believed_where_there_is_no_way_past_it() {
+    let asking = |methods: &[Method]| Situation::with(recovering(methods, 6), 7).lapsed();
+    let only_way = asking(&[Method::Gateway]).answered(Request::Reauthenticate, Observation::NotLoggedIn);
+    assert_eq!(only_way.checked(LOST).state(), State::LoginRequired(Cause::NeverLoggedIn));
+    let both = asking(&[Method::Gateway, Method::Direct]).answered(Request::Reauthenticate, Observation::NotLoggedIn);
+    assert_eq!(both.plan.request, Some(Request::OpenBrokerage { compete: false }));
 }
 
 #[test]
@@ -331,13 +197,24 @@ fn a_borrowed_login_that_ends_needs_no_more_than_a_new_one() {
     assert_eq!(ended.state(), State::LoginRequired(Cause::Expired));
 }
 
-/// Of two questions that are due at once only the ping is asked, and it does not come more often for that.
+/// `RESULT` flickers around the moment of a success, so that it is proof only when it is still false after a minute.
 #[test]
-fn a_ping_is_no_more_frequent_than_it_has_to_be() {
-    let policy =
-        Policy { check_every: seconds(8), ping_every: seconds(16), confirm_every: Duration::ZERO, ..Policy::default() };
-    let (_, steady) = Situation::with(policy, 7).live().lives(seconds(3600));
-    let (asked, _) = steady.lives(seconds(3600));
-    let pings = asked.iter().filter(|request| **request == Request::Ping).count();
-    assert!((224..=226).contains(&pings), "{pings} pings among {}", asked.len());
+fn a_login_that_is_invalid_for_a_minute_is_gone() {
+    let invalid = Input::Answer(Request::ValidateSso, Observation::Sso(Sso { valid: false, ..VALID }));
+    let mut s = Situation::new().lapsed();
+    let mut asked = Vec::new();
+    while matches!(s.state(), State::Recovering { .. }) {
+        let (_, request, asking) = s.next();
+        s = match request {
+            Request::ValidateSso => {
+                asked.push(asking.now.mono);
+                asking.step(invalid)
+            }
+            Request::Check => asking.step(Input::Answer(request, Observation::Status(LOST))),
+            _ => asking.step(Input::Answer(request, Observation::Accepted)),
+        };
+    }
+    assert_eq!(s.state(), State::LoginRequired(Cause::Expired));
+    assert_eq!(asked.len(), 2, "{asked:?}");
+    assert!(asked[1] - asked[0] >= seconds(60), "{asked:?}");
 }

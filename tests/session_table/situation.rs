@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use tickled::session::{
-    Accounts, Input, Machine, Now, Observation, Plan, Policy, Request, Sso, State, Status, Trouble,
+    Accounts, Input, Machine, Method, Now, Observation, Plan, Policy, Recovery, Request, Sso, State, Status, Trouble,
 };
 
 pub(crate) const GOOD: Status = Status { authenticated: true, connected: true, competing: false, established: None };
@@ -15,6 +15,7 @@ pub(crate) const NOT_ESTABLISHED: Status =
     Status { authenticated: true, connected: true, competing: false, established: Some(false) };
 pub(crate) const VALID: Sso = Sso { valid: true, borrowed: false, auth_time: None };
 pub(crate) const USABLE: Accounts = Accounts { usable: true, is_paper: None };
+pub(crate) const ERROR: Observation = Observation::Trouble(Trouble::IbkrError);
 pub(crate) const EMPTY: Accounts = Accounts { usable: false, is_paper: None };
 
 /// A machine brought somewhere, with the time there and the plan that it made.
@@ -182,4 +183,89 @@ pub(crate) fn live_until(new: Situation, request: Request) -> Situation {
         };
     }
     live
+}
+
+pub(crate) const fn seconds(n: u64) -> Duration {
+    Duration::from_secs(n)
+}
+
+/// A policy with these methods and so many attempts.
+pub(crate) fn recovering(methods: &[Method], attempts: u8) -> Policy {
+    let recovery = Recovery { methods: methods.to_vec(), attempts, ..Policy::default().recovery };
+    Policy { recovery, ..Policy::default() }
+}
+
+impl Situation {
+    pub(crate) fn new() -> Self {
+        Self::start(7)
+    }
+
+    pub(crate) fn state(&self) -> State {
+        self.machine.state()
+    }
+
+    /// How long until the machine asks something, what, and the situation in which it does.
+    pub(crate) fn next(mut self) -> (Duration, Request, Self) {
+        let at = self.now.mono;
+        while self.plan.request.is_none() {
+            let left = self.plan.wake_at.saturating_sub(self.now.mono);
+            self = self.wait(left).step(Input::Wake);
+        }
+        let request = self.plan.request.unwrap();
+        (self.now.mono - at, request, self)
+    }
+
+    /// Answers what is asked as a gateway does where all is well.
+    pub(crate) fn answered_well(self) -> Self {
+        let request = self.plan.request.unwrap();
+        let observation = match request {
+            Request::Check | Request::Ping | Request::OpenBrokerage { .. } => Observation::Status(GOOD),
+            Request::Accounts => Observation::Accounts(USABLE),
+            Request::ValidateSso => Observation::Sso(VALID),
+            Request::IsListening => Observation::Listening,
+            Request::Reauthenticate => Observation::Accepted,
+            Request::EndSession => Observation::Ended,
+        };
+        self.step(Input::Answer(request, observation))
+    }
+
+    /// All is well until at least so much later; gives what was asked meanwhile.
+    pub(crate) fn lives(mut self, span: Duration) -> (Vec<Request>, Self) {
+        let until = self.now.mono + span;
+        let mut asked = Vec::new();
+        loop {
+            let (_, request, asking) = self.next();
+            if asking.now.mono > until {
+                return (asked, asking);
+            }
+            asked.push(request);
+            self = asking.answered_well();
+        }
+    }
+
+    pub(crate) fn answered_well_if_asked(self) -> Self {
+        if self.plan.request.is_some() { self.answered_well() } else { self }
+    }
+
+    /// All is well until `wanted` is asked.
+    pub(crate) fn well_until(mut self, wanted: Request) -> Self {
+        loop {
+            let (_, request, asking) = self.next();
+            if request == wanted {
+                return asking;
+            }
+            self = asking.answered_well();
+        }
+    }
+
+    /// Answers every check, and every ping, with these flags until the state has another name.
+    pub(crate) fn looks(mut self, observation: Observation) -> Self {
+        let name = self.state().name();
+        while self.state().name() == name {
+            let (_, request, asking) = self.next();
+            let is_look = matches!(request, Request::Check | Request::Ping);
+            self = if is_look { asking.step(Input::Answer(request, observation)) } else { asking.answered_well() };
+        }
+        self
+    }
 }

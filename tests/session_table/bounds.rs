@@ -1,0 +1,201 @@
+//! When: what depends on the time, on what was asked before, and on others.
+
+use std::time::Duration;
+
+use tickled::session::{
+    Address, Flapping, Input, Method, Now, Observation, Policy, Request, Restraint, State, Trouble,
+};
+
+use super::situation::{COMPETING, ERROR, GOOD, LOST, Situation, VALID, recovering, seconds};
+
+#[test]
+fn probes_come_close_again_only_after_answers_have_lasted() {
+    let four_times = (0..4).fold(Situation::new(), |s, _| s.answered(Request::Check, ERROR));
+    let (_, well) = four_times.asks(Request::Check).lives(Duration::ZERO);
+    for (lived, close) in [(seconds(30), false), (seconds(120), true)] {
+        let (_, back) = well.clone().answered_well().lives(lived);
+        let (pause, _, _) = back.looks(ERROR).next();
+        assert_eq!(pause <= seconds(5), close, "{pause:?} after {lived:?}");
+    }
+}
+
+/// Silence behind the public address lets an answer that is under way arrive, and does not take a logout's place.
+#[test]
+fn another_gateways_429_waits_for_this_ones_answer() {
+    let mut address = Address::default();
+    let (own, others) = (address.join(), address.join());
+    let now = seconds(5);
+    let other = Situation::new().asks(Request::Check).wait(now);
+    let refused = Observation::Trouble(Trouble::TooManyRequests { retry_after: None });
+    let mut silenced = other.machine;
+    let _ = silenced.step_behind(other.now, Input::Answer(Request::Check, refused), &mut address, others);
+
+    let Situation { mut machine, now, .. } = Situation::new().live().asks(Request::Check);
+    let plan = machine.step_behind(now, Input::Wake, &mut address, own);
+    assert_eq!((machine.state(), plan.awaiting), (State::Live, true));
+    let _ = machine.step_behind(now, Input::Answer(Request::Check, Observation::Status(GOOD)), &mut address, own);
+    assert_eq!(machine.state(), State::Unavailable(Trouble::TooManyRequests { retry_after: None }));
+
+    let Situation { mut machine, now, .. } = Situation::new().live();
+    let plan = machine.step_behind(now, Input::Logout, &mut address, own);
+    assert_eq!((machine.state(), plan.request), (State::Live, None));
+    let after = Now { mono: plan.wake_at, wall: now.wall + (plan.wake_at - now.mono) };
+    let plan = machine.step_behind(after, Input::Wake, &mut address, own);
+    assert_eq!(plan.request, Some(Request::EndSession));
+}
+
+/// Good flags that are half a minute old prove nothing any more; what was decided meanwhile stands.
+#[test]
+fn only_fresh_flags_are_proved_by_data() {
+    let checking = Situation::new().asks(Request::Check);
+    for (age, next) in [(30, Request::Accounts), (31, Request::Check)] {
+        let answered =
+            checking.clone().wait(seconds(age)).step(Input::Answer(Request::Check, Observation::Status(GOOD)));
+        assert_eq!(answered.plan.request, Some(next), "after {age} s");
+    }
+    let doubting = Situation::new().live().checked(LOST).asks(Request::Ping);
+    let lapsed = doubting.wait(seconds(31)).step(Input::Answer(Request::Ping, Observation::Status(LOST)));
+    assert_eq!(lapsed.plan.request, Some(Request::Reauthenticate));
+}
+
+/// All that is known may be old: it is asked at once, and an answer that is under way counts no more, unless it answers
+/// something that must not be asked twice.
+#[test]
+fn a_clock_that_was_set_is_a_reason_to_ask_now() {
+    let clock_set = |mut s: Situation, by: Duration| {
+        s.now.wall += by;
+        s.step(Input::Wake)
+    };
+    let new = Situation::new;
+    let trouble = |s: Situation| s.answered(Request::Check, ERROR);
+    let waiting =
+        [new().checked(LOST), new().live().answered_well_if_asked(), new().checked(COMPETING), trouble(new())];
+    for situation in waiting.into_iter().chain([new().asks(Request::Check), new().live().asks(Request::Check)]) {
+        let state = situation.state();
+        let jumped = clock_set(situation.clone(), seconds(11));
+        assert!(jumped.plan.jumped.is_some(), "{state:?}");
+        assert_eq!(jumped.asks(Request::Check).now.mono, situation.now.mono, "{state:?}");
+        assert_eq!(clock_set(situation, seconds(10)).plan.jumped, None, "{state:?}");
+    }
+    let reauthenticating = clock_set(new().lapsed().asks(Request::Reauthenticate), seconds(3600));
+    assert_eq!((reauthenticating.plan.request, reauthenticating.plan.awaiting), (None, true));
+    let accepted = Input::Answer(Request::Reauthenticate, Observation::Accepted);
+    assert_eq!(reauthenticating.step(accepted).plan.request, Some(Request::ValidateSso));
+    let paused = clock_set(new().step(Input::Pause { until: None }), seconds(3600));
+    assert_eq!((paused.plan.request, paused.plan.awaiting), (None, false));
+}
+
+/// Thirty questions in ten minutes leave room for recoveries; from the next one on the span is one that can be kept up.
+#[test]
+fn a_span_too_short_to_be_kept_up_is_kept_up_for_a_while() {
+    let policy = Policy {
+        check_every: seconds(1),
+        ping_every: seconds(3600),
+        confirm_every: Duration::ZERO,
+        ..Policy::default()
+    };
+    for (in_ten_minutes, span) in [(30, seconds(1)), (31, seconds(8))] {
+        // The first three were sent exactly ten minutes before the last, and do not count any more.
+        let mut s = Situation::with(policy.clone(), 7).live();
+        assert_eq!(s.now.mono, Duration::ZERO);
+        let mut sent = 0;
+        while sent < in_ten_minutes - 1 {
+            s = s.wait(seconds(10)).step(Input::Check);
+            while s.plan.request.is_some() {
+                sent += 1;
+                s = s.answered_well();
+            }
+        }
+        let left = seconds(600) - s.now.mono;
+        let s = s.wait(left).step(Input::Check).answered_well();
+        let pause = s.plan.wake_at - s.now.mono;
+        assert!(span * 4 / 5 <= pause && pause <= span, "{pause:?} after {in_ten_minutes}");
+    }
+}
+
+/// What binds an heir is over when it is over, and lasts no longer than IBKR's longest penalty.
+#[test]
+fn an_heir_is_bound_for_no_longer_than_whom_it_follows() {
+    let moment = Duration::from_nanos(1);
+    let asked = Situation::new().lapsed().asks(Request::Reauthenticate);
+    let later = |s: &Situation, by: Duration| Now { mono: s.now.mono + by, wall: s.now.wall + by };
+    assert_eq!(asked.machine.restraint(later(&asked, seconds(3600) - moment)).attempts.len(), 1);
+    assert_eq!(asked.machine.restraint(later(&asked, seconds(3600))), Restraint::default());
+
+    let refused = Observation::Trouble(Trouble::TooManyRequests { retry_after: None });
+    let silent = Situation::new().answered(Request::Check, refused);
+    let until = silent.now.wall + seconds(900);
+    assert_eq!(silent.machine.restraint(later(&silent, seconds(900) - moment)).quiet_until, Some(until));
+    assert_eq!(silent.machine.restraint(later(&silent, seconds(900))).quiet_until, None);
+
+    for (kept, bound) in [(12, 12), (24, 24), (25, 24)] {
+        let Situation { mut machine, now, .. } = Situation::new();
+        let quiet_until = Some(now.wall + seconds(kept * 3600));
+        machine.restrain(now, &Restraint { quiet_until, ..Restraint::default() });
+        assert_eq!(machine.restraint(now).quiet_until, Some(now.wall + seconds(bound * 3600)), "{kept} h");
+    }
+}
+
+#[test]
+fn an_answer_is_given_up_for_lost_only_after_the_client_has() {
+    let asking = Situation::new().asks(Request::Check);
+    let within = asking.machine.policy().answer_within + seconds(5);
+    assert_eq!(asking.plan.wake_at, asking.now.mono + within);
+    let early = asking.clone().wait(within - Duration::from_millis(1)).step(Input::Wake);
+    assert_eq!((early.state(), early.plan.awaiting), (State::Starting, true));
+    let late = asking.wait(within).step(Input::Wake);
+    assert_eq!(late.state(), State::Unavailable(Trouble::NoAnswer));
+}
+
+/// The last questions of ten minutes are kept for what decides something.
+#[test]
+fn what_presses_need_not_wait_for_what_is_routine() {
+    let mut spent = Situation::new().live();
+    for _ in 0..143 {
+        spent = spent.step(Input::Check).next().2.answered_well().wait(Duration::from_millis(300));
+    }
+    let (pause, _, _) = spent.clone().next();
+    assert!(pause > seconds(400), "{pause:?}");
+    assert_eq!(spent.clone().step(Input::Check).plan.request, Some(Request::Check));
+    let lapsed = spent.step(Input::Push(LOST));
+    let (_, _, confirming) = lapsed.answered(Request::Reauthenticate, Observation::Accepted).next();
+    let confirming = confirming.step(Input::Answer(Request::ValidateSso, Observation::Sso(VALID)));
+    let (pause, asked, _) = confirming.next();
+    assert!(asked == Request::Check && pause < seconds(1), "{asked:?} after {pause:?}");
+}
+
+/// Three changes in a minute are one too many; in more than a minute they are not, nor are those that the operator makes.
+#[test]
+fn a_pattern_is_what_changes_often_within_a_time() {
+    let flapping = Flapping { changes: 2, within: seconds(60) };
+    let policy = Policy { flapping, ..recovering(&[Method::Direct], 6) };
+    let live = Situation::with(policy, 7).live();
+    let lapses = |s: Situation| s.step(Input::Push(LOST));
+    let comes_back = |mut s: Situation| {
+        while s.state() != State::Live {
+            s = s.next().2.answered_well();
+        }
+        s
+    };
+    let once = lapses(live);
+    let minute_is_over = once.now.mono + seconds(60);
+    let twice = comes_back(once);
+    assert!(!twice.machine.is_flapping());
+    let left = minute_is_over - twice.now.mono;
+    assert!(lapses(twice.clone().wait(left)).machine.is_flapping());
+    assert!(!lapses(twice.clone().wait(left + seconds(1))).machine.is_flapping());
+    let resumed = (0..3).fold(twice, |s, _| comes_back(s.step(Input::Pause { until: None }).step(Input::Resume)));
+    assert!(!resumed.machine.is_flapping());
+    assert!(lapses(resumed).machine.is_flapping());
+}
+
+/// Of two questions that are due at once only the ping is asked, and it does not come more often for that.
+#[test]
+fn a_ping_is_no_more_frequent_than_it_has_to_be() {
+    let policy =
+        Policy { check_every: seconds(8), ping_every: seconds(16), confirm_every: Duration::ZERO, ..Policy::default() };
+    let (_, steady) = Situation::with(policy, 7).live().lives(seconds(3600));
+    let (asked, _) = steady.lives(seconds(3600));
+    let pings = asked.iter().filter(|request| **request == Request::Ping).count();
+    assert!((224..=226).contains(&pings), "{pings} pings among {}", asked.len());
+}
