@@ -200,21 +200,45 @@ fn a_borrowed_login_that_ends_needs_no_more_than_a_new_one() {
 /// `RESULT` flickers around the moment of a success, so that it is proof only when it is still false after a minute.
 #[test]
 fn a_login_that_is_invalid_for_a_minute_is_gone() {
-    let invalid = Input::Answer(Request::ValidateSso, Observation::Sso(Sso { valid: false, ..VALID }));
     let mut s = Situation::new().lapsed();
     let mut asked = Vec::new();
     while matches!(s.state(), State::Recovering { .. }) {
         let (_, request, asking) = s.next();
-        s = match request {
-            Request::ValidateSso => {
-                asked.push(asking.now.mono);
-                asking.step(invalid)
-            }
-            Request::Check => asking.step(Input::Answer(request, Observation::Status(LOST))),
-            _ => asking.step(Input::Answer(request, Observation::Accepted)),
+        let observation = if request == Request::ValidateSso {
+            asked.push(asking.now.mono);
+            Observation::Sso(Sso { valid: false, ..VALID })
+        } else if request == Request::Check {
+            Observation::Status(LOST)
+        } else {
+            Observation::Accepted
         };
+        s = asking.step(Input::Answer(request, observation));
     }
     assert_eq!(s.state(), State::LoginRequired(Cause::Expired));
     assert_eq!(asked.len(), 2, "{asked:?}");
     assert!(asked[1] - asked[0] >= seconds(60), "{asked:?}");
+}
+
+/// When all attempts have failed, what was seen of the login meanwhile says why.
+#[test]
+fn exhausted_attempts_are_told_with_what_they_look_like() {
+    let policy = || recovering(&[Method::Gateway], 1);
+    let lived = || Situation::with(policy(), 7).lapsed();
+    let never = || Situation::with(policy(), 7).checked(LOST).checked(LOST);
+    for (lapsed, sso, cause) in [
+        (lived(), Observation::Sso(VALID), Cause::Exhausted),
+        (never(), Observation::Sso(VALID), Cause::NotEnabled),
+        (lived(), Observation::Sso(Sso { borrowed: true, ..VALID }), Cause::Borrowed),
+        (never(), Observation::Sso(Sso { borrowed: true, ..VALID }), Cause::Borrowed),
+        (lived(), Observation::Sso(Sso { valid: false, ..VALID }), Cause::LoggedOut),
+        (never(), Observation::Sso(Sso { valid: false, ..VALID }), Cause::LoggedOut),
+        (lived(), ERROR, Cause::Exhausted),
+        (never(), ERROR, Cause::Exhausted),
+    ] {
+        let called = lapsed
+            .answered(Request::Reauthenticate, Observation::Accepted)
+            .answered(Request::ValidateSso, sso)
+            .looks(Observation::Status(LOST));
+        assert_eq!(called.state(), State::LoginRequired(cause), "{sso:?}");
+    }
 }
