@@ -242,3 +242,32 @@ fn exhausted_attempts_are_told_with_what_they_look_like() {
         assert_eq!(called.state(), State::LoginRequired(cause), "{sso:?}");
     }
 }
+
+/// Three answers in a row as if nobody were logged in, over five seconds, are proof where `validate_sso` gave none.
+#[test]
+fn a_login_that_three_checks_miss_is_gone() {
+    let lived = || Situation::new().lapsed();
+    let never = || Situation::new().checked(LOST).checked(LOST);
+    for (lapsed, sso, cause) in [
+        (lived(), Observation::Sso(VALID), Cause::Expired),
+        (never(), Observation::Sso(VALID), Cause::NotEnabled),
+        (lived(), ERROR, Cause::Expired),
+        (never(), ERROR, Cause::Expired),
+    ] {
+        let asked = lapsed.answered(Request::Reauthenticate, Observation::Accepted).answered(Request::ValidateSso, sso);
+        let mut missed = asked.answered(Request::Check, Observation::Unauthorized);
+        let (since, mut times) = (missed.now.mono, 1);
+        while matches!(missed.state(), State::Recovering { .. }) {
+            missed = missed.answered(Request::Check, Observation::Unauthorized);
+            times += 1;
+        }
+        assert_eq!(missed.state(), State::LoginRequired(cause), "{sso:?}");
+        let lasted = missed.now.mono - since;
+        assert!(times >= 3 && seconds(5) <= lasted && lasted < seconds(7), "{times} times in {lasted:?}");
+    }
+    // Two of them prove nothing, however far apart.
+    let once = lived().answered(Request::Reauthenticate, Observation::Accepted).answered(Request::ValidateSso, ERROR);
+    let once = once.answered(Request::Check, Observation::Unauthorized).asks(Request::Check).wait(seconds(6));
+    let twice = once.step(Input::Answer(Request::Check, Observation::Unauthorized));
+    assert_eq!(twice.state().name(), "recovering");
+}
