@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use tickled::session::{
-    Address, Flapping, Input, Method, Now, Observation, Policy, Request, Restraint, State, Trouble,
+    Address, Because, Cause, Competing, Flapping, Input, Method, Now, Observation, Policy, Request, Restraint, State,
+    Trouble,
 };
 
 use super::situation::{COMPETING, ERROR, GOOD, LOST, Situation, VALID, recovering, seconds};
@@ -17,6 +18,58 @@ fn probes_come_close_again_only_after_answers_have_lasted() {
         let (pause, _, _) = back.looks(ERROR).next();
         assert_eq!(pause <= seconds(5), close, "{pause:?} after {lived:?}");
     }
+}
+
+/// 5, 10, 20 seconds, each up to a fifth less, and then what the operator chose.
+#[test]
+fn probes_are_spaced_wider_three_times() {
+    let policy = Policy { watch_every: seconds(300), ..Policy::default() };
+    let mut s = Situation::with(policy, 7);
+    for expected in [5, 10, 20, 300, 300].map(seconds) {
+        s = s.answered(Request::Check, ERROR);
+        let (pause, asked, asking) = s.next();
+        assert!(
+            asked == Request::Check && expected * 4 / 5 <= pause && pause <= expected,
+            "{pause:?}, not {expected:?}"
+        );
+        s = asking;
+    }
+}
+
+/// Three take-overs in ten minutes that did not last are a fight, which is not gone on with.
+#[test]
+fn a_session_that_is_taken_away_again_and_again_is_not_fought_for() {
+    let policy = Policy { competing: Competing::TakeOver, ..recovering(&[Method::Direct], 6) };
+    let mut fighting = Situation::with(policy, 7).live();
+    let until = fighting.now.mono + seconds(600);
+    for _ in 0..3 {
+        fighting = fighting.step(Input::Push(COMPETING));
+        assert_eq!(fighting.state().name(), "recovering");
+        while fighting.state() != State::Live {
+            fighting = fighting.next().2.answered_well();
+        }
+    }
+    let left = until - fighting.now.mono;
+    for (wait, because) in [(left - Duration::from_nanos(1), Because::Outfought), (left, Because::SomebodyElse)] {
+        let taken = fighting.clone().wait(wait).step(Input::Push(COMPETING));
+        assert_eq!((taken.state(), taken.machine.because()), (State::Contested, because));
+    }
+}
+
+/// A fresh login is left to the gateway for a minute.
+#[test]
+fn a_login_that_has_not_become_a_session_is_worth_a_recovery_after_a_minute() {
+    let twice = Situation::new().answered(Request::Check, Observation::LoginPage);
+    let called = twice.answered(Request::Check, Observation::LoginPage);
+    assert_eq!(called.state(), State::LoginRequired(Cause::Expired));
+    let seen = called.checked(LOST);
+    let over = seen.now.mono + seconds(60);
+    let lost = Input::Answer(Request::Check, Observation::Status(LOST));
+    let checking = seen.asks(Request::Check);
+    let left = over - checking.now.mono;
+    let early = checking.clone().wait(left - Duration::from_nanos(1)).step(lost);
+    assert_eq!(early.state(), State::LoginRequired(Cause::Expired));
+    assert_eq!(checking.wait(left).step(lost).state().name(), "recovering");
 }
 
 /// Silence behind the public address lets an answer that is under way arrive, and does not take a logout's place.

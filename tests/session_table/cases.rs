@@ -271,3 +271,14 @@ fn a_login_that_three_checks_miss_is_gone() {
     let twice = once.step(Input::Answer(Request::Check, Observation::Unauthorized));
     assert_eq!(twice.state().name(), "recovering");
 }
+
+/// Who is there is asked when an answer begins to make no sense, and not each time that it makes none.
+#[test]
+fn nonsense_is_looked_into_once() {
+    let nonsense = Observation::Trouble(Trouble::Nonsense);
+    let looked =
+        Situation::new().answered(Request::Check, nonsense).answered(Request::IsListening, Observation::Listening);
+    assert_eq!(looked.state(), State::Unavailable(Trouble::Nonsense));
+    let (pause, asked, _) = looked.answered(Request::Check, nonsense).next();
+    assert!(asked == Request::Check && pause > seconds(1), "{asked:?} after {pause:?}");
+}
