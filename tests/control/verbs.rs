@@ -152,6 +152,22 @@ async fn a_logout_by_the_operator_is_no_incident() {
     assert_eq!(gateway.asked_for("/v1/api/logout").await, 1);
 }
 
+/// The stream tells of the session's end before the logout itself is answered: it is what was wanted, and stays so.
+#[tokio::test]
+async fn what_the_stream_makes_of_a_logout_is_no_lapse() {
+    let gateway = Gateway::logged_in().await;
+    let url = gateway.url();
+    let mut host = Host::start(&format!("[gateway.main]\nurl = \"{url}\"\n[gateway.main.stream]\nenabled = true\n"));
+    host.daemon.hears(&[("event", "stream-up")], SOON).await;
+    gateway.set("delay?path=/v1/api/logout&after=500ms").await;
+    host.asks(&["logout", "main"]).await;
+    let said = host.daemon.becomes("login-required", SOON).await;
+    assert_eq!((&said["from"], &said["because"]), (&"live".into(), &"by-operator".into()));
+    host.daemon.listens(Duration::from_secs(1)).await;
+    assert_eq!(host.daemon.count(&[("event", "alert")]), 0);
+    assert_eq!(gateway.asked_for("/v1/api/iserver/reauthenticate").await, 0);
+}
+
 #[tokio::test]
 async fn check_has_the_daemon_look_and_says_what_came_of_it() {
     let gateway = Gateway::logged_in().await;
