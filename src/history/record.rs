@@ -40,6 +40,14 @@ struct Pending {
     is_news: bool,
 }
 
+impl Pending {
+    /// Of the rows, so that a disk that hangs fills no memory.
+    fn keep_the_newest(&mut self) {
+        let too_many = self.rows.len().saturating_sub(MOST_UNWRITTEN);
+        self.rows.drain(..too_many);
+    }
+}
+
 impl Record {
     /// Begins with what an earlier daemon left in `folder`. Without one nothing is kept.
     #[must_use]
@@ -63,7 +71,10 @@ impl Record {
 
     /// Adds a row to the ledger.
     pub fn note(&self, at: Timestamp, what: What) {
-        self.change(|pending| pending.rows.push(Row { at, what }));
+        self.change(|pending| {
+            pending.rows.push(Row { at, what });
+            pending.keep_the_newest();
+        });
     }
 
     /// Takes in how a gateway is.
@@ -166,8 +177,7 @@ impl Desk {
     fn put_back(&self, unwritten: Vec<Row>) {
         let mut pending = self.pending.borrow_mut();
         pending.rows.splice(0..0, unwritten);
-        let too_many = pending.rows.len().saturating_sub(MOST_UNWRITTEN);
-        pending.rows.drain(..too_many);
+        pending.keep_the_newest();
         pending.is_news = true;
     }
 
@@ -186,5 +196,5 @@ const SEEN_EVERY: Duration = Duration::from_secs(5 * 60);
 const WRITTEN_WITHIN: Duration = Duration::from_secs(1);
 /// How long what could not be written waits for another attempt, where nothing new comes before.
 const AGAIN_AFTER: Duration = Duration::from_secs(60);
-/// How many rows wait for a disk that takes none: the oldest go first.
+/// How many rows wait for a disk that takes none; the oldest are given up first.
 const MOST_UNWRITTEN: usize = 1000;

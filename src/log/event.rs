@@ -84,7 +84,7 @@ events! {
     ALERT_GIVEN_UP = "alert-given-up" at Error, with ["channel", "code", "phase", "fault"], may ["gateway"];
     /// What the program of a channel wrote, without what is personal.
     ALERT_COMMAND_SAID = "alert-command-said" at Info, with ["channel", "said"], may [];
-    /// What is kept of alerts across restarts cannot be read or written; alerts go out all the same.
+    /// What is kept of alerts across restarts cannot be read, or not yet be written; alerts go out all the same.
     ALERT_SPOOL = "alert-spool" at Warn, with ["fault"], may [];
     /// The control socket is open.
     CONTROL_OPEN = "control-open" at Info, with ["socket"], may [];
@@ -96,7 +96,7 @@ events! {
     ENDPOINT_CLOSED = "endpoint-closed" at Warn, with ["listen", "fault"], may [];
     /// The operator had something done over the control socket.
     OPERATOR = "operator" at Info, with ["done"], may ["gateway"];
-    /// History, pauses and last states cannot be read from disk or kept on it; everything else goes on.
+    /// History, pauses and last states cannot be read from disk or kept on it; they are kept when they can be.
     STATE_UNKEPT = "state-unkept" at Warn, with ["fault"], may [];
     /// A file with a secret may be read by every user of this host.
     SECRET_EXPOSED = "secret-exposed" at Warn, with ["file"], may [];
