@@ -77,8 +77,7 @@ fn a_login_that_has_not_become_a_session_is_worth_a_recovery_after_a_minute() {
 fn another_gateways_429_waits_for_this_ones_answer() {
     let mut address = Address::default();
     let (own, others) = (address.join(), address.join());
-    let now = seconds(5);
-    let other = Situation::new().asks(Request::Check).wait(now);
+    let other = Situation::new().asks(Request::Check).wait(seconds(5));
     let refused = Observation::Trouble(Trouble::TooManyRequests { retry_after: None });
     let mut silenced = other.machine;
     let _ = silenced.step_behind(other.now, Input::Answer(Request::Check, refused), &mut address, others);

@@ -4,9 +4,7 @@ use tickled::session::{
     Account, Accounts, Cause, Competing, Input, Method, Observation, Policy, Request, Sso, State, Step, Trouble,
 };
 
-use super::situation::{
-    COMPETING, EMPTY, ERROR, GOOD, LOST, NOT_ESTABLISHED, Situation, VALID, live_until, recovering, seconds,
-};
+use super::situation::{COMPETING, EMPTY, ERROR, GOOD, LOST, NOT_ESTABLISHED, Situation, VALID, recovering, seconds};
 
 #[test]
 fn a_good_word_of_the_stream_is_a_reason_to_ask_now() {
@@ -17,7 +15,7 @@ fn a_good_word_of_the_stream_is_a_reason_to_ask_now() {
 
 #[test]
 fn a_doubted_proof_is_asked_again_at_once_and_believed_the_second_time() {
-    let proving = live_until(Situation::new(), Request::Accounts);
+    let proving = Situation::new().live().well_until(Request::Accounts);
     for (bad, state) in [
         (ERROR, State::Unavailable(Trouble::IbkrError)),
         (Observation::Accounts(EMPTY), State::Recovering { attempt: 1, step: Step::Reauthenticate }),
@@ -32,7 +30,7 @@ fn a_doubted_proof_is_asked_again_at_once_and_believed_the_second_time() {
 
 #[test]
 fn where_pings_are_gone_a_bad_check_is_asked_again_after_a_second() {
-    let pinging = live_until(Situation::new(), Request::Ping);
+    let pinging = Situation::new().live().well_until(Request::Ping);
     let without = pinging.answered(Request::Ping, Observation::Gone).checked(GOOD);
     let (pause, again, _) = without.well_until(Request::Check).checked(LOST).next();
     assert_eq!((pause, again), (seconds(1), Request::Check));

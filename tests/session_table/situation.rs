@@ -49,13 +49,10 @@ impl Situation {
     }
 
     /// Lets time pass until the machine asks something, and checks that it is `request`.
-    pub(crate) fn asks(mut self, request: Request) -> Self {
-        while self.plan.request.is_none() {
-            let left = self.plan.wake_at - self.now.mono;
-            self = self.wait(left).step(Input::Wake);
-        }
-        assert_eq!(self.plan.request, Some(request), "in state {:?}", self.machine.state());
-        self
+    pub(crate) fn asks(self, request: Request) -> Self {
+        let (_, asked, asking) = self.next();
+        assert_eq!(asked, request, "in state {:?}", asking.state());
+        asking
     }
 
     pub(crate) fn answered(self, request: Request, observation: Observation) -> Self {
@@ -103,17 +100,7 @@ pub(crate) fn situations(seed: u64) -> Vec<(&'static str, Request, Situation)> {
             other => panic!("unexpected {other:?}"),
         };
     }
-    let mut aging = new().live();
-    while aging.plan.request != Some(Request::ValidateSso) {
-        aging = match aging.plan.request {
-            Some(request @ (Request::Check | Request::Ping)) => aging.answered(request, Observation::Status(GOOD)),
-            None => {
-                let left = aging.plan.wake_at - aging.now.mono;
-                aging.wait(left).step(Input::Wake)
-            }
-            other => panic!("unexpected {other:?}"),
-        };
-    }
+    let aging = new().live().well_until(Request::ValidateSso);
     let mut pausing = new().confirming();
     while !matches!(pausing.machine.state(), State::Recovering { step: tickled::session::Step::Pause, .. }) {
         pausing = pausing.checked(LOST);
@@ -124,7 +111,7 @@ pub(crate) fn situations(seed: u64) -> Vec<(&'static str, Request, Situation)> {
         ("starting, proving", Request::Accounts, new().checked(GOOD).asks(Request::Accounts)),
         ("live", Request::Check, new().live().asks(Request::Check)),
         ("live, asking again", Request::Ping, new().live().checked(LOST).asks(Request::Ping)),
-        ("live, proving again", Request::Accounts, live_until(new(), Request::Accounts)),
+        ("live, proving again", Request::Accounts, new().live().well_until(Request::Accounts)),
         ("live, asking the login's age", Request::ValidateSso, aging),
         ("live, logging out", Request::EndSession, new().live().step(Input::Logout)),
         (
@@ -167,22 +154,6 @@ pub(crate) fn situations(seed: u64) -> Vec<(&'static str, Request, Situation)> {
         ("login-required", Request::Check, expired().asks(Request::Check)),
         ("paused", Request::Check, new().step(Input::Pause { until: None })),
     ]
-}
-
-pub(crate) fn live_until(new: Situation, request: Request) -> Situation {
-    let mut live = new.live();
-    while live.plan.request != Some(request) {
-        live = match live.plan.request {
-            Some(asked @ (Request::Check | Request::Ping)) => live.answered(asked, Observation::Status(GOOD)),
-            Some(Request::ValidateSso) => live.answered(Request::ValidateSso, Observation::Sso(VALID)),
-            None => {
-                let left = live.plan.wake_at - live.now.mono;
-                live.wait(left).step(Input::Wake)
-            }
-            other => panic!("unexpected {other:?}"),
-        };
-    }
-    live
 }
 
 pub(crate) const fn seconds(n: u64) -> Duration {
