@@ -1,10 +1,14 @@
 //! The real binary against the simulated gateway over TLS: what a trader sees on the day something happens.
 #![expect(clippy::unwrap_used, reason = "a helper that fails fails its test")]
 
+#[path = "../chance/mod.rs"]
+#[allow(dead_code, reason = "other tests use the rest of it")]
+mod chance;
 mod faults;
 mod house;
 mod keepers;
 mod reload;
+mod soak;
 mod trust;
 mod verbs;
 

@@ -17,7 +17,8 @@ use tickled::session::{
 use tickled::simulator::world::{Control, Options, Times, What, World};
 use tickled::status::{Place, Snapshot};
 
-use crate::fate::{self, Chance, Event, Weather};
+use crate::chance::Chance;
+use crate::fate::{self, Event, Weather};
 use crate::port::{self, SILENCE};
 use crate::rules::{Rules, Sky, Tally, hour, minute, second};
 
