@@ -4,7 +4,7 @@ use std::fs;
 use std::time::Duration;
 
 use crate::delivery::{TOLD, channel, watched};
-use crate::house::{Daemon, Gateway, SOON, file, tickled};
+use crate::house::{Daemon, Gateway, SOON, file};
 use crate::keep;
 use crate::mailserver::{Mailserver, Protection};
 use crate::receiver::{Receiver, Reply};
@@ -55,11 +55,7 @@ async fn what_is_personal_or_secret_goes_through_no_channel() {
         format!("[deadman]\nurl_file = {deadman:?}\n[log]\nlevel = \"trace\"\n"),
     ];
     let (config, state) = (file(&watched(&[("main", &gateway)], &rest.concat())), crate::folder());
-    let mut daemon = Daemon::spawn(
-        tickled(&["run", "--config", config.to_str().unwrap()])
-            .env("TICKLED_LOG__FORMAT", "json")
-            .env("STATE_DIRECTORY", &state),
-    );
+    let mut daemon = Daemon::with_state(&config, &state);
     daemon.becomes("live", SOON).await;
     let answer =
         format!("{}/answer?path=/v1/api/tickle&times=2&type=application/json", gateway.addresses.control_url());

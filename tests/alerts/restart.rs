@@ -1,20 +1,11 @@
 //! kill -9 and a new start: nothing that was not told is lost, nothing that was told is repeated.
 
 use std::fs;
-use std::path::Path;
 use std::time::Duration;
 
 use crate::delivery::{TOLD, channel, next, spool, watched};
-use crate::house::{Daemon, Gateway, SOON, file, tickled};
+use crate::house::{Daemon, Gateway, SOON, file};
 use crate::receiver::{Receiver, Reply};
-
-fn run(config: &Path, state: &Path) -> Daemon {
-    Daemon::spawn(
-        tickled(&["run", "--config", config.to_str().unwrap()])
-            .env("TICKLED_LOG__FORMAT", "json")
-            .env("STATE_DIRECTORY", state),
-    )
-}
 
 async fn kill(daemon: &mut Daemon) {
     daemon.signal("KILL");
@@ -32,7 +23,7 @@ async fn what_was_not_told_is_told_by_the_next_and_what_was_is_not_repeated() {
     let channels = channel("down", &down.url()) + &channel("up", &up.url());
     let (config, state) = (file(&watched(&[("main", &gateway)], &channels)), crate::folder());
     down.replies([Reply::Answer(503, "", "")]);
-    let mut daemon = run(&config, &state);
+    let mut daemon = Daemon::with_state(&config, &state);
     daemon.becomes("live", SOON).await;
     gateway.set("expire-login").await;
     is(&next(&mut down).await, "raised");
@@ -46,7 +37,7 @@ async fn what_was_not_told_is_told_by_the_next_and_what_was_is_not_repeated() {
     assert!(spool(&state).contains("\"down\""), "{}", spool(&state));
 
     // The one that was not told is told at once, and as it was; the other is not told again.
-    let mut daemon = run(&config, &state);
+    let mut daemon = Daemon::with_state(&config, &state);
     is(&next(&mut down).await, "raised");
     daemon.becomes("login-required", SOON).await;
     daemon.listens(Duration::from_secs(2)).await;
@@ -58,7 +49,7 @@ async fn what_was_not_told_is_told_by_the_next_and_what_was_is_not_repeated() {
         daemon.listens(Duration::from_millis(20)).await;
     }
     kill(&mut daemon).await;
-    let mut daemon = run(&config, &state);
+    let mut daemon = Daemon::with_state(&config, &state);
     daemon.becomes("login-required", SOON).await;
     gateway.log_in().await;
     daemon.signal("USR1");
@@ -77,12 +68,12 @@ async fn an_alert_that_is_cut_off_in_the_middle_is_told_again_and_no_more_than_o
     let (config, state) = (file(&watched(&[("main", &gateway)], &channel("phone", &phone.url()))), crate::folder());
     // It has the alert, and does not say so.
     phone.replies([Reply::Hang]);
-    let mut daemon = run(&config, &state);
+    let mut daemon = Daemon::with_state(&config, &state);
     daemon.becomes("live", SOON).await;
     gateway.set("expire-login").await;
     is(&next(&mut phone).await, "raised");
     kill(&mut daemon).await;
-    let mut daemon = run(&config, &state);
+    let mut daemon = Daemon::with_state(&config, &state);
     is(&next(&mut phone).await, "raised");
     daemon.hears(&[("event", "alert-sent"), ("channel", "phone")], SOON).await;
     daemon.listens(Duration::from_secs(2)).await;
@@ -95,7 +86,7 @@ async fn a_spool_that_makes_no_sense_is_set_aside_and_said() {
     let mut phone = Receiver::start().await;
     let (config, state) = (file(&watched(&[("main", &gateway)], &channel("phone", &phone.url()))), crate::folder());
     fs::write(state.join("alerts.json"), "{\"version\":1,\"desk\":").unwrap();
-    let mut daemon = run(&config, &state);
+    let mut daemon = Daemon::with_state(&config, &state);
     let said = daemon.hears(&[("event", "alert-spool")], SOON).await;
     assert!(said["fault"].as_str().unwrap().contains("alerts.json.bad"), "{said:?}");
     assert_eq!(fs::read_to_string(state.join("alerts.json.bad")).unwrap(), "{\"version\":1,\"desk\":");
@@ -114,7 +105,7 @@ async fn a_state_directory_that_cannot_be_written_keeps_no_alert_back() {
     // Root may write anywhere, but not into a folder that is a file.
     let state = state.join("no-folder");
     fs::write(&state, "").unwrap();
-    let mut daemon = run(&config, &state);
+    let mut daemon = Daemon::with_state(&config, &state);
     daemon.becomes("live", SOON).await;
     gateway.set("expire-login").await;
     is(&next(&mut phone).await, "raised");

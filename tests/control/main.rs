@@ -45,11 +45,8 @@ impl Host {
     }
 
     fn daemon(config: &std::path::Path, place: &std::path::Path) -> Daemon {
-        let mut run = tickled(&["run", "--config", config.to_str().unwrap()]);
-        run.env("TICKLED_LOG__FORMAT", "json")
-            .env("RUNTIME_DIRECTORY", place)
-            .env("STATE_DIRECTORY", place.join("state"));
-        Daemon::spawn(&mut run)
+        let mut run = Daemon::command(config);
+        Daemon::spawn(run.env("RUNTIME_DIRECTORY", place).env("STATE_DIRECTORY", place.join("state")))
     }
 
     /// Another daemon in the place of this one, which was killed.

@@ -274,8 +274,7 @@ async fn without_descriptors_the_kept_connection_goes_on() {
     let config = quick(&gateway.url());
     let state = config.with_extension("state");
     fs::create_dir(&state).unwrap();
-    let mut run = tickled(&["run", "--config", config.to_str().unwrap()]);
-    let mut daemon = Daemon::spawn(run.env("TICKLED_LOG__FORMAT", "json").env("STATE_DIRECTORY", &state));
+    let mut daemon = Daemon::with_state(&config, &state);
     daemon.becomes("live", SOON).await;
     until_said(&state.join("state.json"), "\"state\":\"live\"").await;
     daemon.listens(seconds(1)).await;

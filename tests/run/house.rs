@@ -6,7 +6,7 @@
 mod simulated;
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
@@ -54,8 +54,19 @@ pub(crate) struct Daemon {
 
 impl Daemon {
     /// Runs with the configuration in `file`, its log in JSON.
-    pub(crate) fn run(file: &std::path::Path) -> Self {
-        Self::spawn(tickled(&["run", "--config", file.to_str().unwrap()]).env("TICKLED_LOG__FORMAT", "json"))
+    pub(crate) fn run(file: &Path) -> Self {
+        Self::spawn(&mut Self::command(file))
+    }
+
+    /// The same, and what outlives it is kept in the folder `state`.
+    pub(crate) fn with_state(file: &Path, state: &Path) -> Self {
+        Self::spawn(Self::command(file).env("STATE_DIRECTORY", state))
+    }
+
+    pub(crate) fn command(file: &Path) -> Command {
+        let mut run = tickled(&["run", "--config", file.to_str().unwrap()]);
+        run.env("TICKLED_LOG__FORMAT", "json");
+        run
     }
 
     pub(crate) fn spawn(command: &mut Command) -> Self {

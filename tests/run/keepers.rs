@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::time::timeout;
 
-use crate::house::{Daemon, Gateway, SOON, tickled};
+use crate::house::{Daemon, Gateway, SOON};
 use crate::reload::listen;
 use crate::two_lines;
 
@@ -18,8 +18,8 @@ fn runtime(name: &str) -> PathBuf {
 }
 
 fn run(config: &Path, runtime: &Path) -> tokio::process::Command {
-    let mut command = tickled(&["run", "--config", config.to_str().unwrap()]);
-    command.env("RUNTIME_DIRECTORY", runtime).env("TICKLED_LOG__FORMAT", "json");
+    let mut command = Daemon::command(config);
+    command.env("RUNTIME_DIRECTORY", runtime);
     command
 }
 

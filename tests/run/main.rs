@@ -123,8 +123,7 @@ async fn a_second_signal_ends_even_what_hangs_with_its_own_code() {
     fs::create_dir(&state).unwrap();
     // A disk that hangs: nobody ever reads from it. The end waits a second for it.
     assert!(Command::new("mkfifo").arg(state.join("state.json.new")).status().unwrap().success());
-    let mut run = tickled(&["run", "--config", config.to_str().unwrap()]);
-    let mut daemon = Daemon::spawn(run.env("TICKLED_LOG__FORMAT", "json").env("STATE_DIRECTORY", &state));
+    let mut daemon = Daemon::with_state(&config, &state);
     daemon.becomes("live", SOON).await;
     daemon.signal("TERM");
     daemon.signal("INT");

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tokio::net::UnixDatagram;
 
-use crate::house::{Daemon, Gateway, SOON, file, tickled};
+use crate::house::{Daemon, Gateway, SOON, file};
 
 fn gateways(named: &[(&str, &Gateway)], rest: &str) -> String {
     let tables = named.iter().map(|(name, gateway)| format!("[gateway.{name}]\nurl = \"{}\"\n", gateway.url()));
@@ -102,11 +102,7 @@ async fn every_reload_that_systemd_hears_of_ends_whatever_the_file_holds() {
     let path = file(&good);
     let manager = path.with_extension("notify");
     let heard = listen(&manager);
-    let mut daemon = Daemon::spawn(
-        tickled(&["run", "--config", path.to_str().unwrap()])
-            .env("TICKLED_LOG__FORMAT", "json")
-            .env("NOTIFY_SOCKET", &manager),
-    );
+    let mut daemon = Daemon::spawn(Daemon::command(&path).env("NOTIFY_SOCKET", &manager));
     daemon.becomes("live", SOON).await;
     let pid = daemon.pid();
     let threads = || fs::read_dir(format!("/proc/{pid}/task")).unwrap().count();

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use crate::chance::Chance;
-use crate::house::{Daemon, Gateway, SOON, file, tickled};
+use crate::house::{Daemon, Gateway, SOON, file};
 use crate::seconds;
 
 /// What goes wrong, and what ends it where that is not the daemon's own work or a human's.
@@ -158,8 +158,7 @@ async fn whatever_goes_wrong_nothing_grows_and_nothing_is_falsely_live() {
     ));
     let state = config.with_extension("state");
     fs::create_dir(&state).unwrap();
-    let mut run = tickled(&["run", "--config", config.to_str().unwrap()]);
-    let mut daemon = Daemon::spawn(run.env("TICKLED_LOG__FORMAT", "json").env("STATE_DIRECTORY", &state));
+    let mut daemon = Daemon::with_state(&config, &state);
     daemon.becomes("live", SOON).await;
     daemon.hears(&[("event", "stream-up")], SOON).await;
     let pid = daemon.pid();
