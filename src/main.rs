@@ -27,7 +27,7 @@ use tickled::config::{self, Config, Source};
 use tickled::daemon::{self, Ended, Places};
 use tickled::doctor::{self, Visit};
 use tickled::driver::{Clock, HostClock};
-use tickled::gateway::{Target, Trust};
+use tickled::gateway::{BuildError, Target, Trust};
 use tickled::session::Policy;
 use tickled::simulator;
 use tickled::systemd::Notifier;
@@ -227,6 +227,11 @@ fn run(path: &Path) -> anyhow::Result<Exit> {
         Err(daemon::Error::Kept(kept)) => {
             complain(&kept.to_string());
             Ok(Exit::AnotherKeeper)
+        }
+        // Its file was good a moment ago.
+        Err(error @ daemon::Error::Client { reason: BuildError::Trust(_) | BuildError::Elsewhere(_), .. }) => {
+            complain(&error.to_string());
+            Ok(Exit::Configuration)
         }
         Err(error) => Err(error.into()),
     }

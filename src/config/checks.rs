@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::iter::successors;
+use std::path::Path;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -14,7 +15,7 @@ use super::maintenance::{self, NEEDED};
 use super::span::span_text;
 use super::words::{Word, Worded, nearest};
 use crate::calendar::{Maintenance, Region};
-use crate::gateway::{Target, Trust};
+use crate::gateway::{Target, Trust, tls};
 use crate::session::{Address, Policy};
 
 /// What a merged file means, and what is wrong with it.
@@ -22,8 +23,12 @@ use crate::session::{Address, Policy};
 pub(super) struct Checks<'a> {
     places: &'a BTreeMap<String, At>,
     blamed: &'a BTreeSet<String>,
+    certificates: Look,
     findings: Vec<Finding>,
 }
+
+/// Whether a file holds certificates to judge others by.
+pub(super) type Look = fn(&Path) -> Result<(), tls::Error>;
 
 /// A key of one gateway's session, where it was said, and its value.
 struct Said<T> {
@@ -36,9 +41,13 @@ struct Said<T> {
 
 impl<'a> Checks<'a> {
     /// Checks against the places of the keys; a key that is `blamed` already is not blamed again.
-    pub(super) const fn new(places: &'a BTreeMap<String, At>, blamed: &'a BTreeSet<String>) -> Self {
+    pub(super) const fn new(
+        places: &'a BTreeMap<String, At>,
+        blamed: &'a BTreeSet<String>,
+        certificates: Look,
+    ) -> Self {
         let findings = Vec::new();
-        Self { places, blamed, findings }
+        Self { places, blamed, certificates, findings }
     }
 
     /// All findings.
@@ -313,6 +322,12 @@ impl<'a> Checks<'a> {
                 if path.as_os_str().is_empty() && !self.blamed.contains(&ca_file) {
                     let hint = format!("under [{tls}] write ca_file = \"/etc/tickled/ca.pem\"");
                     self.note(&trust, "trust \"ca-file\" needs a ca_file, and there is none", hint);
+                } else if !self.blamed.contains(&ca_file)
+                    && let Err(error) = (self.certificates)(path)
+                {
+                    let hint = "name a file in PEM that the user tickled runs as may read, with the certificate of \
+                                whoever signed the gateway's";
+                    self.note(&ca_file, &error.to_string(), hint.to_owned());
                 }
                 Some(Trust::CaFile(path.clone()))
             }

@@ -27,11 +27,11 @@ use std::path::Path;
 
 use crate::alert;
 use crate::calendar::{Maintenance, Region};
-use crate::gateway::{Target, Trust};
+use crate::gateway::{Target, Trust, tls};
 use crate::log;
 use crate::session::Policy;
 use address::Address;
-use checks::Checks;
+use checks::{Checks, Look};
 use fault::{At, Finding, quoted};
 use file::{File, PlainHttp, ROOT, TrustBy, values};
 use reading::Reading;
@@ -91,7 +91,7 @@ pub struct Key {
 /// The file that shows every key with its default and its meaning.
 pub const DEFAULT: &str = include_str!("../../config/tickled.toml");
 
-/// Reads the file and lays `environment` over it.
+/// Reads the file and lays `environment` over it. The CA files that it names for gateways are looked into as well.
 ///
 /// # Errors
 ///
@@ -110,7 +110,7 @@ pub fn load(path: &Path, environment: &BTreeMap<String, String>) -> Result<Confi
         .and_then(|file| file.take(LARGEST + 1).read_to_end(&mut bytes))
         .map_err(|error| cannot(&error))?;
     match String::from_utf8(bytes) {
-        Ok(text) => parse(&text, path, environment),
+        Ok(text) => judge(&text, path, environment, tls::certificates),
         // The limit may have cut a character in two.
         Err(error) if error.as_bytes().len() as u64 > LARGEST => Err(too_large(path)),
         Err(error) => {
@@ -123,12 +123,22 @@ pub fn load(path: &Path, environment: &BTreeMap<String, String>) -> Result<Confi
     }
 }
 
-/// Reads the text of the file called `name` and lays `environment` over it, without any input or output.
+/// Reads the text of the file called `name` and lays `environment` over it, without any input or output: files that it
+/// names are taken to be good.
 ///
 /// # Errors
 ///
 /// Everything that is wrong, not only the first of it.
 pub fn parse(text: &str, name: &Path, environment: &BTreeMap<String, String>) -> Result<Config, Faults> {
+    judge(text, name, environment, |_| Ok(()))
+}
+
+fn judge(
+    text: &str,
+    name: &Path,
+    environment: &BTreeMap<String, String>,
+    certificates: Look,
+) -> Result<Config, Faults> {
     if text.len() as u64 > LARGEST {
         return Err(too_large(name));
     }
@@ -138,7 +148,7 @@ pub fn parse(text: &str, name: &Path, environment: &BTreeMap<String, String>) ->
     if reading.is_toml {
         match merge(&reading) {
             Ok(file) => {
-                let mut checks = Checks::new(&reading.places, &reading.blamed);
+                let mut checks = Checks::new(&reading.places, &reading.blamed, certificates);
                 let gateways = checks.gateways(&file);
                 let maintenance = checks.maintenance(&file.maintenance);
                 let names: Vec<&str> = reading.gateways.iter().map(String::as_str).collect();

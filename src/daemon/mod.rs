@@ -146,7 +146,7 @@ async fn watch(
                 }
                 Some(SIGHUP) => {
                     info!(event = event::SIGNAL, name = "SIGHUP", "asked by a signal to read the configuration again");
-                    reload.begin(&source, &mut board);
+                    reload.begin(&source, &config, &mut board);
                 }
                 signal => {
                     let name = signal_name(signal);

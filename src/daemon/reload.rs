@@ -8,6 +8,7 @@ use super::board::Board;
 use super::fleet::{self, Fleet};
 use super::telling::counted;
 use crate::config::{Config, Difference, Source};
+use crate::gateway::Client;
 use crate::log::event;
 
 /// A reload, while one is under way. However many are asked for in the meantime, one more follows.
@@ -18,19 +19,38 @@ pub(super) struct Reload {
 }
 
 /// What reading the configuration brought: it, or all that is wrong with it.
-pub(super) type Read = Result<Box<Config>, String>;
+pub(super) type Read = Result<Box<Fresh>, String>;
+
+/// A configuration that was read, and what it takes to make it so.
+#[derive(Debug)]
+pub(super) struct Fresh {
+    config: Config,
+    difference: Difference,
+    /// For those that are replaced, in their order.
+    clients: Vec<Client>,
+}
+
+impl Fresh {
+    /// All that is wanted of the disk. Nothing is touched before it is sure that all of it can be had.
+    fn read(source: &Source, before: &Config) -> Read {
+        let config = source.load().map_err(|faults| faults.to_string())?;
+        let difference = Difference::between(before, &config);
+        let clients = difference.replaced.iter().map(fleet::client).collect::<Result<_, _>>();
+        let clients = clients.map_err(|error| error.to_string())?;
+        Ok(Box::new(Self { config, difference, clients }))
+    }
+}
 
 impl Reload {
     /// Begins to read. The loop never waits for the disk.
-    pub(super) fn begin(&mut self, source: &Source, board: &mut Board) {
+    pub(super) fn begin(&mut self, source: &Source, config: &Config, board: &mut Board) {
         if self.reading.is_some() {
             self.again = true;
             return;
         }
         board.reloading(Instant::now());
-        let source = source.clone();
-        let read = move || source.load().map(Box::new).map_err(|faults| faults.to_string());
-        self.reading = Some(tokio::task::spawn_blocking(read));
+        let (source, before) = (source.clone(), config.clone());
+        self.reading = Some(tokio::task::spawn_blocking(move || Fresh::read(&source, &before)));
     }
 
     /// Waits for what is being read.
@@ -67,17 +87,15 @@ impl Reload {
         }
         board.reloaded();
         if std::mem::take(&mut self.again) {
-            self.begin(source, board);
+            self.begin(source, config, board);
         }
     }
 }
 
 /// Makes what is different so; what is the same keeps its driver, its connection, its incidents.
-fn carry_over(config: &mut Config, new: Config, fleet: &mut Fleet, board: &mut Board) -> Result<String, String> {
-    let Difference { removed, replaced, moved, alerts, endpoint, log } = Difference::between(config, &new);
-    // Nothing is touched before it is sure that all of it can be had.
-    let clients =
-        replaced.iter().map(fleet::client).collect::<Result<Vec<_>, _>>().map_err(|error| error.to_string())?;
+fn carry_over(config: &mut Config, fresh: Fresh, fleet: &mut Fleet, board: &mut Board) -> Result<String, String> {
+    let Fresh { config: new, difference, clients } = fresh;
+    let Difference { removed, replaced, moved, alerts, endpoint, log } = difference;
     fleet.hold(&new.gateways).map_err(|kept| kept.to_string())?;
     fleet.know(&new.maintenance);
     for name in &removed {

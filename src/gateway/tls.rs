@@ -1,14 +1,14 @@
 //! Which gateway is trusted: any on the loopback, a pinned certificate, a CA file, or the system's list.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::Arc;
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::{Resumption, WebPkiServerVerifier};
 use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
-use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, OtherError, RootCertStore, SignatureScheme};
 use rustls_platform_verifier::BuilderVerifierExt;
@@ -89,20 +89,39 @@ impl Trust {
             Self::Loopback => Arc::new(Presented { provider, pinned: None }),
             Self::Pin(pins) => Arc::new(Presented { provider, pinned: Some(pins.clone()) }),
             Self::CaFile(path) => {
-                let refused = |reason: String| Error::CaFile { path: path.clone(), reason };
-                let mut roots = RootCertStore::empty();
-                for certificate in CertificateDer::pem_file_iter(path).map_err(|e| refused(e.to_string()))? {
-                    roots.add(certificate.map_err(|e| refused(e.to_string()))?)?;
-                }
-                WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider)
-                    .build()
-                    .map_err(|e| refused(e.to_string()))?
+                let roots = WebPkiServerVerifier::builder_with_provider(Arc::new(authorities(path)?), provider);
+                roots.build().map_err(|error| no_authorities(path, &error))?
             }
             Self::Plain => Arc::new(Presented { provider, pinned: Some(Vec::new()) }),
             Self::System => return Ok(without_resumption(builder.with_platform_verifier()?.with_no_client_auth())),
         };
         Ok(without_resumption(builder.dangerous().with_custom_certificate_verifier(verifier).with_no_client_auth()))
     }
+}
+
+/// Whether [`Trust::CaFile`] can be had with this file.
+///
+/// # Errors
+/// When it cannot be read, or holds no certificate.
+pub fn certificates(path: &Path) -> Result<(), Error> {
+    authorities(path).map(drop)
+}
+
+/// The certificates in a file, of which there is at least one.
+fn authorities(path: &Path) -> Result<RootCertStore, Error> {
+    let mut roots = RootCertStore::empty();
+    let unread = |error| {
+        if let pem::Error::Io(error) = error { no_authorities(path, &error) } else { no_authorities(path, &error) }
+    };
+    for certificate in CertificateDer::pem_file_iter(path).map_err(unread)? {
+        let certificate = certificate.map_err(unread)?;
+        roots.add(certificate).map_err(|error| no_authorities(path, &error))?;
+    }
+    if roots.is_empty() { Err(no_authorities(path, &"there is none in it")) } else { Ok(roots) }
+}
+
+fn no_authorities(path: &Path, reason: &dyn fmt::Display) -> Error {
+    Error::CaFile { path: path.to_owned(), reason: reason.to_string() }
 }
 
 /// The one place that names the cryptography in use.

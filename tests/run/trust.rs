@@ -1,9 +1,12 @@
 //! Whom the daemon takes for the gateway, and `tickled cert`: what a stranger presents, and the lines that pin it.
 
 use std::fs;
+use std::path::Path;
+use std::process::Command;
 
 use serde_json::Value;
 use tickled::gateway::Fingerprint;
+use tokio::time::timeout;
 
 use crate::house::{Daemon, Gateway, SOON, file, tickled};
 use crate::seconds;
@@ -99,4 +102,66 @@ async fn plain_http_to_another_host_is_refused_or_told() {
     assert_eq!(ended.status.code(), Some(0));
     let shown = tickled(&["config", "show", known.to_str().unwrap()]).output().await.unwrap();
     assert!(String::from_utf8(shown.stdout).unwrap().contains("plain_http = \"i-know\""));
+}
+
+/// A gateway elsewhere, whose certificate a file vouches for; the file is named in the fourth line.
+fn vouched_for(by: &Path) -> String {
+    format!(
+        "[gateway.far]\nurl = \"https://192.0.2.1:5000\"\ntls.trust = \"ca-file\"\ntls.ca_file = \"{}\"\n",
+        by.display()
+    )
+}
+
+#[tokio::test]
+async fn a_ca_file_without_a_certificate_is_a_fault_of_the_configuration() {
+    let authority = file("").with_extension("pem");
+    let config = file(&vouched_for(&authority));
+    let config = config.to_str().unwrap();
+    let broken = "-----BEGIN CERTIFICATE-----\nbm90aGluZw==\n-----END CERTIFICATE-----\n";
+    for (held, why) in [
+        (None, "No such file"),
+        (Some(""), "there is none in it"),
+        (Some(include_str!("../../src/simulator/key.pem")), "there is none in it"),
+        (Some(broken), "invalid peer certificate"),
+    ] {
+        if let Some(held) = held {
+            fs::write(&authority, held).unwrap();
+        }
+        for verb in [&["config", "check", config][..], &["run", "--config", config]] {
+            let ended = tickled(verb).output().await.unwrap();
+            let said = String::from_utf8(ended.stderr).unwrap();
+            assert_eq!(ended.status.code(), Some(78), "{verb:?}: {said}");
+            let place = format!("{config}:4:15: gateway.far.tls.ca_file: cannot read certificates from ");
+            assert!(said.contains(&place) && said.contains(why), "{verb:?}: {said}");
+        }
+    }
+    fs::write(&authority, include_str!("../../src/simulator/certificate.pem")).unwrap();
+    let ended = tickled(&["config", "check", config]).output().await.unwrap();
+    assert_eq!(ended.status.code(), Some(0), "{ended:?}");
+}
+
+/// A disk that hangs: nobody writes into the file yet.
+#[tokio::test]
+async fn a_reload_keeps_nobody_waiting_for_a_ca_file_and_one_without_a_certificate_changes_nothing() {
+    let gateway = Gateway::logged_in().await;
+    let main = format!("[gateway.main]\nurl = \"{}\"\n[session]\ncheck_every = \"1s\"\n", gateway.url());
+    let path = file(&main);
+    let mut daemon = Daemon::run(&path);
+    daemon.becomes("live", SOON).await;
+    let authority = path.with_extension("pem");
+    assert!(Command::new("mkfifo").arg(&authority).status().unwrap().success());
+    fs::write(&path, format!("{}{main}", vouched_for(&authority))).unwrap();
+    daemon.signal("HUP");
+    daemon.hears(&[("event", "signal"), ("name", "SIGHUP")], SOON).await;
+    let until = gateway.asked().await.len() + 3;
+    timeout(SOON * 3, gateway.is_asked(until)).await.expect("questions while the file is read");
+    assert_eq!(daemon.count(&[("event", "config-rejected")]), 0, "{}", daemon.text);
+    // Whoever opens it to write waits for whoever reads.
+    tokio::task::spawn_blocking(move || fs::write(authority, "nothing")).await.unwrap().unwrap();
+    let said = daemon.hears(&[("event", "config-rejected")], SOON).await;
+    let fault = said["fault"].as_str().unwrap();
+    assert!(fault.starts_with(&format!("{}:4:15: gateway.far.tls.ca_file: ", path.display())), "{fault}");
+    let until = gateway.asked().await.len() + 3;
+    timeout(SOON * 3, gateway.is_asked(until)).await.expect("questions after that");
+    assert_eq!(daemon.count(&[("event", "state-changed")]), 1, "{}", daemon.text);
 }

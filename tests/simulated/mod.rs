@@ -88,6 +88,13 @@ impl Gateway {
         self.requests().await.into_iter().map(|(_, path)| path).collect()
     }
 
+    /// Waits until so many requests have come in all.
+    pub(crate) async fn is_asked(&self, requests: usize) {
+        while self.asked().await.len() < requests {
+            sleep(Duration::from_millis(20)).await;
+        }
+    }
+
     pub(crate) async fn asked_for(&self, path: &str) -> usize {
         self.asked().await.iter().filter(|asked| asked.as_str() == path).count()
     }
