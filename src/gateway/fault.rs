@@ -5,6 +5,8 @@ use std::fmt;
 use std::io;
 use std::time::Duration;
 
+use rustix::io::Errno;
+
 use super::Target;
 use super::place::Elsewhere;
 use super::tls::PinMismatch;
@@ -133,6 +135,10 @@ pub(super) fn from_transport(call: Call, target: &Target, error: &reqwest::Error
     let causes = causes(error);
     let fault = if error.is_timeout() {
         Fault::NoAnswer
+    } else if is_localhost(target) && error.is_connect() && causes.iter().any(|cause| cause.lacks_address) {
+        // Of two families the library tells what went wrong with the second: this host has no IPv6, and nothing listens
+        // on its IPv4, which was tried first.
+        Fault::NothingListens
     } else if let Some(fault) = causes.iter().find_map(|cause| cause.fault) {
         fault
     } else if error.is_connect() && causes.iter().any(|cause| cause.text.contains("dns error")) {
@@ -185,11 +191,13 @@ struct Cause {
     fault: Option<Fault>,
     /// What came is no HTTP.
     is_nonsense: bool,
+    /// This host has no address of the family that was asked for.
+    lacks_address: bool,
 }
 
 impl Cause {
     const fn of(fault: Option<Fault>, text: String) -> Self {
-        Self { text, fault, is_nonsense: false }
+        Self { text, fault, is_nonsense: false, lacks_address: false }
     }
 }
 
@@ -200,7 +208,8 @@ fn causes(error: &reqwest::Error) -> Vec<Cause> {
     while let Some(cause) = next {
         if let Some(io) = cause.downcast_ref::<io::Error>() {
             let is_nonsense = matches!(io.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData);
-            causes.push(Cause { is_nonsense, ..Cause::of(from_io(io), cause.to_string()) });
+            let lacks_address = lacks_address(io);
+            causes.push(Cause { is_nonsense, lacks_address, ..Cause::of(from_io(io), cause.to_string()) });
             let inner: Option<&(dyn std::error::Error + 'static)> = match io.get_ref() {
                 Some(inner) => Some(inner),
                 None => cause.source(),
@@ -221,13 +230,25 @@ fn causes(error: &reqwest::Error) -> Vec<Cause> {
     causes
 }
 
+fn is_localhost(target: &Target) -> bool {
+    let host = target.url.split("://").nth(1).unwrap_or_default();
+    host.rsplit_once(':').map_or(host, |(host, _)| host) == "localhost"
+}
+
+fn lacks_address(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::AddrNotAvailable || error.raw_os_error() == Some(Errno::AFNOSUPPORT.raw_os_error())
+}
+
 #[expect(clippy::wildcard_enum_match_arm, reason = "the list is the standard library's, and grows")]
 fn from_io(error: &io::Error) -> Option<Fault> {
     match error.kind() {
         io::ErrorKind::ConnectionRefused => Some(Fault::NothingListens),
-        io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable | io::ErrorKind::NetworkDown => {
-            Some(Fault::Network)
-        }
+        _ if lacks_address(error) => Some(Fault::Network),
+        // A firewall of this host's own says that nobody may go there.
+        io::ErrorKind::HostUnreachable
+        | io::ErrorKind::NetworkUnreachable
+        | io::ErrorKind::NetworkDown
+        | io::ErrorKind::PermissionDenied => Some(Fault::Network),
         io::ErrorKind::ConnectionReset
         | io::ErrorKind::ConnectionAborted
         | io::ErrorKind::BrokenPipe
@@ -254,3 +275,52 @@ fn from_tls(error: &rustls::Error) -> Cause {
 
 /// How much of a body that is not understood is kept.
 const SAMPLE: usize = 512;
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use reqwest::dns::{Name, Resolve, Resolving};
+    use rustix::io::Errno;
+
+    use super::*;
+    use crate::gateway::Trust;
+
+    /// As a connection that fails so: what a resolver says comes the same way.
+    struct Failing(Errno);
+
+    impl Resolve for Failing {
+        fn resolve(&self, _: Name) -> Resolving {
+            let error = io::Error::from(self.0);
+            Box::pin(async move { Err(error.into()) })
+        }
+    }
+
+    async fn meant(errno: Errno, host: &str) -> Fault {
+        let client = reqwest::Client::builder()
+            .tls_backend_preconfigured(Trust::Loopback.config().expect("trust"))
+            .dns_resolver(Arc::new(Failing(errno)))
+            .no_proxy()
+            .build()
+            .expect("a client");
+        let target = Target {
+            url: format!("https://{host}:5000"),
+            answer_within: Duration::from_secs(10),
+            trust: Trust::Loopback,
+        };
+        let error = client.get(&target.url).send().await.expect_err("a refusal");
+        from_transport(Call::PingServer, &target, &error).fault
+    }
+
+    #[tokio::test]
+    async fn a_host_without_ipv6_still_tells_that_nothing_listens() {
+        for errno in [Errno::ADDRNOTAVAIL, Errno::AFNOSUPPORT] {
+            assert_eq!(meant(errno, "localhost").await, Fault::NothingListens, "{errno}");
+            assert_eq!(meant(errno, "desk").await, Fault::Network, "{errno}");
+        }
+        for errno in [Errno::PERM, Errno::ACCESS, Errno::NETUNREACH] {
+            assert_eq!(meant(errno, "localhost").await, Fault::Network, "{errno}");
+        }
+        assert_eq!(meant(Errno::CONNREFUSED, "desk").await, Fault::NothingListens);
+    }
+}

@@ -387,9 +387,24 @@ fn refusal_in(value: &Value) -> Option<Refusal> {
     }
 }
 
+/// Whether it is a page to log in on, which nobody gets who is logged in. A link to that page is on many others.
 fn is_login_page(body: &[u8]) -> bool {
-    let markup = body.trim_ascii_start().starts_with(b"<");
-    markup && ["/sso/login", "/sso/dispatcher", "type=\"password\""].iter().any(|sign| contains(body, sign))
+    if !body.trim_ascii_start().starts_with(b"<") {
+        return false;
+    }
+    let mut tags =
+        body.split(|byte| *byte == b'<').map(|piece| piece.split(|byte| *byte == b'>').next().unwrap_or_default());
+    let asks_for_password = |tag: &[u8]| is_named(tag, "input") && contains(tag, "password");
+    let posts_a_login = |tag: &[u8]| is_named(tag, "form") && contains(tag, "/sso/dispatcher");
+    let is_ibkrs = ["/sso/", "user_name"].iter().any(|sign| contains(body, sign));
+    tags.any(|tag| posts_a_login(tag) || is_ibkrs && asks_for_password(tag))
+}
+
+/// Whether what stands behind a `<` is an element of that name.
+fn is_named(tag: &[u8], name: &str) -> bool {
+    tag.split_at_checked(name.len()).is_some_and(|(begins, rest)| {
+        begins.eq_ignore_ascii_case(name.as_bytes()) && rest.first().is_none_or(u8::is_ascii_whitespace)
+    })
 }
 
 /// Whether `body` holds `needle` (in lower case), whatever the case there.
