@@ -10,8 +10,10 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 use tokio::time::sleep;
 
-/// How long the clients of these tests wait for one answer.
-pub(crate) const PATIENCE: Duration = Duration::from_millis(500);
+/// How long the clients of these tests wait for one answer: longer than any machine needs for a good one.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
+/// How long they wait where no answer in time is what they are to see.
+pub(crate) const HASTE: Duration = Duration::from_secs(2);
 
 /// What is done with one request.
 #[derive(Debug, Clone)]
@@ -22,10 +24,10 @@ pub(crate) enum Deed {
     Bytes(Vec<u8>),
     /// These bytes at first, and then the second again and again, until nobody listens any more.
     Flood(String, Vec<u8>),
-    /// These bytes at first, and then one after the other of the second, with this pause before each.
-    Drip(String, &'static str, Duration),
-    /// These bytes, after this long.
-    Late(Duration, String),
+    /// These bytes at first, and then a dot again and again, with this pause before each.
+    Drip(String, Duration),
+    /// These bytes, as soon as so many requests have come in all.
+    Late(usize, String),
     /// The connection ends without a word.
     Close,
     /// The connection is reset.
@@ -105,6 +107,12 @@ impl Raw {
     pub(crate) fn client(&self) -> Client {
         client(&format!("http://{}", self.address))
     }
+
+    /// The same, and no answer is waited for longer than [`HASTE`].
+    pub(crate) fn hasty_client(&self) -> Client {
+        let url = format!("http://{}", self.address);
+        Client::new(Target { url, answer_within: HASTE, trust: Trust::Loopback }).unwrap()
+    }
 }
 
 impl Drop for Raw {
@@ -145,9 +153,11 @@ async fn serve<W: Fn(&Heard, usize) -> Deed>(
             Deed::Say(text) => stream.write_all(text.as_bytes()).await,
             Deed::Bytes(bytes) => stream.write_all(&bytes).await,
             Deed::Flood(head, piece) => flood(&mut stream, &head, &piece).await,
-            Deed::Drip(head, rest, pause) => drip(&mut stream, &head, rest, pause).await,
-            Deed::Late(after, text) => {
-                sleep(after).await;
+            Deed::Drip(head, pause) => drip(&mut stream, &head, pause).await,
+            Deed::Late(requests, text) => {
+                while heard.lock().unwrap().len() < requests {
+                    sleep(Duration::from_millis(5)).await;
+                }
                 stream.write_all(text.as_bytes()).await
             }
             Deed::Close => return,
@@ -167,13 +177,12 @@ async fn flood(stream: &mut TcpStream, head: &str, piece: &[u8]) -> std::io::Res
     }
 }
 
-async fn drip(stream: &mut TcpStream, head: &str, rest: &str, pause: Duration) -> std::io::Result<()> {
+async fn drip(stream: &mut TcpStream, head: &str, pause: Duration) -> std::io::Result<()> {
     stream.write_all(head.as_bytes()).await?;
-    for byte in rest.bytes() {
+    loop {
         sleep(pause).await;
-        stream.write_all(&[byte]).await?;
+        stream.write_all(b".").await?;
     }
-    Ok(())
 }
 
 /// The next whole request, or nothing when the client has gone.
