@@ -123,6 +123,8 @@ pub(super) struct Incident {
     /// Since when there is no maintenance window that would explain it.
     pub(super) unexplained: Moment,
     pub(super) told: Option<Moment>,
+    /// From when on it may be told; none from a restart until the gateway is looked at.
+    pub(super) seen: Option<Moment>,
     /// What a human was told to do.
     pub(super) remedies: BTreeSet<Remedy>,
     pub(super) acknowledged: bool,
@@ -224,6 +226,9 @@ impl Desk {
             Some(until) => self.windows.insert(snapshot.gateway.clone(), until),
             None => self.windows.remove(&snapshot.gateway),
         };
+        if snapshot.state != State::Starting {
+            self.see(here, &about);
+        }
         let mut conditions = conditions(snapshot, &self.host);
         conditions.extend(self.reminder(now, snapshot));
         for ((whose, code), incident) in &mut self.open {
@@ -261,6 +266,17 @@ impl Desk {
             incident.may_be_wedged = may_be_wedged;
             incident.url = Some(snapshot.url.clone());
             incident.words = words;
+        }
+    }
+
+    /// A gateway is looked at, for the first time after a restart perhaps. What was untold then has not been watched
+    /// meanwhile, and a host that has just started may still be starting its gateway: it is watched for a moment first.
+    fn see(&mut self, here: Moment, about: &About) {
+        for ((whose, code), incident) in &mut self.open {
+            if whose == about && incident.seen.is_none() {
+                let patience = code.entry().hold_off.min(LONGEST_SECOND_LOOK);
+                incident.seen = Some(if incident.told.is_some() { here } else { here.after(patience) });
+            }
         }
     }
 
@@ -326,7 +342,7 @@ impl Desk {
         let here = Moment::at(now.mono);
         for incident in self.open.values_mut() {
             let is_late = incident.unexplained.after(WEDGED_AFTER) <= here;
-            if incident.may_be_wedged && incident.absent.is_none() && is_late {
+            if incident.may_be_wedged && incident.is_there() && is_late {
                 let url = incident.url.as_deref().unwrap_or_default();
                 incident.words = wedged(url, &self.host);
             }
@@ -362,11 +378,12 @@ impl Desk {
     fn telling(&self, now: Now, about: &About, code: Code, incident: &Incident) -> Option<(Moment, Reason)> {
         let here = Moment::at(now.mono);
         let entry = code.entry();
-        if incident.absent.is_some() || self.is_consequence(about, code) {
+        let seen = incident.seen?;
+        if !incident.is_there() || self.is_consequence(about, code) {
             return None;
         }
         let (mut at, mut because) = match incident.told {
-            None => (incident.began.after(entry.hold_off), Reason::HoldOff),
+            None => (incident.began.after(entry.hold_off).max(seen), Reason::HoldOff),
             Some(_) if incident.acknowledged || !entry.repeats => return None,
             Some(_) if !incident.remedies.contains(&incident.words.remedy) => (here, Reason::Repeat),
             Some(told) => (told.after(self.settings.repeat_every), Reason::Repeat),
@@ -386,7 +403,7 @@ impl Desk {
     fn is_consequence(&self, about: &About, code: Code) -> bool {
         code.entry().depends_on.iter().any(|cause| {
             let cause = self.open.get(&(about.clone(), *cause));
-            cause.is_some_and(|cause| cause.told.is_some() && cause.absent.is_none())
+            cause.is_some_and(|cause| cause.told.is_some() && cause.is_there())
         })
     }
 
@@ -403,7 +420,7 @@ impl Desk {
         let wedges = self
             .open
             .values()
-            .filter(|incident| incident.may_be_wedged && incident.absent.is_none())
+            .filter(|incident| incident.may_be_wedged && incident.is_there())
             .map(|incident| (incident.unexplained.after(WEDGED_AFTER), Reason::Wedged));
         let reminders = self.logins.values().filter_map(|login| login.remind);
         let reminders = reminders.map(|at| (Moment::of(at, now), Reason::Reminder));
@@ -423,12 +440,18 @@ impl Incident {
             absent: None,
             unexplained: began,
             told: None,
+            seen: Some(began),
             remedies: BTreeSet::new(),
             acknowledged: false,
             words,
             may_be_wedged: false,
             url: None,
         }
+    }
+
+    /// Whether it is so, as far as the last look showed, and there was one.
+    const fn is_there(&self) -> bool {
+        self.absent.is_none() && self.seen.is_some()
     }
 
     fn notice(&self, now: Now, about: &About, code: Code, phase: Phase) -> Notice {
@@ -451,5 +474,7 @@ const WEDGED_AFTER: Duration = Duration::from_mins(30);
 const LONGEST_WINDOW: Duration = Duration::from_hours(24);
 /// How long at least something that went away untold is remembered.
 const SHORTEST_MEMORY: Duration = Duration::from_secs(60);
+/// How long at most something untold is watched anew after a restart.
+const LONGEST_SECOND_LOOK: Duration = Duration::from_secs(60);
 /// The longest time between two looks at the desk.
 const LONGEST_SLEEP: Duration = Duration::from_hours(24);

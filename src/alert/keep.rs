@@ -99,11 +99,14 @@ impl Desk {
     }
 
     /// Takes back what an earlier desk kept. What is about gateways and channels that are no more is called off by the
-    /// notices that come out. A time that lies ahead, because the clock was set back, is taken for now.
+    /// notices that come out; of a gateway that still is, nothing is told until its session was looked at. A time that
+    /// lies ahead, because the clock was set back, is taken for now.
     #[must_use = "nobody else calls off what is about something that is no more"]
     pub fn restore(&mut self, kept: Kept, now: Now, is_known: impl Fn(&About) -> bool) -> Vec<Notice> {
         for kept in kept.incidents {
             let moment = |at| Moment::passed(at, now);
+            // How a gateway is now, only a look at it tells.
+            let seen = kept.about.gateway().is_none().then(|| Moment::at(now.mono));
             let words = Words { cause: kept.cause, what: kept.what, todo: kept.todo, remedy: kept.remedy };
             let incident = Incident {
                 began: moment(kept.began),
@@ -111,6 +114,7 @@ impl Desk {
                 absent: kept.absent.map(moment),
                 unexplained: moment(kept.unexplained),
                 told: kept.told.map(moment),
+                seen,
                 remedies: kept.remedies,
                 acknowledged: kept.acknowledged,
                 words,

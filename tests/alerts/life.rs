@@ -79,6 +79,8 @@ pub(crate) struct Life {
     since: Now,
     incident_since: Option<Now>,
     pub(crate) flapping: bool,
+    /// Until when a maintenance window holds alerts.
+    pub(crate) hold_until: Option<Timestamp>,
     /// Channels that take nothing at the moment.
     pub(crate) down: Vec<String>,
     /// Dies between a sending and the news of it on the disk, each time this says so.
@@ -104,6 +106,7 @@ impl Life {
             since,
             incident_since: Some(since),
             flapping: false,
+            hold_until: None,
             down: Vec::new(),
             cuts: Box::new(|| false),
             cut: Vec::new(),
@@ -127,8 +130,8 @@ impl Life {
 
     /// The driver reports.
     pub(crate) fn look(&mut self) {
-        let flapping = self.flapping;
-        let snapshot = Snapshot { flapping, ..snapshot(self.state, self.since, self.incident_since) };
+        let (flapping, hold_until) = (self.flapping, self.hold_until);
+        let snapshot = Snapshot { flapping, hold_until, ..snapshot(self.state, self.since, self.incident_since) };
         self.step(Input::Snapshot(&snapshot));
     }
 
@@ -181,12 +184,21 @@ impl Life {
         self.disk = serde_json::to_string(&state).unwrap();
     }
 
+    /// The host is off for so long, and the gateway is found like this after that.
+    pub(crate) fn boot(&mut self, off: Duration, state: State) {
+        self.time += off;
+        self.state = state;
+        self.restart();
+    }
+
     /// kill -9, and a new process that knows what is on the disk and nothing else.
     pub(crate) fn restart(&mut self) {
         self.start();
+        // A daemon has accepted its configuration before it looks at any gateway.
+        self.step(Input::ConfigAccepted);
         (self.since, self.incident_since) = (self.now(), Some(self.now()));
-        let state = self.state;
-        let starting = snapshot(State::Starting, self.since, self.incident_since);
+        let (state, hold_until) = (self.state, self.hold_until);
+        let starting = Snapshot { hold_until, ..snapshot(State::Starting, self.since, self.incident_since) };
         self.step(Input::Snapshot(&starting));
         self.time += secs(1);
         self.becomes(state);

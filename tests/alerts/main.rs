@@ -14,6 +14,7 @@ mod receiver;
 mod redaction;
 mod restart;
 mod signs;
+mod start;
 mod verb;
 mod words;
 mod year;
