@@ -66,6 +66,8 @@ pub struct Entry {
     pub waits_for_window: bool,
     /// While one of these is told and true, this one is its consequence, and silent.
     pub depends_on: &'static [Code],
+    /// While the session flaps, this one is part of that, and told only when it has lasted for long without a break.
+    pub may_flap: bool,
     /// When it counts as over once it is no longer so.
     pub(super) ends: Ends,
 }
@@ -108,6 +110,7 @@ impl Code {
             Self::SessionContested => Entry {
                 hold_off: Duration::from_secs(120),
                 depends_on: &[Self::LoginRequired],
+                may_flap: true,
                 ..row(
                     "session-contested",
                     Severity::Warning,
@@ -118,6 +121,7 @@ impl Code {
             },
             Self::GatewayUnreachable => Entry {
                 hold_off: Duration::from_secs(180),
+                may_flap: true,
                 ..row(
                     "gateway-unreachable",
                     Severity::Error,
@@ -149,6 +153,7 @@ impl Code {
             Self::IbkrUnavailable => Entry {
                 hold_off: Duration::from_secs(300),
                 depends_on: &[Self::LoginRequired, Self::GatewayUnreachable],
+                may_flap: true,
                 ..row("ibkr-unavailable", Severity::Warning, "IBKR is not available", "IBKR answers again", Ends::Known)
             },
             Self::SessionFlapping => Entry {
@@ -221,6 +226,7 @@ const fn row(code: &'static str, severity: Severity, title: &'static str, over: 
         repeats: true,
         waits_for_window: true,
         depends_on: &[],
+        may_flap: false,
         ends,
     }
 }

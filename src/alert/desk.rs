@@ -383,6 +383,10 @@ impl Desk {
             return None;
         }
         let (mut at, mut because) = match incident.told {
+            // `unexplained` begins anew after each break.
+            None if entry.may_flap && self.is_flapping(about) => {
+                (incident.unexplained.after(LONGEST_FLAP), Reason::HoldOff)
+            }
             None => (incident.began.after(entry.hold_off).max(seen), Reason::HoldOff),
             Some(_) if incident.acknowledged || !entry.repeats => return None,
             Some(_) if !incident.remedies.contains(&incident.words.remedy) => (here, Reason::Repeat),
@@ -405,6 +409,11 @@ impl Desk {
             let cause = self.open.get(&(about.clone(), *cause));
             cause.is_some_and(|cause| cause.told.is_some() && cause.is_there())
         })
+    }
+
+    /// Whether the session of this gateway comes and goes, be it that a human is not to know that before the morning.
+    fn is_flapping(&self, about: &About) -> bool {
+        self.open.contains_key(&(about.clone(), Code::SessionFlapping))
     }
 
     fn quiet_end(&self, code: Code, at: Timestamp) -> Option<Timestamp> {
@@ -474,6 +483,8 @@ const WEDGED_AFTER: Duration = Duration::from_mins(30);
 const LONGEST_WINDOW: Duration = Duration::from_hours(24);
 /// How long at least something that went away untold is remembered.
 const SHORTEST_MEMORY: Duration = Duration::from_secs(60);
+/// While the session flaps, what lasts longer than this is no flap.
+const LONGEST_FLAP: Duration = Duration::from_mins(30);
 /// How long at most something untold is watched anew after a restart.
 const LONGEST_SECOND_LOOK: Duration = Duration::from_secs(60);
 /// The longest time between two looks at the desk.

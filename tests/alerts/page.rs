@@ -31,6 +31,9 @@ fn facts(entry: &Entry) -> String {
         let causes = if others.is_empty() { last.clone() } else { format!("{} or {last}", others.join(", ")) };
         facts.push(format!("silent while {causes} is told"));
     }
+    if entry.may_flap {
+        facts.push("part of `session-flapping` for 30m".to_owned());
+    }
     facts.join(" · ")
 }
 

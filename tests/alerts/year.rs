@@ -219,6 +219,35 @@ fn flapping_is_one_alert_however_often() {
     assert_eq!(life.told("phone"), ["raised session-flapping", "resolved session-flapping"]);
 }
 
+/// Each time the tunnel is down for longer than its own alert is held off, and up for less than counts as steady.
+#[test]
+fn a_tunnel_that_is_down_and_up_all_night_is_one_alert_and_one_that_stays_down_is_another() {
+    let down = State::Unavailable(Trouble::Network);
+    let mut life = Life::begin(settings(), "2026-01-01T00:00:00Z");
+    life.becomes(State::Live);
+    for turn in 0..60 {
+        life.flapping = turn > 1;
+        life.becomes(down);
+        life.pass(secs(210));
+        life.becomes(State::Live);
+        life.pass(secs(240));
+    }
+    let once = ["raised gateway-unreachable", "resolved gateway-unreachable"];
+    let flaps = ["raised session-flapping", "repeated session-flapping"];
+    assert_eq!(life.told("phone"), [once, once, flaps].concat());
+    life.becomes(down);
+    life.pass(secs(1_799));
+    assert_eq!(life.told("phone").len(), 6);
+    life.pass(secs(2));
+    assert_eq!(life.told("phone")[6..], ["raised gateway-unreachable"]);
+    // What only a human can mend is told at once, and what was told is called off as ever.
+    life.becomes(State::Unavailable(Trouble::Certificate));
+    assert_eq!(life.told("phone")[7..], ["raised certificate-changed"]);
+    life.becomes(LOST);
+    let told = ["resolved gateway-unreachable", "resolved certificate-changed", "raised login-required"];
+    assert_eq!(life.told("phone")[8..], told);
+}
+
 #[test]
 fn after_six_hours_of_silence_the_present_state_is_sent_once_and_not_the_history() {
     let all = || vec!["phone".to_owned(), "pager".to_owned()];
