@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::clockwork::{Moment, last, lasted};
+use super::clockwork::{Moment, lasted};
 use super::condition::{Condition, Remedy, Words, conditions, wedged};
 use super::notice::{About, Notice, Phase};
+use super::reminder::Login;
 use super::settings::Settings;
 use super::{Code, catalogue::Ends};
 use crate::session::{Now, State};
@@ -131,14 +132,6 @@ pub(super) struct Incident {
     pub(super) words: Words,
     pub(super) may_be_wedged: bool,
     pub(super) url: Option<String>,
-}
-
-/// A login, and the reminder of its end.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Login {
-    pub(super) ends: Timestamp,
-    /// None when it was seen too late for a reminder.
-    pub(super) remind: Option<Timestamp>,
 }
 
 impl Desk {
@@ -280,36 +273,6 @@ impl Desk {
         }
     }
 
-    /// The condition that a login ends soon, if the operator wants to know.
-    fn reminder(&mut self, now: Now, snapshot: &Snapshot) -> Option<Condition> {
-        let ends = snapshot.login_ends_at?;
-        let before = self.settings.remind_before;
-        if before.is_zero() {
-            return None;
-        }
-        let login = self.logins.entry(snapshot.gateway.clone()).or_insert(Login { ends: Timestamp::MIN, remind: None });
-        if login.ends != ends {
-            let latest = ends.saturating_sub(before).ok()?;
-            let at = match self.settings.remind_at {
-                Some(time) => last(time, &self.settings.zone, latest)?,
-                None => latest,
-            };
-            // Who has just logged in needs no reminder.
-            *login = Login { ends, remind: Some(at).filter(|at| *at > now.wall) };
-        }
-        let is_due = login.remind.is_some_and(|at| at <= now.wall) && now.wall < ends;
-        if !is_due || snapshot.state != State::Live {
-            return None;
-        }
-        let what = format!("the login ends at {}", super::notice::clock(ends, &self.settings.zone));
-        let todo = format!(
-            "nothing now; a new login at {} will be needed after that time, and you are told when it is",
-            snapshot.url
-        );
-        let words = Words::new("login-age", what, todo, Remedy::LogIn);
-        Some(Condition { code: Code::LoginEndsSoon, words, may_be_wedged: false })
-    }
-
     fn open(&mut self, now: Now, about: About, code: Code, words: Words) {
         let incident = self.open.entry((about, code)).or_insert_with(|| Incident::new(now, words.clone()));
         incident.words = words;
@@ -370,6 +333,9 @@ impl Desk {
             incident.told = Some(here);
             incident.remedies.insert(incident.words.remedy);
             notices.push(incident.notice(now, &key.0, key.1, phase));
+            if let Some(login) = key.0.gateway().and_then(|gateway| self.logins.get_mut(gateway)) {
+                login.reminded |= key.1 == Code::LoginEndsSoon;
+            }
         }
         notices
     }

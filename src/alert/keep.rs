@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use super::clockwork::Moment;
 use super::condition::{Remedy, Words};
-use super::desk::{Desk, Incident, Login};
+use super::desk::{Desk, Incident};
+use super::reminder::Login;
 use super::{About, Code, Message, Notice, Phase};
 use crate::session::Now;
 
@@ -58,6 +59,8 @@ struct KeptLogin {
     gateway: String,
     ends: Timestamp,
     remind: Option<Timestamp>,
+    #[serde(default)]
+    reminded: bool,
 }
 
 impl Desk {
@@ -94,6 +97,7 @@ impl Desk {
             gateway: gateway.clone(),
             ends: login.ends,
             remind: login.remind,
+            reminded: login.reminded,
         });
         Kept { incidents: incidents.collect(), held: held.collect(), logins: logins.collect() }
     }
@@ -137,7 +141,8 @@ impl Desk {
         });
         self.held.extend(held);
         for login in kept.logins.into_iter().filter(|login| is_known(&About::Gateway(login.gateway.clone()))) {
-            self.logins.insert(login.gateway, Login { ends: login.ends, remind: login.remind });
+            let KeptLogin { gateway, ends, remind, reminded } = login;
+            self.logins.insert(gateway, Login { ends, remind, reminded });
         }
         self.withdraw(now, |about| !is_known(about))
     }

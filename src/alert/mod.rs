@@ -27,6 +27,7 @@ mod keep;
 mod notice;
 mod outbox;
 mod reach;
+mod reminder;
 mod secret;
 pub mod settings;
 mod spool;

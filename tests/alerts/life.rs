@@ -81,6 +81,8 @@ pub(crate) struct Life {
     pub(crate) flapping: bool,
     /// Until when a maintenance window holds alerts.
     pub(crate) hold_until: Option<Timestamp>,
+    /// When the login ends, as far as a live session has shown.
+    pub(crate) login_ends_at: Option<Timestamp>,
     /// Channels that take nothing at the moment.
     pub(crate) down: Vec<String>,
     /// Dies between a sending and the news of it on the disk, each time this says so.
@@ -107,6 +109,7 @@ impl Life {
             incident_since: Some(since),
             flapping: false,
             hold_until: None,
+            login_ends_at: None,
             down: Vec::new(),
             cuts: Box::new(|| false),
             cut: Vec::new(),
@@ -130,8 +133,9 @@ impl Life {
 
     /// The driver reports.
     pub(crate) fn look(&mut self) {
-        let (flapping, hold_until) = (self.flapping, self.hold_until);
-        let snapshot = Snapshot { flapping, hold_until, ..snapshot(self.state, self.since, self.incident_since) };
+        let (flapping, hold_until, login_ends_at) = (self.flapping, self.hold_until, self.login_ends_at);
+        let snapshot =
+            Snapshot { flapping, hold_until, login_ends_at, ..snapshot(self.state, self.since, self.incident_since) };
         self.step(Input::Snapshot(&snapshot));
     }
 

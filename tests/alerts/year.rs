@@ -249,6 +249,43 @@ fn a_tunnel_that_is_down_and_up_all_night_is_one_alert_and_one_that_stays_down_i
 }
 
 #[test]
+fn a_login_that_ends_is_one_reminder_whatever_comes_between() {
+    let settings = Settings { remind_before: HOUR * 2, ..settings() };
+    let mut life = Life::begin(settings, "2026-03-06T20:00:00Z");
+    let midnight: Timestamp = "2026-03-07T05:00:00Z".parse().unwrap();
+    for day in 0..2 {
+        let ends = midnight.saturating_add(jiff::SignedDuration::from_hours(24 * day)).unwrap();
+        life.login_ends_at = Some(ends);
+        life.becomes(State::Live);
+        life.until(HOUR * (24 * u32::try_from(day).unwrap() + 7) + secs(700));
+        let reminders =
+            |life: &Life| life.told("phone").iter().filter(|told| *told == "raised login-ends-soon").count();
+        let expected = usize::try_from(day).unwrap() + 1;
+        assert_eq!(reminders(&life), expected);
+        for blip in [
+            State::Recovering { attempt: 1, step: Step::Check },
+            State::Unavailable(Trouble::NothingListens),
+            State::Contested,
+        ] {
+            life.becomes(blip);
+            life.pass(secs(3));
+            life.becomes(State::Live);
+            life.pass(secs(60));
+        }
+        // For a while nobody knows when it ends, and then it is the same time as before.
+        life.login_ends_at = None;
+        life.becomes(State::LoginRequired(Cause::Exhausted));
+        life.restart();
+        life.becomes(State::Live);
+        life.pass(secs(60));
+        life.login_ends_at = Some(ends);
+        life.pass(secs(2_000));
+        assert_eq!(reminders(&life), expected, "{:?}", life.told("phone"));
+        life.login_ends_at = None;
+    }
+}
+
+#[test]
 fn after_six_hours_of_silence_the_present_state_is_sent_once_and_not_the_history() {
     let all = || vec!["phone".to_owned(), "pager".to_owned()];
     let blow = |life: &mut Life, times: u32| {
