@@ -62,7 +62,13 @@ pub(super) fn conditions(snapshot: &Snapshot, host: &str) -> Vec<Condition> {
         | State::Live
         | State::Recovering { .. }
         | State::Paused { .. } => {}
-        State::LoginRequired(cause) => tell(Code::LoginRequired, login(cause, snapshot, host), false),
+        State::LoginRequired(cause) => {
+            tell(Code::LoginRequired, login(cause, snapshot, host), false);
+            if let Some(trouble) = snapshot.known.trouble.filter(|trouble| forbids_a_login(*trouble)) {
+                let (code, words) = unavailable(trouble, snapshot, host);
+                tell(code, words, false);
+            }
+        }
         State::Contested => {
             let todo = "nothing, if that is you: the session is taken back when it is free; a second user name at \
                         IBKR lets you and the program work side by side";
@@ -97,6 +103,22 @@ pub(super) fn conditions(snapshot: &Snapshot, host: &str) -> Vec<Condition> {
         tell(Code::WrongAccount, Words::new(cause, what, todo, Remedy::OtherAccount), false);
     }
     conditions
+}
+
+/// Whether a login is not what helps now, and may be the wrong thing to do. Of the rest nothing certain is known while a
+/// login is required: the session is then only looked at, and no closer look tells the gateway's silence from IBKR's.
+const fn forbids_a_login(trouble: Trouble) -> bool {
+    match trouble {
+        Trouble::Certificate | Trouble::AddressRefused | Trouble::EdgeRefused => true,
+        Trouble::NothingListens
+        | Trouble::NoAnswer
+        | Trouble::NotAGateway
+        | Trouble::Network
+        | Trouble::IbkrSilent
+        | Trouble::IbkrError
+        | Trouble::TooManyRequests { .. }
+        | Trouble::Nonsense => false,
+    }
 }
 
 /// What is said of an IBKR that has not answered for so long that the gateway may be the reason.
@@ -247,6 +269,24 @@ fn login(cause: Cause, snapshot: &Snapshot, host: &str) -> Words {
                  restart costs a login"
             ),
         ),
+    };
+    let todo = match snapshot.known.trouble {
+        Some(Trouble::NothingListens) => format!("start the gateway, as nothing listens there now; then {todo}"),
+        Some(Trouble::Network) => {
+            format!("mend the way from {host} to {}, which is down now; then {todo}", snapshot.url)
+        }
+        Some(
+            Trouble::NoAnswer
+            | Trouble::NotAGateway
+            | Trouble::Certificate
+            | Trouble::AddressRefused
+            | Trouble::EdgeRefused
+            | Trouble::IbkrSilent
+            | Trouble::IbkrError
+            | Trouble::TooManyRequests { .. }
+            | Trouble::Nonsense,
+        )
+        | None => todo,
     };
     Words::new(cause.code(), cause.sentence(), todo, remedy)
 }

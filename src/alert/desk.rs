@@ -245,6 +245,8 @@ impl Desk {
         for Condition { code, words, may_be_wedged } in conditions {
             let since = match code.entry().ends {
                 Ends::Live => snapshot.incident_since.unwrap_or(snapshot.since),
+                // What comes while a login is required did not begin with that.
+                Ends::Known if matches!(snapshot.state, State::LoginRequired(_)) => now,
                 Ends::Known => snapshot.since,
                 Ends::Gone => now,
             };
@@ -377,9 +379,10 @@ impl Desk {
         })
     }
 
-    /// Whether the session of this gateway comes and goes, be it that a human is not to know that before the morning.
+    /// Whether the session of this gateway comes and goes: a human was told, or is not to know before the morning.
     fn is_flapping(&self, about: &About) -> bool {
-        self.open.contains_key(&(about.clone(), Code::SessionFlapping))
+        let flapping = self.open.get(&(about.clone(), Code::SessionFlapping));
+        flapping.is_some_and(|incident| incident.told.is_some() || incident.is_there())
     }
 
     fn quiet_end(&self, code: Code, at: Timestamp) -> Option<Timestamp> {

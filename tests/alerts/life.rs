@@ -6,7 +6,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tickled::alert::settings::{Channel, Kind, Method, Payload, Preset, Url, Webhook};
 use tickled::alert::{About, Desk, Input, Message, Outbox, Outcome, Plan, Settings, Severity, State as Spooled, takes};
-use tickled::session::{Because, Known, Now, Reason, Restraint, State};
+use tickled::session::{Because, Known, Now, Reason, Restraint, State, Trouble};
 use tickled::status::Snapshot;
 
 pub(crate) const fn secs(n: u64) -> Duration {
@@ -83,6 +83,8 @@ pub(crate) struct Life {
     pub(crate) hold_until: Option<Timestamp>,
     /// When the login ends, as far as a live session has shown.
     pub(crate) login_ends_at: Option<Timestamp>,
+    /// What the last look met instead of an answer.
+    pub(crate) trouble: Option<Trouble>,
     /// Channels that take nothing at the moment.
     pub(crate) down: Vec<String>,
     /// Dies between a sending and the news of it on the disk, each time this says so.
@@ -110,6 +112,7 @@ impl Life {
             flapping: false,
             hold_until: None,
             login_ends_at: None,
+            trouble: None,
             down: Vec::new(),
             cuts: Box::new(|| false),
             cut: Vec::new(),
@@ -134,8 +137,9 @@ impl Life {
     /// The driver reports.
     pub(crate) fn look(&mut self) {
         let (flapping, hold_until, login_ends_at) = (self.flapping, self.hold_until, self.login_ends_at);
-        let snapshot =
-            Snapshot { flapping, hold_until, login_ends_at, ..snapshot(self.state, self.since, self.incident_since) };
+        let known = Known { trouble: self.trouble, ..Known::default() };
+        let snapshot = snapshot(self.state, self.since, self.incident_since);
+        let snapshot = Snapshot { flapping, hold_until, login_ends_at, known, ..snapshot };
         self.step(Input::Snapshot(&snapshot));
     }
 

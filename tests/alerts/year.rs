@@ -285,6 +285,42 @@ fn a_login_that_ends_is_one_reminder_whatever_comes_between() {
     }
 }
 
+/// At night somebody else answers in the gateway's place: who logs in there in the morning gives the password away.
+#[test]
+fn while_a_login_is_required_it_is_told_that_one_must_not_log_in() {
+    let mut life = Life::begin(settings(), "2026-01-01T00:00:00Z");
+    life.becomes(State::Live);
+    life.becomes(LOST);
+    let meets = |life: &mut Life, trouble: Option<Trouble>| {
+        life.trouble = trouble;
+        life.look();
+    };
+    life.pass(HOUR);
+    meets(&mut life, Some(Trouble::Certificate));
+    assert_eq!(life.told("phone"), ["raised login-required", "raised certificate-changed"]);
+    assert_eq!(life.heard.last().unwrap().message.began_at.to_string(), "2026-01-01T01:00:00Z");
+    life.pass(HOUR * 3 + secs(1_800));
+    assert_eq!(life.told("phone").len(), 2, "nobody is asked to log in: {:?}", life.told("phone"));
+    meets(&mut life, None);
+    assert_eq!(life.told("phone")[2..], ["resolved certificate-changed", "repeated login-required"]);
+    // A refusal is held off as ever.
+    for trouble in [Trouble::AddressRefused, Trouble::EdgeRefused] {
+        let count = life.told("phone").len();
+        meets(&mut life, Some(trouble));
+        life.pass(secs(59));
+        assert_eq!(life.told("phone").len(), count);
+        life.pass(secs(1));
+        meets(&mut life, None);
+        assert_eq!(life.told("phone")[count..], ["raised access-denied", "resolved access-denied"]);
+    }
+    // And whoever is asked to log in is told what comes before that.
+    meets(&mut life, Some(Trouble::NothingListens));
+    life.pass(HOUR * 4);
+    let last = &life.heard.last().unwrap().message;
+    assert_eq!((last.code.as_str(), last.phase), ("login-required", Phase::Repeated));
+    assert!(last.todo.starts_with("Start the gateway, as nothing listens there now; then log in at"), "{}", last.todo);
+}
+
 #[test]
 fn after_six_hours_of_silence_the_present_state_is_sent_once_and_not_the_history() {
     let all = || vec!["phone".to_owned(), "pager".to_owned()];

@@ -42,7 +42,7 @@ pub(crate) struct Life {
     desk: Desk,
     /// When the desk has something to say, and what it was last shown.
     alarm: Duration,
-    shown: Option<(State, bool, bool)>,
+    shown: Option<(State, bool, bool, Option<Trouble>)>,
     steps: u64,
     place: Option<Place>,
     pub(crate) rules: Rules,
@@ -200,7 +200,7 @@ impl Life {
             self.flight = None;
         }
         let is_spent = plan.because == Reason::BudgetSpent;
-        let showing = (self.machine.state(), self.machine.is_flapping(), is_spent);
+        let showing = (self.machine.state(), self.machine.is_flapping(), is_spent, self.machine.known().trouble);
         // The daemon shows the desk every step; here, for speed, what is new and every so often the rest.
         self.steps += 1;
         if self.shown != Some(showing) || plan.jumped.is_some() || self.steps.is_multiple_of(32) {
