@@ -77,6 +77,8 @@ pub struct Entry {
 pub(super) enum Ends {
     /// When the session is live: the daemon's own attempts in between are part of the incident.
     Live,
+    /// When the session has been live for some minutes.
+    Steady,
     /// When an answer tells more about the session than that.
     Known,
     /// At once.
@@ -163,7 +165,7 @@ impl Code {
                     Severity::Warning,
                     "the session comes and goes",
                     "the session is steady again",
-                    Ends::Live,
+                    Ends::Steady,
                 )
             },
             Self::WrongAccount => Entry {
@@ -232,18 +234,23 @@ const fn row(code: &'static str, severity: Severity, title: &'static str, over: 
 }
 
 impl Ends {
-    pub(super) const fn is(self, state: State) -> bool {
+    /// Whether it is over in a state that has lasted for `held`.
+    pub(super) fn is(self, state: State, held: Duration) -> bool {
         match (self, state) {
             (Self::Gone, state) => !matches!(state, State::Paused { .. }),
+            (Self::Steady, State::Live) => held >= STEADY,
             (Self::Live | Self::Known, State::Live) | (Self::Known, State::Contested | State::LoginRequired(_)) => true,
-            (Self::Live, State::Contested | State::LoginRequired(_))
+            (Self::Live | Self::Steady, State::Contested | State::LoginRequired(_))
             | (
-                Self::Live | Self::Known,
+                Self::Live | Self::Steady | Self::Known,
                 State::Starting | State::Recovering { .. } | State::Unavailable(_) | State::Paused { .. },
             ) => false,
         }
     }
 }
+
+/// How long a session must be live before it counts as steady.
+const STEADY: Duration = Duration::from_mins(5);
 
 impl Severity {
     /// All of them, the least first.

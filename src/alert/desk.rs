@@ -229,9 +229,10 @@ impl Desk {
                 incident.absent.get_or_insert(here);
             }
         }
+        let held = now.mono.saturating_sub(snapshot.since.mono);
         for code in Code::ALL {
-            let ends: Ends = code.entry().ends;
-            if !conditions.iter().any(|condition| condition.code == code) && ends.is(snapshot.state) {
+            let is_over = code.entry().ends.is(snapshot.state, held);
+            if is_over && !conditions.iter().any(|condition| condition.code == code) {
                 self.close(now, &about, code, notices);
             }
         }
@@ -244,7 +245,7 @@ impl Desk {
         let in_window = self.windows.contains_key(&snapshot.gateway);
         for Condition { code, words, may_be_wedged } in conditions {
             let since = match code.entry().ends {
-                Ends::Live => snapshot.incident_since.unwrap_or(snapshot.since),
+                Ends::Live | Ends::Steady => snapshot.incident_since.unwrap_or(snapshot.since),
                 // What comes while a login is required did not begin with that.
                 Ends::Known if matches!(snapshot.state, State::LoginRequired(_)) => now,
                 Ends::Known => snapshot.since,

@@ -12,7 +12,7 @@ const LOST: State = State::LoginRequired(Cause::Expired);
 const DOWN: State = State::Unavailable(Trouble::NothingListens);
 
 /// A gateway that has been live for an hour, since midnight in New York.
-fn life() -> Life {
+fn begun() -> Life {
     let settings = Settings { channels: vec![channel("phone", Preset::Ntfy)], ..Settings::default() };
     let mut life = Life::begin(settings, "2026-03-06T05:00:00Z");
     life.becomes(State::Live);
@@ -22,7 +22,7 @@ fn life() -> Life {
 
 /// Twenty seconds before its host the gateway goes down.
 fn shut_down() -> Life {
-    let mut life = life();
+    let mut life = begun();
     life.becomes(DOWN);
     life.pass(secs(20));
     life
@@ -30,7 +30,7 @@ fn shut_down() -> Life {
 
 #[test]
 fn an_alert_that_waits_for_the_end_of_a_window_waits_for_it_in_the_next_daemon_as_well() {
-    let mut life = life();
+    let mut life = begun();
     let end = "2026-03-06T06:55:00Z".parse().unwrap();
     life.hold_until = Some(end);
     life.becomes(LOST);
@@ -81,13 +81,13 @@ fn what_is_still_so_after_a_start_is_told_with_its_true_beginning() {
 #[test]
 fn what_was_told_goes_on_or_is_over_by_the_first_look_and_not_before() {
     let night = Duration::from_hours(5);
-    let mut life = self::life();
+    let mut life = begun();
     life.becomes(LOST);
     life.boot(night, State::Live);
     life.pass(HOUR);
     assert_eq!(life.told("phone"), ["raised login-required", "resolved login-required"]);
 
-    let mut life = self::life();
+    let mut life = begun();
     life.becomes(LOST);
     life.boot(night, LOST);
     life.pass(HOUR);

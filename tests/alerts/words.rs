@@ -56,7 +56,11 @@ impl Stage {
         stage.step(Input::Snapshot(&Snapshot { incident_since: incident, ..wrong }));
         stage.pass(secs(300));
         stage.pass(HOUR * 4 + secs(300));
-        stage.step(Input::Snapshot(&snapshot(State::Live, stage.now(), None)));
+        let live = snapshot(State::Live, stage.now(), None);
+        stage.step(Input::Snapshot(&live));
+        // Some minutes later it counts as steady.
+        stage.time += secs(300);
+        stage.step(Input::Snapshot(&live));
         stage.told
     }
 
@@ -76,6 +80,10 @@ fn all() -> Vec<Message> {
         [Cause::Expired, Cause::NeverLoggedIn, Cause::LoggedOut, Cause::Borrowed, Cause::NotEnabled, Cause::Exhausted]
     {
         told.extend(Stage::of(|live| Snapshot { state: State::LoginRequired(cause), ..live }));
+    }
+    for trouble in [Trouble::NothingListens, Trouble::Network] {
+        let known = Known { trouble: Some(trouble), ..Known::default() };
+        told.extend(Stage::of(|live| Snapshot { state: State::LoginRequired(Cause::Expired), known, ..live }));
     }
     for because in [Because::SomebodyElse, Because::Outfought] {
         told.extend(Stage::of(|live| Snapshot { state: State::Contested, because, ..live }));
