@@ -12,15 +12,24 @@ use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep, timeout};
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
-const SOON: Duration = Duration::from_secs(5);
+/// Longer than any machine needs.
+const SOON: Duration = Duration::from_secs(20);
+/// For streams that are to be given up: what comes before that comes well within.
 const QUICK: Limits =
-    Limits { heartbeat_within: Duration::from_millis(300), tic_every: Duration::from_millis(100), bytes: 1024 * 1024 };
+    Limits { heartbeat_within: Duration::from_secs(2), tic_every: Duration::from_millis(100), bytes: 1024 * 1024 };
 
-/// Time enough for a flood to pass the limit.
+/// How long an answer is waited for that never comes.
+const HASTE: Duration = Duration::from_millis(500);
+
+/// For streams that end for another reason than silence.
 const PATIENT: Limits = Limits { heartbeat_within: SOON, tic_every: SOON, ..QUICK };
 
 fn client(url: &str, trust: Trust) -> Client {
-    let target = Target { url: url.to_owned(), answer_within: Duration::from_millis(500), trust };
+    client_within(SOON, url, trust)
+}
+
+fn client_within(answer_within: Duration, url: &str, trust: Trust) -> Client {
+    let target = Target { url: url.to_owned(), answer_within, trust };
     Client::new(target).expect("a client")
 }
 
@@ -90,6 +99,14 @@ async fn next(stream: &mut Stream) -> Result<Push, Down> {
 async fn server<F: Future<Output = ()> + Send + 'static>(
     then: impl FnOnce(TcpStream, String) -> F + Send + 'static,
 ) -> Client {
+    server_of(SOON, then).await
+}
+
+/// The same, and its client waits no longer than that for an answer.
+async fn server_of<F: Future<Output = ()> + Send + 'static>(
+    answer_within: Duration,
+    then: impl FnOnce(TcpStream, String) -> F + Send + 'static,
+) -> Client {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a port");
     let url = format!("http://{}", listener.local_addr().expect("a port"));
     tokio::spawn(async move {
@@ -100,7 +117,7 @@ async fn server<F: Future<Output = ()> + Send + 'static>(
         }
         then(tcp, head).await;
     });
-    client(&url, Trust::Loopback)
+    client_within(answer_within, &url, Trust::Loopback)
 }
 
 /// One that opens the stream as asked.
@@ -203,7 +220,7 @@ async fn answers_that_are_no_stream_are_told_as_what_they_are() {
         let down = client.stream(&session("an id"), QUICK).await.unwrap_err();
         assert_eq!(down.code(), told, "{answer:?}: {down}");
     }
-    let mute = server(async |_tcp, _| std::future::pending().await).await;
+    let mute = server_of(HASTE, async |_tcp, _| std::future::pending().await).await;
     let down = timeout(SOON, mute.stream(&session("an id"), QUICK)).await.unwrap().unwrap_err();
     assert_eq!(down, Down::Unreachable("no answer in time".to_owned()));
     // A head without an end has one all the same.
@@ -219,18 +236,18 @@ async fn answers_that_are_no_stream_are_told_as_what_they_are() {
 
 #[tokio::test]
 async fn garbage_ends_the_stream() {
-    let no_frames = opened(async |mut tcp| {
+    let no_frames = opened_within(PATIENT, async |mut tcp| {
         tcp.write_all(&[0xFF; 100]).await.unwrap();
         sleep(SOON).await;
     });
     assert_eq!(end(no_frames.await).await, Down::Nonsense);
-    let no_json = opened(async |mut tcp| {
+    let no_json = opened_within(PATIENT, async |mut tcp| {
         tcp.write_all(&text(READY)).await.unwrap();
         tcp.write_all(&text("no json").repeat(20)).await.unwrap();
         sleep(SOON).await;
     });
     assert_eq!(end(no_json.await).await, Down::Nonsense);
-    let no_text = opened(async |mut tcp| {
+    let no_text = opened_within(PATIENT, async |mut tcp| {
         tcp.write_all(&frame(0x81, &[0xFF, 0xFE])).await.unwrap();
         sleep(SOON).await;
     });
@@ -312,14 +329,14 @@ async fn before_it_is_ready_nothing_is_believed_and_nothing_said() {
 
 #[tokio::test]
 async fn a_connection_that_ends_is_told_as_it_ended() {
-    let closed = opened(async |mut tcp| {
+    let closed = opened_within(PATIENT, async |mut tcp| {
         tcp.write_all(&[0x88, 0x02, 0x03, 0xE8]).await.unwrap();
         sleep(SOON).await;
     });
     assert_eq!(end(closed.await).await, Down::Closed(Some(1000)));
-    let gone = opened(async |mut tcp| tcp.write_all(&text(READY)).await.unwrap());
+    let gone = opened_within(PATIENT, async |mut tcp| tcp.write_all(&text(READY)).await.unwrap());
     assert_eq!(end(gone.await).await, Down::Closed(None));
-    let reset = opened(async |mut tcp| {
+    let reset = opened_within(PATIENT, async |mut tcp| {
         tcp.write_all(&text(READY)).await.unwrap();
         sleep(Duration::from_millis(50)).await;
         tcp.set_zero_linger().unwrap();

@@ -17,9 +17,11 @@ use tickled::session::{Method, Policy, Recovery, State};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout};
 
-const SOON: Duration = Duration::from_secs(5);
+/// Longer than any machine needs.
+const SOON: Duration = Duration::from_secs(20);
+/// For streams that are to be given up: what comes before that comes well within.
 const QUICK: Limits =
-    Limits { heartbeat_within: Duration::from_millis(300), tic_every: Duration::from_millis(100), bytes: 1024 * 1024 };
+    Limits { heartbeat_within: Duration::from_secs(2), tic_every: Duration::from_millis(100), bytes: 1024 * 1024 };
 
 fn client(url: &str, trust: Trust) -> Client {
     let target = Target { url: url.to_owned(), answer_within: SOON, trust };
@@ -51,6 +53,19 @@ impl Gateway {
     }
 }
 
+/// Runs something that is to take less than a second, and once more where a machine had other things to do: what really
+/// takes longer does so each time.
+async fn within_a_second(run: impl AsyncFn() -> Duration) {
+    let mut took = Vec::new();
+    for _ in 0..4 {
+        took.push(run().await);
+        if took.last().is_some_and(|took| *took < Duration::from_secs(1)) {
+            return;
+        }
+    }
+    panic!("it takes {took:?}");
+}
+
 async fn next(stream: &mut Stream) -> Result<Push, Down> {
     timeout(SOON, stream.next()).await.expect("a stream that says something or ends")
 }
@@ -65,24 +80,37 @@ async fn flags(stream: &mut Stream) -> AuthStatus {
 }
 
 #[tokio::test]
-async fn a_lapse_and_somebody_else_are_seen_within_a_second() {
+async fn a_lapse_is_seen_within_a_second() {
+    within_a_second(async || {
+        let (simulated, mut stream) = listened_to().await;
+        let since = Instant::now();
+        simulated.set("lapse").await;
+        assert!(!flags(&mut stream).await.authenticated);
+        since.elapsed()
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn somebody_else_is_seen_within_a_second() {
+    within_a_second(async || {
+        let (simulated, mut stream) = listened_to().await;
+        let since = Instant::now();
+        simulated.set("compete?shows=both").await;
+        while !flags(&mut stream).await.competing {}
+        since.elapsed()
+    })
+    .await;
+}
+
+/// A gateway, and its stream, which has said that all is well.
+async fn listened_to() -> (Gateway, Stream) {
     let simulated = simulated().await;
     let mut stream = simulated.stream(Limits::default()).await.unwrap();
     assert_eq!(next(&mut stream).await, Ok(Push::Ready));
     let status = flags(&mut stream).await;
     assert!(status.authenticated && !status.competing);
-
-    let since = Instant::now();
-    simulated.set("lapse").await;
-    assert!(!flags(&mut stream).await.authenticated);
-    assert!(since.elapsed() < Duration::from_secs(1), "{:?}", since.elapsed());
-
-    simulated.client().reauthenticate().await.unwrap();
-    while !flags(&mut stream).await.authenticated {}
-    let since = Instant::now();
-    simulated.set("compete?shows=both").await;
-    while !flags(&mut stream).await.competing {}
-    assert!(since.elapsed() < Duration::from_secs(1), "{:?}", since.elapsed());
+    (simulated, stream)
 }
 
 #[tokio::test]
@@ -134,6 +162,11 @@ async fn the_stream_trusts_as_the_requests_do() {
 
 #[tokio::test]
 async fn a_lapse_is_taken_back_within_a_second() {
+    within_a_second(taken_back).await;
+}
+
+/// How long it takes until a lapse is over.
+async fn taken_back() -> Duration {
     let simulated = simulated().await;
     let policy =
         Policy { recovery: Recovery { methods: vec![Method::Direct], ..Recovery::default() }, ..Policy::default() };
@@ -158,12 +191,13 @@ async fn a_lapse_is_taken_back_within_a_second() {
         simulated.set("lapse").await;
         assert!(matches!(changes.recv().await.unwrap().to, State::Recovering { .. }));
         assert_eq!(changes.recv().await.unwrap().to, State::Live);
-        assert!(since.elapsed() < Duration::from_secs(1), "{:?}", since.elapsed());
+        let took = since.elapsed();
         let asked = simulated.asked().await.split_off(before);
         assert_eq!(
             asked,
             ["/v1/api/iserver/auth/ssodh/init", "/v1/api/iserver/auth/status", "/v1/api/iserver/accounts"]
         );
+        took
     };
     tokio::select! {
         _ = run => panic!("the driver ended"),

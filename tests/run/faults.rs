@@ -277,18 +277,26 @@ async fn without_descriptors_the_kept_connection_goes_on() {
     let mut daemon = Daemon::with_state(&config, &state);
     daemon.becomes("live", SOON).await;
     until_said(&state.join("state.json"), "\"state\":\"live\"").await;
-    daemon.listens(seconds(1)).await;
+    until_said(&state.join("ledger.jsonl"), "\"to\":\"live\"").await;
     limit_files(daemon.pid(), 4);
     let before = gateway.asked().await.len();
-    daemon.listens(seconds(4)).await;
-    assert!(gateway.asked().await.len() > before + 2);
+    timeout(seconds(60), gateway.is_asked(before + 3)).await.expect("it goes on asking");
+    daemon.listens(seconds(1) / 20).await;
     assert_eq!(daemon.count(&[("event", "state-changed")]), 1, "{}", daemon.text);
     // The connection is gone, and there is none to be had; nor is a file to write that down in.
     gateway.set(&format!("reset?{STATUS}&times=1")).await;
     daemon.becomes("unavailable", SOON).await;
+    let unkept =
+        ["state-unkept", "alert-spool"].map(|event| [("event", event), ("fault", "Too many open files (os error 24)")]);
+    for _ in 0..120 {
+        if unkept.iter().all(|signs| daemon.count(signs) > 0) {
+            break;
+        }
+        daemon.listens(seconds(1) / 2).await;
+    }
     daemon.listens(seconds(6)).await;
-    for event in ["state-unkept", "alert-spool"] {
-        let signs = [("event", event), ("fault", "Too many open files (os error 24)")];
+    for signs in unkept {
+        let event = signs[0].1;
         assert_eq!(daemon.count(&signs), 1, "{event} is told once\n{}", daemon.text);
     }
     limit_files(daemon.pid(), 1024);

@@ -4,7 +4,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use serde_json::Value;
-use tickled::gateway::Trust;
+use tickled::gateway::{Client, Target, Trust};
 use tickled::simulator::{self, Addresses, Settings};
 use tokio::sync::oneshot;
 use tokio::time::{sleep, timeout};
@@ -74,6 +74,15 @@ impl Gateway {
     pub(crate) async fn read(&self, page: &str) -> Value {
         let url = format!("{}/{page}", self.addresses.control_url());
         self.http.get(url).send().await.unwrap().json().await.unwrap()
+    }
+
+    /// The id of its session, which no line of anybody's may hold.
+    pub(crate) async fn session(&self) -> String {
+        let target = Target { url: self.url(), answer_within: SOON, trust: Trust::Loopback };
+        let tickle = Client::new(target).unwrap().ping_server().await.unwrap();
+        let session = tickle.session.unwrap().expose().to_owned();
+        assert_eq!(session.len(), 32, "the simulator's ids are as long as IBKR's");
+        session
     }
 
     /// What clients asked for so far: methods and paths.
