@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions, Permissions, TryLockError};
 use std::io::{self, Read, Seek, Write};
+use std::net::{IpAddr, Ipv4Addr};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
@@ -131,7 +132,13 @@ fn pid(file: &mut File) -> Option<u32> {
 fn file_name(url: &str) -> String {
     let place = Url::parse(url).ok().and_then(|url| Some((url.host_str()?.to_owned(), url.port_or_known_default()?)));
     let (host, port) = place.unwrap_or_else(|| (url.to_owned(), 0));
-    let host = if host == "localhost" { "127.0.0.1" } else { &host };
+    let address = host.trim_matches(['[', ']']).parse().map(|address: IpAddr| address.to_canonical());
+    let is_here = host == "localhost" || matches!(address, Ok(IpAddr::V6(address)) if address.is_loopback());
+    let host = match address {
+        _ if is_here => IpAddr::V4(Ipv4Addr::LOCALHOST).to_string(),
+        Ok(address) => address.to_string(),
+        Err(_) => host,
+    };
     let host: String = host.chars().map(|c| if c.is_ascii_alphanumeric() || c == '.' { c } else { '_' }).collect();
     format!("gateway-{host}-{port}.lock")
 }

@@ -29,7 +29,8 @@ async fn the_second_keeper_of_a_gateway_ends_and_names_the_first() {
     let mut first = Daemon::spawn(&mut run(&two_lines(&gateway.url()), &runtime));
     first.becomes("live", SOON).await;
     // The same port by another name is the same gateway.
-    for url in [gateway.url(), gateway.url().replace("127.0.0.1", "localhost")] {
+    for host in ["127.0.0.1", "localhost", "[::1]", "[::ffff:7f00:1]"] {
+        let url = gateway.url().replace("127.0.0.1", host);
         let before = gateway.asked().await.len();
         let second = timeout(SOON, run(&two_lines(&url), &runtime).output()).await.expect("an end").unwrap();
         let said = String::from_utf8(second.stderr).unwrap();
