@@ -88,7 +88,7 @@ pub(super) fn conditions(snapshot: &Snapshot, host: &str) -> Vec<Condition> {
              second program that uses the same user name, a poor network, or IBKR's own trouble",
             way_in(&snapshot.url, host)
         );
-        tell(Code::SessionFlapping, Words::new("budget-spent", what, todo, Remedy::LogIn), false);
+        tell(Code::SessionFlapping, Words::new(BUDGET_SPENT, what, todo, Remedy::LogIn), false);
     } else if snapshot.flapping {
         let todo = "look at the log for what comes between: a poor network, a second program that uses the same user \
                     name, or IBKR's own trouble; the session is taken back each time, as often as IBKR may be asked in an hour";
@@ -305,6 +305,9 @@ fn way_in(url: &str, host: &str) -> String {
          {scheme}://localhost:{port}"
     )
 }
+
+/// What it looks like when IBKR may not be asked for the session for now.
+pub(super) const BUDGET_SPENT: &str = "budget-spent";
 
 impl Words {
     pub(super) fn new(cause: &str, what: impl Into<String>, todo: impl Into<String>, remedy: Remedy) -> Self {

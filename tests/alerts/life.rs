@@ -85,6 +85,8 @@ pub(crate) struct Life {
     pub(crate) login_ends_at: Option<Timestamp>,
     /// What the last look met instead of an answer.
     pub(crate) trouble: Option<Trouble>,
+    /// Why the driver will wake.
+    pub(crate) next: Reason,
     /// Channels that take nothing at the moment.
     pub(crate) down: Vec<String>,
     /// Dies between a sending and the news of it on the disk, each time this says so.
@@ -113,6 +115,7 @@ impl Life {
             hold_until: None,
             login_ends_at: None,
             trouble: None,
+            next: Reason::CheckDue,
             down: Vec::new(),
             cuts: Box::new(|| false),
             cut: Vec::new(),
@@ -139,7 +142,7 @@ impl Life {
         let (flapping, hold_until, login_ends_at) = (self.flapping, self.hold_until, self.login_ends_at);
         let known = Known { trouble: self.trouble, ..Known::default() };
         let snapshot = snapshot(self.state, self.since, self.incident_since);
-        let snapshot = Snapshot { flapping, hold_until, login_ends_at, known, ..snapshot };
+        let snapshot = Snapshot { flapping, hold_until, login_ends_at, known, next: self.next, ..snapshot };
         self.step(Input::Snapshot(&snapshot));
     }
 

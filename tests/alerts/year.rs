@@ -8,7 +8,7 @@ use jiff::civil::time;
 use jiff::tz::TimeZone;
 use tickled::alert::settings::{Preset, Quiet};
 use tickled::alert::{Code, Input, MOST, Message, Notice, Outbox, Outcome, Phase, Settings, Severity, Verdict};
-use tickled::session::{Cause, Now, State, Step, Trouble};
+use tickled::session::{Cause, Now, Reason, State, Step, Trouble};
 
 use crate::life::{HOUR, Life, channel, secs};
 
@@ -255,6 +255,31 @@ fn a_tunnel_that_is_down_and_up_all_night_is_one_alert_and_one_that_stays_down_i
     life.becomes(State::Live);
     life.pass(HOUR);
     assert_eq!(life.told("phone")[11..], ["resolved login-required", "resolved session-flapping"]);
+}
+
+#[test]
+fn while_the_hours_attempts_are_spent_a_look_in_between_says_nothing_new() {
+    let mut life = Life::begin(settings(), "2026-01-01T00:00:00Z");
+    life.becomes(State::Live);
+    life.flapping = true;
+    life.next = Reason::BudgetSpent;
+    life.becomes(State::Recovering { attempt: 2, step: Step::Pause });
+    for _ in 0..60 {
+        for next in [Reason::AnswerDue, Reason::BudgetSpent] {
+            life.pass(secs(15));
+            life.next = next;
+            life.look();
+        }
+    }
+    assert_eq!(life.told("phone"), ["raised session-flapping"]);
+    // The pause is over, and what is to be done about it is something else.
+    life.next = Reason::NextStep;
+    life.becomes(State::Recovering { attempt: 2, step: Step::Reauthenticate });
+    assert_eq!(life.told("phone"), ["raised session-flapping", "repeated session-flapping"]);
+    life.flapping = false;
+    life.becomes(State::Live);
+    life.pass(HOUR);
+    assert_eq!(life.told("phone")[2..], ["resolved session-flapping"]);
 }
 
 #[test]
