@@ -174,6 +174,12 @@ impl<P: Port, C: Clock> Driver<P, C> {
         Self { first: Input::Pause { until }, ..self }
     }
 
+    /// Has it begin with the session ended by the operator, as an earlier daemon left it.
+    #[must_use]
+    pub fn logged_out(self) -> Self {
+        Self { first: Input::LoggedOut, ..self }
+    }
+
     /// Has it begin bound by what bound an earlier driver of this gateway.
     #[must_use]
     pub fn bound_by(mut self, kept: &Restraint) -> Self {

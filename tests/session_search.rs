@@ -75,7 +75,7 @@ fn answers(request: Request) -> Vec<Observation> {
 }
 
 fn wishes() -> Vec<Input> {
-    let mut wishes = vec![Input::Check, Input::Pause { until: None }, Input::Resume, Input::Logout];
+    let mut wishes = vec![Input::Check, Input::Pause { until: None }, Input::Resume, Input::Logout, Input::LoggedOut];
     wishes.extend(FLAGS.map(Input::Push));
     wishes
 }

@@ -179,7 +179,7 @@ async fn a_pushed_lapse_is_answered_in_the_same_instant() {
         let gateway = Gateway::new();
         let (at, asked) = gateway
             .watched(Policy::default(), async |_| {
-                gateway.until(1.0).await;
+                gateway.until(1.5).await;
                 gateway.push(Ok(Push::Ready));
                 gateway.say(GOOD);
                 gateway.until(11.0).await;
@@ -227,7 +227,7 @@ async fn a_stream_without_a_heartbeat_leaves_the_session_alone() {
     let gateway = Gateway::new();
     gateway
         .watched(Policy::default(), async |_| {
-            gateway.until(1.0).await;
+            gateway.until(1.5).await;
             gateway.push(Ok(Push::Ready));
             gateway.until(31.0).await;
             gateway.push(Err(Down::Silent));
@@ -377,7 +377,7 @@ async fn the_stream_costs_no_request() {
         let gateway = Gateway::new();
         gateway
             .watched(Policy::default(), async |_| {
-                gateway.until(1.0).await;
+                gateway.until(1.5).await;
                 gateway.push(Ok(Push::Ready));
                 while heartbeats && gateway.time() < Duration::from_secs(3590) {
                     sleep(Duration::from_secs(10)).await;

@@ -8,7 +8,6 @@ use jiff::Timestamp;
 use tokio::time::Instant;
 use tracing::{debug, error, info, trace, warn};
 
-use super::fleet::Legacy;
 use super::telling::{self, Said};
 use super::units;
 use crate::alert::{self, Alarm};
@@ -16,7 +15,7 @@ use crate::config::Config;
 use crate::control::{self, Asked, Status};
 use crate::driver::{Answer, Clock, HostClock, Report};
 use crate::endpoint::{Counts, View};
-use crate::history::{Memory, Record, What};
+use crate::history::{Legacy, Memory, Record, Remembered, What};
 use crate::log::{self, event};
 use crate::session::{Now, Request, State};
 use crate::status::{Snapshot, summary};
@@ -102,11 +101,8 @@ impl Board {
         let before = self.gateways.insert(name.to_owned(), known).and_then(|known| known.snapshot);
         self.record.note(now.wall, What::Watched { gateway: name.to_owned() });
         match before {
-            Some(Snapshot { state: State::Paused { until }, restraint, .. }) => {
-                Legacy { pause: Some(until), restraint }
-            }
-            Some(Snapshot { restraint, .. }) => Legacy { pause: None, restraint },
-            None => Legacy { pause: self.earlier.pause(name, now.wall), restraint: self.earlier.restraint(name) },
+            Some(before) => Remembered::from(&before).legacy(now.wall),
+            None => self.earlier.legacy(name, now.wall),
         }
     }
 

@@ -6,7 +6,6 @@ use std::hash::{BuildHasher, Hasher, RandomState};
 use std::rc::Rc;
 use std::sync::Arc;
 
-use jiff::Timestamp;
 use tokio::sync::mpsc;
 use tokio::task::{AbortHandle, JoinSet};
 use tracing::info;
@@ -17,8 +16,9 @@ use crate::calendar::Maintenance;
 use crate::config::Gateway;
 use crate::driver::{Command, Driver, Flow, HostClock, Report};
 use crate::gateway::Client;
+use crate::history::Legacy;
 use crate::log::event;
-use crate::session::{Address, Restraint};
+use crate::session::Address;
 use crate::status::{Place, Snapshot};
 
 /// All drivers. One that is dropped from here is ended, whatever it is doing.
@@ -33,14 +33,6 @@ pub(super) struct Fleet {
     reports: mpsc::UnboundedSender<(u64, Report)>,
     /// Numbers the drivers, so that a late report of one that was replaced is known as such.
     last: u64,
-}
-
-/// What a driver inherits from the one before it, or from an earlier daemon's.
-#[derive(Debug)]
-pub(super) struct Legacy {
-    /// The operator's silence that it is in: when that ends, if it ends by itself.
-    pub(super) pause: Option<Option<Timestamp>>,
-    pub(super) restraint: Restraint,
 }
 
 struct Post {
@@ -84,6 +76,9 @@ impl Fleet {
         }
         if let Some(until) = legacy.pause {
             driver = driver.paused(until);
+        }
+        if legacy.logged_out {
+            driver = driver.logged_out();
         }
         self.last += 1;
         let (number, reports) = (self.last, self.reports.clone());

@@ -1,4 +1,4 @@
-//! How each gateway was when last seen, and its pause: one small file, replaced as a whole.
+//! How each gateway was when last seen, and the operator's word on it: one small file, replaced as a whole.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Light;
 use crate::kept_file::{KeptFile, LoadError};
-use crate::session::{Restraint, State};
+use crate::session::{Cause, Restraint, State};
 use crate::status::Snapshot;
 
 /// What a daemon remembers of an earlier one.
@@ -40,6 +40,18 @@ pub struct Remembered {
     pub restraint: Restraint,
 }
 
+/// What a gateway's driver inherits from the one before it, of this daemon or of an earlier one: the operator's word, and what
+/// limits its requests.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Legacy {
+    /// The silence that it is in: when that ends, if it ends by itself.
+    pub pause: Option<Option<Timestamp>>,
+    /// The session was ended on purpose.
+    pub logged_out: bool,
+    /// What its requests are bound by.
+    pub restraint: Restraint,
+}
+
 impl Memory {
     /// Nothing but that the daemon is at work.
     #[must_use]
@@ -63,18 +75,23 @@ impl Memory {
         file(folder).save(self)
     }
 
-    /// What the gateway's next driver is bound by.
+    /// What the gateway's next driver inherits.
     #[must_use]
-    pub fn restraint(&self, gateway: &str) -> Restraint {
-        self.gateways.get(gateway).map(|remembered| remembered.restraint.clone()).unwrap_or_default()
+    pub fn legacy(&self, gateway: &str, now: Timestamp) -> Legacy {
+        self.gateways.get(gateway).map(|remembered| remembered.legacy(now)).unwrap_or_default()
     }
+}
 
-    /// The pause that this gateway is still in: when it ends, if it ends by itself.
+impl Remembered {
+    /// What the gateway's next driver inherits.
     #[must_use]
-    pub fn pause(&self, gateway: &str, now: Timestamp) -> Option<Option<Timestamp>> {
-        let remembered = self.gateways.get(gateway)?;
-        let lasts = remembered.until.is_none_or(|until| until > now);
-        (remembered.state == Light::Paused && lasts).then_some(remembered.until)
+    pub fn legacy(&self, now: Timestamp) -> Legacy {
+        let lasts = self.until.is_none_or(|until| until > now);
+        Legacy {
+            pause: (self.state == Light::Paused && lasts).then_some(self.until),
+            logged_out: self.state == Light::LoginRequired && self.because == Cause::ByOperator.code(),
+            restraint: self.restraint.clone(),
+        }
     }
 }
 

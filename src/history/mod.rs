@@ -7,7 +7,7 @@ mod record;
 pub mod report;
 
 pub use ledger::{Ledger, Read};
-pub use memory::{Memory, Remembered};
+pub use memory::{Legacy, Memory, Remembered};
 pub use record::Record;
 
 use jiff::Timestamp;

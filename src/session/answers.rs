@@ -14,12 +14,18 @@ pub(super) enum Doubt {
     Login,
     /// The login page came: proof, after one more check.
     LoginPage,
-    /// The answer said nothing about the session.
+}
+
+/// What a data call made of good flags, until another one has an answer. The flags may be good all the while, so a good
+/// check does not end this: asked for ever, the two would use up what may be asked at all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Unproved {
+    /// It gave nothing, or was refused.
+    NoData,
+    /// Its answer said nothing about the session.
     Trouble,
-    /// The data call gave nothing.
-    Data,
-    /// The data call's answer said nothing about the session.
-    Proof,
+    /// It is not known on the other side.
+    Gone,
 }
 
 /// What an answer says about the session.
@@ -53,7 +59,7 @@ impl Machine {
         if let Observation::Trouble(Trouble::TooManyRequests { retry_after }) = observation {
             self.pace.quiet(now, retry_after);
         }
-        if observation == Observation::Gone && request.can_be_left_out() {
+        if observation == Observation::Gone && request.can_be_left_out() && !self.is_gone(request) {
             self.gone.push(request);
         }
         match request {
@@ -102,8 +108,14 @@ impl Machine {
                 | Look::Lost
                 | Look::NoLogin { .. }
                 | Look::Trouble(_),
-            ) => self.ask(Request::Check, now.mono, Reason::AskAgain),
+            ) => self.ask(self.look(now), now.mono, Reason::AskAgain),
         }
+    }
+
+    /// What to look with, out of turn: whoever wants to know again and again must not keep a ping from its turn.
+    pub(super) fn look(&self, now: Now) -> Request {
+        let ping = self.pace.pinged().is_some_and(|t| now.mono >= t + self.policy.ping_every);
+        if self.state == State::Live && ping && !self.is_gone(Request::Ping) { Request::Ping } else { Request::Check }
     }
 
     /// An answer to a check or a ping, or what amounts to one.
@@ -139,9 +151,7 @@ impl Machine {
             return;
         }
         self.known.trouble = None;
-        if self.doubt == Some(Doubt::Trouble) {
-            self.doubt = None;
-        }
+        self.troubled = false;
         let since = *self.answering_since.get_or_insert(now.mono);
         if now.mono >= since + STEADY {
             self.unanswered = 0;
@@ -156,7 +166,7 @@ impl Machine {
             Look::Good => self.prove(now),
             Look::Competing => self.contest(now),
             Look::NotEstablished | Look::Lost | Look::NoLogin { .. } => {
-                if self.doubted() {
+                if self.doubt.is_some() {
                     self.believe(now, look);
                 } else {
                     self.ask_again(now, doubt_about(look));
@@ -168,14 +178,14 @@ impl Machine {
 
     fn looked_while_live(&mut self, now: Now, request: Request, look: Look) {
         match look {
-            Look::Good if self.proof_is_doubted() => self.prove(now),
+            // Of two answers that contradict each other neither is believed: data decides.
+            Look::Good if self.doubt.is_some() || self.unproved.is_some() => self.prove(now),
             Look::Good => {
-                self.doubt = None;
                 self.incident = None;
                 self.stay_live(now);
             }
             Look::Competing => self.contest(now),
-            Look::NotEstablished | Look::Lost | Look::NoLogin { .. } if self.doubted() => self.believe(now, look),
+            Look::NotEstablished | Look::Lost | Look::NoLogin { .. } if self.doubt.is_some() => self.believe(now, look),
             // Two different questions with the same answer are as good as one asked twice, and a second faster.
             Look::NotEstablished | Look::Lost if !self.is_gone(Request::Ping) => {
                 self.doubt = Some(Doubt::Session);
@@ -193,7 +203,7 @@ impl Machine {
             Look::Competing => self.contest(now),
             Look::NotEstablished | Look::Lost if self.refused_lately(now) => self.wait_for_the_other(now),
             Look::NotEstablished | Look::Lost | Look::NoLogin { .. } => {
-                if self.doubted() {
+                if self.doubt.is_some() {
                     self.believe(now, look);
                 } else {
                     self.ask_again(now, doubt_about(look));
@@ -226,33 +236,44 @@ impl Machine {
         match observation {
             Observation::Accounts(accounts) if accounts.usable => {
                 self.known.is_paper = accounts.is_paper;
-                self.live(now);
+                self.flags_alone = false;
+                self.live(now, Because::DataConfirmed);
             }
-            Observation::Gone => self.live(now),
+            Observation::Gone if self.flags_alone || self.unproved == Some(Unproved::Gone) => {
+                self.flags_alone = true;
+                self.live(now, Because::FlagsAlone);
+            }
+            Observation::Gone => {
+                self.unproved = Some(Unproved::Gone);
+                self.ask(Request::Check, now.mono + ASK_AGAIN, Reason::AskAgain);
+            }
             Observation::Accounts(_) => self.no_data(now),
+            Observation::Unauthorized | Observation::LoginPage => {
+                self.no_data(now);
+                if self.state.is_watching() {
+                    self.doubt = Some(doubt_about(look(observation).0));
+                }
+            }
+            Observation::Trouble(trouble) => self.proof_in_trouble(now, trouble),
             Observation::Status(_)
             | Observation::NoStatus
             | Observation::Accepted
             | Observation::NotLoggedIn
             | Observation::Sso(_)
             | Observation::Listening
-            | Observation::Ended
-            | Observation::Unauthorized
-            | Observation::LoginPage => self.looked(now, Request::Accounts, look(observation)),
-            Observation::Trouble(trouble) => self.proof_in_trouble(now, trouble),
+            | Observation::Ended => self.proof_in_trouble(now, Trouble::Nonsense),
         }
     }
 
-    /// The flags may be good all the while, so a good check does not end this doubt: asked for ever, the two would use up
-    /// what may be asked at all.
     fn proof_in_trouble(&mut self, now: Now, trouble: Trouble) {
         self.remember(now, Look::Trouble(trouble), None);
         match self.state {
             State::Live | State::Recovering { .. } | State::Contested => {
-                if took_its_time(trouble) || self.doubt == Some(Doubt::Proof) {
+                if took_its_time(trouble) || self.unproved == Some(Unproved::Trouble) {
                     self.unavailable(now, trouble);
                 } else {
-                    self.ask_again(now, Doubt::Proof);
+                    self.unproved = Some(Unproved::Trouble);
+                    self.ask(Request::Check, now.mono + ASK_AGAIN, Reason::AskAgain);
                 }
             }
             State::Starting | State::Unavailable(_) | State::LoginRequired(_) => self.unavailable(now, trouble),
@@ -266,11 +287,12 @@ impl Machine {
         }
         match self.state {
             State::Starting | State::Live | State::Contested | State::Unavailable(_) => {
-                if self.doubt == Some(Doubt::Data) {
+                if self.unproved == Some(Unproved::NoData) {
                     self.recover(now, Because::NoData);
                 } else {
                     // The flags may have changed meanwhile: empty data is also how somebody else's session shows.
-                    self.ask_again(now, Doubt::Data);
+                    self.unproved = Some(Unproved::NoData);
+                    self.ask(Request::Check, now.mono + ASK_AGAIN, Reason::AskAgain);
                 }
             }
             State::Recovering { step: Step::Confirm, .. } => self.confirm_again(now),
@@ -282,19 +304,12 @@ impl Machine {
 
     /// The flags are good: one data call shows whether they are true.
     pub(super) fn prove(&mut self, now: Now) {
-        if !self.proof_is_doubted() {
-            self.doubt = None;
-        }
-        if self.is_gone(Request::Accounts) {
-            self.live(now);
-        } else {
-            self.ask(Request::Accounts, now.mono, Reason::ProofDue);
-        }
+        self.doubt = None;
+        self.ask(Request::Accounts, now.mono, Reason::ProofDue);
     }
 
-    fn live(&mut self, now: Now) {
-        self.doubt = None;
-        self.concluding = None;
+    fn live(&mut self, now: Now, because: Because) {
+        self.forget_doubts();
         self.login_seen = None;
         self.proved = now.mono;
         // The attempt that led here has not failed; those before it have.
@@ -307,8 +322,9 @@ impl Machine {
         }
         if self.state != State::Live {
             self.known.lived = true;
-            self.enter(now, State::Live, Because::DataConfirmed);
+            self.enter(now, State::Live, because);
         }
+        self.because = because;
         self.stay_live(now);
     }
 
@@ -318,34 +334,36 @@ impl Machine {
         let ping = self.pace.pinged().map_or(now.mono, |t| t + self.policy.ping_every);
         let ping_due = ping < check + self.policy.check_every && !self.is_gone(Request::Ping);
         let proof = self.proved + self.policy.confirm_every;
-        let age = self.since.mono + LOGIN_AGE;
         let (routine, at, because) = if ping_due {
             (Request::Ping, ping.min(check), Reason::PingDue)
         } else {
             (Request::Check, check, Reason::CheckDue)
         };
         // What comes first goes first: neither question may make a ping late.
-        if !self.policy.confirm_every.is_zero() && proof <= at && !self.is_gone(Request::Accounts) {
+        if !self.policy.confirm_every.is_zero() && proof <= at {
             self.ask(Request::Accounts, proof, Reason::ProofDue);
-        } else if age <= at && self.is_age_unknown() {
+        } else if let Some(age) = self.age_due().filter(|age| *age <= at) {
             self.ask(Request::ValidateSso, age, Reason::LoginAge);
         } else {
             self.ask(routine, at, because);
         }
     }
 
-    /// Whether the login's age is worth one question: it tells when this login will end.
-    fn is_age_unknown(&self) -> bool {
-        let asked = self.pace.validated().is_some_and(|t| t >= self.since.mono);
-        self.known.auth_time.is_none() && !asked && !self.is_gone(Request::ValidateSso)
+    /// When the login's age is to be asked: it tells when this login will end.
+    fn age_due(&self) -> Option<Duration> {
+        if !self.age_is_old || self.is_gone(Request::ValidateSso) {
+            return None;
+        }
+        let first = self.since.mono + LOGIN_AGE;
+        let asked = self.pace.validated().filter(|t| *t >= self.since.mono);
+        Some(asked.map_or(first, |t| t + AGE_AGAIN))
     }
 
     fn ended(&mut self, now: Now, observation: Observation) {
         if matches!(self.state, State::Paused { .. }) {
             self.rest(now);
         } else if observation == Observation::Ended {
-            self.incident = None;
-            self.login_required(now, Cause::ByOperator);
+            self.logged_out(now);
         } else {
             self.ask(Request::Check, now.mono, Reason::AskAgain);
         }
@@ -356,12 +374,12 @@ impl Machine {
         self.ask(Request::Check, now.mono + ASK_AGAIN, Reason::AskAgain);
     }
 
-    const fn proof_is_doubted(&self) -> bool {
-        matches!(self.doubt, Some(Doubt::Data | Doubt::Proof))
-    }
-
-    fn doubted(&self) -> bool {
-        matches!(self.doubt, Some(Doubt::Session | Doubt::Login | Doubt::LoginPage))
+    /// What was suspected has come to an end, one way or the other.
+    pub(super) const fn forget_doubts(&mut self) {
+        self.doubt = None;
+        self.unproved = None;
+        self.troubled = false;
+        self.concluding = None;
     }
 
     /// The second answer of its kind: no more doubt.
@@ -385,8 +403,8 @@ impl Request {
     #[must_use]
     pub const fn can_be_left_out(self) -> bool {
         match self {
-            Self::Ping | Self::Reauthenticate | Self::OpenBrokerage { .. } | Self::ValidateSso | Self::Accounts => true,
-            Self::Check | Self::IsListening | Self::EndSession => false,
+            Self::Ping | Self::Reauthenticate | Self::OpenBrokerage { .. } | Self::ValidateSso => true,
+            Self::Check | Self::Accounts | Self::IsListening | Self::EndSession => false,
         }
     }
 }
@@ -432,3 +450,5 @@ pub(super) const ASK_AGAIN: Duration = Duration::from_secs(1);
 const STEADY: Duration = Duration::from_secs(60);
 /// How long after the session became live the login's age is asked.
 const LOGIN_AGE: Duration = Duration::from_secs(60);
+/// And how long after a question about it that had no answer of use it is asked again.
+const AGE_AGAIN: Duration = Duration::from_secs(3600);

@@ -5,9 +5,9 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 
 use super::address::{Address, Guest};
-use super::answers::Doubt;
+use super::answers::{Doubt, Unproved};
 use super::changes::{CALM, Changes};
-use super::pace::Pace;
+use super::pace::{Pace, Urgency};
 use super::recovery::{Confirmation, Incident};
 use super::{
     Account, Because, Cause, Input, Now, Observation, Plan, Policy, Reason, Request, Restraint, Sso, State, Step,
@@ -28,6 +28,11 @@ pub struct Machine {
     pub(super) known: Known,
     pub(super) gone: Vec<Request>,
     pub(super) doubt: Option<Doubt>,
+    pub(super) unproved: Option<Unproved>,
+    /// The data call is not known on the other side, as it said twice. It is asked all the same.
+    pub(super) flags_alone: bool,
+    /// The last answer said nothing about the session, and is asked again before that is believed.
+    pub(super) troubled: bool,
     pub(super) concluding: Option<Cause>,
     pub(super) confirmation: Confirmation,
     pub(super) incident: Option<Incident>,
@@ -39,6 +44,10 @@ pub struct Machine {
     pub(super) answering_since: Option<Duration>,
     /// When a login was seen that has not become a session.
     pub(super) login_seen: Option<Duration>,
+    /// When the pause ends by the clock of the schedules.
+    pause_ends: Option<Duration>,
+    /// The login may be another than that whose age is known.
+    pub(super) age_is_old: bool,
     /// When the session was last lost to somebody else, newest last.
     pub(super) taken_away: Vec<Duration>,
     /// When the last question about the session was sent.
@@ -97,7 +106,7 @@ impl Machine {
     pub fn new(policy: Policy, seed: u64, now: Now) -> Self {
         Self {
             policy,
-            pace: Pace::new(seed),
+            pace: Pace::new(seed, now),
             state: State::Starting,
             because: Because::Started,
             since: now,
@@ -107,6 +116,9 @@ impl Machine {
             known: Known::default(),
             gone: Vec::new(),
             doubt: None,
+            unproved: None,
+            flags_alone: false,
+            troubled: false,
             concluding: None,
             confirmation: Confirmation::default(),
             incident: None,
@@ -115,6 +127,8 @@ impl Machine {
             unanswered: 0,
             answering_since: None,
             login_seen: None,
+            pause_ends: None,
+            age_is_old: true,
             taken_away: Vec::new(),
             looked: now.mono,
             proved: now.mono,
@@ -146,6 +160,7 @@ impl Machine {
             Input::Pause { until } => self.pause(now, until),
             Input::Resume => self.resume(now),
             Input::Logout => self.logout(now),
+            Input::LoggedOut => self.logged_out(now),
         }
         address.hush(self.pace.quiet_until());
         if address.is_quiet(now.mono) {
@@ -249,6 +264,10 @@ impl Machine {
 
     /// Enters a state; a state of the same name keeps its beginning.
     pub(super) fn enter(&mut self, now: Now, state: State, because: Because) {
+        self.age_is_old |= match state {
+            State::Starting | State::Unavailable(_) | State::LoginRequired(_) | State::Paused { .. } => true,
+            State::Live | State::Recovering { .. } | State::Contested => false,
+        };
         if self.state.name() != state.name() {
             self.since = now;
             self.because = because;
@@ -270,13 +289,13 @@ impl Machine {
         // A proof that had to wait for its turn proves flags that may have changed meanwhile: they are asked again first.
         let stale = wanted == Request::Accounts && self.state != State::Live && now.mono > self.looked + FRESH;
         let request = if stale { Request::Check } else { wanted };
-        let at = self.next.at.max(self.pace.earliest(request, self.is_pressing())).max(address.quiet_until());
+        let at = self.next.at.max(self.pace.earliest(now.mono, request, self.urgency())).max(address.quiet_until());
         if at > now.mono {
             address.leave(guest);
             let quiet = address.is_quiet(now.mono);
             return (None, at, if quiet { Reason::Quiet } else { self.next.because });
         }
-        let turn = address.turn(now.mono, guest, self.is_pressing());
+        let turn = address.turn(now.mono, guest, self.urgency() != Urgency::Routine);
         if turn > now.mono {
             return (None, turn, Reason::OthersFirst);
         }
@@ -289,10 +308,14 @@ impl Machine {
         (Some(request), due, Reason::AnswerDue)
     }
 
-    /// Whether the next question decides something, or whether it is routine.
-    const fn is_pressing(&self) -> bool {
-        let asked_for = matches!(self.next.because, Reason::Operator | Reason::ClockJumped | Reason::AskAgain);
-        asked_for || matches!(self.state, State::Recovering { .. })
+    const fn urgency(&self) -> Urgency {
+        if matches!(self.state, State::Recovering { .. }) {
+            Urgency::Recovery
+        } else if matches!(self.next.because, Reason::Operator | Reason::ClockJumped | Reason::AskAgain) {
+            Urgency::Pressing
+        } else {
+            Urgency::Routine
+        }
     }
 
     /// Silence is due at this public address, so nothing that was known can be known any longer.
@@ -336,13 +359,15 @@ impl Machine {
             | State::Recovering { step: Step::Check | Step::Confirm | Step::Pause, .. }
             | State::Contested
             | State::Unavailable(_)
-            | State::LoginRequired(_) => self.ask(Request::Check, now.mono, Reason::Operator),
+            | State::LoginRequired(_) => self.ask(self.look(now), now.mono, Reason::Operator),
         }
     }
 
     fn pause(&mut self, now: Now, until: Option<Timestamp>) {
         self.forget_plans();
         self.incident = None;
+        let left = until.map(|until| Duration::try_from(until.duration_since(now.wall)).unwrap_or_default());
+        self.pause_ends = left.map(|left| now.mono.saturating_add(left));
         self.enter(now, State::Paused { until }, Because::Operator);
         self.rest(now);
     }
@@ -375,16 +400,24 @@ impl Machine {
         self.ask(Request::EndSession, now.mono, Reason::Operator);
     }
 
+    pub(super) fn logged_out(&mut self, now: Now) {
+        self.forget_plans();
+        self.incident = None;
+        self.login_required(now, Cause::ByOperator);
+    }
+
     fn forget_plans(&mut self) {
         self.abandon();
-        self.doubt = None;
-        self.concluding = None;
+        self.forget_doubts();
         self.login_seen = None;
     }
 
     fn is_pause_over(&self, now: Now) -> bool {
         match self.state {
-            State::Paused { until } => until.is_some_and(|until| now.wall >= until),
+            // By either clock: one stands still while the host sleeps, the other may be set back.
+            State::Paused { until } => {
+                until.is_some_and(|until| now.wall >= until) || self.pause_ends.is_some_and(|end| now.mono >= end)
+            }
             State::Starting
             | State::Live
             | State::Recovering { .. }
@@ -407,7 +440,8 @@ impl Machine {
             | State::Unavailable(_)
             | State::LoginRequired(_) => LOOK_UP,
         };
-        now.mono + left.min(LOOK_UP)
+        let look_up = now.mono + left.min(LOOK_UP);
+        self.pause_ends.map_or(look_up, |end| look_up.min(end))
     }
 
     /// By how much the wall clock left the other one since the last step, if that is a jump.
@@ -438,7 +472,7 @@ impl Machine {
             | State::Unavailable(_)
             | State::LoginRequired(_) => {
                 self.abandon();
-                self.doubt = None;
+                (self.doubt, self.unproved, self.troubled) = (None, None, false);
                 self.ask(Request::Check, now.mono, Reason::ClockJumped);
             }
         }
@@ -451,5 +485,5 @@ const OVERDUE: Duration = Duration::from_secs(5);
 const JUMP: Duration = Duration::from_secs(10);
 /// How long good flags are good enough to be proved by a data call.
 const FRESH: Duration = Duration::from_secs(30);
-/// How long a pause sleeps at most before it looks at the wall clock again.
-const LOOK_UP: Duration = Duration::from_secs(3600);
+/// How long a pause sleeps at most before it looks at the wall clock again, which goes on while the host sleeps.
+const LOOK_UP: Duration = Duration::from_secs(60);

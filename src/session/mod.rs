@@ -60,6 +60,8 @@ pub struct Restraint {
     pub attempts: Vec<Timestamp>,
     /// The same of those that took it from somebody else.
     pub take_overs: Vec<Timestamp>,
+    /// When validate_sso may be asked again.
+    pub may_validate: Option<Timestamp>,
     /// Until when nothing may be asked, after 429.
     pub quiet_until: Option<Timestamp>,
 }
@@ -84,6 +86,8 @@ pub enum Input {
     Resume,
     /// The operator ends the session on purpose.
     Logout,
+    /// The operator has ended it, as an earlier daemon knew.
+    LoggedOut,
 }
 
 /// A request to the gateway, one a plan at most and one in flight at most.
@@ -270,6 +274,8 @@ pub enum Because {
     Started,
     /// The flags are good and a data call confirmed them.
     DataConfirmed,
+    /// The flags are good, and the data call that would confirm them is not known on the other side.
+    FlagsAlone,
     /// The flags say that the session is gone, the login may stand.
     SessionLapsed,
     /// The flags are good, and the session is not established.
@@ -280,7 +286,7 @@ pub enum Because {
     NoLogin,
     /// Somebody else uses the brokerage session.
     SomebodyElse,
-    /// The session was taken away again and again; the fight is given up.
+    /// Somebody else takes the session again and again, or is left it by IBKR; the fight is given up.
     Outfought,
     /// Somebody else used the brokerage session, and the policy is to take it back.
     TakenOver,
@@ -327,6 +333,8 @@ pub enum Reason {
     OthersFirst,
     /// The next look at whether a human has helped is due.
     WatchDue,
+    /// The next look at whether somebody else still uses the session is due.
+    OtherDue,
     /// The operator asked.
     Operator,
     /// The clock jumped: what is known is old.

@@ -11,8 +11,11 @@ use super::{Now, Request, Restraint, Trouble};
 #[derive(Debug, Clone)]
 pub(super) struct Pace {
     sent: VecDeque<Duration>,
+    /// One that came before may have pinged until then.
+    born: Duration,
     pinged: Option<Duration>,
-    validated: Option<Duration>,
+    /// When validate_sso may be asked again.
+    may_validate: Option<Moment>,
     /// When each of the last hour's attempts stops counting, and the same of those that took the session from somebody.
     asked: VecDeque<Moment>,
     taken_over: VecDeque<Moment>,
@@ -30,7 +33,7 @@ struct Moment {
 impl Moment {
     fn after(now: Now, span: Duration) -> Self {
         let wall = now.wall.saturating_add(span).unwrap_or(Timestamp::MAX);
-        Self { mono: now.mono + span, wall }
+        Self { mono: now.mono.saturating_add(span), wall }
     }
 
     /// A time that was kept, if it lies ahead; a clock that was set moves it no further away than `most`.
@@ -40,12 +43,24 @@ impl Moment {
     }
 }
 
+/// Why a question is asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Urgency {
+    /// It is its turn.
+    Routine,
+    /// Somebody wants to know, or an answer was a surprise.
+    Pressing,
+    /// A recovery waits for the answer.
+    Recovery,
+}
+
 impl Pace {
-    pub(super) const fn new(seed: u64) -> Self {
+    pub(super) const fn new(seed: u64, born: Now) -> Self {
         Self {
             sent: VecDeque::new(),
+            born: born.mono,
             pinged: None,
-            validated: None,
+            may_validate: None,
             asked: VecDeque::new(),
             taken_over: VecDeque::new(),
             quiet_until: Moment { mono: Duration::ZERO, wall: Timestamp::MIN },
@@ -53,30 +68,50 @@ impl Pace {
         }
     }
 
-    /// The first moment at which `request` may be sent; `pressing` if it decides something, rather than being routine.
-    pub(super) fn earliest(&self, request: Request, pressing: bool) -> Duration {
+    /// The first moment at which `request` may be sent.
+    pub(super) fn earliest(&self, now: Duration, request: Request, urgency: Urgency) -> Duration {
         let nth_last = |n: usize| self.sent.len().checked_sub(n).map(|i| self.sent[i]);
         let burst = nth_last(BURST).map_or(Duration::ZERO, |t| t + SHORT);
-        let (may_be_routine, own) = match request {
-            Request::Ping => (true, self.pinged.map(|t| t + PING_GAP)),
-            Request::Check | Request::IsListening => (true, None),
-            Request::ValidateSso => (false, self.validated.map(|t| t + VALIDATE_GAP)),
+        let (is_look, own) = match request {
+            Request::Ping => (true, self.pinged.unwrap_or(self.born) + PING_GAP),
+            Request::Check | Request::IsListening => (true, Duration::ZERO),
+            Request::ValidateSso => (false, self.may_validate.map_or(Duration::ZERO, |t| t.mono)),
             Request::Reauthenticate | Request::OpenBrokerage { .. } | Request::Accounts | Request::EndSession => {
-                (false, None)
+                (false, Duration::ZERO)
             }
         };
-        let most = if may_be_routine && !pressing { SUSTAINED - RESERVED } else { SUSTAINED };
+        let most = if is_look { LOOKS } else { SUSTAINED };
         let sustained = nth_last(most).map_or(Duration::ZERO, |t| t + LONG);
-        let own = own.unwrap_or_default();
-        burst.max(sustained).max(own).max(self.quiet_until.mono)
+        let spread = if is_look { self.spread(now, urgency) } else { Duration::ZERO };
+        burst.max(sustained).max(spread).max(own).max(self.quiet_until.mono)
+    }
+
+    /// When the next look may follow the last question, so that what is left of the span lasts for all of it: whoever presses,
+    /// and however often, the next look is never far away.
+    fn spread(&self, now: Duration, urgency: Urgency) -> Duration {
+        let free = match urgency {
+            Urgency::Routine | Urgency::Pressing => FREE,
+            Urgency::Recovery => FREE_FOR_RECOVERY,
+        };
+        let lately = self.lately(now);
+        match self.sent.back() {
+            Some(last) if lately >= free => {
+                *last + LONG / u32::try_from(LOOKS.saturating_sub(lately)).unwrap_or(1).max(1)
+            }
+            Some(_) | None => Duration::ZERO,
+        }
+    }
+
+    /// How many requests were sent in the [`LONG`] span that ends now.
+    fn lately(&self, now: Duration) -> usize {
+        self.sent.iter().rev().take_while(|t| now < **t + LONG).count()
     }
 
     /// How long until the next routine question, if `wanted` is what is wished for. A span too short to be kept up is only
     /// kept up for a while: or else the budget would be spent, and the session alone until it is not.
     pub(super) fn routine(&mut self, now: Duration, wanted: Duration) -> Duration {
-        let lately = self.sent.iter().rev().take_while(|t| now < **t + LONG).count();
         let wanted = self.jitter(wanted);
-        if lately > UNHURRIED { wanted.max(SUSTAINABLE) } else { wanted }
+        if self.lately(now) > UNHURRIED { wanted.max(SUSTAINABLE) } else { wanted }
     }
 
     /// Notes that `request` is sent; `contending` if it takes the session from somebody else.
@@ -88,7 +123,7 @@ impl Pace {
         self.sent.push_back(now);
         match request {
             Request::Ping => self.pinged = Some(now),
-            Request::ValidateSso => self.validated = Some(now),
+            Request::ValidateSso => self.may_validate = Some(Moment::after(at, VALIDATE_GAP)),
             Request::Reauthenticate | Request::OpenBrokerage { .. } => {
                 self.asked.push_back(Moment::after(at, HOUR));
                 if contending {
@@ -116,20 +151,22 @@ impl Pace {
 
     /// Whether `validate_sso` may be asked.
     pub(super) fn may_validate(&self, now: Duration) -> bool {
-        self.validated.is_none_or(|t| now >= t + VALIDATE_GAP)
+        self.may_validate.is_none_or(|t| now >= t.mono)
     }
 
     pub(super) const fn pinged(&self) -> Option<Duration> {
         self.pinged
     }
 
-    pub(super) const fn validated(&self) -> Option<Duration> {
-        self.validated
+    /// When validate_sso was asked last.
+    pub(super) fn validated(&self) -> Option<Duration> {
+        self.may_validate.map(|t| t.mono.saturating_sub(VALIDATE_GAP))
     }
 
-    /// Begins the silence that is due after 429.
+    /// Begins the silence that is due after 429. The other side may lengthen it, up to what makes sense.
     pub(super) fn quiet(&mut self, now: Now, retry_after: Option<Duration>) {
-        self.quiet_to(Moment::after(now, PENALTY.max(retry_after.unwrap_or_default())));
+        let span = retry_after.map_or(PENALTY, |after| after.clamp(PENALTY, LONGEST_PENALTY));
+        self.quiet_to(Moment::after(now, span));
     }
 
     pub(super) const fn quiet_until(&self) -> Duration {
@@ -148,6 +185,7 @@ impl Pace {
         Restraint {
             attempts: ahead(&self.asked),
             take_overs: ahead(&self.taken_over),
+            may_validate: self.may_validate.filter(|t| t.mono > now).map(|t| t.wall),
             quiet_until: (self.quiet_until.mono > now).then_some(self.quiet_until.wall),
         }
     }
@@ -161,6 +199,7 @@ impl Pace {
         };
         self.asked = ahead(&kept.attempts);
         self.taken_over = ahead(&kept.take_overs);
+        self.may_validate = kept.may_validate.and_then(|wall| Moment::kept(wall, now, VALIDATE_GAP));
         if let Some(until) = kept.quiet_until.and_then(|wall| Moment::kept(wall, now, LONGEST_PENALTY)) {
             self.quiet_to(until);
         }
@@ -211,9 +250,12 @@ const SHORT: Duration = Duration::from_secs(1);
 /// Requests in any [`LONG`] span: 15 a minute on average.
 const SUSTAINED: usize = 150;
 const LONG: Duration = Duration::from_secs(600);
-/// How many of these no routine look may use up: a look that finds the session good must be followed by its proof at once, or the
-/// proof would come too late to prove anything, and the next look would use up what it has waited for.
-const RESERVED: usize = 4;
+/// How many of these may be looks: one that finds the session good must be followed by its proof at once, or the proof would
+/// come too late to prove anything, and the next look would use up what it has waited for.
+const LOOKS: usize = SUSTAINED - 4;
+/// Requests in a [`LONG`] span after which looks are spread, and after which those of a recovery are as well.
+const FREE: usize = 100;
+const FREE_FOR_RECOVERY: usize = 120;
 /// Requests in a [`LONG`] span after which routine questions are spaced so that they leave room for a recovery or two.
 const UNHURRIED: usize = 30;
 pub(super) const SUSTAINABLE: Duration = Duration::from_secs(8);
@@ -222,7 +264,7 @@ const PING_GAP: Duration = Duration::from_secs(1);
 pub(super) const VALIDATE_GAP: Duration = Duration::from_secs(60);
 /// IBKR's penalty after 429.
 const PENALTY: Duration = Duration::from_secs(15 * 60);
-/// A silence that is kept for longer is a clock that was set.
+/// A silence that would last longer is an answer that makes no sense, or a clock that was set.
 const LONGEST_PENALTY: Duration = Duration::from_secs(24 * 3600);
 const HOUR: Duration = Duration::from_secs(3600);
 /// Take-overs in any hour.

@@ -57,7 +57,7 @@ impl Incident {
 impl Machine {
     /// The session is gone, the login may stand: begins, or goes on with, the attempts of this incident.
     pub(super) fn recover(&mut self, now: Now, because: Because) {
-        self.doubt = None;
+        self.forget_doubts();
         self.incident_begins(now);
         self.next_attempt(now, because);
     }
@@ -229,6 +229,7 @@ impl Machine {
             self.known.sso = Some((now.mono, sso));
             if sso.valid {
                 self.known.auth_time = sso.auth_time;
+                self.age_is_old = sso.auth_time.is_none();
             }
         }
         match self.state {
@@ -324,8 +325,14 @@ impl Machine {
         self.next_attempt(now, Because::SessionLapsed);
     }
 
-    /// No proof, and no more attempts: a human is called, with the cause that it looks like.
+    /// No proof, and no more attempts: a human is called, with the cause that it looks like; unless it is somebody else who
+    /// will not let go of the session.
     fn exhausted(&mut self, now: Now) {
+        if self.contending() && self.known.evidence.competing {
+            self.incident_begins(now).attempts = 0;
+            self.enter(now, State::Contested, Because::Outfought);
+            return self.wait_for_the_other(now);
+        }
         let cause = match self.known.sso {
             Some((_, sso)) if sso.borrowed => Cause::Borrowed,
             Some((_, sso)) if !sso.valid => Cause::LoggedOut,

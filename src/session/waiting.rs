@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::answers::Doubt;
+use super::answers::ASK_AGAIN;
 use super::pace::{backoff, took_its_time};
 use super::{Because, Cause, Competing, Machine, Now, Observation, Reason, Request, State, Trouble};
 
@@ -13,8 +13,7 @@ impl Machine {
             self.taken_away.retain(|t| *t + FIGHT > now.mono);
             self.taken_away.push(now.mono);
         }
-        self.doubt = None;
-        self.concluding = None;
+        self.forget_doubts();
         self.incident_begins(now).contested = true;
         let outfought = self.taken_away.len() > FIGHTS;
         if self.policy.competing == Competing::TakeOver && !outfought && self.pace.may_take_over(now.mono) {
@@ -26,15 +25,14 @@ impl Machine {
     }
 
     pub(super) fn wait_for_the_other(&mut self, now: Now) {
-        self.doubt = None;
+        self.forget_doubts();
         let at = now.mono + self.pace.routine(now.mono, self.policy.check_every);
-        self.ask(Request::Check, at, Reason::WatchDue);
+        self.ask(Request::Check, at, Reason::OtherDue);
     }
 
     /// Nothing can be said about the session; what is asked next tells the gateway's silence from IBKR's.
     pub(super) fn unavailable(&mut self, now: Now, trouble: Trouble) {
-        self.doubt = None;
-        self.concluding = None;
+        self.forget_doubts();
         if matches!(self.state, State::LoginRequired(_)) {
             return self.watch(now);
         }
@@ -108,22 +106,23 @@ impl Machine {
 
     /// Trouble that came at once is asked again before it is believed.
     pub(super) fn trouble_twice(&mut self, now: Now, trouble: Trouble) {
-        if took_its_time(trouble) || self.doubt == Some(Doubt::Trouble) {
+        if took_its_time(trouble) || self.troubled {
             self.unavailable(now, trouble);
         } else {
-            self.ask_again(now, Doubt::Trouble);
+            self.troubled = true;
+            self.ask(Request::Check, now.mono + ASK_AGAIN, Reason::AskAgain);
         }
     }
 
     /// Only a human can help: from here on one slow look, and nothing else.
     pub(super) fn login_required(&mut self, now: Now, cause: Cause) {
-        self.doubt = None;
-        self.concluding = None;
+        self.forget_doubts();
         self.login_seen = None;
         match cause {
             Cause::Expired | Cause::NeverLoggedIn | Cause::LoggedOut => {
                 self.known.lived = false;
                 self.known.auth_time = None;
+                self.known.sso = None;
             }
             Cause::Borrowed | Cause::NotEnabled | Cause::Exhausted | Cause::ByOperator => {}
         }

@@ -150,6 +150,22 @@ async fn a_logout_by_the_operator_is_no_incident() {
     host.daemon.listens(Duration::from_secs(1)).await;
     assert_eq!(host.daemon.count(&[("event", "alert")]), 0);
     assert_eq!(gateway.asked_for("/v1/api/logout").await, 1);
+
+    // Nor has the next daemon anything to take back.
+    while !std::fs::read_to_string(host.place.join("state/state.json")).unwrap().contains("\"by-operator\"") {
+        sleep(Duration::from_millis(20)).await;
+    }
+    host.killed_and_started_again().await;
+    let said = host.daemon.becomes("login-required", SOON).await;
+    assert_eq!(said["because"], "by-operator");
+    host.asks(&["check"]).await;
+    assert_eq!(host.daemon.count(&[("event", "alert")]), 0);
+    assert_eq!(host.daemon.count(&[("event", "state-changed")]), 1);
+    assert_eq!(gateway.asked_for("/v1/api/iserver/reauthenticate").await, 0);
+    gateway.log_in().await;
+    gateway.becomes_live().await;
+    host.asks(&["check"]).await;
+    host.daemon.becomes("live", SOON).await;
 }
 
 /// The stream tells of the session's end before the logout itself is answered: it is what was wanted, and stays so.

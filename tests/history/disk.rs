@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::{env, fs};
 
 use jiff::Timestamp;
-use tickled::history::{Ledger, Light, Memory, Remembered, Row, What};
+use tickled::history::{Ledger, Legacy, Light, Memory, Remembered, Row, What};
 use tickled::kept_file::LoadError;
 use tickled::session::Restraint;
 
@@ -125,12 +125,12 @@ fn a_pause_is_remembered_until_it_ends() {
     paused(Some(at(600))).save(&folder.0).unwrap();
     let memory = Memory::load(&folder.0).unwrap();
     assert_eq!(memory.seen, Some(at(0)));
-    assert_eq!(memory.pause("main", at(599)), Some(Some(at(600))));
-    assert_eq!(memory.pause("main", at(600)), None, "it has ended while nobody was there");
-    assert_eq!(memory.pause("ira", at(0)), None);
+    assert_eq!(memory.legacy("main", at(599)).pause, Some(Some(at(600))));
+    assert_eq!(memory.legacy("main", at(600)).pause, None, "it has ended while nobody was there");
+    assert_eq!(memory.legacy("ira", at(0)), Legacy::default());
     paused(None).save(&folder.0).unwrap();
     let endless = Memory::load(&folder.0).unwrap();
-    assert_eq!(endless.pause("main", at(1_000_000)), Some(None), "it ends by the operator alone");
+    assert_eq!(endless.legacy("main", at(1_000_000)).pause, Some(None), "it ends by the operator alone");
     assert!(fs::read_dir(&folder.0).unwrap().all(|file| file.unwrap().file_name() == "state.json"));
 }
 

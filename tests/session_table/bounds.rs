@@ -7,7 +7,7 @@ use tickled::session::{
     Trouble,
 };
 
-use super::situation::{COMPETING, ERROR, GOOD, LOST, Situation, VALID, recovering, seconds};
+use super::situation::{COMPETING, ERROR, GOOD, LOST, NOT_ESTABLISHED, Situation, VALID, recovering, seconds};
 
 #[test]
 fn probes_come_close_again_only_after_answers_have_lasted() {
@@ -147,9 +147,9 @@ fn a_span_too_short_to_be_kept_up_is_kept_up_for_a_while() {
         ..Policy::default()
     };
     for (in_ten_minutes, span) in [(30, seconds(1)), (31, seconds(8))] {
-        // The first three were sent exactly ten minutes before the last, and do not count any more.
+        // The first three were sent ten minutes before the last, and do not count any more.
         let mut s = Situation::with(policy.clone(), 7).live();
-        assert_eq!(s.now.mono, Duration::ZERO);
+        let over = s.now.mono + seconds(600);
         let mut sent = 0;
         while sent < in_ten_minutes - 1 {
             s = s.wait(seconds(10)).step(Input::Check);
@@ -158,7 +158,7 @@ fn a_span_too_short_to_be_kept_up_is_kept_up_for_a_while() {
                 s = s.answered_well();
             }
         }
-        let left = seconds(600) - s.now.mono;
+        let left = over - s.now.mono;
         let s = s.wait(left).step(Input::Check).answered_well();
         let pause = s.plan.wake_at - s.now.mono;
         assert!(span * 4 / 5 <= pause && pause <= span, "{pause:?} after {in_ten_minutes}");
@@ -199,21 +199,61 @@ fn an_answer_is_given_up_for_lost_only_after_the_client_has() {
     assert_eq!(late.state(), State::Unavailable(Trouble::NoAnswer));
 }
 
-/// The last questions of ten minutes are kept for what decides something.
+/// However often somebody asks, the next look is never far away, and there is always enough left for a recovery.
 #[test]
-fn what_presses_need_not_wait_for_what_is_routine() {
-    let mut spent = Situation::new().live();
-    for _ in 0..143 {
-        spent = spent.step(Input::Check).next().2.answered_well().wait(Duration::from_millis(300));
+fn whoever_asks_without_end_keeps_nobody_from_looking() {
+    let asks = |s: Situation| s.step(Input::Check);
+    let doubts = |s: Situation| s.step(Input::Push(NOT_ESTABLISHED));
+    let wakes = |s: Situation| s.step(Input::Wake);
+    for presses in [asks, doubts] {
+        let mut s = Situation::new().live();
+        let (mut looked, mut farthest, mut pinged) = (s.now.mono, Duration::ZERO, 0);
+        while s.now.mono < seconds(3600) {
+            s = if s.now.mono.subsec_millis().is_multiple_of(300) { presses(s) } else { wakes(s) };
+            while let Some(request) = s.plan.request {
+                farthest = farthest.max(s.now.mono - looked);
+                pinged += usize::from(request == Request::Ping);
+                looked = s.now.mono;
+                s = s.answered_well();
+            }
+            s = s.wait(Duration::from_millis(100));
+        }
+        assert!(farthest < seconds(60), "{farthest:?}");
+        // Each at most a quarter of a minute late.
+        assert!(pinged >= 48, "{pinged} pings");
+        let lapsed = s.step(Input::Push(LOST));
+        let (pause, asked, asking) = lapsed.next();
+        assert!(asked == Request::Reauthenticate && pause < seconds(2), "{asked:?} after {pause:?}");
+        let asking = asking.step(Input::Answer(Request::Reauthenticate, Observation::Accepted));
+        let (_, _, asking) = asking.answered(Request::ValidateSso, Observation::Sso(VALID)).next();
+        let (pause, asked, _) = asking.checked(LOST).next();
+        assert!(asked == Request::Check && pause <= seconds(1), "{asked:?} after {pause:?}");
     }
-    let (pause, _, _) = spent.clone().next();
-    assert!(pause > seconds(400), "{pause:?}");
-    assert_eq!(spent.clone().step(Input::Check).plan.request, Some(Request::Check));
-    let lapsed = spent.step(Input::Push(LOST));
-    let (_, _, confirming) = lapsed.answered(Request::Reauthenticate, Observation::Accepted).next();
-    let confirming = confirming.step(Input::Answer(Request::ValidateSso, Observation::Sso(VALID)));
-    let (pause, asked, _) = confirming.next();
-    assert!(asked == Request::Check && pause < seconds(1), "{asked:?} after {pause:?}");
+}
+
+/// No answer has it silent for longer than a day, or makes a sum that is none.
+#[test]
+fn a_silence_that_makes_no_sense_is_kept_for_a_day() {
+    for (named, kept) in [(60, 900), (1800, 1800), (86_401, 86_400), (u64::MAX, 86_400)] {
+        let refused = Observation::Trouble(Trouble::TooManyRequests { retry_after: Some(seconds(named)) });
+        let silent = Situation::new().answered(Request::Check, refused);
+        assert_eq!(silent.plan.wake_at, silent.now.mono + seconds(kept), "{named}");
+    }
+}
+
+/// What came before may have pinged in this very second, and asked for the login within the minute.
+#[test]
+fn an_heir_asks_nothing_too_early() {
+    let (_, asked, first) = Situation::new().checked(GOOD).answered_well().next();
+    assert_eq!((asked, first.now.mono), (Request::Ping, seconds(1)));
+
+    let asked = Situation::new().lapsed().answered(Request::Reauthenticate, Observation::Accepted);
+    let asked = asked.asks(Request::ValidateSso);
+    let kept = asked.machine.restraint(asked.now);
+    let mut heir = Situation::new();
+    heir.machine.restrain(heir.now, &kept);
+    let again = heir.lapsed().answered(Request::Reauthenticate, Observation::Accepted);
+    assert_eq!(again.next().1, Request::Check, "the minute is not over");
 }
 
 /// Three changes in a minute are one too many; in more than a minute they are not, nor are those that the operator makes.

@@ -1,7 +1,8 @@
 //! What answers mean after more of a past than a row of the table has room for.
 
 use tickled::session::{
-    Account, Accounts, Cause, Competing, Input, Method, Observation, Policy, Request, Sso, State, Step, Trouble,
+    Account, Accounts, Because, Cause, Competing, Input, Method, Observation, Policy, Request, Sso, State, Step,
+    Trouble,
 };
 
 use super::situation::{COMPETING, EMPTY, ERROR, GOOD, LOST, NOT_ESTABLISHED, Situation, VALID, recovering, seconds};
@@ -132,10 +133,10 @@ fn an_account_is_wrong_where_it_is_not_of_the_kind_that_was_chosen() {
 #[test]
 fn what_the_session_cannot_be_kept_without_is_never_left_out() {
     let direct = Request::OpenBrokerage { compete: false };
-    for request in [Request::Ping, Request::Reauthenticate, direct, Request::ValidateSso, Request::Accounts] {
+    for request in [Request::Ping, Request::Reauthenticate, direct, Request::ValidateSso] {
         assert!(request.can_be_left_out(), "{request:?}");
     }
-    for request in [Request::Check, Request::IsListening, Request::EndSession] {
+    for request in [Request::Check, Request::Accounts, Request::IsListening, Request::EndSession] {
         assert!(!request.can_be_left_out(), "{request:?}");
     }
 }
@@ -157,7 +158,7 @@ fn a_logout_is_carried_out_whatever_comes_between() {
     let in_flight = live.clone().step(Input::Logout);
     assert_eq!(in_flight.plan.request, Some(Request::EndSession));
     // Four requests in this second already.
-    let waiting = live.step(Input::Check).checked(GOOD).step(Input::Logout);
+    let waiting = (0..3).fold(live, |s, _| s.step(Input::Check).checked(GOOD)).step(Input::Logout);
     assert_eq!(waiting.plan.request, None);
     let clock_set = |mut s: Situation| {
         s.now.wall += seconds(3600);
@@ -279,4 +280,77 @@ fn nonsense_is_looked_into_once() {
     assert_eq!(looked.state(), State::Unavailable(Trouble::Nonsense));
     let (pause, asked, _) = looked.answered(Request::Check, nonsense).next();
     assert!(asked == Request::Check && pause > seconds(1), "{asked:?} after {pause:?}");
+}
+
+/// A session that IBKR leaves to somebody else is theirs: nobody has to log in for that.
+#[test]
+fn whom_ibkr_leaves_the_session_to_is_left_alone() {
+    let policy = Policy { competing: Competing::TakeOver, ..recovering(&[Method::Direct], 3) };
+    let mut s = Situation::with(policy, 7).live().step(Input::Push(COMPETING));
+    let mut evictions = 0;
+    while s.state().name() == "recovering" {
+        let (_, request, asking) = s.next();
+        evictions += usize::from(request == Request::OpenBrokerage { compete: true });
+        let answer =
+            if request == Request::ValidateSso { Observation::Sso(VALID) } else { Observation::Status(COMPETING) };
+        s = asking.step(Input::Answer(request, answer));
+    }
+    assert_eq!((s.state(), s.machine.because(), evictions), (State::Contested, Because::Outfought, 3));
+    let left = s.checked(LOST).checked(LOST);
+    assert_eq!(left.state().name(), "recovering", "they have gone");
+}
+
+/// A new login has an age of its own.
+#[test]
+fn the_age_of_a_login_is_asked_again_after_whatever_may_have_ended_it() {
+    let aged = |s: Situation| s.well_until(Request::ValidateSso).answered_well();
+    let age = |s: &Situation| s.now.mono - s.machine.since().mono;
+    let first = Situation::new().live().well_until(Request::ValidateSso);
+    assert!((seconds(60)..seconds(75)).contains(&age(&first)), "{:?}", age(&first));
+    let said = Observation::Sso(Sso { auth_time: Some(first.now.wall), ..VALID });
+    let known = first.step(Input::Answer(Request::ValidateSso, said));
+    let (asked, later) = known.lives(seconds(7200));
+    assert!(!asked.contains(&Request::ValidateSso), "once is enough");
+    let back = later.step(Input::Pause { until: None }).step(Input::Resume).checked(GOOD).answered_well();
+    let again = aged(back);
+    assert!(age(&again) < seconds(75), "{:?}", age(&again));
+    // Without an answer of use it is asked again, in an hour.
+    let (_, _, unknown) = again.next();
+    let unknown = unknown.answered_well().well_until(Request::ValidateSso);
+    assert!((seconds(3600)..seconds(3700)).contains(&age(&unknown)), "{:?}", age(&unknown));
+}
+
+/// A pause ends by whichever clock comes first: one stands still while the host sleeps, the other may be set back.
+#[test]
+fn a_pause_ends_whatever_the_clocks_do() {
+    let paused = || {
+        let live = Situation::new().live();
+        let until = Some(live.now.wall + seconds(3600));
+        live.step(Input::Pause { until })
+    };
+    let mut slept = paused();
+    slept.now.wall += seconds(2 * 3600);
+    let left = slept.plan.wake_at - slept.now.mono;
+    assert!(left <= seconds(60), "{left:?}");
+    assert_eq!(slept.wait(left).step(Input::Wake).state(), State::Starting);
+
+    let mut set_back = paused();
+    set_back.now.wall -= seconds(24 * 3600);
+    let (pause, asked, begun) = set_back.next();
+    assert_eq!((pause, asked, begun.state()), (seconds(3600), Request::Check, State::Starting));
+}
+
+/// A data call that is not known is believed to be gone when it says so twice; and it is asked all the same.
+#[test]
+fn a_data_call_that_is_gone_is_no_proof() {
+    let gone = || Situation::new().checked(GOOD).answered(Request::Accounts, Observation::Gone);
+    let empty = gone().checked(GOOD).answered(Request::Accounts, Observation::Accounts(EMPTY));
+    assert_eq!(empty.state(), State::Starting);
+    let alone = gone().checked(GOOD).answered(Request::Accounts, Observation::Gone);
+    assert_eq!((alone.state(), alone.machine.because()), (State::Live, Because::FlagsAlone));
+    let asked = alone.well_until(Request::Accounts);
+    let still = asked.clone().step(Input::Answer(Request::Accounts, Observation::Gone));
+    assert_eq!((still.state(), still.machine.because()), (State::Live, Because::FlagsAlone));
+    let proved = asked.answered_well();
+    assert_eq!((proved.state(), proved.machine.because()), (State::Live, Because::DataConfirmed));
 }

@@ -5,6 +5,7 @@
 
 mod bounds;
 mod cases;
+mod constant;
 mod situation;
 
 use std::fmt::Write;
@@ -59,6 +60,7 @@ fn inputs(out: Request) -> Vec<(String, Input)> {
         ("*operator: pause*".to_owned(), Input::Pause { until: None }),
         ("*operator: resume*".to_owned(), Input::Resume),
         ("*operator: logout*".to_owned(), Input::Logout),
+        ("*operator: logged out before*".to_owned(), Input::LoggedOut),
     ]);
     inputs
 }
@@ -155,7 +157,7 @@ fn every_state_and_every_input_stands_in_the_table() {
         let asked = situation.plan.request.is_some_and(|request| request == *out);
         assert!(asked || *name == "paused", "{name}: {:?}", situation.plan);
     }
-    assert_eq!(inputs(Request::Check).len(), 36);
+    assert_eq!(inputs(Request::Check).len(), 37);
     let causes =
         [Cause::Expired, Cause::NeverLoggedIn, Cause::LoggedOut, Cause::Borrowed, Cause::NotEnabled, Cause::Exhausted];
     let mut codes: Vec<&str> = causes.iter().map(|cause| cause.code()).collect();

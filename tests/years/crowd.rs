@@ -78,6 +78,7 @@ fn live_side_by_side(seed: u64, gateways: u32, span: Duration, trace: bool) -> R
             | Reason::BudgetSpent
             | Reason::RetryDue
             | Reason::WatchDue
+            | Reason::OtherDue
             | Reason::Operator
             | Reason::ClockJumped
             | Reason::PauseOver => *waits_since = None,

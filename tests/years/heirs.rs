@@ -75,6 +75,18 @@ fn whoever_starts_it_anew_gets_no_more_attempts_than_the_hour_allows() {
 }
 
 #[test]
+fn whoever_starts_it_anew_has_the_login_asked_for_once_a_minute() {
+    let (mut kept, mut all) = (Restraint::default(), Vec::new());
+    for start in 0..60 {
+        let (asked, left) = live(second(20) * start, second(20), &kept, false);
+        all.extend(asked.into_iter().filter(|(_, request)| *request == Request::ValidateSso).map(|(at, _)| at));
+        kept = left;
+    }
+    assert!(all.len() >= 2, "{all:?}");
+    assert!(all.windows(2).all(|pair| pair[1] - pair[0] >= minute(1)), "{all:?}");
+}
+
+#[test]
 fn the_silence_after_429_binds_the_next_one_too() {
     let (asked, kept) = live(Duration::ZERO, minute(5), &Restraint::default(), true);
     assert_eq!(asked.len(), 1);
