@@ -104,7 +104,7 @@ impl Pace {
 
     /// How many requests were sent in the [`LONG`] span that ends now.
     fn lately(&self, now: Duration) -> usize {
-        self.sent.iter().rev().take_while(|t| now < **t + LONG).count()
+        self.sent.len() - self.sent.partition_point(|t| *t + LONG <= now)
     }
 
     /// How long until the next routine question, if `wanted` is what is wished for. A span too short to be kept up is only
