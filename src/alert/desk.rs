@@ -11,7 +11,7 @@ use super::notice::{About, Notice, Phase};
 use super::reminder::Login;
 use super::settings::Settings;
 use super::{Code, catalogue::Ends};
-use crate::session::{self, Now, State, Step};
+use crate::session::{self, Because, Now, State, Step};
 use crate::status::Snapshot;
 
 /// What happened.
@@ -367,8 +367,8 @@ impl Desk {
             return None;
         }
         let (mut at, mut because) = match incident.told {
-            // `unexplained` begins anew after each break.
-            None if entry.may_flap && self.is_flapping(about) => {
+            // `unexplained` begins anew after each break. A fight that was given up is no flap: nobody takes the session back.
+            None if entry.may_flap && !gave_up(incident) && self.is_flapping(about) => {
                 (incident.unexplained.after(LONGEST_FLAP), Reason::HoldOff)
             }
             None => (incident.began.after(entry.hold_off).max(seen), Reason::HoldOff),
@@ -460,6 +460,10 @@ impl Incident {
 fn end_of_quiet(settings: &Settings, code: Code, at: Timestamp) -> Option<Timestamp> {
     let quiet = settings.quiet.as_ref()?;
     quiet.end(at).filter(|_| quiet.severities.contains(&code.entry().severity))
+}
+
+fn gave_up(incident: &Incident) -> bool {
+    incident.words.cause == Because::Outfought.code()
 }
 
 /// How long IBKR must be silent, outside of maintenance windows, before the gateway is suspected.
