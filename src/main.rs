@@ -228,7 +228,7 @@ fn run(path: &Path) -> anyhow::Result<Exit> {
             complain(&kept.to_string());
             Ok(Exit::AnotherKeeper)
         }
-        // Its file was good a moment ago.
+        // A file that it names has changed since it was read.
         Err(error @ daemon::Error::Client { reason: BuildError::Trust(_) | BuildError::Elsewhere(_), .. }) => {
             complain(&error.to_string());
             Ok(Exit::Configuration)

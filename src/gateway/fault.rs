@@ -5,10 +5,11 @@ use std::fmt;
 use std::io;
 use std::time::Duration;
 
+use reqwest::Url;
 use rustix::io::Errno;
 
 use super::Target;
-use super::place::Elsewhere;
+use super::place::{Elsewhere, LOCALHOST};
 use super::tls::PinMismatch;
 use super::wire::{Call, Refusal};
 
@@ -231,8 +232,7 @@ fn causes(error: &reqwest::Error) -> Vec<Cause> {
 }
 
 fn is_localhost(target: &Target) -> bool {
-    let host = target.url.split("://").nth(1).unwrap_or_default();
-    host.rsplit_once(':').map_or(host, |(host, _)| host) == "localhost"
+    Url::parse(&target.url).is_ok_and(|url| url.host_str() == Some(LOCALHOST))
 }
 
 fn lacks_address(error: &io::Error) -> bool {

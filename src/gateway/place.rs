@@ -69,7 +69,7 @@ impl Resolve for Resolver {
     }
 }
 
-const LOCALHOST: &str = "localhost";
+pub(super) const LOCALHOST: &str = "localhost";
 
 #[cfg(test)]
 mod tests {

@@ -110,9 +110,7 @@ pub fn certificates(path: &Path) -> Result<(), Error> {
 /// The certificates in a file, of which there is at least one.
 fn authorities(path: &Path) -> Result<RootCertStore, Error> {
     let mut roots = RootCertStore::empty();
-    let unread = |error| {
-        if let pem::Error::Io(error) = error { no_authorities(path, &error) } else { no_authorities(path, &error) }
-    };
+    let unread = |error: pem::Error| no_authorities(path, &error);
     for certificate in CertificateDer::pem_file_iter(path).map_err(unread)? {
         let certificate = certificate.map_err(unread)?;
         roots.add(certificate).map_err(|error| no_authorities(path, &error))?;
