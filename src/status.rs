@@ -35,6 +35,8 @@ pub struct Snapshot {
     pub wrong_account: bool,
     /// Whether the session comes and goes more often than it should.
     pub flapping: bool,
+    /// Whether the hour's attempts to take the session back are spent.
+    pub spent: bool,
     /// When this login is expected to end, while that lies ahead.
     pub login_ends_at: Option<Timestamp>,
     /// The maintenance window that IBKR is in.
@@ -78,6 +80,7 @@ impl Snapshot {
             unit: None,
             wrong_account: machine.is_wrong_account(),
             flapping: machine.is_flapping(),
+            spent: machine.is_spent(),
             login_ends_at: place.and_then(|place| login_ends_at(place.region, machine, now)),
             hold_until: held.as_ref().map(|held| held.hold_until),
             maintenance: held.filter(|held| now.wall < held.until),

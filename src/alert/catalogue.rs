@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::session::State;
+use crate::session::{CALM, State};
 
 /// What a human can be told. The code is stable: it stands in logs, alerts and the configuration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -238,7 +238,7 @@ impl Ends {
     pub(super) fn is(self, state: State, held: Duration) -> bool {
         match (self, state) {
             (Self::Gone, state) => !matches!(state, State::Paused { .. }),
-            (Self::Steady, State::Live) => held >= STEADY,
+            (Self::Steady, State::Live) => held >= CALM,
             (Self::Live | Self::Known, State::Live) | (Self::Known, State::Contested | State::LoginRequired(_)) => true,
             (Self::Live | Self::Steady, State::Contested | State::LoginRequired(_))
             | (
@@ -248,9 +248,6 @@ impl Ends {
         }
     }
 }
-
-/// How long a session must be live before it counts as steady.
-const STEADY: Duration = Duration::from_mins(5);
 
 impl Severity {
     /// All of them, the least first.

@@ -1,6 +1,6 @@
 //! What is wrong with a gateway at one moment, and in which words a human is told. Pure.
 
-use crate::session::{Cause, Reason, State, Trouble};
+use crate::session::{Cause, State, Trouble};
 use crate::status::Snapshot;
 use crate::systemd::unit::{Down, How};
 
@@ -81,14 +81,14 @@ pub(super) fn conditions(snapshot: &Snapshot, host: &str) -> Vec<Condition> {
             tell(code, words, may_be_wedged);
         }
     }
-    if snapshot.next == Reason::BudgetSpent {
+    if snapshot.spent {
         let what = "the session is lost, and was lost so often that IBKR may not be asked for it again yet";
         let todo = format!(
             "nothing if you can wait: it is asked for again within the hour; if not, {}. See also what takes it away: a \
              second program that uses the same user name, a poor network, or IBKR's own trouble",
             way_in(&snapshot.url, host)
         );
-        tell(Code::SessionFlapping, Words::new(BUDGET_SPENT, what, todo, Remedy::LogIn), false);
+        tell(Code::SessionFlapping, Words::new("budget-spent", what, todo, Remedy::LogIn), false);
     } else if snapshot.flapping {
         let todo = "look at the log for what comes between: a poor network, a second program that uses the same user \
                     name, or IBKR's own trouble; the session is taken back each time, as often as IBKR may be asked in an hour";
@@ -305,9 +305,6 @@ fn way_in(url: &str, host: &str) -> String {
          {scheme}://localhost:{port}"
     )
 }
-
-/// What it looks like when IBKR may not be asked for the session for now.
-pub(super) const BUDGET_SPENT: &str = "budget-spent";
 
 impl Words {
     pub(super) fn new(cause: &str, what: impl Into<String>, todo: impl Into<String>, remedy: Remedy) -> Self {

@@ -6,12 +6,12 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::clockwork::{Moment, lasted};
-use super::condition::{BUDGET_SPENT, Condition, Remedy, Words, conditions, wedged};
+use super::condition::{Condition, Remedy, Words, conditions, wedged};
 use super::notice::{About, Notice, Phase};
 use super::reminder::Login;
 use super::settings::Settings;
 use super::{Code, catalogue::Ends};
-use crate::session::{self, Because, Now, State, Step};
+use crate::session::{Because, Now, State};
 use crate::status::Snapshot;
 
 /// What happened.
@@ -224,7 +224,6 @@ impl Desk {
             self.see(here, &about);
         }
         let mut conditions = conditions(snapshot, &self.host);
-        self.go_on_waiting(snapshot, &mut conditions);
         conditions.extend(self.reminder(now, snapshot));
         for ((whose, code), incident) in &mut self.open {
             if *whose == about && !conditions.iter().any(|condition| condition.code == *code) {
@@ -275,19 +274,6 @@ impl Desk {
                 let patience = code.entry().hold_off.min(LONGEST_SECOND_LOOK);
                 incident.seen = Some(if incident.told.is_some() { here } else { here.after(patience) });
             }
-        }
-    }
-
-    /// While the hour's attempts are spent it is looked now and then whether the session is back by itself. Until that is
-    /// answered nobody is told anything else.
-    fn go_on_waiting(&self, snapshot: &Snapshot, conditions: &mut Vec<Condition>) {
-        let code = Code::SessionFlapping;
-        let open = self.open.get(&(About::Gateway(snapshot.gateway.clone()), code));
-        let is_asking = matches!(snapshot.state, State::Recovering { step: Step::Pause, .. })
-            && snapshot.next == session::Reason::AnswerDue;
-        if let Some(spent) = open.filter(|incident| is_asking && incident.words.cause == BUDGET_SPENT) {
-            conditions.retain(|condition| condition.code != code);
-            conditions.push(Condition { code, words: spent.words.clone(), may_be_wedged: false });
         }
     }
 

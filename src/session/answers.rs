@@ -16,8 +16,8 @@ pub(super) enum Doubt {
     LoginPage,
 }
 
-/// What a data call made of good flags, until another one has an answer. The flags may be good all the while, so a good
-/// check does not end this: asked for ever, the two would use up what may be asked at all.
+/// Why the last data call has not proved good flags. A good check does not end this: the flags may be good all the while, and
+/// asked for ever the two would use up what may be asked at all.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Unproved {
     /// It gave nothing, or was refused.
@@ -108,14 +108,18 @@ impl Machine {
                 | Look::Lost
                 | Look::NoLogin { .. }
                 | Look::Trouble(_),
-            ) => self.ask(self.look(now), now.mono, Reason::AskAgain),
+            ) => self.ask(self.extra_look(now), now.mono, Reason::AskAgain),
         }
     }
 
     /// What to look with, out of turn: whoever wants to know again and again must not keep a ping from its turn.
-    pub(super) fn look(&self, now: Now) -> Request {
-        let ping = self.pace.pinged().is_some_and(|t| now.mono >= t + self.policy.ping_every);
-        if self.state == State::Live && ping && !self.is_gone(Request::Ping) { Request::Ping } else { Request::Check }
+    pub(super) fn extra_look(&self, now: Now) -> Request {
+        let is_ping_due = self.pace.pinged().is_some_and(|t| now.mono >= t + self.policy.ping_every);
+        if self.state == State::Live && is_ping_due && !self.is_gone(Request::Ping) {
+            Request::Ping
+        } else {
+            Request::Check
+        }
     }
 
     /// An answer to a check or a ping, or what amounts to one.
@@ -169,7 +173,7 @@ impl Machine {
                 if self.doubt.is_some() {
                     self.believe(now, look);
                 } else {
-                    self.ask_again(now, doubt_about(look));
+                    self.doubt(now, doubt_about(look));
                 }
             }
             Look::Trouble(trouble) => self.unavailable(now, trouble),
@@ -192,7 +196,7 @@ impl Machine {
                 let other = if request == Request::Ping { Request::Check } else { Request::Ping };
                 self.ask(other, now.mono, Reason::AskAgain);
             }
-            Look::NotEstablished | Look::Lost | Look::NoLogin { .. } => self.ask_again(now, doubt_about(look)),
+            Look::NotEstablished | Look::Lost | Look::NoLogin { .. } => self.doubt(now, doubt_about(look)),
             Look::Trouble(trouble) => self.trouble_twice(now, trouble),
         }
     }
@@ -206,7 +210,7 @@ impl Machine {
                 if self.doubt.is_some() {
                     self.believe(now, look);
                 } else {
-                    self.ask_again(now, doubt_about(look));
+                    self.doubt(now, doubt_about(look));
                 }
             }
             Look::Trouble(trouble) => self.trouble_twice(now, trouble),
@@ -236,17 +240,15 @@ impl Machine {
         match observation {
             Observation::Accounts(accounts) if accounts.usable => {
                 self.known.is_paper = accounts.is_paper;
-                self.flags_alone = false;
+                self.gone.retain(|gone| *gone != Request::Accounts);
                 self.live(now, Because::DataConfirmed);
             }
-            Observation::Gone if self.flags_alone || self.unproved == Some(Unproved::Gone) => {
-                self.flags_alone = true;
+            Observation::Gone if self.is_gone(Request::Accounts) => self.live(now, Because::FlagsAlone),
+            Observation::Gone if self.unproved == Some(Unproved::Gone) => {
                 self.live(now, Because::FlagsAlone);
+                self.gone.push(Request::Accounts);
             }
-            Observation::Gone => {
-                self.unproved = Some(Unproved::Gone);
-                self.ask(Request::Check, now.mono + ASK_AGAIN, Reason::AskAgain);
-            }
+            Observation::Gone => self.ask_for_proof_again(now, Unproved::Gone),
             Observation::Accounts(_) => self.no_data(now),
             Observation::Unauthorized | Observation::LoginPage => {
                 self.no_data(now);
@@ -272,8 +274,7 @@ impl Machine {
                 if took_its_time(trouble) || self.unproved == Some(Unproved::Trouble) {
                     self.unavailable(now, trouble);
                 } else {
-                    self.unproved = Some(Unproved::Trouble);
-                    self.ask(Request::Check, now.mono + ASK_AGAIN, Reason::AskAgain);
+                    self.ask_for_proof_again(now, Unproved::Trouble);
                 }
             }
             State::Starting | State::Unavailable(_) | State::LoginRequired(_) => self.unavailable(now, trouble),
@@ -291,8 +292,7 @@ impl Machine {
                     self.recover(now, Because::NoData);
                 } else {
                     // The flags may have changed meanwhile: empty data is also how somebody else's session shows.
-                    self.unproved = Some(Unproved::NoData);
-                    self.ask(Request::Check, now.mono + ASK_AGAIN, Reason::AskAgain);
+                    self.ask_for_proof_again(now, Unproved::NoData);
                 }
             }
             State::Recovering { step: Step::Confirm, .. } => self.confirm_again(now),
@@ -320,11 +320,8 @@ impl Machine {
             self.gone.clear();
             self.spent = 0;
         }
-        if self.state != State::Live {
-            self.known.lived = true;
-            self.enter(now, State::Live, because);
-        }
-        self.because = because;
+        self.known.lived = true;
+        self.enter(now, State::Live, because);
         self.stay_live(now);
     }
 
@@ -369,8 +366,18 @@ impl Machine {
         }
     }
 
-    pub(super) fn ask_again(&mut self, now: Now, doubt: Doubt) {
+    fn doubt(&mut self, now: Now, doubt: Doubt) {
         self.doubt = Some(doubt);
+        self.ask_again(now);
+    }
+
+    fn ask_for_proof_again(&mut self, now: Now, unproved: Unproved) {
+        self.unproved = Some(unproved);
+        self.ask_again(now);
+    }
+
+    /// Has an unexpected answer followed by a check, before it is believed.
+    pub(super) fn ask_again(&mut self, now: Now) {
         self.ask(Request::Check, now.mono + ASK_AGAIN, Reason::AskAgain);
     }
 
@@ -445,7 +452,7 @@ const fn doubt_about(look: Look) -> Doubt {
 }
 
 /// How long after an unexpected answer it is asked again.
-pub(super) const ASK_AGAIN: Duration = Duration::from_secs(1);
+const ASK_AGAIN: Duration = Duration::from_secs(1);
 /// How long answers must last before the past is forgotten.
 const STEADY: Duration = Duration::from_secs(60);
 /// How long after the session became live the login's age is asked.

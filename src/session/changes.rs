@@ -46,4 +46,4 @@ const fn is_the_operators(state: State) -> bool {
 }
 
 /// How long a session must be live before it counts as calm.
-pub(super) const CALM: Duration = Duration::from_secs(300);
+pub const CALM: Duration = Duration::from_secs(300);

@@ -26,11 +26,10 @@ pub struct Machine {
     next: Next,
     awaiting: Option<Flight>,
     pub(super) known: Known,
+    /// What the other side does not know any more.
     pub(super) gone: Vec<Request>,
     pub(super) doubt: Option<Doubt>,
     pub(super) unproved: Option<Unproved>,
-    /// The data call is not known on the other side, as it said twice. It is asked all the same.
-    pub(super) flags_alone: bool,
     /// The last answer said nothing about the session, and is asked again before that is believed.
     pub(super) troubled: bool,
     pub(super) concluding: Option<Cause>,
@@ -44,8 +43,8 @@ pub struct Machine {
     pub(super) answering_since: Option<Duration>,
     /// When a login was seen that has not become a session.
     pub(super) login_seen: Option<Duration>,
-    /// When the pause ends by the clock of the schedules.
-    pause_ends: Option<Duration>,
+    /// When the pause ends by itself, by the clock of the schedules.
+    pause_over: Option<Duration>,
     /// The login may be another than that whose age is known.
     pub(super) age_is_old: bool,
     /// When the session was last lost to somebody else, newest last.
@@ -117,7 +116,6 @@ impl Machine {
             gone: Vec::new(),
             doubt: None,
             unproved: None,
-            flags_alone: false,
             troubled: false,
             concluding: None,
             confirmation: Confirmation::default(),
@@ -127,7 +125,7 @@ impl Machine {
             unanswered: 0,
             answering_since: None,
             login_seen: None,
-            pause_ends: None,
+            pause_over: None,
             age_is_old: true,
             taken_away: Vec::new(),
             looked: now.mono,
@@ -220,6 +218,12 @@ impl Machine {
         self.changes.are_too_many()
     }
 
+    /// Whether the hour's attempts are spent, so that it is only looked whether the session is back by itself.
+    #[must_use]
+    pub const fn is_spent(&self) -> bool {
+        matches!(self.next.because, Reason::BudgetSpent)
+    }
+
     /// Whether the account is not of the kind that the operator chose, as far as the last data call told.
     #[must_use]
     pub fn is_wrong_account(&self) -> bool {
@@ -271,7 +275,7 @@ impl Machine {
         if self.state.name() != state.name() {
             self.since = now;
             self.because = because;
-        } else if matches!(state, State::Unavailable(_) | State::LoginRequired(_)) {
+        } else if matches!(state, State::Live | State::Unavailable(_) | State::LoginRequired(_)) {
             self.because = because;
         }
         self.state = state;
@@ -308,6 +312,7 @@ impl Machine {
         (Some(request), due, Reason::AnswerDue)
     }
 
+    /// Why the next question is asked.
     const fn urgency(&self) -> Urgency {
         if matches!(self.state, State::Recovering { .. }) {
             Urgency::Recovery
@@ -359,7 +364,7 @@ impl Machine {
             | State::Recovering { step: Step::Check | Step::Confirm | Step::Pause, .. }
             | State::Contested
             | State::Unavailable(_)
-            | State::LoginRequired(_) => self.ask(self.look(now), now.mono, Reason::Operator),
+            | State::LoginRequired(_) => self.ask(self.extra_look(now), now.mono, Reason::Operator),
         }
     }
 
@@ -367,7 +372,7 @@ impl Machine {
         self.forget_plans();
         self.incident = None;
         let left = until.map(|until| Duration::try_from(until.duration_since(now.wall)).unwrap_or_default());
-        self.pause_ends = left.map(|left| now.mono.saturating_add(left));
+        self.pause_over = left.map(|left| now.mono.saturating_add(left));
         self.enter(now, State::Paused { until }, Because::Operator);
         self.rest(now);
     }
@@ -416,7 +421,7 @@ impl Machine {
         match self.state {
             // By either clock: one stands still while the host sleeps, the other may be set back.
             State::Paused { until } => {
-                until.is_some_and(|until| now.wall >= until) || self.pause_ends.is_some_and(|end| now.mono >= end)
+                until.is_some_and(|until| now.wall >= until) || self.pause_over.is_some_and(|over| now.mono >= over)
             }
             State::Starting
             | State::Live
@@ -441,7 +446,7 @@ impl Machine {
             | State::LoginRequired(_) => LOOK_UP,
         };
         let look_up = now.mono + left.min(LOOK_UP);
-        self.pause_ends.map_or(look_up, |end| look_up.min(end))
+        self.pause_over.map_or(look_up, |over| look_up.min(over))
     }
 
     /// By how much the wall clock left the other one since the last step, if that is a jump.

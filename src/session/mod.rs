@@ -35,6 +35,7 @@ mod waiting;
 mod words;
 
 pub use address::{Address, Guest};
+pub use changes::CALM;
 pub use machine::{Evidence, Known, Machine};
 pub use policy::{Account, Competing, Flapping, Method, Policy, Recovery};
 

@@ -289,7 +289,7 @@ impl Machine {
     /// Proof that the login is gone: one confirming check, and a human is called.
     fn conclude(&mut self, now: Now, cause: Cause) {
         self.concluding = Some(cause);
-        self.ask(Request::Check, now.mono + super::answers::ASK_AGAIN, Reason::AskAgain);
+        self.ask_again(now);
     }
 
     const fn how_it_ended(&self) -> Cause {

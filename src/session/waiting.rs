@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use super::answers::ASK_AGAIN;
 use super::pace::{backoff, took_its_time};
 use super::{Because, Cause, Competing, Machine, Now, Observation, Reason, Request, State, Trouble};
 
@@ -110,7 +109,7 @@ impl Machine {
             self.unavailable(now, trouble);
         } else {
             self.troubled = true;
-            self.ask(Request::Check, now.mono + ASK_AGAIN, Reason::AskAgain);
+            self.ask_again(now);
         }
     }
 

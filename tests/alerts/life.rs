@@ -45,6 +45,7 @@ pub(crate) fn snapshot(state: State, since: Now, incident_since: Option<Now>) ->
         known: Known::default(),
         wrong_account: false,
         flapping: false,
+        spent: false,
         login_ends_at: None,
         maintenance: None,
         hold_until: None,
@@ -85,8 +86,8 @@ pub(crate) struct Life {
     pub(crate) login_ends_at: Option<Timestamp>,
     /// What the last look met instead of an answer.
     pub(crate) trouble: Option<Trouble>,
-    /// Why the driver will wake.
-    pub(crate) next: Reason,
+    /// The hour's attempts are spent.
+    pub(crate) spent: bool,
     /// Channels that take nothing at the moment.
     pub(crate) down: Vec<String>,
     /// Dies between a sending and the news of it on the disk, each time this says so.
@@ -115,7 +116,7 @@ impl Life {
             hold_until: None,
             login_ends_at: None,
             trouble: None,
-            next: Reason::CheckDue,
+            spent: false,
             down: Vec::new(),
             cuts: Box::new(|| false),
             cut: Vec::new(),
@@ -142,7 +143,7 @@ impl Life {
         let (flapping, hold_until, login_ends_at) = (self.flapping, self.hold_until, self.login_ends_at);
         let known = Known { trouble: self.trouble, ..Known::default() };
         let snapshot = snapshot(self.state, self.since, self.incident_since);
-        let snapshot = Snapshot { flapping, hold_until, login_ends_at, known, next: self.next, ..snapshot };
+        let snapshot = Snapshot { flapping, hold_until, login_ends_at, known, spent: self.spent, ..snapshot };
         self.step(Input::Snapshot(&snapshot));
     }
 

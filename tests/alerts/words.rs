@@ -11,7 +11,7 @@ use secrecy::SecretString;
 use serde_json::Value;
 use tickled::alert::settings::Preset;
 use tickled::alert::{Code, Desk, Input, Message, Notice, Phase, Settings};
-use tickled::session::{Because, Cause, Known, Now, Reason, State, Trouble};
+use tickled::session::{Because, Cause, Known, Now, State, Trouble};
 use tickled::status::Snapshot;
 
 use crate::life::{HOUR, secs, snapshot};
@@ -108,7 +108,7 @@ fn all() -> Vec<Message> {
     told.extend(Stage::of(|live| Snapshot { flapping: true, ..live }));
     told.extend(Stage::of(|live| Snapshot {
         state: State::Recovering { attempt: 1, step: tickled::session::Step::Pause },
-        next: Reason::BudgetSpent,
+        spent: true,
         ..live
     }));
     for is_paper in [true, false] {

@@ -8,7 +8,7 @@ use jiff::civil::time;
 use jiff::tz::TimeZone;
 use tickled::alert::settings::{Preset, Quiet};
 use tickled::alert::{Code, Input, MOST, Message, Notice, Outbox, Outcome, Phase, Settings, Severity, Verdict};
-use tickled::session::{Cause, Now, Reason, State, Step, Trouble};
+use tickled::session::{Cause, Now, State, Step, Trouble};
 
 use crate::life::{HOUR, Life, channel, secs};
 
@@ -258,22 +258,15 @@ fn a_tunnel_that_is_down_and_up_all_night_is_one_alert_and_one_that_stays_down_i
 }
 
 #[test]
-fn while_the_hours_attempts_are_spent_a_look_in_between_says_nothing_new() {
+fn when_there_are_attempts_again_something_else_is_to_be_done() {
     let mut life = Life::begin(settings(), "2026-01-01T00:00:00Z");
     life.becomes(State::Live);
     life.flapping = true;
-    life.next = Reason::BudgetSpent;
+    life.spent = true;
     life.becomes(State::Recovering { attempt: 2, step: Step::Pause });
-    for _ in 0..60 {
-        for next in [Reason::AnswerDue, Reason::BudgetSpent] {
-            life.pass(secs(15));
-            life.next = next;
-            life.look();
-        }
-    }
+    life.pass(HOUR / 2);
     assert_eq!(life.told("phone"), ["raised session-flapping"]);
-    // The pause is over, and what is to be done about it is something else.
-    life.next = Reason::NextStep;
+    life.spent = false;
     life.becomes(State::Recovering { attempt: 2, step: Step::Reauthenticate });
     assert_eq!(life.told("phone"), ["raised session-flapping", "repeated session-flapping"]);
     life.flapping = false;

@@ -1,8 +1,8 @@
 //! What answers mean after more of a past than a row of the table has room for.
 
 use tickled::session::{
-    Account, Accounts, Because, Cause, Competing, Input, Method, Observation, Policy, Request, Sso, State, Step,
-    Trouble,
+    Account, Accounts, Because, Cause, Competing, Input, Method, Observation, Policy, Recovery, Request, Sso, State,
+    Step, Trouble,
 };
 
 use super::situation::{COMPETING, EMPTY, ERROR, GOOD, LOST, NOT_ESTABLISHED, Situation, VALID, recovering, seconds};
@@ -353,4 +353,27 @@ fn a_data_call_that_is_gone_is_no_proof() {
     assert_eq!((still.state(), still.machine.because()), (State::Live, Because::FlagsAlone));
     let proved = asked.answered_well();
     assert_eq!((proved.state(), proved.machine.because()), (State::Live, Because::DataConfirmed));
+}
+
+/// Whether the hour is spent does not change while it is looked whether the session is back.
+#[test]
+fn a_look_in_between_gives_no_attempt_back() {
+    let policy = recovering(&[Method::Direct], 3);
+    let max_per_hour = 3;
+    let policy = Policy { recovery: Recovery { max_per_hour, ..policy.recovery }, ..policy };
+    let comes_back = |mut s: Situation| {
+        while s.state() != State::Live {
+            s = s.next().2.answered_well();
+        }
+        s
+    };
+    let live = (0..max_per_hour).fold(Situation::with(policy, 7).live(), |s, _| comes_back(s.step(Input::Push(LOST))));
+    assert!(!live.machine.is_spent());
+    let lost = live.step(Input::Push(LOST));
+    assert!(lost.machine.is_spent());
+    let asking = lost.asks(Request::Check);
+    assert!(asking.machine.is_spent());
+    let still = asking.step(Input::Answer(Request::Check, Observation::Status(LOST)));
+    assert!(still.machine.is_spent());
+    assert!(!comes_back(still).machine.is_spent());
 }

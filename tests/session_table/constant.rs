@@ -58,7 +58,6 @@ fn goes_on(mut s: Situation, span: Duration, check: Observation, ping: Observati
 
 #[test]
 fn whatever_is_answered_always_is_told_as_what_it_is() {
-    let mut lives = 0;
     for begins in [Situation::new(), Situation::new().live()] {
         for (check, ping) in LOOKS.into_iter().flat_map(|check| LOOKS.map(|ping| (check, ping))) {
             for proof in PROOFS {
@@ -73,9 +72,7 @@ fn whatever_is_answered_always_is_told_as_what_it_is() {
                     }
                     State::Starting | State::Recovering { .. } | State::Paused { .. } => panic!("{case}"),
                 }
-                lives += 1;
             }
         }
     }
-    assert_eq!(lives, 1400);
 }

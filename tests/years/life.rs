@@ -199,8 +199,8 @@ impl Life {
         if !plan.awaiting || plan.request.is_some() {
             self.flight = None;
         }
-        let is_spent = plan.because == Reason::BudgetSpent;
-        let showing = (self.machine.state(), self.machine.is_flapping(), is_spent, self.machine.known().trouble);
+        let machine = &self.machine;
+        let showing = (machine.state(), machine.is_flapping(), machine.is_spent(), machine.known().trouble);
         // The daemon shows the desk every step; here, for speed, what is new and every so often the rest.
         self.steps += 1;
         if self.shown != Some(showing) || plan.jumped.is_some() || self.steps.is_multiple_of(32) {
