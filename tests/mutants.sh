@@ -15,7 +15,7 @@ rm -rf "$crate/src/simulator/world/tests"
 sed -i '/^#\[cfg(test)\]$/{N;/mod tests;/d;}' "$crate/src/simulator/world/mod.rs"
 cp src/gateway/wire.rs "$crate/src/gateway/"
 sed 's/tokio::task::spawn_blocking(move || \(.*\)).await.ok()?.ok()?;/\1.ok()?;/' src/systemd/unit.rs > "$crate/src/systemd/unit.rs"
-for file in catalogue clockwork condition desk keep notice settings; do cp "src/alert/$file.rs" "$crate/src/alert/"; done
+for file in catalogue clockwork condition desk keep notice reminder settings; do cp "src/alert/$file.rs" "$crate/src/alert/"; done
 
 # What the copied rooms need of the others, and no more.
 {
@@ -25,7 +25,7 @@ for file in catalogue clockwork condition desk keep notice settings; do cp "src/
     sed -n '/^pub enum Fault/,/^}/p' src/gateway/fault.rs
 } > "$crate/src/gateway/mod.rs"
 {
-    echo 'mod catalogue; mod clockwork; mod condition; mod desk; mod notice; pub mod settings;'
+    echo 'mod catalogue; mod clockwork; mod condition; mod desk; mod notice; mod reminder; pub mod settings;'
     echo 'pub use catalogue::{Code, Entry, Severity}; pub use desk::{Desk, Input, Plan, Reason, Standing};'
     echo 'pub use notice::{About, Message, Notice, Phase}; pub use settings::Settings;'
 } > "$crate/src/alert/mod.rs"
@@ -46,6 +46,7 @@ cp -r tests/session_table "$crate/tests/all/a_table"
 cp tests/calendar.rs "$crate/tests/all/b_calendar.rs"
 cp -r tests/scenarios "$crate/tests/all/c_scenarios"
 cp -r tests/years "$crate/tests/all/d_years"
+cp -r tests/chance "$crate/tests/all/"
 cp tests/years/port.rs tests/years/rules.rs "$crate/tests/all/"
 sed -i 's|"\.\./years/|"../|; s|^mod script;|#[path = "script.rs"] mod script;|' "$crate/tests/all/c_scenarios/main.rs"
 sed -i 's/crate::/super::/g; s|^mod crowd;|#[path = "crowd.rs"] mod z_crowd;|' "$crate"/tests/all/d_years/*.rs

@@ -82,6 +82,12 @@ fn status(byte: u8) -> Status {
     Status { authenticated: flag(0), connected: flag(1), competing: flag(2), established: flag(3).then(|| flag(4)) }
 }
 
+/// None, or anything from half a minute to the end of all time.
+fn retry_after(byte: u8) -> Option<Duration> {
+    let seconds = 1_u64.checked_shl(u32::from(byte - 160)).unwrap_or(u64::MAX);
+    (byte < 240).then_some(Duration::from_secs(seconds))
+}
+
 fn observation(request: Request, byte: u8) -> Observation {
     if byte < 160 {
         return match request {
@@ -104,7 +110,7 @@ fn observation(request: Request, byte: u8) -> Observation {
         6 => Observation::Trouble(Trouble::NoAnswer),
         7 => Observation::Trouble(Trouble::IbkrError),
         8 => Observation::Trouble(Trouble::EdgeRefused),
-        9 => Observation::Trouble(Trouble::TooManyRequests { retry_after: None }),
+        9 => Observation::Trouble(Trouble::TooManyRequests { retry_after: retry_after(byte) }),
         10 => Observation::Trouble(Trouble::Nonsense),
         _ => Observation::Trouble(Trouble::Certificate),
     }
