@@ -80,8 +80,7 @@ impl Pace {
                 (false, Duration::ZERO)
             }
         };
-        let most = if is_look { LOOKS } else { SUSTAINED };
-        let sustained = nth_last(most).map_or(Duration::ZERO, |t| t + LONG);
+        let sustained = nth_last(SUSTAINED).map_or(Duration::ZERO, |t| t + LONG);
         let spread = if is_look { self.spread(now, urgency) } else { Duration::ZERO };
         burst.max(sustained).max(spread).max(own).max(self.quiet_until.mono)
     }
@@ -96,7 +95,7 @@ impl Pace {
         let lately = self.lately(now);
         match self.sent.back() {
             Some(last) if lately >= free => {
-                *last + LONG / u32::try_from(LOOKS.saturating_sub(lately)).unwrap_or(1).max(1)
+                *last + LONG / u32::try_from(SUSTAINED.saturating_sub(lately)).unwrap_or(1).max(1)
             }
             Some(_) | None => Duration::ZERO,
         }
@@ -250,10 +249,8 @@ const SHORT: Duration = Duration::from_secs(1);
 /// Requests in any [`LONG`] span: 15 a minute on average.
 const SUSTAINED: usize = 150;
 const LONG: Duration = Duration::from_secs(600);
-/// How many of these may be looks: one that finds the session good must be followed by its proof at once, or the proof would
-/// come too late to prove anything, and the next look would use up what it has waited for.
-const LOOKS: usize = SUSTAINED - 4;
-/// Requests in a [`LONG`] span after which looks are spread, and after which those of a recovery are as well.
+/// Requests in a [`LONG`] span after which looks are spread, and after which those of a recovery are as well. So there is always
+/// one left for the data call that must follow a look at once, if it is to prove anything.
 const FREE: usize = 100;
 const FREE_FOR_RECOVERY: usize = 120;
 /// Requests in a [`LONG`] span after which routine questions are spaced so that they leave room for a recovery or two.

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use tickled::session::{
-    Address, Because, Cause, Competing, Flapping, Input, Method, Now, Observation, Policy, Request, Restraint, State,
-    Trouble,
+    Address, Because, Cause, Competing, Flapping, Input, Machine, Method, Now, Observation, Policy, Request, Restraint,
+    State, Trouble,
 };
 
 use super::situation::{COMPETING, ERROR, GOOD, LOST, NOT_ESTABLISHED, Situation, VALID, recovering, seconds};
@@ -94,6 +94,28 @@ fn another_gateways_429_waits_for_this_ones_answer() {
     let after = Now { mono: plan.wake_at, wall: now.wall + (plan.wake_at - now.mono) };
     let plan = machine.step_behind(after, Input::Wake, &mut address, own);
     assert_eq!(plan.request, Some(Request::EndSession));
+}
+
+/// Behind one address a question that presses goes ahead of those that are routine.
+#[test]
+fn whoever_is_in_a_hurry_goes_first() {
+    let mut address = Address::default();
+    let Situation { now, .. } = Situation::new();
+    let mut begin = |input| {
+        let (mut machine, guest) = (Machine::new(Policy::default(), 7, now), address.join());
+        let plan = machine.step_behind(now, input, &mut address, guest);
+        (machine, guest, plan)
+    };
+    // Four in this second, four in the next, and one that somebody waits for.
+    let routine: Vec<_> = (0..8).map(|_| begin(Input::Wake)).collect();
+    let sent = routine.iter().filter(|(.., plan)| plan.request.is_some()).count();
+    let (.., hurried) = begin(Input::Check);
+    assert_eq!((sent, hurried.wake_at), (4, now.mono + seconds(1)));
+    let (mut last, guest, before) = routine.into_iter().last().unwrap();
+    assert_eq!(before.wake_at, now.mono + seconds(1));
+    let then = Now { mono: now.mono + seconds(1), wall: now.wall + seconds(1) };
+    let plan = last.step_behind(then, Input::Wake, &mut address, guest);
+    assert_eq!((plan.request, plan.wake_at), (None, now.mono + seconds(2)), "it has lost its place");
 }
 
 /// Good flags that are half a minute old prove nothing any more; what was decided meanwhile stands.
@@ -250,6 +272,9 @@ fn an_heir_asks_nothing_too_early() {
     let asked = Situation::new().lapsed().answered(Request::Reauthenticate, Observation::Accepted);
     let asked = asked.asks(Request::ValidateSso);
     let kept = asked.machine.restraint(asked.now);
+    let minute = Now { mono: asked.now.mono + seconds(60), wall: asked.now.wall + seconds(60) };
+    assert!(kept.may_validate.is_some());
+    assert_eq!(asked.machine.restraint(minute).may_validate, None);
     let mut heir = Situation::new();
     heir.machine.restrain(heir.now, &kept);
     let again = heir.lapsed().answered(Request::Reauthenticate, Observation::Accepted);

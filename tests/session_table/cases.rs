@@ -1,8 +1,8 @@
 //! What answers mean after more of a past than a row of the table has room for.
 
 use tickled::session::{
-    Account, Accounts, Because, Cause, Competing, Input, Method, Observation, Policy, Recovery, Request, Sso, State,
-    Step, Trouble,
+    Account, Accounts, Because, Cause, Competing, Input, Method, Observation, Policy, Reason, Recovery, Request, Sso,
+    State, Step, Trouble,
 };
 
 use super::situation::{COMPETING, EMPTY, ERROR, GOOD, LOST, NOT_ESTABLISHED, Situation, VALID, recovering, seconds};
@@ -298,6 +298,26 @@ fn whom_ibkr_leaves_the_session_to_is_left_alone() {
     assert_eq!((s.state(), s.machine.because(), evictions), (State::Contested, Because::Outfought, 3));
     let left = s.checked(LOST).checked(LOST);
     assert_eq!(left.state().name(), "recovering", "they have gone");
+    // Once they have gone without a session to be had, somebody has to log in.
+    assert_eq!(left.looks(Observation::Status(LOST)).state(), State::LoginRequired(Cause::Exhausted));
+}
+
+/// What was suspected before a silence, or before it turned out to be so or not, counts for nothing after it.
+#[test]
+fn a_suspicion_that_is_over_is_forgotten() {
+    let silent = |s: Situation| s.step(Input::Pause { until: None }).step(Input::Resume);
+    let lost = silent(Situation::new().live().checked(LOST));
+    assert_eq!(lost.checked(LOST).state(), State::Starting, "it is asked again");
+
+    let unauthorized = |s: Situation| s.answered(Request::Check, Observation::Unauthorized);
+    let asked = unauthorized(unauthorized(Situation::new()));
+    let concluding = silent(asked.answered(Request::Reauthenticate, Observation::NotLoggedIn));
+    assert_eq!(unauthorized(concluding).state(), State::Starting, "it is asked again");
+
+    let proving = Situation::new().live().well_until(Request::Accounts);
+    let doubted = proving.step(Input::Answer(Request::Accounts, Observation::Accounts(EMPTY)));
+    let proved = doubted.checked(GOOD).answered_well();
+    assert_eq!(proved.checked(GOOD).plan.request, None, "it is proved");
 }
 
 /// A new login has an age of its own.
@@ -351,6 +371,7 @@ fn a_data_call_that_is_gone_is_no_proof() {
     let asked = alone.well_until(Request::Accounts);
     let still = asked.clone().step(Input::Answer(Request::Accounts, Observation::Gone));
     assert_eq!((still.state(), still.machine.because()), (State::Live, Because::FlagsAlone));
+    assert_ne!(still.plan.because, Reason::AskAgain, "it is known");
     let proved = asked.answered_well();
     assert_eq!((proved.state(), proved.machine.because()), (State::Live, Because::DataConfirmed));
 }
