@@ -88,10 +88,10 @@ enum Verb {
 #[derive(Debug, Args)]
 struct Simulate {
     /// Where the gateway listens; loopback only
-    #[arg(long, default_value = "127.0.0.1:5000")]
+    #[arg(long, default_value = "127.0.0.1:15000")]
     listen: SocketAddr,
     /// Where the port that sets the world listens; loopback only. Open it in a browser for its commands
-    #[arg(long, default_value = "127.0.0.1:5001")]
+    #[arg(long, default_value = "127.0.0.1:15001")]
     control: SocketAddr,
     /// Speak HTTP instead of HTTPS, as a gateway with `listenSsl: false`
     #[arg(long)]

@@ -238,12 +238,13 @@ impl Drop for Manager {
     }
 }
 
-/// Runs `call` and fails when it waited for somebody. A call takes microseconds; a busy machine may put us aside for more.
+/// Runs `call` and fails when it waited for the full queue, which is emptied after five seconds. A call takes
+/// microseconds; a busy machine may put us aside for more.
 fn swiftly(call: impl FnOnce()) {
     let began = Instant::now();
     call();
     let took = began.elapsed();
-    assert!(took < Duration::from_millis(100), "{took:?}");
+    assert!(took < Duration::from_secs(2), "{took:?}");
 }
 
 const FILLER: &str = "FILLER=1";

@@ -18,7 +18,7 @@ use std::path::PathBuf;
 use std::process::Output;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use house::{Daemon, Gateway, SOON, file, tickled};
+use house::{Daemon, Gateway, SOON, by_day, file, tickled};
 
 /// A daemon with its control socket and its state directory in places of their own.
 struct Host {
@@ -30,9 +30,14 @@ struct Host {
 impl Host {
     /// A daemon that watches `gateway` as `main`, seen live.
     async fn live(gateway: &Gateway) -> Self {
-        let mut host = Self::start(&format!("[gateway.main]\nurl = \"{}\"\n", gateway.url()));
+        let mut host = Self::start(&Self::two_lines(gateway));
         host.daemon.becomes("live", SOON).await;
         host
+    }
+
+    /// The configuration of two lines that is enough, by day.
+    fn two_lines(gateway: &Gateway) -> String {
+        by_day(&format!("[gateway.main]\nurl = \"{}\"\n", gateway.url()))
     }
 
     fn start(config: &str) -> Self {

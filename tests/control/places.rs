@@ -7,7 +7,7 @@ use std::process::Stdio;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixListener;
 
-use crate::house::{Gateway, SOON, file, tickled};
+use crate::house::{Gateway, SOON, by_day, file, tickled};
 use crate::{Asked, Host};
 
 const VERBS: &[&[&str]] = &[
@@ -111,7 +111,7 @@ async fn what_a_dead_daemon_left_is_cleared_away_and_a_living_one_is_let_be() {
     host.daemon.becomes("live", SOON).await;
 
     let other = Gateway::logged_in().await;
-    let config = file(&format!("[gateway.other]\nurl = \"{}\"\n", other.url()));
+    let config = file(&by_day(&format!("[gateway.other]\nurl = \"{}\"\n", other.url())));
     let mut second = Host::daemon(&config, &host.place);
     let said = second.hears(&[("event", "control-closed")], SOON).await;
     assert!(said["fault"].as_str().unwrap().contains("another tickled answers there"), "{said:?}");

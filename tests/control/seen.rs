@@ -376,6 +376,7 @@ async fn doctor_in_three_faults() {
     lapsed.set("compete").await;
     let mut page = String::new();
     for (name, url) in [("denied", &*denied.url()), ("contested", &*lapsed.url()), ("gone", "https://127.0.0.1:1")] {
+        // At any hour: a doctor alerts nobody.
         let config = file(&format!("[gateway.{name}]\nurl = \"{url}\"\n[session]\nanswer_within = \"2s\"\n"));
         std::fs::set_permissions(&config, std::fs::Permissions::from_mode(0o644)).unwrap();
         let asked = Asked::from(piped(&format!("doctor --config {}", config.display())).output().await.unwrap());
@@ -398,6 +399,7 @@ fn for_nobody(config: &Path) -> (PathBuf, PathBuf) {
 
 #[tokio::test]
 async fn mistyped() {
+    // At any hour: it is refused.
     let odd = file("[gateway.main]\nurl = \"localhost:5000\"\nping_evry = \"60s\"\n");
     let mut page = String::new();
     for verb in [

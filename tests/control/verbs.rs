@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::Value;
 use tokio::time::sleep;
 
-use crate::house::{Gateway, SOON, tickled};
+use crate::house::{Gateway, SOON, by_day, tickled};
 use crate::{Asked, Host};
 
 fn json(asked: &Asked) -> Value {
@@ -42,7 +42,7 @@ async fn status_says_how_a_live_session_is() {
 #[tokio::test]
 async fn status_tells_what_a_human_must_do_and_ack_silences_it() {
     let gateway = Gateway::start().await;
-    let mut host = Host::start(&format!("[gateway.main]\nurl = \"{}\"\n", gateway.url()));
+    let mut host = Host::start(&Host::two_lines(&gateway));
     host.daemon.hears(&[("event", "alert"), ("phase", "raised")], SOON * 2).await;
     let asked = host.asks(&["status"]).await;
     assert_eq!(asked.code, Some(2));
@@ -173,7 +173,8 @@ async fn a_logout_by_the_operator_is_no_incident() {
 async fn what_the_stream_makes_of_a_logout_is_no_lapse() {
     let gateway = Gateway::logged_in().await;
     let url = gateway.url();
-    let mut host = Host::start(&format!("[gateway.main]\nurl = \"{url}\"\n[gateway.main.stream]\nenabled = true\n"));
+    let config = format!("[gateway.main]\nurl = \"{url}\"\n[gateway.main.stream]\nenabled = true\n");
+    let mut host = Host::start(&by_day(&config));
     host.daemon.hears(&[("event", "stream-up")], SOON).await;
     gateway.set("delay?path=/v1/api/logout&after=500ms").await;
     host.asks(&["logout", "main"]).await;

@@ -105,6 +105,7 @@ async fn a_browser_opens_only_where_there_is_a_display() {
 
 #[tokio::test]
 async fn which_gateway_is_asked_only_when_it_is_not_clear() {
+    // At any hour: no daemon runs here.
     let config = file("[gateway.a]\nurl = \"https://127.0.0.1:1\"\n[gateway.b]\nurl = \"https://127.0.0.1:2\"\n");
     let of = |more: &[&str]| {
         let mut command = login(&["--config", config.to_str().unwrap(), "--within", "1s"]);
@@ -125,7 +126,11 @@ async fn which_gateway_is_asked_only_when_it_is_not_clear() {
 async fn with_a_daemon_it_is_asked_and_finds_the_gateway_by_itself() {
     let (lost, live) = tokio::join!(Gateway::quick(), Gateway::quick_logged_in());
     let place = folder();
-    let config = file(&format!("[gateway.good]\nurl = \"{}\"\n[gateway.lost]\nurl = \"{}\"\n", live.url(), lost.url()));
+    let config = file(&format!(
+        "[gateway.good]\nurl = \"{}\"\n[gateway.lost]\nurl = \"{}\"\n[maintenance]\nwindow = []\n",
+        live.url(),
+        lost.url()
+    ));
     let socket = place.join("control.sock");
     let mut daemon = Command::new(env!("CARGO_BIN_EXE_tickled"));
     daemon.args(["run", "--config", config.to_str().unwrap()]).stdin(Stdio::null()).stderr(Stdio::null());

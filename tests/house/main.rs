@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a helper that fails fails its test")]
 
 mod documents;
+mod hours;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;

@@ -11,15 +11,14 @@ use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
-use crate::house::{Daemon, Gateway, SOON, file, tickled};
+use crate::house::{Daemon, Gateway, SOON, by_day, file, tickled};
 use crate::seconds;
 
 /// A configuration that asks often, and by day.
 fn quick(url: &str) -> std::path::PathBuf {
-    file(&format!(
-        "[gateway.main]\nurl = \"{url}\"\n[session]\ncheck_every = \"1s\"\nping_every = \"2s\"\nwatch_every = \"5s\"\n\
-         [maintenance]\nwindow = []\n"
-    ))
+    file(&by_day(&format!(
+        "[gateway.main]\nurl = \"{url}\"\n[session]\ncheck_every = \"1s\"\nping_every = \"2s\"\nwatch_every = \"5s\"\n"
+    )))
 }
 
 async fn taken_back(gateway: &Gateway) -> usize {
@@ -245,9 +244,9 @@ async fn bodies_without_an_end_fill_no_memory() {
             });
         }
     });
-    let config = file(&format!(
+    let config = file(&by_day(&format!(
         "[gateway.main]\nurl = \"{url}\"\n[session]\ncheck_every = \"1s\"\nwatch_every = \"5s\"\nanswer_within = \"2s\"\n"
-    ));
+    )));
     let mut daemon = Daemon::run(&config);
     daemon.becomes("unavailable", SOON).await;
     let before = memory(daemon.pid());

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::time::timeout;
 
-use crate::house::{Daemon, Gateway, SOON};
+use crate::house::{Daemon, Gateway, SOON, by_day};
 use crate::reload::listen;
 use crate::two_lines;
 
@@ -94,7 +94,7 @@ async fn a_reload_that_adds_what_another_keeps_changes_nothing() {
     let mut other = Daemon::spawn(&mut run(&two_lines(&theirs.url()), &runtime));
     other.becomes("live", SOON).await;
     let both = format!("[gateway.main]\nurl = \"{}\"\n[gateway.theirs]\nurl = \"{}\"\n", ours.url(), theirs.url());
-    fs::write(&path, &both).unwrap();
+    fs::write(&path, by_day(&both)).unwrap();
     daemon.signal("HUP");
     let said = daemon.hears(&[("event", "config-rejected")], SOON).await;
     let fault = said["fault"].as_str().unwrap();
@@ -108,8 +108,8 @@ async fn a_reload_that_adds_what_another_keeps_changes_nothing() {
     daemon.hears(&[("event", "config-reloaded")], SOON).await;
     daemon.hears(&[("event", "state-changed"), ("gateway", "theirs"), ("to", "live")], SOON).await;
     // And what this one lets go of, another may have.
-    fs::write(&path, both.replace("[gateway.theirs]", "#").replace(&format!("url = \"{}\"", theirs.url()), "#"))
-        .unwrap();
+    let alone = both.replace("[gateway.theirs]", "#").replace(&format!("url = \"{}\"", theirs.url()), "#");
+    fs::write(&path, by_day(&alone)).unwrap();
     daemon.signal("HUP");
     daemon.hears(&[("event", "config-reloaded")], SOON).await;
     let mut other = Daemon::spawn(&mut run(&two_lines(&theirs.url()), &runtime));

@@ -16,12 +16,12 @@ use std::fs;
 use std::process::Command;
 use std::time::Duration;
 
-use house::{Daemon, Gateway, SOON, file, tickled};
+use house::{Daemon, Gateway, SOON, by_day, file, tickled};
 use tokio::time::timeout;
 
-/// The two lines that are enough.
+/// The two lines that are enough, by day.
 fn two_lines(url: &str) -> std::path::PathBuf {
-    file(&format!("[gateway.main]\nurl = \"{url}\"\n"))
+    file(&by_day(&format!("[gateway.main]\nurl = \"{url}\"\n")))
 }
 
 const fn seconds(n: u64) -> Duration {
@@ -35,8 +35,8 @@ async fn with_two_lines_a_lapse_is_taken_back_within_seconds() {
     daemon.becomes("live", SOON).await;
     assert_eq!(daemon.count(&[("event", "trust"), ("trust", "loopback")]), 1);
     gateway.set("lapse").await;
-    daemon.becomes("recovering", seconds(13)).await;
-    daemon.becomes("live", seconds(8)).await;
+    daemon.becomes("recovering", SOON * 3).await;
+    daemon.becomes("live", SOON * 3).await;
     assert_eq!(daemon.count(&[("event", "alert")]), 0, "{}", daemon.text);
     assert_eq!(gateway.asked_for("/v1/api/iserver/reauthenticate").await, 1);
 }
@@ -44,9 +44,7 @@ async fn with_two_lines_a_lapse_is_taken_back_within_seconds() {
 #[tokio::test]
 async fn an_expired_login_is_told_once_and_called_off_when_a_human_has_logged_in() {
     let gateway = Gateway::logged_in().await;
-    // The shipped windows would hold the alert back at night: here it is about what is said by day.
-    let by_day = file(&format!("[gateway.main]\nurl = \"{}\"\n[maintenance]\nwindow = []\n", gateway.url()));
-    let mut daemon = Daemon::run(&by_day);
+    let mut daemon = Daemon::run(&two_lines(&gateway.url()));
     daemon.becomes("live", SOON).await;
     gateway.set("expire-login").await;
     let told = daemon.hears(&[("event", "alert"), ("code", "login-required"), ("phase", "raised")], seconds(20)).await;
@@ -68,10 +66,10 @@ async fn ibkr_away_is_no_login_and_costs_no_reauthentication() {
         "[gateway.main]\nurl = \"{}\"\n[session]\nanswer_within = \"1s\"\nwatch_every = \"5s\"\ncheck_every = \"1s\"\n",
         gateway.url()
     );
-    let mut daemon = Daemon::run(&file(&quick));
+    let mut daemon = Daemon::run(&file(&by_day(&quick)));
     daemon.becomes("live", SOON).await;
     gateway.set("away").await;
-    daemon.becomes("unavailable", seconds(8)).await;
+    daemon.becomes("unavailable", SOON * 2).await;
     daemon.listens(seconds(12)).await;
     gateway.set("back").await;
     daemon.becomes("live", seconds(15)).await;
@@ -101,7 +99,7 @@ async fn a_signal_ends_it_in_the_middle_of_a_request_and_nobody_is_logged_out() 
     for signal in ["TERM", "INT"] {
         let gateway = Gateway::logged_in().await;
         let config = format!("[gateway.main]\nurl = \"{}\"\n[session]\ncheck_every = \"1s\"\n", gateway.url());
-        let mut daemon = Daemon::run(&file(&config));
+        let mut daemon = Daemon::run(&file(&by_day(&config)));
         daemon.becomes("live", SOON).await;
         gateway.set("away").await;
         // Whatever is asked from here on is never answered.
@@ -141,7 +139,7 @@ async fn whatever_the_other_side_says_nothing_personal_is_in_any_line() {
          ping_every = \"1s\"\n[log]\nlevel = \"trace\"\n",
         gateway.url()
     );
-    let mut daemon = Daemon::run(&file(&config));
+    let mut daemon = Daemon::run(&file(&by_day(&config)));
     daemon.becomes("live", SOON).await;
     daemon.hears(&[("event", "stream-up")], SOON).await;
     // It is the login's, and was said in every ping's answer, and sent to open the stream.
@@ -186,6 +184,7 @@ async fn one_thread_does_the_work_and_one_writes_the_log() {
 
 #[tokio::test]
 async fn a_wrong_configuration_is_told_whole_and_ends_with_its_code() {
+    // At any hour: it is refused.
     let wrong = file("[gateway.main]\nurl = \"ftp://x\"\n[session]\nping_evry = \"1m\"\ncheck_every = 10\n");
     let ended = tickled(&["run", "--config", wrong.to_str().unwrap()]).output().await.unwrap();
     assert_eq!(ended.status.code(), Some(78));

@@ -9,11 +9,11 @@ use serde_json::{Map, Value};
 use tokio::net::UnixDatagram;
 use tokio::time::{Instant, sleep, timeout};
 
-use crate::house::{Daemon, Gateway, SOON, file};
+use crate::house::{Daemon, Gateway, SOON, by_day, file};
 
 fn gateways(named: &[(&str, &Gateway)], rest: &str) -> String {
     let tables = named.iter().map(|(name, gateway)| format!("[gateway.{name}]\nurl = \"{}\"\n", gateway.url()));
-    tables.chain(Some(rest.to_owned())).collect()
+    by_day(&tables.chain(Some(rest.to_owned())).collect::<String>())
 }
 
 async fn connections(gateway: &Gateway) -> u64 {
@@ -111,6 +111,7 @@ async fn every_reload_that_systemd_hears_of_ends_whatever_the_file_holds() {
     for turn in 0..100 {
         match turn % 3 {
             0 => fs::write(&path, &good).unwrap(),
+            // At any hour: it is refused.
             1 => fs::write(&path, "[gateway.main]\nurl = 1\n").unwrap(),
             _ => fs::remove_file(&path).unwrap(),
         }

@@ -8,7 +8,7 @@ use serde_json::Value;
 use tickled::gateway::Fingerprint;
 use tokio::time::timeout;
 
-use crate::house::{Daemon, Gateway, SOON, file, tickled};
+use crate::house::{Daemon, Gateway, SOON, by_day, file, tickled};
 use crate::seconds;
 
 async fn cert(url: &str, more: &[&str]) -> (Option<i32>, String) {
@@ -63,7 +63,7 @@ async fn cert_shows_what_is_presented_and_its_lines_pin_it() {
     }
     assert_eq!(gateway.asked().await.len(), before, "nothing is asked");
     let lines = &said[said.find("[gateway.main]").unwrap()..];
-    let mut daemon = Daemon::run(&file(lines));
+    let mut daemon = Daemon::run(&file(&by_day(lines)));
     daemon.becomes("live", SOON).await;
     assert_eq!(daemon.count(&[("event", "trust"), ("trust", "pin")]), 1);
 
@@ -91,6 +91,7 @@ async fn cert_tells_apart_what_presents_none() {
 /// What serves plain HTTP elsewhere is only spoken to by who knows what that means; nobody is there.
 #[tokio::test]
 async fn plain_http_to_another_host_is_refused_or_told() {
+    // At any hour: neither is run.
     let (refused, known) = (
         file("[gateway.main]\nurl = \"http://192.0.2.1:5000\"\n"),
         file("[gateway.main]\nurl = \"http://192.0.2.1:5000\"\ntls.plain_http = \"i-know\"\n"),
@@ -106,6 +107,7 @@ async fn plain_http_to_another_host_is_refused_or_told() {
 
 /// A gateway elsewhere, whose certificate a file vouches for; the file is named in the fourth line.
 fn vouched_for(by: &Path) -> String {
+    // At any hour: the caller adds it, or nothing is run.
     format!(
         "[gateway.far]\nurl = \"https://192.0.2.1:5000\"\ntls.trust = \"ca-file\"\ntls.ca_file = \"{}\"\n",
         by.display()
@@ -145,12 +147,12 @@ async fn a_ca_file_without_a_certificate_is_a_fault_of_the_configuration() {
 async fn a_reload_keeps_nobody_waiting_for_a_ca_file_and_one_without_a_certificate_changes_nothing() {
     let gateway = Gateway::logged_in().await;
     let main = format!("[gateway.main]\nurl = \"{}\"\n[session]\ncheck_every = \"1s\"\n", gateway.url());
-    let path = file(&main);
+    let path = file(&by_day(&main));
     let mut daemon = Daemon::run(&path);
     daemon.becomes("live", SOON).await;
     let authority = path.with_extension("pem");
     assert!(Command::new("mkfifo").arg(&authority).status().unwrap().success());
-    fs::write(&path, format!("{}{main}", vouched_for(&authority))).unwrap();
+    fs::write(&path, by_day(&(vouched_for(&authority) + &main))).unwrap();
     daemon.signal("HUP");
     daemon.hears(&[("event", "signal"), ("name", "SIGHUP")], SOON).await;
     let until = gateway.asked().await.len() + 3;

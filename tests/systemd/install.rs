@@ -37,7 +37,8 @@ fn on_a_clean_system(base: Base) {
     assert!(number <= 1.2, "{exposure}");
 
     // Once more, with a configuration of one's own: it stays, and the daemon is another process.
-    let (before, own) = (machine.shows("MainPID"), "[gateway.mine]\nurl = \"https://127.0.0.1:5000\"\n");
+    let (before, own) =
+        (machine.shows("MainPID"), "[maintenance]\nwindow = []\n[gateway.mine]\nurl = \"https://127.0.0.1:5000\"\n");
     machine.write("/etc/tickled/tickled.toml", own);
     machine.install();
     assert_eq!(machine.ok("cat /etc/tickled/tickled.toml"), own.trim());

@@ -98,7 +98,10 @@ impl Machine {
 
     /// Starts a simulated gateway at <https://127.0.0.1:5000>, at which somebody has logged in.
     pub(crate) fn simulate(&self) {
-        self.ok(&format!("systemd-run --quiet --unit=simulator {} simulate", binary().display()));
+        self.ok(&format!(
+            "systemd-run --quiet --unit=simulator {} simulate --listen 127.0.0.1:5000 --control 127.0.0.1:5001",
+            binary().display()
+        ));
         self.until("a simulator", || self.run("exec 3<>/dev/tcp/127.0.0.1/5001").code == Some(0));
         self.set("login");
         self.until("a session", || self.read("world")["truth"]["live"] == true);

@@ -26,7 +26,7 @@ fn comes_and_goes(base: Base) {
     machine.ok("getent group tickled && tickled --version");
 
     machine.simulate();
-    let own = "[gateway.mine]\nurl = \"https://127.0.0.1:5000\"\n";
+    let own = "[maintenance]\nwindow = []\n[gateway.mine]\nurl = \"https://127.0.0.1:5000\"\n";
     machine.write("/etc/tickled/tickled.toml", own);
     machine.ok("systemctl enable --now --quiet tickled");
     assert_eq!(machine.shows("StatusText"), "live: mine");

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::machine::{Base, Machine, on_both};
 
 const CONFIG: &str = "/etc/tickled/tickled.toml";
-const TWO_LINES: &str = "[gateway.main]\nurl = \"https://127.0.0.1:5000\"\n";
+const TWO_LINES: &str = "[maintenance]\nwindow = []\n[gateway.main]\nurl = \"https://127.0.0.1:5000\"\n";
 
 #[test]
 fn good_bad_unreadable_and_a_hundred_at_once() {

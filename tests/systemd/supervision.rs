@@ -13,7 +13,7 @@ fn watching(service: &str) -> Option<Machine> {
     let machine = Machine::boot(Base::Host)?;
     machine.write(
         "/etc/tickled/tickled.toml",
-        "[gateway.main]\nurl = \"https://127.0.0.1:5000\"\n[session]\ncheck_every = \"1s\"\nping_every = \"1s\"\n",
+        "[maintenance]\nwindow = []\n[gateway.main]\nurl = \"https://127.0.0.1:5000\"\n[session]\ncheck_every = \"1s\"\nping_every = \"1s\"\n",
     );
     machine.install();
     if !service.is_empty() {
@@ -61,6 +61,7 @@ fn started_is_said_when_the_first_answers_have_come_and_not_before() {
 fn a_wrong_configuration_waits_for_a_human() {
     let Some(machine) = Machine::boot(Base::Host) else { return };
     machine.install();
+    // At any hour: it is refused.
     machine.write("/etc/tickled/tickled.toml", "[gateway.main]\nurl = \"ftp://x\"\n");
     assert_ne!(machine.run("systemctl start tickled").code, Some(0));
     sleep(Duration::from_secs(3));

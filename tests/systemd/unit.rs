@@ -70,7 +70,7 @@ fn runs(base: Base) {
     machine.write("/opt/ibkr-gateway/root/conf.yaml", "listenPort: 5000\n");
     machine.write(
         "/opt/ibkr-gateway/bin/run.sh",
-        "#!/bin/sh\ncat $1 >logs/gw.log && cat /proc/meminfo >/dev/null && exec bin/gateway simulate\n",
+        "#!/bin/sh\ncat $1 >logs/gw.log && cat /proc/meminfo >/dev/null && exec bin/gateway simulate --listen 127.0.0.1:5000 --control 127.0.0.1:5001\n",
     );
     // A copy, because the unit sees neither a home nor the host's /tmp, and the program may have been built there.
     machine.ok(&format!("install -m 755 {} /opt/ibkr-gateway/bin/gateway", binary().display()));
@@ -86,7 +86,7 @@ fn runs(base: Base) {
     assert!(number <= 1.6, "{exposure}");
 
     machine.install();
-    let config = "[gateway.main]\nurl = \"https://127.0.0.1:5000\"\nunit = \"ibkr-gateway.service\"\n[session]\ncheck_every = \"1s\"\n";
+    let config = "[maintenance]\nwindow = []\n[gateway.main]\nurl = \"https://127.0.0.1:5000\"\nunit = \"ibkr-gateway.service\"\n[session]\ncheck_every = \"1s\"\n";
     machine.write("/etc/tickled/tickled.toml", config);
     machine.set("login");
     machine.until("a session", || machine.read("world")["truth"]["live"] == true);

@@ -99,6 +99,6 @@ const ANSWER: &[&str] = &[
     "times=1",
     "who=all|client|gateway",
     "status=200",
-    "type=application/json",
+    "type=application/json;charset=utf-8",
     "header=NAME:VALUE",
 ];

@@ -115,6 +115,27 @@ mod tests {
     }
 
     #[test]
+    fn every_default_that_the_help_shows_is_accepted_and_changes_nothing() {
+        let mut defaults = 0;
+        for command in COMMANDS {
+            for param in command.params.iter().filter(|param| **param != SCRIPT[0] && !param.starts_with("header=")) {
+                let default = param.split('|').next().unwrap_or_default();
+                let needed = if command.params.contains(&SCRIPT[0]) { "path=*&" } else { "" };
+                // A delay that is not named is the one thing that has no usual value.
+                let needed =
+                    if command.name == "delay" && *param != "after=usual" { "path=*&after=1s&" } else { needed };
+                let told =
+                    format!("{:?}", parse(command.name, &format!("{needed}{default}"), Vec::new(), Duration::ZERO));
+                let plain = format!("{:?}", parse(command.name, needed, Vec::new(), Duration::ZERO));
+                assert_eq!(told, plain, "{} {default}", command.name);
+                assert!(told.starts_with("Ok") || command.name == "delay", "{} {default}: {told}", command.name);
+                defaults += 1;
+            }
+        }
+        assert!(defaults >= 30, "{defaults}");
+    }
+
+    #[test]
     fn what_is_not_known_is_refused_with_what_is() {
         let refused = |name, query| parse(name, query, Vec::new(), Duration::ZERO).expect_err(query);
         assert!(refused("relapse", "").contains("no command"));

@@ -18,15 +18,19 @@ impl Params {
         let mut list = Vec::new();
         for pair in query.split('&').filter(|pair| !pair.is_empty()) {
             let (key, value) = pair.split_once('=').unwrap_or((pair, "true"));
-            let known = |param: &&str| param.split('=').next() == Some(key);
-            if !command.params.iter().any(known) {
+            let listed = command.params.iter().map(|param| param.split_once('=').unwrap_or((param, "")));
+            let Some((_, choices)) = listed.into_iter().find(|(known, _)| *known == key) else {
                 let params = match command.params {
                     [] => "none".to_owned(),
                     params => params.join(" "),
                 };
                 return Err(format!("{} has no parameter \"{key}\"; it takes: {params}", command.name));
+            };
+            let value = decode(value);
+            // The default is a word in places, such as "never", that only stands for the parameter left out.
+            if choices.split('|').next() != Some(value.as_str()) {
+                list.push((key.to_owned(), value));
             }
-            list.push((key.to_owned(), decode(value)));
         }
         Ok(Params { list })
     }
