@@ -39,8 +39,8 @@ pub struct Looked {
 }
 
 /// Makes sure of a live session: checks, takes it back if it lapsed, and says whether a human is needed. Takes
-/// milliseconds if the session is live, seconds if it lapsed, and up to the policy's `attempts` x (`confirm_within` +
-/// pause) if it does not come back.
+/// milliseconds if the session is live, seconds if it lapsed, and up to the policy's `attempts` x
+/// ([`CONFIRM_WITHIN`](crate::session::CONFIRM_WITHIN) + pause) if it does not come back.
 ///
 /// # Errors
 /// When the gateway or IBKR does not answer, or somebody else uses the session: names the step that failed.

@@ -174,10 +174,6 @@ impl<'a> Checks<'a> {
         let ping_every = self.said(gateway, "ping_every", policy.ping_every);
         self.at_most(&check_every, &ping_every, |span| format!("{:?}", span_text(*span)));
 
-        let first_pause = self.said(gateway, "recovery.first_pause", policy.recovery.first_pause);
-        let last_pause = self.said(gateway, "recovery.last_pause", policy.recovery.last_pause);
-        self.at_most(&first_pause, &last_pause, |span| format!("{:?}", span_text(*span)));
-
         let attempts = self.said(gateway, "recovery.attempts", policy.recovery.attempts);
         let max_per_hour = self.said(gateway, "recovery.max_per_hour", policy.recovery.max_per_hour);
         self.at_most(&attempts, &max_per_hour, ToString::to_string);

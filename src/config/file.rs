@@ -18,7 +18,7 @@ use crate::calendar::Region;
 use crate::gateway::Fingerprint;
 use crate::gateway::tls::NoFingerprint;
 use crate::log::{self, Format, Level};
-use crate::session::{Account, Competing, Flapping, Method, Policy, Recovery};
+use crate::session::{Account, Competing, Method, Policy, Recovery};
 
 /// The whole file, the environment laid over it. What nobody says is absent.
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -90,25 +90,14 @@ pub(super) struct Session {
     pub(super) watch_every: Option<Span>,
     pub(super) competing: Option<Worded<Competing>>,
     pub(super) recovery: RecoveryKeys,
-    pub(super) flapping: FlappingKeys,
 }
 
 #[derive(Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct RecoveryKeys {
     pub(super) methods: Option<Vec<Worded<Method>>>,
-    pub(super) confirm_within: Option<Span>,
     pub(super) attempts: Option<u8>,
-    pub(super) first_pause: Option<Span>,
-    pub(super) last_pause: Option<Span>,
     pub(super) max_per_hour: Option<u8>,
-}
-
-#[derive(Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub(super) struct FlappingKeys {
-    pub(super) changes: Option<u8>,
-    pub(super) within: Option<Span>,
 }
 
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -179,19 +168,13 @@ const SESSION: Keys = &[
     ("watch_every", span(5 * SECOND, 10 * MINUTE)),
     ("competing", Node::Value(Kind::OneOf(words::<Competing>))),
     ("recovery", Node::Table(RECOVERY)),
-    ("flapping", Node::Table(FLAPPING)),
 ];
 
 const RECOVERY: Keys = &[
     ("methods", Node::Value(Kind::SomeOf(words::<Method>))),
-    ("confirm_within", span(5 * SECOND, 5 * MINUTE)),
     ("attempts", count(1, 10)),
-    ("first_pause", span(SECOND, 10 * MINUTE)),
-    ("last_pause", span(SECOND, HOUR)),
     ("max_per_hour", count(1, 60)),
 ];
-
-const FLAPPING: Keys = &[("changes", count(2, 100)), ("within", span(MINUTE, 24 * HOUR))];
 
 const LOG: Keys = &[
     ("format", Node::Value(Kind::OneOf(words::<Format>))),
@@ -220,17 +203,8 @@ pub(super) fn values(keys: Keys) -> Vec<(String, Kind)> {
 impl Session {
     /// Lays what the operator says over the policy.
     pub(super) fn lay_over(&self, policy: &mut Policy) {
-        let Self {
-            account,
-            ping_every,
-            check_every,
-            confirm_every,
-            answer_within,
-            watch_every,
-            competing,
-            recovery,
-            flapping,
-        } = self;
+        let Self { account, ping_every, check_every, confirm_every, answer_within, watch_every, competing, recovery } =
+            self;
         put(&mut policy.account, account.map(|Worded(account)| account));
         put_span(&mut policy.ping_every, *ping_every);
         put_span(&mut policy.check_every, *check_every);
@@ -239,19 +213,12 @@ impl Session {
         put_span(&mut policy.watch_every, *watch_every);
         put(&mut policy.competing, competing.map(|Worded(competing)| competing));
 
-        let RecoveryKeys { methods, confirm_within, attempts, first_pause, last_pause, max_per_hour } = recovery;
+        let RecoveryKeys { methods, attempts, max_per_hour } = recovery;
         let methods = methods.as_ref();
         let methods = methods.map(|methods| methods.iter().map(|Worded(method)| *method).collect());
         put(&mut policy.recovery.methods, methods);
-        put_span(&mut policy.recovery.confirm_within, *confirm_within);
         put(&mut policy.recovery.attempts, *attempts);
-        put_span(&mut policy.recovery.first_pause, *first_pause);
-        put_span(&mut policy.recovery.last_pause, *last_pause);
         put(&mut policy.recovery.max_per_hour, *max_per_hour);
-
-        let FlappingKeys { changes, within } = flapping;
-        put(&mut policy.flapping.changes, *changes);
-        put_span(&mut policy.flapping.within, *within);
     }
 
     fn is_silent(&self) -> bool {
@@ -273,8 +240,7 @@ impl Log {
 
 impl From<&Policy> for Session {
     fn from(policy: &Policy) -> Self {
-        let Recovery { methods, confirm_within, attempts, first_pause, last_pause, max_per_hour } = &policy.recovery;
-        let Flapping { changes, within } = &policy.flapping;
+        let Recovery { methods, attempts, max_per_hour } = &policy.recovery;
         Self {
             account: Some(Worded(policy.account)),
             ping_every: Some(Span(policy.ping_every)),
@@ -285,13 +251,9 @@ impl From<&Policy> for Session {
             competing: Some(Worded(policy.competing)),
             recovery: RecoveryKeys {
                 methods: Some(methods.iter().map(|method| Worded(*method)).collect()),
-                confirm_within: Some(Span(*confirm_within)),
                 attempts: Some(*attempts),
-                first_pause: Some(Span(*first_pause)),
-                last_pause: Some(Span(*last_pause)),
                 max_per_hour: Some(*max_per_hour),
             },
-            flapping: FlappingKeys { changes: Some(*changes), within: Some(Span(*within)) },
         }
     }
 }

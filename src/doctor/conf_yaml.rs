@@ -8,6 +8,7 @@ use std::time::Duration;
 use super::answers::allow_line;
 use super::finding::{Check, Finding};
 use super::seen::Question;
+use crate::session::CONFIRM_WITHIN;
 use crate::verbs::Exit;
 
 /// What of a conf.yaml concerns us. What it does not say is none; its password is not read.
@@ -21,21 +22,21 @@ pub(super) struct Conf {
 }
 
 /// Reads the conf.yaml of the gateway in this folder and judges it.
-pub(super) fn look(folder: &Path, questions: &[Question], confirm_within: Duration) -> Vec<Finding> {
+pub(super) fn look(folder: &Path, questions: &[Question]) -> Vec<Finding> {
     let files = ["root/conf.yaml", "conf.yaml"].map(|name| folder.join(name));
     let Some((file, text)) = files.iter().find_map(|file| Some((file, fs::read_to_string(file).ok()?))) else {
         let found = format!("there is no root/conf.yaml in {}, or it may not be read", folder.display());
         let remedy = "name the folder into which the gateway was unpacked";
         return vec![Finding::fault(Check::ConfYaml, Exit::HumanNeeded, found, remedy)];
     };
-    let findings = judge(&Conf::read(&text), questions, confirm_within);
+    let findings = judge(&Conf::read(&text), questions);
     if findings.is_empty() {
         return vec![Finding::good(Check::ConfYaml, format!("{} agrees with what is configured here", file.display()))];
     }
     findings
 }
 
-fn judge(conf: &Conf, questions: &[Question], confirm_within: Duration) -> Vec<Finding> {
+fn judge(conf: &Conf, questions: &[Question]) -> Vec<Finding> {
     let fault = |exit, found: String, remedy: String| Finding::fault(Check::ConfYaml, exit, found, remedy);
     let mut findings = Vec::new();
     let port = conf.port.unwrap_or(PORT);
@@ -76,11 +77,11 @@ fn judge(conf: &Conf, questions: &[Question], confirm_within: Duration) -> Vec<F
         findings.push(Finding::warning(Check::ConfYaml, found, "name the few addresses that need it"));
     }
     let delay = Duration::from_millis(conf.auth_delay_ms.unwrap_or(AUTH_DELAY_MS));
-    if delay >= confirm_within {
+    if delay >= CONFIRM_WITHIN {
         let found = format!(
-            "authDelay is {}, as long as one attempt at a recovery waits (confirm_within, {}): none by the gateway can succeed",
+            "authDelay is {}, as long as one recovery attempt waits ({}): none by the gateway can succeed",
             crate::log::humane(delay),
-            crate::log::humane(confirm_within)
+            crate::log::humane(CONFIRM_WITHIN)
         );
         findings.push(Finding::warning(
             Check::ConfYaml,
@@ -190,6 +191,7 @@ mod tests {
     use crate::doctor::{Finding, Verdict};
     use crate::gateway::{Target, Trust};
     use crate::session::Account;
+    use crate::session::CONFIRM_WITHIN;
     use crate::verbs::Exit;
 
     /// The file as it comes, but for names that do not matter.
@@ -211,7 +213,7 @@ mod tests {
     }
 
     fn judged(text: &str, url: &str) -> Vec<Finding> {
-        judge(&Conf::read(text), &[question(url)], Duration::from_secs(30))
+        judge(&Conf::read(text), &[question(url)])
     }
 
     #[test]

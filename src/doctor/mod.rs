@@ -23,10 +23,10 @@ use std::path::PathBuf;
 
 use futures_util::future::join_all;
 
-use crate::config::{self, Config};
+use crate::config::Config;
 use crate::driver::{Clock, HostClock};
 use crate::gateway::{Target, Trust};
-use crate::session::{Account, Policy, Recovery};
+use crate::session::{Account, Policy};
 use seen::Question;
 
 /// What a doctor is asked to look at.
@@ -56,12 +56,10 @@ pub async fn examine(visit: &Visit) -> Report {
         question.no_validation =
             Some("not asked: the daemon asks it, and IBKR allows that question once a minute".to_owned());
     }
-    let confirm_within = config.as_ref().and_then(|config| config.gateways.iter().map(confirm_within).min());
     findings.extend(keeper::judge(&keepers, &visit.config));
     findings.push(host::state());
     if let Some(folder) = &visit.gateway_dir {
-        let confirm_within = confirm_within.unwrap_or(Recovery::default().confirm_within);
-        findings.extend(conf_yaml::look(folder, &questions, confirm_within));
+        findings.extend(conf_yaml::look(folder, &questions));
     }
     let gateways = async {
         if visit.offline {
@@ -127,10 +125,6 @@ fn questions(visit: &Visit, config: Option<&Config>) -> Vec<Question> {
             vec![ask("main", target, policy.account)]
         }
     }
-}
-
-fn confirm_within(gateway: &config::Gateway) -> std::time::Duration {
-    gateway.policy.recovery.confirm_within
 }
 
 fn offline(check: Check) -> Finding {

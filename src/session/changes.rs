@@ -3,7 +3,8 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use super::{Flapping, State, Transition};
+use super::policy::{FLAPPING_CHANGES, FLAPPING_WINDOW};
+use super::{State, Transition};
 
 /// The transitions of late, and what they amount to.
 #[derive(Debug, Clone, Default)]
@@ -14,15 +15,15 @@ pub(super) struct Changes {
 
 impl Changes {
     /// Counts a transition, unless the operator made it.
-    pub(super) fn count(&mut self, now: Duration, transition: &Transition, limit: &Flapping) {
+    pub(super) fn count(&mut self, now: Duration, transition: &Transition) {
         if is_the_operators(transition.from) || is_the_operators(transition.to) {
             return;
         }
-        while self.times.front().is_some_and(|t| now > *t + limit.within) {
+        while self.times.front().is_some_and(|t| now > *t + FLAPPING_WINDOW) {
             self.times.pop_front();
         }
         self.times.push_back(now);
-        self.flapping |= self.times.len() > usize::from(limit.changes);
+        self.flapping |= self.times.len() > FLAPPING_CHANGES;
     }
 
     /// The session has been live for so long that what was before is no pattern any more.

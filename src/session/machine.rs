@@ -172,7 +172,7 @@ impl Machine {
             held: now.mono.saturating_sub(since.mono),
         });
         if let Some(transition) = &transition {
-            self.changes.count(now.mono, transition, &self.policy.flapping);
+            self.changes.count(now.mono, transition);
         }
         if self.state == State::Live && now.mono >= self.since.mono + CALM {
             self.changes.forget();

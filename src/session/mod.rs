@@ -15,8 +15,8 @@
 //! | paused | the operator asked for silence | its end, resume |
 //!
 //! A recovery is, in this order: *check*, *reauthenticate* (by the next of the configured methods), *validate_sso* (at
-//! most once a minute; inside that minute the last answer stands), *confirm* (checks until live or `confirm_within` is
-//! over); then a pause, and the next attempt. Neither "triggered" nor a status of 200 is success: only a later check
+//! most once a minute; inside that minute the last answer stands), *confirm* (checks until live or [`CONFIRM_WITHIN`]
+//! is over); then a pause, and the next attempt. Neither "triggered" nor a status of 200 is success: only a later check
 //! followed by a data call is. Proof that the login is gone ends it at once, after one confirming check.
 //!
 //! What several gateways behind one public address may ask together is shared between their machines: [`Address`].
@@ -37,7 +37,10 @@ mod words;
 pub use address::{Address, Guest};
 pub use changes::CALM;
 pub use machine::{Evidence, Known, Machine};
-pub use policy::{Account, Competing, Flapping, Method, Policy, Recovery};
+pub use policy::{
+    Account, CONFIRM_WITHIN, Competing, FIRST_PAUSE, FLAPPING_CHANGES, FLAPPING_WINDOW, LONGEST_PAUSE, Method, Policy,
+    Recovery,
+};
 
 use std::time::Duration;
 

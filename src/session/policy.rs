@@ -21,8 +21,6 @@ pub struct Policy {
     pub competing: Competing,
     /// How a lapsed session is taken back.
     pub recovery: Recovery,
-    /// When a session that comes and goes counts as flapping.
-    pub flapping: Flapping,
 }
 
 /// How a lapsed session is taken back.
@@ -30,25 +28,10 @@ pub struct Policy {
 pub struct Recovery {
     /// The ways to ask for the session, tried in turn, one an attempt.
     pub methods: Vec<Method>,
-    /// How long one attempt waits for the session to become live.
-    pub confirm_within: Duration,
     /// Attempts in one incident before a human is told.
     pub attempts: u8,
-    /// Pause after the first failed attempt; it doubles from there.
-    pub first_pause: Duration,
-    /// The longest such pause.
-    pub last_pause: Duration,
     /// Attempts in any hour, over all incidents.
     pub max_per_hour: u8,
-}
-
-/// When a session that comes and goes counts as flapping: more than `changes` transitions `within`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Flapping {
-    /// Transitions that are still not flapping.
-    pub changes: u8,
-    /// The time in which they are counted.
-    pub within: Duration,
 }
 
 /// Which kind of account a login is expected to be for.
@@ -91,26 +74,23 @@ impl Default for Policy {
             watch_every: Duration::from_secs(30),
             competing: Competing::Yield,
             recovery: Recovery::default(),
-            flapping: Flapping::default(),
         }
     }
 }
 
 impl Default for Recovery {
     fn default() -> Self {
-        Self {
-            methods: vec![Method::Gateway, Method::Direct],
-            confirm_within: Duration::from_secs(30),
-            attempts: 3,
-            first_pause: Duration::from_secs(5),
-            last_pause: Duration::from_secs(300),
-            max_per_hour: 6,
-        }
+        Self { methods: vec![Method::Gateway, Method::Direct], attempts: 3, max_per_hour: 6 }
     }
 }
 
-impl Default for Flapping {
-    fn default() -> Self {
-        Self { changes: 6, within: Duration::from_secs(30 * 60) }
-    }
-}
+/// How long one attempt waits for the session to become live.
+pub const CONFIRM_WITHIN: Duration = Duration::from_secs(30);
+/// Pause after the first failed attempt. It doubles after each further one.
+pub const FIRST_PAUSE: Duration = Duration::from_secs(5);
+/// Longest pause between two attempts.
+pub const LONGEST_PAUSE: Duration = Duration::from_secs(5 * 60);
+/// A session is flapping when more state changes than this fall within [`FLAPPING_WINDOW`].
+pub const FLAPPING_CHANGES: usize = 6;
+/// The time in which state changes are counted.
+pub const FLAPPING_WINDOW: Duration = Duration::from_secs(30 * 60);

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::answers::{Look, look};
 use super::pace::{VALIDATE_GAP, backoff};
+use super::policy::{CONFIRM_WITHIN, FIRST_PAUSE, LONGEST_PAUSE};
 use super::{Because, Cause, Competing, Machine, Method, Now, Observation, Reason, Request, State, Step, Trouble};
 
 /// From the first bad observation to the next live one.
@@ -156,7 +157,7 @@ impl Machine {
     /// Asked so seldom, an hour's attempts last the hour, and their leaving is never noticed much later than that.
     pub(super) fn refused_lately(&self, now: Now) -> bool {
         let recovery = &self.policy.recovery;
-        let apart = recovery.last_pause.max(HOUR / u32::from(recovery.max_per_hour.max(1)));
+        let apart = LONGEST_PAUSE.max(HOUR / u32::from(recovery.max_per_hour.max(1)));
         let refused = self.incident.as_ref().and_then(|incident| incident.refused);
         refused.is_some_and(|t| now.mono < t + apart)
     }
@@ -307,7 +308,7 @@ impl Machine {
 
     /// The session has not come yet: asks again, or gives this attempt up.
     pub(super) fn confirm_again(&mut self, now: Now) {
-        let over = self.confirmation.since + self.policy.recovery.confirm_within;
+        let over = self.confirmation.since + CONFIRM_WITHIN;
         if now.mono >= over {
             return self.attempt_failed(now);
         }
@@ -318,8 +319,7 @@ impl Machine {
 
     fn attempt_failed(&mut self, now: Now) {
         let attempts = u32::from(self.incident_begins(now).attempts);
-        let recovery = &self.policy.recovery;
-        let pause = backoff(attempts, recovery.first_pause, recovery.last_pause);
+        let pause = backoff(attempts, FIRST_PAUSE, LONGEST_PAUSE);
         let pause = self.pace.jitter(pause);
         self.incident_begins(now).not_before = now.mono + pause;
         self.next_attempt(now, Because::SessionLapsed);
@@ -368,7 +368,7 @@ impl Machine {
     }
 
     fn patience_over(&self, now: Now) -> bool {
-        now.mono >= self.confirmation.since + self.policy.recovery.confirm_within
+        now.mono >= self.confirmation.since + CONFIRM_WITHIN
     }
 
     fn step_to(&mut self, now: Now, step: Step) {

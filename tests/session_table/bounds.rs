@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use tickled::session::{
-    Address, Because, Cause, Competing, Flapping, Input, Machine, Method, Now, Observation, Policy, Request, Restraint,
-    State, Trouble,
+    Address, Because, Cause, Competing, FLAPPING_CHANGES, FLAPPING_WINDOW, Input, Machine, Method, Now, Observation,
+    Policy, Request, Restraint, State, Trouble,
 };
 
 use super::situation::{COMPETING, ERROR, GOOD, LOST, NOT_ESTABLISHED, Situation, VALID, recovering, seconds};
@@ -281,12 +281,11 @@ fn an_heir_asks_nothing_too_early() {
     assert_eq!(again.next().1, Request::Check, "the minute is not over");
 }
 
-/// Three changes in a minute are one too many; in more than a minute they are not, nor are those that the operator makes.
+/// More than `FLAPPING_CHANGES` within the window is flapping. The same number over a longer time is not, and pauses do not
+/// count.
 #[test]
 fn a_pattern_is_what_changes_often_within_a_time() {
-    let flapping = Flapping { changes: 2, within: seconds(60) };
-    let policy = Policy { flapping, ..recovering(&[Method::Direct], 6) };
-    let live = Situation::with(policy, 7).live();
+    let live = Situation::with(recovering(&[Method::Direct], 6), 7).live();
     let lapses = |s: Situation| s.step(Input::Push(LOST));
     let comes_back = |mut s: Situation| {
         while s.state() != State::Live {
@@ -295,13 +294,13 @@ fn a_pattern_is_what_changes_often_within_a_time() {
         s
     };
     let once = lapses(live);
-    let minute_is_over = once.now.mono + seconds(60);
-    let twice = comes_back(once);
-    assert!(!twice.machine.is_flapping());
-    let left = minute_is_over - twice.now.mono;
-    assert!(lapses(twice.clone().wait(left)).machine.is_flapping());
-    assert!(!lapses(twice.clone().wait(left + seconds(1))).machine.is_flapping());
-    let resumed = (0..3).fold(twice, |s, _| comes_back(s.step(Input::Pause { until: None }).step(Input::Resume)));
+    let window_is_over = once.now.mono + FLAPPING_WINDOW;
+    let often = (1..FLAPPING_CHANGES / 2).fold(comes_back(once), |s, _| comes_back(lapses(s)));
+    assert!(!often.machine.is_flapping());
+    let left = window_is_over - often.now.mono;
+    assert!(lapses(often.clone().wait(left)).machine.is_flapping());
+    assert!(!lapses(often.clone().wait(left + seconds(1))).machine.is_flapping());
+    let resumed = (0..3).fold(often, |s, _| comes_back(s.step(Input::Pause { until: None }).step(Input::Resume)));
     assert!(!resumed.machine.is_flapping());
     assert!(lapses(resumed).machine.is_flapping());
 }

@@ -1,8 +1,8 @@
 //! What answers mean after more of a past than a row of the table has room for.
 
 use tickled::session::{
-    Account, Accounts, Because, Cause, Competing, Input, Method, Observation, Policy, Reason, Recovery, Request, Sso,
-    State, Step, Trouble,
+    Account, Accounts, Because, CONFIRM_WITHIN, Cause, Competing, Input, LONGEST_PAUSE, Method, Observation, Policy,
+    Reason, Recovery, Request, Sso, State, Step, Trouble,
 };
 
 use super::situation::{COMPETING, EMPTY, ERROR, GOOD, LOST, NOT_ESTABLISHED, Situation, VALID, recovering, seconds};
@@ -52,7 +52,7 @@ fn a_session_on_its_way_is_waited_for_before_it_is_asked_for() {
     let seen = Situation::new().wait(seconds(100)).checked(NOT_ESTABLISHED).checked(NOT_ESTABLISHED);
     let waits = State::Recovering { attempt: 1, step: Step::Check };
     assert_eq!(seen.state(), waits);
-    let until = seen.now.mono + seen.machine.policy().recovery.confirm_within;
+    let until = seen.now.mono + CONFIRM_WITHIN;
     let mut waiting = seen;
     while waiting.now.mono < until {
         assert_eq!(waiting.state(), waits);
@@ -77,7 +77,7 @@ fn somebody_else_is_evicted_only_where_there_is_no_other_way() {
     let refused =
         Situation::with(recovering(&[Method::Direct], 6), 7).lapsed().answered(direct, Observation::Status(COMPETING));
     let recovery = &refused.machine.policy().recovery;
-    let apart = recovery.last_pause.max(seconds(3600) / u32::from(recovery.max_per_hour));
+    let apart = LONGEST_PAUSE.max(seconds(3600) / u32::from(recovery.max_per_hour));
     let until = refused.now.mono + apart;
     let (_, _, checking) = refused.next();
     let left = until - checking.now.mono;

@@ -373,7 +373,6 @@ fn policy(chance: &mut Chance) -> Policy {
         recovery: Recovery {
             methods: chance.pick(&methods).clone(),
             attempts: *chance.pick(&[3, 3, 1, 6]),
-            last_pause: *chance.pick(&[minute(5), minute(1)]),
             ..Recovery::default()
         },
         ..Policy::default()
