@@ -191,7 +191,6 @@ mod tests {
     use crate::doctor::{Finding, Verdict};
     use crate::gateway::{Target, Trust};
     use crate::session::Account;
-    use crate::session::CONFIRM_WITHIN;
     use crate::verbs::Exit;
 
     /// The file as it comes, but for names that do not matter.
