@@ -49,7 +49,9 @@ async fn play(addresses: &Addresses) -> anyhow::Result<Exit> {
     let name = Path::new("demo.toml");
     let config = config::parse(&text, name, &BTreeMap::new()).context("the demo's configuration")?;
     let (lines, inbox) = mpsc::unbounded_channel();
-    let is_coloured = io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+    let is_coloured = io::stdout().is_terminal()
+        && std::env::var_os("NO_COLOR").is_none_or(|no| no.is_empty())
+        && std::env::var_os("TERM").is_none_or(|term| term != "dumb");
     let look = Look::settle(Format::Text, Place::Terminal { is_coloured });
     let log = log::Settings { level: Level::Trace, ..config.log.clone() };
     let (subscriber, _guard) = log::subscriber(&log, look, log::wall_clock, Sink { lines, line: Vec::new() })?;

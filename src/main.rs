@@ -4,6 +4,8 @@
 mod login;
 #[path = "main/operator.rs"]
 mod operator;
+#[path = "main/terminal.rs"]
+mod terminal;
 #[path = "main/watch.rs"]
 mod watch;
 
@@ -259,7 +261,7 @@ async fn simulated(simulate: Simulate) -> anyhow::Result<Exit> {
 
 async fn presented(cert: Cert) -> anyhow::Result<Exit> {
     let Some(target) = target(&cert.url) else { return Ok(Exit::Usage) };
-    let (text, exit) = verbs::cert(&target, cert.json, operator::terminal(), HostClock::start().now().wall).await;
+    let (text, exit) = verbs::cert(&target, cert.json, terminal::terminal(), HostClock::start().now().wall).await;
     if exit == Exit::Live || cert.json {
         say(&format!("{text}\n"))?;
     } else {
@@ -278,7 +280,7 @@ fn target(url: &str) -> Option<Target> {
 async fn examined(Doctor { config, offline, gateway_dir, json }: Doctor) -> anyhow::Result<Exit> {
     let visit = Visit { config, environment: environment(), offline, gateway_dir, host: daemon::host_name() };
     let report = doctor::examine(&visit).await;
-    say(&if json { report.json() + "\n" } else { report.text(operator::terminal()) })?;
+    say(&if json { report.json() + "\n" } else { report.text(terminal::terminal()) })?;
     Ok(report.exit())
 }
 
@@ -360,9 +362,17 @@ fn print_page(verb: &[String]) -> anyhow::Result<Exit> {
 }
 
 fn write_manual(folder: &Path) -> anyhow::Result<Exit> {
-    for page in pages::manual(Cli::command())? {
-        let file = folder.join(&page.file);
-        fs::write(&file, page.text).with_context(|| format!("cannot write {}", file.display()))?;
+    let pages = pages::manual(Cli::command())?;
+    let write = || {
+        fs::create_dir_all(folder).map_err(|error| (folder.to_owned(), error))?;
+        pages.iter().try_for_each(|page| {
+            let file = folder.join(&page.file);
+            fs::write(&file, &page.text).map_err(|error| (file, error))
+        })
+    };
+    if let Err((path, error)) = write() {
+        complain(&format!("--into: cannot write {}: {error}", path.display()));
+        return Ok(Exit::Usage);
     }
     Ok(Exit::Live)
 }
@@ -410,12 +420,12 @@ fn say(text: &str) -> anyhow::Result<()> {
 
 /// Says a line or more to a person: on a terminal folded where its lines end.
 fn tell(text: &str) -> anyhow::Result<()> {
-    say(&(folded(text, 0, operator::terminal()) + "\n"))
+    say(&(folded(text, 0, terminal::terminal()) + "\n"))
 }
 
 fn complain(text: &str) {
     let text = format!("tickled: {text}");
-    let width = io::stderr().is_terminal().then(|| operator::width_of(io::stderr()));
+    let width = io::stderr().is_terminal().then(|| terminal::width_of(io::stderr()));
     let text = if width.is_some() { folded(&text, 0, width) } else { text };
     drop(writeln!(io::stderr().lock(), "{text}"));
 }

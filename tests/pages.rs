@@ -10,11 +10,11 @@ use tickled::verbs::Exit;
 
 #[test]
 fn the_committed_pages_are_the_pages() {
-    let folder = env::temp_dir().join(format!("tickled-pages-{}", std::process::id()));
-    fs::create_dir_all(&folder).unwrap();
+    let above = env::temp_dir().join(format!("tickled-pages-{}", std::process::id()));
+    let folder = above.join("share/man");
     assert!(tickled(&["man", "--into", folder.to_str().unwrap()]).status.success());
     let made = files(&folder);
-    fs::remove_dir_all(&folder).unwrap();
+    fs::remove_dir_all(&above).unwrap();
     assert!(made.len() >= 8 && made.contains_key("tickled.1") && made.contains_key("tickled-config-check.1"));
     hold_against("docs/man", &made);
 
@@ -37,8 +37,9 @@ fn a_page_is_printed_by_the_words_of_its_verb() {
     let unknown = tickled(&["man", "fly"]);
     assert_eq!(unknown.status.code(), Some(Exit::Usage.code().into()));
     assert!(String::from_utf8_lossy(&unknown.stderr).contains("no page for fly"));
-    let nowhere = tickled(&["man", "--into", "/nowhere/at/all"]);
-    assert_eq!(nowhere.status.code(), Some(Exit::Internal.code().into()));
+    let nowhere = tickled(&["man", "--into", "/dev/null/pages"]);
+    assert_eq!(nowhere.status.code(), Some(Exit::Usage.code().into()));
+    assert!(String::from_utf8_lossy(&nowhere.stderr).contains("--into: cannot write /dev/null/pages: "));
 }
 
 #[test]

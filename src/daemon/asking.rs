@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use jiff::Timestamp;
 use tokio::sync::mpsc;
 use tokio::task::{AbortHandle, spawn_local};
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 
 use super::board::Board;
 use super::fleet::Fleet;
@@ -117,8 +117,14 @@ impl Drop for Open {
 
 /// What was done stands in the log as well; the hint is for whoever asked.
 fn command(fleet: &Fleet, name: &str, command: Command, done: &str, hint: &str) -> Answer {
+    let is_check = command == Command::Check;
     if fleet.command(name, command) {
-        info!(event = event::OPERATOR, gateway = name, done, "{name}: by the operator's word it {done}");
+        // A check changes nothing, and `login` asks for one every few seconds.
+        if is_check {
+            debug!(event = event::OPERATOR, gateway = name, done, "{name} {done}, as the operator asked");
+        } else {
+            info!(event = event::OPERATOR, gateway = name, done, "{name} {done}, as the operator asked");
+        }
         Answer::Done(format!("{name} {done}{hint}"))
     } else {
         Answer::Refused(format!("{name} is busy; try again in a moment"))
@@ -150,7 +156,7 @@ fn acknowledge(board: &mut Board, gateway: Option<&str>, code: Option<alert::Cod
     };
     let meant: Vec<alert::Standing> = board.alarm.standing().filter(is_meant).collect();
     if meant.is_empty() {
-        return Answer::Unknown("there is nothing to acknowledge: no such alert is open and told".to_owned());
+        return Answer::Done("there is nothing to acknowledge: no such alert is open".to_owned());
     }
     let told: Vec<String> = meant.iter().map(|standing| format!("{} ({})", name(standing), standing.what)).collect();
     for standing in meant {

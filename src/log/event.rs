@@ -94,8 +94,8 @@ events! {
     ENDPOINT_OPEN = "endpoint-open" at Info, with ["listen"], may [];
     /// The endpoint cannot be opened; tried again until it can.
     ENDPOINT_CLOSED = "endpoint-closed" at Warn, with ["listen", "fault"], may [];
-    /// The operator had something done over the control socket.
-    OPERATOR = "operator" at Info, with ["done"], may ["gateway"];
+    /// The operator used the control socket; DEBUG for a check, which changes nothing.
+    OPERATOR = "operator" at Info | Debug, with ["done"], may ["gateway"];
     /// History, pauses and last states cannot be read from disk or kept on it; they are kept when they can be.
     STATE_UNKEPT = "state-unkept" at Warn, with ["fault"], may [];
     /// A file with a secret may be read by every user of this host.

@@ -15,7 +15,8 @@ use tickled::log::humane;
 use tickled::verbs::login::{self, Login, Seen, Witness};
 use tickled::verbs::{Exit, folded};
 
-use super::operator::{ITSELF, stands_in, width_of};
+use super::operator::{ITSELF, stands_in};
+use super::terminal::width_of;
 use super::{USUAL_CONFIG, asynchronously, complain, say, target, tell, trusted};
 
 /// The way through a login by hand, and the wait until the session is live
@@ -58,15 +59,25 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
         };
         let (login, witness) = found;
         let mut spinner = Spinner::new();
-        let mut is_shown = false;
-        let ended = login::wait(&witness, &login.gateway, arguments.within, |seen, waited| {
-            if let Seen::NotYet(why, _) = seen {
+        let (mut is_shown, mut last) = (false, String::new());
+        let ended = login::wait(&witness, &login.gateway, arguments.within, |seen, waited| match seen {
+            Seen::Needed(why, _) => {
                 if !is_shown {
                     is_shown = true;
+                    spinner.end();
                     show(&login, arguments);
                 }
                 spinner.turn(why, waited);
             }
+            Seen::NotYet(why, exit) => {
+                if !is_shown && *why != last {
+                    last.clone_from(why);
+                    spinner.end();
+                    print(&login.waiting(why, *exit), arguments);
+                }
+                spinner.turn(why, waited);
+            }
+            Seen::Live | Seen::Never(..) => {}
         })
         .await;
         spinner.end();
@@ -81,19 +92,22 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
 
 /// Shows the way, and opens the browser of a desktop.
 fn show(login: &Login, arguments: &Arguments) {
-    let way = login.way();
-    // In the form for programs the last line is all there is on standard output.
-    if arguments.json {
-        drop(write!(io::stderr().lock(), "{way}"));
-    } else {
-        drop(tell(&way));
-    }
+    print(&login.way(), arguments);
     if login.has_display && !arguments.no_browser {
         let mut command = Command::new("xdg-open");
         command.arg(&login.url).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         if let Err(error) = command.spawn() {
             complain(&format!("no browser opens by itself ({error}): open the address in yours"));
         }
+    }
+}
+
+/// Prints what a person reads meanwhile. With `--json` the last line is all there is on standard output.
+fn print(text: &str, arguments: &Arguments) {
+    if arguments.json {
+        drop(write!(io::stderr().lock(), "{text}"));
+    } else {
+        drop(tell(text));
     }
 }
 
@@ -165,8 +179,10 @@ fn chosen(named: Option<&str>, names: &[String], lost: &[String]) -> Result<Stri
             Err(Exit::Usage)
         }
         (None, [only], _) | (None, _, [only]) => Ok(only.clone()),
-        (None, ..) => {
-            complain(&format!("which gateway? there are {}", names.join(", ")));
+        (None, _, lost) => {
+            let these = if lost.is_empty() { names } else { lost };
+            let what = if lost.is_empty() { "there are" } else { "these need a login:" };
+            complain(&format!("which gateway? {what} {}; name one: tickled login NAME", these.join(", ")));
             Err(Exit::Usage)
         }
     }

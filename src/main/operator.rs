@@ -1,8 +1,5 @@
 //! The verbs of an operator: what asks a running daemon, and `check`, which can do without one.
 
-use std::env;
-use std::io::{self, IsTerminal};
-use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
@@ -11,6 +8,7 @@ use tickled::control::Error;
 use tickled::gateway::Target;
 use tickled::verbs::{self, Exit, Form, asking, folded};
 
+use super::terminal::{form, terminal};
 use super::{USUAL_CONFIG, asynchronously, complain, say, target, tell, trusted, watch};
 
 #[derive(Debug, Subcommand)]
@@ -123,7 +121,7 @@ pub(crate) struct Ask {
 
 impl Ask {
     fn form(&self) -> Form {
-        if self.json { Form::Json } else { Form::Text { width: width(), colours: colours() } }
+        if self.json { Form::Json } else { form() }
     }
 }
 
@@ -206,8 +204,11 @@ fn history(past: Result<asking::Past, Error>, svg: Option<&Path>) -> anyhow::Res
         Ok(past) => past,
         Err(error) => return told(Err(error)),
     };
-    if let Some(file) = svg {
-        std::fs::write(file, &past.svg).with_context(|| format!("cannot write {}", file.display()))?;
+    if let Some(file) = svg
+        && let Err(error) = std::fs::write(file, &past.svg)
+    {
+        complain(&format!("--svg: cannot write {}: {error}", file.display()));
+        return Ok(Exit::Usage);
     }
     say(&past.text).map(|()| Exit::Live)
 }
@@ -243,28 +244,5 @@ async fn look(target: Target, as_json: bool) -> anyhow::Result<Exit> {
     Ok(exit)
 }
 
-/// How many characters fit on a line: what the terminal says, or `$COLUMNS`; in a pipe as many as one likes.
-pub(crate) fn width() -> usize {
-    width_of(io::stdout())
-}
-
-/// The same of another stream.
-pub(crate) fn width_of(stream: impl AsFd) -> usize {
-    let said = env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok());
-    let terminal = || rustix::termios::tcgetwinsize(stream).ok().map(|size| usize::from(size.ws_col));
-    said.or_else(terminal).filter(|width| *width > 0).unwrap_or(WIDE)
-}
-
-/// Where lines have to end, if a person reads them on a terminal.
-pub(crate) fn terminal() -> Option<usize> {
-    io::stdout().is_terminal().then(width)
-}
-
-/// <https://no-color.org>: any text in `$NO_COLOR` means none.
-pub(crate) fn colours() -> bool {
-    io::stdout().is_terminal() && env::var_os("NO_COLOR").is_none_or(|no| no.is_empty())
-}
-
-const WIDE: usize = 120;
 /// What can be done without a daemon by verbs that know how.
 pub(crate) const ITSELF: &str = "without one, the gateway itself: --url https://localhost:5000";

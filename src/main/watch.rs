@@ -10,18 +10,19 @@ use futures_util::StreamExt;
 use rustix::termios::{LocalModes, OptionalActions, SpecialCodeIndex, Termios, tcgetattr, tcgetwinsize, tcsetattr};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook_tokio::Signals;
-use tickled::verbs::{Exit, Form, asking};
+use tickled::verbs::{Exit, asking};
 use tokio::sync::mpsc;
 use tokio::time::{MissedTickBehavior, interval};
 
-use super::operator::{colours, told, width};
+use super::operator::told;
+use super::terminal::{form, is_dumb};
 use super::{complain, say};
 
 /// Shows how the sessions are until q, Ctrl-C or a signal ends it.
 pub(crate) async fn watch(socket: Option<&Path>, gateways: &[String]) -> anyhow::Result<Exit> {
-    if !io::stdout().is_terminal() {
+    if !io::stdout().is_terminal() || is_dumb() {
         complain(
-            "watch needs a terminal; `tickled status` says the same once, and `tickled status --json` for programs",
+            "watch needs a terminal that can be redrawn; `tickled status` says the same once, and `tickled status --json` for programs",
         );
         return Ok(Exit::Usage);
     }
@@ -53,10 +54,6 @@ pub(crate) async fn watch(socket: Option<&Path>, gateways: &[String]) -> anyhow:
     }
     drop(screen);
     Ok(Exit::Live)
-}
-
-fn form() -> Form {
-    Form::Text { width: width(), colours: colours() }
 }
 
 /// The keys that are pressed. A thread waits for them: a terminal that says nothing holds nobody up.
@@ -108,7 +105,11 @@ impl Screen {
             let _ = write!(out, "{line}\x1b[K\r\n");
         }
         let more = lines.len().saturating_sub(room);
-        let more = if more > 0 { format!("; {more} more lines do not fit") } else { String::new() };
+        let more = match more {
+            0 => String::new(),
+            1 => "; 1 more line does not fit".to_owned(),
+            more => format!("; {more} more lines do not fit"),
+        };
         let _ = write!(out, "\x1b[J\r\n{keys}{more}");
         out
     }

@@ -49,7 +49,7 @@ pub async fn history(socket: Option<&Path>, gateways: &[String], since: &str, fo
     report.gateways.retain(|gateway| gateways.is_empty() || gateways.contains(&gateway.gateway));
     let text = match form {
         Form::Json => json!(report).to_string() + "\n",
-        Form::Text { width, .. } => past::text(&report, width),
+        Form::Text { width, unicode, .. } => past::text(&report, width, unicode),
     };
     Ok(Past { text, svg: svg(&report) })
 }
@@ -144,6 +144,8 @@ pub enum Form {
         width: usize,
         /// Whether colours are understood.
         colours: bool,
+        /// Whether the terminal has more than ASCII.
+        unicode: bool,
     },
 }
 
@@ -164,7 +166,7 @@ fn shown(status: &Status, form: Form) -> Said {
     let exit = status.gateways.iter().map(exit).max_by_key(|exit| exit.code()).unwrap_or(Exit::NotLive);
     let text = match form {
         Form::Json => json!(status).to_string() + "\n",
-        Form::Text { width, colours } => glance::text(status, width, colours),
+        Form::Text { width, colours, .. } => glance::text(status, width, colours),
     };
     Ok((text, exit))
 }

@@ -39,9 +39,11 @@ pub enum Witness {
 pub enum Seen {
     /// The session is live.
     Live,
-    /// It is not, why, and how the verb ends if it stays so.
+    /// Only a login helps: why, and how the verb ends if it stays so.
+    Needed(String, Exit),
+    /// It is not live, and a login does not help yet: why, and how the verb ends if it stays so.
     NotYet(String, Exit),
-    /// No login can help, and why.
+    /// A login cannot help, and why.
     Never(String, Exit),
 }
 
@@ -76,6 +78,19 @@ impl Login {
         config::is_loopback(&self.url).then(|| format!("ssh -L {port}:localhost:{port} {}", self.host))
     }
 
+    /// What is waited for while a login does not help yet, in a line for a person.
+    #[must_use]
+    pub fn waiting(&self, why: &str, exit: Exit) -> String {
+        let Self { gateway, url, .. } = self;
+        match exit {
+            Exit::NothingAnswers => format!(
+                "{gateway}: no login is possible yet: {why} at {url}; start the gateway, or look for the cause with \
+                 `tickled doctor`. Waiting for it\n"
+            ),
+            _ => format!("{gateway}: no login is needed so far: {why}. Waiting for what comes of it\n"),
+        }
+    }
+
     /// How it ended, in a line for a person.
     #[must_use]
     pub fn end(&self, ended: &Ended) -> String {
@@ -84,7 +99,7 @@ impl Login {
         match &ended.seen {
             Seen::Live if ended.waited < AT_ONCE => format!("{gateway}: live; no login is needed\n"),
             Seen::Live => format!("{gateway}: live, after {waited}\n"),
-            Seen::NotYet(why, _) => {
+            Seen::Needed(why, _) | Seen::NotYet(why, _) => {
                 format!("{gateway}: not live after {waited}, given up: {why}; `tickled doctor` looks for the cause\n")
             }
             Seen::Never(why, _) => format!("{gateway}: a login does not help here: {why}\n"),
@@ -96,7 +111,7 @@ impl Login {
     pub fn json(&self, ended: &Ended) -> String {
         let why = match &ended.seen {
             Seen::Live => None,
-            Seen::NotYet(why, _) | Seen::Never(why, _) => Some(why),
+            Seen::Needed(why, _) | Seen::NotYet(why, _) | Seen::Never(why, _) => Some(why),
         };
         json!({
             "gateway": self.gateway,
@@ -117,7 +132,7 @@ impl Seen {
     pub const fn exit(&self) -> Exit {
         match self {
             Self::Live => Exit::Live,
-            Self::NotYet(_, exit) | Self::Never(_, exit) => *exit,
+            Self::Needed(_, exit) | Self::NotYet(_, exit) | Self::Never(_, exit) => *exit,
         }
     }
 }
@@ -126,7 +141,7 @@ impl Seen {
 /// second, with how long it has been.
 pub async fn wait(witness: &Witness, gateway: &str, within: Duration, mut told: impl FnMut(&Seen, Duration)) -> Ended {
     let clock = HostClock::start();
-    let (mut seen, mut asked_at) = (None, None);
+    let (mut seen, mut asked_at, mut checked_at) = (None, None, None);
     loop {
         let waited = clock.now().mono;
         let is_due = asked_at.is_none_or(|at| waited.saturating_sub(at) >= witness.pace());
@@ -134,14 +149,18 @@ pub async fn wait(witness: &Witness, gateway: &str, within: Duration, mut told: 
             Some(seen) if !is_due => seen,
             Some(_) | None => {
                 asked_at = Some(waited);
-                witness.ask(gateway).await
+                let checks = checked_at.is_none_or(|at| waited.saturating_sub(at) >= CHECK_EVERY);
+                if checks {
+                    checked_at = Some(waited);
+                }
+                witness.ask(gateway, checks).await
             }
         };
         let waited = clock.now().mono;
         told(&now, waited);
         let is_over = match now {
             Seen::Live | Seen::Never(..) => true,
-            Seen::NotYet(..) => waited >= within,
+            Seen::Needed(..) | Seen::NotYet(..) => waited >= within,
         };
         if is_over {
             return Ended { seen: now, waited };
@@ -155,24 +174,28 @@ impl Witness {
     /// The daemon answers from memory. IBKR's patience belongs to the trading program.
     const fn pace(&self) -> Duration {
         match self {
-            Self::Daemon(_) => Duration::from_secs(2),
-            Self::Gateway(_) => Duration::from_secs(5),
+            Self::Daemon(_) => Duration::from_secs(1),
+            Self::Gateway(_) => CHECK_EVERY,
         }
     }
 
-    async fn ask(&self, gateway: &str) -> Seen {
+    /// Asks how things stand; with `checks` the daemon asks the gateway first.
+    async fn ask(&self, gateway: &str, checks: bool) -> Seen {
         match self {
             Self::Daemon(daemon) => {
                 // It looks by itself as well, only not so often as somebody who waits would like.
-                let checked = daemon.check(Some(gateway)).await;
-                match (checked, daemon.gateway(gateway).await) {
-                    (_, Ok(gateway)) => by_daemon(&gateway.state, &gateway.because, &gateway.why),
-                    (_, Err(error)) => Seen::NotYet(error.to_string(), Exit::NothingAnswers),
+                if checks {
+                    // Whether it could be asked shows in the next line.
+                    drop(daemon.check(Some(gateway)).await);
+                }
+                match daemon.gateway(gateway).await {
+                    Ok(gateway) => by_daemon(&gateway.state, &gateway.because, &gateway.why),
+                    Err(error) => Seen::NotYet(error.to_string(), Exit::NothingAnswers),
                 }
             }
             Self::Gateway(client) => match by_status(&client.check_auth_status().await) {
                 Seen::Live => by_accounts(&client.accounts().await),
-                seen @ (Seen::NotYet(..) | Seen::Never(..)) => seen,
+                seen @ (Seen::Needed(..) | Seen::NotYet(..) | Seen::Never(..)) => seen,
             },
         }
     }
@@ -192,7 +215,7 @@ fn by_daemon(state: &str, because: &str, why: &str) -> Seen {
         ("unavailable", "nothing-listens" | "no-answer" | "network") => {
             Seen::NotYet(why.to_owned(), Exit::NothingAnswers)
         }
-        ("login-required", _) => Seen::NotYet(why.to_owned(), Exit::HumanNeeded),
+        ("login-required", _) => Seen::Needed(why.to_owned(), Exit::HumanNeeded),
         _ => Seen::NotYet(why.to_owned(), Exit::NotLive),
     }
 }
@@ -204,7 +227,8 @@ fn by_status(status: &Result<AuthStatus, Error>) -> Seen {
             Seen::NotYet("somebody else uses the session".to_owned(), Exit::NotLive)
         }
         Ok(AuthStatus { authenticated: true, connected: true, established: None | Some(true), .. }) => Seen::Live,
-        Ok(_) => Seen::NotYet("the session is not there yet".to_owned(), Exit::NotLive),
+        // Without a daemon nothing takes it back, but a login does.
+        Ok(_) => Seen::Needed("the session is not there yet".to_owned(), Exit::NotLive),
         Err(error) => by_fault(error),
     }
 }
@@ -220,9 +244,9 @@ fn by_accounts(accounts: &Result<gateway::Accounts, Error>) -> Seen {
 fn by_fault(error: &Error) -> Seen {
     match error.fault {
         Fault::Unauthorized { .. } | Fault::LoginPage => {
-            Seen::NotYet("nobody is logged in".to_owned(), Exit::HumanNeeded)
+            Seen::Needed("nobody is logged in".to_owned(), Exit::HumanNeeded)
         }
-        Fault::NoBrokerageSession => Seen::NotYet("the session is not there yet".to_owned(), Exit::NotLive),
+        Fault::NoBrokerageSession => Seen::Needed("the session is not there yet".to_owned(), Exit::NotLive),
         Fault::NothingListens | Fault::NoAnswer | Fault::Broken | Fault::Network => {
             Seen::NotYet(error.fault.sentence().to_owned(), Exit::NothingAnswers)
         }
@@ -238,6 +262,8 @@ fn by_fault(error: &Error) -> Seen {
 
 /// How often who waits is told how things stand.
 const TURN: Duration = Duration::from_millis(125);
+/// How often the gateway is asked for it. IBKR's limits are shared with the trading program.
+const CHECK_EVERY: Duration = Duration::from_secs(5);
 const LEAST: Duration = Duration::from_millis(10);
 /// What is live so soon was live before.
 const AT_ONCE: Duration = Duration::from_millis(1500);
@@ -271,8 +297,29 @@ mod tests {
             AuthStatus { competing: true, ..all.clone() },
             AuthStatus { established: Some(false), ..all },
         ] {
-            assert!(matches!(by_status(&Ok(not.clone())), Seen::NotYet(_, Exit::NotLive)), "{not:?}");
+            let seen = by_status(&Ok(not.clone()));
+            assert!(matches!(seen, Seen::Needed(_, Exit::NotLive) | Seen::NotYet(_, Exit::NotLive)), "{not:?}");
         }
+    }
+
+    #[test]
+    fn the_way_is_shown_only_where_a_login_helps() {
+        let helps = |seen: &Seen| matches!(seen, Seen::Needed(..));
+        assert!(helps(&by_daemon("login-required", "login-expired", "why")));
+        for (state, because) in [
+            ("starting", "started"),
+            ("recovering", "session-lapsed"),
+            ("contested", "somebody-else"),
+            ("unavailable", "nothing-listens"),
+            ("unavailable", "ibkr-error"),
+        ] {
+            assert!(!helps(&by_daemon(state, because, "why")), "{state} {because}");
+        }
+        let lapsed = AuthStatus { connected: true, ..AuthStatus::default() };
+        assert!(helps(&by_status(&Ok(lapsed.clone()))), "without a daemon nothing else brings it back");
+        assert!(!helps(&by_status(&Ok(AuthStatus { competing: true, ..lapsed }))));
+        let down = login("https://localhost:5000", false).waiting("nothing listens there", Exit::NothingAnswers);
+        assert!(down.contains("start the gateway") && !down.contains("ssh"), "{down}");
     }
 
     #[test]

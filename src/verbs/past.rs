@@ -10,9 +10,28 @@ use crate::history::chart::{characters, legend, percent};
 use crate::history::report::{GatewayReport, Report};
 use crate::log::humane;
 
-/// The report, for a line of `width` characters.
+/// The report, for a line of `width` characters; in ASCII alone where the terminal has no more.
 #[must_use]
-pub(super) fn text(report: &Report, width: usize) -> String {
+pub(super) fn text(report: &Report, width: usize, unicode: bool) -> String {
+    let text = drawn(report, width);
+    if unicode { text } else { text.chars().map(ascii).collect() }
+}
+
+/// The character that stands for one of the timeline's where there is only ASCII.
+const fn ascii(character: char) -> char {
+    match character {
+        '█' => '#',
+        '▓' => '+',
+        '▒' => '%',
+        '░' => '!',
+        '×' => 'x',
+        '·' => '.',
+        other if other.is_ascii() => other,
+        _ => '?',
+    }
+}
+
+fn drawn(report: &Report, width: usize) -> String {
     if report.gateways.is_empty() {
         let none = format!("nothing is known from {} on", long(report.from));
         return folded(&none, 0, Some(width)) + "\n";

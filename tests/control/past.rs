@@ -69,7 +69,7 @@ async fn watch_redraws_and_leaves_the_terminal_as_it_was() {
         );
         let mut script = Command::new("script");
         script.args(["-qec", &typed, "/dev/null"]).stdin(Stdio::piped()).stdout(Stdio::piped()).kill_on_drop(true);
-        script.env("TERM", "xterm").env_remove("COLUMNS").env_remove("NO_COLOR");
+        script.env("TERM", "xterm").env("LC_ALL", "C.UTF-8").env_remove("COLUMNS").env_remove("NO_COLOR");
         let mut child = script.spawn().unwrap();
         let mut out = child.stdout.take().unwrap();
         let mut seen = String::new();
@@ -106,7 +106,9 @@ async fn watch_wants_a_terminal_and_a_daemon() {
     assert_eq!((piped.code, piped.out.as_str()), (Some(64), ""));
     assert!(piped.err.starts_with("tickled: watch needs a terminal"), "{}", piped.err);
     let typed = format!("{} watch --socket /nowhere/control.sock", env!("CARGO_BIN_EXE_tickled"));
-    let none = Command::new("script").args(["-qec", &typed, "/dev/null"]).stdin(Stdio::null()).output().await.unwrap();
+    let mut script = Command::new("script");
+    script.args(["-qec", &typed, "/dev/null"]).stdin(Stdio::null()).env("TERM", "xterm").env("LC_ALL", "C.UTF-8");
+    let none = script.env_remove("COLUMNS").output().await.unwrap();
     assert_eq!(none.status.code(), Some(3));
     let said = String::from_utf8_lossy(&none.stdout);
     assert!(said.starts_with("tickled: no daemon answers at /nowhere/control.sock"), "{said}");

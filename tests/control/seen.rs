@@ -208,7 +208,12 @@ async fn typed(line: &str, columns: usize, socket: &Path, folder: &Path) -> Aske
     let line = format!("stty rows 50 cols {columns}; {} {line}", env!("CARGO_BIN_EXE_tickled"));
     let mut script = Command::new("script");
     script.args(["--quiet", "--return", "--command", &line, "/dev/null"]).stdin(Stdio::piped()).stdout(Stdio::piped());
-    script.current_dir(folder).env("TICKLED_SOCKET", socket).env("TERM", "xterm").kill_on_drop(true);
+    script
+        .current_dir(folder)
+        .env("TICKLED_SOCKET", socket)
+        .env("TERM", "xterm")
+        .env("LC_ALL", "C.UTF-8")
+        .kill_on_drop(true);
     for own in ["COLUMNS", "NO_COLOR", "DISPLAY", "WAYLAND_DISPLAY", "TICKLED_CONFIG"] {
         script.env_remove(own);
     }

@@ -11,12 +11,12 @@ use tokio::process::Command;
 use tokio::time::{sleep, timeout};
 
 use crate::simulated::Gateway;
-use crate::visit::{file, folder};
+use crate::visit::{bare, file, folder};
 
 fn login(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_tickled"));
     command.arg("login").args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    command.kill_on_drop(true).env_clear().env("PATH", std::env::var_os("PATH").unwrap());
+    bare(command.kill_on_drop(true));
     command
 }
 
@@ -67,7 +67,8 @@ async fn it_gives_up_with_the_reason() {
     let end: Value = serde_json::from_str(&said).unwrap();
     assert_eq!((code, &end["exit"], &end["live"]), (Some(3), &3.into(), &false.into()), "{said}");
     assert!(end["why"].as_str().unwrap().contains("nothing listens"), "{said}");
-    assert!(errors.contains("ssh -L "), "{errors}");
+    assert!(errors.contains("no login is possible yet: ") && errors.contains("start the gateway"), "{errors}");
+    assert!(!errors.contains("ssh -L "), "nobody listens at the other end of a tunnel: {errors}");
 }
 
 #[tokio::test]
@@ -124,16 +125,20 @@ async fn which_gateway_is_asked_only_when_it_is_not_clear() {
 
 #[tokio::test]
 async fn with_a_daemon_it_is_asked_and_finds_the_gateway_by_itself() {
-    let (lost, live) = tokio::join!(Gateway::quick(), Gateway::quick_logged_in());
+    let (lost, gone, live) = tokio::join!(Gateway::quick(), Gateway::quick(), Gateway::quick_logged_in());
     let place = folder();
     let config = file(&format!(
-        "[gateway.good]\nurl = \"{}\"\n[gateway.lost]\nurl = \"{}\"\n[maintenance]\nwindow = []\n",
+        "[gateway.gone]\nurl = \"{}\"\n[gateway.good]\nurl = \"{}\"\n[gateway.lost]\nurl = \"{}\"\n\
+         [maintenance]\nwindow = []\n",
+        gone.url(),
         live.url(),
         lost.url()
     ));
     let socket = place.join("control.sock");
     let mut daemon = Command::new(env!("CARGO_BIN_EXE_tickled"));
-    daemon.args(["run", "--config", config.to_str().unwrap()]).stdin(Stdio::null()).stderr(Stdio::null());
+    let log = place.join("log");
+    daemon.args(["run", "--config", config.to_str().unwrap()]).stdin(Stdio::null());
+    daemon.stderr(fs::File::create(&log).unwrap());
     daemon
         .kill_on_drop(true)
         .env("RUNTIME_DIRECTORY", &place)
@@ -146,8 +151,15 @@ async fn with_a_daemon_it_is_asked_and_finds_the_gateway_by_itself() {
         String::from_utf8(command.output().await.unwrap().stdout).unwrap()
     };
     let until = Instant::now() + Duration::from_secs(20);
-    while !status().await.contains("\"login-required\"") {
+    while status().await.matches("\"state\":\"login-required\"").count() < 2 {
         assert!(Instant::now() < until, "{}", status().await);
+        sleep(Duration::from_millis(100)).await;
+    }
+    let (code, _, errors) = ends(&mut login(&["--socket", socket.to_str().unwrap()])).await;
+    assert!(code == Some(64) && errors.contains("these need a login: gone, lost; name one"), "{code:?} {errors}");
+    gone.log_in().await;
+    while status().await.matches("\"state\":\"login-required\"").count() > 1 {
+        assert!(Instant::now() < until + Duration::from_secs(60), "{}", status().await);
         sleep(Duration::from_millis(100)).await;
     }
     let mut command = login(&["--socket", socket.to_str().unwrap(), "--within", "30s"]);
@@ -158,6 +170,12 @@ async fn with_a_daemon_it_is_asked_and_finds_the_gateway_by_itself() {
     let (code, said, errors) = ended;
     assert_eq!(code, Some(0), "{said}{errors}");
     assert!(said.starts_with("lost: this host has no display") && said.contains("lost: live, after "), "{said}");
+    let log = fs::read_to_string(log).unwrap();
+    assert!(
+        !log.contains("event=operator") && !log.contains("\"operator\""),
+        "a login that waits says nothing:\n{log}"
+    );
+    assert!(log.contains("state-changed"), "{log}");
     daemon.kill().await.unwrap();
     let (code, _, errors) = ends(&mut login(&["--socket", socket.to_str().unwrap()])).await;
     assert!(code == Some(3) && errors.contains("no daemon answers"), "{code:?} {errors}");

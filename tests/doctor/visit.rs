@@ -92,8 +92,15 @@ impl Visit {
 pub(crate) fn doctor() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_tickled"));
     command.arg("doctor").stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
-    command.env_clear().env("PATH", std::env::var_os("PATH").unwrap());
+    bare(&mut command);
     command
+}
+
+/// Takes this host's own environment away, but for the path, and the clock where a library shifts it for the test.
+pub(crate) fn bare(command: &mut Command) {
+    let is_kept = |name: &str| ["PATH", "LD_PRELOAD", "NO_FAKE_STAT"].contains(&name) || name.starts_with("FAKETIME");
+    let kept = std::env::vars().filter(|(name, _)| is_kept(name));
+    command.env_clear().envs(kept);
 }
 
 pub(crate) fn two_lines(url: &str) -> String {
