@@ -6,7 +6,7 @@ use std::io;
 use clap::Command;
 use clap_complete::Shell;
 use clap_mangen::Man;
-use clap_mangen::roff::{Roff, roman};
+use clap_mangen::roff::{Roff, bold, roman};
 
 /// One manual page.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -66,6 +66,7 @@ fn add_page(command: &Command, source: &str, above: Option<&str>, pages: &mut Ve
     }
     let after = command.get_after_long_help().or_else(|| command.get_after_help());
     let mut end = after.map(|after| sections(&after.to_string())).unwrap_or_default();
+    end.push_str(&surroundings(command, &name));
     match above {
         None => end.push_str(END_OF_PROGRAM),
         // Writing to a String cannot fail.
@@ -107,14 +108,119 @@ fn sections(after: &str) -> String {
 
 const SECTION: &str = "1";
 
-/// What the page of the program says at its end.
-const END_OF_PROGRAM: &str = r#".SH FILES
-.TP
-\fI/etc/tickled/tickled.toml\fR
-The configuration; \fBtickled config default\fR prints every key with its default and its meaning.
-.TP
-\fI/var/lib/tickled\fR
-What is kept across restarts.
-.SH "SEE ALSO"
-\fBjournalctl\fR(1), \fBsystemctl\fR(1)
-"#;
+/// A named part of a section: the name, and what it means.
+type Item = (&'static str, &'static str);
+
+/// The sections that follow from what a command reads: its variables, its files, its signals.
+fn surroundings(command: &Command, name: &str) -> String {
+    let reads =
+        |variable: &str| command.get_arguments().any(|argument| argument.get_env().is_some_and(|env| env == variable));
+    let is_program = name == command.get_name();
+    let is_daemon = name.ends_with("-run");
+    let all = is_program || is_daemon;
+    let mut text = String::new();
+    let of = |all: &[(bool, &[Item])]| {
+        all.iter().filter(|(shown, _)| *shown).flat_map(|(_, items)| items.iter().copied()).collect::<Vec<Item>>()
+    };
+    let (config, socket) = (all || reads("TICKLED_CONFIG"), is_program || reads("TICKLED_SOCKET"));
+    section(
+        &mut text,
+        "ENVIRONMENT",
+        &of(&[
+            (config, CONFIG_ENVIRONMENT),
+            (socket, SOCKET_ENVIRONMENT),
+            (all, DAEMON_ENVIRONMENT),
+            (!is_daemon, TERMINAL_ENVIRONMENT),
+        ]),
+    );
+    section(&mut text, "FILES", &of(&[(config, CONFIG_FILES), (all || socket, SOCKET_FILES), (all, DAEMON_FILES)]));
+    section(&mut text, "SIGNALS", &of(&[(all, SIGNALS)]));
+    text
+}
+
+fn section(text: &mut String, heading: &str, items: &[Item]) {
+    if items.is_empty() {
+        return;
+    }
+    let mut roff = Roff::default();
+    roff.control("SH", [heading]);
+    for (name, meaning) in items {
+        roff.control("TP", []);
+        roff.text([bold(*name)]);
+        roff.text([roman(*meaning)]);
+    }
+    text.push_str(&roff.to_roff());
+}
+
+const CONFIG_ENVIRONMENT: &[Item] = &[
+    ("TICKLED_CONFIG", "The configuration file, where --config is not given."),
+    (
+        "TICKLED_TABLE__KEY",
+        "Sets one key of the configuration, such as TICKLED_SESSION__PING_EVERY=30s. It wins over the file. \
+         `tickled config default` explains the form.",
+    ),
+];
+
+const SOCKET_ENVIRONMENT: &[Item] = &[
+    ("TICKLED_SOCKET", "The control socket of the daemon, where --socket is not given."),
+    ("XDG_RUNTIME_DIR", "Where the socket of a daemon started by a user is looked for first."),
+];
+
+const DAEMON_ENVIRONMENT: &[Item] = &[
+    (
+        "STATE_DIRECTORY",
+        "Directory for the state that is kept across restarts. Without it nothing is kept. systemd sets it.",
+    ),
+    (
+        "RUNTIME_DIRECTORY",
+        "Directory of the control socket and the locks. Without it, $XDG_RUNTIME_DIR/tickled, or /run/tickled-by-hand for \
+         root. systemd sets it.",
+    ),
+    ("CREDENTIALS_DIRECTORY", "Directory of the secrets that the configuration names as credentials. systemd sets it."),
+    (
+        "NOTIFY_SOCKET, WATCHDOG_USEC, WATCHDOG_PID",
+        "Where to report readiness and status, and how often. systemd sets them.",
+    ),
+    ("JOURNAL_STREAM", "Whether the log goes to the journal, which then gets fields of its own. systemd sets it."),
+    (
+        "HTTP_PROXY, HTTPS_PROXY, ALL_PROXY, NO_PROXY",
+        "The proxy for alert channels. Gateways are never asked through a proxy.",
+    ),
+];
+
+const TERMINAL_ENVIRONMENT: &[Item] = &[
+    ("COLUMNS", "The width at which text is wrapped. Without it, the width of the terminal."),
+    ("NO_COLOR", "If set and not empty, no colours. TERM=dumb does the same."),
+    ("LC_ALL, LC_CTYPE, LANG", "A locale without UTF-8 restricts the output to ASCII."),
+];
+
+const CONFIG_FILES: &[Item] = &[(
+    "/etc/tickled/tickled.toml",
+    "The configuration. `tickled config default` prints every key with its default and meaning.",
+)];
+
+const SOCKET_FILES: &[Item] = &[(
+    "/run/tickled/control.sock",
+    "The control socket of the service. A daemon started by a user has $XDG_RUNTIME_DIR/tickled/control.sock, one started \
+     by root /run/tickled-by-hand/control.sock.",
+)];
+
+const DAEMON_FILES: &[Item] = &[(
+    "/var/lib/tickled",
+    "The state directory of the service: last states, pauses, the history, and alerts that are not delivered yet.",
+)];
+
+const SIGNALS: &[Item] = &[
+    (
+        "SIGHUP",
+        "Reloads the configuration. Sessions of gateways that did not change are not touched. A faulty file changes nothing.",
+    ),
+    ("SIGUSR1", "Checks all gateways at once."),
+    (
+        "SIGTERM, SIGINT",
+        "End the daemon within five seconds. No session is logged out. A second one ends it at once with exit code 75.",
+    ),
+];
+
+/// The end of the program's own page.
+const END_OF_PROGRAM: &str = ".SH \"SEE ALSO\"\n\\fBjournalctl\\fR(1), \\fBsystemctl\\fR(1)\n";

@@ -23,7 +23,19 @@ fn the_committed_pages_are_the_pages() {
         let row = format!("{:>4}  {}", exit.code(), exit.meaning());
         assert!(main.contains(&row.replace('-', "\\-")), "the page says what {} means", exit.code());
     }
+    for section in ["ENVIRONMENT", "FILES", "SIGNALS"] {
+        for page in ["tickled.1", "tickled-run.1"] {
+            assert!(made[page].contains(&format!(".SH {section}\n")), "{page}: {section}");
+        }
+    }
     for (file, page) in &made {
+        // Each variable that an option reads is explained, and so is the file that it names.
+        for variable in ["CONFIG", "SOCKET"].map(|name| format!("TICKLED_{name}")) {
+            let is_read = page.contains(&format!("specified with the \\fB{variable}\\fR"));
+            let is_explained = page.contains(&format!("\\fB{variable}\\fR\n"));
+            assert!(is_explained || !is_read, "{file}: {variable}");
+            assert!(page.contains(".SH FILES\n") || !is_read, "{file}");
+        }
         assert_eq!(page.matches(".TH ").count(), 1, "{file}");
         assert_eq!(page.matches(".ds Aq").count(), 2, "{file}: the preamble stands there once");
     }

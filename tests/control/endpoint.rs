@@ -105,7 +105,8 @@ async fn every_example_of_the_page_answers_as_it_says() {
     let lines: Vec<&str> = page.lines().collect();
     let mut examples = 0;
     for pair in lines.windows(2) {
-        let Some(path) = pair[0].strip_prefix("    $ curl -s http://127.0.0.1:9780") else { continue };
+        let line = pair[0].replace('"', "");
+        let Some(path) = line.strip_prefix("    $ curl -s http://127.0.0.1:9780") else { continue };
         examples += 1;
         let said = get(at, path).await;
         assert!(said.body.starts_with(pair[1].trim()), "{path}: {said:?}");

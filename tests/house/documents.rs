@@ -81,6 +81,68 @@ fn the_checks_of_a_doctor_are_listed_as_they_are() {
     assert!(page("running.md").contains(&rows.join("\n")), "the table should be\n{}", rows.join("\n"));
 }
 
+/// A cell that explains a key names values that the key takes.
+#[test]
+fn every_value_that_is_named_beside_its_key_is_taken() {
+    let mut tried = 0;
+    for row in page("from-ibeam.md").lines().filter(|line| line.starts_with("| `IBEAM_")) {
+        let cells: Vec<&str> = row.split('|').map(str::trim).collect();
+        let key = cells[3].trim_matches('`');
+        let is_word = |word: &&str| word.chars().all(|c| c.is_ascii_alphabetic() || c == '-');
+        for word in cells[4].split('`').skip(1).step_by(2).filter(is_word) {
+            let taken = [format!("\"{word}\""), format!("[\"{word}\"]")].into_iter().any(|value| {
+                let text = format!("{key} = {value}\n[gateway.main]\nurl = \"https://localhost:5000\"\n");
+                config::parse(&text, Path::new("example"), &BTreeMap::new()).is_ok()
+            });
+            if !key.is_empty() && word != "resume" {
+                assert!(taken, "{key} does not take {word:?}");
+                tried += 1;
+            }
+        }
+    }
+    assert!(tried >= 8, "{tried}");
+}
+
+/// A question mark, an ampersand or a star means something to a shell: it is quoted where a command has one.
+#[test]
+fn every_command_can_be_pasted_into_a_shell() {
+    let mut commands = 0;
+    for (path, text) in pages() {
+        let lines = text.lines().filter_map(|line| line.strip_prefix("    $ ").or_else(|| line.strip_prefix("    ")));
+        for line in
+            lines.filter(|line| ["curl ", "tickled ", "sudo ", "ssh "].iter().any(|word| line.starts_with(word)))
+        {
+            commands += 1;
+            let mut quote = None;
+            for c in line.chars() {
+                match (quote, c) {
+                    (None, '"' | '\'') => quote = Some(c),
+                    (Some(open), _) if open == c => quote = None,
+                    (None, '?' | '&' | '*') => panic!("{}: {c} is not quoted in {line}", path.display()),
+                    _ => {}
+                }
+            }
+            assert_eq!(quote, None, "{}: {line}", path.display());
+        }
+    }
+    assert!(commands >= 15, "{commands} commands");
+}
+
+/// `--json` is promised for the verbs that have it, and no others.
+#[test]
+fn every_verb_that_is_said_to_have_json_has_it() {
+    let man = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/man");
+    let running = page("running.md");
+    let row = running.lines().find(|line| line.starts_with("| for programs |")).unwrap();
+    let verbs: Vec<&str> =
+        row.split('`').skip(3).step_by(2).filter(|word| word.chars().all(char::is_alphabetic)).collect();
+    assert!(verbs.len() >= 6, "{verbs:?}");
+    for verb in verbs {
+        let text = fs::read_to_string(man.join(format!("tickled-{verb}.1"))).unwrap();
+        assert!(text.contains("\\-\\-json"), "{verb} has no --json");
+    }
+}
+
 #[test]
 fn every_verb_that_is_named_has_a_page() {
     let man = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/man");
