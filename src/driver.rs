@@ -90,6 +90,8 @@ pub enum Command {
     Logout,
     /// Know another calendar from here on.
     Relocate(Place),
+    /// Look at the clock: the host slept, or its clock was set.
+    Wake,
 }
 
 /// What a driver reports after each step of its machine.
@@ -231,6 +233,7 @@ impl<P: Port, C: Clock> Driver<P, C> {
                             self.place = Some(place);
                             Input::Wake
                         }
+                        Some(Command::Wake) => Input::Wake,
                         None => return snapshot,
                     },
                     (request, since, mut answer) = landing(&mut flight) => {

@@ -1,10 +1,11 @@
 //! A small JSON file that outlives the process: replaced as a whole, read back, or set aside where it makes no sense.
 
-use std::fs::{self, File};
-use std::io::{self, Write};
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
+use rustix::fs::OFlags;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
@@ -52,7 +53,7 @@ impl KeptFile {
     /// When there is something, and it cannot be used.
     pub fn load<T: DeserializeOwned + Default>(&self) -> Result<T, LoadError> {
         let file = self.file.clone();
-        let text = match fs::read(&file) {
+        let text = match read(&file) {
             Ok(text) => text,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(T::default()),
             Err(reason) => return Err(LoadError::Unreadable { file, reason }),
@@ -93,11 +94,39 @@ impl KeptFile {
 /// When it cannot be written; what stood there before still does.
 pub fn replace(file: &Path, text: &[u8]) -> io::Result<()> {
     let new = with_more(file, ".new");
-    let mut out = File::options().write(true).create(true).truncate(true).mode(0o600).open(&new)?;
+    // One that is left over, or a link in its place, is not written through.
+    match fs::remove_file(&new) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        Ok(()) | Err(_) => {}
+    }
+    let mut out = File::options().write(true).create_new(true).mode(0o600).open(&new)?;
     out.write_all(text)?;
     out.sync_all()?;
     fs::rename(&new, file)?;
     file.parent().map_or(Ok(()), |folder| File::open(folder)?.sync_all())
+}
+
+/// All that is in a file. Follows no link, and does not wait for the other end of a pipe.
+///
+/// # Errors
+/// When it cannot be read, or is not a regular file.
+pub fn read(file: &Path) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    open(File::options().read(true), file)?.read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+/// Opens a regular file. Follows no link, and does not wait for the other end of a pipe.
+///
+/// # Errors
+/// When it cannot be opened, or is not a regular file.
+pub fn open(options: &mut OpenOptions, file: &Path) -> io::Result<File> {
+    let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
+    let file = options.custom_flags(flags.bits().cast_signed()).open(file)?;
+    if !file.metadata()?.is_file() {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file"));
+    }
+    Ok(file)
 }
 
 fn with_more(file: &Path, more: &str) -> PathBuf {

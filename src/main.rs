@@ -226,8 +226,8 @@ fn run(path: &Path) -> anyhow::Result<Exit> {
     match ended {
         Ok(Ended::Asked) => Ok(Exit::Live),
         Ok(Ended::DriverLost) => Ok(Exit::Internal),
-        Err(daemon::Error::Kept(kept)) => {
-            complain(&kept.to_string());
+        Err(daemon::Error::AlreadyLocked(locked)) => {
+            complain(&locked.to_string());
             Ok(Exit::AnotherKeeper)
         }
         // A file that it names has changed since it was read.
@@ -407,8 +407,17 @@ fn asynchronously<T>(verb: impl Future<Output = anyhow::Result<T>>) -> anyhow::R
     outcome
 }
 
+/// A runtime whose helper thread for files and names exists from the start and never ends: work for it waits where no
+/// more threads can be started. Without one, tokio would end the process.
 fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
-    tokio::runtime::Builder::new_current_thread().enable_all().build().context("cannot start the runtime")
+    let mut builder = tokio::runtime::Builder::new_current_thread();
+    let builder = builder.enable_all().max_blocking_threads(MAX_HELPERS).thread_keep_alive(Duration::MAX);
+    let runtime = builder.build().context("cannot start the runtime")?;
+    let probe =
+        std::thread::Builder::new().spawn(|| ()).context("cannot start a thread (limits: `ulimit -u`, pids.max)")?;
+    drop(probe.join());
+    drop(runtime.spawn_blocking(|| ()));
+    Ok(runtime)
 }
 
 fn say(text: &str) -> anyhow::Result<()> {
@@ -433,6 +442,9 @@ fn complain(text: &str) {
 fn exit_codes() -> String {
     format!("Exit codes:\n{}", Exit::table())
 }
+
+/// Threads that may wait for disks and resolvers at once.
+const MAX_HELPERS: usize = 64;
 
 const USUAL_CONFIG: &str = "/etc/tickled/tickled.toml";
 

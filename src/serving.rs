@@ -1,9 +1,10 @@
-//! HTTP for a handful of askers who may misbehave: few at once, short heads, one answer each, and no waiting for anybody.
+//! HTTP for a few clients that may misbehave: few at once, short heads, one answer each, and a slow client makes way.
 
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::io;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::time::Duration;
 
 use http_body_util::Full;
@@ -13,49 +14,38 @@ use hyper::service::service_fn;
 use hyper::{Request, Response};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::sync::Semaphore;
-use tokio::task::spawn_local;
-use tokio::time::{sleep, timeout};
+use tokio::sync::{Mutex, Notify};
+use tokio::task::{AbortHandle, JoinHandle, spawn_blocking, spawn_local};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tracing::debug;
 
-/// What one asker may take of the daemon.
+/// What one client may take of the daemon.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
-    /// How many may be connected at once; others wait.
+    /// How many may be connected at once. One more takes the place of the oldest that is not being answered.
     pub connections: usize,
     /// How long a connection may take from its first byte to its last.
     pub all_within: Duration,
 }
 
-/// Serves until it is dropped: `accept` gives one connection after the other, with whatever is to be known of it, and
-/// `answer` answers. Lives in a [`LocalSet`](tokio::task::LocalSet).
+/// Serves until it is dropped: `accept` gives one connection after the other, with what is known of it, and `answer`
+/// answers. Lives in a [`LocalSet`](tokio::task::LocalSet).
 pub async fn serve<S, C, A>(limits: Limits, accept: impl AsyncFn() -> io::Result<(S, C)>, answer: A)
 where
     S: AsyncRead + AsyncWrite + Unpin + 'static,
     C: Copy + 'static,
     A: AsyncFn(Request<Incoming>, C) -> Response<Full<Bytes>> + 'static,
 {
-    let room = Arc::new(Semaphore::new(limits.connections));
+    let connections = Rc::new(Connections::default());
     let answer = Rc::new(answer);
     loop {
-        let Ok(seat) = Arc::clone(&room).acquire_owned().await else { return };
         match accept().await {
             Ok((stream, known)) => {
+                connections.make_room(limits.connections).await;
+                let stage = Rc::new(Cell::new(Stage::Waiting { since: Instant::now() }));
                 let answer = Rc::clone(&answer);
-                spawn_local(async move {
-                    let service = service_fn(move |request| {
-                        let answer = Rc::clone(&answer);
-                        async move { Ok::<_, Infallible>(answer(request, known).await) }
-                    });
-                    let mut http = http1::Builder::new();
-                    http.timer(TokioTimer::new()).header_read_timeout(HEAD_WITHIN);
-                    http.max_buf_size(LONGEST_HEAD).keep_alive(false);
-                    let served = timeout(limits.all_within, http.serve_connection(TokioIo::new(stream), service));
-                    if let Ok(Err(error)) = served.await {
-                        debug!(%error, "a connection that was served ended");
-                    }
-                    drop(seat);
-                });
+                let served = serve_one(stream, Rc::clone(&stage), async move |request| answer(request, known).await);
+                Connections::start(&connections, stage, timeout(limits.all_within, served));
             }
             Err(error) => {
                 debug!(%error, "no connection can be accepted");
@@ -65,7 +55,179 @@ where
     }
 }
 
+async fn serve_one<S>(
+    stream: S,
+    stage: Rc<Cell<Stage>>,
+    answer: impl AsyncFn(Request<Incoming>) -> Response<Full<Bytes>> + 'static,
+) where
+    S: AsyncRead + AsyncWrite + Unpin + 'static,
+{
+    let answer = Rc::new(answer);
+    let service = service_fn(move |request| {
+        let (answer, stage) = (Rc::clone(&answer), Rc::clone(&stage));
+        async move {
+            stage.set(Stage::Answering);
+            let response = answer(request).await;
+            stage.set(Stage::Waiting { since: Instant::now() });
+            Ok::<_, Infallible>(response)
+        }
+    });
+    let mut http = http1::Builder::new();
+    http.timer(TokioTimer::new()).header_read_timeout(HEAD_WITHIN);
+    http.max_buf_size(LONGEST_HEAD).keep_alive(false);
+    if let Err(error) = http.serve_connection(TokioIo::new(stream), service).await {
+        debug!(%error, "a connection that was served ended");
+    }
+}
+
+/// What a connection is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    /// It waits for the client: for the head of its request, or until it reads its answer.
+    Waiting {
+        /// Since when.
+        since: Instant,
+    },
+    /// The client waits for its answer.
+    Answering,
+}
+
+/// The connections that are open, by the order in which they came.
+#[derive(Debug, Default)]
+struct Connections {
+    open: RefCell<BTreeMap<u64, (Rc<Cell<Stage>>, AbortHandle)>>,
+    last: Cell<u64>,
+    closed: Notify,
+}
+
+impl Connections {
+    /// Waits for room for one more. The one that has waited longest for its client is closed for it, but not before the
+    /// client had a moment.
+    async fn make_room(&self, most: usize) {
+        while self.open.borrow().len() >= most {
+            let waits = |(number, (stage, _)): (&u64, &(Rc<Cell<Stage>>, AbortHandle))| match stage.get() {
+                Stage::Waiting { since } => Some((since, *number)),
+                Stage::Answering => None,
+            };
+            let longest = self.open.borrow().iter().filter_map(waits).min();
+            let closed = self.closed.notified();
+            match longest {
+                None => closed.await,
+                Some((since, number)) if since.elapsed() >= MOMENT => {
+                    if let Some((_, task)) = self.open.borrow_mut().remove(&number) {
+                        task.abort();
+                    }
+                }
+                // Whether one has closed or had its moment, it is looked at again.
+                Some((since, _)) => drop(timeout_at(since + MOMENT, closed).await),
+            }
+        }
+    }
+
+    fn start(this: &Rc<Self>, stage: Rc<Cell<Stage>>, served: impl Future + 'static) {
+        let number = this.last.get() + 1;
+        this.last.set(number);
+        let connections = Rc::clone(this);
+        let task = spawn_local(async move {
+            // One that takes too long is closed like one that has ended.
+            drop(served.await);
+            connections.open.borrow_mut().remove(&number);
+            connections.closed.notify_one();
+        });
+        this.open.borrow_mut().insert(number, (stage, task.abort_handle()));
+    }
+}
+
+/// A value that is expensive to make: it is made on another thread, by one at a time, and shared by all who ask meanwhile.
+#[derive(Debug)]
+pub struct Shared<T> {
+    state: Mutex<Latest<T>>,
+}
+
+#[derive(Debug)]
+struct Latest<T> {
+    value: Option<T>,
+    making: Option<JoinHandle<T>>,
+}
+
+impl<T> Default for Shared<T> {
+    fn default() -> Self {
+        Self { state: Mutex::new(Latest { value: None, making: None }) }
+    }
+}
+
+impl<T: Clone + Send + 'static> Shared<T> {
+    /// The latest value if it is fresh enough, else a new one; none if it could not be made.
+    pub async fn get(&self, is_fresh: impl Fn(&T) -> bool, make: impl FnOnce() -> T + Send + 'static) -> Option<T> {
+        let mut state = self.state.lock().await;
+        let mut make = Some(make);
+        loop {
+            if let Some(value) = state.value.as_ref().filter(|value| is_fresh(value)) {
+                return Some(value.clone());
+            }
+            // What another asker began and did not wait for is waited for first: a slow disk costs one thread.
+            let making = match state.making.take() {
+                Some(making) => making,
+                None => spawn_blocking(make.take()?),
+            };
+            let made = state.making.insert(making).await;
+            state.making = None;
+            state.value = made.ok();
+            if make.is_none() {
+                return state.value.clone();
+            }
+        }
+    }
+}
+
 /// How long a head, and likewise a body, may take to come.
 pub const HEAD_WITHIN: Duration = Duration::from_secs(2);
+/// How long a connection may wait for its client however many others come.
+const MOMENT: Duration = Duration::from_millis(100);
 const LONGEST_HEAD: usize = 8 * 1024;
 const AFTER_ACCEPT_ERROR: Duration = Duration::from_millis(500);
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use futures_util::future::join_all;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn what_many_ask_for_is_made_once() {
+        let (shared, made) = (Shared::default(), Arc::new(AtomicUsize::new(0)));
+        let ask = |least: usize| {
+            let made = Arc::clone(&made);
+            shared.get(move |value: &usize| *value >= least, move || made.fetch_add(1, Ordering::SeqCst) + 1)
+        };
+        let answers = join_all((0..100).map(|_| ask(1))).await;
+        assert!(answers.iter().all(|answer| *answer == Some(1)), "{answers:?}");
+        assert_eq!(ask(2).await, Some(2));
+        assert_eq!(ask(1).await, Some(2), "a newer one is good as well");
+        assert_eq!(made.load(Ordering::SeqCst), 2);
+    }
+
+    #[tokio::test]
+    async fn what_nobody_waits_for_any_more_is_not_made_twice() {
+        let (shared, made) = (Shared::default(), Arc::new(AtomicUsize::new(0)));
+        let (go, wait) = std::sync::mpsc::channel::<()>();
+        let counted = Arc::clone(&made);
+        let slow = move || {
+            counted.fetch_add(1, Ordering::SeqCst);
+            drop(wait.recv());
+            1
+        };
+        let gave_up = timeout(Duration::from_millis(50), shared.get(|_: &usize| true, slow)).await;
+        assert!(gave_up.is_err());
+        for _ in 0..10 {
+            let again = shared.get(|_| true, || unreachable!("a second one is made"));
+            assert!(timeout(Duration::from_millis(5), again).await.is_err());
+        }
+        go.send(()).unwrap();
+        assert_eq!(shared.get(|_| true, || 2).await, Some(1));
+        assert_eq!(made.load(Ordering::SeqCst), 1);
+    }
+}

@@ -1,7 +1,6 @@
 //! The other side of the control socket: what verbs ask a daemon.
 
 use std::io;
-use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -11,7 +10,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use super::places::sockets;
+use super::paths::{connect_at_once, sockets};
 use super::words::{Failure, Gateway, Status, Test};
 use crate::gateway::Trust;
 use crate::history::report::Report;
@@ -50,7 +49,7 @@ pub enum Error {
 }
 
 impl Client {
-    /// The daemon at `socket`; without one, the first that answers where daemons are. Blocks for a moment.
+    /// The daemon at `socket`; without one, the first that answers where daemons are. Does not wait.
     ///
     /// # Errors
     /// When none answers, or it must not be asked.
@@ -58,8 +57,13 @@ impl Client {
         let places = socket.map_or_else(sockets, |socket| vec![socket.to_owned()]);
         let mut barred = None;
         for place in &places {
-            match UnixStream::connect(place) {
+            match connect_at_once(place) {
                 Ok(_) => return Self::at(place.clone()),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    let why =
+                        "accepts no connection: it is stopped or hangs; `systemctl status tickled` says how it is";
+                    return Err(Error::Broken { socket: place.clone(), why: why.to_owned() });
+                }
                 Err(error) if error.kind() == io::ErrorKind::PermissionDenied => barred = Some(place.clone()),
                 Err(_) => {}
             }
@@ -68,7 +72,7 @@ impl Client {
     }
 
     fn at(socket: PathBuf) -> Result<Self, Error> {
-        let builder = reqwest::Client::builder().unix_socket(socket.clone()).timeout(ANSWER_WITHIN).no_proxy();
+        let builder = reqwest::Client::builder().unix_socket(socket.clone()).no_proxy();
         // There is no TLS here, and reqwest wants to know how it would be done.
         let tls = Trust::Loopback.config().map_err(|error| error.to_string());
         let built =
@@ -150,7 +154,8 @@ impl Client {
     /// # Errors
     /// When there is none of that name, or the daemon does not answer as it should.
     pub async fn test(&self, channel: Option<&str>) -> Result<Vec<Test>, Error> {
-        self.ask(Method::POST, "/v1/alerts/test", Some(json!({ "channel": channel }))).await
+        let body = json!({ "channel": channel });
+        self.ask_within(TESTED_WITHIN, Method::POST, "/v1/alerts/test", Some(body)).await
     }
 
     async fn have(&self, path: &str, body: Value) -> Result<String, Error> {
@@ -162,7 +167,17 @@ impl Client {
     }
 
     async fn ask<T: DeserializeOwned>(&self, method: Method, path: &str, body: Option<Value>) -> Result<T, Error> {
-        let mut request = self.http.request(method, format!("http://tickled{path}"));
+        self.ask_within(ANSWERED_WITHIN, method, path, body).await
+    }
+
+    async fn ask_within<T: DeserializeOwned>(
+        &self,
+        limit: Duration,
+        method: Method,
+        path: &str,
+        body: Option<Value>,
+    ) -> Result<T, Error> {
+        let mut request = self.http.request(method, format!("http://tickled{path}")).timeout(limit);
         if let Some(body) = body {
             request = request.json(&body);
         }
@@ -217,5 +232,7 @@ fn way_out(server: &str) -> &'static str {
 }
 
 const OURS: &str = concat!("tickled/", env!("CARGO_PKG_VERSION"));
+/// Most answers come from memory; the history comes from a disk that may be slow.
+const ANSWERED_WITHIN: Duration = Duration::from_secs(10);
 /// A test of all channels takes longest.
-const ANSWER_WITHIN: Duration = Duration::from_secs(35);
+const TESTED_WITHIN: Duration = Duration::from_secs(35);

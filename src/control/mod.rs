@@ -4,13 +4,16 @@
 //! cause no request to a gateway.
 
 mod client;
-mod places;
+mod paths;
 mod routes;
 mod server;
 mod words;
 
 pub use client::{Client, Error};
-pub use places::{bind, common_folders, default_socket, own_folder, sockets};
+pub use paths::{
+    bind, bind_with_mode, common_folders, connect_at_once, create_folder, default_socket, own_folder, sockets,
+    user_folder,
+};
 pub use routes::{ROUTES, Route, span};
 pub use server::{no_such_gateway, serve};
 pub use words::{Alert, Answer, Asked, Channel, Failure, Gateway, Status, Test, Until, Window, Wish};

@@ -7,10 +7,10 @@ use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::{Bytes, Incoming};
 use hyper::header::{ALLOW, CONTENT_TYPE, HeaderValue, SERVER};
 use hyper::{Request, Response, StatusCode};
+use jiff::Timestamp;
 use serde::Serialize;
 use tokio::net::UnixListener;
 use tokio::sync::{mpsc, oneshot};
-use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
 use super::routes::{Asking, Misasked, read};
@@ -18,19 +18,23 @@ use super::words::{Answer, Failure, Status, Wish};
 use super::{Ask, ROUTES};
 use crate::history::Ledger;
 use crate::history::report::report;
-use crate::serving::{self, HEAD_WITHIN, Limits};
+use crate::serving::{self, HEAD_WITHIN, Limits, Shared};
 
 /// Serves until it is dropped. `folder` is where the ledger is, if one is kept. Lives in a
 /// [`LocalSet`](tokio::task::LocalSet).
 pub async fn serve(listener: UnixListener, folder: Option<PathBuf>, asks: mpsc::Sender<Ask>) {
-    let desk = Desk { folder, asks };
+    let desk = Desk { folder, asks, history: Shared::default() };
     let accept = async || listener.accept().await.map(|(stream, _)| (stream, ()));
     serving::serve(LIMITS, accept, async move |request, ()| desk.answer(request).await).await;
 }
 
+/// A history as JSON: of how long, until when.
+type History = (Duration, Timestamp, Result<Bytes, String>);
+
 struct Desk {
     folder: Option<PathBuf>,
     asks: mpsc::Sender<Ask>,
+    history: Shared<History>,
 }
 
 impl Desk {
@@ -69,7 +73,12 @@ impl Desk {
     async fn status(&self) -> Option<Box<Status>> {
         match self.ask(Wish::Status).await? {
             Answer::Status(status) => Some(status),
-            Answer::Config(_) | Answer::Done(_) | Answer::Tested(_) | Answer::Unknown(_) | Answer::Refused(_) => None,
+            Answer::Config(_)
+            | Answer::Done(_)
+            | Answer::Tested(_)
+            | Answer::Unknown(_)
+            | Answer::Invalid(_)
+            | Answer::Refused(_) => None,
         }
     }
 
@@ -80,15 +89,21 @@ impl Desk {
             return failed(StatusCode::NOT_FOUND, error.to_owned());
         };
         let Some(status) = self.status().await else { return stopping() };
-        let (from, to) = (status.at - since, status.at);
+        let to = status.at;
         // The disk may be slow, and a year of rows takes a moment.
-        let reported = spawn_blocking(move || {
-            Ledger::new(&folder).read().map(|read| json(StatusCode::OK, &report(&read.rows, from, to)))
-        });
-        match reported.await {
-            Ok(Ok(response)) => response,
-            Ok(Err(error)) => failed(StatusCode::INTERNAL_SERVER_ERROR, format!("the ledger cannot be read: {error}")),
-            Err(error) => failed(StatusCode::INTERNAL_SERVER_ERROR, format!("the ledger cannot be read: {error}")),
+        let make = move || {
+            let read = Ledger::new(&folder).read().map_err(|error| error.to_string());
+            let text =
+                read.and_then(|read| text(&report(&read.rows, to - since, to)).map_err(|error| error.to_string()));
+            (since, to, text)
+        };
+        let is_fresh = |(of, at, _): &History| *of == since && to.duration_since(*at).unsigned_abs() < HISTORY_FOR;
+        match self.history.get(is_fresh, make).await {
+            Some((_, _, Ok(text))) => respond(StatusCode::OK, "application/json", text),
+            Some((_, _, Err(error))) => {
+                failed(StatusCode::INTERNAL_SERVER_ERROR, format!("the ledger cannot be read: {error}"))
+            }
+            None => failed(StatusCode::INTERNAL_SERVER_ERROR, "the ledger cannot be read".to_owned()),
         }
     }
 }
@@ -100,6 +115,7 @@ fn told(answer: Answer) -> Response<Full<Bytes>> {
         Answer::Done(done) => json(StatusCode::OK, &serde_json::json!({ "done": done })),
         Answer::Tested(tests) => json(StatusCode::OK, &tests),
         Answer::Unknown(error) => failed(StatusCode::NOT_FOUND, error),
+        Answer::Invalid(error) => failed(StatusCode::BAD_REQUEST, error),
         Answer::Refused(error) => failed(StatusCode::SERVICE_UNAVAILABLE, error),
     }
 }
@@ -130,14 +146,18 @@ fn failed(status: StatusCode, error: String) -> Response<Full<Bytes>> {
 }
 
 fn json(status: StatusCode, value: &impl Serialize) -> Response<Full<Bytes>> {
-    match serde_json::to_string(value) {
-        Ok(text) => respond(status, "application/json", text + "\n"),
+    match text(value) {
+        Ok(text) => respond(status, "application/json", text),
         Err(error) => respond(StatusCode::INTERNAL_SERVER_ERROR, "text/plain", error.to_string()),
     }
 }
 
-fn respond(status: StatusCode, kind: &'static str, text: String) -> Response<Full<Bytes>> {
-    let mut response = Response::new(Full::new(Bytes::from(text)));
+fn text(value: &impl Serialize) -> serde_json::Result<Bytes> {
+    serde_json::to_string(value).map(|text| Bytes::from(text + "\n"))
+}
+
+fn respond(status: StatusCode, kind: &'static str, text: impl Into<Bytes>) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::new(text.into()));
     *response.status_mut() = status;
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(kind));
     response.headers_mut().insert(SERVER, HeaderValue::from_static(NAME));
@@ -147,4 +167,6 @@ fn respond(status: StatusCode, kind: &'static str, text: String) -> Response<Ful
 const NAME: &str = concat!("tickled/", env!("CARGO_PKG_VERSION"));
 /// A test of all channels takes longest: each has ten seconds.
 const LIMITS: Limits = Limits { connections: 16, all_within: Duration::from_secs(30) };
+/// However often a history is asked for, it is made this seldom.
+const HISTORY_FOR: Duration = Duration::from_secs(1);
 const LONGEST_BODY: usize = 4 * 1024;

@@ -54,6 +54,8 @@ pub enum Answer {
     Tested(Vec<Test>),
     /// There is no such thing, in words.
     Unknown(String),
+    /// It makes no sense, in words.
+    Invalid(String),
     /// It cannot be done at present, in words.
     Refused(String),
 }

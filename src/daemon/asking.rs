@@ -1,6 +1,7 @@
 //! What an operator asks of the daemon over the control socket, and what is done about it.
 
-use std::path::PathBuf;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 use tokio::sync::mpsc;
@@ -20,12 +21,18 @@ use crate::log::event;
 pub(super) struct Asking {
     clock: HostClock,
     since: Timestamp,
+    places: Places,
+    asks: mpsc::Sender<Ask>,
     /// Ends with this value.
-    _open: Option<Open>,
+    open: Option<Open>,
+    /// Why it could not be opened, as the log has it.
+    fault: String,
 }
 
 struct Open {
     path: PathBuf,
+    /// Device and inode of the socket.
+    file: Option<(u64, u64)>,
     server: AbortHandle,
 }
 
@@ -34,27 +41,47 @@ impl Asking {
     pub(super) fn open(clock: HostClock, places: Places) -> (Self, mpsc::Receiver<Ask>) {
         let (asks, inbox) = mpsc::channel(WAITING);
         let since = clock.now().wall;
-        let Some(path) = places.socket else {
-            return (Self { clock, since, _open: None }, inbox);
-        };
+        let mut asking = Self { clock, since, places, asks, open: None, fault: String::new() };
+        asking.open_socket();
+        (asking, inbox)
+    }
+
+    /// Opens the socket again if its file was removed, or if it could not be opened before.
+    pub(super) fn restore(&mut self) {
+        if self.open.as_ref().is_none_or(|open| !open.is_in_place()) {
+            self.open = None;
+            self.open_socket();
+        }
+    }
+
+    /// Whether the socket was open, and its file is gone.
+    pub(super) fn was_removed(&self) -> bool {
+        self.open.as_ref().is_some_and(|open| !open.is_in_place())
+    }
+
+    fn open_socket(&mut self) {
+        let Some(path) = self.places.socket.clone() else { return };
         let socket = path.display().to_string();
-        let open = match control::bind(&path) {
+        match control::bind(&path) {
             Ok(listener) => {
                 info!(event = event::CONTROL_OPEN, socket, "the control socket is {socket}");
-                Some(Open { path, server: spawn_local(control::serve(listener, places.state, asks)).abort_handle() })
+                let serve = control::serve(listener, self.places.state.clone(), self.asks.clone());
+                self.open = Some(Open { file: identity(&path), server: spawn_local(serve).abort_handle(), path });
+                self.fault.clear();
             }
             Err(error) => {
                 let fault = error.to_string();
-                warn!(
-                    event = event::CONTROL_CLOSED,
-                    socket,
-                    fault,
-                    "there is no control socket, so status, pause and the like do not work: {socket}: {fault}"
-                );
-                None
+                if fault != self.fault {
+                    warn!(
+                        event = event::CONTROL_CLOSED,
+                        socket,
+                        fault,
+                        "there is no control socket, so status, pause and the like do not work: {socket}: {fault}"
+                    );
+                }
+                self.fault = fault;
             }
-        };
-        (Self { clock, since, _open: open }, inbox)
+        }
     }
 
     /// Does what is asked, and answers.
@@ -107,12 +134,25 @@ impl Asking {
     }
 }
 
+impl Open {
+    fn is_in_place(&self) -> bool {
+        self.file.is_some() && identity(&self.path) == self.file
+    }
+}
+
 impl Drop for Open {
     fn drop(&mut self) {
         self.server.abort();
-        // If it stays, the next daemon clears it away.
-        drop(std::fs::remove_file(&self.path));
+        // Another daemon may have opened one there meanwhile. If ours stays, the next daemon removes it.
+        if self.is_in_place() {
+            drop(std::fs::remove_file(&self.path));
+        }
     }
+}
+
+/// Device and inode of what is at `path`.
+fn identity(path: &Path) -> Option<(u64, u64)> {
+    std::fs::symlink_metadata(path).ok().map(|file| (file.dev(), file.ino()))
 }
 
 /// What was done stands in the log as well; the hint is for whoever asked.
@@ -135,12 +175,12 @@ fn pause(fleet: &Fleet, name: &str, until: Until, now: Timestamp) -> Answer {
     let (until, hint) = match until {
         Until::Resumed => (None, format!("; `tickled resume {name}` ends it")),
         Until::At(until) if until <= now => {
-            return Answer::Refused(format!("{until} has passed; it is {now} by the daemon's clock"));
+            return Answer::Invalid(format!("{until} is in the past: it is {now} by the daemon's clock"));
         }
         Until::At(until) => (Some(until), format!("; `tickled resume {name}` ends it sooner")),
         Until::Over(over) => {
             let Ok(until) = now.checked_add(over) else {
-                return Answer::Refused("that is too long".to_owned());
+                return Answer::Invalid("that is too long".to_owned());
             };
             (Some(until), format!("; `tickled resume {name}` ends it sooner"))
         }

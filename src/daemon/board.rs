@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use tokio::time::Instant;
 use tracing::{debug, error, info, trace, warn};
 
@@ -45,12 +45,37 @@ pub(super) struct Board {
 struct Known {
     /// None until its driver has reported.
     snapshot: Option<Snapshot>,
+    /// When its driver has last reported.
+    seen: Option<Now>,
+    /// When it was observed again after a time in which it was not.
+    gap_ended: Option<Duration>,
     /// When its driver was started.
     started: Duration,
     said: Said,
     last_asked: Option<Asked>,
     /// How its unit ended, while it does not answer.
     down: Option<Down>,
+}
+
+impl Known {
+    /// Whether the driver is past the deadline that it promised.
+    fn is_late(&self, now: Now) -> bool {
+        let promised = self.snapshot.as_ref().map_or(self.started, |snapshot| snapshot.promised);
+        now.mono > promised + GRACE
+    }
+
+    /// Whether the session was not found good since a time in which it was not observed.
+    fn is_unproved(&self) -> bool {
+        let last_good = self.snapshot.as_ref().and_then(|snapshot| snapshot.known.last_good);
+        self.gap_ended.is_some_and(|ended| last_good.is_none_or(|good| good.mono < ended))
+    }
+
+    /// Whether what is known is older than it may be, by either clock: the one of the drivers stands still while the host
+    /// sleeps.
+    fn is_outdated(&self, now: Now) -> bool {
+        let by_wall = |snapshot: &Snapshot| now.wall.duration_since(snapshot.next_at) > GRACE_BY_WALL;
+        self.is_late(now) || self.snapshot.as_ref().is_some_and(by_wall)
+    }
 }
 
 #[derive(Clone, Copy)]
@@ -97,7 +122,15 @@ impl Board {
     /// inherits from the earlier driver or daemon.
     pub(super) fn expect(&mut self, name: &str) -> Legacy {
         let now = self.clock.now();
-        let known = Known { snapshot: None, started: now.mono, said: Said::default(), last_asked: None, down: None };
+        let known = Known {
+            snapshot: None,
+            seen: None,
+            gap_ended: None,
+            started: now.mono,
+            said: Said::default(),
+            last_asked: None,
+            down: None,
+        };
         let before = self.gateways.insert(name.to_owned(), known).and_then(|known| known.snapshot);
         self.record.note(now.wall, What::Watched { gateway: name.to_owned() });
         match before {
@@ -168,6 +201,7 @@ impl Board {
             good_ping = request == Request::Ping && answer.error.is_none();
             self.answered(&name, request, &answer, took);
         }
+        self.note_gap(&name);
         if let Some(transition) = transition {
             telling::transition(&snapshot, &transition);
             self.record.note(self.clock.now().wall, What::changed(&name, &transition));
@@ -184,15 +218,44 @@ impl Board {
         if let Some(known) = self.gateways.get_mut(&name) {
             telling::step(known.snapshot.as_ref(), &snapshot);
             known.snapshot = Some(snapshot);
+            known.seen = Some(self.clock.now());
         }
         self.tell_systemd();
     }
 
-    /// How each gateway is that has reported, as the control socket has it.
+    /// Records that a gateway was not observed, if its driver reports later than it promised: the host slept, its clock
+    /// was set, or the process was stopped.
+    fn note_gap(&mut self, name: &str) {
+        let now = self.clock.now();
+        let Some(known) = self.gateways.get_mut(name).filter(|known| known.is_outdated(now)) else { return };
+        known.gap_ended = Some(now.mono);
+        if let Some(seen) = known.seen {
+            let gateway = name.to_owned();
+            self.record.note(now.wall, What::Unobserved { gateway, since: seen.wall.min(now.wall) });
+        }
+    }
+
+    /// How each gateway is that has reported, as the control socket has it. A gateway that was live longer ago than it may
+    /// be is not called live.
     pub(super) fn gateways(&self) -> impl Iterator<Item = control::Gateway> {
-        self.gateways
-            .values()
-            .filter_map(|known| Some(control::Gateway::new(known.snapshot.as_ref()?, known.last_asked.clone())))
+        let now = self.clock.now();
+        self.gateways.values().filter_map(move |known| {
+            let snapshot = known.snapshot.as_ref()?;
+            let mut gateway = control::Gateway::new(snapshot, known.last_asked.clone());
+            if snapshot.state == State::Live && (known.is_outdated(now) || known.is_unproved()) {
+                gateway.state = State::Starting.name().to_owned();
+                "outdated".clone_into(&mut gateway.because);
+                "its last check is older than it may be: the host slept, or the driver is late"
+                    .clone_into(&mut gateway.why);
+            }
+            Some(gateway)
+        })
+    }
+
+    /// Whether what is known of a gateway is older than it may be.
+    pub(super) fn has_outdated(&self) -> bool {
+        let now = self.clock.now();
+        self.gateways.values().any(|known| known.is_outdated(now))
     }
 
     /// What the endpoint shows of this moment, `status` among it.
@@ -202,7 +265,12 @@ impl Board {
             now,
             status: shown(status),
             gateways: self.gateways.keys().cloned().collect(),
-            late: self.late(now).map(str::to_owned),
+            late: self
+                .gateways
+                .iter()
+                .filter(|(_, known)| known.is_outdated(now))
+                .map(|(name, _)| name.clone())
+                .collect(),
             config_read: self.config_read,
             counts: self.counts.clone(),
         }
@@ -290,13 +358,9 @@ impl Board {
         }
     }
 
-    /// The first driver that is past the deadline it promised.
+    /// The first driver that hangs.
     fn late(&self, now: Now) -> Option<&str> {
-        let late = |known: &Known| {
-            let promised = known.snapshot.as_ref().map_or(known.started, |snapshot| snapshot.promised);
-            now.mono > promised + GRACE
-        };
-        self.gateways.iter().find(|(_, known)| late(known)).map(|(name, _)| name.as_str())
+        self.gateways.iter().find(|(_, known)| known.is_late(now)).map(|(name, _)| name.as_str())
     }
 
     fn answered(&mut self, name: &str, request: Request, answer: &Answer, took: Duration) {
@@ -350,6 +414,8 @@ fn shown(mut status: Status) -> Status {
 const FIRST_ROUND: Duration = Duration::from_secs(10);
 /// How far past its own deadline a driver may be before it counts as hung.
 const GRACE: Duration = Duration::from_secs(5);
+/// The same by the wall clock.
+const GRACE_BY_WALL: SignedDuration = SignedDuration::from_secs(5);
 /// How long after a stop of the whole process its parts are judged again.
 const RECOLLECT: Duration = Duration::from_secs(1);
 const LONG: Duration = Duration::from_secs(3600);

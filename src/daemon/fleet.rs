@@ -10,7 +10,7 @@ use tokio::sync::mpsc;
 use tokio::task::{AbortHandle, JoinSet};
 use tracing::info;
 
-use super::keeper::{Keepers, Kept};
+use super::instance_lock::{AlreadyLocked, GatewayLocks};
 use super::{Error, telling};
 use crate::calendar::Maintenance;
 use crate::config::Gateway;
@@ -28,7 +28,7 @@ pub(super) struct Fleet {
     /// By the operator's names for them. One that nobody uses any more is kept: the silence that was due there stays due.
     addresses: BTreeMap<String, Rc<RefCell<Address>>>,
     drivers: BTreeMap<String, Post>,
-    keepers: Keepers,
+    pub(super) locks: GatewayLocks,
     tasks: JoinSet<Snapshot>,
     reports: mpsc::UnboundedSender<(u64, Report)>,
     /// Numbers the drivers, so that a late report of one that was replaced is known as such.
@@ -46,18 +46,18 @@ impl Fleet {
         let (reports, inbox) = mpsc::unbounded_channel();
         let maintenance = Arc::new(maintenance.clone());
         let (addresses, drivers) = (BTreeMap::new(), BTreeMap::new());
-        let keepers = Keepers::default();
-        (Self { clock, maintenance, addresses, drivers, keepers, tasks: JoinSet::new(), reports, last: 0 }, inbox)
+        let locks = GatewayLocks::default();
+        (Self { clock, maintenance, addresses, drivers, locks, tasks: JoinSet::new(), reports, last: 0 }, inbox)
     }
 
-    /// Makes sure that no other daemon on this host watches any of these gateways, and that none will.
-    pub(super) fn hold(&mut self, gateways: &[Gateway]) -> Result<(), Kept> {
-        self.keepers.hold(gateways)
+    /// Locks these gateways, so that no other daemon on this host manages any of them.
+    pub(super) fn hold(&mut self, gateways: &[Gateway]) -> Result<(), AlreadyLocked> {
+        self.locks.acquire(gateways)
     }
 
-    /// Leaves all gateways but these to whoever wants them.
+    /// Releases the locks of all gateways but these.
     pub(super) fn hold_only(&mut self, gateways: &[Gateway]) {
-        self.keepers.hold_only(gateways);
+        self.locks.retain(gateways);
     }
 
     /// Starts the driver of `gateway`, made by [`client`] before, in the place of an earlier one.
@@ -114,6 +114,14 @@ impl Fleet {
         for post in self.drivers.values() {
             // A driver whose inbox is full has been asked already.
             drop(post.commands.try_send(Command::Check));
+        }
+    }
+
+    /// Has every driver look at the clock at once, because the host slept or its clock was set.
+    pub(super) fn wake_all(&self) {
+        for post in self.drivers.values() {
+            // A driver whose inbox is full wakes anyway.
+            drop(post.commands.try_send(Command::Wake));
         }
     }
 

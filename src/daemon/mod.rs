@@ -2,10 +2,13 @@
 
 mod asking;
 mod board;
+mod clock_watch;
 mod fleet;
-mod keeper;
+mod instance_lock;
+mod polled_fd;
+mod reaper;
 mod reload;
-mod second;
+mod runtime_dir;
 mod showing;
 mod telling;
 mod units;
@@ -15,7 +18,7 @@ use std::path::PathBuf;
 use std::rc::Rc;
 
 use futures_util::StreamExt;
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
+use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGTERM, SIGUSR1};
 use signal_hook_tokio::Signals;
 use tokio::task::LocalSet;
 use tokio::time::sleep_until;
@@ -30,9 +33,12 @@ use crate::log::{event, humane};
 use crate::systemd::Notifier;
 use asking::Asking;
 use board::Board;
+use clock_watch::ClockWatch;
 use fleet::Fleet;
-pub use keeper::Kept;
+pub use instance_lock::AlreadyLocked;
+use reaper::Reaper;
 use reload::Reload;
+use runtime_dir::RuntimeDir;
 use showing::Showing;
 use telling::counted;
 use units::Units;
@@ -74,7 +80,7 @@ pub enum Error {
     Signals(std::io::Error),
     /// Another daemon on this host watches one of the gateways.
     #[error(transparent)]
-    Kept(#[from] Kept),
+    AlreadyLocked(#[from] AlreadyLocked),
     /// A gateway's client cannot be made.
     #[error("gateway {name}: {reason}")]
     Client {
@@ -91,8 +97,11 @@ pub enum Error {
 /// # Errors
 /// When it cannot start. A gateway that is not there is no reason: it is waited for.
 pub async fn run(config: Config, source: Source, notifier: Notifier, places: Places) -> Result<Ended, Error> {
-    let signals = Signals::new([SIGTERM, SIGINT, SIGHUP, SIGUSR1]).map_err(Error::Signals)?;
-    LocalSet::new().run_until(watch(config, source, notifier, places, signals)).await
+    let reaper = Reaper::new();
+    let ended_children = reaper.is_init().then_some(SIGCHLD);
+    let signals = [SIGTERM, SIGINT, SIGHUP, SIGUSR1].into_iter().chain(ended_children);
+    let signals = Signals::new(signals).map_err(Error::Signals)?;
+    LocalSet::new().run_until(watch(config, source, notifier, places, signals, reaper)).await
 }
 
 async fn watch(
@@ -101,12 +110,13 @@ async fn watch(
     mut notifier: Notifier,
     places: Places,
     mut signals: Signals,
+    mut reaper: Reaper,
 ) -> Result<Ended, Error> {
     let clock = HostClock::start();
     let (mut fleet, mut inbox) = Fleet::new(clock, &config.maintenance);
-    if let Err(kept) = fleet.hold(&config.gateways) {
-        let asked = second::outlast(kept, &mut fleet, &config.gateways, &mut notifier, &mut signals).await?;
-        if let Some(ended) = asked {
+    if let Err(locked) = fleet.hold(&config.gateways) {
+        let wait = instance_lock::acquire_or_wait(locked, &mut fleet, &config.gateways, &mut notifier, &mut signals);
+        if let Some(ended) = wait.await? {
             return Ok(ended);
         }
     }
@@ -132,11 +142,13 @@ async fn watch(
     }
     let (mut units, mut unit_answers) = Units::new(&config);
     let mut reload = Reload::default();
-    let (mut showing, mut looked) = Showing::open(&config.endpoint, places.state.clone());
-    let (asking, mut asked) = Asking::open(clock, places);
+    let (mut showing, mut looked) = Showing::open(&config.endpoint, clock, places.state.clone());
+    let (mut asking, mut asked) = Asking::open(clock, places);
+    let (clock_watch, mut runtime_dir) = (ClockWatch::start(), RuntimeDir::new());
     let file = source.path.display().to_string();
     loop {
-        let deadline = board.deadline();
+        runtime_dir.tend(&mut fleet.locks, &mut asking);
+        let deadline = reaper.deadline().map_or(board.deadline(), |at| at.min(board.deadline()));
         tokio::select! {
             biased;
             signal = signals.next() => match signal {
@@ -144,6 +156,7 @@ async fn watch(
                     info!(event = event::SIGNAL, name = "SIGUSR1", "asked by a signal to check at once");
                     fleet.check_all();
                 }
+                Some(SIGCHLD) => reaper.child_ended(),
                 Some(SIGHUP) => {
                     info!(event = event::SIGNAL, name = "SIGHUP", "asked by a signal to read the configuration again");
                     reload.begin(&source, &config, &mut board);
@@ -172,9 +185,17 @@ async fn watch(
                     board.take(report);
                 }
             }
-            Some(ask) = asked.recv() => asking.take(ask, &config, &file, &fleet, &mut board),
-            // Who has hung up needs no answer.
-            Some(Look(answer)) = looked.recv() => drop(answer.send(board.view(asking.status(&file, &board)))),
+            () = clock_watch.jumped() => fleet.wake_all(),
+            () = runtime_dir.removed() => runtime_dir.restore(&mut fleet.locks, &mut asking),
+            Some(ask) = asked.recv() => {
+                wake_outdated(&board, &fleet);
+                asking.take(ask, &config, &file, &fleet, &mut board);
+            }
+            Some(Look(answer)) = looked.recv() => {
+                wake_outdated(&board, &fleet);
+                // A caller who has hung up needs no answer.
+                drop(answer.send(board.view(asking.status(&file, &board))));
+            }
             Some(heard) = heard.recv() => board.alarm.hear(clock.now(), &heard),
             Some((gateway, down)) = unit_answers.recv() => board.hear_of_unit(&gateway, down),
             () = fleet.lost() => {
@@ -182,8 +203,18 @@ async fn watch(
                 error!(event = event::DAEMON_STOPPED, because = "driver-lost", ran, "a driver ended by itself; please report this");
                 return Ok(Ended::DriverLost);
             }
-            () = sleep_until(deadline) => board.look(),
+            () = sleep_until(deadline) => {
+                reaper.look();
+                board.look();
+            }
         }
+    }
+}
+
+/// Has the drivers look at the clock if the state of a gateway is older than it may be.
+fn wake_outdated(board: &Board, fleet: &Fleet) {
+    if board.has_outdated() {
+        fleet.wake_all();
     }
 }
 

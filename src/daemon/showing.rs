@@ -12,11 +12,13 @@ use tracing::{info, warn};
 
 use super::host_name;
 use crate::config::Endpoint;
+use crate::driver::HostClock;
 use crate::endpoint::{self, Hosts, Look};
 use crate::log::event;
 
 /// The endpoint, open or not; it ends with this value.
 pub(super) struct Showing {
+    clock: HostClock,
     looks: mpsc::Sender<Look>,
     folder: Option<PathBuf>,
     server: Option<AbortHandle>,
@@ -24,9 +26,9 @@ pub(super) struct Showing {
 
 impl Showing {
     /// Opens the endpoint, if the configuration wants one. `folder` is where the ledger is, if one is kept.
-    pub(super) fn open(endpoint: &Endpoint, folder: Option<PathBuf>) -> (Self, mpsc::Receiver<Look>) {
+    pub(super) fn open(endpoint: &Endpoint, clock: HostClock, folder: Option<PathBuf>) -> (Self, mpsc::Receiver<Look>) {
         let (looks, inbox) = mpsc::channel(WAITING);
-        let mut showing = Self { looks, folder, server: None };
+        let mut showing = Self { clock, looks, folder, server: None };
         showing.change(endpoint);
         (showing, inbox)
     }
@@ -40,7 +42,7 @@ impl Showing {
         let Some(at) = wanted.listen else { return };
         let mut hosts = wanted.hosts.clone();
         hosts.push(host_name());
-        let (looks, folder) = (self.looks.clone(), self.folder.clone());
+        let (clock, looks, folder) = (self.clock, self.looks.clone(), self.folder.clone());
         // Bound here and not in the task, so that it is open before the daemon calls itself ready.
         let first = bind(at);
         let server = async move {
@@ -50,7 +52,7 @@ impl Showing {
                 next = try_bind(at).ok().inspect(|listener| told(at, listener));
             }
             if let Some(listener) = next {
-                endpoint::serve(listener, Hosts(hosts), folder, looks).await;
+                endpoint::serve(listener, Hosts(hosts), clock, folder, looks).await;
             }
         };
         self.server = Some(spawn_local(server).abort_handle());

@@ -3,29 +3,30 @@
 
 use std::path::PathBuf;
 use std::time::Duration;
-use std::{env, fs};
 
+use crate::control::user_folder;
 use crate::driver::{Clock, HostClock};
+use crate::kept_file;
 
 /// Whether a login may be asked about now; if so, it is written down that it was. Without a folder of the user's own
 /// for such things there is no memory.
 pub(super) fn may_validate(url: &str) -> bool {
     let Some(file) = file(url) else { return true };
     let now = HostClock::start().now().wall;
-    let last = fs::read_to_string(&file).ok().and_then(|text| text.trim().parse::<jiff::Timestamp>().ok());
+    let text = kept_file::read(&file).ok().and_then(|text| String::from_utf8(text).ok());
+    let last = text.and_then(|text| text.trim().parse::<jiff::Timestamp>().ok());
     let is_recent =
         last.is_some_and(|last| Duration::try_from(now.duration_since(last)).is_ok_and(|since| since < ONCE_IN));
     if !is_recent {
         // Where it cannot be written down, the next visit only knows less.
-        drop(fs::write(&file, now.to_string()));
+        drop(kept_file::replace(&file, now.to_string().as_bytes()));
     }
     !is_recent
 }
 
 fn file(url: &str) -> Option<PathBuf> {
-    let folder = PathBuf::from(env::var_os("XDG_RUNTIME_DIR")?);
     let name: String = url.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
-    folder.is_absolute().then(|| folder.join(format!("tickled-doctor-{name}")))
+    Some(user_folder()?.join(format!("tickled-doctor-{name}")))
 }
 
 const ONCE_IN: Duration = Duration::from_secs(61);

@@ -71,6 +71,11 @@ impl Counts {
 }
 
 impl Counted {
+    /// How long the session has not been live, as far as that was observed.
+    pub(super) fn down_for(&self, now: Now) -> Option<Duration> {
+        self.open.map(|open| now.mono.saturating_sub(open.since.mono))
+    }
+
     fn incident(&mut self, now: Now, since: Option<Now>, state: State) {
         match (since, &mut self.open) {
             (Some(since), None) => {
@@ -79,7 +84,8 @@ impl Counted {
             }
             (Some(_), Some(open)) => open.needs_human |= is_for_humans(state),
             (None, Some(open)) => {
-                let lasted = age(now, open.since);
+                // Time asleep was not observed, and a clock that was set has not passed.
+                let lasted = now.mono.saturating_sub(open.since.mono);
                 let histogram = if open.needs_human { &mut self.logged_in } else { &mut self.recovered };
                 if state == State::Live {
                     histogram.add(lasted);

@@ -17,10 +17,11 @@ pub enum Health {
 /// Whether the daemon does its work. Says nothing about the gateways: restarting the daemon helps none of them.
 #[must_use]
 pub fn livez(view: &View) -> Health {
-    match &view.late {
-        None => Health::Good("ok\n".to_owned()),
-        Some(gateway) => Health::Bad(format!("the driver of {gateway} is past its own deadline\n")),
+    if view.late.is_empty() {
+        return Health::Good("ok\n".to_owned());
     }
+    let late: Vec<&str> = view.late.iter().map(String::as_str).collect();
+    Health::Bad(format!("past its own deadline: {}\n", late.join(", ")))
 }
 
 /// Whether all sessions are live, or the one of `gateway`.
@@ -54,13 +55,13 @@ pub fn readyz(view: &View, gateway: Option<&str>, is_verbose: bool) -> Health {
 
 /// Why a gateway's session cannot be used, if it cannot.
 fn reason(view: &View, name: &str) -> Option<String> {
-    if view.late.as_deref() == Some(name) {
-        return Some("its driver is past its own deadline, so nobody knows".to_owned());
+    if view.late.contains(name) {
+        return Some("not known: its driver is past its own deadline, or the host slept".to_owned());
     }
     let Some(gateway) = view.status.gateways.iter().find(|gateway| gateway.name == name) else {
         return Some("nothing is known of it yet".to_owned());
     };
-    if gateway.state == "live" {
+    if view.is_live(gateway) {
         return None;
     }
     let since = gateway.since.strftime("%Y-%m-%d %H:%M:%S UTC");

@@ -42,7 +42,7 @@ fn sessions(out: &mut Page, view: &View) {
     out.family("tickled_session_state", GAUGE, "1 for the state that the session is in, 0 for the others.");
     for gateway in gateways {
         for state in STATES {
-            let holds = gateway.state == state && view.late.as_ref() != Some(&gateway.name);
+            let holds = gateway.state == state && !view.late.contains(&gateway.name);
             out.line("tickled_session_state", &[("gateway", &gateway.name), ("state", state)], u8::from(holds));
         }
     }
@@ -61,7 +61,9 @@ fn sessions(out: &mut Page, view: &View) {
         &|gateway| Some(gateway.since.as_duration().as_secs_f64()),
     );
     each("tickled_session_down_seconds", "How long the session has not been live; 0 while it is.", &|gateway| {
-        Some(gateway.down_since.map_or(0.0, |since| seconds_between(since, view.now.wall)))
+        let observed = view.counts.gateways.get(&gateway.name).and_then(|counted| counted.down_for(view.now));
+        let by_wall = |since| observed.map_or(seconds_between(since, view.now.wall), |down| down.as_secs_f64());
+        Some(gateway.down_since.map_or(0.0, by_wall))
     });
     each("tickled_last_good_ping_age_seconds", "How long ago the last ping was answered well.", &|gateway| {
         let counted = view.counts.gateways.get(&gateway.name)?;
@@ -85,7 +87,7 @@ fn sessions(out: &mut Page, view: &View) {
         yes(gateway.flapping)
     });
     each("tickled_driver_on_time", "Whether the gateway's driver keeps its own deadlines.", &|gateway| {
-        yes(view.late.as_ref() != Some(&gateway.name))
+        yes(!view.late.contains(&gateway.name))
     });
 }
 

@@ -24,10 +24,12 @@ pub use metrics::text as metrics;
 pub use page::{Pictures, html};
 pub use server::serve;
 
+use std::collections::BTreeSet;
+
 use jiff::Timestamp;
 use tokio::sync::oneshot;
 
-use crate::control::Status;
+use crate::control::{Gateway, Status};
 use crate::session::Now;
 
 /// All that the endpoint shows of one moment.
@@ -39,12 +41,20 @@ pub struct View {
     pub status: Status,
     /// The names of all gateways, those that have not reported yet as well.
     pub gateways: Vec<String>,
-    /// A gateway whose driver does not keep its own deadlines: what is said of it is old.
-    pub late: Option<String>,
+    /// Gateways of which nothing new was reported in time: their drivers are late, or the host slept.
+    pub late: BTreeSet<String>,
     /// When the configuration in force was read.
     pub config_read: Timestamp,
     /// What was counted.
     pub counts: Counts,
+}
+
+impl View {
+    /// Whether a gateway's session is live, as far as that is known.
+    #[must_use]
+    pub fn is_live(&self, gateway: &Gateway) -> bool {
+        gateway.state == "live" && !self.late.contains(&gateway.name)
+    }
 }
 
 /// Asks the daemon's loop for a view.

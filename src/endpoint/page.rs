@@ -24,7 +24,7 @@ pub struct Pictures {
 #[must_use]
 pub fn html(view: &View, pictures: Option<&Pictures>) -> String {
     let status = &view.status;
-    let live = status.gateways.iter().filter(|gateway| is_live(view, gateway)).count();
+    let live = status.gateways.iter().filter(|gateway| view.is_live(gateway)).count();
     let total = view.gateways.len();
     let mut out = format!(
         "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
@@ -61,7 +61,7 @@ pub fn html(view: &View, pictures: Option<&Pictures>) -> String {
 
 fn section(out: &mut String, view: &View, gateway: &Gateway, pictures: Option<&Pictures>) {
     let now = view.status.at;
-    let late = view.late.as_ref() == Some(&gateway.name);
+    let late = view.late.contains(&gateway.name);
     let (class, state) = if late { ("none", "not known") } else { (gateway.state.as_str(), gateway.state.as_str()) };
     let _ = writeln!(
         out,
@@ -70,7 +70,7 @@ fn section(out: &mut String, view: &View, gateway: &Gateway, pictures: Option<&P
         escaped(&gateway.name)
     );
     if late {
-        out.push_str("<p class=\"trouble\">Its driver is past its own deadline: what stands here is old.</p>\n");
+        out.push_str("<p class=\"trouble\">Its driver is past its own deadline, or the host slept: what is shown here is old.</p>\n");
     }
     for alert in view.status.alerts.iter().filter(|alert| alert.gateway.as_ref() == Some(&gateway.name)) {
         out.push_str(&alert_box(now, alert));
@@ -182,10 +182,6 @@ fn legend(has_pictures: bool) -> String {
         })
         .collect();
     format!("<ul class=\"legend\">{dots}</ul>\n")
-}
-
-fn is_live(view: &View, gateway: &Gateway) -> bool {
-    gateway.state == "live" && view.late.as_ref() != Some(&gateway.name)
 }
 
 fn span(from: Timestamp, to: Timestamp) -> String {

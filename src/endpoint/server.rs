@@ -1,9 +1,8 @@
 //! The endpoint's server: few connections, short heads, no bodies, and no waiting for anybody.
 
-use std::cell::RefCell;
 use std::net::IpAddr;
 use std::path::PathBuf;
-use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use http_body_util::Full;
@@ -13,28 +12,45 @@ use hyper::header::{REFERRER_POLICY, SERVER, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPT
 use hyper::{Method, Request, Response, StatusCode};
 use tokio::net::TcpListener;
 use tokio::sync::{Mutex, mpsc, oneshot};
-use tokio::task::spawn_blocking;
-use tokio::time::{Instant, timeout};
+use tokio::time::timeout;
 use tracing::debug;
 
 use super::health::{Health, livez, readyz};
 use super::page::Pictures;
 use super::{Hosts, Look, View, html, metrics};
-use crate::history::Ledger;
+use crate::driver::{Clock, HostClock};
 use crate::history::report::report;
-use crate::serving::{self, Limits};
+use crate::history::{Ledger, Row};
+use crate::serving::{self, Limits, Shared};
+use crate::session::Now;
 
 /// Serves until it is dropped. `folder` is where the ledger is, if one is kept. Lives in a
 /// [`LocalSet`](tokio::task::LocalSet).
-pub async fn serve(listener: TcpListener, hosts: Hosts, folder: Option<PathBuf>, looks: mpsc::Sender<Look>) {
-    let desk = Desk { hosts, folder, looks, last: RefCell::default(), pictures: Mutex::default() };
+pub async fn serve(
+    listener: TcpListener,
+    hosts: Hosts,
+    clock: HostClock,
+    folder: Option<PathBuf>,
+    looks: mpsc::Sender<Look>,
+) {
+    let handler = Handler {
+        hosts,
+        clock,
+        folder,
+        looks,
+        view: Mutex::default(),
+        status: Shared::default(),
+        metrics: Shared::default(),
+        page: Shared::default(),
+        pictures: Shared::default(),
+    };
     let accept = async || {
         let (stream, _) = listener.accept().await?;
         let ours = stream.local_addr().ok().map(|address| address.ip());
         Ok((stream, ours))
     };
     serving::serve(LIMITS, accept, async move |request: Request<Incoming>, ours| {
-        let mut response = desk.answer(&request, ours).await;
+        let mut response = handler.answer(&request, ours).await;
         if request.method() == Method::HEAD {
             *response.body_mut() = Full::default();
         }
@@ -43,25 +59,31 @@ pub async fn serve(listener: TcpListener, hosts: Hosts, folder: Option<PathBuf>,
     .await;
 }
 
-struct Desk {
+/// A text that was rendered, and of which moment it is.
+type Rendered = (Now, Result<Bytes, String>);
+
+struct Handler {
     hosts: Hosts,
+    clock: HostClock,
     folder: Option<PathBuf>,
     looks: mpsc::Sender<Look>,
-    /// However many ask, the loop is asked this seldom.
-    last: RefCell<Option<(Instant, Rc<View>)>>,
-    /// However many ask, the ledger is read by one.
-    pictures: Mutex<Option<(Instant, Option<Pictures>)>>,
+    /// However many ask, the daemon's loop is asked this seldom, and each text is rendered this seldom.
+    view: Mutex<Option<Arc<View>>>,
+    status: Shared<Rendered>,
+    metrics: Shared<Rendered>,
+    page: Shared<Rendered>,
+    pictures: Shared<(Now, Option<Arc<Pictures>>)>,
 }
 
-impl Desk {
+impl Handler {
     async fn answer(&self, request: &Request<Incoming>, ours: Option<IpAddr>) -> Response<Full<Bytes>> {
         let host = request.headers().get(HOST).map(|host| host.to_str().unwrap_or("?"));
         if !self.hosts.admit(host.or_else(|| request.uri().host()), ours) {
             let text = "this is not the host you mean; `hosts` under [endpoint] in the configuration names more\n";
-            return plain(StatusCode::MISDIRECTED_REQUEST, text.to_owned());
+            return plain(StatusCode::MISDIRECTED_REQUEST, text);
         }
         if !matches!(*request.method(), Method::GET | Method::HEAD) {
-            let mut response = plain(StatusCode::METHOD_NOT_ALLOWED, "this only answers GET\n".to_owned());
+            let mut response = plain(StatusCode::METHOD_NOT_ALLOWED, "this only answers GET\n");
             response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
             return response;
         }
@@ -70,7 +92,7 @@ impl Desk {
             return plain(StatusCode::NOT_FOUND, format!("there are {}\n", PATHS.join(", ")));
         }
         let Some(view) = self.look().await else {
-            return plain(StatusCode::SERVICE_UNAVAILABLE, "the daemon's loop does not answer\n".to_owned());
+            return plain(StatusCode::SERVICE_UNAVAILABLE, "the daemon's loop does not answer\n");
         };
         match path {
             "/livez" => health(livez(&view)),
@@ -78,52 +100,80 @@ impl Desk {
                 let (gateway, is_verbose) = query(request.uri().query().unwrap_or_default());
                 health(readyz(&view, gateway.as_deref(), is_verbose))
             }
-            "/status" => match serde_json::to_string(&view.status) {
-                Ok(text) => respond(StatusCode::OK, "application/json", text + "\n"),
-                Err(error) => plain(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()),
-            },
-            "/metrics" => respond(StatusCode::OK, "text/plain; version=0.0.4; charset=utf-8", metrics(&view)),
+            "/status" => {
+                let json = |view: &View| serde_json::to_string(&view.status).map(|text| text + "\n");
+                self.rendered(&self.status, "application/json", &view, move |view| {
+                    json(view).map_err(|error| error.to_string())
+                })
+                .await
+            }
+            "/metrics" => {
+                let kind = "text/plain; version=0.0.4; charset=utf-8";
+                self.rendered(&self.metrics, kind, &view, |view| Ok(metrics(view))).await
+            }
             _ => {
                 let pictures = self.pictures(&view).await;
-                respond(StatusCode::OK, "text/html; charset=utf-8", html(&view, pictures.as_ref()))
+                let page = move |view: &View| Ok(html(view, pictures.as_deref()));
+                self.rendered(&self.page, "text/html; charset=utf-8", &view, page).await
             }
         }
     }
 
+    /// The latest text of its kind, or a new one of `view`, rendered beside the daemon's loop.
+    async fn rendered(
+        &self,
+        latest: &Shared<Rendered>,
+        kind: &'static str,
+        view: &Arc<View>,
+        render: impl FnOnce(&View) -> Result<String, String> + Send + 'static,
+    ) -> Response<Full<Bytes>> {
+        let (now, of) = (self.clock.now(), Arc::clone(view));
+        let made =
+            latest.get(|(at, _)| is_within(*at, now, RENDERED_FOR), move || (of.now, render(&of).map(Bytes::from)));
+        match made.await {
+            Some((_, Ok(text))) => respond(StatusCode::OK, kind, text),
+            Some((_, Err(error))) => plain(StatusCode::INTERNAL_SERVER_ERROR, error),
+            None => plain(StatusCode::INTERNAL_SERVER_ERROR, "it could not be rendered\n"),
+        }
+    }
+
     /// What there is to see, by the daemon's loop; nothing if it does not answer.
-    async fn look(&self) -> Option<Rc<View>> {
-        let fresh = |(at, view): &(Instant, Rc<View>)| (at.elapsed() < VIEW_FOR).then(|| Rc::clone(view));
-        if let Some(view) = self.last.borrow().as_ref().and_then(fresh) {
-            return Some(view);
+    async fn look(&self) -> Option<Arc<View>> {
+        let mut last = self.view.lock().await;
+        let now = self.clock.now();
+        if let Some(view) = last.as_ref().filter(|view| is_within(view.now, now, VIEW_FOR)) {
+            return Some(Arc::clone(view));
         }
         let (answer, answered) = oneshot::channel();
         let asked = async {
             self.looks.send(Look(answer)).await.ok()?;
             answered.await.ok()
         };
-        let view = Rc::new(timeout(LOOK_WITHIN, asked).await.ok()??);
-        *self.last.borrow_mut() = Some((Instant::now(), Rc::clone(&view)));
+        let view = Arc::new(timeout(LOOK_WITHIN, asked).await.ok()??);
+        *last = Some(Arc::clone(&view));
         Some(view)
     }
 
-    /// The last day and the last thirty, out of the ledger.
-    async fn pictures(&self, view: &View) -> Option<Pictures> {
+    /// The last day and the last thirty, out of the ledger. A disk that is slow does not keep the page waiting for long.
+    async fn pictures(&self, view: &View) -> Option<Arc<Pictures>> {
         let folder = self.folder.clone()?;
-        let mut last = self.pictures.lock().await;
-        if let Some((_, pictures)) = last.as_ref().filter(|(at, _)| at.elapsed() < PICTURES_FOR) {
-            return pictures.clone();
-        }
-        let to = view.now.wall;
-        // The disk may be slow, and a year of rows takes a moment.
-        let drawn = spawn_blocking(move || {
-            let read = Ledger::new(&folder).read()?;
-            Ok(Pictures { day: report(&read.rows, to - DAY, to), month: report(&read.rows, to - MONTH, to) })
-        });
-        let drawn = drawn.await.unwrap_or_else(|error| Err(std::io::Error::other(error)));
-        let drawn = drawn.inspect_err(|error| debug!(%error, "the ledger cannot be read")).ok();
-        *last = Some((Instant::now(), drawn.clone()));
-        drawn
+        let now = view.now;
+        let draw = move || {
+            let read = Ledger::new(&folder).read().inspect_err(|error| debug!(%error, "the ledger cannot be read"));
+            let to = now.wall;
+            let pictures =
+                |rows: &[Row]| Pictures { day: report(rows, to - DAY, to), month: report(rows, to - MONTH, to) };
+            (now, read.ok().map(|read| Arc::new(pictures(&read.rows))))
+        };
+        let drawn = self.pictures.get(|(at, _)| is_within(*at, now, PICTURES_FOR), draw);
+        timeout(DRAWN_WITHIN, drawn).await.ok()??.1
     }
+}
+
+/// Whether it was that short a time ago by both clocks: one stands still while the host sleeps.
+fn is_within(then: Now, now: Now, limit: Duration) -> bool {
+    let by_wall = now.wall.duration_since(then.wall).unsigned_abs();
+    now.mono.saturating_sub(then.mono) < limit && by_wall < limit + SLACK
 }
 
 /// Which gateway is asked after, and whether a person asks.
@@ -148,12 +198,12 @@ fn health(health: Health) -> Response<Full<Bytes>> {
     }
 }
 
-fn plain(status: StatusCode, text: String) -> Response<Full<Bytes>> {
-    respond(status, "text/plain; charset=utf-8", text)
+fn plain(status: StatusCode, text: impl Into<Bytes>) -> Response<Full<Bytes>> {
+    respond(status, "text/plain; charset=utf-8", text.into())
 }
 
-fn respond(status: StatusCode, kind: &'static str, text: String) -> Response<Full<Bytes>> {
-    let mut response = Response::new(Full::new(Bytes::from(text)));
+fn respond(status: StatusCode, kind: &'static str, text: Bytes) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::new(text));
     *response.status_mut() = status;
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(kind));
@@ -174,7 +224,11 @@ const HEADERS: [(HeaderName, &str); 6] = [
 ];
 const LIMITS: Limits = Limits { connections: 64, all_within: Duration::from_secs(10) };
 const LOOK_WITHIN: Duration = Duration::from_secs(2);
+const DRAWN_WITHIN: Duration = Duration::from_secs(2);
 const VIEW_FOR: Duration = Duration::from_millis(200);
+const RENDERED_FOR: Duration = Duration::from_secs(1);
 const PICTURES_FOR: Duration = Duration::from_secs(15);
+/// What the wall clock may be slewed by.
+const SLACK: Duration = Duration::from_secs(1);
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 const MONTH: Duration = Duration::from_secs(30 * 24 * 60 * 60);

@@ -1,12 +1,12 @@
 //! The ledger on disk: JSON lines, the oldest dropped when it grows too long.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{self, Read as _, Seek, SeekFrom, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use super::Row;
-use crate::kept_file::replace;
+use crate::kept_file::{open, read, replace};
 
 /// A ledger in a folder. Every call blocks: the disk may be slow.
 #[derive(Debug, Clone)]
@@ -69,7 +69,7 @@ impl Ledger {
     }
 
     fn open(&self) -> io::Result<File> {
-        File::options().read(true).append(true).create(true).mode(0o600).open(&self.file)
+        open(File::options().read(true).append(true).create(true).mode(0o600), &self.file)
     }
 
     /// All that stands there; nothing if there is no file.
@@ -77,7 +77,7 @@ impl Ledger {
     /// # Errors
     /// When there is one, and it cannot be read.
     pub fn read(&self) -> io::Result<Read> {
-        let bytes = match fs::read(&self.file) {
+        let bytes = match read(&self.file) {
             Ok(bytes) => bytes,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Read::default()),
             Err(error) => return Err(error),
@@ -94,7 +94,7 @@ impl Ledger {
 
     /// Keeps the newer half.
     fn shorten(&self) -> io::Result<()> {
-        let bytes = fs::read(&self.file)?;
+        let bytes = read(&self.file)?;
         let middle = bytes.len() / 2;
         let line = bytes[middle..].iter().position(|byte| *byte == b'\n').map_or(bytes.len(), |at| middle + at + 1);
         replace(&self.file, &bytes[line..])

@@ -47,6 +47,13 @@ pub enum What {
         /// Which.
         gateway: String,
     },
+    /// A gateway was not observed until this moment, because the host slept, its clock was set or the daemon was stopped.
+    Unobserved {
+        /// Which.
+        gateway: String,
+        /// When it was last observed.
+        since: Timestamp,
+    },
     /// A gateway's state changed.
     Changed {
         /// Which.
@@ -77,7 +84,10 @@ impl What {
     pub fn gateway(&self) -> Option<&str> {
         match self {
             Self::Began { .. } | Self::Ended => None,
-            Self::Watched { gateway } | Self::Unwatched { gateway } | Self::Changed { gateway, .. } => Some(gateway),
+            Self::Watched { gateway }
+            | Self::Unwatched { gateway }
+            | Self::Unobserved { gateway, .. }
+            | Self::Changed { gateway, .. } => Some(gateway),
         }
     }
 }

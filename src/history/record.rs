@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use tokio::sync::Notify;
-use tokio::task::{AbortHandle, spawn_blocking, spawn_local};
+use tokio::task::{AbortHandle, JoinError, JoinHandle, spawn_blocking, spawn_local};
 use tokio::time::timeout;
 use tracing::warn;
 
@@ -152,7 +152,7 @@ impl Desk {
                 let kept = memory.map_or(Ok(()), |memory| memory.save(&folder));
                 (rows, written.and(kept))
             });
-            let (unwritten, fault) = match written.await {
+            let (unwritten, fault) = match said_if_late(written).await {
                 Ok((_, Ok(()))) => (Vec::new(), String::new()),
                 Ok((rows, Err(error))) => (rows, error.to_string()),
                 Err(error) => (Vec::new(), error.to_string()),
@@ -190,6 +190,18 @@ impl Desk {
     }
 }
 
+/// Waits for a write, and says so once if it takes long: the disk hangs, or no thread can be started for it.
+async fn said_if_late<T>(mut written: JoinHandle<T>) -> Result<T, JoinError> {
+    if let Ok(written) = timeout(LATE_AFTER, &mut written).await {
+        return written;
+    }
+    let fault = "the disk does not answer, or no thread can be started";
+    warn!(event = event::STATE_UNKEPT, fault, "history and pauses are not on disk yet: {fault}");
+    written.await
+}
+
+/// How long a write may take before the log says so.
+const LATE_AFTER: Duration = Duration::from_secs(10);
 /// How old the word of the daemon's last sign of life on disk may be.
 const SEEN_EVERY: Duration = Duration::from_secs(5 * 60);
 /// How long the end waits for the disk.

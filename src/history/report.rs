@@ -81,16 +81,22 @@ pub fn report(rows: &[Row], from: Timestamp, to: Timestamp) -> Report {
     Report { from, to, gateways: gateways.collect() }
 }
 
-/// The gravest state in each of `n` equal parts of a report's time; nothing where nothing is known.
+/// The gravest state in each of `n` equal parts of a report's time; nothing where nothing is known. The spans are in order.
 #[must_use]
 pub fn parts(report: &Report, spans: &[Span], n: usize) -> Vec<Option<Light>> {
     let (start, whole) = (report.from.as_millisecond(), report.to.as_millisecond() - report.from.as_millisecond());
     let edge = |i: usize| start + whole * i64::try_from(i).unwrap_or(0) / i64::try_from(n.max(1)).unwrap_or(1);
-    let inside =
-        |span: &&Span, i: usize| span.from.as_millisecond() < edge(i + 1) && span.to.as_millisecond() > edge(i);
-    (0..n)
-        .map(|i| spans.iter().filter(|span| inside(span, i)).filter_map(|span| span.state).max_by_key(gravity))
-        .collect()
+    let mut rest = spans;
+    let part = |i: usize| {
+        while let [first, later @ ..] = rest
+            && first.to.as_millisecond() <= edge(i)
+        {
+            rest = later;
+        }
+        let inside = rest.iter().take_while(|span| span.from.as_millisecond() < edge(i + 1));
+        inside.filter_map(|span| span.state).max_by_key(gravity)
+    };
+    (0..n).map(part).collect()
 }
 
 /// How grave a state is, when one must stand for several.
@@ -124,11 +130,14 @@ struct Walk {
 
 impl Walk {
     fn take(&mut self, row: &Row) {
-        let at = row.at.max(self.latest);
+        // A daemon that begins with a clock that is behind was still seen at the later time.
+        let last_seen = if let What::Began { last_seen: Some(seen) } = row.what { seen } else { self.latest };
+        let at = row.at.max(self.latest).max(last_seen);
         self.latest = at;
         match &row.what {
             // The daemon before ended without a word: what it last saw holds until it was last seen.
-            What::Began { last_seen } => self.lose_all(last_seen.unwrap_or(at).min(at), at),
+            What::Began { last_seen } => self.lose_all(last_seen.unwrap_or(at), at),
+            What::Unobserved { gateway, since } => self.lose(gateway, *since, at),
             What::Ended => self.lose_all(at, at),
             What::Watched { gateway } => self.open(gateway, at, Some(Light::Starting), ""),
             What::Unwatched { gateway } => self.close(gateway, at),
@@ -153,6 +162,13 @@ impl Walk {
             let since = self.open[&gateway].0;
             self.open(&gateway, seen.clamp(since, at.max(since)), None, "");
         }
+    }
+
+    /// Nothing is known of one gateway between `seen` and `at`; what it was before, it is again after.
+    fn lose(&mut self, gateway: &str, seen: Timestamp, at: Timestamp) {
+        let Some((since, state, because)) = self.open.get(gateway).cloned() else { return };
+        self.open(gateway, seen.clamp(since, at.max(since)), None, "");
+        self.open(gateway, at, state, &because);
     }
 
     fn close_all(&mut self, at: Timestamp) {

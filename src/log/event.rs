@@ -70,8 +70,10 @@ events! {
     GATEWAY_WATCHED = "gateway-watched" at Info, with ["gateway", "url"], may [];
     /// Another daemon on this host keeps a gateway; systemd has this one wait for a while before it ends.
     GATEWAY_KEPT = "gateway-kept" at Warn, with ["gateway", "fault"], may [];
-    /// Nothing keeps a second daemon on this host from watching this gateway too, because the lock cannot be had.
+    /// This gateway cannot be locked, so a second daemon on this host would not be noticed.
     LOCK_UNAVAILABLE = "lock-unavailable" at Warn, with ["gateway", "fault"], may [];
+    /// The runtime directory was removed, or files in it: the locks and the control socket are created again.
+    RUNTIME_DIR_LOST = "runtime-dir-lost" at Warn, with ["file"], may [];
     /// A gateway's session is in another state: one line for each transition.
     STATE_CHANGED = "state-changed" at Info, with ["gateway", "from", "to", "because", "held"], may [];
     /// A human is told (`phase=raised`, later `repeated`): ERROR if one is needed, WARN if it is being handled. Over is `phase=resolved`, INFO; `withdrawn` is an alert about what is not in the configuration any more.

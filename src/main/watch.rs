@@ -61,10 +61,12 @@ fn keys() -> mpsc::Receiver<u8> {
     let (sender, keys) = mpsc::channel(8);
     // Where nobody can press one, a signal ends it.
     if io::stdin().is_terminal() {
-        std::thread::spawn(move || {
+        let read = move || {
             let mut key = [0];
             while io::stdin().lock().read_exact(&mut key).is_ok() && sender.blocking_send(key[0]).is_ok() {}
-        });
+        };
+        // Where no thread can be started, a signal ends it as well.
+        drop(std::thread::Builder::new().spawn(read));
     }
     keys
 }

@@ -36,6 +36,19 @@ pub(crate) async fn get(at: SocketAddr, path: &str) -> Said {
     ask(at, &format!("GET {path} HTTP/1.1\r\nHost: {at}\r\n\r\n")).await
 }
 
+/// Asks until the answer is as wanted: what the endpoint shows may be a second old.
+async fn until(at: SocketAddr, path: &str, is_wanted: impl Fn(&Said) -> bool) -> Said {
+    let until = Instant::now() + SOON;
+    loop {
+        let said = get(at, path).await;
+        if is_wanted(&said) {
+            return said;
+        }
+        assert!(Instant::now() < until, "{path}: {said:?}");
+        sleep(Duration::from_millis(50)).await;
+    }
+}
+
 /// Where the daemon says that it listens.
 pub(crate) async fn listens(daemon: &mut Daemon) -> SocketAddr {
     daemon.hears(&[("event", "endpoint-open")], SOON).await["listen"].as_str().unwrap().parse().unwrap()
@@ -57,7 +70,13 @@ async fn each_path_answers_from_memory_and_causes_no_request() {
     let at = listens(&mut host.daemon).await;
     host.daemon.becomes("live", SOON).await;
     // The data call that proves it and the first ping come first.
-    sleep(Duration::from_secs(2)).await;
+    let is_asked = async |path: &str| {
+        while gateway.asked_for(path).await == 0 {
+            sleep(Duration::from_millis(20)).await;
+        }
+    };
+    let both = async { tokio::join!(is_asked("/v1/api/iserver/accounts"), is_asked("/v1/api/tickle")) };
+    timeout(SOON, both).await.expect("a data call and a ping");
     let before = gateway.asked().await.len();
     for _ in 0..20 {
         for (path, begins) in [
@@ -101,15 +120,14 @@ async fn every_example_of_the_page_answers_as_it_says() {
     let mut host = Host::start(&config(&gateway));
     let at = listens(&mut host.daemon).await;
     host.daemon.becomes("live", SOON).await;
-    sleep(Duration::from_millis(300)).await;
+    until(at, "/readyz", |said| said.status == 200).await;
     let lines: Vec<&str> = page.lines().collect();
     let mut examples = 0;
     for pair in lines.windows(2) {
         let line = pair[0].replace('"', "");
         let Some(path) = line.strip_prefix("    $ curl -s http://127.0.0.1:9780") else { continue };
         examples += 1;
-        let said = get(at, path).await;
-        assert!(said.body.starts_with(pair[1].trim()), "{path}: {said:?}");
+        until(at, path, |said| said.body.starts_with(pair[1].trim())).await;
     }
     assert_eq!(examples, 6);
 }
@@ -123,8 +141,7 @@ async fn readiness_follows_the_session_and_liveness_does_not() {
     host.daemon.becomes("live", SOON).await;
     gateway.set("expire-login").await;
     host.daemon.becomes("login-required", SOON).await;
-    sleep(Duration::from_millis(300)).await;
-    let said = get(at, "/readyz").await;
+    let said = until(at, "/readyz", |said| said.body.contains("login-required")).await;
     assert_eq!(said.status, 503);
     assert!(said.body.starts_with("main: login-required since "), "{}", said.body);
     let said = get(at, "/readyz?gateway=main&verbose").await;
@@ -133,17 +150,18 @@ async fn readiness_follows_the_session_and_liveness_does_not() {
     assert_eq!(get(at, "/livez").await.status, 200);
     let said = get(at, "/readyz?gateway=ira").await;
     assert_eq!((said.status, said.body.as_str()), (404, "there is no gateway \"ira\": there is only main\n"));
-    let page = get(at, "/").await.body;
-    assert!(page.contains("<h1>0 of 1 live</h1>") && page.contains("<circle class=\"login-required\""), "{page}");
+    until(at, "/", |page| {
+        page.body.contains("<h1>0 of 1 live</h1>") && page.body.contains("<circle class=\"login-required\"")
+    })
+    .await;
 
     gateway.log_in().await;
     host.daemon.becomes("live", SOON * 2).await;
-    sleep(Duration::from_millis(300)).await;
-    assert_eq!(get(at, "/readyz").await.status, 200);
-    let metrics = get(at, "/metrics").await.body;
+    until(at, "/readyz", |said| said.status == 200).await;
+    let is_counted = "tickled_recovery_duration_seconds_count{gateway=\"main\",by=\"human\"} 1\n";
+    let metrics = until(at, "/metrics", |said| said.body.contains(is_counted)).await.body;
     for line in [
         "tickled_incidents_total{gateway=\"main\"} ",
-        "tickled_recovery_duration_seconds_count{gateway=\"main\",by=\"human\"} 1\n",
         "tickled_requests_total{gateway=\"main\",request=\"check_auth_status\",outcome=\"unauthorized\"} ",
         "tickled_state_changes_total{gateway=\"main\",to=\"login-required\"} 1\n",
     ] {
@@ -198,25 +216,109 @@ async fn a_reload_moves_it_and_a_port_that_is_taken_is_waited_for() {
     let at = host.daemon.hears(&[("event", "endpoint-open")], SOON * 2).await["listen"].clone();
     assert_eq!(at, format!("127.0.0.1:{port}"));
     let old: SocketAddr = at.as_str().unwrap().parse().unwrap();
-    assert_eq!(get(old, "/readyz").await.status, 200);
+    until(old, "/readyz", |said| said.status == 200).await;
 
     std::fs::write(&host.config, &text).unwrap();
     host.daemon.signal("HUP");
     let new = listens(&mut host.daemon).await;
-    assert_eq!(get(new, "/readyz").await.status, 200);
-    assert!(TcpStream::connect(old).await.is_err(), "nobody listens at the old place");
+    until(new, "/readyz", |said| said.status == 200).await;
+    is_closed(old).await;
 
     std::fs::write(&host.config, format!("{text}[gatewy]\n")).unwrap();
     host.daemon.signal("HUP");
     host.daemon.hears(&[("event", "config-rejected")], SOON).await;
-    sleep(Duration::from_millis(300)).await;
-    assert!(get(new, "/metrics").await.body.contains("\ntickled_config_last_reload_successful 0\n"));
+    until(new, "/metrics", |said| said.body.contains("\ntickled_config_last_reload_successful 0\n")).await;
 
     std::fs::write(&host.config, text.replace("127.0.0.1:0", "")).unwrap();
     host.daemon.signal("HUP");
     host.daemon.hears(&[("event", "config-reloaded")], SOON).await;
-    sleep(Duration::from_millis(100)).await;
-    assert!(TcpStream::connect(new).await.is_err(), "nobody listens any more");
+    is_closed(new).await;
+}
+
+/// Waits until nobody listens there.
+async fn is_closed(at: SocketAddr) {
+    let closed = async {
+        while TcpStream::connect(at).await.is_ok() {
+            sleep(Duration::from_millis(20)).await;
+        }
+    };
+    timeout(SOON, closed).await.expect("nobody listens there any more");
+}
+
+/// Clients that begin a request and never end it make way for one that asks: they hold up nobody.
+#[tokio::test]
+async fn half_sent_requests_hold_up_nobody() {
+    let gateway = Gateway::logged_in().await;
+    let mut host = Host::start(&config(&gateway));
+    let at = listens(&mut host.daemon).await;
+    host.daemon.becomes("live", SOON).await;
+    let mut half = Vec::new();
+    for _ in 0..300 {
+        let mut stream = TcpStream::connect(at).await.unwrap();
+        stream.write_all(b"GET /livez HTTP/1.1\r\nHo").await.unwrap();
+        half.push(stream);
+    }
+    let began = Instant::now();
+    assert_eq!(get(at, "/livez").await.status, 200);
+    // A head has two seconds to come. In turn, three hundred would take five times as long.
+    assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
+    drop(half);
+}
+
+/// The host sleeps: the wall clock goes on and the clock of all deadlines stands still. Whoever asks then is not told of
+/// a session that was live hours ago, though the next check is minutes away.
+#[tokio::test]
+async fn after_a_sleep_nothing_is_live_until_it_was_asked_again() {
+    let Some(faketime) = faketime() else { return };
+    let gateway = Gateway::logged_in().await;
+    let place = crate::place();
+    let clock = place.join("clock");
+    std::fs::write(&clock, "+0\n").unwrap();
+    let path = crate::house::file(&config(&gateway));
+    let mut run = Daemon::command(&path);
+    run.env("RUNTIME_DIRECTORY", &place).env("STATE_DIRECTORY", place.join("state")).env("LD_PRELOAD", faketime);
+    run.env("FAKETIME_TIMESTAMP_FILE", &clock).env("FAKETIME_NO_CACHE", "1").env("FAKETIME_DONT_FAKE_MONOTONIC", "1");
+    let mut daemon = Daemon::spawn(&mut run);
+    let at = listens(&mut daemon).await;
+    daemon.becomes("live", SOON).await;
+    until(at, "/readyz", |said| said.status == 200).await;
+    until(at, "/", |said| said.body.contains("<h1>1 of 1 live</h1>")).await;
+    gateway.set("expire-login").await;
+    let new = clock.with_extension("new");
+    std::fs::write(&new, "+8h\n").unwrap();
+    std::fs::rename(&new, &clock).unwrap();
+    for (path, wrong) in [("/readyz", "ok"), ("/livez", "ok"), ("/", "1 of 1 live"), ("/status", "\"state\":\"live\"")]
+    {
+        let said = get(at, path).await;
+        assert!(!said.body.starts_with(wrong) && !said.body.contains(&format!("{wrong}<")), "{path}: {said:?}");
+        assert!(!said.body.contains("\"state\":\"live\""), "{path}: {said:?}");
+    }
+    // Asking has woken it: it is asked again at once.
+    daemon.becomes("login-required", SOON).await;
+    let rows = timeout(SOON, async {
+        loop {
+            let ledger = std::fs::read_to_string(place.join("state/ledger.jsonl")).unwrap_or_default();
+            if ledger.contains("\"login-required\"") {
+                break ledger;
+            }
+            sleep(Duration::from_millis(20)).await;
+        }
+    });
+    let ledger = rows.await.expect("it is written down");
+    assert!(ledger.contains("\"event\":\"unobserved\""), "{ledger}");
+    daemon.signal("TERM");
+    daemon.ends(SOON).await;
+    std::fs::remove_dir_all(&place).unwrap();
+}
+
+/// The library that sets a process's clocks, if this host has it.
+fn faketime() -> Option<std::path::PathBuf> {
+    let found = std::fs::read_dir("/usr/lib").unwrap().flatten().map(|entry| entry.path());
+    let found = found.map(|folder| folder.join("faketime/libfaketimeMT.so.1")).find(|library| library.exists());
+    if found.is_none() {
+        eprintln!("skipped: libfaketime is not installed here");
+    }
+    found
 }
 
 /// For how many seconds a hundred clients and half-open connections go at it, where somebody says so: `HAMMER=60`.
@@ -236,10 +338,17 @@ async fn a_hundred_clients_and_half_open_connections_delay_no_ping_and_cost_no_m
     let pid = host.daemon.pid();
     let until = Instant::now() + Duration::from_secs(hammer().unwrap_or(8));
     let promised = Arc::new(Mutex::new(BTreeSet::new()));
+    // The endpoint renders once a second; the socket says at any time when the daemon will act next.
+    let (socket, noted) = (host.socket(), Arc::clone(&promised));
+    let watching = tokio::spawn(async move {
+        while Instant::now() < until {
+            noted.lock().unwrap().extend(promise(&crate::socket::status(&socket).await));
+            sleep(Duration::from_millis(50)).await;
+        }
+    });
     let idle = std::thread::spawn(move || oversleeps(until));
     let clients: Vec<_> = (0..100)
         .map(|n| {
-            let promised = Arc::clone(&promised);
             tokio::spawn(async move {
                 let path = if n % 2 == 0 { "/status" } else { "/metrics" };
                 let mut answers = 0_u32;
@@ -247,9 +356,6 @@ async fn a_hundred_clients_and_half_open_connections_delay_no_ping_and_cost_no_m
                     let said = get(at, path).await;
                     assert_eq!(said.status, 200);
                     answers += 1;
-                    if path == "/status" {
-                        promised.lock().unwrap().extend(promise(&said.body));
-                    }
                     sleep(Duration::from_millis(50)).await;
                 }
                 answers
@@ -261,6 +367,7 @@ async fn a_hundred_clients_and_half_open_connections_delay_no_ping_and_cost_no_m
             tokio::spawn(async move {
                 while Instant::now() < until {
                     let mut stream = TcpStream::connect(at).await.unwrap();
+                    sleep(Duration::from_millis(10)).await;
                     drop(stream.write_all(b"GET /status HTTP/1.1\r\nHo").await);
                     // It is closed on us, in a while.
                     drop(timeout(SOON, stream.read_to_end(&mut Vec::new())).await);
@@ -280,6 +387,7 @@ async fn a_hundred_clients_and_half_open_connections_delay_no_ping_and_cost_no_m
     for one in half_open {
         one.await.unwrap();
     }
+    watching.await.unwrap();
     assert!(answers > 500, "{answers} answers: nothing was hammered");
     // One ping a second and what a session costs by itself, whoever asks the endpoint.
     assert!((asked as f64) < seconds * 2.5 + 4.0, "{asked} requests in {seconds} s");

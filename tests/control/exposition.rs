@@ -43,7 +43,7 @@ pub(crate) fn view() -> View {
             }],
         },
         gateways: vec!["main".to_owned(), "paper".to_owned()],
-        late: None,
+        late: BTreeSet::new(),
         config_read: wall - Duration::from_secs(3600),
         counts: Counts::default(),
     }
@@ -181,7 +181,7 @@ fn the_state_is_one_of_all() {
 
 #[test]
 fn what_a_late_driver_said_is_not_believed() {
-    let late = View { late: Some("main".to_owned()), ..view() };
+    let late = View { late: BTreeSet::from(["main".to_owned()]), ..view() };
     assert!(matches!(livez(&view()), Health::Good(_)));
     assert!(matches!(livez(&late), Health::Bad(why) if why.contains("main")));
     assert!(matches!(readyz(&view(), Some("main"), false), Health::Good(_)));

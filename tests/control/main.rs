@@ -14,11 +14,22 @@ mod seen;
 mod socket;
 mod verbs;
 
+use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::process::Output;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use house::{Daemon, Gateway, SOON, by_day, file, tickled};
+
+/// A runtime directory, and a state directory in it, of its own for each daemon, whatever the umask.
+fn place() -> PathBuf {
+    static COUNT: AtomicU32 = AtomicU32::new(0);
+    let number = COUNT.fetch_add(1, Ordering::Relaxed);
+    let place = std::env::temp_dir().join(format!("tickled-control-{}-{number}", std::process::id()));
+    std::fs::create_dir_all(place.join("state")).unwrap();
+    std::fs::set_permissions(&place, std::fs::Permissions::from_mode(0o755)).unwrap();
+    place
+}
 
 /// A daemon with its control socket and its state directory in places of their own.
 struct Host {
@@ -41,10 +52,7 @@ impl Host {
     }
 
     fn start(config: &str) -> Self {
-        static COUNT: AtomicU32 = AtomicU32::new(0);
-        let number = COUNT.fetch_add(1, Ordering::Relaxed);
-        let place = std::env::temp_dir().join(format!("tickled-control-{}-{number}", std::process::id()));
-        std::fs::create_dir_all(place.join("state")).unwrap();
+        let place = place();
         let config = file(config);
         Self { daemon: Self::daemon(&config, &place), config, place }
     }

@@ -100,7 +100,7 @@ fn the_page_says_how_each_gateway_is_without_script_or_foreign_markup() {
     assert_eq!(page.matches("<svg class=\"band\"").count(), 2, "paper has no history in it");
     assert!(html(&view, None).contains("No history is kept"));
 
-    view.late = Some("main".to_owned());
+    view.late.insert("main".to_owned());
     let page = html(&view, Some(&pictures));
     assert!(page.contains("<h1>0 of 3 live</h1>") && page.contains("what stands here is old"), "{page}");
 

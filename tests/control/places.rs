@@ -4,6 +4,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::process::Stdio;
 
+use tickled::control::connect_at_once;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixListener;
 
@@ -123,4 +124,37 @@ async fn what_a_dead_daemon_left_is_cleared_away_and_a_living_one_is_let_be() {
     host.daemon.signal("TERM");
     assert!(host.daemon.ends(SOON).await.success());
     assert!(!host.socket().exists(), "who ends cleanly leaves nothing behind");
+}
+
+/// A daemon that is stopped accepts nothing, and its queue is full: whoever asks is told at once, and a second daemon
+/// still hears its signals.
+#[tokio::test]
+async fn a_daemon_that_accepts_nothing_keeps_nobody_waiting() {
+    let place = crate::place();
+    let path = place.join("control.sock");
+    let listener = std::os::unix::net::UnixListener::bind(&path).unwrap();
+    rustix::net::listen(&listener, 1).unwrap();
+    let mut queue = Vec::new();
+    let full = loop {
+        match connect_at_once(&path) {
+            Ok(stream) => queue.push(stream),
+            Err(error) => break error,
+        }
+    };
+    assert_eq!(full.kind(), std::io::ErrorKind::WouldBlock);
+    for verb in VERBS {
+        let asked = tickled(verb).env("TICKLED_SOCKET", &path).output();
+        let asked = Asked::from(tokio::time::timeout(SOON, asked).await.expect("an end").unwrap());
+        assert_eq!((asked.code, asked.out.as_str()), (Some(70), ""), "{verb:?}: {}", asked.err);
+        assert!(asked.err.contains("accepts no connection: it is stopped or hangs"), "{verb:?}: {}", asked.err);
+    }
+    let gateway = Gateway::logged_in().await;
+    let config = file(&Host::two_lines(&gateway));
+    let mut second = Host::daemon(&config, &place);
+    second.hears(&[("event", "control-closed")], SOON).await;
+    second.becomes("live", SOON).await;
+    second.signal("TERM");
+    assert!(second.ends(SOON).await.success());
+    drop(queue);
+    std::fs::remove_dir_all(&place).unwrap();
 }

@@ -1,6 +1,7 @@
 //! The socket itself: every documented command of curl, and what misbehaves.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 use std::time::Duration;
 
 use tickled::control::ROUTES;
@@ -45,7 +46,17 @@ async fn every_example_of_the_page_does_what_it_says() {
 }
 
 async fn says(host: &Host, request: &str) -> String {
-    let mut stream = UnixStream::connect(host.socket()).await.unwrap();
+    says_at(&host.socket(), request).await
+}
+
+/// The status as JSON.
+pub(crate) async fn status(socket: &Path) -> String {
+    let answer = says_at(socket, "GET /v1/status HTTP/1.1\r\nHost: x\r\n\r\n").await;
+    answer.split_once("\r\n\r\n").unwrap().1.to_owned()
+}
+
+async fn says_at(socket: &Path, request: &str) -> String {
+    let mut stream = UnixStream::connect(socket).await.unwrap();
     stream.write_all(request.as_bytes()).await.unwrap();
     let mut answer = Vec::new();
     // Who closes before all was read resets the connection, and the answer may be lost with it.
@@ -70,8 +81,8 @@ async fn what_makes_no_sense_is_refused_in_words() {
         ),
         (
             "POST /v1/gateways/main/pause HTTP/1.1\r\nHost: x\r\nContent-Length: 32\r\n\r\n{\"until\":\"2020-01-01T00:00:00Z\"}",
-            "503",
-            "has passed",
+            "400",
+            "is in the past",
         ),
         ("nonsense\r\n\r\n", "400", ""),
     ] {

@@ -153,7 +153,94 @@ fn a_clock_that_was_set_back_makes_no_span_of_negative_length() {
     ];
     let report = one(&rows, 0, 120);
     assert!(report.spans.iter().all(|span| span.from < span.to), "{:?}", spans(&report));
-    assert_eq!(report.live_s, 100 * 60);
+    // The earlier daemon was seen at work for a long time after.
+    assert_eq!(report.live_s, 120 * 60);
+}
+
+fn unobserved(minute: i64, gateway: &str, since: i64) -> Row {
+    Row { at: at(minute), what: What::Unobserved { gateway: gateway.into(), since: at(since) } }
+}
+
+/// A host that sleeps observes nothing: that time is neither live nor an outage, of this gateway alone.
+#[test]
+fn time_in_which_nothing_was_observed_is_unknown() {
+    let rows = [
+        watched(0, "main"),
+        to(0, "main", Light::Live),
+        watched(0, "ira"),
+        to(0, "ira", Light::Live),
+        unobserved(490, "main", 10),
+        to(490, "main", Light::LoginRequired),
+        unobserved(980, "main", 500),
+        to(990, "main", Light::Live),
+    ];
+    let Report { gateways, .. } = report(&rows, at(0), at(1000));
+    let (live, lost) = (Some(Light::Live), Some(Light::LoginRequired));
+    assert_eq!(
+        spans(&gateways[1]),
+        [(0, 10, live), (10, 490, None), (490, 500, lost), (500, 980, None), (980, 990, lost), (990, 1000, live)]
+    );
+    assert_eq!((gateways[1].live_s, gateways[1].down_s), (20 * 60, 20 * 60));
+    assert_eq!(gateways[1].outages.len(), 2);
+    assert_eq!(spans(&gateways[0]), [(0, 1000, live)]);
+    let ends_in_it = one(&[watched(0, "main"), to(0, "main", Light::Live), unobserved(50, "main", 9)], 0, 30);
+    assert_eq!(spans(&ends_in_it), [(0, 9, live), (9, 30, None)]);
+}
+
+/// A host without a battery for its clock begins in 1970, and is set: that makes no outage of years.
+#[test]
+fn a_clock_that_begins_in_1970_makes_no_outage() {
+    let in_1970 = |second: i64| Timestamp::from_second(second).unwrap();
+    let begins = |last_seen| {
+        vec![
+            Row { at: in_1970(5), what: What::Began { last_seen } },
+            Row { at: in_1970(5), what: What::Watched { gateway: "main".into() } },
+            Row { at: in_1970(7), what: to(0, "main", Light::LoginRequired).what },
+            Row { at: at(60), what: What::Unobserved { gateway: "main".into(), since: in_1970(30) } },
+            to(70, "main", Light::Live),
+        ]
+    };
+    let report = one(&begins(None), -1440, 100);
+    assert_eq!(spans(&report), [(-1440, 60, None), (60, 70, Some(Light::LoginRequired)), (70, 100, Some(Light::Live))]);
+    assert_eq!((report.down_s, report.longest_outage_s), (600, 600));
+    // What was known before is as it was: seen live until the host went down.
+    let mut rows = vec![watched(0, "main"), to(0, "main", Light::Live)];
+    rows.extend(begins(Some(at(50))));
+    let report = one(&rows, 0, 100);
+    let (live, lost) = (Some(Light::Live), Some(Light::LoginRequired));
+    assert_eq!(spans(&report), [(0, 50, live), (50, 60, None), (60, 70, lost), (70, 100, live)]);
+}
+
+/// The quick way to cut a timeline gives what the plain one gives.
+#[test]
+fn parts_of_a_long_timeline_are_those_of_every_span_looked_at() {
+    let states = [Light::Live, Light::Recovering, Light::LoginRequired, Light::Paused, Light::Starting];
+    let mut rows = vec![watched(3, "main")];
+    for step in 0..400_i64 {
+        let minute = 3 + step * 7 + step * step % 5;
+        rows.push(if step % 9 == 4 {
+            unobserved(minute, "main", minute - 2)
+        } else {
+            to(minute, "main", states[usize::try_from(step * step % 5).unwrap()])
+        });
+    }
+    let report = report(&rows, at(0), at(3000));
+    let spans = &report.gateways[0].spans;
+    assert!(spans.len() > 300);
+    for n in [1, 2, 7, 100, 720, 5000] {
+        let edge = |i: i64| i * 3_000 * 60_000 / i64::try_from(n).unwrap();
+        let millis = |time: Timestamp| time.as_millisecond() - at(0).as_millisecond();
+        let gravest = |i: i64| {
+            let inside = spans.iter().filter(|span| millis(span.from) < edge(i + 1) && millis(span.to) > edge(i));
+            inside.filter_map(|span| span.state).max_by_key(|state| {
+                [Light::Starting, Light::Paused, Light::Live, Light::Recovering, Light::LoginRequired]
+                    .iter()
+                    .position(|known| known == state)
+            })
+        };
+        let plain: Vec<_> = (0..i64::try_from(n).unwrap()).map(gravest).collect();
+        assert_eq!(parts(&report, spans, n), plain, "{n} parts");
+    }
 }
 
 #[test]

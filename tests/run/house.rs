@@ -45,7 +45,8 @@ fn runtime() -> PathBuf {
 pub(crate) fn tickled(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_tickled"));
     command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
-    command.env_remove("NOTIFY_SOCKET").env_remove("STATE_DIRECTORY").env("RUNTIME_DIRECTORY", runtime());
+    command.env_remove("NOTIFY_SOCKET").env_remove("STATE_DIRECTORY").env_remove("XDG_RUNTIME_DIR");
+    command.env("RUNTIME_DIRECTORY", runtime());
     // What is asserted is what is shown in UTF-8, wherever the test runs.
     command.env("LC_ALL", "C.UTF-8").env_remove("NO_COLOR").env_remove("TICKLED_SOCKET").env_remove("TICKLED_CONFIG");
     command

@@ -1,0 +1,313 @@
+//! One daemon per gateway on this host: a lock file for each gateway, and a socket beside it that shows the lock.
+//!
+//! The lock is the kernel's and ends with the process. Only the owner can open the file, so that no other user can hold
+//! the lock. Other users cannot see it either: that is what the socket is for. Nobody is ever answered there; that a
+//! process listens, and which, is all it says. A daemon on another host cannot be seen this way.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File, Permissions, TryLockError};
+use std::io;
+use std::net::{IpAddr, Ipv4Addr};
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use reqwest::Url;
+use rustix::fs::{Mode, OFlags, openat};
+use rustix::process::geteuid;
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook_tokio::Signals;
+use tokio::time::{Instant, sleep};
+use tracing::warn;
+
+use super::fleet::Fleet;
+use super::{Ended, Error};
+use crate::config::Gateway;
+use crate::control::{bind_with_mode, common_folders, connect_at_once, create_folder, own_folder};
+use crate::log::event;
+use crate::systemd::Notifier;
+
+/// The locks that this daemon holds, by the file names of the locks.
+#[derive(Debug, Default)]
+pub(super) struct GatewayLocks {
+    held: BTreeMap<String, Held>,
+}
+
+/// A gateway that another daemon manages.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "gateway {name}: {url} is already managed by another tickled{}; stop that one first, or remove the gateway here",
+    .pid.map(|pid| format!(" (process {pid})")).unwrap_or_default()
+)]
+pub struct AlreadyLocked {
+    /// The gateway's name in this configuration.
+    pub name: String,
+    /// Its address.
+    pub url: String,
+    /// The other daemon's process, where the kernel says which.
+    pub pid: Option<u32>,
+}
+
+/// A lock on a gateway; none where it could not be taken.
+#[derive(Debug)]
+struct Held {
+    gateway: String,
+    url: String,
+    lock: Option<Lock>,
+    /// Its file was removed, and the lock could not be taken again yet.
+    is_lost: bool,
+}
+
+#[derive(Debug)]
+struct Lock {
+    file: File,
+    path: PathBuf,
+    /// None where the socket could not be bound.
+    sign: Option<Sign>,
+}
+
+/// The socket that shows the lock to other users.
+#[derive(Debug)]
+struct Sign {
+    listener: UnixListener,
+    path: PathBuf,
+}
+
+impl GatewayLocks {
+    /// Locks all these gateways, or none that is not locked yet.
+    pub(super) fn acquire(&mut self, gateways: &[Gateway]) -> Result<(), AlreadyLocked> {
+        let mut new = BTreeMap::new();
+        for gateway in gateways {
+            let (name, url) = (&gateway.name, &gateway.target.url);
+            let file = file_name(url);
+            if self.held.contains_key(&file) || new.contains_key(&file) {
+                continue;
+            }
+            let mut held = Held { gateway: name.clone(), url: url.clone(), lock: None, is_lost: false };
+            match lock(&file) {
+                Ok(lock) => held.lock = Some(lock),
+                Err(Refusal::Locked(pid)) => return Err(held.locked_by(pid)),
+                Err(Refusal::Impossible(fault)) => unavailable(name, &fault),
+            }
+            new.insert(file, held);
+        }
+        self.held.append(&mut new);
+        Ok(())
+    }
+
+    /// Releases all gateways but these.
+    pub(super) fn retain(&mut self, gateways: &[Gateway]) {
+        let kept: Vec<String> = gateways.iter().map(|gateway| file_name(&gateway.target.url)).collect();
+        self.held.retain(|file, _| kept.contains(file));
+    }
+
+    /// Whether the file of a lock is gone, so that another daemon could take the lock in its place.
+    pub(super) fn is_lost(&self) -> bool {
+        self.held.values().any(Held::is_lost)
+    }
+
+    /// Takes every lost lock again.
+    ///
+    /// # Errors
+    /// With the first gateway that cannot be locked, and the reason.
+    pub(super) fn restore(&mut self) -> Result<(), (String, String)> {
+        let mut outcome = Ok(());
+        for (file, held) in self.held.iter_mut().filter(|(_, held)| held.is_lost()) {
+            // The old lock would be in the way of the new one.
+            (held.lock, held.is_lost) = (None, true);
+            let fault = match lock(file) {
+                Ok(lock) => {
+                    (held.lock, held.is_lost) = (Some(lock), false);
+                    continue;
+                }
+                Err(Refusal::Locked(pid)) => held.locked_by(pid).to_string(),
+                Err(Refusal::Impossible(fault)) => fault,
+            };
+            outcome = outcome.and(Err((held.gateway.clone(), fault)));
+        }
+        outcome
+    }
+
+    /// Empties the queues of the sockets, so that there is room for the next who looks.
+    pub(super) fn drain(&self) {
+        for sign in self.held.values().filter_map(|held| held.lock.as_ref()?.sign.as_ref()) {
+            for _ in 0..DRAINED_AT_ONCE {
+                if sign.listener.accept().is_err() {
+                    break;
+                }
+            }
+        }
+    }
+}
+
+impl Held {
+    fn locked_by(&self, pid: Option<u32>) -> AlreadyLocked {
+        AlreadyLocked { name: self.gateway.clone(), url: self.url.clone(), pid }
+    }
+
+    fn is_lost(&self) -> bool {
+        self.is_lost || self.lock.as_ref().is_some_and(|lock| !lock.is_in_place())
+    }
+}
+
+impl Lock {
+    fn is_in_place(&self) -> bool {
+        is_same(&self.path, self.file.metadata())
+            && self.sign.as_ref().is_none_or(|sign| fs::symlink_metadata(&sign.path).is_ok())
+    }
+}
+
+impl Drop for Sign {
+    fn drop(&mut self) {
+        // If it stays, the next daemon removes it.
+        drop(fs::remove_file(&self.path));
+    }
+}
+
+/// Whether `path` still names the file with this metadata.
+fn is_same(path: &Path, open: io::Result<fs::Metadata>) -> bool {
+    let Ok((named, open)) = fs::symlink_metadata(path).and_then(|named| Ok((named, open?))) else { return false };
+    (named.dev(), named.ino()) == (open.dev(), open.ino())
+}
+
+/// Says that a gateway is managed without a lock.
+pub(super) fn unavailable(gateway: &str, fault: &str) {
+    warn!(
+        event = event::LOCK_UNAVAILABLE,
+        gateway,
+        fault,
+        "{gateway}: it cannot be locked, so a second tickled on this host would not be noticed: {fault}"
+    );
+}
+
+enum Refusal {
+    /// Another daemon holds it.
+    Locked(Option<u32>),
+    /// It cannot be taken, for this reason.
+    Impossible(String),
+}
+
+fn lock(name: &str) -> Result<Lock, Refusal> {
+    let own = own_folder();
+    for folder in common_folders().filter(|folder| *folder != own) {
+        if let Some(pid) = holder(&sign_of(&folder, name)) {
+            return Err(Refusal::Locked(pid));
+        }
+    }
+    let path = own.join(name);
+    let impossible = |error: io::Error| Refusal::Impossible(format!("{}: {error}", path.display()));
+    let file = open(&own, name).map_err(impossible)?;
+    let socket = sign_of(&own, name);
+    match file.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => return Err(Refusal::Locked(holder(&socket).flatten())),
+        Err(TryLockError::Error(error)) => return Err(impossible(error)),
+    }
+    let sign = bind_with_mode(&socket, 0o666).ok().map(|listener| Sign { listener, path: socket });
+    Ok(Lock { file, path, sign })
+}
+
+/// Where the lock of that name in that folder is shown.
+fn sign_of(folder: &Path, name: &str) -> PathBuf {
+    folder.join(name).with_extension("sock")
+}
+
+/// The process that listens at a socket, if one does.
+fn holder(socket: &Path) -> Option<Option<u32>> {
+    match connect_at_once(socket) {
+        Ok(socket) => Some(pid_behind(socket)),
+        Err(error) => (error.kind() == io::ErrorKind::WouldBlock).then_some(None),
+    }
+}
+
+fn pid_behind(socket: OwnedFd) -> Option<u32> {
+    let stream = tokio::net::UnixStream::from_std(UnixStream::from(socket)).ok()?;
+    stream.peer_cred().ok()?.pid()?.try_into().ok().filter(|pid| *pid > 0)
+}
+
+/// Opens the lock file: a regular file of our own, in a directory of our own that nobody else can write. Follows no
+/// link, and does not wait for the other end of a pipe.
+fn open(folder: &Path, name: &str) -> io::Result<File> {
+    create_folder(folder)?;
+    let folder = File::open(folder)?;
+    let (own, is) = (geteuid().as_raw(), folder.metadata()?);
+    if is.uid() != own {
+        return Err(io::Error::other(format!("its directory belongs to user {}, and tickled runs as {own}", is.uid())));
+    }
+    if is.mode() & 0o022 != 0 {
+        return Err(io::Error::other("other users may write to its directory: `chmod go-w` it"));
+    }
+    let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let file = File::from(openat(&folder, name, flags, Mode::RUSR | Mode::WUSR)?);
+    let is = file.metadata()?;
+    if !is.is_file() || is.uid() != own || is.nlink() != 1 {
+        return Err(io::Error::other("it is not a regular file of our own: remove it"));
+    }
+    file.set_permissions(Permissions::from_mode(0o600))?;
+    Ok(file)
+}
+
+/// The same for all ways to write a gateway's address that are the same port.
+fn file_name(url: &str) -> String {
+    let place = Url::parse(url).ok().and_then(|url| Some((url.host_str()?.to_owned(), url.port_or_known_default()?)));
+    let (host, port) = place.unwrap_or_else(|| (url.to_owned(), 0));
+    let address = host.trim_matches(['[', ']']).parse().map(|address: IpAddr| address.to_canonical());
+    let is_here = host == "localhost" || matches!(address, Ok(IpAddr::V6(address)) if address.is_loopback());
+    let host = match address {
+        _ if is_here => IpAddr::V4(Ipv4Addr::LOCALHOST).to_string(),
+        Ok(address) => address.to_string(),
+        Err(_) => host,
+    };
+    let host: String = host.chars().map(|c| if c.is_ascii_alphanumeric() || c == '.' { c } else { '_' }).collect();
+    format!("gateway-{host}-{port}.lock")
+}
+
+/// Waits until all gateways can be locked, and locks them. Returns how the daemon ended if a signal came instead.
+///
+/// On a terminal it does not wait. Under systemd, which would start the daemon again two seconds after each end, it waits
+/// for a while, so that the restarts do not fill the journal.
+///
+/// # Errors
+/// With the gateway that another daemon still manages.
+pub(super) async fn acquire_or_wait(
+    mut locked: AlreadyLocked,
+    fleet: &mut Fleet,
+    gateways: &[Gateway],
+    notifier: &mut Notifier,
+    signals: &mut Signals,
+) -> Result<Option<Ended>, Error> {
+    if !notifier.has_manager() {
+        return Err(locked.into());
+    }
+    let (gateway, fault) = (&locked.name, locked.to_string());
+    warn!(event = event::GATEWAY_KEPT, gateway, fault, "{fault}; waiting for its end");
+    let until = Instant::now() + PATIENCE;
+    while Instant::now() < until {
+        notifier.status(&format!("not started: {locked}"));
+        tokio::select! {
+            signal = signals.next() => match signal {
+                Some(SIGTERM | SIGINT) | None => {
+                    notifier.stopping();
+                    return Ok(Some(Ended::Asked));
+                }
+                // There is nothing yet to check, or to read again.
+                Some(_) => {}
+            },
+            () = sleep(AGAIN) => match fleet.hold(gateways) {
+                Ok(()) => return Ok(None),
+                Err(still) => locked = still,
+            },
+        }
+    }
+    Err(locked.into())
+}
+
+/// How often it is tried.
+const AGAIN: Duration = Duration::from_secs(1);
+/// Well within the time that the unit gives a start.
+const PATIENCE: Duration = Duration::from_secs(20);
+/// Connections that are taken from a queue at once.
+const DRAINED_AT_ONCE: usize = 64;
