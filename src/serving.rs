@@ -217,7 +217,7 @@ mod tests {
         let counted = Arc::clone(&made);
         let slow = move || {
             counted.fetch_add(1, Ordering::SeqCst);
-            drop(wait.recv());
+            let _ = wait.recv();
             1
         };
         let gave_up = timeout(Duration::from_millis(50), shared.get(|_: &usize| true, slow)).await;

@@ -342,7 +342,8 @@ async fn a_hundred_clients_and_half_open_connections_delay_no_ping_and_cost_no_m
     let (socket, noted) = (host.socket(), Arc::clone(&promised));
     let watching = tokio::spawn(async move {
         while Instant::now() < until {
-            noted.lock().unwrap().extend(promise(&crate::socket::status(&socket).await));
+            let status = crate::socket::status(&socket).await;
+            noted.lock().unwrap().extend(promise(&status));
             sleep(Duration::from_millis(50)).await;
         }
     });
