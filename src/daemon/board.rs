@@ -47,8 +47,8 @@ struct Known {
     snapshot: Option<Snapshot>,
     /// When its driver has last reported.
     seen: Option<Now>,
-    /// When it was observed again after a time in which it was not.
-    gap_ended: Option<Duration>,
+    /// A time in which it was not observed, while it was live before and has not been found so since.
+    gap: Option<Gap>,
     /// When its driver was started.
     started: Duration,
     said: Said,
@@ -57,17 +57,18 @@ struct Known {
     down: Option<Down>,
 }
 
+#[derive(Clone, Copy)]
+struct Gap {
+    /// When the gateway was last observed before.
+    since: Timestamp,
+    ended: Duration,
+}
+
 impl Known {
     /// Whether the driver is past the deadline that it promised.
     fn is_late(&self, now: Now) -> bool {
         let promised = self.snapshot.as_ref().map_or(self.started, |snapshot| snapshot.promised);
         now.mono > promised + GRACE
-    }
-
-    /// Whether the session was not found good since a time in which it was not observed.
-    fn is_unproved(&self) -> bool {
-        let last_good = self.snapshot.as_ref().and_then(|snapshot| snapshot.known.last_good);
-        self.gap_ended.is_some_and(|ended| last_good.is_none_or(|good| good.mono < ended))
     }
 
     /// Whether what is known is older than it may be, by either clock: the one of the drivers stands still while the host
@@ -125,7 +126,7 @@ impl Board {
         let known = Known {
             snapshot: None,
             seen: None,
-            gap_ended: None,
+            gap: None,
             started: now.mono,
             said: Said::default(),
             last_asked: None,
@@ -201,7 +202,7 @@ impl Board {
             good_ping = request == Request::Ping && answer.error.is_none();
             self.answered(&name, request, &answer, took);
         }
-        self.note_gap(&name);
+        self.note_gap(&snapshot);
         if let Some(transition) = transition {
             telling::transition(&snapshot, &transition);
             self.record.note(self.clock.now().wall, What::changed(&name, &transition));
@@ -224,14 +225,22 @@ impl Board {
     }
 
     /// Records that a gateway was not observed, if its driver reports later than it promised: the host slept, its clock
-    /// was set, or the process was stopped.
-    fn note_gap(&mut self, name: &str) {
+    /// was set, or the process was stopped. That time lasts until the session is found live again, or anything else.
+    fn note_gap(&mut self, snapshot: &Snapshot) {
         let now = self.clock.now();
-        let Some(known) = self.gateways.get_mut(name).filter(|known| known.is_outdated(now)) else { return };
-        known.gap_ended = Some(now.mono);
-        if let Some(seen) = known.seen {
-            let gateway = name.to_owned();
-            self.record.note(now.wall, What::Unobserved { gateway, since: seen.wall.min(now.wall) });
+        let Some(known) = self.gateways.get_mut(&snapshot.gateway) else { return };
+        if known.is_outdated(now)
+            && let Some(seen) = known.seen
+        {
+            let since = known.gap.map_or(seen.wall, |gap| gap.since);
+            known.gap = Some(Gap { since: since.min(now.wall), ended: now.mono });
+        }
+        let Some(gap) = known.gap else { return };
+        let is_proved = snapshot.known.last_good.is_some_and(|good| good.mono >= gap.ended);
+        if snapshot.state != State::Live || is_proved {
+            known.gap = None;
+            let gateway = snapshot.gateway.clone();
+            self.record.note(now.wall, What::Unobserved { gateway, since: gap.since });
         }
     }
 
@@ -242,7 +251,7 @@ impl Board {
         self.gateways.values().filter_map(move |known| {
             let snapshot = known.snapshot.as_ref()?;
             let mut gateway = control::Gateway::new(snapshot, known.last_asked.clone());
-            if snapshot.state == State::Live && (known.is_outdated(now) || known.is_unproved()) {
+            if snapshot.state == State::Live && (known.is_outdated(now) || known.gap.is_some()) {
                 gateway.state = State::Starting.name().to_owned();
                 "outdated".clone_into(&mut gateway.because);
                 "its last check is older than it may be: the host slept, or the driver is late"

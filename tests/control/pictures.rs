@@ -102,7 +102,7 @@ fn the_page_says_how_each_gateway_is_without_script_or_foreign_markup() {
 
     view.late.insert("main".to_owned());
     let page = html(&view, Some(&pictures));
-    assert!(page.contains("<h1>0 of 3 live</h1>") && page.contains("what stands here is old"), "{page}");
+    assert!(page.contains("<h1>0 of 3 live</h1>") && page.contains("what is shown here is old"), "{page}");
 
     view.status.gateways = vec![gateway("<b>", "live", view.now.wall)];
     let page = html(&view, None);

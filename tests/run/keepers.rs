@@ -259,7 +259,7 @@ async fn a_runtime_directory_that_vanishes_is_made_again() {
     fs::remove_dir_all(&runtime).unwrap();
 }
 
-async fn get(url: &str) -> String {
+pub(crate) async fn get(url: &str) -> String {
     let tls = tickled::gateway::Trust::Loopback.config().unwrap();
     let http = reqwest::Client::builder().tls_backend_preconfigured(tls).no_proxy().build().unwrap();
     http.get(url).send().await.unwrap().text().await.unwrap()

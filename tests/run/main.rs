@@ -5,6 +5,7 @@
 #[allow(dead_code, reason = "other tests use the rest of it")]
 mod chance;
 mod faults;
+mod host;
 mod house;
 mod keepers;
 mod reload;
