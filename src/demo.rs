@@ -199,11 +199,13 @@ fn without_colour(line: &str) -> String {
     bare
 }
 
+/// Writes to standard output. A reader that has closed the pipe does not make the demo a failure.
 fn say(text: &str) -> anyhow::Result<()> {
     let mut out = io::stdout().lock();
-    out.write_all(text.as_bytes())?;
-    out.flush()?;
-    Ok(())
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        written => written.context("cannot write to standard output"),
+    }
 }
 
 /// How long each step may take.

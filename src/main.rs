@@ -167,8 +167,12 @@ fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(error) => {
             let exit = if error.use_stderr() { Exit::Usage } else { Exit::Live };
-            drop(error.print());
-            return exit.code().into();
+            return match error.print() {
+                Err(fault) if exit == Exit::Live && fault.kind() != io::ErrorKind::BrokenPipe => Exit::Internal,
+                Ok(()) | Err(_) => exit,
+            }
+            .code()
+            .into();
         }
     };
     let outcome = match cli.verb {
@@ -191,10 +195,6 @@ fn main() -> ExitCode {
     };
     match outcome {
         Ok(exit) => exit.code().into(),
-        // Whoever reads us has had enough: not a fault.
-        Err(error) if error.downcast_ref::<io::Error>().is_some_and(|e| e.kind() == io::ErrorKind::BrokenPipe) => {
-            Exit::Live.code().into()
-        }
         Err(error) => {
             complain(&format!("{error:#}"));
             Exit::Internal.code().into()
@@ -251,7 +251,15 @@ async fn simulated(simulate: Simulate) -> anyhow::Result<Exit> {
         drop(say(&told));
     };
     match simulator::serve(settings, ready, std::future::pending()).await {
-        Err(error) if matches!(error.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::AddrInUse) => {
+        Err(error)
+            if matches!(
+                error.kind(),
+                io::ErrorKind::InvalidInput
+                    | io::ErrorKind::AddrInUse
+                    | io::ErrorKind::AddrNotAvailable
+                    | io::ErrorKind::PermissionDenied
+            ) =>
+        {
             complain(&format!("{error}; --listen and --control name other addresses"));
             Ok(Exit::Usage)
         }
@@ -420,11 +428,14 @@ fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
     Ok(runtime)
 }
 
+/// Writes to standard output. A reader that has closed the pipe has read enough, as `head` does: the verb goes on, and
+/// its exit code says what it would have said.
 fn say(text: &str) -> anyhow::Result<()> {
     let mut out = io::stdout().lock();
-    out.write_all(text.as_bytes())?;
-    out.flush()?;
-    Ok(())
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        written => written.context("cannot write to standard output"),
+    }
 }
 
 /// Says a line or more to a person: on a terminal folded where its lines end.

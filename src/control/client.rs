@@ -96,7 +96,7 @@ impl Client {
     /// # Errors
     /// When there is none of that name, or the daemon does not answer as it should.
     pub async fn gateway(&self, name: &str) -> Result<Gateway, Error> {
-        self.ask(Method::GET, &format!("/v1/gateways/{name}"), None).await
+        self.ask(Method::GET, &of_gateway(name, "")?, None).await
     }
 
     /// What was when; `since` as `7d`.
@@ -112,7 +112,7 @@ impl Client {
     /// # Errors
     /// When there is none of that name, or the daemon does not answer as it should.
     pub async fn check(&self, gateway: Option<&str>) -> Result<String, Error> {
-        let path = gateway.map_or_else(|| "/v1/check".to_owned(), |name| format!("/v1/gateways/{name}/check"));
+        let path = gateway.map_or_else(|| Ok("/v1/check".to_owned()), |name| of_gateway(name, "/check"))?;
         self.have(&path, json!({})).await
     }
 
@@ -122,7 +122,7 @@ impl Client {
     /// When there is none of that name, the time makes no sense, or the daemon does not answer as it should.
     pub async fn pause(&self, gateway: &str, over: Option<&str>) -> Result<String, Error> {
         let body = over.map_or_else(|| json!({}), |over| json!({ "for": over }));
-        self.have(&format!("/v1/gateways/{gateway}/pause"), body).await
+        self.have(&of_gateway(gateway, "/pause")?, body).await
     }
 
     /// Ends a pause, or has the daemon try again.
@@ -130,7 +130,7 @@ impl Client {
     /// # Errors
     /// When there is none of that name, or the daemon does not answer as it should.
     pub async fn resume(&self, gateway: &str) -> Result<String, Error> {
-        self.have(&format!("/v1/gateways/{gateway}/resume"), json!({})).await
+        self.have(&of_gateway(gateway, "/resume")?, json!({})).await
     }
 
     /// Ends a gateway's session on purpose.
@@ -138,7 +138,7 @@ impl Client {
     /// # Errors
     /// When there is none of that name, or the daemon does not answer as it should.
     pub async fn log_out(&self, gateway: &str) -> Result<String, Error> {
-        self.have(&format!("/v1/gateways/{gateway}/logout"), json!({})).await
+        self.have(&of_gateway(gateway, "/logout")?, json!({})).await
     }
 
     /// Has open alerts not told again until they are over: of one gateway or all, of one kind or all.
@@ -206,6 +206,16 @@ impl Client {
 
     fn broken(&self, why: &str) -> Error {
         Error::Broken { socket: self.socket.clone(), why: why.to_owned() }
+    }
+}
+
+/// The path of a gateway. What is no name must not become another path: `main/logout#` is no gateway.
+fn of_gateway(name: &str, rest: &str) -> Result<String, Error> {
+    let is_name = !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_');
+    if is_name {
+        Ok(format!("/v1/gateways/{name}{rest}"))
+    } else {
+        Err(Error::Refused(format!("there is no gateway {name:?}: a name has letters, digits, - and _")))
     }
 }
 

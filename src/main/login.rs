@@ -32,7 +32,7 @@ pub(crate) struct Arguments {
     #[arg(long, env = "TICKLED_CONFIG", default_value = USUAL_CONFIG)]
     config: PathBuf,
     /// How long to wait, as 90s or 10m
-    #[arg(long, value_name = "TIME", default_value = "10m", value_parser = span)]
+    #[arg(long, value_name = "TIME", default_value = "10m", allow_hyphen_values = true, value_parser = span)]
     within: Duration,
     /// Only print the address, though a browser could be shown
     #[arg(long)]

@@ -40,7 +40,7 @@ pub(crate) enum Verb {
         /// These gateways alone
         gateways: Vec<String>,
         /// How far back, as 24h, 7d or 30d
-        #[arg(long, value_name = "TIME", default_value = "7d")]
+        #[arg(long, value_name = "TIME", default_value = "7d", allow_hyphen_values = true)]
         since: String,
         /// Draw the timeline into this file as well, as SVG
         #[arg(long, value_name = "FILE")]
@@ -74,7 +74,7 @@ pub(crate) enum Verb {
         /// The gateway
         gateway: String,
         /// How long, as 30m, 2h or 1d; without it until it is resumed
-        #[arg(long = "for", value_name = "TIME")]
+        #[arg(long = "for", value_name = "TIME", allow_hyphen_values = true, value_parser = span)]
         over: Option<String>,
         #[command(flatten)]
         ask: Ask,
@@ -176,6 +176,12 @@ fn acted(said: asking::Said, as_json: bool) -> anyhow::Result<Exit> {
 /// The same in lines that fit.
 pub(crate) fn told_folded(said: asking::Said) -> anyhow::Result<Exit> {
     told(said.map(|(text, exit)| (folded(&text, 0, terminal()) + "\n", exit)))
+}
+
+/// A length of time, in the words in which the daemon takes it.
+fn span(text: &str) -> Result<String, String> {
+    let is_span = tickled::control::span(text).is_some_and(|span| !span.is_zero());
+    is_span.then(|| text.to_owned()).ok_or_else(|| "write it like 30m, 2h or 1d".to_owned())
 }
 
 /// Whether a configuration is to be used where no daemon answers: it is there, or somebody named it.

@@ -84,8 +84,7 @@ impl Login {
         let Self { gateway, url, .. } = self;
         match exit {
             Exit::NothingAnswers => format!(
-                "{gateway}: no login is possible yet: {why} at {url}; start the gateway, or look for the cause with \
-                 `tickled doctor`. Waiting for it\n"
+                "{gateway}: no login is possible yet ({url}): {why}. Waiting for it; `tickled doctor` looks for the cause\n"
             ),
             _ => format!("{gateway}: no login is needed so far: {why}. Waiting for what comes of it\n"),
         }
@@ -318,7 +317,8 @@ mod tests {
         let lapsed = AuthStatus { connected: true, ..AuthStatus::default() };
         assert!(helps(&by_status(&Ok(lapsed.clone()))), "without a daemon nothing else brings it back");
         assert!(!helps(&by_status(&Ok(AuthStatus { competing: true, ..lapsed }))));
-        let down = login("https://localhost:5000", false).waiting("nothing listens there", Exit::NothingAnswers);
+        let down = login("https://localhost:5000", false)
+            .waiting("nothing listens there; start the gateway", Exit::NothingAnswers);
         assert!(down.contains("start the gateway") && !down.contains("ssh"), "{down}");
     }
 

@@ -95,7 +95,16 @@ async fn a_pause_is_silence_and_ends_by_itself() {
 
     let odd = host.asks(&["pause", "main", "--for", "soon"]).await;
     assert_eq!((odd.code, odd.out.as_str()), (Some(64), ""));
-    assert!(odd.err.contains("for: write it like 30m, 2h or 1d"), "{}", odd.err);
+    assert!(odd.err.contains("'--for <TIME>': write it like 30m, 2h or 1d"), "{}", odd.err);
+    // A name is one part of a path, whatever stands in it.
+    let before = gateway.asked_for("/v1/api/logout").await;
+    for name in ["main/logout#", "main/logout?", "../v1/gateways/main/logout#", ""] {
+        let odd = host.asks(&["resume", name]).await;
+        assert_eq!((odd.code, odd.out.as_str()), (Some(64), ""), "{name:?}");
+        assert!(odd.err.starts_with("tickled: there is no gateway "), "{}", odd.err);
+    }
+    host.daemon.listens(Duration::from_millis(500)).await;
+    assert_eq!(gateway.asked_for("/v1/api/logout").await, before, "nobody is logged out");
 }
 
 /// Whoever kills the daemon must not have it disturb the human who asked for silence.

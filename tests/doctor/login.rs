@@ -67,7 +67,7 @@ async fn it_gives_up_with_the_reason() {
     let end: Value = serde_json::from_str(&said).unwrap();
     assert_eq!((code, &end["exit"], &end["live"]), (Some(3), &3.into(), &false.into()), "{said}");
     assert!(end["why"].as_str().unwrap().contains("nothing listens"), "{said}");
-    assert!(errors.contains("no login is possible yet: ") && errors.contains("start the gateway"), "{errors}");
+    assert!(errors.contains("no login is possible yet (") && errors.contains("start the gateway"), "{errors}");
     assert!(!errors.contains("ssh -L "), "nobody listens at the other end of a tunnel: {errors}");
 }
 
