@@ -191,7 +191,8 @@ impl Board {
 
     /// Takes in what a driver reports.
     pub(super) fn take(&mut self, report: Report) {
-        self.counts.take(self.clock.now(), &report);
+        let now = self.clock.now();
+        self.counts.take(now, &report);
         let Report { mut snapshot, transition, jumped, answered, sending: _, stream } = report;
         let name = snapshot.gateway.clone();
         if let Some(by) = jumped {
@@ -202,10 +203,10 @@ impl Board {
             good_ping = request == Request::Ping && answer.error.is_none();
             self.answered(&name, request, &answer, took);
         }
-        self.note_gap(&snapshot);
+        self.note_gap(now, &snapshot);
         if let Some(transition) = transition {
             telling::transition(&snapshot, &transition);
-            self.record.note(self.clock.now().wall, What::changed(&name, &transition));
+            self.record.note(now.wall, What::changed(&name, &transition));
         }
         if let Some(change) = stream {
             telling::stream(&name, &change);
@@ -214,20 +215,19 @@ impl Board {
             known.down = known.down.take().filter(|_| units::is_suspect(snapshot.state));
             snapshot.unit.clone_from(&known.down);
         }
-        self.record.see(self.clock.now().wall, &snapshot);
-        self.alarm.see(self.clock.now(), &snapshot, good_ping);
+        self.record.see(now.wall, &snapshot);
+        self.alarm.see(now, &snapshot, good_ping);
         if let Some(known) = self.gateways.get_mut(&name) {
             telling::step(known.snapshot.as_ref(), &snapshot);
             known.snapshot = Some(snapshot);
-            known.seen = Some(self.clock.now());
+            known.seen = Some(now);
         }
         self.tell_systemd();
     }
 
     /// Records that a gateway was not observed, if its driver reports later than it promised: the host slept, its clock
     /// was set, or the process was stopped. That time lasts until the session is found live again, or anything else.
-    fn note_gap(&mut self, snapshot: &Snapshot) {
-        let now = self.clock.now();
+    fn note_gap(&mut self, now: Now, snapshot: &Snapshot) {
         let Some(known) = self.gateways.get_mut(&snapshot.gateway) else { return };
         if known.is_outdated(now)
             && let Some(seen) = known.seen

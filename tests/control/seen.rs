@@ -52,7 +52,7 @@ impl Scene {
     async fn set() -> Self {
         let (live, lost) = (Gateway::logged_in().await, Gateway::start().await);
         let config = format!(
-            "[gateway.ira]\nurl = \"{}\"\n[gateway.main]\nurl = \"{}\"\n[session]\nping_every = \"5m\"\ncheck_every = \"20s\"\n\
+            "[gateway.ira]\nurl = \"{}\"\n[gateway.main]\nurl = \"{}\"\n[session]\nping_every = \"5m\"\ncheck_every = \"2m\"\n\
              [maintenance]\nwindow = []\n",
             lost.url(),
             live.url()
@@ -76,7 +76,7 @@ impl Scene {
             let left = time(&gateway["next_at"]).zip(time(at)).map(|(next, at)| next.duration_since(at).as_millis());
             let next = gateway["next"].as_str().unwrap();
             let is_calm = ["the next check is due", "looking whether a human has logged in", "the pause ends"];
-            is_calm.contains(&next) && gateway["state"] != "starting" && left.is_some_and(|left| left > 1500)
+            is_calm.contains(&next) && gateway["state"] != "starting" && left.is_some_and(|left| left > 5000)
         };
         loop {
             let status: Value = serde_json::from_str(&self.host.asks(&["status", "--json"]).await.out).unwrap();

@@ -16,6 +16,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime};
 use std::{env, thread};
 
+use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
 use tickled::log::event::{self, EVENTS, FIELDS};
 use tickled::log::{Event, Level, Look, Settings, humane, init, subscriber};
 use tracing::subscriber::with_default;
@@ -361,9 +362,14 @@ fn stopped_clock() -> SystemTime {
     SystemTime::UNIX_EPOCH + Duration::from_millis(1_795_497_337_042)
 }
 
-/// Leaves the pipe as a reader leaves it that stopped reading; the thread ends with the reader.
+/// Leaves the pipe as a reader leaves it that stopped reading: full.
 fn fill(pipe: &PipeWriter) {
-    let mut pipe = pipe.try_clone().unwrap();
-    drop(thread::spawn(move || while pipe.write_all(&[b'x'; 4096]).is_ok() {}));
-    thread::sleep(Duration::from_millis(200));
+    let mut writer = pipe.try_clone().unwrap();
+    let before = fcntl_getfl(&writer).unwrap();
+    // Both ends of what was cloned share this: it is set back.
+    fcntl_setfl(&writer, before | OFlags::NONBLOCK).unwrap();
+    for size in [4096, 1] {
+        while writer.write_all(&vec![b'x'; size]).is_ok() {}
+    }
+    fcntl_setfl(&writer, before).unwrap();
 }
