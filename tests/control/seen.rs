@@ -52,7 +52,7 @@ impl Scene {
     async fn set() -> Self {
         let (live, lost) = (Gateway::logged_in().await, Gateway::start().await);
         let config = format!(
-            "[gateway.ira]\nurl = \"{}\"\n[gateway.main]\nurl = \"{}\"\n[session]\nping_every = \"5m\"\ncheck_every = \"2m\"\n\
+            "[gateway.ira]\nurl = \"{}\"\n[gateway.main]\nurl = \"{}\"\n[session]\nping_every = \"5m\"\ncheck_every = \"20s\"\n\
              [maintenance]\nwindow = []\n",
             lost.url(),
             live.url()
