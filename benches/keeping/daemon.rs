@@ -46,18 +46,43 @@ pub(crate) struct Usage {
 
 impl Daemon {
     pub(crate) fn run(config: &str) -> Self {
+        Self::with_history(config, 0)
+    }
+
+    /// With a state directory, and so many changes of the gateway `g` in the last month.
+    pub(crate) fn with_history(config: &str, changes: usize) -> Self {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let name = format!("tickled-bench-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
         let folder = std::env::temp_dir().join(name);
         fs::create_dir_all(&folder).unwrap();
         let file = folder.join("tickled.toml");
         fs::write(&file, config).unwrap();
-        let mut child = Command::new(env!("CARGO_BIN_EXE_tickled"))
+        let state = folder.join("state");
+        fs::create_dir_all(&state).unwrap();
+        if changes > 0 {
+            let every = Duration::from_secs(30 * 24 * 60 * 60) / u32::try_from(changes).unwrap();
+            let begin = Timestamp::now() - every * u32::try_from(changes).unwrap();
+            let row = |number: usize| {
+                let at = begin + every * u32::try_from(number).unwrap();
+                let (from, to) = if number % 2 == 0 { ("recovering", "live") } else { ("live", "recovering") };
+                format!(
+                    "{{\"at\":\"{at}\",\"event\":\"changed\",\"gateway\":\"g\",\"from\":\"{from}\",\"to\":\"{to}\",\
+                     \"because\":\"session-lapsed\"}}\n"
+                )
+            };
+            fs::write(state.join("ledger.jsonl"), (0..changes).map(row).collect::<String>()).unwrap();
+        }
+        let mut command = Command::new(env!("CARGO_BIN_EXE_tickled"));
+        if changes > 0 {
+            command.env("STATE_DIRECTORY", &state);
+        } else {
+            command.env_remove("STATE_DIRECTORY");
+        }
+        let mut child = command
             .args(["run", "--config", file.to_str().unwrap()])
             .env("TICKLED_LOG__FORMAT", "json")
             .env("RUNTIME_DIRECTORY", &folder)
             .env_remove("NOTIFY_SOCKET")
-            .env_remove("STATE_DIRECTORY")
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())

@@ -7,6 +7,7 @@
 #![expect(clippy::disallowed_methods, reason = "real processes take real time")]
 
 mod daemon;
+mod readers;
 mod relay;
 #[path = "../../tests/simulated/mod.rs"]
 #[allow(dead_code, reason = "tests use the rest of it")]
@@ -16,6 +17,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use daemon::{Daemon, Usage};
+use readers::Readers;
 use relay::Relay;
 use serde_json::{Value, json};
 use simulated::Gateway;
@@ -54,6 +56,12 @@ async fn measure(size: &Size) -> Value {
         ("stream and direct", "stream.enabled = true\nsession.recovery.methods = [\"direct\"]\n"),
     ] {
         let spans = lapses(size, session).await;
+        println!("  {name:<30} {:>7} {:>8} {:>8}", spans.len(), shown(median(&spans)), shown(worst(&spans)));
+        all.insert(format!("lapse to live, {name}"), times(&spans));
+    }
+    for readers in [0, 60] {
+        let spans = lapses_beside(size, readers).await;
+        let name = format!("beside {readers} readers of the page");
         println!("  {name:<30} {:>7} {:>8} {:>8}", spans.len(), shown(median(&spans)), shown(worst(&spans)));
         all.insert(format!("lapse to live, {name}"), times(&spans));
     }
@@ -117,6 +125,32 @@ async fn lapses(size: &Size, session: &str) -> Vec<Duration> {
     let mut spans = Vec::new();
     for measured in measuring {
         spans.extend(measured.await.unwrap());
+    }
+    spans
+}
+
+/// The same while as many as that read the page of a long history without a pause.
+async fn lapses_beside(size: &Size, readers: usize) -> Vec<Duration> {
+    let gateway = Gateway::logged_in().await;
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let config = format!(
+        "[endpoint]\nlisten = \"127.0.0.1:{port}\"\n[gateway.g]\nurl = \"{}\"\nsession.check_every = \"2s\"\n",
+        gateway.url()
+    );
+    let daemon = Daemon::with_history(&config, 15_000);
+    let mut states = daemon.states("g");
+    states.becomes("live").await;
+    let readers = Readers::start(port, readers);
+    let mut spans = Vec::new();
+    for lapse in 0..size.lapses_each + 2 {
+        sleep(Duration::from_millis(5000 + 613 * lapse as u64 % 2_000)).await;
+        gateway.set("lapse").await;
+        let since = Instant::now();
+        states.becomes("live").await;
+        spans.push(since.elapsed());
+    }
+    if readers.pages() > 0 {
+        println!("  ({} pages were read)", readers.pages());
     }
     spans
 }
