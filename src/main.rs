@@ -150,16 +150,29 @@ struct Doctor {
 enum ConfigVerb {
     /// Prints every key with its default and its meaning
     Default,
-    /// Judges a file without running: every fault, with its line
-    Check {
-        /// The file
-        file: PathBuf,
-    },
+    /// Validates a configuration without running it: every fault, with its line
+    ///
+    /// Also checks what the configuration names on this host: files, programs, hosts and units. What another user or
+    /// another host may see differently is a warning and does not change the exit code.
+    Check(ConfigFile),
     /// Prints the configuration in force: file, environment and defaults together
-    Show {
-        /// The file
-        file: PathBuf,
-    },
+    Show(ConfigFile),
+}
+
+#[derive(Debug, Args)]
+struct ConfigFile {
+    /// The configuration [default: $TICKLED_CONFIG, else /etc/tickled/tickled.toml]
+    file: Option<PathBuf>,
+    /// The same as FILE
+    #[arg(long, value_name = "FILE", conflicts_with = "file")]
+    config: Option<PathBuf>,
+}
+
+impl ConfigFile {
+    fn path(self) -> PathBuf {
+        let variable = || std::env::var_os("TICKLED_CONFIG").filter(|value| !value.is_empty()).map(PathBuf::from);
+        self.file.or(self.config).or_else(variable).unwrap_or_else(|| USUAL_CONFIG.into())
+    }
 }
 
 fn main() -> ExitCode {
@@ -187,8 +200,8 @@ fn main() -> ExitCode {
         Verb::Login(arguments) => login::run(&arguments),
         Verb::Doctor(doctor) => asynchronously(examined(doctor)),
         Verb::Config(ConfigVerb::Default) => say(config::DEFAULT).map(|()| Exit::Live),
-        Verb::Config(ConfigVerb::Check { file }) => config_check(&file),
-        Verb::Config(ConfigVerb::Show { file }) => config_show(&file),
+        Verb::Config(ConfigVerb::Check(file)) => config_check(&file.path()),
+        Verb::Config(ConfigVerb::Show(file)) => config_show(&file.path()),
         Verb::Man { into: Some(folder), .. } => write_manual(&folder),
         Verb::Man { verb, into: None } => print_page(&verb),
         Verb::Completions { shell } => say(&pages::completions(Cli::command(), shell)).map(|()| Exit::Live),
@@ -209,6 +222,10 @@ fn run(path: &Path) -> anyhow::Result<Exit> {
     };
     second_signal_ends().context("cannot catch signals")?;
     let guard = log::init(&config.log).context("cannot set up the log")?;
+    for warning in &config.warnings {
+        let fault = warning.to_string();
+        tracing::warn!(event = log::event::CONFIG_WARNING, fault, "{fault}");
+    }
     let notifier = Notifier::from_env().unwrap_or_else(|error| {
         let fault = error.to_string();
         tracing::warn!(
@@ -337,7 +354,8 @@ fn alert_test(file: Option<PathBuf>, channel: Option<&str>, socket: Option<&Path
 }
 
 fn config_check(file: &Path) -> anyhow::Result<Exit> {
-    let Some(config) = trusted(file) else { return Ok(Exit::Configuration) };
+    let checked = config::check(file, &environment());
+    let Some(config) = or_complain(checked) else { return Ok(Exit::Configuration) };
     let names: Vec<&str> = config.gateways.iter().map(|gateway| gateway.name.as_str()).collect();
     let channels: Vec<&str> = config.alerts.channels.iter().map(|channel| channel.name.as_str()).collect();
     let told =
@@ -387,12 +405,22 @@ fn write_manual(folder: &Path) -> anyhow::Result<Exit> {
 
 /// The configuration, or all that is wrong with it on standard error.
 fn trusted(path: &Path) -> Option<Config> {
-    config::load(path, &environment()).inspect_err(|faults| complain(&faults.to_string())).ok()
+    or_complain(config::load(path, &environment()))
 }
 
+/// The configuration with its warnings on standard error, or all that is wrong with it there.
+fn or_complain(loaded: Result<Config, config::Faults>) -> Option<Config> {
+    let config = loaded.inspect_err(|faults| complain(&faults.to_string())).ok()?;
+    for warning in &config.warnings {
+        complain(&format!("warning: {warning}"));
+    }
+    Some(config)
+}
+
+/// The environment. What is not UTF-8 in it has replacement characters, which no key accepts.
 fn environment() -> BTreeMap<String, String> {
-    let known = |(key, value): (OsString, OsString)| Some((key.into_string().ok()?, value.into_string().ok()?));
-    std::env::vars_os().filter_map(known).collect()
+    let text = |text: OsString| text.to_string_lossy().into_owned();
+    std::env::vars_os().map(|(key, value)| (text(key), text(value))).collect()
 }
 
 /// A second SIGTERM or SIGINT ends the process at once, even if its loop hangs. The order of the two matters: the first

@@ -78,7 +78,7 @@ install_all() {
 	fi
 	if [ -d /run/systemd/system ] && systemctl --quiet is-active tickled.service; then
 		# A daemon that works is not ended for one that would not start.
-		if ! "$prefix/bin/tickled" config check "$config" >/dev/null; then
+		if ! "$prefix/bin/tickled" config show "$config" >/dev/null; then
 			fail "installed, but the daemon that runs is the old one: the new one refuses the configuration, see above. \
 Mend it, then: sudo systemctl restart tickled"
 		fi

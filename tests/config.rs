@@ -282,8 +282,8 @@ fn faults_of_the_environment_name_the_variable() {
         &[
             ("TICKLED_SESSION__PING_EVRY", "30s"),
             ("TICKLED_SESSION_PING_EVERY", "30s"),
-            ("TICKLED_SESSION", "30s"),
-            ("TICKLED_DEBUG", "1"),
+            ("TICKLED_SESSION__RECOVERY__FIRST_PAUSE", "30s"),
+            ("TICKLED_CONFG", "tickled.toml"),
             ("TICKLED_SESSION__CHECK_EVERY", "10"),
             ("TICKLED_GATEWAY__MIAN__URL", "https://localhost:5003"),
             ("TICKLED_GATEWAY__OFFICE__SESSION__ACCOUNT", "paper"),

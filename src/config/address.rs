@@ -3,7 +3,7 @@
 use reqwest::Url;
 use serde::{Deserialize, Deserializer, de};
 
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 
 use super::fault::quoted;
@@ -25,6 +25,19 @@ impl Address {
         self.host == "localhost"
             || bare.parse::<Ipv4Addr>().is_ok_and(|address| address.is_loopback())
             || bare.parse::<Ipv6Addr>().is_ok_and(|address| address.to_canonical().is_loopback())
+    }
+
+    /// Host and port, the same for all ways to write this machine's own address.
+    pub(super) fn place(&self) -> (String, Option<u16>) {
+        let bare = self.host.trim_matches(['[', ']']);
+        let address = bare.parse().map(|address: IpAddr| address.to_canonical());
+        let host = match address {
+            Ok(IpAddr::V6(address)) if address.is_loopback() => Ipv4Addr::LOCALHOST.to_string(),
+            Ok(address) => address.to_string(),
+            Err(_) if bare == "localhost" => Ipv4Addr::LOCALHOST.to_string(),
+            Err(_) => bare.trim_end_matches('.').to_owned(),
+        };
+        (host, self.url.rsplit(':').next().and_then(|port| port.parse().ok()))
     }
 
     /// Whether the host is a name, whose addresses are known only when it is looked up.

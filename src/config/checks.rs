@@ -11,11 +11,12 @@ use super::Gateway;
 use super::address;
 use super::fault::{At, Finding};
 use super::file::{self, File, Pin, PlainHttp, TrustBy};
+use super::host::Problem;
 use super::maintenance::{self, NEEDED};
 use super::span::span_text;
 use super::words::{Word, Worded, nearest};
 use crate::calendar::{Maintenance, Region};
-use crate::gateway::{Target, Trust, tls};
+use crate::gateway::{Target, Trust};
 use crate::session::{Address, Policy};
 
 /// What a merged file means, and what is wrong with it.
@@ -25,10 +26,11 @@ pub(super) struct Checks<'a> {
     blamed: &'a BTreeSet<String>,
     certificates: Look,
     findings: Vec<Finding>,
+    warnings: Vec<Finding>,
 }
 
 /// Whether a file holds certificates to judge others by.
-pub(super) type Look = fn(&Path) -> Result<(), tls::Error>;
+pub(super) type Look = fn(&Path) -> Result<(), String>;
 
 /// A key of one gateway's session, where it was said, and its value.
 struct Said<T> {
@@ -46,13 +48,25 @@ impl<'a> Checks<'a> {
         blamed: &'a BTreeSet<String>,
         certificates: Look,
     ) -> Self {
-        let findings = Vec::new();
-        Self { places, blamed, certificates, findings }
+        Self { places, blamed, certificates, findings: Vec::new(), warnings: Vec::new() }
     }
 
     /// All findings.
     pub(super) fn findings(self) -> Vec<Finding> {
         self.findings
+    }
+
+    /// All findings, and all warnings.
+    pub(super) fn sorted(self) -> (Vec<Finding>, Vec<Finding>) {
+        (self.findings, self.warnings)
+    }
+
+    /// Keeps what is wrong with something that a key names.
+    pub(super) fn problem(&mut self, Problem { key, what, hint, is_certain }: Problem) {
+        self.note(&key, &what, hint);
+        if !is_certain {
+            self.warnings.extend(self.findings.pop());
+        }
     }
 
     /// All gateways, in the order of their names.
@@ -77,12 +91,15 @@ impl<'a> Checks<'a> {
             let Some((url, trust)) = self.target(name, written) else {
                 continue;
             };
-            if let Some(twin) = keepers.insert(url.clone(), name) {
-                self.note(
-                    &format!("gateway.{name}.url"),
-                    &format!("gateway.{twin} has the same URL"),
-                    "keep one of the two: a gateway has one keeper".to_owned(),
-                );
+            let place = written.url.as_ref().map(address::Address::place);
+            if let Some((twin, same)) = keepers.insert(place, (name, url.clone())) {
+                let what = if same == url {
+                    format!("gateway.{twin} has the same URL")
+                } else {
+                    format!("{url:?} is the same gateway as {same:?}, the URL of gateway.{twin}")
+                };
+                let hint = "keep one of the two: each gateway is configured once".to_owned();
+                self.note(&format!("gateway.{name}.url"), &what, hint);
             }
             let answer_within = policy.answer_within;
             let target = Target { url, answer_within, trust };
@@ -323,7 +340,7 @@ impl<'a> Checks<'a> {
                 {
                     let hint = "name a file in PEM that the user tickled runs as may read, with the certificate of \
                                 whoever signed the gateway's";
-                    self.note(&ca_file, &error.to_string(), hint.to_owned());
+                    self.note(&ca_file, &error, hint.to_owned());
                 }
                 Some(Trust::CaFile(path.clone()))
             }

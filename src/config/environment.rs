@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::fault::At;
+use super::fault::{At, Finding};
 use super::file::{GATEWAY, ROOT, values};
 use super::reading::Reading;
 use super::value::{Kind, Raw};
@@ -19,10 +19,19 @@ pub(super) fn read(reading: &mut Reading, environment: &BTreeMap<String, String>
             continue;
         }
         let at = At::Variable(name.escape_debug().to_string());
+        if is_injected(rest, value) {
+            continue;
+        }
         let (path, kind) = match resolve(rest, &reading.gateways) {
             Ok(resolved) => resolved,
-            Err((what, hint)) => {
+            Err(Unknown::Typo(what, hint)) => {
                 reading.note("", at, what, hint);
+                continue;
+            }
+            Err(Unknown::Foreign) => {
+                let what = "it names no key and is ignored".to_owned();
+                let hint = "`tickled config default` lists all keys".to_owned();
+                reading.warnings.push(Finding { key: String::new(), at, what, hint });
                 continue;
             }
         };
@@ -45,8 +54,32 @@ pub(super) fn read(reading: &mut Reading, environment: &BTreeMap<String, String>
     }
 }
 
+/// Why a variable names no key.
+enum Unknown {
+    /// It was probably meant to name one: what is wrong, and what would be right.
+    Typo(String, String),
+    /// It belongs to something else.
+    Foreign,
+}
+
+/// Whether Kubernetes or Docker set this variable for a service called `tickled` or `tickled-NAME`.
+fn is_injected(rest: &str, value: &str) -> bool {
+    let parts: Vec<&str> = rest.split('_').collect();
+    let is_port = |text: &str| text.parse::<u16>().is_ok();
+    let is_protocol = |text: &str| matches!(text, "TCP" | "UDP" | "SCTP");
+    let is_at = |at: usize| match &parts[at..] {
+        ["PORT"] => at == 0 || value.contains("://"),
+        ["NAME"] | ["ENV", ..] => at == 0,
+        ["SERVICE", "HOST"] | ["SERVICE", "PORT", ..] => true,
+        ["PORT", port, protocol] => is_port(port) && is_protocol(protocol),
+        ["PORT", port, protocol, "PROTO" | "PORT" | "ADDR"] => is_port(port) && is_protocol(protocol),
+        _ => false,
+    };
+    !rest.contains("__") && (0..parts.len()).any(is_at)
+}
+
 /// The key that a variable names, or why it names none.
-fn resolve(rest: &str, gateways: &BTreeSet<String>) -> Result<(String, Kind), (String, String)> {
+fn resolve(rest: &str, gateways: &BTreeSet<String>) -> Result<(String, Kind), Unknown> {
     let folded = rest.to_lowercase();
     let mut known: Vec<(String, String, Kind)> = Vec::new();
     let (of_lists, keys): (Vec<_>, Vec<_>) = values(ROOT).into_iter().partition(|(path, _)| path.contains("[]"));
@@ -65,14 +98,14 @@ fn resolve(rest: &str, gateways: &BTreeSet<String>) -> Result<(String, Kind), (S
         (Some((_, path, kind)), None) => return Ok((path.clone(), *kind)),
         (Some((_, one, _)), Some((_, other, _))) => {
             let what = format!("it may mean {one} or {other}");
-            return Err((what, "set it in the file instead".to_owned()));
+            return Err(Unknown::Typo(what, "set it in the file instead".to_owned()));
         }
         (None, _) => {}
     }
     let list = of_lists.iter().filter_map(|(path, _)| path.split_once("[]")).map(|(list, _)| list);
     if let Some(list) = list.clone().find(|list| folded.starts_with(&variable(list))) {
         let what = format!("{list} is a list, and no variable holds one of tables");
-        return Err((what, format!("write [[{list}]] into the file")));
+        return Err(Unknown::Typo(what, format!("write [[{list}]] into the file")));
     }
     if let Some((name, key)) = folded.strip_prefix("gateway__").and_then(of_gateway) {
         let what = format!("the file has no gateway {name}");
@@ -84,13 +117,27 @@ fn resolve(rest: &str, gateways: &BTreeSet<String>) -> Result<(String, Kind), (S
             }
             None => format!("write [gateway.{name}] into the file first"),
         };
-        return Err((what, hint));
+        return Err(Unknown::Typo(what, hint));
     }
-    let hint = match nearest(&folded, known.iter().map(|(variable, ..)| variable.as_str())) {
-        Some(near) => format!("did you mean {PREFIX}{}?", near.to_uppercase()),
-        None => format!("variables that begin with {PREFIX} are tickled's own: rename or unset it"),
+    let reserved = RESERVED.iter().filter_map(|name| name.strip_prefix(PREFIX)).map(str::to_lowercase);
+    let options: Vec<String> = reserved.collect();
+    let all = known.iter().map(|(variable, ..)| variable).chain(&options).map(String::as_str);
+    let (table, last) = folded.rsplit_once("__").unwrap_or_default();
+    // Within a table of ours, only its last part can be wrong.
+    let siblings: Vec<&str> =
+        all.clone().filter(|known| known.rsplit_once("__").is_some_and(|(of, _)| of == table)).collect();
+    let near = if siblings.is_empty() {
+        nearest(&folded, all).filter(|near| strsim::damerau_levenshtein(&folded, near) <= MOST_SLIPS)
+    } else {
+        let last_of = |known: &&&str| known.rsplit_once("__").map_or("", |(_, last)| last).to_owned();
+        siblings.iter().find(|known| nearest(last, [last_of(known).as_str()]).is_some()).copied()
     };
-    Err(("it names no key".to_owned(), hint))
+    let hint = match near {
+        Some(near) => format!("did you mean {PREFIX}{}?", near.to_uppercase()),
+        None if !siblings.is_empty() => "`tickled config default` lists all keys".to_owned(),
+        None => return Err(Unknown::Foreign),
+    };
+    Err(Unknown::Typo("it names no key".to_owned(), hint))
 }
 
 /// The end of the variable for a key, in small letters.
@@ -134,6 +181,9 @@ const PREFIX: &str = "TICKLED_";
 
 /// Options of the command line, and no keys: the path of the file itself, and the control socket.
 const RESERVED: [&str; 2] = ["TICKLED_CONFIG", "TICKLED_SOCKET"];
+
+/// A name with more slips than this is another program's variable.
+const MOST_SLIPS: usize = 3;
 
 /// What a program finds that a channel runs: it may well run `tickled` in its turn.
 const OF_AN_ALERT: &str = "TICKLED_ALERT_";

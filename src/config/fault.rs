@@ -67,6 +67,11 @@ impl Faults {
         self.0.len()
     }
 
+    /// All of them.
+    pub(super) fn into_vec(self) -> Vec<Fault> {
+        self.0
+    }
+
     /// The one fault that the file as a whole has.
     pub(super) fn of_file(file: &Path, what: String, hint: String) -> Self {
         let place = Place::File(one_line(&file.display().to_string()));

@@ -8,6 +8,7 @@ mod endpoint;
 mod environment;
 mod fault;
 mod file;
+mod host;
 mod maintenance;
 mod reading;
 mod source;
@@ -21,13 +22,12 @@ pub use fault::{Fault, Faults, Place};
 pub use source::{Difference, Source};
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::io::{self, Read};
 use std::path::Path;
 
 use crate::alert;
 use crate::calendar::{Maintenance, Region};
-use crate::gateway::{Target, Trust, tls};
+use crate::gateway::{Target, Trust};
 use crate::log;
 use crate::session::Policy;
 use address::Address;
@@ -50,6 +50,8 @@ pub struct Config {
     pub endpoint: Endpoint,
     /// What the daemon says about itself.
     pub log: log::Settings,
+    /// What is odd about it and does no harm.
+    pub warnings: Vec<Fault>,
 }
 
 impl Config {
@@ -91,12 +93,28 @@ pub struct Key {
 /// The file that shows every key with its default and its meaning.
 pub const DEFAULT: &str = include_str!("../../config/tickled.toml");
 
-/// Reads the file and lays `environment` over it. The CA files that it names for gateways are looked into as well.
+/// Loads a file and overlays `environment`. The CA files that it names for gateways are read as well.
 ///
 /// # Errors
 ///
-/// Everything that is wrong, not only the first of it.
+/// Everything that is wrong, not only the first fault.
 pub fn load(path: &Path, environment: &BTreeMap<String, String>) -> Result<Config, Faults> {
+    let text = read(path)?;
+    judge(&text, path, environment, &Depth::Certificates)
+}
+
+/// Loads a file like [`load`], and checks everything that it names on this host: files, programs, hosts, units. Blocks for
+/// a few seconds where names cannot be resolved.
+///
+/// # Errors
+///
+/// Everything that is wrong, not only the first fault. What another user or another host may see differently is a warning.
+pub fn check(path: &Path, environment: &BTreeMap<String, String>) -> Result<Config, Faults> {
+    let text = read(path)?;
+    judge(&text, path, environment, &Depth::Host)
+}
+
+fn read(path: &Path) -> Result<String, Faults> {
     let fault = |what: String, hint: &str| Faults::of_file(path, what, hint.to_owned());
     let cannot = |error: &io::Error| {
         let known = UNREADABLE.iter().find(|(kind, ..)| *kind == error.kind());
@@ -106,19 +124,19 @@ pub fn load(path: &Path, environment: &BTreeMap<String, String>) -> Result<Confi
         }
     };
     let mut bytes = Vec::new();
-    fs::File::open(path)
-        .and_then(|file| file.take(LARGEST + 1).read_to_end(&mut bytes))
-        .map_err(|error| cannot(&error))?;
+    host::open(path).and_then(|file| file.take(LARGEST + 1).read_to_end(&mut bytes)).map_err(|error| cannot(&error))?;
     match String::from_utf8(bytes) {
-        Ok(text) => judge(&text, path, environment, tls::certificates),
+        Ok(text) => Ok(text),
         // The limit may have cut a character in two.
         Err(error) if error.as_bytes().len() as u64 > LARGEST => Err(too_large(path)),
         Err(error) => {
-            let right = error.utf8_error().valid_up_to();
-            let text = error.as_bytes().get(..right).unwrap_or_default();
+            let bytes = error.as_bytes();
+            if bytes.starts_with(b"\xff\xfe") || bytes.starts_with(b"\xfe\xff") {
+                return Err(fault("it is UTF-16".to_owned(), "save it as UTF-8"));
+            }
+            let text = bytes.get(..error.utf8_error().valid_up_to()).unwrap_or_default();
             let line = text.iter().filter(|byte| **byte == b'\n').count() + 1;
-            let what = format!("line {line} is not UTF-8");
-            Err(fault(what, "save it as UTF-8, or leave foreign letters out"))
+            Err(fault(format!("line {line} is not UTF-8"), "save it as UTF-8, or leave foreign letters out"))
         }
     }
 }
@@ -130,15 +148,20 @@ pub fn load(path: &Path, environment: &BTreeMap<String, String>) -> Result<Confi
 ///
 /// Everything that is wrong, not only the first of it.
 pub fn parse(text: &str, name: &Path, environment: &BTreeMap<String, String>) -> Result<Config, Faults> {
-    judge(text, name, environment, |_| Ok(()))
+    judge(text, name, environment, &Depth::Text)
 }
 
-fn judge(
-    text: &str,
-    name: &Path,
-    environment: &BTreeMap<String, String>,
-    certificates: Look,
-) -> Result<Config, Faults> {
+/// How far a configuration is checked.
+enum Depth {
+    /// The text alone.
+    Text,
+    /// The CA files of gateways as well, without which nothing can run.
+    Certificates,
+    /// Everything that it names on this host.
+    Host,
+}
+
+fn judge(text: &str, name: &Path, environment: &BTreeMap<String, String>, depth: &Depth) -> Result<Config, Faults> {
     if text.len() as u64 > LARGEST {
         return Err(too_large(name));
     }
@@ -148,6 +171,7 @@ fn judge(
     if reading.is_toml {
         match merge(&reading) {
             Ok(file) => {
+                let certificates: Look = if matches!(depth, Depth::Text) { |_| Ok(()) } else { host::certificates };
                 let mut checks = Checks::new(&reading.places, &reading.blamed, certificates);
                 let gateways = checks.gateways(&file);
                 let maintenance = checks.maintenance(&file.maintenance);
@@ -157,7 +181,21 @@ fn judge(
                 if reading.findings.is_empty() {
                     let log = file.log.settings();
                     let endpoint = file.endpoint.settings();
-                    return Ok(Config { gateways, maintenance, alerts, endpoint, log });
+                    let warnings = Vec::new();
+                    let mut config = Config { gateways, maintenance, alerts, endpoint, log, warnings };
+                    if matches!(depth, Depth::Host) {
+                        let mut checks = Checks::new(&reading.places, &reading.blamed, certificates);
+                        for problem in host::inspect(&config, environment) {
+                            checks.problem(problem);
+                        }
+                        let (findings, warnings) = checks.sorted();
+                        reading.findings.extend(findings);
+                        reading.warnings.extend(warnings);
+                    }
+                    if reading.findings.is_empty() {
+                        config.warnings = Faults::locate(reading.warnings, name, text).into_vec();
+                        return Ok(config);
+                    }
                 }
             }
             Err(finding) => reading.findings.push(finding),

@@ -22,6 +22,8 @@ pub(super) struct Reading {
     /// The names of all gateways of the file.
     pub(super) gateways: BTreeSet<String>,
     pub(super) findings: Vec<Finding>,
+    /// What is odd and does no harm.
+    pub(super) warnings: Vec<Finding>,
     /// Keys that have a finding, so that nothing is blamed for their absence.
     pub(super) blamed: BTreeSet<String>,
     /// Whether the file is TOML at all.

@@ -126,6 +126,8 @@ events! {
     CONFIG_RELOADED = "config-reloaded" at Info, with ["told"], may [];
     /// The configuration was read again and is refused, one line for each fault; the old one stays in force.
     CONFIG_REJECTED = "config-rejected" at Error, with ["fault"], may [];
+    /// The configuration is in force, and something about it is odd, such as an unknown environment variable. Logged once, at the start.
+    CONFIG_WARNING = "config-warning" at Warn, with ["fault"], may [];
     /// The service manager's socket cannot be used; the daemon runs on without.
     SYSTEMD_UNHEARD = "systemd-unheard" at Warn, with ["fault"], may [];
     /// An answer made no sense; its beginning is shown without what is personal.
