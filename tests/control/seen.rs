@@ -413,7 +413,7 @@ async fn mistyped() {
         "pause main --for",
         "pause main --for soon",
         "history --since yesterday",
-        "config check",
+        "config check a.toml b.toml",
         "config check /nowhere/tickled.toml",
         "config check ODD",
         "run --config /nowhere/tickled.toml",
