@@ -112,11 +112,11 @@ struct Cert {
 
 #[derive(Debug, Subcommand)]
 enum AlertVerb {
-    /// Sends a marked test through the channels, and prints what each answered
+    /// Send a marked test through all channels and the dead man's switch, and print each answer
     ///
     /// A running daemon sends it, as only that may read its secrets; where none answers it is sent from here.
     ///
-    /// Exit code 0 if all were told, 1 if a channel was not and the daemon would try again, 2 if it would give up.
+    /// Exit code 0 if all were delivered, 1 if a failure may pass by itself, 2 if a human must mend something.
     Test {
         /// Send it from here with this configuration, whatever daemon runs
         #[arg(long)]
@@ -124,6 +124,9 @@ enum AlertVerb {
         /// This channel alone
         #[arg(long, value_name = "NAME")]
         channel: Option<String>,
+        /// Send it with the priority of this alert, e.g. login-required, to the channels that take it: does it wake you?
+        #[arg(long = "as", value_name = "CODE")]
+        code: Option<String>,
         /// The control socket of the daemon; without it, where daemons have theirs
         #[arg(long, env = "TICKLED_SOCKET", value_name = "PATH")]
         socket: Option<PathBuf>,
@@ -194,8 +197,8 @@ fn main() -> ExitCode {
         Verb::Simulate(simulate) => asynchronously(simulated(simulate)),
         Verb::Operator(verb) => operator::run(verb),
         Verb::Cert(cert) => asynchronously(presented(cert)),
-        Verb::Alert(AlertVerb::Test { config, channel, socket }) => {
-            alert_test(config, channel.as_deref(), socket.as_deref())
+        Verb::Alert(AlertVerb::Test { config, channel, code, socket }) => {
+            alert_test(config, channel.as_deref(), code.as_deref(), socket.as_deref())
         }
         Verb::Login(arguments) => login::run(&arguments),
         Verb::Doctor(doctor) => asynchronously(examined(doctor)),
@@ -309,9 +312,20 @@ async fn examined(Doctor { config, offline, gateway_dir, json }: Doctor) -> anyh
     Ok(report.exit())
 }
 
-fn alert_test(file: Option<PathBuf>, channel: Option<&str>, socket: Option<&Path>) -> anyhow::Result<Exit> {
+fn alert_test(
+    file: Option<PathBuf>,
+    channel: Option<&str>,
+    code: Option<&str>,
+    socket: Option<&Path>,
+) -> anyhow::Result<Exit> {
+    let as_code = code.and_then(alert::Code::named);
+    if let Some(name) = code.filter(|_| as_code.is_none()) {
+        let all: Vec<&str> = alert::Code::ALL.iter().map(|code| code.entry().code).collect();
+        complain(&format!("--as: there is no alert {name:?}: there are {}", all.join(", ")));
+        return Ok(Exit::Usage);
+    }
     if file.is_none() {
-        let said = asynchronously(async { Ok(asking::test(socket, channel).await) })?;
+        let said = asynchronously(async { Ok(asking::test(socket, channel, code).await) })?;
         let is_alone = socket.is_none() && matches!(said, Err(control::Error::NoDaemon(_)));
         if !is_alone || !operator::stands_in(Path::new(USUAL_CONFIG)) {
             if let Ok((text, exit)) = &said
@@ -325,7 +339,7 @@ fn alert_test(file: Option<PathBuf>, channel: Option<&str>, socket: Option<&Path
     }
     let file = &file.unwrap_or_else(|| USUAL_CONFIG.into());
     let Some(Config { alerts, .. }) = trusted(file) else { return Ok(Exit::Configuration) };
-    let names: Vec<&str> = alerts.channels.iter().map(|channel| channel.name.as_str()).collect();
+    let names = alert::testable(&alerts);
     if names.is_empty() {
         complain(&format!("{}: {}", file.display(), asking::NO_CHANNEL));
         return Ok(Exit::HumanNeeded);
@@ -341,13 +355,13 @@ fn alert_test(file: Option<PathBuf>, channel: Option<&str>, socket: Option<&Path
     let host = daemon::host_name();
     warn_of_exposed(&alerts, &host);
     asynchronously(async {
-        let trials = alert::test(&alerts, &host, HostClock::start().now(), channel).await;
+        let trials = alert::test(&alerts, &host, HostClock::start().now(), channel, as_code).await;
         for trial in &trials {
             tell(&trial.to_string())?;
         }
-        Ok(match trials.iter().find(|trial| !trial.is_told() && !trial.may_be_told()) {
+        Ok(match trials.iter().find(|trial| !trial.is_delivered() && !trial.is_retryable()) {
             Some(_) => Exit::HumanNeeded,
-            None if trials.iter().all(alert::Trial::is_told) => Exit::Live,
+            None if trials.iter().all(alert::TestResult::is_delivered) => Exit::Live,
             None => Exit::NotLive,
         })
     })

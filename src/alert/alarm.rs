@@ -1,22 +1,20 @@
 //! All of it together, for a daemon: what it sees goes in, and humans are told.
 
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::Duration;
 
-use secrecy::ExposeSecret;
 use tokio::sync::{mpsc, watch};
-use tracing::{info, warn};
+use tracing::warn;
 
-use super::channels::http::Http;
-use super::channels::{self, Call, Sender};
+use super::channels::{self, Sender};
 use super::deadman::{Deadman, Sign};
 use super::desk::{Desk, Input, Standing};
-use super::dispatcher::{ChannelStatus, Clock, Dispatcher, Heard};
+use super::dispatcher::{ChannelStatus, Clock, Dispatcher, DeliveryEvent};
 use super::notice::{About, Notice};
-use super::outbox::Outcome;
 use super::secret::SecretFile;
+use super::heartbeat::Heartbeat;
 use super::settings::{self, Settings};
 use super::spool::Spool;
 use crate::log::event;
@@ -43,8 +41,8 @@ impl Alarm {
         gateways: &[String],
         spool: Spool,
         clock: Clock,
-    ) -> (Self, mpsc::UnboundedReceiver<Heard>) {
-        let state = spool.load().unwrap_or_else(|error| {
+    ) -> (Self, mpsc::UnboundedReceiver<DeliveryEvent>) {
+        let mut state = spool.load().unwrap_or_else(|error| {
             let fault = error.to_string();
             warn!(
                 event = event::ALERT_SPOOL,
@@ -52,6 +50,9 @@ impl Alarm {
             );
             super::spool::State::default()
         });
+        if state.instance.is_empty() {
+            state.instance = spool.new_instance(host);
+        }
         let (sender, heard) = mpsc::unbounded_channel();
         warn_of_exposed(settings, host);
         let now = clock();
@@ -65,14 +66,15 @@ impl Alarm {
         (alarm, heard)
     }
 
-    /// Takes over changed settings and gateways. What is open stays open, and what is unsent is sent by the channels that
-    /// still are; those that did not change go on with what they are doing.
+    /// Applies changed settings and gateways. What is open stays open, and new channels are told of it; what is unsent is
+    /// sent by the channels that still are, and those that did not change go on with what they are doing.
     pub fn change(&mut self, settings: &Settings, gateways: &[String]) {
         warn_of_exposed(settings, &self.host);
         let now = (self.clock)();
         self.desk.settings = settings.clone();
         let withdrawn = self.desk.withdraw(now, |about| !is_there(settings, gateways, about));
-        self.dispatcher.change(&settings.channels, &settings.zone);
+        let fresh = self.dispatcher.change(&settings.channels, &settings.zone);
+        self.dispatcher.send_to(&fresh, &self.desk.ongoing(now));
         self.take_over(settings, gateways, &withdrawn);
     }
 
@@ -83,7 +85,7 @@ impl Alarm {
         }
         self.deadman = settings.deadman.as_ref().map(|settings| {
             let (signs, inbox) = watch::channel(None);
-            tokio::task::spawn_local(signal(settings.clone(), inbox));
+            tokio::task::spawn_local(Heartbeat::new(settings).run(inbox));
             (Deadman::new(settings.every, gateways.iter().cloned()), signs)
         });
         // A daemon that starts, or has changed, has accepted its configuration.
@@ -106,10 +108,10 @@ impl Alarm {
     }
 
     /// Takes in what a channel reports.
-    pub fn hear(&mut self, now: Now, heard: &Heard) {
+    pub fn hear(&mut self, now: Now, heard: &DeliveryEvent) {
         match heard {
-            Heard::Delivered { channel } => self.step(now, Input::Delivered { channel }),
-            Heard::Undeliverable { channel, why } => self.step(now, Input::Undeliverable { channel, why }),
+            DeliveryEvent::Delivered { channel } => self.step(now, Input::Delivered { channel }),
+            DeliveryEvent::Undeliverable { channel, why } => self.step(now, Input::Undeliverable { channel, why }),
         }
     }
 
@@ -178,47 +180,8 @@ pub fn exposed(settings: &Settings, host: &str) -> Vec<PathBuf> {
     channels.flat_map(|sender| sender.exposed()).chain(deadman).collect()
 }
 
-/// Sends the signs of life, the newest only. Nobody waits for it.
-async fn signal(settings: settings::Deadman, mut signs: watch::Receiver<Option<Sign>>) {
-    let http = Http::new(None);
-    let mut last_fault = String::new();
-    while signs.changed().await.is_ok() {
-        let sign = *signs.borrow_and_update();
-        let fault = match sign {
-            None => continue,
-            Some(Sign::Fail) if !settings.fails => continue,
-            Some(sign) => match tokio::time::timeout(SIGN_WITHIN, send(&http, &settings.url_file, sign)).await {
-                Ok(Outcome::Sent { .. }) => String::new(),
-                Ok(Outcome::TryAgain { why, .. } | Outcome::Refused { why }) => why,
-                Err(_) => "it does not answer".to_owned(),
-            },
-        };
-        if fault != last_fault && fault.is_empty() {
-            info!(event = event::DEADMAN_HEARD, "the dead man's switch hears us again");
-        } else if fault != last_fault {
-            warn!(event = event::DEADMAN_UNHEARD, fault, "the dead man's switch did not hear us: {fault}");
-        }
-        last_fault = fault;
-    }
-}
-
-async fn send(http: &Http, url_file: &Path, sign: Sign) -> Outcome {
-    let url = match SecretFile::new(url_file).load().await {
-        Ok(url) => url,
-        Err(error) => return Outcome::TryAgain { why: error.to_string(), after: None },
-    };
-    let url = match sign {
-        Sign::Good => url.expose_secret().to_owned(),
-        Sign::Fail => format!("{}/fail", url.expose_secret().trim_end_matches('/')),
-    };
-    http.send(reqwest::Method::GET, &Call { url, headers: Vec::new(), body: String::new() }).await
-}
-
 /// Whether a channel would be used for a message: for whoever shows that.
 #[must_use]
 pub fn takes(channel: &settings::Channel, message: &super::Message) -> bool {
     channels::takes(channel, message)
 }
-
-/// How long one sign may take.
-const SIGN_WITHIN: Duration = Duration::from_secs(10);

@@ -170,7 +170,7 @@ impl Desk {
             }
             Input::ConfigAccepted => self.close(now, &About::Daemon, Code::ConfigRejected, &mut notices),
             Input::Undeliverable { channel, why } => {
-                let what = format!("an alert by this channel was given up: {why}");
+                let what = format!("an alert was not delivered by this channel: {why}");
                 let todo = format!("mend the channel, and try it with `tickled alert test --channel {channel}`");
                 let words = Words::new("given-up", what, todo, Remedy::Look);
                 self.open(now, About::Channel(channel.to_owned()), Code::AlertUndeliverable, words);
@@ -210,6 +210,20 @@ impl Desk {
     #[must_use]
     pub fn has_told(&self, code: Code) -> bool {
         self.open.iter().any(|((_, which), incident)| *which == code && incident.told.is_some())
+    }
+
+    /// The alerts that a channel has to be told of which has just been added: those that others were told of and that are
+    /// still so, but for those that a human has acknowledged, or that the quiet hours hold.
+    #[must_use]
+    pub fn ongoing(&self, now: Now) -> Vec<Notice> {
+        let is_meant = |code: Code, incident: &Incident| {
+            incident.told.is_some()
+                && incident.is_there()
+                && !incident.acknowledged
+                && self.quiet_end(code, now.wall).is_none()
+        };
+        let open = self.open.iter().filter(|((_, code), incident)| is_meant(*code, incident));
+        open.map(|((about, code), incident)| incident.notice(now, about, *code, Phase::Repeated)).collect()
     }
 
     fn look(&mut self, now: Now, snapshot: &Snapshot, notices: &mut Vec<Notice>) {

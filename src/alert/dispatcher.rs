@@ -16,8 +16,8 @@ use tokio::time::{sleep, timeout};
 use tracing::{debug, error, info, warn};
 
 use super::channels::{self, Sender};
-use super::keep::{Kept, KeptLetter};
-use super::notice::{Message, Notice};
+use super::keep::{Kept, PersistedMessage};
+use super::notice::{Message, Notice, Origin};
 use super::outbox::{Outbox, Outcome, Verdict};
 use super::settings::Channel;
 use super::spool::{Spool, State};
@@ -29,13 +29,13 @@ pub type Clock = Rc<dyn Fn() -> Now>;
 
 /// What a channel reports.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Heard {
+pub enum DeliveryEvent {
     /// It took a message.
     Delivered {
         /// Its name.
         channel: String,
     },
-    /// It did not take a message, and that was given up.
+    /// It does not take a message: the message was given up, or it waits for what a human must mend.
     Undeliverable {
         /// Its name.
         channel: String,
@@ -75,11 +75,11 @@ pub struct Dispatcher {
 struct Shared {
     clock: Clock,
     zone: RefCell<TimeZone>,
-    host: String,
+    origin: Origin,
     spool: Spool,
     desk: RefCell<Kept>,
-    posts: RefCell<Vec<Rc<Post>>>,
-    heard: mpsc::UnboundedSender<Heard>,
+    workers: RefCell<Vec<Rc<ChannelWorker>>>,
+    heard: mpsc::UnboundedSender<DeliveryEvent>,
     /// Counts the changes of what is to be kept, and how many of them are.
     changes: Cell<u64>,
     kept: Cell<u64>,
@@ -88,7 +88,7 @@ struct Shared {
 }
 
 /// A channel with what it has to send.
-struct Post {
+struct ChannelWorker {
     sender: Sender,
     settings: Channel,
     outbox: RefCell<Outbox>,
@@ -107,21 +107,22 @@ impl Dispatcher {
         host: &str,
         (spool, state): (Spool, State),
         clock: Clock,
-        heard: mpsc::UnboundedSender<Heard>,
+        heard: mpsc::UnboundedSender<DeliveryEvent>,
     ) -> Self {
-        let State { desk, channels: mut left, .. } = state;
+        let State { desk, channels: mut left, instance } = state;
         let now = clock();
-        let posts: Vec<Rc<Post>> = channels
+        let origin = Origin { host: host.to_owned(), instance };
+        let workers: Vec<Rc<ChannelWorker>> = channels
             .iter()
-            .map(|settings| Rc::new(Post::new(settings, host, left.remove(&settings.name).unwrap_or_default(), now)))
+            .map(|settings| Rc::new(ChannelWorker::new(settings, host, left.remove(&settings.name).unwrap_or_default(), now)))
             .collect();
         let shared = Rc::new(Shared {
             clock,
             zone: RefCell::new(zone.clone()),
-            host: host.to_owned(),
+            origin,
             spool,
             desk: RefCell::new(desk),
-            posts: RefCell::new(posts.clone()),
+            workers: RefCell::new(workers.clone()),
             heard,
             changes: Cell::new(0),
             kept: Cell::new(0),
@@ -129,8 +130,8 @@ impl Dispatcher {
             settled: Notify::new(),
         });
         let mut dispatcher = Self { shared, tasks: BTreeMap::new(), keeper: None, set: JoinSet::new() };
-        for post in posts {
-            dispatcher.run(post);
+        for worker in workers {
+            dispatcher.run(worker);
         }
         if dispatcher.shared.spool.keeps() {
             let own = Rc::clone(&dispatcher.shared);
@@ -139,54 +140,69 @@ impl Dispatcher {
         dispatcher
     }
 
-    /// Takes over changed channels. One that is the same goes on with what it is doing; what a changed one has not sent
-    /// yet is sent the new way.
-    pub fn change(&mut self, channels: &[Channel], zone: &TimeZone) {
+    /// Applies changed channels. One that is the same goes on with what it is doing; what a changed one has not sent yet is
+    /// sent the new way; what a removed one has not sent is dropped. Returns the names of those that have to be told of
+    /// what is open: the new ones, and those that failed before they were changed.
+    #[must_use = "a new channel does not know what is open"]
+    pub fn change(&mut self, channels: &[Channel], zone: &TimeZone) -> Vec<String> {
+        let mut fresh = Vec::new();
         let now = (self.shared.clock)();
         self.shared.zone.replace(zone.clone());
-        let mut before: BTreeMap<String, Rc<Post>> =
-            self.shared.posts.take().into_iter().map(|post| (post.settings.name.clone(), post)).collect();
+        let mut before: BTreeMap<String, Rc<ChannelWorker>> =
+            self.shared.workers.take().into_iter().map(|worker| (worker.settings.name.clone(), worker)).collect();
         for settings in channels {
-            let post = match before.remove(&settings.name) {
-                Some(post) if post.settings == *settings => post,
+            let worker = match before.remove(&settings.name) {
+                Some(worker) if worker.settings == *settings => worker,
                 earlier => {
                     if let Some(task) = self.tasks.remove(&settings.name) {
                         task.abort();
                     }
-                    let left = earlier.map(|post| post.outbox.borrow().keep(now)).unwrap_or_default();
-                    let post = Rc::new(Post::new(settings, &self.shared.host, left, now));
-                    self.run(Rc::clone(&post));
-                    post
+                    if earlier.as_ref().is_none_or(|worker| worker.outbox.borrow().last_failure().is_some()) {
+                        fresh.push(settings.name.clone());
+                    }
+                    let left = earlier.map(|worker| worker.outbox.borrow().keep(now)).unwrap_or_default();
+                    let worker = Rc::new(ChannelWorker::new(settings, &self.shared.origin.host, left, now));
+                    self.run(Rc::clone(&worker));
+                    worker
                 }
             };
-            self.shared.posts.borrow_mut().push(post);
+            self.shared.workers.borrow_mut().push(worker);
         }
-        for name in before.into_keys() {
+        for (name, worker) in before {
             if let Some(task) = self.tasks.remove(&name) {
                 task.abort();
             }
+            for message in worker.outbox.borrow().messages() {
+                self.shared.drop_unsent(&name, message);
+            }
         }
         self.shared.touch();
+        fresh
     }
 
-    fn run(&mut self, post: Rc<Post>) {
-        let (shared, name) = (Rc::clone(&self.shared), post.settings.name.clone());
-        self.tasks.insert(name, self.set.spawn_local(async move { shared.run(&post).await }));
+    fn run(&mut self, worker: Rc<ChannelWorker>) {
+        let (shared, name) = (Rc::clone(&self.shared), worker.settings.name.clone());
+        self.tasks.insert(name, self.set.spawn_local(async move { shared.run(&worker).await }));
+    }
+
+    /// Hands notices of what is open to the channels of these names, if they take them and do not have them already.
+    /// Never waits.
+    pub fn send_to(&self, names: &[String], notices: &[Notice]) {
+        for notice in notices {
+            self.shared.put(notice, |worker, message| {
+                let has_it = worker.outbox.borrow().messages().any(|waiting| waiting.id == message.id);
+                names.contains(&worker.settings.name) && !has_it
+            });
+        }
+        self.shared.touch();
     }
 
     /// Hands the notices to the channels that take them, and keeps the desk as it is after them. Never waits.
     pub fn send(&self, notices: &[Notice], desk: Kept) {
         let shared = &self.shared;
-        let now = (shared.clock)();
         for notice in notices {
             channels::log::tell(notice);
-            let message = notice.message(&shared.zone.borrow(), &shared.host);
-            for post in shared.posts.borrow().iter().filter(|post| channels::takes(&post.settings, &message)) {
-                if let Some(lost) = post.outbox.borrow_mut().put(now, message.clone()) {
-                    shared.give_up(post, &lost, "too many alerts wait for it");
-                }
-                post.filled.notify_one();
-            }
+            shared.put(notice, |_, _| true);
         }
         shared.desk.replace(desk);
         shared.touch();
@@ -201,24 +217,24 @@ impl Dispatcher {
     /// How each channel does.
     #[must_use]
     pub fn channels(&self) -> Vec<ChannelStatus> {
-        let status = |post: &Post| {
-            let outbox = post.outbox.borrow();
+        let status = |worker: &ChannelWorker| {
+            let outbox = worker.outbox.borrow();
             ChannelStatus {
-                name: post.settings.name.clone(),
-                kind: post.settings.kind.name(),
+                name: worker.settings.name.clone(),
+                kind: worker.settings.kind.name(),
                 waiting: outbox.len(),
-                sent: post.sent.get(),
-                given_up: post.given_up.get(),
+                sent: worker.sent.get(),
+                given_up: worker.given_up.get(),
                 last_failure: outbox.last_failure().map(str::to_owned),
             }
         };
-        self.shared.posts.borrow().iter().map(|post| status(post)).collect()
+        self.shared.workers.borrow().iter().map(|worker| status(worker)).collect()
     }
 
     /// Waits a moment for what is being sent or written; what is not sent then stays in the spool.
     pub async fn finish(&self) {
         let shared = &self.shared;
-        let is_done = || shared.is_settled() && !shared.posts.borrow().iter().any(|post| post.busy.get());
+        let is_done = || shared.is_settled() && !shared.workers.borrow().iter().any(|worker| worker.busy.get());
         let done = async {
             while !is_done() {
                 shared.settled.notified().await;
@@ -229,9 +245,9 @@ impl Dispatcher {
     }
 }
 
-impl Post {
+impl ChannelWorker {
     /// A channel with what an earlier one of its name has not sent.
-    fn new(settings: &Channel, host: &str, left: Vec<KeptLetter>, now: Now) -> Self {
+    fn new(settings: &Channel, host: &str, left: Vec<PersistedMessage>, now: Now) -> Self {
         let mut outbox = Outbox::default();
         outbox.restore(left, now);
         Self {
@@ -247,26 +263,41 @@ impl Post {
 }
 
 impl Shared {
-    async fn run(&self, post: &Post) {
+    /// Puts the notice into the outboxes of the chosen channels that take it.
+    fn put(&self, notice: &Notice, is_chosen: impl Fn(&ChannelWorker, &Message) -> bool) {
+        let now = (self.clock)();
+        let message = notice.message(&self.zone.borrow(), &self.origin);
+        let is_meant = |worker: &&Rc<ChannelWorker>| {
+            channels::takes(&worker.settings, &message) && is_chosen(worker, &message)
+        };
+        for worker in self.workers.borrow().iter().filter(is_meant) {
+            if let Some(lost) = worker.outbox.borrow_mut().put(now, message.clone()) {
+                self.give_up(worker, &lost, "too many alerts wait for it");
+            }
+            worker.filled.notify_one();
+        }
+    }
+
+    async fn run(&self, worker: &ChannelWorker) {
         loop {
             let now = (self.clock)();
-            let Some(message) = post.outbox.borrow_mut().due(now) else {
-                let wake_at = post.outbox.borrow().wake_at();
+            let Some((message, mut progress)) = worker.outbox.borrow_mut().due(now) else {
+                let wake_at = worker.outbox.borrow().wake_at();
                 let pause = wake_at.map_or(LONGEST_SLEEP, |at| at.saturating_sub(now.mono));
                 tokio::select! {
-                    () = post.filled.notified() => {}
+                    () = worker.filled.notified() => {}
                     () = sleep(pause) => {}
                 }
                 continue;
             };
-            post.busy.set(true);
+            worker.busy.set(true);
             // A disk that hangs keeps no alert back.
             let _ = timeout(KEPT_WITHIN, self.settle()).await;
-            let outcome = post.sender.deliver(&message).await;
-            let verdict = post.outbox.borrow_mut().done((self.clock)(), &message, &outcome);
-            post.busy.set(false);
+            let outcome = worker.sender.deliver(&message, &mut progress).await;
+            let verdict = worker.outbox.borrow_mut().done((self.clock)(), &message, progress, &outcome);
+            worker.busy.set(false);
             self.touch();
-            self.tell(post, &message, outcome, &verdict);
+            self.tell(worker, &message, outcome, &verdict);
         }
     }
 
@@ -303,10 +334,10 @@ impl Shared {
 
     fn state(&self) -> State {
         let now = (self.clock)();
-        let posts = self.posts.borrow();
-        let kept = posts.iter().map(|post| (post.settings.name.clone(), post.outbox.borrow().keep(now)));
+        let workers = self.workers.borrow();
+        let kept = workers.iter().map(|worker| (worker.settings.name.clone(), worker.outbox.borrow().keep(now)));
         let channels = kept.filter(|(_, letters)| !letters.is_empty()).collect();
-        State { desk: self.desk.borrow().clone(), channels }
+        State { desk: self.desk.borrow().clone(), channels, instance: self.origin.instance.clone() }
     }
 
     fn touch(&self) {
@@ -330,22 +361,22 @@ impl Shared {
         }
     }
 
-    fn tell(&self, post: &Post, message: &Message, outcome: Outcome, verdict: &Verdict) {
-        let channel = &post.settings.name;
+    fn tell(&self, worker: &ChannelWorker, message: &Message, outcome: Outcome, verdict: &Verdict) {
+        let channel = &worker.settings.name;
         let (gateway, code, phase) = (message.gateway.as_deref(), &message.code, message.phase.name());
         match (outcome, verdict) {
             (Outcome::Sent { answer, except }, Verdict::Sent { tries }) => {
-                post.sent.set(post.sent.get() + 1);
+                worker.sent.set(worker.sent.get() + 1);
                 info!(
                     event = event::ALERT_SENT,
-                    channel, gateway, code, phase, tries, answer, "channel {channel}: told"
+                    channel, gateway, code, phase, tries, answer, "channel {channel}: delivered"
                 );
                 match except {
-                    Some(why) => self.give_up(post, message, &why),
-                    None => self.hear(Heard::Delivered { channel: channel.clone() }),
+                    Some(why) => self.give_up(worker, message, &why),
+                    None => self.hear(DeliveryEvent::Delivered { channel: channel.clone() }),
                 }
             }
-            (Outcome::TryAgain { why: fault, .. }, Verdict::Waits { pause, is_news }) => {
+            (Outcome::TryAgain { why: fault, .. }, Verdict::Waits { pause, is_news, report }) => {
                 let pause = humane(*pause);
                 macro_rules! delayed {
                     ($level:ident) => {
@@ -357,29 +388,42 @@ impl Shared {
                             phase,
                             fault,
                             pause,
-                            "channel {channel}: not told yet, next try in {pause}: {fault}",
+                            "channel {channel}: not delivered yet, next try in {pause}: {fault}",
                         )
                     };
                 }
-                if *is_news { delayed!(warn) } else { delayed!(debug) }
+                if *is_news || *report { delayed!(warn) } else { delayed!(debug) }
+                if *report {
+                    self.hear(DeliveryEvent::Undeliverable { channel: channel.clone(), why: fault });
+                }
             }
-            (Outcome::Refused { why } | Outcome::TryAgain { why, .. }, _) => self.give_up(post, message, &why),
+            (Outcome::Refused { why } | Outcome::TryAgain { why, .. }, _) => self.give_up(worker, message, &why),
             (Outcome::Sent { .. }, Verdict::Waits { .. } | Verdict::GivenUp) => {}
         }
     }
 
-    fn give_up(&self, post: &Post, message: &Message, fault: &str) {
-        let channel = &post.settings.name;
+    fn give_up(&self, worker: &ChannelWorker, message: &Message, fault: &str) {
+        let channel = &worker.settings.name;
         let (gateway, code, phase) = (message.gateway.as_deref(), &message.code, message.phase.name());
-        post.given_up.set(post.given_up.get() + 1);
+        worker.given_up.set(worker.given_up.get() + 1);
         error!(
             event = event::ALERT_GIVEN_UP,
             channel, gateway, code, phase, fault, "channel {channel}: an alert is given up: {fault}"
         );
-        self.hear(Heard::Undeliverable { channel: channel.clone(), why: fault.to_owned() });
+        self.hear(DeliveryEvent::Undeliverable { channel: channel.clone(), why: fault.to_owned() });
     }
 
-    fn hear(&self, heard: Heard) {
+    /// Says that a message goes with its channel.
+    fn drop_unsent(&self, channel: &str, message: &Message) {
+        let (gateway, code, phase) = (message.gateway.as_deref(), &message.code, message.phase.name());
+        let fault = "it was taken out of the configuration before this alert was sent";
+        error!(
+            event = event::ALERT_GIVEN_UP,
+            channel, gateway, code, phase, fault, "channel {channel}: an unsent alert is dropped: {fault}"
+        );
+    }
+
+    fn hear(&self, heard: DeliveryEvent) {
         // Nobody listens any more when the daemon ends.
         drop(self.heard.send(heard));
     }
@@ -388,8 +432,8 @@ impl Shared {
 impl fmt::Debug for Shared {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Shared")
-            .field("host", &self.host)
-            .field("channels", &self.posts.borrow().len())
+            .field("origin", &self.origin)
+            .field("channels", &self.workers.borrow().len())
             .finish_non_exhaustive()
     }
 }

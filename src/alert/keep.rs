@@ -148,14 +148,17 @@ impl Desk {
     }
 }
 
-/// What one channel's [`Outbox`](super::Outbox) keeps across restarts.
+/// What one channel's [`Outbox`](super::Outbox) keeps of a message across restarts.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct KeptLetter {
-    /// What is to be sent.
+pub struct PersistedMessage {
+    /// The message to send.
     pub message: Message,
-    /// Since when.
+    /// Since when it waits.
     pub since: Timestamp,
-    /// It is over, and its beginning never arrived.
-    pub unheralded: bool,
+    /// Its incident is over, and the beginning never arrived.
+    pub start_undelivered: bool,
+    /// Which receivers are done.
+    #[serde(default)]
+    pub progress: super::outbox::Progress,
 }

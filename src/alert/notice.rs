@@ -68,7 +68,8 @@ pub enum Phase {
 pub struct Message {
     /// The version of this schema.
     pub version: u32,
-    /// Names the incident's subject and code on this host: the same from its beginning to its end.
+    /// Names the incident's subject and code at this daemon: the same from its beginning to its end, also when the host
+    /// gets another name.
     pub id: String,
     /// Where the incident is.
     pub phase: Phase,
@@ -106,10 +107,27 @@ pub struct Message {
     pub lasted_s: u64,
 }
 
+/// The daemon from which a message comes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Origin {
+    /// The host's name, for people.
+    pub host: String,
+    /// A name that outlives that of the host, for programs.
+    pub instance: String,
+}
+
+impl From<&str> for Origin {
+    /// A daemon that keeps no name of its own.
+    fn from(host: &str) -> Self {
+        Self { host: host.to_owned(), instance: host.to_owned() }
+    }
+}
+
 impl Notice {
-    /// The notice in words, its times in `zone`, from the daemon on `host`.
+    /// The notice in words, its times in `zone`, from the daemon of `origin`.
     #[must_use]
-    pub fn message(&self, zone: &TimeZone, host: &str) -> Message {
+    pub fn message(&self, zone: &TimeZone, origin: &Origin) -> Message {
+        let Origin { host, instance } = origin;
         let entry = self.code.entry();
         let (gateway, channel) = match &self.about {
             About::Gateway(name) => (Some(name.clone()), None),
@@ -159,13 +177,13 @@ impl Notice {
         };
         Message {
             version: VERSION,
-            id: format!("tickled/{host}/{}/{code}", self.about.path()),
+            id: format!("tickled/{instance}/{}/{code}", self.about.path()),
             phase: self.phase,
             code: code.to_owned(),
             severity,
             gateway,
             channel,
-            host: host.to_owned(),
+            host: host.clone(),
             title,
             text,
             cause: self.cause.clone(),
@@ -173,8 +191,8 @@ impl Notice {
             todo,
             url: self.url.clone(),
             since,
-            began_at: self.began,
-            told_at: self.at,
+            began_at: milliseconds(self.began),
+            told_at: milliseconds(self.at),
             lasted,
             lasted_s: self.lasted.as_secs(),
         }
@@ -195,6 +213,14 @@ impl Notice {
             todo: String::new(),
             url: None,
         }
+    }
+}
+
+impl Message {
+    /// Names this message among all: a second copy of it has the same.
+    #[must_use]
+    pub fn delivery_id(&self) -> String {
+        hash(&format!("{} {} {} {}", self.id, self.began_at, self.told_at, self.phase.name()))
     }
 }
 
@@ -253,6 +279,17 @@ impl fmt::Display for About {
 /// A time as a person reads it, with its zone.
 pub(super) fn clock(at: Timestamp, zone: &TimeZone) -> String {
     at.to_zoned_datetime(zone.clone()).strftime("%Y-%m-%d %H:%M %Z").to_string()
+}
+
+/// 32 hexadecimal digits that differ wherever the text does.
+pub(super) fn hash(text: &str) -> String {
+    let digest = ring::digest::digest(&ring::digest::SHA256, text.as_bytes());
+    digest.as_ref().iter().take(16).map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// A time that every reader of RFC 3339 takes: no more than three digits behind the second.
+fn milliseconds(at: Timestamp) -> Timestamp {
+    Timestamp::from_millisecond(at.as_millisecond()).unwrap_or(at)
 }
 
 /// Whole seconds: nobody wants to read more.

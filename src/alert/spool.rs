@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::PathBuf;
 
+use ring::rand::{SecureRandom, SystemRandom};
 use serde::{Deserialize, Serialize};
 
-use super::keep::{Kept, KeptLetter};
+use super::keep::{Kept, PersistedMessage};
 use crate::kept_file::{KeptFile, LoadError};
 
 /// Where the file is. Without a folder nothing is kept, and a restart may tell once more what was told.
@@ -21,8 +22,11 @@ pub struct Spool {
 pub struct State {
     /// The incidents.
     pub desk: Kept,
-    /// What each channel has still to send, by its name.
-    pub channels: BTreeMap<String, Vec<KeptLetter>>,
+    /// The unsent messages of each channel, by its name.
+    pub channels: BTreeMap<String, Vec<PersistedMessage>>,
+    /// Names this daemon in the ids of alerts, whatever its host is called.
+    #[serde(default)]
+    pub instance: String,
 }
 
 impl Spool {
@@ -44,6 +48,16 @@ impl Spool {
     /// When there is something, and it cannot be used.
     pub fn load(&self) -> Result<State, LoadError> {
         self.file.as_ref().map_or_else(|| Ok(State::default()), KeptFile::load)
+    }
+
+    /// A name for this daemon where none was kept: random where it can be kept, and else the host's name.
+    #[must_use]
+    pub fn new_instance(&self, host: &str) -> String {
+        let mut bytes = [0_u8; 8];
+        match SystemRandom::new().fill(&mut bytes) {
+            Ok(()) if self.keeps() => bytes.iter().map(|byte| format!("{byte:02x}")).collect(),
+            Ok(()) | Err(_) => host.to_owned(),
+        }
     }
 
     /// Replaces what is kept. Blocks: the disk may be slow.

@@ -1,61 +1,133 @@
-//! A marked test through the channels, the same way as an alert goes, and what each of them answered.
+//! A marked test through the channels and the dead man's switch, the same way as an alert goes, and what each answered.
 
 use std::fmt;
+use std::time::Duration;
 
-use futures_util::future::join_all;
+use futures_util::future::{join, join_all};
+use tokio::time::timeout;
 
-use super::channels::Sender;
-use super::notice::Notice;
-use super::outbox::Outcome;
+use super::channels::{self, Sender};
+use super::heartbeat::Heartbeat;
+use super::notice::{Message, Notice, Origin, Phase};
+use super::outbox::{Outcome, Progress};
 use super::settings::Settings;
+use super::{Code, Sign};
 use crate::session::Now;
 
-/// What became of a test on one channel.
+/// The result of a test on one channel.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Trial {
-    /// The channel's name.
+pub struct TestResult {
+    /// The channel's name, or [`DEADMAN`].
     pub channel: String,
-    /// What came of it.
+    /// The outcome.
     pub outcome: Outcome,
 }
 
-/// Sends a marked test through each channel, or through the one of that name. None waits for another.
-pub async fn test(settings: &Settings, host: &str, now: Now, channel: Option<&str>) -> Vec<Trial> {
-    let message = Notice::test(now.wall).message(&settings.zone, host);
-    let chosen = settings.channels.iter().filter(|settings| channel.is_none_or(|name| settings.name == name));
-    let trials = chosen.map(|settings| {
-        let (sender, message) = (Sender::new(settings, host), &message);
-        async move { Trial { channel: settings.name.clone(), outcome: sender.deliver(message).await } }
+/// Sends a marked test through each channel and the dead man's switch, or through the one of that name. With a code it
+/// looks and sounds as that alert would, and goes to the channels that take it. None waits for another.
+pub async fn test(
+    settings: &Settings,
+    host: &str,
+    now: Now,
+    channel: Option<&str>,
+    code: Option<Code>,
+) -> Vec<TestResult> {
+    let message = Notice::test(now.wall).message(&settings.zone, &Origin::from(host));
+    let message = code.map_or(message.clone(), |code| rehearsal(message, code));
+    let alert = Message { phase: Phase::Raised, ..message.clone() };
+    let is_meant = |name: &str| channel.is_none_or(|channel| channel == name);
+    let takes_it = |settings: &&super::settings::Channel| {
+        is_meant(&settings.name) && (code.is_none() || channel.is_some() || channels::takes(settings, &alert))
+    };
+    let chosen: Vec<_> = settings.channels.iter().filter(takes_it).collect();
+    let nobody = code.filter(|_| chosen.is_empty() && channel != Some(DEADMAN)).map(|code| TestResult {
+        channel: "alert test".to_owned(),
+        outcome: Outcome::refused(format!("no channel takes {code}: look at min_severity and codes")),
     });
-    join_all(trials).await
+    let tests = chosen.into_iter().map(|settings| {
+        let (sender, message) = (Sender::new(settings, host), &message);
+        async move {
+            let mut progress = Progress::default();
+            let outcome = limited(sender.deliver(message, &mut progress)).await;
+            TestResult { channel: settings.name.clone(), outcome }
+        }
+    });
+    let is_free = !settings.channels.iter().any(|channel| channel.name == DEADMAN);
+    let deadman = settings.deadman.as_ref().filter(|_| is_free && code.is_none() && is_meant(DEADMAN));
+    let heartbeat = async {
+        let outcome = limited(Heartbeat::new(deadman?).send(Sign::Good)).await;
+        Some(TestResult { channel: DEADMAN.to_owned(), outcome })
+    };
+    let (mut results, heartbeat) = join(join_all(tests), heartbeat).await;
+    results.extend(heartbeat.into_iter().chain(nobody));
+    results
 }
 
-impl Trial {
-    /// Whether all whom the channel tells were told.
+/// What may be tested by its name.
+#[must_use]
+pub fn testable(settings: &Settings) -> Vec<&str> {
+    let channels = settings.channels.iter().map(|channel| channel.name.as_str());
+    let mut names: Vec<&str> = channels.collect();
+    if settings.deadman.is_some() && !names.contains(&DEADMAN) {
+        names.push(DEADMAN);
+    }
+    names
+}
+
+/// A test with the weight of this alert.
+fn rehearsal(message: Message, code: Code) -> Message {
+    let entry = code.entry();
+    Message {
+        code: entry.code.to_owned(),
+        severity: entry.severity,
+        title: format!("TEST: {}", entry.title),
+        text: format!("This is only a test of how {code} arrives.\n{}", message.text),
+        ..message
+    }
+}
+
+async fn limited(outcome: impl Future<Output = Outcome>) -> Outcome {
+    timeout(TEST_WITHIN, outcome).await.unwrap_or_else(|_| {
+        Outcome::passing(format!("no answer within {}s; an alert would be waited for longer", TEST_WITHIN.as_secs()))
+    })
+}
+
+impl TestResult {
+    /// Whether everybody whom the channel notifies was reached.
     #[must_use]
-    pub fn is_told(&self) -> bool {
+    pub fn is_delivered(&self) -> bool {
         matches!(self.outcome, Outcome::Sent { except: None, .. })
     }
 
-    /// Whether the daemon would try it again.
+    /// Whether the failure may pass by itself, so that the daemon's next tries may succeed.
     #[must_use]
-    pub fn may_be_told(&self) -> bool {
-        matches!(self.outcome, Outcome::TryAgain { .. })
+    pub fn is_retryable(&self) -> bool {
+        matches!(self.outcome, Outcome::TryAgain { needs_human: false, .. })
     }
 }
 
-impl fmt::Display for Trial {
+impl fmt::Display for TestResult {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let channel = &self.channel;
         match &self.outcome {
-            Outcome::Sent { answer, except: None } => write!(f, "{channel}: told: {answer}"),
+            Outcome::Sent { answer, except: None } => write!(f, "{channel}: delivered: {answer}"),
             Outcome::Sent { answer, except: Some(why) } => {
-                write!(f, "{channel}: told, but not everybody: {why}; for the others {answer}")
+                write!(f, "{channel}: delivered, but not to everybody: {why}; for the others {answer}")
             }
-            Outcome::TryAgain { why, .. } => {
-                write!(f, "{channel}: NOT told: {why}; an alert would be tried again for a day")
+            Outcome::TryAgain { why, needs_human: false, .. } => {
+                write!(f, "{channel}: NOT delivered: {why}; an alert would be tried again")
             }
-            Outcome::Refused { why } => write!(f, "{channel}: NOT told: {why}; an alert would be given up at once"),
+            Outcome::TryAgain { why, needs_human: true, .. } => {
+                write!(f, "{channel}: NOT delivered: {why}; until that is mended an alert would be tried ever more slowly")
+            }
+            Outcome::Refused { why } => {
+                write!(f, "{channel}: NOT delivered: {why}; an alert would be given up at once")
+            }
         }
     }
 }
+
+/// The name under which the dead man's switch is tested.
+pub const DEADMAN: &str = "deadman";
+/// How long a test of one channel may take: somebody waits for it.
+const TEST_WITHIN: Duration = Duration::from_secs(30);

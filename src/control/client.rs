@@ -149,12 +149,12 @@ impl Client {
         self.have("/v1/alerts/acknowledge", json!({ "gateway": gateway, "code": code })).await
     }
 
-    /// Sends a marked test through one channel, or all.
+    /// Sends a marked test through one channel, or all, with the weight of the alert `code`.
     ///
     /// # Errors
     /// When there is none of that name, or the daemon does not answer as it should.
-    pub async fn test(&self, channel: Option<&str>) -> Result<Vec<Test>, Error> {
-        let body = json!({ "channel": channel });
+    pub async fn test(&self, channel: Option<&str>, code: Option<&str>) -> Result<Vec<Test>, Error> {
+        let body = json!({ "channel": channel, "as": code });
         self.ask_within(TESTED_WITHIN, Method::POST, "/v1/alerts/test", Some(body)).await
     }
 

@@ -93,7 +93,10 @@ pub(super) fn read(method: &Method, path: &str, query: &str, body: &[u8]) -> Res
             let code = code.map(|name| code_of(&name)).transpose()?;
             Wish::Acknowledge(gateway, code)
         }
-        ["v1", "alerts", "test"] => Wish::Test(parsed::<Test>(body)?.channel),
+        ["v1", "alerts", "test"] => {
+            let Test { channel, code } = parsed(body)?;
+            Wish::Test { channel, code: code.map(|name| code_of(&name)).transpose()? }
+        }
         _ => return Err(Misasked::NoSuchPath),
     };
     Ok(Asking::Wish(wish))
@@ -122,6 +125,8 @@ struct Acknowledge {
 #[serde(default, deny_unknown_fields)]
 struct Test {
     channel: Option<String>,
+    #[serde(rename = "as")]
+    code: Option<String>,
 }
 
 impl Pause {

@@ -26,8 +26,13 @@ pub enum Wish {
     Logout(String),
     /// Do not tell again what is open: of this gateway, or of all; of this kind, or of all.
     Acknowledge(Option<String>, Option<alert::Code>),
-    /// Send a marked test through this channel, or through all.
-    Test(Option<String>),
+    /// Send a marked test through this channel, or through all, with the weight of this alert.
+    Test {
+        /// The channel's name; `None` for all, and the dead man's switch.
+        channel: Option<String>,
+        /// The alert that it looks like.
+        code: Option<alert::Code>,
+    },
 }
 
 /// How long a silence lasts.
@@ -276,12 +281,12 @@ impl From<ChannelStatus> for Channel {
     }
 }
 
-impl From<&alert::Trial> for Test {
-    fn from(trial: &alert::Trial) -> Self {
+impl From<&alert::TestResult> for Test {
+    fn from(trial: &alert::TestResult) -> Self {
         Self {
             channel: trial.channel.clone(),
-            told: trial.is_told(),
-            may_be_told: trial.may_be_told(),
+            told: trial.is_delivered(),
+            may_be_told: trial.is_retryable(),
             said: trial.to_string(),
         }
     }

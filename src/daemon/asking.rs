@@ -11,7 +11,7 @@ use tracing::{debug, info, warn};
 use super::board::Board;
 use super::fleet::Fleet;
 use super::{Places, host_name};
-use crate::alert::{self, About};
+use crate::alert::{self, About, Code};
 use crate::config::{self, Config};
 use crate::control::{self, Answer, Ask, Status, Until, Wish};
 use crate::driver::{Clock, Command, HostClock};
@@ -111,7 +111,7 @@ impl Asking {
             | Wish::Resume(name)
             | Wish::Logout(name)
             | Wish::Acknowledge(Some(name), _) => Answer::Unknown(control::no_such_gateway(&name, &names)),
-            Wish::Test(channel) => return test(channel, config, self.clock, answer),
+            Wish::Test { channel, code } => return test(channel, code, config, self.clock, answer),
         };
         // Who has hung up needs no answer.
         drop(answer.send(said));
@@ -189,7 +189,7 @@ fn pause(fleet: &Fleet, name: &str, until: Until, now: Timestamp) -> Answer {
     command(fleet, name, Command::Pause { until }, &format!("is paused until {end}: nothing is sent to it"), &hint)
 }
 
-fn acknowledge(board: &mut Board, gateway: Option<&str>, code: Option<alert::Code>) -> Answer {
+fn acknowledge(board: &mut Board, gateway: Option<&str>, code: Option<Code>) -> Answer {
     let is_meant = |standing: &alert::Standing| {
         let about = gateway.is_none_or(|name| standing.about == About::Gateway(name.to_owned()));
         about && code.is_none_or(|code| code == standing.code) && standing.told
@@ -214,14 +214,20 @@ fn name(standing: &alert::Standing) -> String {
     }
 }
 
-/// Sends a marked test. A channel may take ten seconds, so the loop goes on meanwhile.
-fn test(channel: Option<String>, config: &Config, clock: HostClock, answer: tokio::sync::oneshot::Sender<Answer>) {
+/// Sends a marked test. A channel may take half a minute, so the loop goes on meanwhile.
+fn test(
+    channel: Option<String>,
+    code: Option<Code>,
+    config: &Config,
+    clock: HostClock,
+    answer: tokio::sync::oneshot::Sender<Answer>,
+) {
     let settings = config.alerts.clone();
-    if settings.channels.is_empty() && channel.is_none() {
+    let names = alert::testable(&settings);
+    if names.is_empty() && channel.is_none() {
         drop(answer.send(Answer::Tested(Vec::new())));
         return;
     }
-    let names: Vec<&str> = settings.channels.iter().map(|channel| channel.name.as_str()).collect();
     let fault = match &channel {
         _ if names.is_empty() => Some("there is no [[alerts.channel]]: alerts stand in the log alone".to_owned()),
         Some(name) if !names.contains(&name.as_str()) => {
@@ -234,7 +240,7 @@ fn test(channel: Option<String>, config: &Config, clock: HostClock, answer: toki
         return;
     }
     spawn_local(async move {
-        let trials = alert::test(&settings, &host_name(), clock.now(), channel.as_deref()).await;
+        let trials = alert::test(&settings, &host_name(), clock.now(), channel.as_deref(), code).await;
         drop(answer.send(Answer::Tested(trials.iter().map(control::Test::from).collect())));
     });
 }

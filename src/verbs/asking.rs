@@ -119,8 +119,8 @@ pub async fn acknowledge(socket: Option<&Path>, gateway: Option<&str>, code: Opt
 ///
 /// # Errors
 /// When it is not done.
-pub async fn test(socket: Option<&Path>, channel: Option<&str>) -> Said {
-    let tests = Client::find(socket)?.test(channel).await?;
+pub async fn test(socket: Option<&Path>, channel: Option<&str>, code: Option<&str>) -> Said {
+    let tests = Client::find(socket)?.test(channel, code).await?;
     if tests.is_empty() {
         return Ok((String::new(), Exit::HumanNeeded));
     }

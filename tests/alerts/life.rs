@@ -156,7 +156,7 @@ impl Life {
         self.wake_at = plan.wake_at;
         let now = self.now();
         for notice in &plan.notices {
-            let message = notice.message(&self.settings.zone, "host");
+            let message = notice.message(&self.settings.zone, &"host".into());
             for channel in self.settings.channels.iter().filter(|channel| takes(channel, &message)) {
                 let outbox = self.outboxes.get_mut(&channel.name).unwrap();
                 assert_eq!(outbox.put(now, message.clone()), None, "no alert gives way");
@@ -170,15 +170,15 @@ impl Life {
         self.save();
         for name in self.outboxes.keys().cloned().collect::<Vec<_>>() {
             let now = self.now();
-            while let Some(message) = self.outboxes.get_mut(&name).and_then(|outbox| outbox.due(now)) {
+            while let Some((message, progress)) = self.outboxes.get_mut(&name).and_then(|outbox| outbox.due(now)) {
                 let outcome = if self.down.contains(&name) {
-                    Outcome::TryAgain { why: "down".to_owned(), after: None }
+                    Outcome::TryAgain { why: "down".to_owned(), after: None, needs_human: false }
                 } else {
                     self.heard.push(Heard { at: now.wall, channel: name.clone(), message: message.clone() });
                     Outcome::Sent { answer: String::new(), except: None }
                 };
                 let is_sent = matches!(outcome, Outcome::Sent { .. });
-                let _verdict = self.outboxes.get_mut(&name).unwrap().done(now, &message, &outcome);
+                let _verdict = self.outboxes.get_mut(&name).unwrap().done(now, &message, progress, &outcome);
                 if is_sent && (self.cuts)() {
                     self.cut.push(message);
                     self.restart();
@@ -192,7 +192,7 @@ impl Life {
     fn save(&mut self) {
         let now = self.now();
         let channels = self.outboxes.iter().map(|(name, outbox)| (name.clone(), outbox.keep(now))).collect();
-        let state = Spooled { desk: self.desk.keep(now), channels };
+        let state = Spooled { desk: self.desk.keep(now), channels, instance: String::new() };
         self.disk = serde_json::to_string(&state).unwrap();
     }
 

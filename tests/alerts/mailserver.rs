@@ -31,7 +31,7 @@ pub(crate) enum Protection {
     Tls(TlsAcceptor),
 }
 
-/// The next replies of the server to commands that begin like this; `hang` is none.
+/// The next replies of the server to commands that begin like this; `hang` is none, and `later ` delays one by 11 s.
 type Script = Arc<Mutex<VecDeque<(&'static str, &'static str)>>>;
 
 pub(crate) struct Mailserver {
@@ -163,7 +163,13 @@ impl Talk {
         };
         match scripted {
             Some("hang") => std::future::pending().await,
-            Some(reply) => reply.to_owned(),
+            Some(reply) => match reply.strip_prefix("later ") {
+                Some(reply) => {
+                    tokio::time::sleep(Duration::from_secs(11)).await;
+                    reply.to_owned()
+                }
+                None => reply.to_owned(),
+            },
             None => usual.to_owned(),
         }
     }

@@ -9,6 +9,7 @@ mod house;
 mod life;
 mod mail;
 mod mailserver;
+mod outbox;
 mod page;
 mod receiver;
 mod redaction;

@@ -65,7 +65,7 @@ fn each_code_has_its_paragraph_with_its_facts_and_what_to_do() {
 fn the_fields_of_an_alert_are_those_of_the_page() {
     let page = page();
     let notice = Notice { about: About::Daemon, phase: Phase::Raised, ..Notice::test(jiff::Timestamp::UNIX_EPOCH) };
-    let message = serde_json::json!(notice.message(&jiff::tz::TimeZone::UTC, "host"));
+    let message = serde_json::json!(notice.message(&jiff::tz::TimeZone::UTC, &"host".into()));
     let Value::Object(fields) = message else { panic!("no object") };
     let table = page.split("## The fields of an alert").nth(1).unwrap().split("\n## ").next().unwrap();
     let named: Vec<&str> = table.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next()).collect();

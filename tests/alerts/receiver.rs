@@ -34,6 +34,10 @@ pub(crate) enum Reply {
     Hang,
     /// It takes the request, and closes.
     Close,
+    /// It answers this status, and its body never ends.
+    Endless(u16),
+    /// It answers this status after a while.
+    Late(u16, Duration),
 }
 
 pub(crate) struct Receiver {
@@ -146,6 +150,18 @@ async fn converse(
             }
             Reply::Hang => std::future::pending().await,
             Reply::Close => return None,
+            Reply::Endless(status) => {
+                let head = format!("HTTP/1.1 {status} So\r\nContent-Length: 100000\r\n\r\nand so on");
+                stream.write_all(head.as_bytes()).await.ok()?;
+                stream.flush().await.ok()?;
+                std::future::pending().await
+            }
+            Reply::Late(status, after) => {
+                tokio::time::sleep(after).await;
+                let head = format!("HTTP/1.1 {status} So\r\nContent-Length: 0\r\n\r\n");
+                stream.write_all(head.as_bytes()).await.ok()?;
+                stream.flush().await.ok()?;
+            }
         }
     }
 }

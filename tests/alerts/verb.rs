@@ -35,9 +35,9 @@ async fn each_channel_is_told_a_marked_test_and_what_it_answered_is_printed() {
     assert_eq!(code, Some(0), "{said}{complaints}");
     assert_eq!(
         said,
-        "one: told: it answered 200 OK, and said: taken\n\
-         other: told: it answered 202 Accepted, and said: thank you\n\
-         own: told: the program ended well, and said: heard test\n"
+        "one: delivered: it answered 200 OK, and said: taken\n\
+         other: delivered: it answered 202 Accepted, and said: thank you\n\
+         own: delivered: the program ended well, and said: heard test\n"
     );
     assert_eq!(complaints, "");
     for receiver in [&mut one, &mut other] {
@@ -50,11 +50,67 @@ async fn each_channel_is_told_a_marked_test_and_what_it_answered_is_printed() {
 }
 
 #[tokio::test]
+async fn a_test_as_an_alert_weighs_as_much_and_goes_where_that_alert_goes() {
+    let (mut phone, mut pager) = (Receiver::start().await, Receiver::start().await);
+    let ntfy = |name: &str, url: &str, rest: &str| {
+        format!(
+            "[[alerts.channel]]\nname = {name:?}\ntype = \"webhook\"\npreset = \"ntfy\"\nurl = {url:?}\n\
+             headers = [\"Call: yes\", \"X-Team: night\"]\n{rest}"
+        )
+    };
+    let config = ntfy("phone", &phone.url(), "") + &ntfy("pager", &pager.url(), "min_severity = \"error\"\n");
+    // A plain test calls nobody by telephone.
+    let (code, said, _) = test(&config, &[]).await;
+    assert_eq!(code, Some(0), "{said}");
+    for receiver in [&mut phone, &mut pager] {
+        let headers = receiver.hears(SOON).await.headers;
+        assert!(headers["priority"] == "default" && headers["x-team"] == "night", "{headers:?}");
+        assert!(!headers.contains_key("call"), "{headers:?}");
+    }
+    let (code, said, _) = test(&config, &["--as", "login-required"]).await;
+    assert_eq!(code, Some(0), "{said}");
+    for receiver in [&mut phone, &mut pager] {
+        let asked = receiver.hears(SOON).await;
+        assert!(asked.headers["priority"] == "urgent" && asked.headers["call"] == "yes", "{:?}", asked.headers);
+        assert!(asked.headers["title"].starts_with("TEST: ") && asked.body.contains("Nothing is wrong"), "{asked:?}");
+    }
+    let (code, said, _) = test(&config, &["--as", "login-ends-soon"]).await;
+    assert!(code == Some(0) && said.starts_with("phone: ") && !said.contains("pager"), "{said}");
+    phone.hears(SOON).await;
+    let (code, said, _) = test(&ntfy("pager", &pager.url(), "min_severity = \"error\"\n"), &["--as", "login-ends-soon"]).await;
+    assert!(code == Some(2) && said.contains("no channel takes login-ends-soon"), "{said}");
+    let (code, _, complaints) = test(&config, &["--as", "login"]).await;
+    assert!(code == Some(64) && complaints.contains("there is no alert \"login\""), "{complaints}");
+    assert!(phone.rest().is_empty() && pager.rest().is_empty());
+}
+
+#[tokio::test]
+async fn the_dead_mans_switch_is_tested_as_well() {
+    let mut switch = Receiver::start().await;
+    let url = keep("deadman", &format!("{}/ping/0e5b-secret?create=1\n", switch.url()));
+    let config = format!("[deadman]\nurl_file = {url:?}\n");
+    let (code, said, complaints) = test(&config, &[]).await;
+    assert_eq!((code, said.as_str()), (Some(0), "deadman: delivered: it answered 200 OK, and said: taken\n"), "{complaints}");
+    assert_eq!(switch.hears(SOON).await.path, "/ping/0e5b-secret?create=1");
+    for (status, body) in [
+        (200, "OK (not found)"),
+        (200, "OK (rate limited)"),
+        (200, "{\"ok\": false, \"msg\": \"Monitor not found or not active.\"}"),
+        (404, "not found: 0e5b-secret"),
+    ] {
+        switch.replies([Reply::Answer(status, "", body)]);
+        let (code, said, _) = test(&config, &["--channel", "deadman"]).await;
+        assert!(code == Some(2) && said.starts_with("deadman: NOT delivered: "), "{body}: {said}");
+        assert!(!said.contains("0e5b"), "{said}");
+    }
+}
+
+#[tokio::test]
 async fn one_channel_alone_is_told_when_it_is_named() {
     let (mut one, mut other) = (Receiver::start().await, Receiver::start().await);
     let config = format!("{}{}", webhook("one", &one.url()), webhook("other", &other.url()));
     let (code, said, _) = test(&config, &["--channel", "other"]).await;
-    assert!(code == Some(0) && said.starts_with("other: told: "), "{said}");
+    assert!(code == Some(0) && said.starts_with("other: delivered: "), "{said}");
     other.hears(SOON).await;
     assert!(one.rest().is_empty());
     let (code, said, complaints) = test(&config, &["--channel", "othre"]).await;
@@ -72,16 +128,20 @@ async fn the_exit_code_tells_what_would_be_tried_again_from_what_would_not() {
     assert_eq!(code, Some(1));
     assert_eq!(
         said,
-        "phone: NOT told: it answered 503 Service Unavailable, and said: 503 Busy; an alert would be tried again for a \
-         day\n"
+        "phone: NOT delivered: it answered 503 Service Unavailable, and said: 503 Busy; an alert would be tried again\n"
     );
     receiver.replies([Reply::Answer(404, "", "{\"error\": \"no such topic\"}")]);
     let (code, said, _) = test(&config, &[]).await;
     assert_eq!(code, Some(2));
     assert_eq!(
         said,
-        "phone: NOT told: it answered 404 Not Found, and said: no such topic; an alert would be given up at once\n"
+        "phone: NOT delivered: it answered 404 Not Found, and said: no such topic; until that is mended an alert \
+         would be tried ever more slowly\n"
     );
+    receiver.replies([Reply::Answer(400, "", "{\"error\": \"not like this\"}")]);
+    let (code, said, _) = test(&config, &[]).await;
+    assert_eq!(code, Some(2));
+    assert!(said.ends_with("and said: not like this; an alert would be given up at once\n"), "{said}");
     let (code, said, complaints) = test("", &[]).await;
     assert!(code == Some(2) && said.is_empty() && complaints.contains("the log alone"), "{complaints}");
     let (code, _, complaints) = test("[[alerts.channel]]\n", &[]).await;
@@ -113,7 +173,7 @@ async fn a_secret_comes_from_its_file_and_is_in_nothing_that_is_said() {
     assert!(complaints.contains("every user of this host may read it: `chmod o-r "), "{complaints}");
     fs::remove_file(&token).unwrap();
     let (code, absent, _) = test(&config, &[]).await;
-    assert!(code == Some(1) && absent.contains("the secret in ") && absent.contains("cannot be read"), "{absent}");
+    assert!(code == Some(2) && absent.contains("the secret in ") && absent.contains("cannot be read"), "{absent}");
     for text in [said, complaints, absent] {
         assert!(!text.contains("hunter2") && !text.contains("s3cret"), "{text}");
     }
@@ -127,7 +187,7 @@ async fn a_host_that_believes_no_certificate_is_said_to_and_can_be_mended() {
     let ended = command.env("SSL_CERT_FILE", "/nowhere").env("SSL_CERT_DIR", "/nowhere").output().await.unwrap();
     let said = String::from_utf8(ended.stdout).unwrap();
     assert!(
-        ended.status.code() == Some(1) && said.starts_with("phone: NOT told: ") && said.contains("ertificate"),
+        ended.status.code() == Some(2) && said.starts_with("phone: NOT delivered: ") && said.contains("ertificate"),
         "{said}"
     );
 }
@@ -147,5 +207,5 @@ async fn a_credential_is_found_in_the_folder_that_systemd_names() {
     assert_eq!(asked.headers["priority"], "default");
     let ended = tickled(&arguments).env_remove("CREDENTIALS_DIRECTORY").output().await.unwrap();
     let said = String::from_utf8(ended.stdout).unwrap();
-    assert!(ended.status.code() == Some(1) && said.contains("there is no credential phone-url"), "{said}");
+    assert!(ended.status.code() == Some(2) && said.contains("there is no credential phone-url"), "{said}");
 }

@@ -65,7 +65,7 @@ impl Stage {
     }
 
     fn messages(notices: Vec<Notice>) -> Vec<Message> {
-        notices.into_iter().map(|notice| notice.message(&zone(), "trading-host")).collect()
+        notices.into_iter().map(|notice| notice.message(&zone(), &"trading-host".into())).collect()
     }
 }
 

@@ -7,8 +7,8 @@ use jiff::Timestamp;
 use jiff::civil::time;
 use jiff::tz::TimeZone;
 use tickled::alert::settings::{Preset, Quiet};
-use tickled::alert::{Code, Input, MOST, Message, Notice, Outbox, Outcome, Phase, Settings, Severity, Verdict};
-use tickled::session::{Cause, Now, State, Step, Trouble};
+use tickled::alert::{Code, Input, Message, Phase, Settings, Severity};
+use tickled::session::{Cause, State, Step, Trouble};
 
 use crate::life::{HOUR, Life, channel, secs};
 
@@ -391,60 +391,6 @@ fn after_six_hours_of_silence_the_present_state_is_sent_once_and_not_the_history
     life.down = vec!["phone".to_owned()];
     blow(&mut life, 3);
     assert_eq!(life.told("pager").len(), 6);
-}
-
-#[test]
-fn what_cannot_be_sent_is_tried_with_growing_pauses_for_a_day_and_then_given_up() {
-    let message = Notice::test(Timestamp::UNIX_EPOCH).message(&TimeZone::UTC, "host");
-    let mut outbox = Outbox::default();
-    let at = |mono: Duration| Now { mono, wall: Timestamp::UNIX_EPOCH };
-    assert_eq!(outbox.put(at(Duration::ZERO), message), None);
-    let failed = Outcome::TryAgain { why: "refused".to_owned(), after: None };
-    let (mut pauses, mut news, mut time) = (Vec::new(), 0, Duration::ZERO);
-    let tries = (1..).find(|_| {
-        let message = outbox.due(at(time)).unwrap();
-        assert_eq!(outbox.due(at(time)).as_ref(), Some(&message), "asked twice, it is the same");
-        match outbox.done(at(time), &message, &failed) {
-            Verdict::Waits { pause, is_news } => {
-                pauses.push(pause.as_secs());
-                news += u32::from(is_news);
-                assert_eq!(outbox.due(at(time + pause - secs(1))), None, "not before the pause is over");
-                time += pause;
-                false
-            }
-            Verdict::GivenUp => true,
-            Verdict::Sent { .. } => panic!("sent"),
-        }
-    });
-    assert_eq!(pauses[..9], [5, 10, 20, 40, 80, 160, 320, 600, 600]);
-    assert!((HOUR * 24..HOUR * 24 + secs(600)).contains(&time), "given up after {time:?}");
-    assert!(outbox.is_empty() && news == 1, "{tries:?} tries, the fault was news {news} times");
-
-    // What the other side asks for is heard, but not for ever; a success begins anew.
-    for (asked, pause) in [(secs(120), secs(120)), (HOUR * 9, HOUR), (secs(1), secs(5))] {
-        let mut outbox = Outbox::default();
-        let message = Notice::test(Timestamp::UNIX_EPOCH).message(&TimeZone::UTC, "host");
-        assert_eq!(outbox.put(at(Duration::ZERO), message.clone()), None);
-        let asked = Outcome::TryAgain { why: "busy".to_owned(), after: Some(asked) };
-        let verdict = outbox.done(at(Duration::ZERO), &message, &asked);
-        assert_eq!(verdict, Verdict::Waits { pause, is_news: true });
-    }
-}
-
-#[test]
-fn a_full_outbox_loses_the_oldest_and_says_which() {
-    let mut outbox = Outbox::default();
-    let now = Now { mono: Duration::ZERO, wall: Timestamp::UNIX_EPOCH };
-    let message = |at: usize| Message {
-        id: at.to_string(),
-        ..Notice::test(Timestamp::UNIX_EPOCH).message(&TimeZone::UTC, "host")
-    };
-    for at in 0..MOST {
-        assert_eq!(outbox.put(now, message(at)), None);
-        assert_eq!(outbox.put(now, message(at)), None, "the newest state of an incident takes its place");
-    }
-    assert_eq!(outbox.put(now, message(MOST)).map(|lost| lost.id), Some("0".to_owned()));
-    assert_eq!(outbox.len(), MOST);
 }
 
 #[test]

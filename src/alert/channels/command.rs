@@ -1,19 +1,22 @@
 //! The channel that runs a program: the message in its environment and, as JSON, on its standard input.
 
 use std::cell::RefCell;
-use std::process::Stdio;
+use std::io::{self, Read};
+use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
-use std::{env, io};
+use std::env;
 
+use rustix::io::Errno;
+use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::process;
+use tokio::process::{self, Child};
 use tokio::time::timeout;
 use tracing::info;
 
 use super::super::notice::Message;
 use super::super::outbox::Outcome;
 use super::super::settings;
-use crate::log::{event, redact};
+use crate::log::{event, humane, redact};
 
 #[derive(Debug)]
 pub(super) struct Command {
@@ -26,68 +29,113 @@ impl Command {
         Self { channel: channel.to_owned(), settings: settings.clone() }
     }
 
-    /// Runs it. The program ends with the try: it is killed when it takes too long.
+    /// Runs it, and ends it and all that it has started when it takes too long, has ended, or the daemon ends.
     pub(super) async fn deliver(&self, message: &Message) -> Outcome {
         let Some((program, arguments)) = self.settings.argv.split_first() else {
-            return Outcome::Refused { why: "there is no program to run".to_owned() };
+            return Outcome::refused("there is no program to run");
         };
         let mut command = process::Command::new(program);
-        command.args(arguments).env_clear().kill_on_drop(true);
+        command.args(arguments).env_clear().kill_on_drop(true).process_group(0);
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         command.envs(INHERITED.iter().filter_map(|name| Some((name, env::var_os(name)?))));
         command.envs(variables(message));
-        let ran = async {
-            let mut child = command.spawn()?;
-            let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
-            let feed = async {
-                if let Some(mut stdin) = stdin {
-                    // A program may well end without reading it.
-                    drop(stdin.write_all(json(message).as_bytes()).await);
-                }
-            };
-            let said = RefCell::new(Vec::new());
-            let mut pipes = Box::pin(async { tokio::join!(feed, read(stdout, &said), read(stderr, &said)) });
-            let ended = tokio::select! {
-                _ = &mut pipes => child.wait().await,
-                status = child.wait() => {
-                    // What it has left running in the background may keep the pipes open as long as it likes.
-                    let _ = timeout(LAST_WORDS, pipes).await;
-                    status
-                }
-            };
-            ended.map(|status| (status, said.take()))
+        let child = match command.spawn() {
+            Ok(child) => child,
+            Err(error) => return cannot_run(program, &error),
         };
-        match ran.await {
-            Ok((status, said)) => {
-                let said = redact(&String::from_utf8_lossy(&said));
-                let quoted = if said.is_empty() { String::new() } else { format!(", and said: {said}") };
-                if !said.is_empty() {
-                    let channel = &self.channel;
-                    info!(
-                        event = event::ALERT_COMMAND_SAID,
-                        channel, said, "channel {channel}: the program said: {said}"
-                    );
-                }
-                match status.code() {
-                    Some(0) => Outcome::Sent { answer: format!("the program ended well{quoted}"), except: None },
-                    Some(code) if is_final(code) => {
-                        Outcome::Refused { why: format!("the program ended with exit code {code}{quoted}") }
-                    }
-                    Some(_) | None => {
-                        Outcome::TryAgain { why: format!("the program ended with {status}{quoted}"), after: None }
-                    }
-                }
-            }
-            Err(error) => {
-                let why = format!("{program} cannot be run: {error}");
-                if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied) {
-                    Outcome::Refused { why }
-                } else {
-                    Outcome::TryAgain { why, after: None }
-                }
-            }
+        let group = Group::of(&child);
+        let ran = timeout(self.settings.within, run(child, json(message))).await;
+        drop(group);
+        match ran {
+            Ok(Ok((status, said))) => self.judge(status, &said),
+            Ok(Err(error)) => Outcome::passing(format!("{program} cannot be waited for: {error}")),
+            Err(_) => Outcome::passing(format!("no answer within {}", humane(self.settings.within))),
         }
     }
+
+    fn judge(&self, status: ExitStatus, said: &[u8]) -> Outcome {
+        let said = redact(&String::from_utf8_lossy(said));
+        let quoted = if said.is_empty() { String::new() } else { format!(", and said: {said}") };
+        if !said.is_empty() {
+            let channel = &self.channel;
+            info!(event = event::ALERT_COMMAND_SAID, channel, said, "channel {channel}: the program said: {said}");
+        }
+        match status.code() {
+            Some(0) => Outcome::Sent { answer: format!("the program ended well{quoted}"), except: None },
+            Some(code) if is_final(code) => {
+                Outcome::refused(format!("the program ended with exit code {code}{quoted}"))
+            }
+            Some(_) | None => Outcome::passing(format!("the program ended with {status}{quoted}")),
+        }
+    }
+}
+
+/// Feeds the program its input, and reads what it says until it ends.
+async fn run(mut child: Child, input: String) -> io::Result<(ExitStatus, Vec<u8>)> {
+    let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
+    let feed = async {
+        if let Some(mut stdin) = stdin {
+            // A program may well end without reading it.
+            drop(stdin.write_all(input.as_bytes()).await);
+        }
+    };
+    let said = RefCell::new(Vec::new());
+    let mut pipes = Box::pin(async { tokio::join!(feed, read(stdout, &said), read(stderr, &said)) });
+    let status = tokio::select! {
+        _ = &mut pipes => child.wait().await,
+        status = child.wait() => {
+            // What it has left running in the background may keep the pipes open as long as it likes.
+            let _ = timeout(LAST_WORDS, pipes).await;
+            status
+        }
+    };
+    Ok((status?, said.take()))
+}
+
+/// The program's process group: all that it has started and that did not leave the group. Ends with its owner.
+struct Group(Option<Pid>);
+
+impl Group {
+    fn of(child: &Child) -> Self {
+        Self(child.id().and_then(|id| Pid::from_raw(id.cast_signed())))
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        if let Some(group) = self.0 {
+            // None of it may be left.
+            let _ = kill_process_group(group, Signal::KILL);
+        }
+    }
+}
+
+/// What it means that a program cannot be started. Only a lack of memory or processes passes by itself.
+fn cannot_run(program: &str, error: &io::Error) -> Outcome {
+    let errno = Errno::from_io_error(error);
+    let interpreter = (errno == Some(Errno::NOENT)).then(|| interpreter(program)).flatten();
+    let why = match (errno, interpreter) {
+        (_, Some(interpreter)) => format!("its first line names {interpreter}, which is not there"),
+        (Some(Errno::NOEXEC), None) => "it is no program for this machine, and no script that begins with #!".to_owned(),
+        (_, None) => error.to_string().split(" (os error").next().unwrap_or_default().to_owned(),
+    };
+    let why = format!("{program} cannot be run: {why}");
+    match errno {
+        None
+        | Some(Errno::AGAIN | Errno::INTR | Errno::IO | Errno::MFILE | Errno::NFILE | Errno::NOMEM | Errno::TXTBSY) => {
+            Outcome::passing(why)
+        }
+        Some(_) => Outcome::refused(why),
+    }
+}
+
+/// The interpreter that a script names in its first line.
+fn interpreter(program: &str) -> Option<String> {
+    let mut head = Vec::new();
+    let file = std::fs::File::open(program).ok()?;
+    Read::take(file, 256).read_to_end(&mut head).ok()?;
+    let line = String::from_utf8_lossy(&head).lines().next()?.strip_prefix("#!")?.trim().to_owned();
+    Some(redact(line.split_whitespace().next()?))
 }
 
 /// The message as the program finds it in its environment.

@@ -1,159 +1,274 @@
 //! The channel that sends mail: one connection a try, closed after it.
 
 use std::error::Error;
-use std::path::Path;
-use std::time::Duration;
+use std::sync::Arc;
 
-use lettre::address::Envelope;
-use lettre::message::Mailbox;
-use lettre::message::header::{ContentType, HeaderName, HeaderValue};
-use lettre::transport::smtp::authentication::Credentials;
-use lettre::transport::smtp::client::{Certificate, CertificateStore, Tls, TlsParameters};
-use lettre::transport::smtp::extension::ClientId;
-use lettre::{AsyncSmtpTransport, AsyncTransport, Tokio1Executor};
-use secrecy::ExposeSecret;
+use lettre::Address;
+use lettre::message::header::{HeaderName, HeaderValue};
+use lettre::message::{Mailbox, SinglePart};
+use rustls::ClientConfig;
+use secrecy::{ExposeSecret, SecretString};
 
-use super::super::notice::Message;
-use super::super::outbox::Outcome;
+use super::super::notice::{Message, Phase, hash};
+use super::super::outbox::{Outcome, Progress};
+use super::super::scrub::Secrets;
 use super::super::secret::SecretFile;
 use super::super::settings;
-use crate::log::redact;
+use super::http::bounded_by;
+use super::smtp::{Conversation, Failure, FailureKind, Limits, Server};
+use crate::gateway::Trust;
 
 #[derive(Debug)]
 pub(super) struct Email {
     settings: settings::Email,
     host: String,
+    limits: Limits,
 }
 
-type Transport = AsyncSmtpTransport<Tokio1Executor>;
+/// A receiver, with its number among all of them: an address must not stand in a log.
+#[derive(Debug, Clone)]
+struct Receiver {
+    number: usize,
+    of: usize,
+    mailbox: Mailbox,
+}
 
 impl Email {
     pub(super) fn new(settings: &settings::Email, host: &str) -> Self {
-        Self { settings: settings.clone(), host: host.to_owned() }
+        Self { settings: settings.clone(), host: host.to_owned(), limits: Limits::RFC_5321 }
     }
 
-    /// Sends one mail to all receivers. If the server refuses it for good, each is tried alone: one wrong address must
-    /// not keep the others untold.
-    pub(super) async fn deliver(&self, message: &Message) -> Outcome {
-        let (envelopes, mail) = match self.write(message) {
-            Ok(written) => written,
-            Err(why) => return Outcome::Refused { why: format!("the mail cannot be written: {why}") },
+    /// Sends the mail to all receivers that are not done yet. Each is done when the server took the mail for it, or
+    /// refused it for good: a receiver whom the server puts off does not delay the others.
+    pub(super) async fn deliver(&self, message: &Message, progress: &mut Progress) -> Outcome {
+        let (from, receivers) = match self.mailboxes() {
+            Ok(mailboxes) => mailboxes,
+            Err(why) => return Outcome::refused(format!("the mail cannot be written: {why}")),
         };
-        let transport = match self.transport().await {
-            Ok(transport) => transport,
-            Err(why) => return Outcome::TryAgain { why, after: None },
-        };
-        let (all, each) = envelopes;
-        let error = match transport.send_raw(&all, &mail).await {
-            Ok(response) => return sent(&response, None),
-            Err(error) => error,
-        };
-        if !error.is_permanent() || each.len() < 2 {
-            return judge(&error);
+        let mut puts_off = Vec::new();
+        let failure = self.send(message, &from, &receivers, progress, &mut puts_off).await.err();
+        conclude(&receivers, progress, failure, &puts_off)
+    }
+
+    fn mailboxes(&self) -> Result<(Mailbox, Vec<Receiver>), Box<dyn Error>> {
+        let mut receivers = Vec::new();
+        for (number, to) in (1..).zip(&self.settings.to) {
+            receivers.push(Receiver { number, of: self.settings.to.len(), mailbox: mailbox(to)? });
         }
-        let (mut taken, mut refused) = (None, Vec::new());
-        // By their numbers: an address is nothing for a log.
-        for (at, envelope) in (1..).zip(&each) {
-            match transport.send_raw(envelope, &mail).await {
-                Ok(response) => taken = Some(response),
-                Err(error) => refused.push(format!("receiver {at} of {}: {}", each.len(), chain(&error))),
+        Ok((mailbox(&self.settings.from)?, receivers))
+    }
+
+    async fn send(
+        &self,
+        message: &Message,
+        from: &Mailbox,
+        receivers: &[Receiver],
+        progress: &mut Progress,
+        puts_off: &mut Vec<String>,
+    ) -> Result<(), Failure> {
+        let mut secrets = Secrets::default();
+        let password = self.password(&mut secrets).await?;
+        let (host, port) = (self.settings.host.as_str(), self.settings.port);
+        let server = Server { host, port, tls: self.settings.tls, config: self.tls().await? };
+        let mut talk = Conversation::open(&server, &self.host, self.limits, &secrets).await?;
+        if let (Some(user), Some(password)) = (&self.settings.user, &password) {
+            talk.log_in(user, password.expose_secret()).await?;
+        }
+        if !is_ascii(from) && !talk.takes_utf8() {
+            return Err(Failure::refused(format!("the sender's address {NO_UTF8}")));
+        }
+        let mut meant: Vec<&Receiver> = receivers.iter().filter(|receiver| !receiver.is_done(progress)).collect();
+        if !talk.takes_utf8() {
+            for receiver in meant.extract_if(.., |receiver| !is_ascii(&receiver.mailbox)) {
+                progress.refused.insert(receiver.key(), receiver.says(&format!("its address {NO_UTF8}")));
             }
         }
-        match taken {
-            Some(response) => sent(&response, Some(refused.join("; "))),
-            None => judge(&error),
+        let is_utf8 = !is_ascii(from) || meant.iter().any(|receiver| !is_ascii(&receiver.mailbox));
+        let shown = receivers.iter().filter(|receiver| talk.takes_utf8() || is_ascii(&receiver.mailbox));
+        let mail = self.write(message, from, shown);
+        let mail = mail.map_err(|why| Failure::refused(format!("the mail cannot be written: {why}")))?;
+        if meant.is_empty() {
+            talk.close().await;
+            return Ok(());
         }
+        let taken = envelope(&mut talk, from, &meant, is_utf8, progress, puts_off).await?;
+        match taken.as_slice() {
+            [] => {}
+            [receiver] => text(&mut talk, &[receiver], &mail, progress).await?,
+            all => {
+                let sent = text(&mut talk, all, &mail, progress).await;
+                // Some servers judge the receivers only now: one wrong address must not keep the mail from the others.
+                let is_refused = matches!(&sent, Err(failure) if failure.kind == FailureKind::Refused);
+                for receiver in all.iter().filter(|_| is_refused) {
+                    talk.reset().await?;
+                    if let [receiver] = *envelope(&mut talk, from, &[receiver], is_utf8, progress, puts_off).await? {
+                        text(&mut talk, &[receiver], &mail, progress).await?;
+                    }
+                }
+                if !is_refused {
+                    sent?;
+                }
+            }
+        }
+        talk.close().await;
+        Ok(())
     }
 
-    /// The envelope for all receivers, one for each, and the mail.
-    #[expect(clippy::type_complexity, reason = "the three are used once, together")]
-    fn write(&self, message: &Message) -> Result<((Envelope, Vec<Envelope>), Vec<u8>), Box<dyn Error>> {
-        let from: Mailbox = self.settings.from.parse()?;
-        let told_at = std::time::SystemTime::try_from(message.told_at)?;
-        let mut mail = lettre::Message::builder().from(from.clone()).subject(&message.title).date(told_at);
-        let mut receivers = Vec::new();
-        for to in &self.settings.to {
-            let to: Mailbox = to.parse()?;
-            receivers.push(to.email.clone());
-            mail = mail.to(to);
-        }
-        // All mails of one incident stand together in a mail program.
-        let thread = format!("<{}/{}@{}>", message.id, message.began_at.as_second(), self.host).replace(' ', "-");
-        let own = format!("<{}/{}/{}@{}>", message.id, message.told_at.as_second(), message.phase.name(), self.host);
-        let mail = mail.message_id(Some(own.replace(' ', "-"))).references(thread);
-        // Nobody's absence answers it.
-        let automatic = HeaderValue::new(HeaderName::new_from_ascii_str("Auto-Submitted"), "auto-generated".to_owned());
-        let mail = mail.raw_header(automatic).header(ContentType::TEXT_PLAIN).body(format!("{}\n", message.text))?;
-        let all = Envelope::new(Some(from.email.clone()), receivers.clone())?;
-        let each: Result<Vec<Envelope>, _> =
-            receivers.into_iter().map(|to| Envelope::new(Some(from.email.clone()), vec![to])).collect();
-        Ok(((all, each?), mail.formatted()))
+    async fn password(&self, secrets: &mut Secrets) -> Result<Option<SecretString>, Failure> {
+        let (Some(user), Some(file)) = (&self.settings.user, &self.settings.password_file) else { return Ok(None) };
+        let password = SecretFile::new(file).load().await;
+        let password = password.map_err(|error| Failure::lasting(error.to_string()))?;
+        secrets.add_login(user, password.expose_secret());
+        Ok(Some(password))
     }
 
-    async fn transport(&self) -> Result<Transport, String> {
-        let settings = &self.settings;
-        let mut builder = Transport::builder_dangerous(&settings.host)
-            .port(settings.port)
-            .timeout(Some(WITHIN))
-            .hello_name(ClientId::Domain(self.host.clone()));
-        builder = match settings.tls {
-            settings::Tls::None => builder.tls(Tls::None),
-            settings::Tls::StartTls => builder.tls(Tls::Required(self.parameters().await?)),
-            settings::Tls::Tls => builder.tls(Tls::Wrapper(self.parameters().await?)),
+    async fn tls(&self) -> Result<Option<Arc<ClientConfig>>, Failure> {
+        if self.settings.tls == settings::Tls::None {
+            return Ok(None);
+        }
+        let trust = self.settings.ca_file.as_ref().map_or(Trust::System, |path| Trust::CaFile(path.clone()));
+        let own = trust.clone();
+        let config = bounded_by(&trust, move || own.config().map_err(|error| error.to_string())).await;
+        config.map(|config| Some(Arc::new(config))).map_err(Failure::lasting)
+    }
+
+    /// The mail in the form in which it is sent.
+    fn write<'a>(
+        &self,
+        message: &Message,
+        from: &Mailbox,
+        receivers: impl Iterator<Item = &'a Receiver>,
+    ) -> Result<Vec<u8>, Box<dyn Error>> {
+        let at = std::time::SystemTime::try_from(message.told_at)?;
+        let mut mail = lettre::Message::builder().from(from.clone()).subject(&message.title).date(at);
+        for receiver in receivers {
+            mail = mail.to(receiver.mailbox.clone());
+        }
+        // The first mail about an incident begins the thread; those that follow refer to it.
+        let domain = if from.email.domain().is_ascii() { from.email.domain() } else { "tickled.invalid" };
+        let thread = format!("<{}@{domain}>", hash(&format!("{} {}", message.id, message.began_at.as_second())));
+        mail = match message.phase {
+            Phase::Raised => mail.message_id(Some(thread)),
+            Phase::Repeated | Phase::Resolved | Phase::Withdrawn => {
+                let own = format!("<{}@{domain}>", message.delivery_id());
+                mail.message_id(Some(own)).in_reply_to(thread.clone()).references(thread)
+            }
+            Phase::Test => mail.message_id(Some(format!("<{}@{domain}>", message.delivery_id()))),
         };
-        if let (Some(user), Some(file)) = (&settings.user, &settings.password_file) {
-            let password = SecretFile::new(file).load().await.map_err(|error| error.to_string())?;
-            builder = builder.credentials(Credentials::new(user.clone(), password.expose_secret().to_owned()));
-        }
-        Ok(builder.build())
-    }
-
-    async fn parameters(&self) -> Result<TlsParameters, String> {
-        let (host, ca_file) = (self.settings.host.clone(), self.settings.ca_file.clone());
-        // To read all certificates that this system trusts takes longer than the loop may stand still.
-        let built = tokio::task::spawn_blocking(move || parameters(host, ca_file.as_deref())).await;
-        built.map_err(|error| error.to_string())?
+        // So that no absence is announced in reply.
+        let automatic = HeaderValue::new(HeaderName::new_from_ascii_str("Auto-Submitted"), "auto-generated".to_owned());
+        let mail = mail.raw_header(automatic).singlepart(SinglePart::plain(format!("{}\n", message.text)))?;
+        Ok(mail.formatted())
     }
 }
 
-fn parameters(host: String, ca_file: Option<&Path>) -> Result<TlsParameters, String> {
-    let mut builder = TlsParameters::builder(host);
-    if let Some(path) = ca_file {
-        let pem = std::fs::read(path).map_err(|error| format!("{}: {error}", path.display()))?;
-        builder = builder.certificate_store(CertificateStore::None);
-        builder = builder.add_root_certificate(Certificate::from_pem(&pem).map_err(|error| chain(&error))?);
+/// Names the sender and these receivers; returns those whom the server takes. Those whom it refuses are done.
+async fn envelope<'a>(
+    talk: &mut Conversation<'_>,
+    from: &Mailbox,
+    meant: &[&'a Receiver],
+    is_utf8: bool,
+    progress: &mut Progress,
+    puts_off: &mut Vec<String>,
+) -> Result<Vec<&'a Receiver>, Failure> {
+    talk.sender(&from.email, is_utf8).await?;
+    let mut taken = Vec::new();
+    for receiver in meant.iter().copied() {
+        match talk.receiver(&receiver.mailbox.email).await {
+            Ok(()) => taken.push(receiver),
+            Err(failure) if failure.code.is_none() => return Err(failure),
+            // By RFC 5321, section 4.5.3.1.10, it says that there are too many of them, where there are several.
+            Err(failure) if failure.kind == FailureKind::Refused && (failure.code != Some(552) || meant.len() == 1) => {
+                progress.refused.insert(receiver.key(), receiver.says(&failure.why));
+            }
+            Err(failure) => puts_off.push(receiver.says(&failure.why)),
+        }
     }
-    builder.build_rustls().map_err(|error| format!("cannot set up TLS: {}", chain(&error)))
+    Ok(taken)
+}
+
+/// Sends the mail to the receivers whom the server took. From its answer on they have it, whatever comes after. Where it
+/// refuses the mail for a single receiver, that one is done.
+async fn text(
+    talk: &mut Conversation<'_>,
+    taken: &[&Receiver],
+    mail: &[u8],
+    progress: &mut Progress,
+) -> Result<(), Failure> {
+    match (talk.text(mail).await, taken) {
+        (Ok(answer), _) => {
+            progress.reached.extend(taken.iter().map(|receiver| receiver.key()));
+            progress.answer = Some(answer);
+            Ok(())
+        }
+        (Err(failure), [receiver]) if failure.kind == FailureKind::Refused => {
+            progress.refused.insert(receiver.key(), receiver.says(&failure.why));
+            Ok(())
+        }
+        (Err(failure), _) => Err(failure),
+    }
+}
+
+/// The outcome for the message, from what came of each receiver.
+fn conclude(
+    receivers: &[Receiver],
+    progress: &Progress,
+    failure: Option<Failure>,
+    puts_off: &[String],
+) -> Outcome {
+    let refused = receivers.iter().filter_map(|receiver| progress.refused.get(&receiver.key()).cloned());
+    let mut refused: Vec<String> = refused.collect();
+    let has_reached = receivers.iter().any(|receiver| progress.reached.contains(&receiver.key()));
+    let is_done = receivers.iter().all(|receiver| receiver.is_done(progress));
+    let is_final = is_done || failure.as_ref().is_some_and(|failure| failure.kind == FailureKind::Refused);
+    let is_lasting = failure.as_ref().is_some_and(|failure| failure.kind == FailureKind::Lasting);
+    let needs_human = is_lasting || !refused.is_empty();
+    if !is_done {
+        refused.extend(puts_off.iter().cloned().chain(failure.map(|failure| failure.why)));
+    }
+    let why = (!refused.is_empty()).then(|| refused.join("; "));
+    match (is_final, has_reached) {
+        (true, true) => Outcome::Sent { answer: progress.answer.clone().unwrap_or_default(), except: why },
+        (true, false) => Outcome::refused(why.unwrap_or_default()),
+        (false, _) => Outcome::TryAgain { why: why.unwrap_or_default(), after: None, needs_human },
+    }
+}
+
+impl Receiver {
+    fn key(&self) -> String {
+        hash(&self.mailbox.email.to_string().to_lowercase())
+    }
+
+    fn is_done(&self, progress: &Progress) -> bool {
+        let key = self.key();
+        progress.reached.contains(&key) || progress.refused.contains_key(&key)
+    }
+
+    /// By their numbers: an address must not stand in a log.
+    fn says(&self, why: &str) -> String {
+        if self.of == 1 { why.to_owned() } else { format!("receiver {} of {}: {why}", self.number, self.of) }
+    }
+}
+
+/// The mailbox that a text names. A domain beyond ASCII is written as name servers have it.
+fn mailbox(text: &str) -> Result<Mailbox, Box<dyn Error>> {
+    let Mailbox { name, email } = text.parse()?;
+    if email.domain().is_ascii() {
+        return Ok(Mailbox { name, email });
+    }
+    let url = reqwest::Url::parse(&format!("http://{}/", email.domain()))?;
+    let domain = url.host_str().ok_or("the domain of an address is none")?;
+    Ok(Mailbox { name, email: Address::new(email.user(), domain)? })
+}
+
+fn is_ascii(mailbox: &Mailbox) -> bool {
+    mailbox.email.user().is_ascii() && mailbox.email.domain().is_ascii()
 }
 
 /// Whether mail can go there.
 #[must_use]
 pub fn is_mailbox(text: &str) -> bool {
-    text.parse::<Mailbox>().is_ok()
+    mailbox(text).is_ok()
 }
 
-fn sent(response: &lettre::transport::smtp::response::Response, except: Option<String>) -> Outcome {
-    let said: Vec<&str> = response.message().collect();
-    Outcome::Sent { answer: redact(&format!("{} {}", response.code(), said.join(" "))), except }
-}
-
-/// What the server's refusal means: by RFC 5321 a 4yz reply passes, a 5yz reply does not.
-fn judge(error: &lettre::transport::smtp::Error) -> Outcome {
-    let why = chain(error);
-    if error.is_permanent() { Outcome::Refused { why } } else { Outcome::TryAgain { why, after: None } }
-}
-
-fn chain(error: &lettre::transport::smtp::Error) -> String {
-    let mut told = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let text = error.to_string();
-        if !told.contains(&text) {
-            told = format!("{told}: {text}");
-        }
-        cause = error.source();
-    }
-    redact(&told)
-}
-
-const WITHIN: Duration = Duration::from_secs(10);
+const NO_UTF8: &str = "has letters beyond ASCII before the @, which this server does not take (it offers no SMTPUTF8)";

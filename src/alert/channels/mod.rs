@@ -6,6 +6,7 @@ pub(super) mod http;
 pub mod log;
 mod preset;
 mod said;
+mod smtp;
 mod template;
 mod webhook;
 
@@ -18,7 +19,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::notice::{Message, Phase};
-use super::outbox::Outcome;
+use super::outbox::{Outcome, Progress};
 use super::secret::SecretFile;
 use super::settings::{self, Channel};
 use super::{Code, Severity};
@@ -47,23 +48,13 @@ impl Sender {
         Self { settings: settings.clone(), way }
     }
 
-    /// Tries once, and never takes longer than the channel may.
-    pub(super) async fn deliver(&self, message: &Message) -> Outcome {
-        let within = match &self.settings.kind {
-            settings::Kind::Webhook(_) | settings::Kind::Email(_) => WITHIN,
-            settings::Kind::Command(command) => command.within,
-        };
-        let tried = tokio::time::timeout(within, async {
-            match &self.way {
-                Way::Webhook(webhook) => webhook.deliver(message).await,
-                Way::Email(email) => email.deliver(message).await,
-                Way::Command(command) => command.deliver(message).await,
-            }
-        });
-        tried.await.unwrap_or_else(|_| {
-            let why = format!("no answer within {}", crate::log::humane(within));
-            Outcome::TryAgain { why, after: None }
-        })
+    /// Tries once, in a time that each kind of channel limits. Receivers who are done go into `progress`.
+    pub(super) async fn deliver(&self, message: &Message, progress: &mut Progress) -> Outcome {
+        match &self.way {
+            Way::Webhook(webhook) => webhook.deliver(message).await,
+            Way::Email(email) => email.deliver(message, progress).await,
+            Way::Command(command) => command.deliver(message).await,
+        }
     }
 
     /// Its files with a secret that others may read.
@@ -99,15 +90,15 @@ pub(super) fn takes(channel: &Channel, message: &Message) -> bool {
         && (!is_end_unsaid || channel.kind.keeps_incidents())
 }
 
-/// A name for how urgent a message is: that of an incident's end is never urgent.
+/// How urgent a message is: the end of an incident never is.
 const fn urgency(message: &Message) -> Severity {
     match message.phase {
-        Phase::Raised | Phase::Repeated => message.severity,
-        Phase::Resolved | Phase::Withdrawn | Phase::Test => Severity::Info,
+        Phase::Raised | Phase::Repeated | Phase::Test => message.severity,
+        Phase::Resolved | Phase::Withdrawn => Severity::Info,
     }
 }
 
-/// How long one try may take; that of a program, unless the operator says otherwise.
+/// How long one run of a program may take by default.
 pub const WITHIN: Duration = Duration::from_secs(10);
 /// Stands in a header of a webhook for the secret in its `token_file`.
 pub const TOKEN: &str = "{token}";

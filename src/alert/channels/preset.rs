@@ -100,6 +100,8 @@ fn ntfy(message: &Message, address: Address<'_>) -> Call {
         ("Title".to_owned(), message.title.clone()),
         ("Priority".to_owned(), priority.to_owned()),
         ("Tags".to_owned(), tag.to_owned()),
+        // Another copy of the same message replaces it.
+        ("X-Sequence-ID".to_owned(), message.delivery_id()),
     ];
     headers.extend(address.bearer());
     Call { url: address.url.to_owned(), headers, body: message.text.clone() }
@@ -110,27 +112,37 @@ fn pagerduty(message: &Message, address: Address<'_>) -> Value {
         Phase::Raised | Phase::Repeated | Phase::Test => "trigger",
         Phase::Resolved | Phase::Withdrawn => "resolve",
     };
+    let mut payload = json!({
+        "summary": cut(&message.title, 1024),
+        "source": message.host,
+        "severity": message.severity.name(),
+        "timestamp": message.told_at,
+        "component": message.gateway.as_ref().or(message.channel.as_ref()),
+        "class": message.code,
+        "custom_details": {
+            "what": message.what,
+            "to do": message.todo,
+            "since": message.since,
+            "lasted": message.lasted,
+            "address": message.url,
+        },
+    });
+    without_nulls(&mut payload);
     json!({
         "routing_key": address.token(),
         "event_action": action,
         "dedup_key": message.id,
         "client": "tickled",
-        "payload": {
-            "summary": cut(&message.title, 1024),
-            "source": message.host,
-            "severity": message.severity.name(),
-            "timestamp": message.told_at,
-            "component": message.gateway.as_ref().or(message.channel.as_ref()),
-            "class": message.code,
-            "custom_details": {
-                "what": message.what,
-                "to do": message.todo,
-                "since": message.since,
-                "lasted": message.lasted,
-                "address": message.url,
-            },
-        },
+        "payload": payload,
     })
+}
+
+/// Leaves out the fields without a value: PagerDuty wants a text or no field.
+fn without_nulls(value: &mut Value) {
+    if let Value::Object(fields) = value {
+        fields.retain(|_, value| !value.is_null());
+        fields.values_mut().for_each(without_nulls);
+    }
 }
 
 impl Address<'_> {

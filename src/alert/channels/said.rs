@@ -2,10 +2,12 @@
 
 use serde_json::Value;
 
+use super::super::scrub::Secrets;
 use crate::log::redact;
 
-/// The answer in words, without what is personal; empty when it says nothing that a person would want to read.
-pub(super) fn words(body: &[u8]) -> String {
+/// The answer in words, without the channel's own secrets and without personal data; empty when it says nothing to a
+/// person.
+pub(super) fn words(body: &[u8], secrets: &Secrets) -> String {
     let text = String::from_utf8_lossy(body);
     let text = text.trim();
     let said = if text.starts_with('<') {
@@ -16,7 +18,8 @@ pub(super) fn words(body: &[u8]) -> String {
     } else {
         text.to_owned()
     };
-    redact(said.trim())
+    // Secrets go first: what is masked or cut off afterwards would not be recognised.
+    redact(secrets.remove(said.trim()).trim())
 }
 
 /// What stands under the names by which services tell why: all of it, the most telling first.
@@ -43,9 +46,9 @@ fn title(page: &str) -> Option<String> {
     Some(page.get(begin..end)?.split_whitespace().collect::<Vec<_>>().join(" "))
 }
 
-/// Telegram, `PagerDuty` and Discord, Pushover and `PagerDuty`, Gotify, ntfy and Gotify, and what others use.
-const TELLING: [&str; 8] =
-    ["description", "message", "errors", "errorDescription", "error", "detail", "reason", "title"];
+/// Telegram, `PagerDuty` and Discord, Pushover and `PagerDuty`, Gotify, ntfy and Gotify, others, and Uptime Kuma.
+const TELLING: [&str; 9] =
+    ["description", "message", "errors", "errorDescription", "error", "detail", "reason", "title", "msg"];
 const MOST_PARTS: usize = 3;
 
 #[cfg(test)]
@@ -54,7 +57,7 @@ mod tests {
 
     #[test]
     fn what_services_answer_becomes_a_sentence() {
-        let said = |body: &str| words(body.as_bytes());
+        let said = |body: &str| words(body.as_bytes(), &Secrets::default());
         assert_eq!(said(r#"{"ok":false,"error_code":401,"description":"Unauthorized"}"#), "Unauthorized");
         assert_eq!(
             said(r#"{"user":"invalid","errors":["user identifier is invalid"],"status":0}"#),

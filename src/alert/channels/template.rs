@@ -75,7 +75,7 @@ fn samples() -> Vec<Message> {
                 what: "the \"file\" is\nbroken \\ & <odd>".to_owned(),
                 ..Notice::test(jiff::Timestamp::UNIX_EPOCH)
             };
-            notice.message(&jiff::tz::TimeZone::UTC, "host")
+            notice.message(&jiff::tz::TimeZone::UTC, &"host".into())
         })
         .collect()
 }

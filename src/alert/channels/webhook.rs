@@ -1,23 +1,27 @@
 //! The channel that makes a web request.
 
-use std::time::Duration;
+use std::cell::RefCell;
 
 use secrecy::{ExposeSecret, SecretString};
 
+use super::super::Severity;
 use super::super::notice::{Message, Phase};
 use super::super::outbox::Outcome;
+use super::super::scrub::Secrets;
 use super::super::secret::SecretFile;
-use super::super::settings::{self, Method, Payload, Url};
-use super::TOKEN;
-use super::http::Http;
+use super::super::settings::{self, Method, Payload, Preset, Url};
+use super::http::{Answer, Http, is_loopback};
 use super::preset::Call;
 use super::template::Template;
+use super::{TOKEN, urgency};
 
 #[derive(Debug)]
 pub(super) struct Webhook {
     settings: settings::Webhook,
     http: Http,
     template: Option<Result<Template, String>>,
+    /// The chat of Telegram to which the configured one has moved.
+    moved_to: RefCell<Option<String>>,
 }
 
 impl Webhook {
@@ -26,42 +30,82 @@ impl Webhook {
             Payload::Body(body) => Some(Template::new(body)),
             Payload::Preset(_) => None,
         };
-        Self { settings: settings.clone(), http: Http::new(settings.ca_file.as_ref()), template }
+        let http = Http::new(settings.ca_file.as_ref());
+        Self { settings: settings.clone(), http, template, moved_to: RefCell::new(None) }
     }
 
     pub(super) async fn deliver(&self, message: &Message) -> Outcome {
         let outcome = self.send(message).await;
-        // A test leaves nothing open behind it.
-        let leaves_open = matches!(self.settings.payload, Payload::Preset(settings::Preset::PagerDuty));
-        if message.phase == Phase::Test && leaves_open && matches!(outcome, Outcome::Sent { .. }) {
-            return self.send(&Message { phase: Phase::Resolved, ..message.clone() }).await;
+        let opens_incident = matches!(self.settings.payload, Payload::Preset(Preset::PagerDuty));
+        match outcome {
+            // A plain test leaves nothing open behind it; one that is to wake somebody must last until it has.
+            Outcome::Sent { .. } if message.phase == Phase::Test && opens_incident && message.code == "test" => {
+                self.send(&Message { phase: Phase::Resolved, ..message.clone() }).await
+            }
+            Outcome::Sent { answer, except } if message.phase == Phase::Test && opens_incident => {
+                Outcome::Sent { answer: format!("{answer}; resolve the incident there"), except }
+            }
+            outcome => outcome,
         }
-        outcome
     }
 
     async fn send(&self, message: &Message) -> Outcome {
-        let call = match self.call(message).await {
-            Ok(call) => call,
+        let answer = match self.ask(message).await {
+            Ok((answer, secrets)) => (answer.json(), answer.outcome(&secrets)),
             Err(outcome) => return outcome,
         };
+        let (body, outcome) = answer;
+        let is_telegram = matches!(self.settings.payload, Payload::Preset(Preset::Telegram));
+        match body.pointer("/parameters/migrate_to_chat_id").filter(|_| is_telegram) {
+            Some(chat) if self.moved_to.borrow().is_none() => {
+                let chat = chat.as_str().map_or_else(|| chat.to_string(), str::to_owned);
+                self.moved_to.replace(Some(chat.clone()));
+                match self.ask(message).await {
+                    Ok((answer, secrets)) => match answer.outcome(&secrets) {
+                        Outcome::Sent { answer, except } => {
+                            let answer = format!("{answer}; the chat has moved: write to = \"{chat}\"");
+                            Outcome::Sent { answer, except }
+                        }
+                        outcome @ (Outcome::TryAgain { .. } | Outcome::Refused { .. }) => outcome,
+                    },
+                    Err(outcome) => outcome,
+                }
+            }
+            Some(_) | None => outcome,
+        }
+    }
+
+    async fn ask(&self, message: &Message) -> Result<(Answer, Secrets), Outcome> {
+        let mut secrets = Secrets::default();
+        let call = self.call(message, &mut secrets).await?;
         let method = match self.settings.method {
             Method::Post => reqwest::Method::POST,
             Method::Put => reqwest::Method::PUT,
             Method::Get => reqwest::Method::GET,
         };
-        self.http.send(method, &call).await
+        let answer = self.http.send(method, &call, &secrets).await?;
+        Ok((answer, secrets))
     }
 
-    async fn call(&self, message: &Message) -> Result<Call, Outcome> {
+    /// The request for a message. Adds what it holds of secrets to `secrets`.
+    async fn call(&self, message: &Message, secrets: &mut Secrets) -> Result<Call, Outcome> {
         let url = match &self.settings.url {
             Url::Plain(url) => SecretString::from(url.as_str()),
-            Url::File(path) => secret(path).await?,
+            Url::File(path) => {
+                let url = secret(path).await?;
+                secrets.add_url(url.expose_secret());
+                url
+            }
         };
         let token = match &self.settings.token_file {
             Some(path) => Some(secret(path).await?),
             None => None,
         };
-        let (url, to) = (url.expose_secret(), self.settings.to.as_deref());
+        if let Some(token) = &token {
+            secrets.add(token.expose_secret());
+        }
+        let moved_to = self.moved_to.borrow().clone();
+        let (url, to) = (url.expose_secret(), moved_to.as_deref().or(self.settings.to.as_deref()));
         if token.is_some() && is_exposed(url) {
             let why = "plain http to another host would show the token to everybody on the way: write https://";
             return Err(Outcome::Refused { why: why.to_owned() });
@@ -82,8 +126,16 @@ impl Webhook {
         if in_header {
             call.headers.retain(|(known, _)| known != "Authorization");
         }
+        call.headers.push(("Idempotency-Key".to_owned(), message.delivery_id()));
+        let is_ntfy = matches!(self.settings.payload, Payload::Preset(Preset::Ntfy));
+        let is_quiet = urgency(message) == Severity::Info;
         for header in &self.settings.headers {
             let Some((name, value)) = header.split_once(':') else { continue };
+            let is_loud = is_ntfy && LOUD.contains(&name.trim().to_ascii_lowercase().as_str());
+            // The end of an incident calls nobody by telephone.
+            if is_loud && is_quiet {
+                continue;
+            }
             let secret = token.as_ref().map(ExposeSecret::expose_secret).unwrap_or_default();
             call.headers.retain(|(known, _)| !known.eq_ignore_ascii_case(name));
             call.headers.push((name.to_owned(), value.trim().replace(TOKEN, secret)));
@@ -93,28 +145,21 @@ impl Webhook {
 }
 
 async fn secret(path: &std::path::Path) -> Result<SecretString, Outcome> {
-    // Whoever forgot the file may put it there while the alert waits.
-    SecretFile::new(path)
-        .load()
-        .await
-        .map_err(|error| Outcome::TryAgain { why: error.to_string(), after: Some(SECRET_PAUSE) })
+    // The file may be put there while the alert waits.
+    SecretFile::new(path).load().await.map_err(|error| Outcome::lasting(error.to_string()))
 }
 
-/// Whether what is sent there can be read on the way: plain http to another host than this.
+/// Whether others can read on the way what is sent there: plain http to another host than this.
 #[must_use]
 pub fn is_exposed(url: &str) -> bool {
-    let host = |url: &reqwest::Url| url.host_str().map(|host| host.trim_matches(['[', ']']).to_owned());
-    reqwest::Url::parse(url).is_ok_and(|url| {
-        let is_here = host(&url).is_some_and(|host| {
-            host == "localhost"
-                || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.to_canonical().is_loopback())
-        });
-        url.scheme() == "http" && !is_here
-    })
+    reqwest::Url::parse(url).is_ok_and(|parsed| parsed.scheme() == "http" && !is_loopback(url))
 }
 
 fn refused(why: &str) -> Outcome {
-    Outcome::Refused { why: format!("the template of the body is wrong: {why}") }
+    Outcome::refused(format!("the template of the body is wrong: {why}"))
 }
 
-const SECRET_PAUSE: Duration = Duration::from_secs(30);
+/// The headers by which ntfy rings, writes mails or sets a priority of its own.
+const LOUD: &[&str] = &[
+    "call", "x-call", "e", "e-mail", "email", "mail", "x-e-mail", "x-email", "p", "prio", "priority", "x-priority",
+];

@@ -1,0 +1,369 @@
+//! One conversation with a mail server: lettre speaks SMTP; the limits in time, TLS and the meaning of a refusal are ours.
+
+use std::error::Error as _;
+use std::fmt::Display;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use lettre::Address;
+use lettre::transport::smtp::Error;
+use lettre::transport::smtp::authentication::{Credentials, Mechanism};
+use lettre::transport::smtp::client::{AsyncSmtpConnection, AsyncTokioStream};
+use lettre::transport::smtp::commands::{Data, Mail, Quit, Rcpt, Rset};
+use lettre::transport::smtp::extension::{ClientId, Extension, MailBodyParameter, MailParameter};
+use rustls::ClientConfig;
+use rustls::pki_types::ServerName;
+use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader, ReadBuf};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use tokio_rustls::TlsConnector;
+
+use super::super::scrub::Secrets;
+use super::super::settings::Tls;
+use super::http::{deepest, is_unknown_name};
+use crate::log::redact;
+
+/// Why a step of the conversation failed.
+#[derive(Debug)]
+pub(super) struct Failure {
+    pub(super) why: String,
+    pub(super) kind: FailureKind,
+    /// The code of the server's reply, if it was one.
+    pub(super) code: Option<u16>,
+}
+
+impl Failure {
+    fn passing(why: impl Into<String>) -> Self {
+        Self { why: why.into(), kind: FailureKind::Passing, code: None }
+    }
+
+    pub(super) fn lasting(why: impl Into<String>) -> Self {
+        Self { why: why.into(), kind: FailureKind::Lasting, code: None }
+    }
+
+    pub(super) fn refused(why: impl Into<String>) -> Self {
+        Self { why: why.into(), kind: FailureKind::Refused, code: None }
+    }
+}
+
+/// What a failure means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum FailureKind {
+    /// It passes by itself.
+    Passing,
+    /// It hardly passes by itself, and a retry does no harm.
+    Lasting,
+    /// The server refuses for good.
+    Refused,
+}
+
+/// An open conversation, past EHLO.
+pub(super) struct Conversation<'a> {
+    connection: AsyncSmtpConnection,
+    limits: Limits,
+    secrets: &'a Secrets,
+}
+
+/// Where the server is, and how the connection is protected.
+pub(super) struct Server<'a> {
+    pub(super) host: &'a str,
+    pub(super) port: u16,
+    pub(super) tls: Tls,
+    pub(super) config: Option<Arc<ClientConfig>>,
+}
+
+/// How long each step may take.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Limits {
+    connect: Duration,
+    greeting: Duration,
+    command: Duration,
+    data: Duration,
+    text: Duration,
+    quit: Duration,
+}
+
+impl Limits {
+    /// The limits of RFC 5321, section 4.5.3.2. It has none for the connection itself.
+    pub(super) const RFC_5321: Self = Self {
+        connect: Duration::from_secs(30),
+        greeting: Duration::from_mins(5),
+        command: Duration::from_mins(5),
+        data: Duration::from_mins(2),
+        text: Duration::from_mins(10),
+        quit: Duration::from_secs(2),
+    };
+}
+
+impl<'a> Conversation<'a> {
+    /// Connects, and greets the server as `host`, or by address where that is no name that every server takes.
+    pub(super) async fn open(
+        server: &Server<'_>,
+        host: &str,
+        limits: Limits,
+        secrets: &'a Secrets,
+    ) -> Result<Self, Failure> {
+        let connected = timeout(limits.connect, TcpStream::connect((server.host, server.port))).await;
+        let tcp = connected.map_err(|_| Failure::passing("it cannot be reached in time"))?.map_err(|error| unreachable(&error))?;
+        let hello = hello(host, tcp.local_addr().ok());
+        let stream = protect(tcp, server, &hello, limits).await?;
+        let greeted = AsyncSmtpConnection::connect_with_transport(stream, &hello);
+        let connection = match timeout(limits.greeting, greeted).await {
+            Err(_) => return Err(Failure::passing("it took the connection and does not greet")),
+            // Servers refuse all mail like this while they are busy, or while they think ill of an address.
+            Ok(Err(error)) if error.is_permanent() => {
+                return Err(Failure::lasting(words(&error, secrets)));
+            }
+            Ok(result) => result.map_err(|error| failure(&error, secrets))?,
+        };
+        Ok(Self { connection, limits, secrets })
+    }
+
+    /// Logs in. A wrong password is refused once and for all: servers lock out who repeats it.
+    pub(super) async fn log_in(&mut self, user: &str, password: &str) -> Result<(), Failure> {
+        let mechanisms = [Mechanism::Plain, Mechanism::Login];
+        let info = self.connection.server_info();
+        if !mechanisms.iter().any(|mechanism| info.supports_auth_mechanism(*mechanism)) {
+            return Err(Failure::lasting("the server offers no login (AUTH PLAIN or LOGIN)"));
+        }
+        let credentials = Credentials::new(user.to_owned(), password.to_owned());
+        let (limit, secrets) = (self.limits.command, self.secrets);
+        let answer = self.connection.auth(&mechanisms, &credentials);
+        step("AUTH", limit, secrets, answer).await.map(drop)
+    }
+
+    /// Whether the server takes addresses beyond ASCII.
+    pub(super) fn takes_utf8(&self) -> bool {
+        self.connection.server_info().supports_feature(Extension::SmtpUtfEight)
+    }
+
+    /// Names the sender.
+    pub(super) async fn sender(&mut self, from: &Address, is_utf8: bool) -> Result<(), Failure> {
+        let is_8bit = self.connection.server_info().supports_feature(Extension::EightBitMime);
+        let utf8 = is_utf8.then_some(MailParameter::SmtpUtfEight);
+        let body = (is_utf8 && is_8bit).then_some(MailParameter::Body(MailBodyParameter::EightBitMime));
+        let command = Mail::new(Some(from.clone()), utf8.into_iter().chain(body).collect());
+        self.command("MAIL", self.limits.command, command).await
+    }
+
+    /// Names a receiver.
+    pub(super) async fn receiver(&mut self, to: &Address) -> Result<(), Failure> {
+        self.command("RCPT", self.limits.command, Rcpt::new(to.clone(), Vec::new())).await
+    }
+
+    /// Sends the mail itself; returns the server's answer.
+    pub(super) async fn text(&mut self, mail: &[u8]) -> Result<String, Failure> {
+        self.command("DATA", self.limits.data, Data).await?;
+        let (limit, secrets) = (self.limits.text, self.secrets);
+        let response = step("the mail", limit, secrets, self.connection.message(mail)).await?;
+        let said: Vec<&str> = response.message().collect();
+        Ok(redact(&secrets.remove(&format!("{} {}", response.code(), said.join(" ")))))
+    }
+
+    /// Begins anew.
+    pub(super) async fn reset(&mut self) -> Result<(), Failure> {
+        self.command("RSET", self.limits.command, Rset).await
+    }
+
+    /// Takes leave. The mail is delivered whatever the server answers.
+    pub(super) async fn close(mut self) {
+        let limit = self.limits.quit;
+        drop(timeout(limit, self.connection.command(Quit)).await);
+    }
+
+    async fn command(&mut self, name: &str, limit: Duration, command: impl Display) -> Result<(), Failure> {
+        let secrets = self.secrets;
+        step(name, limit, secrets, self.connection.command(command)).await.map(drop)
+    }
+}
+
+async fn step<T>(
+    name: &str,
+    limit: Duration,
+    secrets: &Secrets,
+    answer: impl Future<Output = Result<T, Error>>,
+) -> Result<T, Failure> {
+    match timeout(limit, answer).await {
+        Ok(result) => result.map_err(|error| failure(&error, secrets)),
+        Err(_) => Err(Failure::passing(format!("no answer to {name} within {}", crate::log::humane(limit)))),
+    }
+}
+
+/// The name by which we greet a server: this host's, or the address where that is not one with a dot.
+fn hello(host: &str, local: Option<SocketAddr>) -> ClientId {
+    let is_label = |label: &str| {
+        !label.is_empty()
+            && label.len() <= 63
+            && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+    };
+    if host.contains('.') && host.len() <= 253 && host.split('.').all(is_label) {
+        return ClientId::Domain(host.to_owned());
+    }
+    match local.map(|local| local.ip().to_canonical()) {
+        Some(IpAddr::V4(address)) => ClientId::Ipv4(address),
+        Some(IpAddr::V6(address)) => ClientId::Ipv6(address),
+        None => ClientId::default(),
+    }
+}
+
+async fn protect(
+    tcp: TcpStream,
+    server: &Server<'_>,
+    hello: &ClientId,
+    limits: Limits,
+) -> Result<Box<dyn AsyncTokioStream>, Failure> {
+    let (Tls::StartTls | Tls::Tls, Some(config)) = (server.tls, &server.config) else { return Ok(Box::new(tcp)) };
+    let peer = tcp.peer_addr().map_err(|error| unreachable(&error))?;
+    let name = ServerName::try_from(server.host.to_owned())
+        .map_err(|_| Failure::refused("its name cannot stand in a certificate"))?;
+    let tcp = if server.tls == Tls::StartTls {
+        match timeout(limits.greeting, start_tls(tcp, hello)).await {
+            Ok(started) => started?,
+            Err(_) => return Err(Failure::passing("it does not answer to STARTTLS")),
+        }
+    } else {
+        tcp
+    };
+    let handshake = TlsConnector::from(Arc::clone(config)).connect(name, tcp);
+    let stream = match timeout(limits.connect, handshake).await {
+        Ok(Ok(stream)) => stream,
+        Ok(Err(error)) => return Err(no_tls(&error)),
+        Err(_) => return Err(Failure::passing("it does not finish the TLS handshake")),
+    };
+    // Behind STARTTLS no second greeting comes; lettre waits for one.
+    let greeting: &[u8] = if server.tls == Tls::StartTls { b"220 ready\r\n" } else { b"" };
+    Ok(Box::new(Greeted { greeting, stream, peer }))
+}
+
+/// Asks in the open for TLS.
+async fn start_tls(tcp: TcpStream, hello: &ClientId) -> Result<TcpStream, Failure> {
+    let mut stream = BufReader::new(tcp);
+    expect(&mut stream, "220").await?;
+    write(&mut stream, &format!("EHLO {hello}\r\n")).await?;
+    let offers = expect(&mut stream, "250").await?;
+    if !offers.lines().skip(1).any(|line| line.get(4..).is_some_and(|offer| offer.eq_ignore_ascii_case("STARTTLS"))) {
+        return Err(Failure::lasting("the server does not offer STARTTLS, so nothing was sent"));
+    }
+    write(&mut stream, "STARTTLS\r\n").await?;
+    expect(&mut stream, "220").await?;
+    if !stream.buffer().is_empty() {
+        return Err(Failure::lasting("the server went on in the open behind STARTTLS, so nothing was sent"));
+    }
+    Ok(stream.into_inner())
+}
+
+async fn write(stream: &mut BufReader<TcpStream>, line: &str) -> Result<(), Failure> {
+    stream.write_all(line.as_bytes()).await.map_err(|error| broken(&error))
+}
+
+/// Reads a whole reply, which must begin with `code`.
+async fn expect(stream: &mut BufReader<TcpStream>, code: &str) -> Result<String, Failure> {
+    let mut reply = String::new();
+    loop {
+        let begin = reply.len();
+        let mut limited = (&mut *stream).take(LONGEST_LINE);
+        limited.read_line(&mut reply).await.map_err(|error| broken(&error))?;
+        let line = reply.get(begin..).unwrap_or_default();
+        if !line.ends_with('\n') || reply.len() > LONGEST_REPLY {
+            return Err(Failure::passing("it hung up, or its reply is none of SMTP"));
+        }
+        if line.as_bytes().get(3) != Some(&b'-') {
+            break;
+        }
+    }
+    if reply.starts_with(code) {
+        return Ok(reply);
+    }
+    let kind = if reply.starts_with('4') { FailureKind::Passing } else { FailureKind::Lasting };
+    Err(Failure { why: redact(reply.trim()), kind, code: None })
+}
+
+fn broken(error: &io::Error) -> Failure {
+    Failure::passing(format!("the connection broke: {}", deepest(error)))
+}
+
+fn unreachable(error: &io::Error) -> Failure {
+    let why = deepest(error);
+    let kind = if is_unknown_name(&why) { FailureKind::Lasting } else { FailureKind::Passing };
+    Failure { why: format!("it cannot be reached: {why}"), kind, code: None }
+}
+
+fn no_tls(error: &io::Error) -> Failure {
+    let why = deepest(error);
+    if why.contains("certificate") {
+        Failure::lasting(format!("its certificate is not trusted: {why}"))
+    } else if error.kind() == io::ErrorKind::InvalidData {
+        Failure::lasting(format!("it speaks no TLS here: {why}"))
+    } else {
+        broken(error)
+    }
+}
+
+/// What an error means: by RFC 5321 a 4yz reply passes, a 5yz reply does not.
+fn failure(error: &Error, secrets: &Secrets) -> Failure {
+    let kind = if error.is_permanent() { FailureKind::Refused } else { FailureKind::Passing };
+    Failure { why: words(error, secrets), kind, code: error.status().map(u16::from) }
+}
+
+fn words(error: &Error, secrets: &Secrets) -> String {
+    let mut told = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let text = error.to_string();
+        if !told.contains(&text) {
+            told = format!("{told}: {text}");
+        }
+        cause = error.source();
+    }
+    redact(&secrets.remove(&told))
+}
+
+/// A stream that begins with a greeting of ours.
+#[derive(Debug)]
+struct Greeted<S> {
+    greeting: &'static [u8],
+    stream: S,
+    peer: SocketAddr,
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Greeted<S> {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let own = self.get_mut();
+        let (now, later) = own.greeting.split_at(own.greeting.len().min(buffer.remaining()));
+        if now.is_empty() {
+            return Pin::new(&mut own.stream).poll_read(cx, buffer);
+        }
+        buffer.put_slice(now);
+        own.greeting = later;
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Greeted<S> {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.get_mut().stream).poll_write(cx, bytes)
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().stream).poll_shutdown(cx)
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Send + Sync + Unpin + std::fmt::Debug> AsyncTokioStream for Greeted<S> {
+    fn peer_addr(&self) -> io::Result<SocketAddr> {
+        Ok(self.peer)
+    }
+}
+
+const LONGEST_LINE: u64 = 2 * 1024;
+const LONGEST_REPLY: usize = 32 * 1024;
