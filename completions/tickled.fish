@@ -98,14 +98,15 @@ complete -c tickled -n "__fish_tickled_using_subcommand cert" -s h -l help -d 'P
 complete -c tickled -n "__fish_tickled_using_subcommand cert" -s V -l version -d 'Print version'
 complete -c tickled -n "__fish_tickled_using_subcommand alert; and not __fish_seen_subcommand_from test help" -s h -l help -d 'Print help'
 complete -c tickled -n "__fish_tickled_using_subcommand alert; and not __fish_seen_subcommand_from test help" -s V -l version -d 'Print version'
-complete -c tickled -n "__fish_tickled_using_subcommand alert; and not __fish_seen_subcommand_from test help" -f -a "test" -d 'Sends a marked test through the channels, and prints what each answered'
+complete -c tickled -n "__fish_tickled_using_subcommand alert; and not __fish_seen_subcommand_from test help" -f -a "test" -d 'Send a marked test through all channels and the dead man\'s switch, and print each answer'
 complete -c tickled -n "__fish_tickled_using_subcommand alert; and not __fish_seen_subcommand_from test help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c tickled -n "__fish_tickled_using_subcommand alert; and __fish_seen_subcommand_from test" -l config -d 'Send it from here with this configuration, whatever daemon runs' -r -F
 complete -c tickled -n "__fish_tickled_using_subcommand alert; and __fish_seen_subcommand_from test" -l channel -d 'This channel alone' -r
+complete -c tickled -n "__fish_tickled_using_subcommand alert; and __fish_seen_subcommand_from test" -l as -d 'Send it with the priority of this alert, e.g. login-required, to the channels that take it: does it wake you?' -r
 complete -c tickled -n "__fish_tickled_using_subcommand alert; and __fish_seen_subcommand_from test" -l socket -d 'The control socket of the daemon; without it, where daemons have theirs' -r -F
 complete -c tickled -n "__fish_tickled_using_subcommand alert; and __fish_seen_subcommand_from test" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c tickled -n "__fish_tickled_using_subcommand alert; and __fish_seen_subcommand_from test" -s V -l version -d 'Print version'
-complete -c tickled -n "__fish_tickled_using_subcommand alert; and __fish_seen_subcommand_from help" -f -a "test" -d 'Sends a marked test through the channels, and prints what each answered'
+complete -c tickled -n "__fish_tickled_using_subcommand alert; and __fish_seen_subcommand_from help" -f -a "test" -d 'Send a marked test through all channels and the dead man\'s switch, and print each answer'
 complete -c tickled -n "__fish_tickled_using_subcommand alert; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c tickled -n "__fish_tickled_using_subcommand login" -l url -d 'This gateway, whatever is configured, as https://localhost:5000' -r
 complete -c tickled -n "__fish_tickled_using_subcommand login" -l config -d 'The configuration, where no daemon answers' -r -F
@@ -163,7 +164,7 @@ complete -c tickled -n "__fish_tickled_using_subcommand help; and not __fish_see
 complete -c tickled -n "__fish_tickled_using_subcommand help; and not __fish_seen_subcommand_from run demo simulate status watch history check pause resume logout ack cert alert login doctor config man completions help" -f -a "man" -d 'Prints this program\'s manual pages'
 complete -c tickled -n "__fish_tickled_using_subcommand help; and not __fish_seen_subcommand_from run demo simulate status watch history check pause resume logout ack cert alert login doctor config man completions help" -f -a "completions" -d 'Prints what completes this program\'s command line in a shell'
 complete -c tickled -n "__fish_tickled_using_subcommand help; and not __fish_seen_subcommand_from run demo simulate status watch history check pause resume logout ack cert alert login doctor config man completions help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
-complete -c tickled -n "__fish_tickled_using_subcommand help; and __fish_seen_subcommand_from alert" -f -a "test" -d 'Sends a marked test through the channels, and prints what each answered'
+complete -c tickled -n "__fish_tickled_using_subcommand help; and __fish_seen_subcommand_from alert" -f -a "test" -d 'Send a marked test through all channels and the dead man\'s switch, and print each answer'
 complete -c tickled -n "__fish_tickled_using_subcommand help; and __fish_seen_subcommand_from config" -f -a "default" -d 'Prints every key with its default and its meaning'
 complete -c tickled -n "__fish_tickled_using_subcommand help; and __fish_seen_subcommand_from config" -f -a "check" -d 'Validates a configuration without running it: every fault, with its line'
 complete -c tickled -n "__fish_tickled_using_subcommand help; and __fish_seen_subcommand_from config" -f -a "show" -d 'Prints the configuration in force: file, environment and defaults together'

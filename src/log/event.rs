@@ -80,9 +80,9 @@ events! {
     ALERT = "alert" at Error | Warn | Info, with ["code", "phase"], may ["gateway", "channel", "cause", "todo", "lasted"];
     /// A channel took an alert.
     ALERT_SENT = "alert-sent" at Info, with ["channel", "code", "phase", "tries", "answer"], may ["gateway"];
-    /// A channel did not take an alert yet, and is tried again; WARN when the fault is a new one.
+    /// A channel did not take an alert yet, and is tried again; WARN when the fault is a new one, or is reported by other channels.
     ALERT_DELAYED = "alert-delayed" at Warn | Debug, with ["channel", "code", "phase", "fault", "pause"], may ["gateway"];
-    /// A channel will never take this alert, or did not for a day: nobody is told of it by this way.
+    /// A channel does not take this alert, or its end did not arrive within a day, or the channel was removed: it is not tried again.
     ALERT_GIVEN_UP = "alert-given-up" at Error, with ["channel", "code", "phase", "fault"], may ["gateway"];
     /// What the program of a channel wrote, without what is personal.
     ALERT_COMMAND_SAID = "alert-command-said" at Info, with ["channel", "said"], may [];
@@ -102,9 +102,9 @@ events! {
     STATE_UNKEPT = "state-unkept" at Warn, with ["fault"], may [];
     /// A file with a secret may be read by every user of this host.
     SECRET_EXPOSED = "secret-exposed" at Warn, with ["file"], may [];
-    /// The service that waits for signs of life did not take one; said once for each fault.
+    /// A ping to the dead man's switch failed; logged once for each fault.
     DEADMAN_UNHEARD = "deadman-unheard" at Warn, with ["fault"], may [];
-    /// The service that waits for signs of life takes them again.
+    /// The dead man's switch took its first ping, or takes them again.
     DEADMAN_HEARD = "deadman-heard" at Info, with [], may [];
     /// All is as it was; said at a long interval.
     HEARTBEAT = "heartbeat" at Info, with ["live", "total"], may ["summary"];
