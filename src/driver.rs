@@ -241,7 +241,8 @@ impl<P: Port, C: Clock> Driver<P, C> {
                         if let Some(session) = answer.session.take() {
                             self.listening.pinged(session);
                         }
-                        let refused = answer.error.as_ref().filter(|error| error.fault == Fault::Certificate);
+                        let refused =
+                            answer.error.as_ref().filter(|error| matches!(error.fault, Fault::Certificate | Fault::Tls));
                         self.detail = refused.map(|error| error.detail.clone());
                         let input = Input::Answer(request, answer.observation);
                         answered = Some((request, answer, self.clock.now().mono.saturating_sub(since)));

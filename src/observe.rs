@@ -106,6 +106,7 @@ pub const fn fault(fault: Fault) -> Observation {
         Fault::NoAnswer | Fault::Broken => Observation::Trouble(Trouble::NoAnswer),
         Fault::Network => Observation::Trouble(Trouble::Network),
         Fault::Certificate => Observation::Trouble(Trouble::Certificate),
+        Fault::Tls => Observation::Trouble(Trouble::Tls),
         Fault::NotAGateway => Observation::Trouble(Trouble::NotAGateway),
         Fault::AddressRefused => Observation::Trouble(Trouble::AddressRefused),
         Fault::EdgeRefused => Observation::Trouble(Trouble::EdgeRefused),

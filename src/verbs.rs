@@ -98,7 +98,7 @@ fn exit(looked: &Looked) -> Exit {
     match looked.snapshot.state {
         State::Live => Exit::Live,
         State::LoginRequired(_)
-        | State::Unavailable(Trouble::Certificate | Trouble::AddressRefused | Trouble::EdgeRefused) => {
+        | State::Unavailable(Trouble::Certificate | Trouble::Tls | Trouble::AddressRefused | Trouble::EdgeRefused) => {
             Exit::HumanNeeded
         }
         State::Unavailable(Trouble::NothingListens | Trouble::NoAnswer | Trouble::NotAGateway | Trouble::Network) => {

@@ -44,6 +44,7 @@ pub(super) enum Remedy {
     AllowAddress,
     MoveHost,
     JudgeCertificate,
+    AdjustTls,
     OtherAccount,
     Look,
 }
@@ -113,6 +114,7 @@ const fn forbids_a_login(trouble: Trouble) -> bool {
         Trouble::NothingListens
         | Trouble::NoAnswer
         | Trouble::NotAGateway
+        | Trouble::Tls
         | Trouble::Network
         | Trouble::IbkrSilent
         | Trouble::IbkrError
@@ -168,6 +170,12 @@ fn unavailable(trouble: Trouble, snapshot: &Snapshot, host: &str) -> (Code, Word
              do not log in there"
                 .to_owned(),
         ),
+        Trouble::Tls => (
+            Code::GatewayUnreachable,
+            Remedy::AdjustTls,
+            "do what it says, in the configuration or in the gateway's conf.yaml; `tickled doctor` shows whether it helps"
+                .to_owned(),
+        ),
         Trouble::AddressRefused => (
             Code::AccessDenied,
             Remedy::AllowAddress,
@@ -204,10 +212,11 @@ fn unavailable(trouble: Trouble, snapshot: &Snapshot, host: &str) -> (Code, Word
     let sentence = match trouble {
         Trouble::EdgeRefused => "IBKR refuses the address that the gateway comes from",
         Trouble::TooManyRequests { .. } => "IBKR has been asked too much, and asks for silence for a while",
-        Trouble::Certificate => "the gateway shows another certificate, so nothing is sent to it",
+        Trouble::Certificate => "the gateway's certificate is not trusted, so nothing is sent to it",
         Trouble::NothingListens
         | Trouble::NoAnswer
         | Trouble::NotAGateway
+        | Trouble::Tls
         | Trouble::AddressRefused
         | Trouble::Network
         | Trouble::IbkrSilent
@@ -279,6 +288,7 @@ fn login(cause: Cause, snapshot: &Snapshot, host: &str) -> Words {
             Trouble::NoAnswer
             | Trouble::NotAGateway
             | Trouble::Certificate
+            | Trouble::Tls
             | Trouble::AddressRefused
             | Trouble::EdgeRefused
             | Trouble::IbkrSilent

@@ -158,7 +158,9 @@ impl Fleet {
 
 /// The client for a gateway.
 pub(super) fn client(gateway: &Gateway) -> Result<Client, Error> {
-    Client::new(gateway.target.clone()).map_err(|reason| Error::Client { name: gateway.name.clone(), reason })
+    let client = Client::new(gateway.target.clone());
+    let client = client.map_err(|reason| Error::Client { name: gateway.name.clone(), reason })?;
+    Ok(if gateway.stream { client.with_session_ids() } else { client })
 }
 
 /// Different for every driver, so that many do not ask in step.

@@ -85,7 +85,7 @@ impl Said {
                 let sample = log::redact(&String::from_utf8_lossy(&error.sample));
                 warn!(event = event::ANSWER_NOT_UNDERSTOOD, gateway, call, status, sample, "{gateway}: {error}");
             }
-            Fault::Certificate if is_new(&mut self.certificate, &error.detail) => {
+            Fault::Certificate | Fault::Tls if is_new(&mut self.certificate, &error.detail) => {
                 let fault = &error.detail;
                 warn!(
                     event = event::CERTIFICATE_REFUSED,
@@ -101,6 +101,7 @@ impl Said {
             }
             Fault::NotUnderstood
             | Fault::Certificate
+            | Fault::Tls
             | Fault::Gone
             | Fault::NothingListens
             | Fault::NoAnswer

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::door::is_edge;
 use super::finding::{Check, Finding, Verdict};
-use super::seen::{Answer, Got, Question, Seen};
+use super::seen::{Got, Question, Seen};
 use crate::gateway::wire::{Refusal, read, read_listening, read_status};
 use crate::gateway::{Accounts, AuthStatus, SsoValidation};
 use crate::session::Account;
@@ -71,7 +71,7 @@ fn refused(question: &Question, seen: &Seen) -> Option<Finding> {
         if read::<serde_json::Value>(&answer.reply()) == Err(Refusal::AddressRefused) {
             return Some(ip_list(question, seen.own_address));
         }
-        if read_listening(&answer.reply()).is_err() && (is_edge(answer) || answer.status == 403) {
+        if read_listening(&answer.reply()).is_err() && (is_edge(&answer.http) || answer.http.status == 403) {
             let found = "IBKR's edge refuses this host's address (403)";
             return Some(Finding::fault(Check::Edge, Exit::HumanNeeded, found, BLOCKED));
         }
@@ -253,7 +253,7 @@ fn clock(seen: &Seen) -> Option<Finding> {
 impl Got {
     fn status(&self) -> Option<u16> {
         match self {
-            Got::Answer(Answer { status, .. }) => Some(*status),
+            Got::Answer(answer) => Some(answer.http.status),
             Got::Silent | Got::Broken(_) => None,
         }
     }

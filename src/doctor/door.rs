@@ -5,10 +5,11 @@ use std::net::IpAddr;
 use jiff::Timestamp;
 
 use super::finding::{Check, Finding};
-use super::seen::{Answer, Banner, Got, Port, Question, Seen, Tls};
+use super::seen::{Banner, Got, Port, Question, Seen, Tls};
 use crate::gateway::certificate::Certificate;
+use crate::gateway::probe::Answer;
 use crate::gateway::wire::{Refusal, read_listening};
-use crate::gateway::{Fingerprint, Trust};
+use crate::gateway::{ConnectError, Fingerprint, GatewayUrl, TlsError, Trust};
 use crate::verbs::Exit;
 
 /// Judges the way to the gateway. The last finding is a fault when the way ends there; `true` when it leads to a
@@ -58,7 +59,7 @@ pub(super) fn judge(question: &Question, seen: &Seen, now: Timestamp) -> (Vec<Fi
             findings.push(Finding::fault(Check::Tls, Exit::Configuration, why.clone(), remedy));
             return (findings, false);
         }
-        Some(Tls::NotSpoken(_)) | None => {
+        Some(Tls::Failed(_)) | None => {
             findings.push(if question.is_here() {
                 Finding::note(Check::Tls, "plain HTTP, which never leaves this host")
             } else {
@@ -82,7 +83,11 @@ fn name(question: &Question, seen: &Seen) -> Option<Finding> {
         Err(why) => Finding::fault(
             Check::Name,
             Exit::NothingAnswers,
-            format!("{host} does not resolve: {why}"),
+            if let ConnectError::Resolve(why) = why {
+                format!("{host} does not resolve: {why}")
+            } else {
+                format!("{host} does not resolve: {why}")
+            },
             "correct the host in the gateway's url; or look whether this host's name service works (`getent hosts NAME`)",
         ),
     })
@@ -112,10 +117,15 @@ fn port(question: &Question, seen: &Seen) -> Option<Finding> {
 
 /// What holds the port and speaks the wrong protocol for a gateway, or for the URL.
 fn stranger(question: &Question, seen: &Seen) -> Option<Finding> {
-    if !question.is_encrypted() && matches!(seen.tls, Some(Tls::Trusted(_) | Tls::Untrusted { .. })) {
-        let url = question.url().replacen("http:", "https:", 1);
-        let remedy = format!("write url = \"{url}\": a gateway as it comes has listenSsl: true");
-        return Some(Finding::fault(Check::Tls, Exit::Configuration, "it speaks TLS, and the url says http", remedy));
+    if let Some(Tls::Failed(error @ (TlsError::NothingInCommon(_) | TlsError::Unusable(_) | TlsError::ShortKey(_)))) =
+        &seen.tls
+    {
+        let remedy = error.remedy().unwrap_or_default();
+        return Some(Finding::fault(Check::Tls, Exit::HumanNeeded, error.finding(), remedy));
+    }
+    if let Some(Tls::Failed(error @ TlsError::NotPlainHttp(_))) = &seen.tls {
+        let remedy = error.remedy().unwrap_or_default();
+        return Some(Finding::fault(Check::Tls, Exit::Configuration, error.finding(), remedy));
     }
     let (_, port) = question.host_and_port();
     let fault = |found: String| {
@@ -127,21 +137,9 @@ fn stranger(question: &Question, seen: &Seen) -> Option<Finding> {
     };
     Some(match seen.banner.as_ref()? {
         Banner::Http(answer) if is_gateway(answer) => {
-            let url = question.url().replacen("https:", "http:", 1);
-            let remedy = if question.is_here() {
-                format!(
-                    "write url = \"{url}\": this gateway has listenSsl: false; or set listenSsl: true in its conf.yaml"
-                )
-            } else {
-                "set listenSsl: true in its conf.yaml: over a network a gateway must not be spoken to in plain text"
-                    .to_owned()
-            };
-            Finding::fault(
-                Check::Tls,
-                Exit::Configuration,
-                "a gateway that speaks plain HTTP, and the url says https",
-                remedy,
-            )
+            let url = question.url().parse::<GatewayUrl>().ok()?.with_https(false);
+            let error = TlsError::PlainHttp(url);
+            Finding::fault(Check::Tls, Exit::Configuration, error.finding(), error.remedy().unwrap_or_default())
         }
         Banner::Http(answer) => match is_airplay(answer) {
             true => airplay(port),
@@ -156,7 +154,7 @@ fn gateway(question: &Question, seen: &Seen) -> (Finding, bool) {
     let (_, port) = question.host_and_port();
     let fault = |found: String, remedy: &str| Finding::fault(Check::Gateway, Exit::NothingAnswers, found, remedy);
     match &seen.root {
-        Some(Got::Answer(answer)) => match read_listening(&answer.reply()) {
+        Some(Got::Answer(super::seen::Answer { http: answer, .. })) => match read_listening(&answer.reply()) {
             Ok(()) => (Finding::good(Check::Gateway, "it sends visitors to the login page, as a gateway does"), true),
             Err(Refusal::AddressRefused) => {
                 (Finding::good(Check::Gateway, "it refuses this host in a gateway's own words"), true)

@@ -4,9 +4,10 @@ use std::net::IpAddr;
 
 use jiff::Timestamp;
 
-use crate::gateway::Target;
 use crate::gateway::certificate::Certificate;
+use crate::gateway::probe;
 use crate::gateway::wire::Reply;
+use crate::gateway::{ConnectError, Target, TlsError};
 use crate::session::Account;
 
 /// What is asked about one gateway, and of it.
@@ -27,7 +28,7 @@ pub(super) struct Question {
 #[derive(Debug, Clone, Default)]
 pub(super) struct Seen {
     /// The addresses of its host, or why there are none.
-    pub(super) addresses: Option<Result<Vec<IpAddr>, String>>,
+    pub(super) addresses: Option<Result<Vec<IpAddr>, ConnectError>>,
     pub(super) port: Option<Port>,
     /// The address of this host, as the gateway sees it unless somebody translates it on the way.
     pub(super) own_address: Option<IpAddr>,
@@ -64,15 +65,15 @@ pub(super) enum Tls {
     Untrusted { certificate: Option<Certificate>, why: String },
     /// The trust cannot be set up on this side.
     NoTrust(String),
-    /// What listens speaks no TLS, or one of its own.
-    NotSpoken(String),
+    /// It cannot be agreed upon.
+    Failed(TlsError),
 }
 
 /// What something says to a plain GET.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Banner {
     /// An HTTP answer.
-    Http(Answer),
+    Http(probe::Answer),
     /// Something else; its first line.
     Other(String),
     /// Nothing.
@@ -89,25 +90,20 @@ pub(super) enum Got {
     Broken(String),
 }
 
-/// An answer, as far as it is judged.
+/// An answer, and when it came.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(super) struct Answer {
-    pub(super) status: u16,
-    pub(super) location: Option<String>,
-    /// `Server`
-    pub(super) server: Option<String>,
+    pub(super) http: probe::Answer,
     /// `Date`
     pub(super) date: Option<Timestamp>,
     /// When it came, by this host's clock.
     pub(super) came: Timestamp,
-    pub(super) body: Vec<u8>,
 }
 
 impl Answer {
     /// The same as the client reads it.
     pub(super) fn reply(&self) -> Reply<'_> {
-        let location = self.location.as_deref();
-        Reply { status: self.status, location, retry_after: None, body: &self.body }
+        self.http.reply()
     }
 }
 

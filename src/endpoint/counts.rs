@@ -127,6 +127,7 @@ fn outcome(answer: &Answer) -> &'static str {
         Fault::Broken => "broken",
         Fault::Network => "network",
         Fault::Certificate => "certificate",
+        Fault::Tls => "tls",
         Fault::NotAGateway => "not-a-gateway",
         Fault::Unauthorized { .. } => "unauthorized",
         Fault::LoginPage => "login-page",

@@ -1,19 +1,15 @@
 //! The certificate that a gateway presents, looked at before anybody trusts it: whose it is, its dates, its fingerprint.
 
 use std::fmt::Write;
-use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
-use reqwest::Url;
-use rustls::pki_types::ServerName;
-use tokio::net::TcpStream;
-use tokio::time::timeout;
-use tokio_rustls::TlsConnector;
 
-use super::{Fingerprint, Trust, place};
+use super::connect::{ConnectError, Connector};
+use super::der::{self, Der, OID, SEQUENCE};
+use super::{Fingerprint, GatewayUrl, NotAGatewayUrl};
 
 /// What a certificate says of itself. Only its fingerprint is proof of anything.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -57,26 +53,22 @@ pub enum Unseen {
 pub async fn presented(url: &str, within: Duration) -> Result<Certificate, Unseen> {
     let unreachable = |reason: String| Unseen::Unreachable { url: url.to_owned(), reason };
     let no_tls = |reason: String| Unseen::NoTls { url: url.to_owned(), reason };
-    let place = Url::parse(url).map_err(|error| unreachable(error.to_string()))?;
-    if place.scheme() != "https" {
+    let place: GatewayUrl = url.parse().map_err(|error: NotAGatewayUrl| unreachable(error.to_string()))?;
+    if !place.is_https() {
         return Err(no_tls("plain http shows none".to_owned()));
     }
-    let host = place.host_str().unwrap_or_default().trim_matches(['[', ']']);
-    let name = ServerName::try_from(host.to_owned()).map_err(|error| unreachable(error.to_string()))?;
     // Any host may be looked at, and any certificate: nothing is believed here.
-    let port = place.port_or_known_default().unwrap_or_default();
-    let tls = Trust::Loopback.config().map_err(|error| no_tls(error.to_string()))?;
-    let connect = async {
-        let addresses = place::addresses(&Trust::System, host, port).await?;
-        TcpStream::connect(addresses.as_slice()).await
-    };
-    let late = |_| unreachable("no answer in time".to_owned());
-    let tcp = timeout(within, connect).await.map_err(late)?.map_err(|error| unreachable(error.to_string()))?;
-    let shaken = timeout(within, TlsConnector::from(Arc::new(tls)).connect(name, tcp)).await;
-    let tls = shaken.map_err(|_| no_tls("no answer to the greeting".to_owned()))?;
-    let tls = tls.map_err(|error| no_tls(error.to_string()))?;
-    let certificates = tls.get_ref().1.peer_certificates().unwrap_or_default();
-    certificates.first().map(|der| read(der)).ok_or_else(|| no_tls("it came without one".to_owned()))
+    let connector = Connector::to_look(place).map_err(|error| no_tls(error.to_string()))?;
+    let connection = connector.connect(within).await.map_err(|error| match error {
+        ConnectError::Tls(_) | ConnectError::Broken(_) => no_tls(error.to_string()),
+        ConnectError::Resolve(_)
+        | ConnectError::Elsewhere(_)
+        | ConnectError::Refused
+        | ConnectError::Unreachable(_)
+        | ConnectError::Local(_)
+        | ConnectError::TimedOut => unreachable(error.to_string()),
+    })?;
+    connection.certificate.map(|der| read(&der)).ok_or_else(|| no_tls("it came without one".to_owned()))
 }
 
 /// Reads a certificate in DER. What cannot be read of it is left out.
@@ -90,18 +82,10 @@ pub fn read(der: &[u8]) -> Certificate {
 type Facts = (String, Option<Timestamp>, Option<Timestamp>);
 
 /// Subject and dates, by their place in the certificate.
-fn facts(der: &[u8]) -> Option<Facts> {
-    let mut whole = Der(der).inside(SEQUENCE)?;
-    let mut fields = whole.inside(SEQUENCE)?;
-    if fields.tag() == Some(VERSION) {
-        fields.next()?;
-    }
-    // Serial number, algorithm, issuer.
-    for _ in 0..3 {
-        fields.next()?;
-    }
+fn facts(certificate: &[u8]) -> Option<Facts> {
+    let mut fields = der::fields_from_validity(certificate)?;
     let mut dates = fields.inside(SEQUENCE)?;
-    let (from, until) = (dates.time(), dates.time());
+    let (from, until) = (time(&mut dates), time(&mut dates));
     let names = fields.inside(SEQUENCE)?;
     Some((subject(names), from, until))
 }
@@ -123,62 +107,22 @@ fn subject(mut names: Der<'_>) -> String {
     text.chars().take(2 * LONGEST).collect()
 }
 
-/// The rest of a run of DER elements.
-#[derive(Debug, Clone, Copy)]
-struct Der<'a>(&'a [u8]);
-
-impl<'a> Der<'a> {
-    const fn tag(&self) -> Option<u8> {
-        match self.0 {
-            [tag, ..] => Some(*tag),
-            [] => None,
-        }
-    }
-
-    /// The next element, its tag and its content.
-    fn next(&mut self) -> Option<(u8, &'a [u8])> {
-        let [tag, length, rest @ ..] = self.0 else { return None };
-        let (length, rest) = match *length {
-            short @ 0..0x80 => (usize::from(short), rest),
-            long => {
-                let count = usize::from(long & 0x7F);
-                let (bytes, rest) = rest.split_at_checked(count).filter(|_| (1..=3).contains(&count))?;
-                (bytes.iter().fold(0, |length, byte| length << 8 | usize::from(*byte)), rest)
-            }
-        };
-        let (content, rest) = rest.split_at_checked(length)?;
-        self.0 = rest;
-        Some((*tag, content))
-    }
-
-    /// What is inside the next element, if it has that tag.
-    fn inside(&mut self, tag: u8) -> Option<Self> {
-        if self.tag() != Some(tag) {
-            return None;
-        }
-        self.next().map(|(_, content)| Self(content))
-    }
-
-    fn time(&mut self) -> Option<Timestamp> {
-        let (tag, content) = self.next()?;
-        let text = std::str::from_utf8(content).ok()?;
-        let text = match tag {
-            // Two digits name a year from 1950 to 2049.
-            UTC_TIME => format!("{}{text}", if text < "50" { "20" } else { "19" }),
-            GENERALIZED_TIME => text.to_owned(),
-            _ => return None,
-        };
-        let time = DateTime::strptime("%Y%m%d%H%M%SZ", text).ok()?;
-        TimeZone::UTC.to_timestamp(time).ok()
-    }
+fn time(dates: &mut Der<'_>) -> Option<Timestamp> {
+    let (tag, content) = dates.next()?;
+    let text = std::str::from_utf8(content).ok()?;
+    let text = match tag {
+        // Two digits name a year from 1950 to 2049.
+        UTC_TIME => format!("{}{text}", if text < "50" { "20" } else { "19" }),
+        GENERALIZED_TIME => text.to_owned(),
+        _ => return None,
+    };
+    let time = DateTime::strptime("%Y%m%d%H%M%SZ", text).ok()?;
+    TimeZone::UTC.to_timestamp(time).ok()
 }
 
-const OID: u8 = 0x06;
 const UTC_TIME: u8 = 0x17;
 const GENERALIZED_TIME: u8 = 0x18;
-const SEQUENCE: u8 = 0x30;
 const SET: u8 = 0x31;
-const VERSION: u8 = 0xA0;
 /// The parts of a name that people know, by their object identifiers.
 const KINDS: [(&[u8], &str); 6] = [
     (&[0x55, 0x04, 0x03], "CN"),

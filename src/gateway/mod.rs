@@ -18,24 +18,38 @@
 //! # Ok(()) }
 //! ```
 
+mod body;
 pub mod certificate;
+mod connect;
+mod der;
 mod fault;
-mod place;
+mod http;
+mod metered;
+pub mod probe;
+mod signature;
 pub mod stream;
 pub mod tls;
+mod url;
 pub mod wire;
 
+pub use connect::{ConnectError, Elsewhere, TlsError};
 pub use fault::{Error, Fault};
-pub use place::Elsewhere;
+pub use signature::Unusable;
 pub use tls::{Fingerprint, Trust};
+pub use url::{GatewayUrl, NotAGatewayUrl};
 pub use wire::{Accounts, AuthStatus, Call, Logout, Reauthentication, SessionId, SsoValidation, Tickle};
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use reqwest::header::{HeaderMap, LOCATION, RETRY_AFTER};
-use reqwest::{Method, Response, Url, redirect};
+use hyper::Method;
+use hyper::header::{CONTENT_ENCODING, LOCATION, RETRY_AFTER};
 use serde::Serialize;
+
+use body::Body;
+use connect::Connector;
+use http::{Answer, CONNECT_WITHIN, Http, HttpError, named};
 use wire::{Refusal, Reply};
 
 /// A gateway, and how to reach it.
@@ -50,50 +64,47 @@ pub struct Target {
 }
 
 /// A client for one gateway. Cheap to clone; clones share the connection.
+///
+/// Each call sends one request, and never a second one: what is worth asking again is asked again by the caller, who
+/// counts. After a failure the next call opens a fresh connection.
 #[derive(Debug, Clone)]
 pub struct Client {
-    http: reqwest::Client,
-    /// For the stream, which is no request.
-    tls: Arc<rustls::ClientConfig>,
+    http: Http,
     target: Target,
+    /// Whether `check_auth_status` is asked by GET, because POST was refused.
+    checks_by_get: Arc<AtomicBool>,
+    keeps_session: bool,
 }
 
 /// Why a client cannot be made.
 #[derive(Debug, thiserror::Error)]
 pub enum BuildError {
+    /// The address cannot be one.
+    #[error(transparent)]
+    Url(#[from] NotAGatewayUrl),
     /// The trust cannot be set up.
     #[error(transparent)]
     Trust(#[from] tls::Error),
     /// The trust is for this host alone, and the gateway is elsewhere.
     #[error(transparent)]
     Elsewhere(#[from] Elsewhere),
-    /// The HTTP library refuses.
-    #[error("cannot set up HTTP: {0}")]
-    Http(#[from] reqwest::Error),
 }
 
 impl Client {
     /// A client for `target`; connects when first used.
     ///
     /// # Errors
-    /// When the trust or the HTTP library cannot be set up, or the trust is not for this address.
+    /// When the trust cannot be set up, or is not for this address.
     pub fn new(target: Target) -> Result<Self, BuildError> {
-        let tls = target.trust.config()?;
-        if let Ok(url) = Url::parse(&target.url) {
-            place::check(&url, &target.trust)?;
-        }
-        let builder = reqwest::Client::builder()
-            .tls_backend_preconfigured(tls.clone())
-            .dns_resolver(Arc::new(place::Resolver(target.trust.clone())))
-            .user_agent(USER_AGENT)
-            .timeout(target.answer_within)
-            .connect_timeout(CONNECT_WITHIN.min(target.answer_within))
-            .redirect(redirect::Policy::none())
-            .no_proxy()
-            .http1_only()
-            .pool_max_idle_per_host(1)
-            .pool_idle_timeout(KEPT_ALIVE);
-        Ok(Self { http: builder.build()?, tls: Arc::new(tls), target })
+        let connector = Connector::new(target.url.parse()?, &target.trust)?;
+        connector.check()?;
+        Ok(Self { http: Http::new(connector), target, checks_by_get: Arc::default(), keeps_session: false })
+    }
+
+    /// Has pings return the session id, which [`Client::stream`] needs. Without this it is not read at all.
+    #[must_use]
+    pub fn with_session_ids(self) -> Self {
+        Self { keeps_session: true, ..self }
     }
 
     /// The gateway that this client talks to.
@@ -108,7 +119,21 @@ impl Client {
     /// What went wrong, by meaning. The first call of a fresh session may say `authenticated: false` although all is
     /// well: ask again after a second.
     pub async fn check_auth_status(&self) -> Result<AuthStatus, Error> {
-        self.post(Call::CheckAuthStatus, Empty {}, wire::read_status).await
+        let by_get = self.checks_by_get.load(Ordering::Relaxed);
+        let checked = if by_get {
+            self.get(Call::CheckAuthStatus, wire::read_status).await
+        } else {
+            self.post(Call::CheckAuthStatus, Empty {}, wire::read_status).await
+        };
+        // Some builds know it by GET alone. The next check tries the other method; what works stays.
+        checked.map_err(|error| {
+            if !matches!((error.fault, error.status), (Fault::NotUnderstood | Fault::Gone, Some(400 | 404 | 405))) {
+                return error;
+            }
+            self.checks_by_get.store(!by_get, Ordering::Relaxed);
+            let detail = format!("{} was refused, {} is tried next", method_name(by_get), method_name(!by_get));
+            Error { fault: Fault::NotUnderstood, detail, ..error }
+        })
     }
 
     /// Keeps login and session alive, and reports: POST /v1/api/tickle. IBKR allows one a second.
@@ -169,67 +194,86 @@ impl Client {
         self.get(Call::IsListening, wire::read_listening).await
     }
 
-    async fn post<T>(&self, call: Call, body: impl Serialize + Copy, read: Reader<T>) -> Result<T, Error> {
+    async fn post<T>(&self, call: Call, body: impl Serialize, read: Reader<T>) -> Result<T, Error> {
         // The body is never empty: a POST without a Content-Length is answered with 411.
-        self.ask(call, || self.http.request(Method::POST, self.url(call)).json(&body), read).await
+        let json = serde_json::to_string(&body).unwrap_or_else(|_| "{}".to_owned());
+        self.ask(call, Method::POST, Some(json), read).await
     }
 
     async fn get<T>(&self, call: Call, read: Reader<T>) -> Result<T, Error> {
-        self.ask(call, || self.http.request(Method::GET, self.url(call)), read).await
+        self.ask(call, Method::GET, None, read).await
     }
 
-    async fn ask<T>(
-        &self,
-        call: Call,
-        request: impl Fn() -> reqwest::RequestBuilder,
-        read: Reader<T>,
-    ) -> Result<T, Error> {
-        let mut asked = self.ask_once(call, request(), read).await;
-        // A connection that broke tells nothing: one fresh one, for what only asks.
-        if let Err(Error { fault: Fault::Broken, .. }) = asked
-            && call.only_asks()
-        {
-            asked = self.ask_once(call, request(), read).await;
+    async fn ask<T>(&self, call: Call, method: Method, json: Option<String>, read: Reader<T>) -> Result<T, Error> {
+        let within = if call == Call::IsListening { self.patience() } else { self.target.answer_within };
+        let body = Body::new(self.keeps_session);
+        let answer = match self.http.request(method, call.path(), json, body, within).await {
+            Ok(answer) => answer,
+            Err(error) => return Err(fault::from_http(call, &self.target, self.explain(error).await)),
+        };
+        let reply = answer.reply();
+        match read(&reply) {
+            Ok(read) => Ok(read),
+            Err(Refusal::NotUnderstood(_)) if self.should_be_https(&reply).await => {
+                let url = self.http.connector().url().with_https(true);
+                Err(fault::from_http(call, &self.target, HttpError::Connect(TlsError::NotPlainHttp(url).into())))
+            }
+            Err(Refusal::NotUnderstood(why)) => {
+                let why = answer.encoding().unwrap_or(why);
+                Err(fault::from_refusal(call, &self.target, reply.status, Refusal::NotUnderstood(why), &answer.body))
+            }
+            Err(refusal) => Err(fault::from_refusal(call, &self.target, reply.status, refusal, &answer.body)),
         }
-        asked
     }
 
-    async fn ask_once<T>(&self, call: Call, request: reqwest::RequestBuilder, read: Reader<T>) -> Result<T, Error> {
-        let request = if call == Call::IsListening { request.timeout(self.patience()) } else { request };
-        let failed = |error: reqwest::Error| fault::from_transport(call, &self.target, &error);
-        let mut response = request.send().await.map_err(failed)?;
-        let status = response.status().as_u16();
-        let too_long = |what: &str| {
-            let refusal = Refusal::NotUnderstood(format!("{what} of more than {} KiB", LIMIT / 1024));
-            Err(fault::from_refusal(call, &self.target, status, refusal, &[]))
+    /// A connection in plain HTTP that ends without a word, or with TLS, may be one that should have been TLS.
+    async fn explain(&self, error: HttpError) -> HttpError {
+        let url = self.http.connector().url();
+        let is_tls = match &error {
+            _ if url.is_https() => false,
+            HttpError::NotHttp { is_tls, .. } => *is_tls,
+            HttpError::Broken { silent: true, .. } => self.http.connector().speaks_tls(self.patience()).await,
+            HttpError::Connect(_) | HttpError::TimedOut | HttpError::Broken { .. } | HttpError::Invalid(_) => false,
         };
-        if length_of(response.headers()) > LIMIT {
-            return too_long("a head");
-        }
-        let Some(body) = whole(&mut response).await.map_err(failed)? else {
-            return too_long("a body");
-        };
-        // The connection goes back to its pool by tasks of its own: a next request that overtakes them opens another.
-        for _ in 0..ROUNDS {
-            tokio::task::yield_now().await;
-        }
-        let reply = Reply {
-            status,
-            location: header(response.headers(), &LOCATION),
-            retry_after: header(response.headers(), &RETRY_AFTER).and_then(|s| s.parse().ok()).map(Duration::from_secs),
-            body: &body,
-        };
-        read(&reply).map_err(|refusal| fault::from_refusal(call, &self.target, status, refusal, &body))
+        if is_tls { HttpError::Connect(TlsError::NotPlainHttp(url.with_https(true)).into()) } else { error }
+    }
+
+    /// To plain HTTP on their TLS port many servers answer 400 in plain HTTP.
+    async fn should_be_https(&self, reply: &Reply<'_>) -> bool {
+        let connector = self.http.connector();
+        reply.status == 400 && !connector.url().is_https() && connector.speaks_tls(self.patience()).await
     }
 
     /// The gateway answers `is_listening` by itself, in milliseconds.
     fn patience(&self) -> Duration {
         CONNECT_WITHIN.min(self.target.answer_within)
     }
+}
 
-    fn url(&self, call: Call) -> String {
-        format!("{}{}", self.target.url, call.path())
+impl Answer {
+    fn reply(&self) -> Reply<'_> {
+        let retry_after = named(&self.headers, &RETRY_AFTER).and_then(|seconds| seconds.parse().ok());
+        Reply {
+            status: self.status,
+            location: named(&self.headers, &LOCATION),
+            retry_after: retry_after.map(Duration::from_secs),
+            body: &self.body,
+        }
     }
+
+    /// What is wrong with an answer that is compressed, which no request asks for.
+    fn encoding(&self) -> Option<String> {
+        let encoding = named(&self.headers, &CONTENT_ENCODING).filter(|encoding| *encoding != "identity")?;
+        let encoding: String = encoding.chars().take(20).collect();
+        Some(format!(
+            "its Content-Encoding is {encoding:?}, which was not asked for: something between here and the gateway \
+             compresses answers"
+        ))
+    }
+}
+
+const fn method_name(is_get: bool) -> &'static str {
+    if is_get { "GET" } else { "POST" }
 }
 
 type Reader<T> = fn(&Reply<'_>) -> Result<T, Refusal>;
@@ -243,36 +287,5 @@ struct Init {
     compete: bool,
 }
 
-fn header<'a>(headers: &'a HeaderMap, name: &reqwest::header::HeaderName) -> Option<&'a str> {
-    headers.get(name).and_then(|value| value.to_str().ok())
-}
-
-/// How much of a head its headers are. It has come whole by then: the library's own limit is six times ours.
-fn length_of(headers: &HeaderMap) -> usize {
-    headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum()
-}
-
-/// The body, or nothing when it passes the limit.
-async fn whole(response: &mut Response) -> Result<Option<Vec<u8>>, reqwest::Error> {
-    if response.content_length().is_some_and(|length| length > LIMIT as u64) {
-        return Ok(None);
-    }
-    let mut body = Vec::new();
-    while let Some(chunk) = response.chunk().await? {
-        if body.len() + chunk.len() > LIMIT {
-            return Ok(None);
-        }
-        body.extend_from_slice(&chunk);
-    }
-    Ok(Some(body))
-}
-
 /// An empty one is refused by IBKR's edge.
 const USER_AGENT: &str = concat!("tickled/", env!("CARGO_PKG_VERSION"));
-const CONNECT_WITHIN: Duration = Duration::from_secs(3);
-const KEPT_ALIVE: Duration = Duration::from_secs(90);
-/// How often everybody else gets a turn before an answer is given out: enough for a thousand answers at once, as tokio
-/// lets some sixty tasks run in a round.
-const ROUNDS: u32 = 20;
-/// No answer that is worth reading is longer.
-const LIMIT: usize = 64 * 1024;

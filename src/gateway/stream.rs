@@ -5,20 +5,13 @@
 
 use std::fmt;
 use std::io;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use futures_util::{SinkExt, StreamExt};
-use reqwest::Url;
 use reqwest::header::{COOKIE, HeaderValue, USER_AGENT};
-use rustls::pki_types::ServerName;
 use serde_json::{Value, json};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep_until, timeout, timeout_at};
-use tokio_rustls::TlsConnector;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::error::ProtocolError;
 use tokio_tungstenite::tungstenite::handshake::client::Request;
@@ -26,7 +19,8 @@ use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::tungstenite::{self, Message as Frame};
 use tokio_tungstenite::{WebSocketStream, client_async_with_config};
 
-use super::{AuthStatus, Client, SessionId, place};
+use super::metered::{Meter, Metered};
+use super::{AuthStatus, Client, SessionId};
 
 /// How long a stream may be silent, and how much it may say.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -161,7 +155,8 @@ fn flags(args: &Value) -> Option<AuthStatus> {
 /// An open stream. Whoever drops it closes it.
 #[derive(Debug)]
 pub struct Stream {
-    socket: WebSocketStream<Ration>,
+    socket: WebSocketStream<Metered>,
+    meter: Arc<Meter>,
     limits: Limits,
     ready: bool,
     alive_until: Instant,
@@ -183,7 +178,10 @@ impl Client {
 
     async fn open_stream(&self, session: &SessionId, limits: Limits) -> Result<Stream, Down> {
         let request = request(&self.target.url, session)?;
-        let pipe = Ration { pipe: self.connect().await?, left: limits.bytes };
+        let connection = self.http.connector().connect(self.target.answer_within).await;
+        let pipe = connection.map_err(|error| Down::Unreachable(error.to_string()))?.io;
+        let meter = pipe.meter();
+        meter.allow(HANDSHAKE);
         let config = WebSocketConfig::default()
             .read_buffer_size(BUFFER)
             .write_buffer_size(0)
@@ -191,31 +189,17 @@ impl Client {
             .max_message_size(Some(LARGEST))
             .max_frame_size(Some(LARGEST));
         let (socket, _) = client_async_with_config(request, pipe, Some(config)).await.map_err(handshake_failed)?;
+        meter.allow(limits.bytes);
         let now = Instant::now();
         Ok(Stream {
             socket,
+            meter,
             limits,
             ready: false,
             alive_until: now + limits.heartbeat_within,
             tic_at: now + limits.tic_every,
             nonsense: 0,
         })
-    }
-
-    async fn connect(&self) -> Result<Pin<Box<dyn Pipe>>, Down> {
-        let unreachable = |error: io::Error| Down::Unreachable(error.to_string());
-        let none = || Down::Unreachable("the address has no host".to_owned());
-        let url = Url::parse(&self.target.url).map_err(|error| Down::Unreachable(error.to_string()))?;
-        let host = url.host_str().ok_or_else(none)?.trim_matches(['[', ']']);
-        let port = url.port_or_known_default().ok_or_else(none)?;
-        let addresses = place::addresses(&self.target.trust, host, port).await.map_err(unreachable)?;
-        let tcp = TcpStream::connect(addresses.as_slice()).await.map_err(unreachable)?;
-        if url.scheme() != "https" {
-            return Ok(Box::pin(tcp));
-        }
-        let name = ServerName::try_from(host.to_owned()).map_err(|error| Down::Unreachable(error.to_string()))?;
-        let connector = TlsConnector::from(Arc::clone(&self.tls));
-        Ok(Box::pin(connector.connect(name, tcp).await.map_err(unreachable)?))
     }
 }
 
@@ -281,7 +265,7 @@ impl Stream {
     /// Keeps the stream open, once it listens: what it hears before that is lost.
     async fn tic(&mut self) -> Result<(), Down> {
         self.tic_at = Instant::now() + self.limits.tic_every;
-        self.socket.get_mut().left = self.limits.bytes;
+        self.meter.allow(self.limits.bytes);
         if !self.ready {
             return Ok(());
         }
@@ -312,56 +296,11 @@ fn broken(error: tungstenite::Error) -> Down {
     }
 }
 
-trait Pipe: AsyncRead + AsyncWrite + Send {}
-
-impl<T: AsyncRead + AsyncWrite + Send> Pipe for T {}
-
-/// A connection that gives only so many bytes: frames without an end do not pass for messages that are on their way.
-struct Ration {
-    pipe: Pin<Box<dyn Pipe>>,
-    left: u64,
-}
-
-impl fmt::Debug for Ration {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Ration").field("left", &self.left).finish_non_exhaustive()
-    }
-}
-
-impl AsyncRead for Ration {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        let before = buffer.filled().len();
-        let read = self.pipe.as_mut().poll_read(context, buffer);
-        let came = (buffer.filled().len() - before) as u64;
-        match self.left.checked_sub(came) {
-            Some(left) => self.left = left,
-            None => return Poll::Ready(Err(io::ErrorKind::QuotaExceeded.into())),
-        }
-        read
-    }
-}
-
-impl AsyncWrite for Ration {
-    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        self.pipe.as_mut().poll_write(context, bytes)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.pipe.as_mut().poll_flush(context)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.pipe.as_mut().poll_shutdown(context)
-    }
-}
-
 const PATH: &str = "/v1/api/ws";
 /// No message worth reading is longer.
 const LARGEST: usize = 64 * 1024;
+/// All that may come before the stream is open.
+const HANDSHAKE: u64 = 64 * 1024;
 /// What is read at once; messages are a few hundred bytes.
 const BUFFER: usize = 4 * 1024;
 /// Messages in a row that may make no sense.

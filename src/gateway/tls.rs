@@ -7,20 +7,25 @@ use std::sync::Arc;
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::{Resumption, WebPkiServerVerifier};
-use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
+use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, OtherError, RootCertStore, SignatureScheme};
+use rustls::{
+    CertificateError, ClientConfig, DigitallySignedStruct, OtherError, ProtocolVersion, RootCertStore, SignatureScheme,
+    SupportedProtocolVersion,
+};
 use rustls_platform_verifier::BuilderVerifierExt;
 
-/// Whom to take for the gateway.
+use super::{der, signature};
+
+/// Which server is accepted as the gateway.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Trust {
-    /// Any certificate. Only for a host whose every address is a loopback one: nobody stands in between.
+    /// One with any certificate. Only for a host all of whose addresses are loopback addresses.
     Loopback,
-    /// A certificate with one of these fingerprints, whatever its name and dates.
+    /// One with a certificate that has one of these fingerprints, whatever its form, name and dates.
     Pin(Vec<Fingerprint>),
-    /// A certificate for the host's name, signed by one in this PEM file.
+    /// One with a certificate that is in this PEM file, or that is for the host's name and signed by one in the file.
     CaFile(PathBuf),
     /// A certificate for the host's name that this system trusts.
     System,
@@ -82,43 +87,44 @@ impl Trust {
     /// # Errors
     /// When the CA file cannot be used, or the system has no list of its own.
     pub fn config(&self) -> Result<ClientConfig, Error> {
-        let provider = provider();
-        let builder =
-            ClientConfig::builder_with_provider(Arc::clone(&provider)).with_safe_default_protocol_versions()?;
-        let verifier: Arc<dyn ServerCertVerifier> = match self {
-            Self::Loopback => Arc::new(Presented { provider, pinned: None }),
-            Self::Pin(pins) => Arc::new(Presented { provider, pinned: Some(pins.clone()) }),
-            Self::CaFile(path) => {
-                let roots = WebPkiServerVerifier::builder_with_provider(Arc::new(authorities(path)?), provider);
-                roots.build().map_err(|error| no_authorities(path, &error))?
+        let accepted = match self {
+            Self::Loopback => Accepted::Any,
+            Self::Pin(pins) => Accepted::Pinned(pins.clone()),
+            Self::CaFile(path) => Accepted::from_file(path)?,
+            Self::Plain => Accepted::Pinned(Vec::new()),
+            Self::System => {
+                let builder = builder(rustls::ALL_VERSIONS)?;
+                return Ok(without_resumption(builder.with_platform_verifier()?.with_no_client_auth()));
             }
-            Self::Plain => Arc::new(Presented { provider, pinned: Some(Vec::new()) }),
-            Self::System => return Ok(without_resumption(builder.with_platform_verifier()?.with_no_client_auth())),
         };
-        Ok(without_resumption(builder.dangerous().with_custom_certificate_verifier(verifier).with_no_client_auth()))
+        let verifier = Verifier { accepted, schemes: &signature::SCHEMES };
+        with_verifier(verifier, rustls::ALL_VERSIONS)
+    }
+
+    /// The same for a server whose RSA key is too short for TLS 1.3 and its signatures, if this trust may accept one.
+    pub(super) fn short_key_config(&self) -> Option<Result<ClientConfig, Error>> {
+        let accepted = match self {
+            Self::Loopback => Ok(Accepted::Any),
+            Self::Pin(pins) => Ok(Accepted::Pinned(pins.clone())),
+            Self::CaFile(path) => Accepted::from_file(path),
+            Self::Plain | Self::System => return None,
+        };
+        Some(accepted.and_then(|accepted| {
+            let verifier = Verifier { accepted, schemes: &signature::SHORT_KEY_SCHEMES };
+            with_verifier(verifier, &[&rustls::version::TLS12])
+        }))
     }
 }
 
-/// Whether [`Trust::CaFile`] can be had with this file.
+/// Checks that [`Trust::CaFile`] can be used with this file.
 ///
 /// # Errors
 /// When it cannot be read, or holds no certificate.
 pub fn certificates(path: &Path) -> Result<(), Error> {
-    authorities(path).map(drop)
+    Accepted::from_file(path).map(drop)
 }
 
-/// The certificates in a file, of which there is at least one.
-fn authorities(path: &Path) -> Result<RootCertStore, Error> {
-    let mut roots = RootCertStore::empty();
-    let unread = |error: pem::Error| no_authorities(path, &error);
-    for certificate in CertificateDer::pem_file_iter(path).map_err(unread)? {
-        let certificate = certificate.map_err(unread)?;
-        roots.add(certificate).map_err(|error| no_authorities(path, &error))?;
-    }
-    if roots.is_empty() { Err(no_authorities(path, &"there is none in it")) } else { Ok(roots) }
-}
-
-fn no_authorities(path: &Path, reason: &dyn fmt::Display) -> Error {
+fn ca_file_error(path: &Path, reason: &dyn fmt::Display) -> Error {
     Error::CaFile { path: path.to_owned(), reason: reason.to_string() }
 }
 
@@ -128,58 +134,117 @@ pub fn provider() -> Arc<CryptoProvider> {
     Arc::new(rustls::crypto::ring::default_provider())
 }
 
+type Builder = rustls::ConfigBuilder<ClientConfig, rustls::WantsVerifier>;
+
+fn builder(versions: &[&'static SupportedProtocolVersion]) -> Result<Builder, rustls::Error> {
+    ClientConfig::builder_with_provider(provider()).with_protocol_versions(versions)
+}
+
+fn with_verifier(verifier: Verifier, versions: &[&'static SupportedProtocolVersion]) -> Result<ClientConfig, Error> {
+    let builder = builder(versions)?.dangerous().with_custom_certificate_verifier(Arc::new(verifier));
+    Ok(without_resumption(builder.with_no_client_auth()))
+}
+
 fn without_resumption(mut config: ClientConfig) -> ClientConfig {
     config.resumption = Resumption::disabled();
     config
 }
 
-/// Judges a certificate by its fingerprint alone, and its owner by a real signature: who only replays it is refused.
+/// Accepts certificates by the operator's choice rather than by a public authority. Whoever presents one must prove by
+/// a signature that he has its key.
 #[derive(Debug)]
-struct Presented {
-    provider: Arc<CryptoProvider>,
-    /// None takes any certificate.
-    pinned: Option<Vec<Fingerprint>>,
+struct Verifier {
+    accepted: Accepted,
+    schemes: &'static [SignatureScheme],
 }
 
-impl ServerCertVerifier for Presented {
+/// Which certificates are accepted.
+#[derive(Debug)]
+enum Accepted {
+    Any,
+    /// Those with one of these fingerprints, whatever their form, names and dates.
+    Pinned(Vec<Fingerprint>),
+    /// Those in a file, whatever their form, names and dates; and those that one of them signed, for the host's name.
+    File {
+        listed: Vec<CertificateDer<'static>>,
+        /// None if no certificate in the file can sign others.
+        signed: Option<Arc<WebPkiServerVerifier>>,
+    },
+}
+
+impl Accepted {
+    fn from_file(path: &Path) -> Result<Self, Error> {
+        let unread = |error: pem::Error| ca_file_error(path, &error);
+        let certificates = CertificateDer::pem_file_iter(path).map_err(unread)?;
+        let listed = certificates.collect::<Result<Vec<_>, _>>().map_err(unread)?;
+        let mut roots = RootCertStore::empty();
+        for certificate in &listed {
+            if der::fields_from_validity(certificate).is_none() {
+                return Err(ca_file_error(path, &"what is marked as a certificate in it is not one"));
+            }
+            // What cannot sign others, as a certificate of version 1, is still accepted for itself.
+            drop(roots.add(certificate.clone()));
+        }
+        if listed.is_empty() {
+            return Err(ca_file_error(path, &"there is none in it"));
+        }
+        let signed = if roots.is_empty() {
+            None
+        } else {
+            let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider()).build();
+            Some(verifier.map_err(|error| ca_file_error(path, &error))?)
+        };
+        Ok(Self::File { listed, signed })
+    }
+}
+
+impl ServerCertVerifier for Verifier {
     fn verify_server_cert(
         &self,
         end_entity: &CertificateDer<'_>,
-        _intermediates: &[CertificateDer<'_>],
-        _server_name: &ServerName<'_>,
-        _ocsp_response: &[u8],
-        _now: UnixTime,
+        intermediates: &[CertificateDer<'_>],
+        server_name: &ServerName<'_>,
+        ocsp_response: &[u8],
+        now: UnixTime,
     ) -> Result<ServerCertVerified, rustls::Error> {
-        let presented = Fingerprint::of(end_entity);
-        match &self.pinned {
-            Some(pinned) if !pinned.contains(&presented) => {
+        match &self.accepted {
+            Accepted::Any => Ok(ServerCertVerified::assertion()),
+            Accepted::Pinned(pinned) => {
+                let presented = Fingerprint::of(end_entity);
+                if pinned.contains(&presented) {
+                    return Ok(ServerCertVerified::assertion());
+                }
                 let mismatch = PinMismatch { presented, pinned: pinned.clone() };
                 Err(CertificateError::Other(OtherError(Arc::new(mismatch))).into())
             }
-            Some(_) | None => Ok(ServerCertVerified::assertion()),
+            Accepted::File { listed, .. } if listed.contains(end_entity) => Ok(ServerCertVerified::assertion()),
+            Accepted::File { signed: Some(signed), .. } => {
+                signed.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now)
+            }
+            Accepted::File { signed: None, .. } => Err(CertificateError::UnknownIssuer.into()),
         }
     }
 
     fn verify_tls12_signature(
         &self,
         message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls12_signature(message, cert, dss, &self.provider.signature_verification_algorithms)
+        signature::verify(ProtocolVersion::TLSv1_2, message, certificate, signed)
     }
 
     fn verify_tls13_signature(
         &self,
         message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls13_signature(message, cert, dss, &self.provider.signature_verification_algorithms)
+        signature::verify(ProtocolVersion::TLSv1_3, message, certificate, signed)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.provider.signature_verification_algorithms.supported_schemes()
+        self.schemes.to_vec()
     }
 }
 

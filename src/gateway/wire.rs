@@ -48,6 +48,19 @@ impl Call {
         }
     }
 
+    /// Whether it is asked by POST, with a JSON body that is never empty.
+    #[must_use]
+    pub const fn is_post(self) -> bool {
+        match self {
+            Self::CheckAuthStatus
+            | Self::PingServer
+            | Self::Reauthenticate
+            | Self::OpenBrokerage
+            | Self::EndSession => true,
+            Self::ValidateSso | Self::Accounts | Self::IsListening => false,
+        }
+    }
+
     /// The path on the gateway. Without `/v1/api` it would send the caller to IBKR's host.
     #[must_use]
     pub const fn path(self) -> &'static str {
@@ -62,28 +75,19 @@ impl Call {
             Self::IsListening => "/",
         }
     }
-
-    /// Whether the request only asks, so that it may be sent once more when a connection broke under it.
-    #[must_use]
-    pub const fn only_asks(self) -> bool {
-        match self {
-            Self::CheckAuthStatus | Self::PingServer | Self::Accounts | Self::IsListening => true,
-            Self::Reauthenticate | Self::OpenBrokerage | Self::ValidateSso | Self::EndSession => false,
-        }
-    }
 }
 
 /// The answer to a check, and to `open_brokerage`; also found inside a ping's.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
 pub struct AuthStatus {
     /// `authenticated`: the brokerage session is authenticated.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "flag")]
     pub authenticated: bool,
     /// `connected`: the gateway is connected to IBKR's backend, authenticated or not.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "flag")]
     pub connected: bool,
     /// `competing`: the user has a brokerage session elsewhere. True is reliable, false is no information.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "flag")]
     pub competing: bool,
     /// `established`: login message and accounts have arrived. Only newer builds say so.
     #[serde(default, deserialize_with = "lenient")]
@@ -415,6 +419,11 @@ fn contains(body: &[u8], needle: &str) -> bool {
 /// A field that may be missing, null, or of a type that nobody expected.
 fn lenient<'de, D: Deserializer<'de>, T: DeserializeOwned>(from: D) -> Result<Option<T>, D::Error> {
     Ok(serde_json::from_value(Value::deserialize(from)?).ok())
+}
+
+/// A flag: one that is null says as little as one that is missing.
+fn flag<'de, D: Deserializer<'de>>(from: D) -> Result<bool, D::Error> {
+    Ok(Option::<bool>::deserialize(from)?.unwrap_or_default())
 }
 
 fn truth<'de, D: Deserializer<'de>>(from: D) -> Result<bool, D::Error> {

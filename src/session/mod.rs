@@ -189,8 +189,10 @@ pub enum Trouble {
     NoAnswer,
     /// Something answers that is not a gateway.
     NotAGateway,
-    /// The certificate is not the expected one.
+    /// The certificate is not trusted.
     Certificate,
+    /// No TLS connection can be agreed upon.
+    Tls,
     /// The gateway's own list of addresses (`ips.allow`) refuses this host.
     AddressRefused,
     /// The host's name does not resolve, or the network is down.

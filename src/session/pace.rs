@@ -229,6 +229,7 @@ pub(super) const fn took_its_time(trouble: Trouble) -> bool {
         Trouble::NothingListens
         | Trouble::NotAGateway
         | Trouble::Certificate
+        | Trouble::Tls
         | Trouble::AddressRefused
         | Trouble::Network
         | Trouble::IbkrError

@@ -384,6 +384,7 @@ const fn is_about_the_way(trouble: Trouble) -> bool {
         | Trouble::NoAnswer
         | Trouble::NotAGateway
         | Trouble::Certificate
+        | Trouble::Tls
         | Trouble::AddressRefused
         | Trouble::Network
         | Trouble::IbkrSilent

@@ -54,6 +54,7 @@ impl Machine {
             Trouble::NothingListens
             | Trouble::NotAGateway
             | Trouble::Certificate
+            | Trouble::Tls
             | Trouble::AddressRefused
             | Trouble::Network
             | Trouble::IbkrSilent

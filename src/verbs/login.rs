@@ -251,7 +251,7 @@ fn by_fault(error: &Error) -> Seen {
         }
         Fault::Ibkr | Fault::NotUnderstood => Seen::NotYet(error.fault.sentence().to_owned(), Exit::NotLive),
         Fault::NotAGateway | Fault::Gone => Seen::Never(error.to_string(), Exit::NothingAnswers),
-        Fault::Certificate | Fault::AddressRefused | Fault::EdgeRefused => {
+        Fault::Certificate | Fault::Tls | Fault::AddressRefused | Fault::EdgeRefused => {
             Seen::Never(error.to_string(), Exit::HumanNeeded)
         }
         // To go on asking would make it longer.

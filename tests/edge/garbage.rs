@@ -20,7 +20,7 @@ fn garbage() -> Vec<(&'static str, Vec<u8>, Fault)> {
         ("a mail server", b"220 mail.example ESMTP\r\n".to_vec(), Fault::NotAGateway),
         ("binary", (0..=255).collect(), Fault::NotAGateway),
         ("HTTP/2 by itself", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec(), Fault::NotAGateway),
-        ("a TLS alert", b"\x15\x03\x03\x00\x02\x02\x46".to_vec(), Fault::NotAGateway),
+        ("a TLS alert", b"\x15\x03\x03\x00\x02\x02\x46".to_vec(), Fault::Tls),
         ("a header of 2 MB", ok(&format!("X: {long}\r\n"), ""), Fault::NotUnderstood),
         ("a header without an end", format!("HTTP/1.1 200 OK\r\nX: {long}").into_bytes(), Fault::NotUnderstood),
         ("500 headers", ok(&many, ""), Fault::NotUnderstood),
@@ -75,12 +75,14 @@ async fn saying(bytes: &'static [u8]) -> u16 {
 async fn what_speaks_no_tls_is_told_how_to_ask_it() {
     let port = saying(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n").await;
     let error = client(&format!("https://127.0.0.1:{port}")).check_auth_status().await.unwrap_err();
-    assert_eq!(error.fault, Fault::NotAGateway, "{error}");
-    assert!(error.detail.contains("listenSsl: false") && error.detail.contains("http://"), "{error}");
+    assert_eq!(error.fault, Fault::Tls, "{error}");
+    let plain = format!("url = \"http://127.0.0.1:{port}\"");
+    assert!(error.detail.contains("speaks plain HTTP") && error.detail.contains(&plain), "{error}");
     let port = saying(b"\x15\x03\x03\x00\x02\x02\x46").await;
     let error = client(&format!("http://127.0.0.1:{port}")).check_auth_status().await.unwrap_err();
-    assert_eq!(error.fault, Fault::NotAGateway, "{error}");
-    assert!(error.detail.contains("listenSsl: true") && error.detail.contains("https://"), "{error}");
+    assert_eq!(error.fault, Fault::Tls, "{error}");
+    let encrypted = format!("url = \"https://127.0.0.1:{port}\"");
+    assert!(error.detail.contains("speaks TLS") && error.detail.contains(&encrypted), "{error}");
 }
 
 /// The limit for a connection is shorter than that for an answer, for which IBKR itself may need ten seconds.

@@ -22,6 +22,8 @@ pub(crate) enum Deed {
     Say(String),
     /// The same, for what is no text.
     Bytes(Vec<u8>),
+    /// These bytes, and then the connection ends.
+    Last(String),
     /// These bytes at first, and then the second again and again, until nobody listens any more.
     Flood(String, Vec<u8>),
     /// These bytes at first, and then a dot again and again, with this pause before each.
@@ -152,6 +154,10 @@ async fn serve<W: Fn(&Heard, usize) -> Deed>(
         let went = match what(&request, before) {
             Deed::Say(text) => stream.write_all(text.as_bytes()).await,
             Deed::Bytes(bytes) => stream.write_all(&bytes).await,
+            Deed::Last(text) => {
+                drop(stream.write_all(text.as_bytes()).await);
+                return;
+            }
             Deed::Flood(head, piece) => flood(&mut stream, &head, &piece).await,
             Deed::Drip(head, pause) => drip(&mut stream, &head, pause).await,
             Deed::Late(requests, text) => {

@@ -87,7 +87,7 @@ fn meanings() -> Vec<(&'static str, Request, Observation)> {
         ("check-authenticated-and-not-connected", Check, flags(&[Authenticated])),
         ("check-established-in-words", Check, flags(&[Authenticated, Connected])),
         ("check-flags-in-words", Check, Trouble(Nonsense)),
-        ("check-flags-null", Check, Trouble(Nonsense)),
+        ("check-flags-null", Check, flags(&[])),
         ("check-compete-flag-misused", Check, flags(&[Connected])),
         ("check-nobody-logged-in", Check, Unauthorized),
         ("check-nobody-logged-in-with-200", Check, Unauthorized),

@@ -95,21 +95,34 @@ async fn the_limit_is_for_the_whole_answer() {
 
 /// Memory is not the other side's to fill: neither by what it announces nor by what it sends.
 #[tokio::test]
-async fn no_body_is_read_past_the_limit() {
+async fn no_body_is_read_past_its_limit() {
     let announced = "HTTP/1.1 200 OK\r\nContent-Length: 10485760\r\n\r\n".to_owned();
     let server = Raw::doing(move |_, _| Deed::Say(announced.clone())).await;
     let started = Instant::now();
-    assert_is_too_long(&server.client().ping_server().await.unwrap_err());
+    assert_is_too_long(&server.client().ping_server().await.unwrap_err(), 1024);
     assert!(started.elapsed() < PATIENCE, "an announced length needs no waiting");
 
-    let head = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
-    let chunk = [b"4000\r\n".as_slice(), &[b' '; 0x4000], b"\r\n"].concat();
-    let server = Raw::doing(move |_, _| Deed::Flood(head.to_owned(), chunk.clone())).await;
-    assert_is_too_long(&server.client().ping_server().await.unwrap_err());
+    // What is no JSON object is read less far than what is one.
+    for (begins, piece, limit) in [
+        ("", " ", 64),
+        ("", "<p>", 64),
+        ("{", " ", 1024),
+        ("{\"a\":\"", "x", 1024),
+        ("{\"a\":[", "1,", 1024),
+        ("{", "\"a\":1,", 64),
+    ] {
+        let head = format!("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n{:x}\r\n{begins}\r\n", begins.len());
+        let head = if begins.is_empty() { head.replace("0\r\n\r\n", "") } else { head };
+        let piece = piece.repeat(0x1000);
+        let chunk = format!("{:x}\r\n{piece}\r\n", piece.len()).into_bytes();
+        let server = Raw::doing(move |_, _| Deed::Flood(head.clone(), chunk.clone())).await;
+        assert_is_too_long(&server.client().ping_server().await.unwrap_err(), limit);
+    }
 }
 
-fn assert_is_too_long(error: &Error) {
-    assert_eq!((error.fault, error.detail.as_str()), (Fault::NotUnderstood, "a body of more than 64 KiB"));
+fn assert_is_too_long(error: &Error, kib: usize) {
+    let detail = format!("a body of more than {kib} KiB");
+    assert_eq!((error.fault, error.detail.as_str()), (Fault::NotUnderstood, detail.as_str()));
 }
 
 /// A head is kept as long as its answer, and looked through for what may be shown.
@@ -147,4 +160,171 @@ async fn no_redirect_is_followed() {
     let server = Raw::doing(move |_, _| answer("307 Temporary Redirect", &there, "")).await;
     assert!(server.client().ping_server().await.is_err());
     assert_eq!(elsewhere.lines(), [""; 0]);
+}
+
+/// An advisor's accounts: hundreds of them, each with its properties, and the one field that is read at the end.
+fn advisor(accounts: usize, properties: usize) -> String {
+    let ids: Vec<String> = (0..accounts).map(|n| format!("DU{}", 1_000_000 + n)).collect();
+    let property = "\"supportsFractions\":true,\"note\":\"\\\"}{][,\",".repeat(properties);
+    let properties: Vec<String> =
+        ids.iter().map(|id| format!("\"{id}\":{{{property}\"list\":[1,{{\"a\":[]}}]}}")).collect();
+    format!(
+        "{{\"accounts\":[\"{}\"],\"acctProps\":{{{}}},\"chart\":\"{}\",\"isPaper\":true}}",
+        ids.join("\",\""),
+        properties.join(","),
+        "x".repeat(5000)
+    )
+}
+
+/// Data and daemon must not fail because an advisor has many clients.
+#[tokio::test]
+async fn a_long_list_of_accounts_is_read_as_a_short_one() {
+    for (accounts, properties) in [(1, 1), (300, 6), (1000, 20), (20_000, 0)] {
+        let body = advisor(accounts, properties);
+        assert!(body.len() < 1024 * 1024, "{}", body.len());
+        for pieces in [1, 1 + body.len() / 700] {
+            let said = in_chunks(&body, body.len().div_ceil(pieces));
+            let server = Raw::doing(move |_, _| Deed::Say(said.clone())).await;
+            let read = server.client().accounts().await.unwrap();
+            assert!(read.count > 0 && read.is_paper == Some(true), "{accounts} accounts: {read:?}");
+        }
+    }
+    // Without one it is none, however long it is.
+    let body = format!("{{\"accounts\":[],\"x\":{:?},\"isPaper\":false}}", "y".repeat(200_000));
+    let server = Raw::doing(move |_, _| json(&body)).await;
+    let read = server.client().accounts().await.unwrap();
+    assert_eq!((read.count, read.is_paper), (0, Some(false)));
+}
+
+fn in_chunks(body: &str, size: usize) -> String {
+    let mut said = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n".to_owned();
+    for chunk in body.as_bytes().chunks(size) {
+        said.push_str(&format!("{:x}\r\n{}\r\n", chunk.len(), std::str::from_utf8(chunk).unwrap()));
+    }
+    said + "0\r\n\r\n"
+}
+
+/// What is cut off in its middle is not whole, wherever that is.
+#[tokio::test]
+async fn a_long_answer_that_is_cut_off_is_not_understood() {
+    let body = advisor(2000, 5);
+    for cut in [body.len() - 1, body.len() / 2, 70_000] {
+        let part = body[..cut].to_owned();
+        let server = Raw::doing(move |_, _| answer("200 OK", "", &part)).await;
+        assert_eq!(server.client().accounts().await.unwrap_err().fault, Fault::NotUnderstood, "{cut}");
+    }
+}
+
+/// The end of a JSON object is its last brace: an answer is whole then, whatever becomes of the connection.
+#[tokio::test]
+async fn a_whole_object_counts_however_its_connection_ends() {
+    let said = [
+        ("without a length", format!("HTTP/1.1 200 OK\r\n\r\n{LIVE}")),
+        ("a length that is too long", format!("HTTP/1.1 200 OK\r\nContent-Length: 500\r\n\r\n{LIVE}\n")),
+        (
+            "chunks without their end",
+            format!("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n{:x}\r\n{LIVE}\r\n", LIVE.len()),
+        ),
+    ];
+    for (name, said) in said {
+        let text = said.clone();
+        let server = Raw::doing(move |_, _| Deed::Last(text.clone())).await;
+        assert!(server.client().check_auth_status().await.unwrap().authenticated, "{name}");
+        let half = said[..said.len() - 20].to_owned();
+        let server = Raw::doing(move |_, _| Deed::Last(half.clone())).await;
+        let error = server.client().check_auth_status().await.unwrap_err();
+        assert!(matches!(error.fault, Fault::Broken | Fault::NotUnderstood), "{name}: {error}");
+    }
+    // Nor does it take the other side to end the connection.
+    let server = Raw::doing(|_, _| Deed::Say(format!("HTTP/1.1 200 OK\r\n\r\n{LIVE}"))).await;
+    assert!(server.hasty_client().check_auth_status().await.unwrap().authenticated);
+}
+
+/// No header but the few that are read can make an answer unreadable.
+#[tokio::test]
+async fn a_header_that_is_not_read_does_no_harm() {
+    for header in [
+        "Set-Cookie: a=\u{1}b\r\n",
+        "Set-Cookie: a\r\n b\r\n\tc\r\n",
+        "X Name: with a blank\r\n",
+        "X-Space : before the colon\r\n",
+        "no colon at all\r\n",
+        ": no name\r\n",
+        "X-Late: \u{7f}\u{80}\u{ff}\r\n",
+    ] {
+        let server = Raw::doing(move |_, _| answer("200 OK", header, LIVE)).await;
+        let client = server.client();
+        for _ in 0..2 {
+            let checked = client.check_auth_status().await;
+            assert!(checked.as_ref().is_ok_and(|status| status.authenticated), "{header:?}: {checked:?}");
+        }
+    }
+}
+
+/// No request asks for a compressed answer.
+#[tokio::test]
+async fn a_content_encoding_is_named() {
+    let server = Raw::doing(|_, _| answer("200 OK", "Content-Encoding: gzip\r\n", "\u{1f}\u{8b}")).await;
+    let error = server.client().check_auth_status().await.unwrap_err();
+    assert_eq!(error.fault, Fault::NotUnderstood);
+    assert!(error.detail.contains("Content-Encoding is \"gzip\""), "{error}");
+    // One that only claims to be is read all the same.
+    for encoding in ["identity", "gzip", "br"] {
+        let server = Raw::doing(move |_, _| answer("200 OK", &format!("Content-Encoding: {encoding}\r\n"), LIVE)).await;
+        assert!(server.client().check_auth_status().await.unwrap().authenticated, "{encoding}");
+    }
+}
+
+/// An answer that only announces another one is not read for ever: each costs work, and other gateways wait meanwhile.
+#[tokio::test]
+async fn a_flood_of_interim_answers_is_cut_off_early() {
+    for status in ["100 Continue", "102 Processing", "103 Early Hints\r\nLink: </x>", "199 X"] {
+        let piece = format!("HTTP/1.1 {status}\r\n\r\n").repeat(1000).into_bytes();
+        let server = Raw::doing(move |_, _| Deed::Flood(String::new(), piece.clone())).await;
+        let started = Instant::now();
+        let error = server.client().check_auth_status().await.unwrap_err();
+        assert_eq!(error.fault, Fault::NotUnderstood, "{status}: {error}");
+        assert!(started.elapsed() < PATIENCE / 2, "{status}");
+    }
+    // A few of them are in order.
+    let few = "HTTP/1.1 100 Continue\r\n\r\n".repeat(5);
+    let said = format!("{few}HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{LIVE}", LIVE.len());
+    let server = Raw::doing(move |_, _| Deed::Say(said.clone())).await;
+    assert!(server.client().check_auth_status().await.unwrap().authenticated);
+}
+
+/// Some builds know the check by GET alone. Each try is a call of its own; what works stays.
+#[tokio::test]
+async fn a_check_that_is_refused_by_post_is_asked_by_get() {
+    let refusals = [
+        ("400 Bad Request", "Bad Request"),
+        ("400 X", r#"{"error":"Bad Request","statusCode":400}"#),
+        ("405 X", ""),
+        ("404 X", ""),
+    ];
+    for (status, body) in refusals {
+        let server = Raw::doing(
+            move |heard, _| {
+                if heard.line().starts_with("POST") { answer(status, "", body) } else { json(LIVE) }
+            },
+        )
+        .await;
+        let client = server.client();
+        let error = client.check_auth_status().await.unwrap_err();
+        assert_eq!(error.fault, Fault::NotUnderstood, "{status}: {error}");
+        for _ in 0..2 {
+            assert!(client.check_auth_status().await.unwrap().authenticated, "{status}");
+        }
+        let path = "/v1/api/iserver/auth/status";
+        assert_eq!(server.lines(), [format!("POST {path}"), format!("GET {path}"), format!("GET {path}")]);
+    }
+    // One that refuses both is asked by either in turn, and a refusal for another reason is no reason to change.
+    let server =
+        Raw::doing(|_, before| if before < 3 { answer("405 X", "", "") } else { answer("401 X", "", "") }).await;
+    let client = server.client();
+    for _ in 0..5 {
+        client.check_auth_status().await.unwrap_err();
+    }
+    let methods: Vec<String> = server.lines().iter().map(|line| line[..4].trim().to_owned()).collect();
+    assert_eq!(methods, ["POST", "GET", "POST", "GET", "GET"]);
 }

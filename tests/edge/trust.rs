@@ -1,14 +1,19 @@
 //! Whom a client takes for the gateway: nobody gets a byte of a request who has not proved to be it.
 
 use std::collections::BTreeMap;
+use std::fs;
 use std::io;
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use rcgen::{
+    BasicConstraints, CertificateParams, CustomExtension, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
+    KeyUsagePurpose, SanType,
+};
 use rustls::ServerConfig;
 use rustls::crypto::ring;
+use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
@@ -31,6 +36,17 @@ impl Face {
         let key = PrivateKeyDer::try_from(key.serialize_der()).unwrap();
         let key = ring::sign::any_supported_type(&key).unwrap();
         Self(Arc::new(CertifiedKey::new(vec![certificate.clone()], key)))
+    }
+
+    /// One from a PEM file that holds the key as well.
+    fn of_file(pem: &[u8]) -> Self {
+        let certificate = CertificateDer::from_pem_slice(pem).unwrap();
+        let key = ring::sign::any_supported_type(&PrivateKeyDer::from_pem_slice(pem).unwrap()).unwrap();
+        Self(Arc::new(CertifiedKey::new(vec![certificate], key)))
+    }
+
+    fn with_key_of(&self, other: &Self) -> Self {
+        Self(Arc::new(CertifiedKey::new(self.0.cert.clone(), Arc::clone(&other.0.key))))
     }
 
     fn own() -> Self {
@@ -158,6 +174,108 @@ async fn a_certificate_that_is_only_replayed_is_refused() {
     assert_eq!(server.heard(), 0);
 }
 
+/// Certificates as people make them, and as no public authority would.
+fn odd_faces() -> Vec<(&'static str, Face)> {
+    let made = |change: &dyn Fn(&mut CertificateParams)| {
+        let mut parameters = CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
+        change(&mut parameters);
+        let key = KeyPair::generate().unwrap();
+        Face::of(parameters.self_signed(&key).unwrap().der(), &key)
+    };
+    let of_algorithm = |algorithm| {
+        let key = KeyPair::generate_for(algorithm).unwrap();
+        let parameters = CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
+        Face::of(parameters.self_signed(&key).unwrap().der(), &key)
+    };
+    vec![
+        ("version 1", Face::of_file(include_bytes!("../data/certificates/version-1.pem"))),
+        ("an authority's own", made(&|p| p.is_ca = IsCa::Ca(BasicConstraints::Unconstrained))),
+        ("no name", made(&|p| p.subject_alt_names.clear())),
+        ("another name", made(&|p| p.subject_alt_names = vec![SanType::DnsName("desk".try_into().unwrap())])),
+        ("expired", made(&|p| p.not_after = rcgen::date_time_ymd(2019, 5, 11))),
+        ("not yet valid", made(&|p| p.not_before = rcgen::date_time_ymd(3000, 1, 1))),
+        ("for clients alone", made(&|p| p.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth])),
+        ("for signing nothing", made(&|p| p.key_usages = vec![KeyUsagePurpose::KeyEncipherment])),
+        (
+            "a critical extension that is unknown",
+            made(&|p| {
+                let mut extension = CustomExtension::from_oid_content(&[1, 2, 3, 4], vec![0x05, 0x00]);
+                extension.set_criticality(true);
+                p.custom_extensions = vec![extension];
+            }),
+        ),
+        ("P-384", of_algorithm(&rcgen::PKCS_ECDSA_P384_SHA384)),
+        ("Ed25519", of_algorithm(&rcgen::PKCS_ED25519)),
+    ]
+}
+
+/// Where the operator has named the certificate, or its place, its form does not matter. Its key does.
+#[tokio::test]
+async fn a_certificate_of_any_form_is_accepted_where_it_is_named() {
+    for (form, face) in odd_faces() {
+        let file = std::env::temp_dir().join(format!("tickled-odd-{}.pem", std::process::id()));
+        fs::write(&file, pem(&[&face, &Face::own()])).unwrap();
+        let (pin, in_file) = (Trust::Pin(vec![face.fingerprint()]), Trust::CaFile(file.clone()));
+        let server = Server::showing(face.clone()).await;
+        for trust in [Trust::Loopback, pin.clone(), in_file.clone()] {
+            let checked = server.client(trust.clone()).check_auth_status().await;
+            assert!(checked.is_ok(), "{form} by {trust:?}: {checked:?}");
+        }
+        assert_eq!(certificate::presented(&server.url, PATIENCE).await.unwrap().fingerprint, face.fingerprint());
+        // With another's key it is only a copy.
+        let heard = server.heard();
+        *server.face.lock().unwrap() = face.with_key_of(&Face::own());
+        for trust in [Trust::Loopback, pin, in_file] {
+            let refused = server.client(trust).check_auth_status().await.unwrap_err();
+            assert_eq!(refused.fault, Fault::Certificate, "{form}: {refused}");
+        }
+        assert_eq!(server.heard(), heard, "{form}");
+        fs::remove_file(&file).unwrap();
+    }
+}
+
+/// What cannot be used is told apart from what is another one.
+#[tokio::test]
+async fn a_certificate_that_is_not_named_is_refused_with_the_reason() {
+    let file = std::env::temp_dir().join(format!("tickled-other-{}.pem", std::process::id()));
+    fs::write(&file, pem(&[&Face::own()])).unwrap();
+    let in_file = Trust::CaFile(file.clone());
+    let unusable = ["version 1", "an authority's own", "a critical extension that is unknown", "for clients alone"];
+    for (form, face) in odd_faces() {
+        let server = Server::showing(face.clone()).await;
+        let other = server.client(Trust::Pin(vec![Fingerprint::STOCK])).check_auth_status().await.unwrap_err();
+        assert_eq!(other.fault, Fault::Certificate, "{form}: {other}");
+        assert!(other.detail.starts_with("it presented "), "{form}: {other}");
+        let refused = server.client(in_file.clone()).check_auth_status().await.unwrap_err();
+        let is_unusable = unusable.contains(&form);
+        assert_eq!(refused.fault == Fault::Tls, is_unusable, "{form}: {refused}");
+        assert_eq!(refused.detail.contains("cannot be used"), is_unusable, "{form}: {refused}");
+        assert_eq!(server.heard(), 0, "{form}");
+    }
+    fs::remove_file(&file).unwrap();
+}
+
+fn pem(faces: &[&Face]) -> String {
+    let one = |face: &&Face| {
+        let text = base64(&face.0.cert[0]);
+        format!("-----BEGIN CERTIFICATE-----\n{text}\n-----END CERTIFICATE-----\n")
+    };
+    faces.iter().map(one).collect()
+}
+
+fn base64(bytes: &[u8]) -> String {
+    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut text = String::new();
+    for three in bytes.chunks(3) {
+        let bits = three.iter().fold(0_u32, |bits, byte| bits << 8 | u32::from(*byte)) << (8 * (3 - three.len()));
+        for place in 0..4 {
+            let digit = DIGITS[(bits >> (18 - 6 * place) & 63) as usize];
+            text.push(if place > three.len() { '=' } else { digit.into() });
+        }
+    }
+    text
+}
+
 /// A resumed session would show no certificate at all.
 #[tokio::test]
 async fn a_certificate_is_judged_at_every_connection() {
@@ -182,7 +300,7 @@ async fn a_ca_file_vouches_for_what_it_signed_and_for_nothing_else() {
     let authority = parameters.self_signed(&authority_key).unwrap();
     let issuer = Issuer::new(parameters, authority_key);
     let file = std::env::temp_dir().join(format!("tickled-edge-{}.pem", std::process::id()));
-    std::fs::write(&file, authority.pem()).unwrap();
+    fs::write(&file, authority.pem()).unwrap();
     let trust = Trust::CaFile(file.clone());
 
     let key = KeyPair::generate().unwrap();
@@ -200,7 +318,7 @@ async fn a_ca_file_vouches_for_what_it_signed_and_for_nothing_else() {
         assert_eq!(refused.fault, Fault::Certificate, "{refused}");
     }
     assert_eq!(server.heard(), heard);
-    std::fs::remove_file(&file).unwrap();
+    fs::remove_file(&file).unwrap();
     assert!(matches!(client(&server.url, trust), Err(BuildError::Trust(_))), "a file that is not there");
 }
 
@@ -228,5 +346,49 @@ async fn what_a_certificate_says_of_itself_is_read() {
         let mut changed = der.clone();
         changed[at] ^= 0xFF;
         drop(certificate::read(&changed));
+    }
+}
+
+/// A server that answers a TLS greeting with these bytes.
+async fn greeting_back(bytes: Vec<u8>) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("https://{}", listener.local_addr().unwrap());
+    tokio::spawn(async move {
+        while let Ok((mut tcp, _)) = listener.accept().await {
+            let mut heard = [0; 4096];
+            drop(tcp.read(&mut heard).await);
+            drop(tcp.write_all(&bytes).await);
+        }
+    });
+    url
+}
+
+/// A gateway with an old Java, or with a curve of its own, speaks TLS all the same.
+#[tokio::test]
+async fn tls_that_is_not_ours_is_told_as_that() {
+    let alert = |description: u8| vec![0x15, 3, 1, 0, 2, 2, description];
+    // A greeting that chooses TLS 1.1.
+    let mut tls11 = vec![0x16, 3, 2, 0, 42, 2, 0, 0, 38, 3, 2];
+    tls11.extend([7; 32]);
+    tls11.extend([0, 0xC0, 0x13, 0]);
+    for (name, bytes) in [
+        ("handshake_failure", alert(40)),
+        ("protocol_version", alert(70)),
+        ("insufficient_security", alert(71)),
+        ("an alert that is unknown", alert(199)),
+        ("TLS 1.1", tls11),
+    ] {
+        let url = greeting_back(bytes).await;
+        let refused = client(&url, Trust::Loopback).unwrap().check_auth_status().await.unwrap_err();
+        assert_eq!(refused.fault, Fault::Tls, "{name}: {refused}");
+        let words = "it speaks TLS, but no version or cipher that tickled speaks";
+        assert!(refused.detail.contains(words) && refused.detail.contains("TLS 1.2"), "{name}: {refused}");
+        let unseen = certificate::presented(&url, PATIENCE).await.unwrap_err().to_string();
+        assert!(unseen.contains(words), "{name}: {unseen}");
+    }
+    for (bytes, fault) in [(&b"SSH-2.0-OpenSSH_9.2\r\n"[..], Fault::NotAGateway), (b"", Fault::Broken)] {
+        let url = greeting_back(bytes.to_vec()).await;
+        let refused = client(&url, Trust::Loopback).unwrap().check_auth_status().await.unwrap_err();
+        assert_eq!(refused.fault, fault, "{refused}");
     }
 }

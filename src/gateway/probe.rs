@@ -1,0 +1,170 @@
+//! A closer look at what is behind a gateway's address, for diagnosis: step by step, and with the answers as they come.
+
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use hyper::Method;
+use hyper::header::{DATE, LOCATION, SERVER};
+
+use super::body::Body;
+use super::certificate::{self, Certificate};
+use super::connect::{ConnectError, Connection, Connector, Elsewhere};
+use super::http::{self, Http, HttpError};
+use super::wire::{Call, Reply};
+use super::{GatewayUrl, Target, tls};
+
+/// Looks at one gateway.
+#[derive(Debug)]
+pub struct Probe {
+    http: Http,
+    /// For any host and any certificate, which are looked at and not believed.
+    looking: Connector,
+}
+
+/// A connection that was made, and closed again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Contact {
+    /// What the gateway presented, if it was asked over TLS.
+    pub certificate: Option<Certificate>,
+    /// The address of this host that the connection went out from.
+    pub own_address: Option<IpAddr>,
+}
+
+/// An answer, as far as it is judged.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Answer {
+    /// The HTTP status.
+    pub status: u16,
+    /// `Location`
+    pub location: Option<String>,
+    /// `Server`; foreign text.
+    pub server: Option<String>,
+    /// `Date`
+    pub date: Option<String>,
+    /// What the client keeps of the body.
+    pub body: Vec<u8>,
+}
+
+impl Answer {
+    /// The same as the client reads it.
+    #[must_use]
+    pub fn reply(&self) -> Reply<'_> {
+        Reply { status: self.status, location: self.location.as_deref(), retry_after: None, body: &self.body }
+    }
+}
+
+/// Why there is no answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum NoAnswer {
+    /// None came in time.
+    TimedOut,
+    /// The connection broke, or the answer is not valid.
+    Broken(String),
+    /// What came is not HTTP; this is how it begins.
+    NotHttp(Vec<u8>),
+}
+
+impl From<HttpError> for NoAnswer {
+    fn from(error: HttpError) -> Self {
+        match error {
+            HttpError::Connect(ConnectError::TimedOut) | HttpError::TimedOut => Self::TimedOut,
+            HttpError::Connect(error) => Self::Broken(error.to_string()),
+            HttpError::Broken { reason, .. } | HttpError::Invalid(reason) => Self::Broken(reason),
+            HttpError::NotHttp { first, .. } => Self::NotHttp(first),
+        }
+    }
+}
+
+impl From<Connection> for Contact {
+    fn from(connection: Connection) -> Self {
+        let certificate = connection.certificate.as_ref().map(|der| certificate::read(der));
+        Self { certificate, own_address: connection.own_address }
+    }
+}
+
+impl Probe {
+    /// A probe for `target`.
+    ///
+    /// # Errors
+    /// When its trust cannot be set up.
+    pub fn new(target: &Target, url: &GatewayUrl) -> Result<Self, tls::Error> {
+        let connector = Connector::new(url.clone(), &target.trust)?;
+        Ok(Self { http: Http::new(connector), looking: Connector::to_look(url.clone())? })
+    }
+
+    /// Resolves the host, wherever it is.
+    ///
+    /// # Errors
+    /// When it has no address.
+    pub async fn resolve(&self, within: Duration) -> Result<Vec<SocketAddr>, ConnectError> {
+        self.looking.resolve(within).await
+    }
+
+    /// Whether the trust allows these addresses.
+    ///
+    /// # Errors
+    /// When it is for this host alone, and one of them is not.
+    pub fn allows(&self, addresses: &[SocketAddr]) -> Result<(), Elsewhere> {
+        self.http.connector().allow(addresses.iter().map(SocketAddr::ip))
+    }
+
+    /// Connects as the client does.
+    ///
+    /// # Errors
+    /// Why there is no connection.
+    pub async fn connect(&self, addresses: &[SocketAddr], within: Duration) -> Result<Contact, ConnectError> {
+        self.http.connector().connect_to(addresses, within).await.map(Contact::from)
+    }
+
+    /// Connects to whatever is there, with any certificate, over TLS.
+    ///
+    /// # Errors
+    /// Why there is no connection.
+    pub async fn look(&self, addresses: &[SocketAddr], within: Duration) -> Result<Contact, ConnectError> {
+        self.looking.over(true).connect_to(addresses, within).await.map(Contact::from)
+    }
+
+    /// Asks as the client does.
+    ///
+    /// # Errors
+    /// Why there is no answer.
+    pub async fn request(&self, call: Call, within: Duration) -> Result<Answer, NoAnswer> {
+        let (method, json) = if call.is_post() { (Method::POST, Some("{}".to_owned())) } else { (Method::GET, None) };
+        self.send(&self.http, method, call.path(), json, within).await
+    }
+
+    /// Gets a page.
+    ///
+    /// # Errors
+    /// Why there is no answer.
+    pub async fn get(&self, path: &str, within: Duration) -> Result<Answer, NoAnswer> {
+        self.send(&self.http, Method::GET, path, None, within).await
+    }
+
+    /// Gets a page in plain HTTP, whatever the URL says.
+    ///
+    /// # Errors
+    /// Why there is no answer.
+    pub async fn get_plain(&self, path: &str, within: Duration) -> Result<Answer, NoAnswer> {
+        self.send(&Http::new(self.looking.over(false)), Method::GET, path, None, within).await
+    }
+
+    async fn send(
+        &self,
+        http: &Http,
+        method: Method,
+        path: &str,
+        json: Option<String>,
+        within: Duration,
+    ) -> Result<Answer, NoAnswer> {
+        let answer = http.request(method, path, json, Body::new(false), within).await.map_err(NoAnswer::from)?;
+        let text = |name| http::named(&answer.headers, name).map(ToOwned::to_owned);
+        Ok(Answer {
+            status: answer.status,
+            location: text(&LOCATION),
+            server: text(&SERVER),
+            date: text(&DATE),
+            body: answer.body,
+        })
+    }
+}
