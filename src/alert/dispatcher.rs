@@ -114,7 +114,9 @@ impl Dispatcher {
         let origin = Origin { host: host.to_owned(), instance };
         let workers: Vec<Rc<ChannelWorker>> = channels
             .iter()
-            .map(|settings| Rc::new(ChannelWorker::new(settings, host, left.remove(&settings.name).unwrap_or_default(), now)))
+            .map(|settings| {
+                Rc::new(ChannelWorker::new(settings, host, left.remove(&settings.name).unwrap_or_default(), now))
+            })
             .collect();
         let shared = Rc::new(Shared {
             clock,
@@ -267,9 +269,8 @@ impl Shared {
     fn put(&self, notice: &Notice, is_chosen: impl Fn(&ChannelWorker, &Message) -> bool) {
         let now = (self.clock)();
         let message = notice.message(&self.zone.borrow(), &self.origin);
-        let is_meant = |worker: &&Rc<ChannelWorker>| {
-            channels::takes(&worker.settings, &message) && is_chosen(worker, &message)
-        };
+        let is_meant =
+            |worker: &&Rc<ChannelWorker>| channels::takes(&worker.settings, &message) && is_chosen(worker, &message);
         for worker in self.workers.borrow().iter().filter(is_meant) {
             if let Some(lost) = worker.outbox.borrow_mut().put(now, message.clone()) {
                 self.give_up(worker, &lost, "too many alerts wait for it");
@@ -392,7 +393,11 @@ impl Shared {
                         )
                     };
                 }
-                if *is_news || *report { delayed!(warn) } else { delayed!(debug) }
+                if *is_news || *report {
+                    delayed!(warn)
+                } else {
+                    delayed!(debug)
+                }
                 if *report {
                     self.hear(DeliveryEvent::Undeliverable { channel: channel.clone(), why: fault });
                 }

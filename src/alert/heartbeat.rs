@@ -87,7 +87,8 @@ impl Heartbeat {
 /// # Errors
 /// When the service cannot be told of a failure by this address; with what to write instead.
 pub fn failure_url(url: &str) -> Result<String, String> {
-    let mut parsed = reqwest::Url::parse(url).map_err(|_| "the address is not a URL that begins with https://".to_owned())?;
+    let mut parsed =
+        reqwest::Url::parse(url).map_err(|_| "the address is not a URL that begins with https://".to_owned())?;
     if !matches!(parsed.scheme(), "http" | "https") {
         return Err("the address is not a URL that begins with https://".to_owned());
     }
@@ -111,11 +112,14 @@ pub fn failure_url(url: &str) -> Result<String, String> {
                 ));
             }
             Some(_) => {
-                return Ok(with_pairs(parsed, pairs.iter().map(|(key, value)| match key.as_str() {
-                    key if key == name => (key.to_owned(), bad.to_owned()),
-                    "msg" => ("msg".to_owned(), FAILURE.to_owned()),
-                    _ => (key.clone(), value.clone()),
-                })));
+                return Ok(with_pairs(
+                    parsed,
+                    pairs.iter().map(|(key, value)| match key.as_str() {
+                        key if key == name => (key.to_owned(), bad.to_owned()),
+                        "msg" => ("msg".to_owned(), FAILURE.to_owned()),
+                        _ => (key.clone(), value.clone()),
+                    }),
+                ));
             }
             None if is_missing => {
                 let failure = [(name.to_owned(), bad.to_owned()), ("msg".to_owned(), FAILURE.to_owned())];
@@ -174,8 +178,14 @@ mod tests {
                 "https://kuma.example.org/up/api/push/abc?status=down&msg=login+required",
             ),
             ("https://cronitor.link/p/key/tickled?state=complete", "https://cronitor.link/p/key/tickled?state=fail"),
-            ("https://cronitor.link/p/key/tickled", "https://cronitor.link/p/key/tickled?state=fail&msg=login+required"),
-            ("https://uptime.betterstack.com/api/v1/heartbeat/k", "https://uptime.betterstack.com/api/v1/heartbeat/k/fail"),
+            (
+                "https://cronitor.link/p/key/tickled",
+                "https://cronitor.link/p/key/tickled?state=fail&msg=login+required",
+            ),
+            (
+                "https://uptime.betterstack.com/api/v1/heartbeat/k",
+                "https://uptime.betterstack.com/api/v1/heartbeat/k/fail",
+            ),
             ("https://hc-ping.com/0e5b/fail", ""),
             ("https://hc-ping.com/0e5b/start", ""),
             ("https://hc-ping.com/0e5b/0", ""),

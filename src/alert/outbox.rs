@@ -124,7 +124,8 @@ impl Outbox {
         let earlier = earlier.map(|at| self.queue.remove(at));
         let is_same = |queued: &&Queued| queued.message.began_at == message.began_at;
         let earlier = earlier.as_ref().filter(is_same);
-        let never_told = earlier.is_some_and(|queued| queued.start_undelivered || queued.message.phase == Phase::Raised);
+        let never_told =
+            earlier.is_some_and(|queued| queued.start_undelivered || queued.message.phase == Phase::Raised);
         let queued = Queued {
             since: earlier.map_or_else(|| Moment::at(now.mono), |queued| queued.since),
             is_reported: earlier.is_some_and(|queued| queued.is_reported),
@@ -211,7 +212,8 @@ impl Outbox {
         queued.stuck_since = needs_human.then(|| queued.stuck_since.unwrap_or(here));
         let is_stuck = queued.stuck_since.is_some_and(|since| since.until(here) >= REPORTED_AFTER)
             || (needs_human && queued.tries >= REPORTED_TRIES);
-        if is_old && !queued.is_ongoing()
+        if is_old
+            && !queued.is_ongoing()
             && let Some(at) = at
         {
             self.queue.remove(at);

@@ -25,7 +25,8 @@ impl Secrets {
     /// Adds a user's login, as SMTP and HTTP send it.
     pub(super) fn add_login(&mut self, user: &str, password: &str) {
         self.add(password);
-        for joined in [format!("\0{user}\0{password}"), format!("{user}\0{user}\0{password}"), format!("{user}:{password}")]
+        for joined in
+            [format!("\0{user}\0{password}"), format!("{user}\0{user}\0{password}"), format!("{user}:{password}")]
         {
             self.add_encoded(&joined);
         }
@@ -169,8 +170,29 @@ const SHORTEST_PART: usize = 4;
 const LEAST_PART: usize = 8;
 /// Parts of addresses that are not secret.
 const COMMON: &[&str] = &[
-    "api", "create", "down", "fail", "generic", "hook", "hooks", "incoming", "json", "message", "messages", "notify",
-    "ping", "publish", "push", "send", "sendmessage", "services", "status", "true", "trigger", "webhook", "webhooks",
+    "api",
+    "create",
+    "down",
+    "fail",
+    "generic",
+    "hook",
+    "hooks",
+    "incoming",
+    "json",
+    "message",
+    "messages",
+    "notify",
+    "ping",
+    "publish",
+    "push",
+    "send",
+    "sendmessage",
+    "services",
+    "status",
+    "true",
+    "trigger",
+    "webhook",
+    "webhooks",
     "workflows",
 ];
 

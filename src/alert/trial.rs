@@ -118,7 +118,10 @@ impl fmt::Display for TestResult {
                 write!(f, "{channel}: NOT delivered: {why}; an alert would be tried again")
             }
             Outcome::TryAgain { why, needs_human: true, .. } => {
-                write!(f, "{channel}: NOT delivered: {why}; until that is mended an alert would be tried ever more slowly")
+                write!(
+                    f,
+                    "{channel}: NOT delivered: {why}; until that is mended an alert would be tried ever more slowly"
+                )
             }
             Outcome::Refused { why } => {
                 write!(f, "{channel}: NOT delivered: {why}; an alert would be given up at once")

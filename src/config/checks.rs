@@ -8,9 +8,9 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::Gateway;
-use super::address;
 use super::fault::{At, Finding};
 use super::file::{self, File, Pin, PlainHttp, TrustBy};
+use super::gateway_url::GatewayUrl;
 use super::host::Problem;
 use super::maintenance::{self, NEEDED};
 use super::span::span_text;
@@ -91,7 +91,7 @@ impl<'a> Checks<'a> {
             let Some((url, trust)) = self.target(name, written) else {
                 continue;
             };
-            let place = written.url.as_ref().map(address::Address::place);
+            let place = written.url.as_ref().map(|file::Url(url)| url.identity());
             if let Some((twin, same)) = keepers.insert(place, (name, url.clone())) {
                 let what = if same == url {
                     format!("gateway.{twin} has the same URL")
@@ -238,7 +238,7 @@ impl<'a> Checks<'a> {
         let gateway = format!("gateway.{name}");
         let trust = self.trust(&format!("{gateway}.tls"), &written.tls);
         let url = format!("{gateway}.url");
-        let Some(address) = &written.url else {
+        let Some(file::Url(address)) = &written.url else {
             if !self.blamed.contains(&url) {
                 let hint = format!("write url = \"https://localhost:5000\" under [{gateway}]");
                 self.note(&url, "the URL is missing", hint);
@@ -247,27 +247,27 @@ impl<'a> Checks<'a> {
         };
         let trust = trust?;
         let knows = written.tls.plain_http == Some(Worded(PlainHttp::Known));
-        let is_far = !address.encrypted && !address.is_loopback();
+        let is_far = !address.is_encrypted() && !address.is_loopback();
         if knows && !is_far {
-            let what = format!("plain_http means nothing to {}", address.url);
+            let what = format!("plain_http means nothing to {address}");
             self.note(&format!("{gateway}.tls.plain_http"), &what, "leave plain_http out".to_owned());
         }
         if knows && is_far && trust == Trust::Loopback {
-            return Some((address.url.clone(), Trust::Plain));
+            return Some((address.to_string(), Trust::Plain));
         }
         // Where a name leads is judged at each connection; that nothing but this machine is meant, the operator must say.
-        let is_said = written.tls.trust.is_some() && address.is_name() && address.encrypted;
+        let is_said = written.tls.trust.is_some() && address.address().is_none() && address.is_encrypted();
         if !(is_said && trust == Trust::Loopback) {
             self.reach(&gateway, address, &trust);
         }
-        Some((address.url.clone(), trust))
+        Some((address.to_string(), trust))
     }
 
     /// Whether this trust is enough for that address.
-    fn reach(&mut self, gateway: &str, address: &address::Address, trust: &Trust) {
+    fn reach(&mut self, gateway: &str, address: &GatewayUrl, trust: &Trust) {
         let url = format!("{gateway}.url");
-        let host = &address.host;
-        if !address.encrypted && !address.is_loopback() {
+        let host = address.host();
+        if !address.is_encrypted() && !address.is_loopback() {
             let what = format!("plain http to {host} shows the session to everybody on the way");
             let hint = format!(
                 "write https://, or reach the gateway through an ssh tunnel; if the way there is yours alone, write \
@@ -282,15 +282,19 @@ impl<'a> Checks<'a> {
                 &url,
                 &format!(
                     "{host} {} another machine, and trust \"loopback\" believes any certificate",
-                    if address.is_name() { "may be" } else { "is" }
+                    if address.address().is_none() { "may be" } else { "is" }
                 ),
                 format!(
                     "under [{tls}] write trust = \"pin\" with pins = [..], trust = \"ca-file\" with \
                      ca_file = \"..\", or trust = \"system\"{}",
-                    if address.is_name() { "; if that is a name of this machine, trust = \"loopback\"" } else { "" }
+                    if address.address().is_none() {
+                        "; if that is a name of this machine, trust = \"loopback\""
+                    } else {
+                        ""
+                    }
                 ),
             ),
-            Trust::Pin(_) | Trust::CaFile(_) | Trust::System if !address.encrypted => self.note(
+            Trust::Pin(_) | Trust::CaFile(_) | Trust::System if !address.is_encrypted() => self.note(
                 &trust_key,
                 "plain http shows no certificate to judge",
                 "write an https:// URL, or leave trust out".to_owned(),

@@ -6,9 +6,9 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::address::Address;
 use super::alerts::{self, Alerts, Deadman};
 use super::endpoint;
+use super::gateway_url::{GatewayUrl, InvalidUrl};
 use super::maintenance::{self, Maintenance};
 use super::span::{Range, Span};
 use super::text::Form;
@@ -37,7 +37,7 @@ pub(super) struct File {
 #[derive(Debug, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct Gateway {
-    pub(super) url: Option<Address>,
+    pub(super) url: Option<Url>,
     pub(super) region: Option<Worded<Region>>,
     pub(super) public_address: Option<String>,
     pub(super) unit: Option<String>,
@@ -106,6 +106,25 @@ pub(super) struct Log {
     pub(super) format: Option<Worded<Format>>,
     pub(super) level: Option<Worded<Level>>,
     pub(super) heartbeat_every: Option<Span>,
+}
+
+/// A URL on its way into or out of the file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub(super) struct Url(pub(super) GatewayUrl);
+
+impl TryFrom<String> for Url {
+    type Error = InvalidUrl;
+
+    fn try_from(text: String) -> Result<Self, InvalidUrl> {
+        text.parse().map(Self)
+    }
+}
+
+impl From<Url> for String {
+    fn from(Url(url): Url) -> Self {
+        url.to_string()
+    }
 }
 
 /// A fingerprint on its way into or out of the file.

@@ -1,6 +1,5 @@
 //! The configuration the program may trust: defaults, file, environment, and every fault at once.
 
-mod address;
 mod alerts;
 mod channels;
 mod checks;
@@ -8,6 +7,7 @@ mod endpoint;
 mod environment;
 mod fault;
 mod file;
+mod gateway_url;
 mod host;
 mod maintenance;
 mod reading;
@@ -19,6 +19,7 @@ mod words;
 
 pub use endpoint::Endpoint;
 pub use fault::{Fault, Faults, Place};
+pub use gateway_url::{GatewayUrl, InvalidUrl};
 pub use source::{Difference, Source};
 
 use std::collections::BTreeMap;
@@ -30,7 +31,6 @@ use crate::calendar::{Maintenance, Region};
 use crate::gateway::{Target, Trust};
 use crate::log;
 use crate::session::Policy;
-use address::Address;
 use checks::{Checks, Look};
 use fault::{At, Finding, quoted};
 use file::{File, PlainHttp, ROOT, TrustBy, values};
@@ -227,7 +227,7 @@ pub fn show(config: &Config) -> String {
         };
         tls.trust = Some(Worded(by));
         let written = file::Gateway {
-            url: gateway.target.url.parse().ok(),
+            url: gateway.target.url.parse().ok().map(file::Url),
             region: Some(Worded(gateway.region)),
             public_address: Some(gateway.public_address.clone()),
             unit: gateway.unit.clone(),
@@ -255,14 +255,13 @@ pub fn show(config: &Config) -> String {
 ///
 /// What is wrong with it, and what would be right.
 pub fn address(text: &str) -> Result<String, String> {
-    let address: Result<Address, _> = text.parse();
-    address.map(|address| address.url).map_err(|complaint| format!("{}; {}", complaint.what, complaint.hint))
+    text.parse().map(|url: GatewayUrl| url.to_string()).map_err(|error: InvalidUrl| error.to_string())
 }
 
 /// Whether the address is one of this host by its very name; what other names resolve to is not asked.
 #[must_use]
 pub fn is_loopback(url: &str) -> bool {
-    url.parse().is_ok_and(|address: Address| address.is_loopback())
+    url.parse().is_ok_and(|url: GatewayUrl| url.is_loopback())
 }
 
 /// Every key, in the order of the shipped file; a gateway's own session keys are those of `session`.

@@ -4,9 +4,9 @@ use std::path::Path;
 
 use reqwest::Url;
 
-use super::address::Address;
 use super::endpoint;
 use super::fault::quoted;
+use super::gateway_url::GatewayUrl;
 use crate::alert::channels;
 use crate::log::redact;
 
@@ -150,8 +150,9 @@ pub(super) fn mail(text: &str) -> Result<(), (String, String)> {
 
 /// Whether a host is this machine by its very name.
 pub(super) fn is_here(host: &str) -> bool {
-    let bracketed = if host.contains(':') && !host.starts_with('[') { format!("[{host}]") } else { host.to_owned() };
-    Address { url: String::new(), host: bracketed, encrypted: false }.is_loopback()
+    let bare = host.trim_matches(['[', ']']);
+    let host = if bare.contains(':') { format!("[{bare}]") } else { bare.to_owned() };
+    format!("http://{host}:1").parse().is_ok_and(|url: GatewayUrl| url.is_loopback())
 }
 
 fn secret(text: &str) -> Result<(), (String, String)> {

@@ -5,8 +5,8 @@ use config::ValueKind;
 use std::collections::BTreeSet;
 use std::str::FromStr;
 
-use super::address::Address;
 use super::fault::{bare, quoted};
+use super::gateway_url::{GatewayUrl, InvalidUrl};
 use super::maintenance::{self, TimeOfDay};
 use super::span::Range;
 use super::text::Form;
@@ -145,9 +145,9 @@ impl Kind {
                 Raw::Text(_) | Raw::Number(_) | Raw::Truth(_) | Raw::Other(_) => self.refuse(raw),
             },
             Self::Url => match raw {
-                Raw::Text(url) => match url.parse::<Address>() {
+                Raw::Text(url) => match url.parse::<GatewayUrl>() {
                     Ok(_) => Ok(text(url)),
-                    Err(complaint) => Err(vec![complaint]),
+                    Err(InvalidUrl { what, hint }) => complain(what, hint),
                 },
                 Raw::Number(_) | Raw::List(_) | Raw::Truth(_) | Raw::Other(_) => self.refuse(raw),
             },

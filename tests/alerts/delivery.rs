@@ -85,7 +85,11 @@ async fn each_channel_is_told_by_its_own_way_and_none_waits_for_another() {
     daemon.hears(&[("event", "alert-given-up"), ("channel", "strict")], SOON).await;
     let (phase, code, body) = good.is_told(SOON).await;
     assert_eq!((phase.as_str(), code.as_str()), ("raised", "alert-undeliverable"));
-    assert!(body["what"].as_str().unwrap().contains("An alert was not delivered by this channel: it answered 400 Bad Request, and said: not like this."));
+    assert!(
+        body["what"].as_str().unwrap().contains(
+            "An alert was not delivered by this channel: it answered 400 Bad Request, and said: not like this."
+        )
+    );
     daemon.hears(&[("event", "alert-sent"), ("channel", "slow")], SOON).await;
     assert_eq!(slow.rest().len(), 2);
     let mail = mails.takes(TOLD).await;

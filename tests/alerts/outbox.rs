@@ -188,4 +188,3 @@ fn a_full_outbox_loses_the_oldest_and_says_which() {
     assert_eq!(outbox.put(now, message(MOST)).map(|lost| lost.id), Some("0".to_owned()));
     assert_eq!(outbox.len(), MOST);
 }
-

@@ -77,7 +77,8 @@ async fn a_test_as_an_alert_weighs_as_much_and_goes_where_that_alert_goes() {
     let (code, said, _) = test(&config, &["--as", "login-ends-soon"]).await;
     assert!(code == Some(0) && said.starts_with("phone: ") && !said.contains("pager"), "{said}");
     phone.hears(SOON).await;
-    let (code, said, _) = test(&ntfy("pager", &pager.url(), "min_severity = \"error\"\n"), &["--as", "login-ends-soon"]).await;
+    let (code, said, _) =
+        test(&ntfy("pager", &pager.url(), "min_severity = \"error\"\n"), &["--as", "login-ends-soon"]).await;
     assert!(code == Some(2) && said.contains("no channel takes login-ends-soon"), "{said}");
     let (code, _, complaints) = test(&config, &["--as", "login"]).await;
     assert!(code == Some(64) && complaints.contains("there is no alert \"login\""), "{complaints}");
@@ -90,7 +91,11 @@ async fn the_dead_mans_switch_is_tested_as_well() {
     let url = keep("deadman", &format!("{}/ping/0e5b-secret?create=1\n", switch.url()));
     let config = format!("[deadman]\nurl_file = {url:?}\n");
     let (code, said, complaints) = test(&config, &[]).await;
-    assert_eq!((code, said.as_str()), (Some(0), "deadman: delivered: it answered 200 OK, and said: taken\n"), "{complaints}");
+    assert_eq!(
+        (code, said.as_str()),
+        (Some(0), "deadman: delivered: it answered 200 OK, and said: taken\n"),
+        "{complaints}"
+    );
     assert_eq!(switch.hears(SOON).await.path, "/ping/0e5b-secret?create=1");
     for (status, body) in [
         (200, "OK (not found)"),

@@ -1,10 +1,10 @@
 //! The channel that runs a program: the message in its environment and, as JSON, on its standard input.
 
 use std::cell::RefCell;
+use std::env;
 use std::io::{self, Read};
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
-use std::env;
 
 use rustix::io::Errno;
 use rustix::process::{Pid, Signal, kill_process_group};
@@ -116,7 +116,9 @@ fn cannot_run(program: &str, error: &io::Error) -> Outcome {
     let interpreter = (errno == Some(Errno::NOENT)).then(|| interpreter(program)).flatten();
     let why = match (errno, interpreter) {
         (_, Some(interpreter)) => format!("its first line names {interpreter}, which is not there"),
-        (Some(Errno::NOEXEC), None) => "it is no program for this machine, and no script that begins with #!".to_owned(),
+        (Some(Errno::NOEXEC), None) => {
+            "it is no program for this machine, and no script that begins with #!".to_owned()
+        }
         (_, None) => error.to_string().split(" (os error").next().unwrap_or_default().to_owned(),
     };
     let why = format!("{program} cannot be run: {why}");

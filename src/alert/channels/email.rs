@@ -210,12 +210,7 @@ async fn text(
 }
 
 /// The outcome for the message, from what came of each receiver.
-fn conclude(
-    receivers: &[Receiver],
-    progress: &Progress,
-    failure: Option<Failure>,
-    puts_off: &[String],
-) -> Outcome {
+fn conclude(receivers: &[Receiver], progress: &Progress, failure: Option<Failure>, puts_off: &[String]) -> Outcome {
     let refused = receivers.iter().filter_map(|receiver| progress.refused.get(&receiver.key()).cloned());
     let mut refused: Vec<String> = refused.collect();
     let has_reached = receivers.iter().any(|receiver| progress.reached.contains(&receiver.key()));

@@ -196,9 +196,7 @@ impl Answer {
             | StatusCode::CONFLICT
             | StatusCode::MISDIRECTED_REQUEST
             | StatusCode::LOCKED
-            | StatusCode::FAILED_DEPENDENCY => {
-                Outcome::TryAgain { why: answer, after: self.after, needs_human: true }
-            }
+            | StatusCode::FAILED_DEPENDENCY => Outcome::TryAgain { why: answer, after: self.after, needs_human: true },
             status if status.is_redirection() => {
                 let why = format!("{answer}; redirects are not followed: configure the address they lead to");
                 Outcome::Refused { why }

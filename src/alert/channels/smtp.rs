@@ -108,7 +108,9 @@ impl<'a> Conversation<'a> {
         secrets: &'a Secrets,
     ) -> Result<Self, Failure> {
         let connected = timeout(limits.connect, TcpStream::connect((server.host, server.port))).await;
-        let tcp = connected.map_err(|_| Failure::passing("it cannot be reached in time"))?.map_err(|error| unreachable(&error))?;
+        let tcp = connected
+            .map_err(|_| Failure::passing("it cannot be reached in time"))?
+            .map_err(|error| unreachable(&error))?;
         let hello = hello(host, tcp.local_addr().ok());
         let stream = protect(tcp, server, &hello, limits).await?;
         let greeted = AsyncSmtpConnection::connect_with_transport(stream, &hello);

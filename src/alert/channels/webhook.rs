@@ -160,6 +160,5 @@ fn refused(why: &str) -> Outcome {
 }
 
 /// The headers by which ntfy rings, writes mails or sets a priority of its own.
-const LOUD: &[&str] = &[
-    "call", "x-call", "e", "e-mail", "email", "mail", "x-e-mail", "x-email", "p", "prio", "priority", "x-priority",
-];
+const LOUD: &[&str] =
+    &["call", "x-call", "e", "e-mail", "email", "mail", "x-e-mail", "x-email", "p", "prio", "priority", "x-priority"];
