@@ -17,6 +17,7 @@
 //! | `driver` | 3 | the only place that knows machine, network and clock: does the plan, reports what came |
 //! | `history` | 3 | what is kept across restarts: pauses, last states, the ledger of all changes, and what follows from it |
 //! | `alert` | 3 | when a human is told, and when that is called off (pure) |
+//! | `log` | 2 | formats, event names, redaction, a writer that never blocks the loop |
 //! | `status` | 2 | one gateway's state as a value, and in words (pure) |
 //! | `observe` | 2 | what an answer of the gateway means to the machine (pure) |
 //! | `session` | 1 | **the machine** (pure) |
@@ -27,7 +28,6 @@
 //! | `serving` | 1 | HTTP for a handful of askers who may misbehave |
 //! | `systemd` | 1 | ready, status, stopping, watchdog; never blocks |
 //! | `pages` | 1 | the manual pages and the completions, made from the command line |
-//! | `log` | 1 | formats, event names, redaction, a writer that never blocks the loop |
 
 pub mod alert;
 pub mod calendar;

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::alert::{self, About, ChannelStatus, Standing};
-use crate::session::State;
+use crate::session::{State, StateKind};
 use crate::status::Snapshot;
 
 /// What is asked of a daemon.
@@ -97,8 +97,8 @@ pub struct Gateway {
     pub name: String,
     /// Its address.
     pub url: String,
-    /// `starting`, `live`, `recovering`, `contested`, `unavailable`, `login-required` or `paused`.
-    pub state: String,
+    /// The state of its session.
+    pub state: StateKind,
     /// Why, by its code.
     pub because: String,
     /// Why, in words.
@@ -226,7 +226,7 @@ impl Gateway {
         Self {
             name: snapshot.gateway.clone(),
             url: snapshot.url.clone(),
-            state: snapshot.state.name().to_owned(),
+            state: snapshot.state.kind(),
             because: snapshot.because.code().to_owned(),
             why: snapshot.because.sentence().to_owned(),
             since: snapshot.since.wall,

@@ -17,7 +17,7 @@ use crate::driver::{Answer, Clock, HostClock, Report};
 use crate::endpoint::{Counts, View};
 use crate::history::{Legacy, Memory, Record, Remembered, What};
 use crate::log::{self, event};
-use crate::session::{Now, Request, State};
+use crate::session::{Now, Request, State, StateKind};
 use crate::status::{Snapshot, summary};
 use crate::systemd::unit::Down;
 use crate::systemd::{self, Notifier};
@@ -252,7 +252,7 @@ impl Board {
             let snapshot = known.snapshot.as_ref()?;
             let mut gateway = control::Gateway::new(snapshot, known.last_asked.clone());
             if snapshot.state == State::Live && (known.is_outdated(now) || known.gap.is_some()) {
-                gateway.state = State::Starting.name().to_owned();
+                gateway.state = StateKind::Starting;
                 "outdated".clone_into(&mut gateway.because);
                 "its last check is older than it may be: the host slept, or the driver is late"
                     .clone_into(&mut gateway.why);

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::driver::{Answer, Report};
 use crate::gateway::Fault;
-use crate::session::{Now, Request, State};
+use crate::session::{Now, Request, State, StateKind};
 
 /// All counts since the daemon began, by gateway.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -21,7 +21,7 @@ pub(super) struct Counted {
     /// How many answers of a request there were, and how long they took together.
     pub(super) took: BTreeMap<&'static str, (u64, Duration)>,
     /// By the state that was entered.
-    pub(super) changes: BTreeMap<&'static str, u64>,
+    pub(super) changes: BTreeMap<StateKind, u64>,
     pub(super) incidents: u64,
     /// Incidents that ended live, without and with a human.
     pub(super) recovered: Histogram,
@@ -59,7 +59,7 @@ impl Counts {
             }
         }
         if let Some(transition) = &report.transition {
-            *counted.changes.entry(transition.to.name()).or_default() += 1;
+            *counted.changes.entry(transition.to.kind()).or_default() += 1;
         }
         counted.incident(now, report.snapshot.incident_since, report.snapshot.state);
     }
@@ -115,7 +115,15 @@ pub(super) fn age(now: Now, then: Now) -> Duration {
 }
 
 const fn is_for_humans(state: State) -> bool {
-    matches!(state, State::LoginRequired(_))
+    match state.kind() {
+        StateKind::LoginRequired => true,
+        StateKind::Starting
+        | StateKind::Live
+        | StateKind::Recovering
+        | StateKind::Contested
+        | StateKind::Unavailable
+        | StateKind::Paused => false,
+    }
 }
 
 /// A stable word for what came of a request.

@@ -5,6 +5,7 @@ use std::fmt::{Display, Write};
 use super::View;
 use super::counts::{BOUNDS, Histogram, age};
 use crate::control::Gateway;
+use crate::session::StateKind;
 
 /// All metrics of one moment, in the text format of version 0.0.4.
 #[must_use]
@@ -41,9 +42,9 @@ fn sessions(out: &mut Page, view: &View) {
     let gateways = &view.status.gateways;
     out.family("tickled_session_state", GAUGE, "1 for the state that the session is in, 0 for the others.");
     for gateway in gateways {
-        for state in STATES {
-            let holds = gateway.state == state && !view.late.contains(&gateway.name);
-            out.line("tickled_session_state", &[("gateway", &gateway.name), ("state", state)], u8::from(holds));
+        for state in StateKind::ALL {
+            let holds = gateway.state == *state && !view.late.contains(&gateway.name);
+            out.line("tickled_session_state", &[("gateway", &gateway.name), ("state", state.name())], u8::from(holds));
         }
     }
     let mut each = |name: &str, help: &str, value: &dyn Fn(&Gateway) -> Option<f64>| {
@@ -114,7 +115,7 @@ fn counts(out: &mut Page, view: &View) {
     out.family("tickled_state_changes_total", COUNTER, "Changes of state, by the state that was entered.");
     for (name, counted) in gateways {
         for (to, n) in &counted.changes {
-            out.line("tickled_state_changes_total", &[("gateway", name), ("to", to)], n);
+            out.line("tickled_state_changes_total", &[("gateway", name), ("to", to.name())], n);
         }
     }
     out.family("tickled_incidents_total", COUNTER, "Stretches of time that began with a session not live.");
@@ -204,4 +205,3 @@ fn escaped(value: &str) -> String {
 const GAUGE: &str = "gauge";
 const COUNTER: &str = "counter";
 const SUMMARY: &str = "summary";
-const STATES: [&str; 7] = ["starting", "live", "recovering", "contested", "unavailable", "login-required", "paused"];

@@ -30,7 +30,7 @@ use jiff::Timestamp;
 use tokio::sync::oneshot;
 
 use crate::control::{Gateway, Status};
-use crate::session::Now;
+use crate::session::{Now, StateKind};
 
 /// All that the endpoint shows of one moment.
 #[derive(Debug, Clone, PartialEq)]
@@ -53,7 +53,7 @@ impl View {
     /// Whether a gateway's session is live, as far as that is known.
     #[must_use]
     pub fn is_live(&self, gateway: &Gateway) -> bool {
-        gateway.state == "live" && !self.late.contains(&gateway.name)
+        gateway.state == StateKind::Live && !self.late.contains(&gateway.name)
     }
 }
 

@@ -32,7 +32,7 @@ pub fn html(view: &View, pictures: Option<&Pictures>) -> String {
          <meta name=\"color-scheme\" content=\"light dark\">\n<meta http-equiv=\"refresh\" content=\"30\">\n\
          <title>{live} of {total} live - tickled</title>\n<style>{}{STYLE}</style>\n</head>\n<body>\n\
          <header><h1>{live} of {total} live</h1><p>tickled on {}, {}</p></header>\n",
-        chart::STYLE,
+        chart::style(),
         escaped(&status.host),
         clock(status.at),
     );
@@ -62,7 +62,7 @@ pub fn html(view: &View, pictures: Option<&Pictures>) -> String {
 fn section(out: &mut String, view: &View, gateway: &Gateway, pictures: Option<&Pictures>) {
     let now = view.status.at;
     let late = view.late.contains(&gateway.name);
-    let (class, state) = if late { ("none", "not known") } else { (gateway.state.as_str(), gateway.state.as_str()) };
+    let (class, state) = if late { ("none", "not known") } else { (gateway.state.name(), gateway.state.name()) };
     let _ = writeln!(
         out,
         "<section>\n<h2>{} <span class=\"state\"><svg class=\"dot\" viewBox=\"0 0 10 10\" aria-hidden=\"true\">\
@@ -171,7 +171,7 @@ fn legend(has_pictures: bool) -> String {
     if !has_pictures {
         return "<p class=\"quiet\">No history is kept: the daemon has no state directory.</p>\n".to_owned();
     }
-    let states = chart::ALL.iter().map(|light| (light.name(), light.name()));
+    let states = chart::all_states().map(|state| (state.name(), state.name()));
     let dots: String = states
         .chain([("none", "nothing known")])
         .map(|(class, name)| {

@@ -4,8 +4,8 @@ use std::fmt::Write;
 
 use jiff::Timestamp;
 
-use super::Light;
 use super::report::{GatewayReport, Report, parts};
+use crate::session::StateKind;
 
 /// One gateway's time from left to right in `width` characters, the gravest state of each stretch in its own.
 #[must_use]
@@ -16,26 +16,26 @@ pub fn characters(report: &Report, gateway: &GatewayReport, width: usize) -> Str
 /// What the characters mean, in words.
 #[must_use]
 pub fn legend() -> String {
-    let known: Vec<String> = ALL.iter().map(|light| format!("{} {}", character(Some(*light)), light.name())).collect();
+    let known: Vec<String> = all_states().map(|state| format!("{} {state}", character(Some(state)))).collect();
     format!("{}  (blank: nothing is known)", known.join("  "))
 }
 
 /// The character that stands for a state.
 #[must_use]
-pub const fn character(state: Option<Light>) -> char {
+pub const fn character(state: Option<StateKind>) -> char {
     match state {
-        Some(Light::Live) => '█',
-        Some(Light::Recovering) => '▓',
-        Some(Light::Contested) => '▒',
-        Some(Light::Unavailable) => '░',
-        Some(Light::LoginRequired) => '×',
-        Some(Light::Paused) => '-',
-        Some(Light::Starting) => '·',
+        Some(StateKind::Live) => '█',
+        Some(StateKind::Recovering) => '▓',
+        Some(StateKind::Contested) => '▒',
+        Some(StateKind::Unavailable) => '░',
+        Some(StateKind::LoginRequired) => '×',
+        Some(StateKind::Paused) => '-',
+        Some(StateKind::Starting) => '·',
         None => ' ',
     }
 }
 
-/// A picture of one gateway's time, to stand in a page whose style has [`STYLE`].
+/// A picture of one gateway's time, to stand in a page whose style has [`style`].
 #[must_use]
 pub fn band(report: &Report, gateway: &GatewayReport) -> String {
     let mut out = format!(
@@ -56,10 +56,11 @@ pub fn svg(report: &Report) -> String {
     let height = TOP + rows * ROW + BOTTOM;
     let mut out = format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {} {height}\" role=\"img\" \
-         font-family=\"system-ui, sans-serif\" font-size=\"14\">\n<title>{}</title>\n<style>{STYLE}</style>\n\
+         font-family=\"system-ui, sans-serif\" font-size=\"14\">\n<title>{}</title>\n<style>{}</style>\n\
          <rect class=\"paper\" width=\"100%\" height=\"100%\"/>\n",
         COLUMNS + 2 * SIDE,
         escaped(&format!("Sessions from {} to {}", clock(report.from), clock(report.to))),
+        style(),
     );
     for (i, gateway) in report.gateways.iter().enumerate() {
         let top = TOP + i * ROW;
@@ -80,18 +81,18 @@ pub fn svg(report: &Report) -> String {
         clock(report.to)
     );
     let mut left = SIDE;
-    for light in ALL {
+    for state in all_states() {
         let _ = writeln!(
             out,
             "<rect class=\"{}\" x=\"{left}\" y=\"{}\" width=\"12\" height=\"12\"/><text class=\"ink\" x=\"{}\" \
              y=\"{}\">{}</text>",
-            light.name(),
+            state.name(),
             foot + 14,
             left + 17,
             foot + 25,
-            light.name()
+            state.name()
         );
-        left += 30 + light.name().len() * 8;
+        left += 30 + state.name().len() * 8;
     }
     out.push_str("</svg>\n");
     out
@@ -116,12 +117,29 @@ pub fn escaped(text: &str) -> String {
 }
 
 /// The colours, by day and by night; each state differs in lightness as well, for eyes that see colours otherwise.
-pub const STYLE: &str = "\
-.paper{fill:#fff}.ink{fill:#1b1f24}.none{fill:#e6e8eb}.live{fill:#2da44e}.recovering{fill:#e3b341}\
-.contested{fill:#8250df}.unavailable{fill:#bc4c00}.login-required{fill:#a40e26}.paused{fill:#8c959f}.starting{fill:#c8ced4}\
-@media(prefers-color-scheme:dark){.paper{fill:#0d1117}.ink{fill:#e6edf3}.none{fill:#21262d}.live{fill:#3fb950}\
-.recovering{fill:#e3b341}.contested{fill:#bc8cff}.unavailable{fill:#f0883e}.login-required{fill:#ff5a4f}\
-.paused{fill:#6e7681}.starting{fill:#3d444d}}";
+#[must_use]
+pub fn style() -> String {
+    let mut day = ".paper{fill:#fff}.ink{fill:#1b1f24}.none{fill:#e6e8eb}".to_owned();
+    let mut night = ".paper{fill:#0d1117}.ink{fill:#e6edf3}.none{fill:#21262d}".to_owned();
+    for state in all_states() {
+        let (by_day, by_night) = colours(state);
+        let _ = write!(day, ".{state}{{fill:{by_day}}}");
+        let _ = write!(night, ".{state}{{fill:{by_night}}}");
+    }
+    format!("{day}@media(prefers-color-scheme:dark){{{night}}}")
+}
+
+const fn colours(state: StateKind) -> (&'static str, &'static str) {
+    match state {
+        StateKind::Live => ("#2da44e", "#3fb950"),
+        StateKind::Recovering => ("#e3b341", "#e3b341"),
+        StateKind::Contested => ("#8250df", "#bc8cff"),
+        StateKind::Unavailable => ("#bc4c00", "#f0883e"),
+        StateKind::LoginRequired => ("#a40e26", "#ff5a4f"),
+        StateKind::Paused => ("#8c959f", "#6e7681"),
+        StateKind::Starting => ("#c8ced4", "#3d444d"),
+    }
+}
 
 /// What a picture shows, in one line.
 fn spoken(report: &Report, gateway: &GatewayReport) -> String {
@@ -156,8 +174,8 @@ fn bars(report: &Report, gateway: &GatewayReport, left: usize, top: usize) -> St
     while start < columns.len() {
         let state = columns[start];
         let run = columns[start..].iter().take_while(|other| **other == state).count();
-        let name = state.map_or("none", Light::name);
-        let told = state.map_or("nothing is known", Light::name);
+        let name = state.map_or("none", StateKind::name);
+        let told = state.map_or("nothing is known", StateKind::name);
         let _ = writeln!(
             out,
             "<rect class=\"{name}\" x=\"{}\" y=\"{top}\" width=\"{run}\" height=\"{BAND}\"><title>{told}, {} to {}\
@@ -175,16 +193,11 @@ fn clock(time: Timestamp) -> String {
     time.strftime("%Y-%m-%d %H:%M UTC").to_string()
 }
 
-/// All states, in the order of a legend.
-pub const ALL: [Light; 7] = [
-    Light::Live,
-    Light::Recovering,
-    Light::Contested,
-    Light::Unavailable,
-    Light::LoginRequired,
-    Light::Paused,
-    Light::Starting,
-];
+/// All states, in the order of a legend: the first, in which nothing is known yet, comes last.
+pub fn all_states() -> impl Iterator<Item = StateKind> {
+    let (first, others) = StateKind::ALL.split_at(1);
+    others.iter().chain(first).copied()
+}
 
 /// How many columns a picture has: two minutes each for a day, an hour each for thirty days.
 const COLUMNS: usize = 720;

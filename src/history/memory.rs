@@ -7,9 +7,8 @@ use std::path::Path;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::Light;
 use crate::kept_file::{KeptFile, LoadError};
-use crate::session::{Cause, Restraint, State};
+use crate::session::{Cause, Restraint, State, StateKind};
 use crate::status::Snapshot;
 
 /// What a daemon remembers of an earlier one.
@@ -27,7 +26,7 @@ pub struct Memory {
 #[serde(deny_unknown_fields)]
 pub struct Remembered {
     /// Its state.
-    pub state: Light,
+    pub state: StateKind,
     /// Why it was in it.
     pub because: String,
     /// Since when.
@@ -88,8 +87,8 @@ impl Remembered {
     pub fn legacy(&self, now: Timestamp) -> Legacy {
         let lasts = self.until.is_none_or(|until| until > now);
         Legacy {
-            pause: (self.state == Light::Paused && lasts).then_some(self.until),
-            logged_out: self.state == Light::LoginRequired && self.because == Cause::ByOperator.code(),
+            pause: (self.state == StateKind::Paused && lasts).then_some(self.until),
+            logged_out: self.state == StateKind::LoginRequired && self.because == Cause::ByOperator.code(),
             restraint: self.restraint.clone(),
         }
     }
@@ -107,7 +106,7 @@ impl From<&Snapshot> for Remembered {
             | State::LoginRequired(_) => None,
         };
         Self {
-            state: snapshot.state.into(),
+            state: snapshot.state.kind(),
             because: snapshot.because.code().to_owned(),
             since: snapshot.since.wall,
             until,

@@ -13,7 +13,7 @@ pub use record::Record;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::session::{State, Transition};
+use crate::session::{StateKind, Transition};
 
 /// One line of the ledger.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -59,9 +59,9 @@ pub enum What {
         /// Which.
         gateway: String,
         /// The state that was left.
-        from: Light,
+        from: StateKind,
         /// The state that was entered.
-        to: Light,
+        to: StateKind,
         /// Why: the code that stands in the log as well.
         because: String,
     },
@@ -73,8 +73,8 @@ impl What {
     pub fn changed(gateway: &str, transition: &Transition) -> Self {
         Self::Changed {
             gateway: gateway.to_owned(),
-            from: transition.from.into(),
-            to: transition.to.into(),
+            from: transition.from.kind(),
+            to: transition.to.kind(),
             because: transition.because.code().to_owned(),
         }
     }
@@ -88,56 +88,6 @@ impl What {
             | Self::Unwatched { gateway }
             | Self::Unobserved { gateway, .. }
             | Self::Changed { gateway, .. } => Some(gateway),
-        }
-    }
-}
-
-/// A state without its particulars.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Light {
-    /// Nothing is known yet.
-    Starting,
-    /// The session works.
-    Live,
-    /// It is being taken back.
-    Recovering,
-    /// Somebody else uses it.
-    Contested,
-    /// Nothing can be said about it.
-    Unavailable,
-    /// Only a human can help.
-    LoginRequired,
-    /// Silent on the operator's word.
-    Paused,
-}
-
-impl Light {
-    /// The state's name, as it stands in logs and status.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Starting => "starting",
-            Self::Live => "live",
-            Self::Recovering => "recovering",
-            Self::Contested => "contested",
-            Self::Unavailable => "unavailable",
-            Self::LoginRequired => "login-required",
-            Self::Paused => "paused",
-        }
-    }
-}
-
-impl From<State> for Light {
-    fn from(state: State) -> Self {
-        match state {
-            State::Starting => Self::Starting,
-            State::Live => Self::Live,
-            State::Recovering { .. } => Self::Recovering,
-            State::Contested => Self::Contested,
-            State::Unavailable(_) => Self::Unavailable,
-            State::LoginRequired(_) => Self::LoginRequired,
-            State::Paused { .. } => Self::Paused,
         }
     }
 }

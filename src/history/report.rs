@@ -6,7 +6,8 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{Light, Row, What};
+use super::{Row, What};
+use crate::session::StateKind;
 
 /// The history of all gateways over one stretch of time.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -46,7 +47,7 @@ pub struct Span {
     /// Its end.
     pub to: Timestamp,
     /// What it was; nothing while no daemon watched it.
-    pub state: Option<Light>,
+    pub state: Option<StateKind>,
     /// Why, by its code; empty if nobody knows.
     pub because: String,
 }
@@ -61,7 +62,7 @@ pub struct Outage {
     /// How long it lasted, or has lasted, in seconds.
     pub lasted_s: u64,
     /// The gravest state in it.
-    pub worst: Light,
+    pub worst: StateKind,
     /// Why that was entered, by its code.
     pub because: String,
 }
@@ -83,7 +84,7 @@ pub fn report(rows: &[Row], from: Timestamp, to: Timestamp) -> Report {
 
 /// The gravest state in each of `n` equal parts of a report's time; nothing where nothing is known. The spans are in order.
 #[must_use]
-pub fn parts(report: &Report, spans: &[Span], n: usize) -> Vec<Option<Light>> {
+pub fn parts(report: &Report, spans: &[Span], n: usize) -> Vec<Option<StateKind>> {
     let (start, whole) = (report.from.as_millisecond(), report.to.as_millisecond() - report.from.as_millisecond());
     let edge = |i: usize| start + whole * i64::try_from(i).unwrap_or(0) / i64::try_from(n.max(1)).unwrap_or(1);
     let mut rest = spans;
@@ -100,29 +101,29 @@ pub fn parts(report: &Report, spans: &[Span], n: usize) -> Vec<Option<Light>> {
 }
 
 /// How grave a state is, when one must stand for several.
-const fn gravity(light: &Light) -> u8 {
+const fn gravity(light: &StateKind) -> u8 {
     match light {
-        Light::Starting => 0,
-        Light::Paused => 1,
-        Light::Live => 2,
-        Light::Recovering => 3,
-        Light::Contested => 4,
-        Light::Unavailable => 5,
-        Light::LoginRequired => 6,
+        StateKind::Starting => 0,
+        StateKind::Paused => 1,
+        StateKind::Live => 2,
+        StateKind::Recovering => 3,
+        StateKind::Contested => 4,
+        StateKind::Unavailable => 5,
+        StateKind::LoginRequired => 6,
     }
 }
 
 /// Whether a session in this state is one that ought to be live and is not.
-const fn is_down(light: Light) -> bool {
+const fn is_down(light: StateKind) -> bool {
     match light {
-        Light::Recovering | Light::Contested | Light::Unavailable | Light::LoginRequired => true,
-        Light::Starting | Light::Live | Light::Paused => false,
+        StateKind::Recovering | StateKind::Contested | StateKind::Unavailable | StateKind::LoginRequired => true,
+        StateKind::Starting | StateKind::Live | StateKind::Paused => false,
     }
 }
 
 #[derive(Default)]
 struct Walk {
-    open: BTreeMap<String, (Timestamp, Option<Light>, String)>,
+    open: BTreeMap<String, (Timestamp, Option<StateKind>, String)>,
     spans: BTreeMap<String, Vec<Span>>,
     /// The latest time of all rows until now: a clock that was set back makes no span of negative length.
     latest: Timestamp,
@@ -139,13 +140,13 @@ impl Walk {
             What::Began { last_seen } => self.lose_all(last_seen.unwrap_or(at), at),
             What::Unobserved { gateway, since } => self.lose(gateway, *since, at),
             What::Ended => self.lose_all(at, at),
-            What::Watched { gateway } => self.open(gateway, at, Some(Light::Starting), ""),
+            What::Watched { gateway } => self.open(gateway, at, Some(StateKind::Starting), ""),
             What::Unwatched { gateway } => self.close(gateway, at),
             What::Changed { gateway, to, because, .. } => self.open(gateway, at, Some(*to), because),
         }
     }
 
-    fn open(&mut self, gateway: &str, at: Timestamp, state: Option<Light>, because: &str) {
+    fn open(&mut self, gateway: &str, at: Timestamp, state: Option<StateKind>, because: &str) {
         self.close(gateway, at);
         self.open.insert(gateway.to_owned(), (at, state, because.to_owned()));
     }
@@ -197,10 +198,10 @@ fn joined(spans: impl Iterator<Item = Span>) -> Vec<Span> {
 
 fn of(gateway: String, spans: Vec<Span>, end: Timestamp) -> GatewayReport {
     let length = |span: &Span| span.to.duration_since(span.from).unsigned_abs();
-    let sum = |is: fn(Light) -> bool| -> Duration {
+    let sum = |is: fn(StateKind) -> bool| -> Duration {
         spans.iter().filter(|span| span.state.is_some_and(is)).map(length).sum()
     };
-    let (live, down) = (sum(|light| light == Light::Live), sum(is_down));
+    let (live, down) = (sum(|light| light == StateKind::Live), sum(is_down));
     let known = live + down;
     let live_percent = (!known.is_zero()).then(|| live.as_secs_f64() / known.as_secs_f64() * 100.0);
     let outages = outages(&spans, end);

@@ -9,6 +9,7 @@ use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
 
 use super::{Level, event};
+use crate::session::StateKind;
 
 /// One kind of line that the journal's catalogue explains: [`MESSAGE_IDS`] has them all.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -119,8 +120,17 @@ const fn alert(value: &'static str, id: &'static str) -> MessageId {
     MessageId { event: event::ALERT, field: "code", value, id }
 }
 
-const fn state(value: &'static str, id: &'static str) -> MessageId {
-    MessageId { event: event::STATE_CHANGED, field: "to", value, id }
+const fn state(state: StateKind) -> MessageId {
+    let id = match state {
+        StateKind::Starting => "45b8f25552624eeba7dddabc0cb7a98c",
+        StateKind::Live => "32f39516fa194a9ebe045e7280577cac",
+        StateKind::Recovering => "a2f0a9030f3843f7858e6182302ffa68",
+        StateKind::Contested => "9dc2e4362df543f5a25d0c316696e9c9",
+        StateKind::Unavailable => "9da9adc77e234244959e9f31755361ea",
+        StateKind::LoginRequired => "e1512c94b54540f7a878e23e5e1144f5",
+        StateKind::Paused => "b32ffc11ab28409586badc55b7aa7468",
+    };
+    MessageId { event: event::STATE_CHANGED, field: "to", value: state.name(), id }
 }
 
 /// Every kind of line that the catalogue explains. An id is never given to another kind.
@@ -138,11 +148,11 @@ pub const MESSAGE_IDS: &[MessageId] = &[
     alert("alert-undeliverable", "95da315829944863afbc172fb3005be5"),
     MessageId { event: event::ALERT, field: "phase", value: "resolved", id: "cf9ef444e4574665bb1e5b15222dd601" },
     MessageId { event: event::ALERT, field: "phase", value: "withdrawn", id: "38e77e37451f4e36986bd781119f7c0c" },
-    state("starting", "45b8f25552624eeba7dddabc0cb7a98c"),
-    state("live", "32f39516fa194a9ebe045e7280577cac"),
-    state("recovering", "a2f0a9030f3843f7858e6182302ffa68"),
-    state("contested", "9dc2e4362df543f5a25d0c316696e9c9"),
-    state("unavailable", "9da9adc77e234244959e9f31755361ea"),
-    state("login-required", "e1512c94b54540f7a878e23e5e1144f5"),
-    state("paused", "b32ffc11ab28409586badc55b7aa7468"),
+    state(StateKind::Starting),
+    state(StateKind::Live),
+    state(StateKind::Recovering),
+    state(StateKind::Contested),
+    state(StateKind::Unavailable),
+    state(StateKind::LoginRequired),
+    state(StateKind::Paused),
 ];

@@ -12,6 +12,7 @@ use tickled::control::{self, no_such_gateway};
 use tickled::daemon::host_name;
 use tickled::gateway::{Client, Target};
 use tickled::log::humane;
+use tickled::session::StateKind;
 use tickled::verbs::login::{self, Login, Seen, Witness};
 use tickled::verbs::{Exit, folded};
 
@@ -138,7 +139,7 @@ async fn by_daemon(daemon: control::Client, arguments: &Arguments) -> anyhow::Re
         }
     };
     let names: Vec<String> = status.gateways.iter().map(|gateway| gateway.name.clone()).collect();
-    let lost = status.gateways.iter().filter(|gateway| gateway.state == "login-required");
+    let lost = status.gateways.iter().filter(|gateway| gateway.state == StateKind::LoginRequired);
     let lost: Vec<String> = lost.map(|gateway| gateway.name.clone()).collect();
     Ok(chosen(arguments.gateway.as_deref(), &names, &lost).and_then(|name| {
         let gateway = status.gateways.iter().find(|gateway| gateway.name == name).ok_or(Exit::Usage)?;

@@ -31,6 +31,7 @@ mod machine;
 mod pace;
 mod policy;
 mod recovery;
+mod state_kind;
 mod waiting;
 mod words;
 
@@ -41,6 +42,7 @@ pub use policy::{
     Account, CONFIRM_WITHIN, Competing, FIRST_PAUSE, FLAPPING_CHANGES, FLAPPING_WINDOW, LONGEST_PAUSE, Method, Policy,
     Recovery,
 };
+pub use state_kind::StateKind;
 
 use std::time::Duration;
 

@@ -4,22 +4,6 @@ use std::fmt;
 
 use super::{Because, Cause, Reason, Request, State, Step, Trouble};
 
-impl State {
-    /// The state's name, as it stands in logs, status, alerts and metrics.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Starting => "starting",
-            Self::Live => "live",
-            Self::Recovering { .. } => "recovering",
-            Self::Contested => "contested",
-            Self::Unavailable(_) => "unavailable",
-            Self::LoginRequired(_) => "login-required",
-            Self::Paused { .. } => "paused",
-        }
-    }
-}
-
 impl fmt::Display for State {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())

@@ -8,6 +8,7 @@ use serde_json::json;
 use super::{Exit, glance, past};
 use crate::control::{self, Client, Error, Gateway, Status};
 use crate::history::chart::svg;
+use crate::session::StateKind;
 
 /// What a verb says, and how it ended.
 pub type Said = Result<(String, Exit), Error>;
@@ -79,7 +80,7 @@ pub async fn check(socket: Option<&Path>, gateways: &[String], form: Form) -> Sa
 fn is_answered(gateway: &Gateway, before: &Status) -> bool {
     let asked = gateway.last_asked.as_ref().filter(|asked| asked.at > before.at);
     let tells = asked.is_some_and(|asked| asked.call == "check_auth_status" || asked.outcome != "ok");
-    gateway.state == "paused" || tells
+    gateway.state == StateKind::Paused || tells
 }
 
 /// Has nothing sent to a gateway, for a time as `30m` or until it is resumed.
@@ -174,11 +175,15 @@ fn shown(status: &Status, form: Form) -> Said {
 /// What the state of one gateway says to a script.
 fn exit(gateway: &Gateway) -> Exit {
     let is_for_humans = matches!(gateway.because.as_str(), "certificate" | "address-refused" | "edge-refused");
-    match gateway.state.as_str() {
-        "live" => Exit::Live,
-        "login-required" => Exit::HumanNeeded,
-        "unavailable" if is_for_humans => Exit::HumanNeeded,
-        _ => Exit::NotLive,
+    match gateway.state {
+        StateKind::Live => Exit::Live,
+        StateKind::LoginRequired => Exit::HumanNeeded,
+        StateKind::Unavailable if is_for_humans => Exit::HumanNeeded,
+        StateKind::Unavailable
+        | StateKind::Starting
+        | StateKind::Recovering
+        | StateKind::Contested
+        | StateKind::Paused => Exit::NotLive,
     }
 }
 

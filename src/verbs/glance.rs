@@ -8,6 +8,7 @@ use jiff::tz::TimeZone;
 use super::folded;
 use crate::control::{Alert, Gateway, Status};
 use crate::log::humane;
+use crate::session::StateKind;
 
 /// A table of the gateways, what is to be said of each, and what is open; where little fits on a line, one line a gateway.
 #[must_use]
@@ -31,7 +32,7 @@ fn narrow(status: &Status, width: usize, colours: bool) -> String {
     let lines = status.gateways.iter().map(|gateway| {
         let lasts = ago(status.at, gateway.since);
         let line = format!("{:<names$} {} {lasts}", gateway.name, gateway.state);
-        coloured(&folded(&line, INDENT.len(), Some(width)), &gateway.state, colours) + "\n"
+        coloured(&folded(&line, INDENT.len(), Some(width)), gateway.state, colours) + "\n"
     });
     lines.collect()
 }
@@ -51,7 +52,7 @@ fn table(status: &Status, width: usize, colours: bool) -> String {
     };
     let mut out = line(&head) + "\n";
     for (gateway, row) in status.gateways.iter().zip(&rows) {
-        out.push_str(&coloured(&line(row), &gateway.state, colours));
+        out.push_str(&coloured(&line(row), gateway.state, colours));
         out.push('\n');
         for note in notes(status.at, gateway) {
             out.push_str(&wrapped(&note, width));
@@ -68,7 +69,7 @@ fn row(now: Timestamp, gateway: &Gateway) -> [String; 6] {
     };
     [
         gateway.name.clone(),
-        gateway.state.clone(),
+        gateway.state.name().to_owned(),
         ago(now, gateway.since),
         gateway.last_good.map_or_else(|| "never".to_owned(), |good| format!("{} ago", ago(now, good))),
         next,
@@ -146,14 +147,14 @@ fn wrapped(text: &str, width: usize) -> String {
 }
 
 /// The state in the colour of how bad it is: green, yellow, red, or none.
-fn coloured(line: &str, state: &str, colours: bool) -> String {
+fn coloured(line: &str, state: StateKind, colours: bool) -> String {
     let colour = match state {
-        "live" => "32",
-        "login-required" | "unavailable" => "31",
-        "recovering" | "contested" => "33",
-        _ => return line.to_owned(),
+        StateKind::Live => "32",
+        StateKind::LoginRequired | StateKind::Unavailable => "31",
+        StateKind::Recovering | StateKind::Contested => "33",
+        StateKind::Starting | StateKind::Paused => return line.to_owned(),
     };
-    if colours { line.replacen(state, &format!("\u{1b}[{colour}m{state}\u{1b}[0m"), 1) } else { line.to_owned() }
+    if colours { line.replacen(state.name(), &format!("\u{1b}[{colour}m{state}\u{1b}[0m"), 1) } else { line.to_owned() }
 }
 
 fn ago(now: Timestamp, then: Timestamp) -> String {

@@ -11,6 +11,7 @@ use crate::control;
 use crate::driver::{Clock, HostClock};
 use crate::gateway::{self, AuthStatus, Client, Error, Fault};
 use crate::log::humane;
+use crate::session::StateKind;
 
 /// A login that somebody is to make.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -188,7 +189,7 @@ impl Witness {
                     drop(daemon.check(Some(gateway)).await);
                 }
                 match daemon.gateway(gateway).await {
-                    Ok(gateway) => by_daemon(&gateway.state, &gateway.because, &gateway.why),
+                    Ok(gateway) => by_daemon(gateway.state, &gateway.because, &gateway.why),
                     Err(error) => Seen::NotYet(error.to_string(), Exit::NothingAnswers),
                 }
             }
@@ -201,21 +202,23 @@ impl Witness {
 }
 
 /// What a daemon's word means for somebody who waits.
-fn by_daemon(state: &str, because: &str, why: &str) -> Seen {
+fn by_daemon(state: StateKind, because: &str, why: &str) -> Seen {
     match (state, because) {
-        ("live", _) => Seen::Live,
-        ("paused", _) => {
+        (StateKind::Live, _) => Seen::Live,
+        (StateKind::Paused, _) => {
             Seen::Never("the daemon is paused for it; `tickled resume` ends that".to_owned(), Exit::NotLive)
         }
-        ("unavailable", "certificate" | "address-refused" | "edge-refused") => {
+        (StateKind::Unavailable, "certificate" | "address-refused" | "edge-refused") => {
             Seen::Never(why.to_owned(), Exit::HumanNeeded)
         }
-        ("unavailable", "not-a-gateway") => Seen::Never(why.to_owned(), Exit::NothingAnswers),
-        ("unavailable", "nothing-listens" | "no-answer" | "network") => {
+        (StateKind::Unavailable, "not-a-gateway") => Seen::Never(why.to_owned(), Exit::NothingAnswers),
+        (StateKind::Unavailable, "nothing-listens" | "no-answer" | "network") => {
             Seen::NotYet(why.to_owned(), Exit::NothingAnswers)
         }
-        ("login-required", _) => Seen::Needed(why.to_owned(), Exit::HumanNeeded),
-        _ => Seen::NotYet(why.to_owned(), Exit::NotLive),
+        (StateKind::LoginRequired, _) => Seen::Needed(why.to_owned(), Exit::HumanNeeded),
+        (StateKind::Unavailable | StateKind::Starting | StateKind::Recovering | StateKind::Contested, _) => {
+            Seen::NotYet(why.to_owned(), Exit::NotLive)
+        }
     }
 }
 
@@ -304,13 +307,13 @@ mod tests {
     #[test]
     fn the_way_is_shown_only_where_a_login_helps() {
         let helps = |seen: &Seen| matches!(seen, Seen::Needed(..));
-        assert!(helps(&by_daemon("login-required", "login-expired", "why")));
+        assert!(helps(&by_daemon(StateKind::LoginRequired, "login-expired", "why")));
         for (state, because) in [
-            ("starting", "started"),
-            ("recovering", "session-lapsed"),
-            ("contested", "somebody-else"),
-            ("unavailable", "nothing-listens"),
-            ("unavailable", "ibkr-error"),
+            (StateKind::Starting, "started"),
+            (StateKind::Recovering, "session-lapsed"),
+            (StateKind::Contested, "somebody-else"),
+            (StateKind::Unavailable, "nothing-listens"),
+            (StateKind::Unavailable, "ibkr-error"),
         ] {
             assert!(!helps(&by_daemon(state, because, "why")), "{state} {because}");
         }
@@ -325,15 +328,15 @@ mod tests {
     #[test]
     fn a_daemons_word_is_taken_for_what_it_means() {
         let rows = [
-            ("live", "data-confirmed", None),
-            ("login-required", "login-expired", Some((false, Exit::HumanNeeded))),
-            ("recovering", "session-lapsed", Some((false, Exit::NotLive))),
-            ("contested", "somebody-else", Some((false, Exit::NotLive))),
-            ("unavailable", "nothing-listens", Some((false, Exit::NothingAnswers))),
-            ("unavailable", "ibkr-error", Some((false, Exit::NotLive))),
-            ("unavailable", "certificate", Some((true, Exit::HumanNeeded))),
-            ("unavailable", "not-a-gateway", Some((true, Exit::NothingAnswers))),
-            ("paused", "operator", Some((true, Exit::NotLive))),
+            (StateKind::Live, "data-confirmed", None),
+            (StateKind::LoginRequired, "login-expired", Some((false, Exit::HumanNeeded))),
+            (StateKind::Recovering, "session-lapsed", Some((false, Exit::NotLive))),
+            (StateKind::Contested, "somebody-else", Some((false, Exit::NotLive))),
+            (StateKind::Unavailable, "nothing-listens", Some((false, Exit::NothingAnswers))),
+            (StateKind::Unavailable, "ibkr-error", Some((false, Exit::NotLive))),
+            (StateKind::Unavailable, "certificate", Some((true, Exit::HumanNeeded))),
+            (StateKind::Unavailable, "not-a-gateway", Some((true, Exit::NothingAnswers))),
+            (StateKind::Paused, "operator", Some((true, Exit::NotLive))),
         ];
         for (state, because, is) in rows {
             let seen = by_daemon(state, because, "why");

@@ -5,10 +5,10 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::folded;
-use crate::history::Light;
 use crate::history::chart::{characters, legend, percent};
 use crate::history::report::{GatewayReport, Report};
 use crate::log::humane;
+use crate::session::StateKind;
 
 /// The report, for a line of `width` characters; in ASCII alone where the terminal has no more.
 #[must_use]
@@ -67,7 +67,7 @@ fn part(report: &Report, gateway: &GatewayReport, width: usize) -> String {
     out.push_str("\n  changes\n");
     earlier(&mut out, gateway.spans.len());
     for span in last(&gateway.spans) {
-        let state = span.state.map_or("nothing known", Light::name);
+        let state = span.state.map_or("nothing known", StateKind::name);
         let lasted = humane(span.to.duration_since(span.from).unsigned_abs());
         out.push_str(&row(&[short(span.from), state.to_owned(), lasted, span.because.clone()], width));
     }

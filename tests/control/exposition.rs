@@ -7,7 +7,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tickled::control::{Alert, Channel, Gateway, Status};
 use tickled::endpoint::{Counts, Health, Hosts, View, livez, metrics, readyz};
-use tickled::session::Now;
+use tickled::session::{Now, StateKind};
 
 /// A moment of a daemon with two gateways: one live, one that needs a login.
 pub(crate) fn view() -> View {
@@ -22,7 +22,7 @@ pub(crate) fn view() -> View {
             since: wall - Duration::from_secs(3600),
             config: "tickled.toml".to_owned(),
             config_refused: None,
-            gateways: vec![gateway("main", "live", wall), gateway("paper", "login-required", wall)],
+            gateways: vec![gateway("main", StateKind::Live, wall), gateway("paper", StateKind::LoginRequired, wall)],
             alerts: vec![Alert {
                 code: "login-required".to_owned(),
                 gateway: Some("paper".to_owned()),
@@ -49,20 +49,20 @@ pub(crate) fn view() -> View {
     }
 }
 
-pub(crate) fn gateway(name: &str, state: &str, wall: Timestamp) -> Gateway {
+pub(crate) fn gateway(name: &str, state: StateKind, wall: Timestamp) -> Gateway {
     Gateway {
         name: name.to_owned(),
         url: "https://localhost:5000".to_owned(),
-        state: state.to_owned(),
+        state,
         because: "because".to_owned(),
         why: "a reason of \"its\" own".to_owned(),
         since: wall - Duration::from_secs(90),
-        down_since: (state != "live").then(|| wall - Duration::from_secs(120)),
-        last_good: (state == "live").then(|| wall - Duration::from_secs(7)),
+        down_since: (state != StateKind::Live).then(|| wall - Duration::from_secs(120)),
+        last_good: (state == StateKind::Live).then(|| wall - Duration::from_secs(7)),
         last_asked: None,
         next: "the next ping is due".to_owned(),
         next_at: Some(wall + Duration::from_secs(9)),
-        login_ends_at: (state == "live").then(|| wall + Duration::from_secs(7200)),
+        login_ends_at: (state == StateKind::Live).then(|| wall + Duration::from_secs(7200)),
         maintenance: None,
         paused_until: None,
         paper: None,

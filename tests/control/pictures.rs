@@ -6,7 +6,8 @@ use jiff::Timestamp;
 use tickled::endpoint::{Pictures, html};
 use tickled::history::chart::{characters, percent, svg};
 use tickled::history::report::{Report, report};
-use tickled::history::{Light, Row, What};
+use tickled::history::{Row, What};
+use tickled::session::StateKind;
 
 use crate::exposition::{gateway, view};
 
@@ -16,16 +17,16 @@ fn day() -> Report {
     let begin = end - Duration::from_secs(24 * 3600);
     let at = |hour: u64| begin + Duration::from_secs(hour * 3600);
     let changed = |hour, to| {
-        let what = What::Changed { gateway: "main".into(), from: Light::Live, to, because: "known".into() };
+        let what = What::Changed { gateway: "main".into(), from: StateKind::Live, to, because: "known".into() };
         Row { at: at(hour), what }
     };
     let rows = [
         Row { at: at(1), what: What::Watched { gateway: "main".into() } },
-        changed(1, Light::Live),
-        changed(6, Light::LoginRequired),
-        changed(7, Light::Live),
-        changed(12, Light::Paused),
-        changed(18, Light::Live),
+        changed(1, StateKind::Live),
+        changed(6, StateKind::LoginRequired),
+        changed(7, StateKind::Live),
+        changed(12, StateKind::Paused),
+        changed(18, StateKind::Live),
     ];
     report(&rows, begin, end)
 }
@@ -104,7 +105,7 @@ fn the_page_says_how_each_gateway_is_without_script_or_foreign_markup() {
     let page = html(&view, Some(&pictures));
     assert!(page.contains("<h1>0 of 3 live</h1>") && page.contains("what is shown here is old"), "{page}");
 
-    view.status.gateways = vec![gateway("<b>", "live", view.now.wall)];
+    view.status.gateways = vec![gateway("<b>", StateKind::Live, view.now.wall)];
     let page = html(&view, None);
     assert!(page.contains("<h2>&lt;b&gt; "), "{page}");
 }

@@ -5,9 +5,9 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::{env, fs};
 
 use jiff::Timestamp;
-use tickled::history::{Ledger, Legacy, Light, Memory, Remembered, Row, What};
+use tickled::history::{Ledger, Legacy, Memory, Remembered, Row, What};
 use tickled::kept_file::LoadError;
-use tickled::session::Restraint;
+use tickled::session::{Restraint, StateKind};
 
 /// A folder of its own, gone with the test.
 pub(crate) struct Folder(pub(crate) PathBuf);
@@ -33,7 +33,7 @@ fn at(second: i64) -> Timestamp {
 }
 
 fn row(second: i64) -> Row {
-    let (from, to) = (Light::Live, Light::Recovering);
+    let (from, to) = (StateKind::Live, StateKind::Recovering);
     Row { at: at(second), what: What::Changed { gateway: "main".into(), from, to, because: "session-lapsed".into() } }
 }
 
@@ -108,7 +108,7 @@ fn a_ledger_that_cannot_be_written_says_so() {
 fn paused(until: Option<Timestamp>) -> Memory {
     let mut memory = Memory::seen_at(at(0));
     let remembered = Remembered {
-        state: Light::Paused,
+        state: StateKind::Paused,
         because: "operator".into(),
         since: at(-60),
         until,

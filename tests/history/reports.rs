@@ -2,7 +2,8 @@
 
 use jiff::Timestamp;
 use tickled::history::report::{GatewayReport, Report, parts, report};
-use tickled::history::{Light, Row, What};
+use tickled::history::{Row, What};
+use tickled::session::StateKind;
 
 fn at(minute: i64) -> Timestamp {
     Timestamp::from_second(1_800_000_000 + minute * 60).unwrap()
@@ -12,9 +13,9 @@ fn watched(minute: i64, gateway: &str) -> Row {
     Row { at: at(minute), what: What::Watched { gateway: gateway.into() } }
 }
 
-fn to(minute: i64, gateway: &str, to: Light) -> Row {
+fn to(minute: i64, gateway: &str, to: StateKind) -> Row {
     let because = format!("because-{}", to.name());
-    let from = Light::Starting;
+    let from = StateKind::Starting;
     Row { at: at(minute), what: What::Changed { gateway: gateway.into(), from, to, because } }
 }
 
@@ -25,13 +26,13 @@ fn one(rows: &[Row], from: i64, to: i64) -> GatewayReport {
 }
 
 /// In minutes from the beginning: from, to, state.
-fn spans(report: &GatewayReport) -> Vec<(i64, i64, Option<Light>)> {
+fn spans(report: &GatewayReport) -> Vec<(i64, i64, Option<StateKind>)> {
     let minute = |time: Timestamp| (time.as_second() - 1_800_000_000) / 60;
     report.spans.iter().map(|span| (minute(span.from), minute(span.to), span.state)).collect()
 }
 
 /// From, to (or none while it lasts), the gravest state.
-fn outages(report: &GatewayReport) -> Vec<(Timestamp, Option<Timestamp>, Light)> {
+fn outages(report: &GatewayReport) -> Vec<(Timestamp, Option<Timestamp>, StateKind)> {
     report.outages.iter().map(|outage| (outage.from, outage.to, outage.worst)).collect()
 }
 
@@ -40,13 +41,13 @@ fn a_night_with_two_outages() {
     let rows = [
         Row { at: at(0), what: What::Began { last_seen: None } },
         watched(0, "main"),
-        to(1, "main", Light::Live),
-        to(100, "main", Light::Recovering),
-        to(101, "main", Light::Live),
-        to(200, "main", Light::Recovering),
-        to(201, "main", Light::LoginRequired),
-        to(230, "main", Light::Recovering),
-        to(231, "main", Light::Live),
+        to(1, "main", StateKind::Live),
+        to(100, "main", StateKind::Recovering),
+        to(101, "main", StateKind::Live),
+        to(200, "main", StateKind::Recovering),
+        to(201, "main", StateKind::LoginRequired),
+        to(230, "main", StateKind::Recovering),
+        to(231, "main", StateKind::Live),
     ];
     let report = one(&rows, 0, 331);
     assert_eq!(report.live_s, (99 + 99 + 100) * 60);
@@ -56,16 +57,16 @@ fn a_night_with_two_outages() {
     assert_eq!(report.longest_outage_s, 31 * 60);
     assert_eq!(
         outages(&report),
-        [(at(100), Some(at(101)), Light::Recovering), (at(200), Some(at(231)), Light::LoginRequired)]
+        [(at(100), Some(at(101)), StateKind::Recovering), (at(200), Some(at(231)), StateKind::LoginRequired)]
     );
     assert_eq!(report.outages[1].because, "because-login-required");
 }
 
 #[test]
 fn an_outage_that_lasts_has_no_end() {
-    let rows = [watched(0, "main"), to(1, "main", Light::Live), to(10, "main", Light::Unavailable)];
+    let rows = [watched(0, "main"), to(1, "main", StateKind::Live), to(10, "main", StateKind::Unavailable)];
     let report = one(&rows, 0, 15);
-    assert_eq!(outages(&report), [(at(10), None, Light::Unavailable)]);
+    assert_eq!(outages(&report), [(at(10), None, StateKind::Unavailable)]);
     assert_eq!(report.outages[0].lasted_s, 5 * 60);
 }
 
@@ -73,14 +74,14 @@ fn an_outage_that_lasts_has_no_end() {
 fn a_pause_is_neither_live_nor_an_outage() {
     let rows = [
         watched(0, "main"),
-        to(0, "main", Light::Live),
-        to(10, "main", Light::Paused),
-        to(40, "main", Light::Recovering),
-        to(42, "main", Light::Live),
+        to(0, "main", StateKind::Live),
+        to(10, "main", StateKind::Paused),
+        to(40, "main", StateKind::Recovering),
+        to(42, "main", StateKind::Live),
     ];
     let report = one(&rows, 0, 50);
     assert_eq!((report.live_s, report.down_s), (18 * 60, 2 * 60));
-    assert_eq!(outages(&report), [(at(40), Some(at(42)), Light::Recovering)]);
+    assert_eq!(outages(&report), [(at(40), Some(at(42)), StateKind::Recovering)]);
 }
 
 /// Nobody knows what was while no daemon watched; one that was killed is known until it was last seen.
@@ -88,18 +89,18 @@ fn a_pause_is_neither_live_nor_an_outage() {
 fn the_time_without_a_daemon_is_unknown() {
     let rows = [
         watched(0, "main"),
-        to(0, "main", Light::Live),
+        to(0, "main", StateKind::Live),
         Row { at: at(10), what: What::Ended },
         Row { at: at(20), what: What::Began { last_seen: Some(at(10)) } },
         watched(20, "main"),
-        to(21, "main", Light::Live),
+        to(21, "main", StateKind::Live),
         Row { at: at(60), what: What::Began { last_seen: Some(at(35)) } },
         watched(60, "main"),
-        to(61, "main", Light::Live),
+        to(61, "main", StateKind::Live),
     ];
     let report = one(&rows, 0, 70);
-    let live = Some(Light::Live);
-    let start = Some(Light::Starting);
+    let live = Some(StateKind::Live);
+    let start = Some(StateKind::Starting);
     assert_eq!(
         spans(&report),
         [
@@ -118,10 +119,14 @@ fn the_time_without_a_daemon_is_unknown() {
 
 #[test]
 fn only_the_time_that_is_asked_for_counts() {
-    let rows =
-        [watched(0, "main"), to(0, "main", Light::Live), to(50, "main", Light::Contested), to(90, "main", Light::Live)];
+    let rows = [
+        watched(0, "main"),
+        to(0, "main", StateKind::Live),
+        to(50, "main", StateKind::Contested),
+        to(90, "main", StateKind::Live),
+    ];
     let report = one(&rows, 60, 100);
-    assert_eq!(spans(&report), [(60, 90, Some(Light::Contested)), (90, 100, Some(Light::Live))]);
+    assert_eq!(spans(&report), [(60, 90, Some(StateKind::Contested)), (90, 100, Some(StateKind::Live))]);
     assert_eq!((report.live_s, report.down_s), (600, 1800));
 }
 
@@ -130,8 +135,8 @@ fn gateways_are_told_apart_and_one_that_left_is_no_outage() {
     let rows = [
         watched(0, "main"),
         watched(0, "ira"),
-        to(0, "ira", Light::LoginRequired),
-        to(0, "main", Light::Live),
+        to(0, "ira", StateKind::LoginRequired),
+        to(0, "main", StateKind::Live),
         Row { at: at(5), what: What::Unwatched { gateway: "ira".into() } },
     ];
     let Report { gateways, .. } = report(&rows, at(0), at(10));
@@ -145,9 +150,9 @@ fn gateways_are_told_apart_and_one_that_left_is_no_outage() {
 fn a_clock_that_was_set_back_makes_no_span_of_negative_length() {
     let rows = [
         watched(0, "main"),
-        to(0, "main", Light::Live),
-        to(100, "main", Light::Recovering),
-        to(40, "main", Light::Live),
+        to(0, "main", StateKind::Live),
+        to(100, "main", StateKind::Recovering),
+        to(40, "main", StateKind::Live),
         Row { at: at(30), what: What::Began { last_seen: Some(at(500)) } },
         watched(30, "main"),
     ];
@@ -166,16 +171,16 @@ fn unobserved(minute: i64, gateway: &str, since: i64) -> Row {
 fn time_in_which_nothing_was_observed_is_unknown() {
     let rows = [
         watched(0, "main"),
-        to(0, "main", Light::Live),
+        to(0, "main", StateKind::Live),
         watched(0, "ira"),
-        to(0, "ira", Light::Live),
+        to(0, "ira", StateKind::Live),
         unobserved(490, "main", 10),
-        to(490, "main", Light::LoginRequired),
+        to(490, "main", StateKind::LoginRequired),
         unobserved(980, "main", 500),
-        to(990, "main", Light::Live),
+        to(990, "main", StateKind::Live),
     ];
     let Report { gateways, .. } = report(&rows, at(0), at(1000));
-    let (live, lost) = (Some(Light::Live), Some(Light::LoginRequired));
+    let (live, lost) = (Some(StateKind::Live), Some(StateKind::LoginRequired));
     assert_eq!(
         spans(&gateways[1]),
         [(0, 10, live), (10, 490, None), (490, 500, lost), (500, 980, None), (980, 990, lost), (990, 1000, live)]
@@ -183,7 +188,7 @@ fn time_in_which_nothing_was_observed_is_unknown() {
     assert_eq!((gateways[1].live_s, gateways[1].down_s), (20 * 60, 20 * 60));
     assert_eq!(gateways[1].outages.len(), 2);
     assert_eq!(spans(&gateways[0]), [(0, 1000, live)]);
-    let ends_in_it = one(&[watched(0, "main"), to(0, "main", Light::Live), unobserved(50, "main", 9)], 0, 30);
+    let ends_in_it = one(&[watched(0, "main"), to(0, "main", StateKind::Live), unobserved(50, "main", 9)], 0, 30);
     assert_eq!(spans(&ends_in_it), [(0, 9, live), (9, 30, None)]);
 }
 
@@ -195,26 +200,30 @@ fn a_clock_that_begins_in_1970_makes_no_outage() {
         vec![
             Row { at: in_1970(5), what: What::Began { last_seen } },
             Row { at: in_1970(5), what: What::Watched { gateway: "main".into() } },
-            Row { at: in_1970(7), what: to(0, "main", Light::LoginRequired).what },
+            Row { at: in_1970(7), what: to(0, "main", StateKind::LoginRequired).what },
             Row { at: at(60), what: What::Unobserved { gateway: "main".into(), since: in_1970(30) } },
-            to(70, "main", Light::Live),
+            to(70, "main", StateKind::Live),
         ]
     };
     let report = one(&begins(None), -1440, 100);
-    assert_eq!(spans(&report), [(-1440, 60, None), (60, 70, Some(Light::LoginRequired)), (70, 100, Some(Light::Live))]);
+    assert_eq!(
+        spans(&report),
+        [(-1440, 60, None), (60, 70, Some(StateKind::LoginRequired)), (70, 100, Some(StateKind::Live))]
+    );
     assert_eq!((report.down_s, report.longest_outage_s), (600, 600));
     // What was known before is as it was: seen live until the host went down.
-    let mut rows = vec![watched(0, "main"), to(0, "main", Light::Live)];
+    let mut rows = vec![watched(0, "main"), to(0, "main", StateKind::Live)];
     rows.extend(begins(Some(at(50))));
     let report = one(&rows, 0, 100);
-    let (live, lost) = (Some(Light::Live), Some(Light::LoginRequired));
+    let (live, lost) = (Some(StateKind::Live), Some(StateKind::LoginRequired));
     assert_eq!(spans(&report), [(0, 50, live), (50, 60, None), (60, 70, lost), (70, 100, live)]);
 }
 
 /// The quick way to cut a timeline gives what the plain one gives.
 #[test]
 fn parts_of_a_long_timeline_are_those_of_every_span_looked_at() {
-    let states = [Light::Live, Light::Recovering, Light::LoginRequired, Light::Paused, Light::Starting];
+    let states =
+        [StateKind::Live, StateKind::Recovering, StateKind::LoginRequired, StateKind::Paused, StateKind::Starting];
     let mut rows = vec![watched(3, "main")];
     for step in 0..400_i64 {
         let minute = 3 + step * 7 + step * step % 5;
@@ -233,9 +242,15 @@ fn parts_of_a_long_timeline_are_those_of_every_span_looked_at() {
         let gravest = |i: i64| {
             let inside = spans.iter().filter(|span| millis(span.from) < edge(i + 1) && millis(span.to) > edge(i));
             inside.filter_map(|span| span.state).max_by_key(|state| {
-                [Light::Starting, Light::Paused, Light::Live, Light::Recovering, Light::LoginRequired]
-                    .iter()
-                    .position(|known| known == state)
+                [
+                    StateKind::Starting,
+                    StateKind::Paused,
+                    StateKind::Live,
+                    StateKind::Recovering,
+                    StateKind::LoginRequired,
+                ]
+                .iter()
+                .position(|known| known == state)
             })
         };
         let plain: Vec<_> = (0..i64::try_from(n).unwrap()).map(gravest).collect();
@@ -247,19 +262,19 @@ fn parts_of_a_long_timeline_are_those_of_every_span_looked_at() {
 fn each_part_of_a_timeline_shows_its_gravest_state() {
     let rows = [
         watched(0, "main"),
-        to(0, "main", Light::Live),
-        to(31, "main", Light::Recovering),
-        to(32, "main", Light::Live),
-        to(55, "main", Light::LoginRequired),
+        to(0, "main", StateKind::Live),
+        to(31, "main", StateKind::Recovering),
+        to(32, "main", StateKind::Live),
+        to(55, "main", StateKind::LoginRequired),
     ];
     let report = report(&rows, at(0), at(60));
-    let live = Some(Light::Live);
+    let live = Some(StateKind::Live);
     assert_eq!(
         parts(&report, &report.gateways[0].spans, 6),
-        [live, live, live, Some(Light::Recovering), live, Some(Light::LoginRequired)]
+        [live, live, live, Some(StateKind::Recovering), live, Some(StateKind::LoginRequired)]
     );
     let before = tickled::history::report::report(&rows, at(-60), at(60));
-    assert_eq!(parts(&before, &before.gateways[0].spans, 4), [None, None, live, Some(Light::LoginRequired)]);
+    assert_eq!(parts(&before, &before.gateways[0].spans, 4), [None, None, live, Some(StateKind::LoginRequired)]);
     assert_eq!(parts(&before, &before.gateways[0].spans, 0), []);
 }
 
