@@ -4,6 +4,8 @@
 mod login;
 #[path = "main/operator.rs"]
 mod operator;
+#[path = "main/runtime.rs"]
+mod runtime;
 #[path = "main/terminal.rs"]
 mod terminal;
 #[path = "main/watch.rs"]
@@ -35,6 +37,8 @@ use tickled::simulator;
 use tickled::systemd::Notifier;
 use tickled::verbs::{self, Exit, asking, folded};
 use tickled::{alert, control, demo, log, pages};
+
+use self::runtime::{asynchronously, runtime};
 
 /// Keeps an Interactive Brokers Client Portal session alive, and calls a human when only a human can help.
 #[derive(Debug, Parser)]
@@ -449,27 +453,6 @@ fn second_signal_ends() -> io::Result<()> {
     Ok(())
 }
 
-fn asynchronously<T>(verb: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
-    let runtime = runtime()?;
-    let outcome = runtime.block_on(verb);
-    // A resolver that hangs is no reason to stay.
-    runtime.shutdown_timeout(Duration::ZERO);
-    outcome
-}
-
-/// A runtime whose helper thread for files and names exists from the start and never ends: work for it waits where no
-/// more threads can be started. Without one, tokio would end the process.
-fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
-    let mut builder = tokio::runtime::Builder::new_current_thread();
-    let builder = builder.enable_all().max_blocking_threads(MAX_HELPERS).thread_keep_alive(Duration::MAX);
-    let runtime = builder.build().context("cannot start the runtime")?;
-    let probe =
-        std::thread::Builder::new().spawn(|| ()).context("cannot start a thread (limits: `ulimit -u`, pids.max)")?;
-    drop(probe.join());
-    drop(runtime.spawn_blocking(|| ()));
-    Ok(runtime)
-}
-
 /// Writes to standard output. A reader that has closed the pipe has read enough, as `head` does: the verb goes on, and
 /// its exit code says what it would have said.
 fn say(text: &str) -> anyhow::Result<()> {
@@ -495,9 +478,6 @@ fn complain(text: &str) {
 fn exit_codes() -> String {
     format!("Exit codes:\n{}", Exit::table())
 }
-
-/// Threads that may wait for disks and resolvers at once.
-const MAX_HELPERS: usize = 64;
 
 const USUAL_CONFIG: &str = "/etc/tickled/tickled.toml";
 

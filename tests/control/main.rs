@@ -1,6 +1,7 @@
 //! An operator asks and steers the real daemon over its control socket, by verbs and by curl's own words.
 #![expect(clippy::unwrap_used, reason = "a helper that fails fails its test")]
 
+mod crowd;
 mod endpoint;
 mod exposition;
 #[path = "../run/house.rs"]
