@@ -2,6 +2,7 @@
 //! the documents say twice.
 #![expect(clippy::unwrap_used, reason = "a helper that fails fails its test")]
 
+mod cycles;
 mod documents;
 mod hours;
 

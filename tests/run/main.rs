@@ -176,11 +176,21 @@ async fn one_thread_does_the_work_and_one_writes_the_log() {
     let gateway = Gateway::logged_in().await;
     let mut daemon = Daemon::run(&two_lines(&gateway.url()));
     daemon.becomes("live", SOON).await;
-    let tasks = fs::read_dir(format!("/proc/{}/task", daemon.pid())).unwrap();
-    let mut names: Vec<String> =
-        tasks.map(|task| fs::read_to_string(task.unwrap().path().join("comm")).unwrap().trim().to_owned()).collect();
-    names.sort();
-    assert_eq!(names, ["log", "tickled"]);
+    let names = || {
+        let tasks = fs::read_dir(format!("/proc/{}/task", daemon.pid())).unwrap();
+        // A thread that ends meanwhile has no name left.
+        let names = tasks.filter_map(|task| fs::read_to_string(task.unwrap().path().join("comm")).ok());
+        let mut names: Vec<String> = names.map(|name| name.trim().to_owned()).collect();
+        names.sort();
+        names
+    };
+    // A thread that wrote a file at the start ends after ten seconds of rest.
+    let at_rest = async {
+        while names() != ["log", "tickled"] {
+            tokio::time::sleep(seconds(1) / 5).await;
+        }
+    };
+    assert!(timeout(SOON * 4, at_rest).await.is_ok(), "{:?}", names());
 }
 
 #[tokio::test]
