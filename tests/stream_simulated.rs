@@ -25,7 +25,7 @@ const QUICK: Limits =
 
 fn client(url: &str, trust: Trust) -> Client {
     let target = Target { url: url.to_owned(), answer_within: SOON, trust };
-    Client::new(target).expect("a client")
+    Client::new(target).expect("a client").with_session_ids()
 }
 
 fn session(id: &str) -> SessionId {

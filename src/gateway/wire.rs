@@ -117,8 +117,8 @@ pub struct ServerInfo {
 /// The answer to a ping.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
 pub struct Tickle {
-    /// `session`: the id that opens the websocket.
-    #[serde(default, deserialize_with = "lenient")]
+    /// `session`: the id that opens the websocket, if the client keeps it.
+    #[serde(default, deserialize_with = "session")]
     pub session: Option<SessionId>,
     /// `ssoExpires`: milliseconds until the single sign-on ends. It falls from about 600000 and jumps back: a low
     /// value alone is no alarm, and a high one says nothing about the brokerage session.
@@ -433,6 +433,10 @@ fn truth<'de, D: Deserializer<'de>>(from: D) -> Result<bool, D::Error> {
         Value::String(word) => word.eq_ignore_ascii_case("true"),
         Value::Null | Value::Array(_) | Value::Object(_) => false,
     })
+}
+
+fn session<'de, D: Deserializer<'de>>(from: D) -> Result<Option<SessionId>, D::Error> {
+    Ok(lenient(from)?.filter(|SessionId(id)| !id.is_empty()))
 }
 
 fn count<'de, D: Deserializer<'de>>(from: D) -> Result<usize, D::Error> {

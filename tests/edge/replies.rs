@@ -190,7 +190,7 @@ async fn every_recorded_reply_means_what_its_name_says() {
     let reply = Arc::new(Mutex::new(Vec::new()));
     let said = Arc::clone(&reply);
     let server = Raw::doing(move |_, _| Deed::Bytes(said.lock().unwrap().clone())).await;
-    let client = server.client();
+    let client = server.client().with_session_ids();
     let mut visited = BTreeSet::new();
     for (name, request, meaning) in meanings() {
         let recorded = recorded(name);

@@ -328,3 +328,21 @@ async fn a_check_that_is_refused_by_post_is_asked_by_get() {
     let methods: Vec<String> = server.lines().iter().map(|line| line[..4].trim().to_owned()).collect();
     assert_eq!(methods, ["POST", "GET", "POST", "GET", "GET"]);
 }
+
+/// The session id opens the session to whoever has it: without a use for it, it is not even read.
+#[tokio::test]
+async fn a_session_id_is_kept_only_for_who_listens_to_the_stream() {
+    let body = format!(r#"{{ "session" : "5ecret", "iserver":{{"authStatus":{LIVE}}},"x":"session","y":"z"}}"#);
+    let server = Raw::doing(move |_, _| json(&body)).await;
+    let kept = server.client().with_session_ids().ping_server().await.unwrap();
+    assert_eq!(kept.session.map(|session| session.expose().to_owned()).as_deref(), Some("5ecret"));
+    let left = server.client().ping_server().await.unwrap();
+    assert_eq!(left.session, None);
+    assert!(left.auth_status.unwrap().authenticated);
+    // Nor does it get into what is shown of an answer that is not understood.
+    let server =
+        Raw::doing(|_, _| json(r#"{"session":"5ecret","iserver":{"authStatus":{"authenticated":"maybe"}}}"#)).await;
+    let error = server.client().ping_server().await.unwrap_err();
+    assert_eq!(error.fault, Fault::NotUnderstood);
+    assert!(!String::from_utf8_lossy(&error.sample).contains("5ecret"), "{error:?}");
+}
