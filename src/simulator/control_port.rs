@@ -55,7 +55,8 @@ async fn answer(stage: &Stage, request: Request<Incoming>, address: SocketAddr) 
         (&Method::GET, "/") => text(StatusCode::OK, control::help(&address.to_string())),
         (&Method::GET, "/world") => json(&stage.world_json()),
         (&Method::GET, "/requests") => json(&stage.requests_json()),
-        (&Method::GET, "/upstream") => json(&stage.upstream_json()),
+        (&Method::GET, "/upstream") => json(&stage.arrivals_json(false)),
+        (&Method::GET, "/ibkr") => json(&stage.arrivals_json(true)),
         (&Method::POST, path) => {
             let body = match Limited::new(body, LONGEST_BODY).collect().await {
                 Ok(body) => body.to_bytes().to_vec(),

@@ -108,9 +108,15 @@ impl Connection {
 
     async fn answer(self, mut request: Request<Incoming>) -> io::Result<Response<Page>> {
         let call = read(&mut request).await;
-        let Reply { after, what } =
+        let (Reply { after, mut what, .. }, late) =
             self.stage.handle(&call, request.method().as_str(), request.uri().path(), self.number);
         tokio::time::sleep(after).await;
+        if let Some(late) = late
+            && let Ok(late) = late.await
+        {
+            tokio::time::sleep_until(self.stage.moment(late.at)).await;
+            what = late.what;
+        }
         match what {
             What::Hang => pending().await,
             What::Reset | What::Refused => {

@@ -7,10 +7,12 @@ use std::time::Duration;
 
 use serde::Serialize;
 use serde_json::{Value, json};
-use tokio::sync::{Notify, mpsc, watch};
+use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio::time::Instant;
 
-use super::world::{Call, Control, Options, Push, Reply, StreamId, Upstream, What, World};
+use super::world::{
+    Arrival, Call, Control, Late, Options, Push, Reply, RequestId, StreamId, What, Who, World,
+};
 
 /// What all tasks of a simulated gateway share.
 #[derive(Debug)]
@@ -42,6 +44,15 @@ struct Inner {
     total: u64,
     connections: u64,
     streams: BTreeMap<StreamId, mpsc::Sender<Push>>,
+    waiting: BTreeMap<RequestId, Waiting>,
+}
+
+/// A client that waits for a late answer.
+#[derive(Debug)]
+struct Waiting {
+    /// The number of its request.
+    number: u64,
+    sender: oneshot::Sender<Late>,
 }
 
 /// One request of a client.
@@ -64,6 +75,7 @@ impl Stage {
             total: 0,
             connections: 0,
             streams: BTreeMap::new(),
+            waiting: BTreeMap::new(),
         };
         let stage = Stage { inner: Mutex::new(inner), changed: Notify::new(), process, began: Instant::now() };
         (stage, Clockwork { process: sender })
@@ -101,8 +113,14 @@ impl Stage {
         inner.connections
     }
 
-    /// Answers a request of a client, and remembers it.
-    pub(super) fn handle(&self, call: &Call, method: &str, path: &str, connection: u64) -> Reply {
+    /// Answers a request of a client, and remembers it. A late answer comes by the receiver, if it ever comes.
+    pub(super) fn handle(
+        &self,
+        call: &Call,
+        method: &str,
+        path: &str,
+        connection: u64,
+    ) -> (Reply, Option<oneshot::Receiver<Late>>) {
         let at = self.now();
         let mut inner = self.lock();
         let reply = inner.world.handle(at, call);
@@ -116,9 +134,15 @@ impl Stage {
         }
         let method = method.chars().take(LONGEST_PATH).collect();
         inner.seen.push_back(Seen { at_ms: millis(at), method, path, status: outcome(&reply.what), connection });
+        let late = reply.awaits.map(|id| {
+            let (sender, late) = oneshot::channel();
+            let number = inner.total;
+            inner.waiting.insert(id, Waiting { number, sender });
+            late
+        });
         drop(inner);
         self.changed.notify_one();
-        reply
+        (reply, late)
     }
 
     pub(super) fn set(&self, control: Control) {
@@ -155,6 +179,7 @@ impl Stage {
         json!({
             "at_ms": millis(at),
             "truth": inner.world.truth(),
+            "load": inner.world.load(),
             "requests": inner.total,
             "counts": inner.counts,
             "connections": inner.connections,
@@ -167,12 +192,12 @@ impl Stage {
         json!(self.lock().seen)
     }
 
-    /// The requests the gateway made of IBKR by itself, oldest first.
-    pub(super) fn upstream_json(&self) -> Value {
+    /// The requests that reached IBKR, oldest first: all of them, or only those the gateway made by itself.
+    pub(super) fn arrivals_json(&self, all: bool) -> Value {
         let at = self.now();
         let mut inner = self.lock();
         inner.world.advance(at);
-        json!(inner.world.upstream_log().collect::<Vec<&Upstream>>())
+        inner.world.arrivals().filter(|arrival| all || arrival.who == Who::Gateway).map(arrival_json).collect()
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -189,10 +214,31 @@ impl Stage {
                 inner.streams.remove(&push.stream);
             }
         }
+        for late in inner.world.late_answers() {
+            inner.deliver(late);
+        }
+        inner.waiting.retain(|_, waiting| !waiting.sender.is_closed());
         let truth = inner.world.truth();
         let now = Process { number: truth.process, listening: truth.listening };
         process.send_if_modified(|then| std::mem::replace(then, now) != now);
         inner.world.next_event()
+    }
+}
+
+impl Inner {
+    /// Passes a late answer on to its client, if that has not hung up.
+    fn deliver(&mut self, late: Late) {
+        let Some(Waiting { number, sender }) = self.waiting.remove(&late.id) else {
+            return;
+        };
+        let age = usize::try_from(self.total.saturating_sub(number)).unwrap_or(usize::MAX);
+        let nth = self.seen.len().checked_sub(age.saturating_add(1));
+        let status = outcome(&late.what);
+        if sender.send(late).is_ok()
+            && let Some(seen) = nth.and_then(|nth| self.seen.get_mut(nth))
+        {
+            seen.status = status;
+        }
     }
 }
 
@@ -208,6 +254,16 @@ impl Clockwork {
             }
         }
     }
+}
+
+fn arrival_json(arrival: &Arrival) -> Value {
+    json!({
+        "at_ms": millis(arrival.at),
+        "who": match arrival.who { Who::Client => "client", Who::Gateway => "gateway" },
+        "method": arrival.method.name(),
+        "path": arrival.route.path(),
+        "status": arrival.status,
+    })
 }
 
 fn outcome(what: &What) -> Value {

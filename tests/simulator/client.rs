@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use serde_json::Value;
-use tickled::simulator::world::Options;
+use tickled::simulator::world::{Limits, Options};
 use tickled::simulator::{Addresses, Settings, serve};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -24,8 +24,12 @@ pub(crate) struct Running {
 }
 
 pub(crate) async fn start(plain: bool) -> Running {
-    let options =
-        Options { latency: Duration::from_millis(1), auth_delay: Duration::from_millis(30), ..Options::default() };
+    let options = Options {
+        latency: Duration::from_millis(1),
+        auth_delay: Duration::from_millis(30),
+        limits: Limits::Off,
+        ..Options::default()
+    };
     let settings = Settings { plain, options, ..Settings::new(LOOPBACK, LOOPBACK) };
     let (ready, addresses) = oneshot::channel();
     let (stop, stopped) = oneshot::channel::<()>();
@@ -48,6 +52,13 @@ impl Running {
 
     pub(crate) async fn read(&self, page: &str) -> Value {
         serde_json::from_str(&ask(self.addresses.control, &get(page)).await.body).unwrap()
+    }
+
+    /// Waits until clients have asked so often.
+    pub(crate) async fn is_asked(&self, requests: usize) {
+        while self.read("/requests").await.as_array().unwrap().len() < requests {
+            sleep(Duration::from_millis(5)).await;
+        }
     }
 
     pub(crate) async fn log_in(&self) {

@@ -16,7 +16,7 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep, timeout};
 use tokio_tungstenite::tungstenite::Message;
 
-use client::{SILENCE, ask, ask_on, get, is_silent, post, read_until, sent, start};
+use client::{SILENCE, answer_on, ask, ask_on, get, is_silent, post, read_until, sent, start};
 
 #[tokio::test]
 async fn it_does_not_listen_beyond_loopback() {
@@ -185,6 +185,64 @@ async fn the_control_port_explains_itself_and_refuses_what_it_does_not_know() {
 }
 
 #[tokio::test]
+async fn a_late_answer_comes_to_a_client_that_stayed() {
+    let running = start(true).await;
+    running.log_in().await;
+    let gateway = running.addresses.gateway;
+    running.set("/away").await;
+    let mut gone = Vec::new();
+    for _ in 0..4 {
+        gone.push(sent(gateway, &post("/v1/api/tickle")).await);
+    }
+    running.is_asked(4).await;
+    drop(gone);
+    let mut stayed = sent(gateway, &post("/v1/api/iserver/auth/status")).await;
+    assert!(is_silent(&mut stayed).await);
+    let mut queued = sent(gateway, &get("/v1/api/portfolio/accounts")).await;
+    assert!(is_silent(&mut queued).await);
+    let load = running.read("/world").await["load"].clone();
+    assert_eq!((&load["places_taken"], &load["queue"]), (&Value::from(5), &Value::from(1)));
+    running.set("/back?unanswered=answered").await;
+    let status = timeout(PATIENCE, answer_on(&mut stayed)).await.unwrap();
+    assert!(status.status == 200 && status.body.contains(r#""authenticated":true"#), "{}", status.body);
+    assert_eq!(timeout(PATIENCE, answer_on(&mut queued)).await.unwrap().status, 200);
+    let requests = running.read("/requests").await;
+    let statuses: Vec<&Value> = requests.as_array().unwrap().iter().map(|seen| &seen["status"]).collect();
+    let (hang, ok) = (Value::from("hang"), Value::from(200));
+    assert_eq!(statuses, [&hang, &hang, &hang, &hang, &ok, &ok], "four had gone when it came");
+    assert_eq!(ask(gateway, &post("/v1/api/tickle")).await.status, 200);
+}
+
+#[tokio::test]
+async fn a_wedged_gateway_is_freed_when_its_connections_are_closed_and_its_queue_is_a_storm() {
+    let running = start(true).await;
+    running.log_in().await;
+    let gateway = running.addresses.gateway;
+    let before = running.read("/ibkr").await.as_array().unwrap().len();
+    running.set("/pacing?limits=second").await;
+    running.set("/away").await;
+    let mut gone = Vec::new();
+    for _ in 0..30 {
+        gone.push(sent(gateway, &post("/v1/api/tickle")).await);
+    }
+    running.is_asked(30).await;
+    drop(gone);
+    running.set("/back?unanswered=kept").await;
+    let world = running.read("/world").await;
+    assert_eq!((&world["truth"]["wedged"], &world["load"]["queue"]), (&Value::Bool(true), &Value::from(25)));
+    assert_eq!(ask(gateway, &get("/")).await.status, 302);
+    let mut hanging = sent(gateway, &post("/v1/api/tickle")).await;
+    assert!(is_silent(&mut hanging).await);
+    running.set("/close").await;
+    assert_eq!(timeout(PATIENCE, answer_on(&mut hanging)).await.unwrap().status, 429);
+    let ibkr = running.read("/ibkr").await;
+    let arrived = &ibkr.as_array().unwrap()[before..];
+    assert_eq!(arrived.len(), 31, "the requests of clients that gave up have all been sent");
+    assert!(arrived.iter().all(|arrival| arrival["who"] == "client" && arrival["path"] == "/v1/api/tickle"));
+    assert!(running.read("/world").await["load"]["busiest_second"].as_u64().unwrap() >= 26);
+}
+
+#[tokio::test]
 async fn what_the_gateway_asks_by_itself_is_told_apart_from_what_clients_ask() {
     let running = start(true).await;
     running.log_in().await;
@@ -220,3 +278,5 @@ async fn the_websocket_sends_binary_json_and_tells_of_a_lapse_at_once() {
     let ended = timeout(Duration::from_secs(1), socket.next()).await.unwrap();
     assert!(!matches!(ended, Some(Ok(_))), "{ended:?}");
 }
+
+const PATIENCE: Duration = Duration::from_secs(5);

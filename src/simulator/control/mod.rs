@@ -6,7 +6,9 @@ mod params;
 use std::fmt::Write;
 use std::time::Duration;
 
-use super::world::{Competitor, Control, Established, LoginFault, Reach, Shows, Streaming};
+use super::world::{
+    Competitor, Control, Established, Limits, LoginFault, Reach, Shows, Streaming, Unanswered,
+};
 use commands::COMMANDS;
 use params::Params;
 
@@ -38,13 +40,20 @@ pub(super) fn parse(name: &str, query: &str, body: Vec<u8>, now: Duration) -> Re
             status: params.status()?.unwrap_or(503),
             after: params.time("after", Duration::from_secs(10))?,
         }),
-        "back" => Control::Ibkr(Reach::Here),
+        "back" => Control::Return(params.one_of(
+            "unanswered",
+            &[("closed", Unanswered::Closed), ("answered", Unanswered::Answered), ("kept", Unanswered::Kept)],
+        )?),
+        "close" => Control::CloseConnections,
+        "auth-delay" => Control::AuthDelay(params.time("is", Duration::from_secs(3))?),
         "restart" => Control::Restart { down: params.time("down", Duration::from_secs(2))? },
         "fail-reauthenticate" => Control::FailReauthentications(params.times()?),
         "fail-init" => Control::FailInits { times: params.times()?, status: params.status()? },
         "answer" | "delay" | "hang" | "reset" | "cut" | "drip" => Control::Script(params.rule(name, body)?),
         "clear" => Control::Clear,
-        "pacing" => Control::Pacing(params.flag("strict", true)?),
+        "pacing" => Control::Pacing(
+            params.one_of("limits", &[("all", Limits::All), ("second", Limits::Second), ("off", Limits::Off)])?,
+        ),
         "latency" => Control::Latency(params.time("is", Duration::from_millis(20))?),
         "borrow" => Control::Borrow(params.flag("on", true)?),
         "refuse-logins" => Control::RefuseLogins(params.one_of(
@@ -81,7 +90,8 @@ pub(super) fn help(address: &str) -> String {
     let mut text = format!(
         "The simulator's control port.\n\n  curl http://{address}/world       what is really so, and what was counted\n  \
          curl http://{address}/requests    every request seen at the gateway\n  \
-         curl http://{address}/upstream    what the gateway asked of IBKR by itself\n\n\
+         curl http://{address}/ibkr        every request that reached IBKR\n  \
+         curl http://{address}/upstream    those of them that the gateway made by itself\n\n\
          Commands, each a POST; parameters in the query. Times are written 500ms, 10s, 5m, 1h; times=N or always.\n\n"
     );
     for command in COMMANDS {

@@ -4,14 +4,36 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde::Serialize;
-
 /// What becomes of a request, and when.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[must_use]
 pub struct Reply {
     /// When it happens, counted from the moment the request was handled.
     pub after: Duration,
+    /// What happens.
+    pub what: What,
+    /// Set when nothing happens for the present: IBKR does not answer, or the gateway has no connection to it free.
+    /// What comes of it later is among [`World::late_answers`](super::World::late_answers).
+    pub awaits: Option<RequestId>,
+}
+
+impl Reply {
+    pub(super) fn new(after: Duration, what: What) -> Reply {
+        Reply { after, what, awaits: None }
+    }
+}
+
+/// A request that waits for its answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct RequestId(pub u64);
+
+/// An answer that comes late, to a client that stayed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Late {
+    /// Which request it answers.
+    pub id: RequestId,
+    /// When it comes, since the world began.
+    pub at: Duration,
     /// What happens.
     pub what: What,
 }
@@ -21,8 +43,8 @@ pub struct Reply {
 pub enum What {
     /// Nothing listens: connection refused.
     Refused,
-    /// Accepted, then no byte and no close, for ever: what the gateway does while IBKR does not answer.
-    /// Only the end of the gateway's process ends it.
+    /// Accepted, then no byte and no close: what the gateway does while IBKR does not answer. A late answer ends it
+    /// where [`Reply::awaits`] is set, and the end of the gateway's process.
     Hang,
     /// The connection is reset.
     Reset,
@@ -89,7 +111,7 @@ pub enum Answer {
     MethodNotAllowed,
     /// 411: a POST without Content-Length.
     LengthRequired,
-    /// 429: too fast, or still in the penalty box.
+    /// 429: too fast, or still within the penalty.
     TooManyRequests,
     /// 500: an init without `publish:true`.
     PublishMissing,
@@ -221,19 +243,6 @@ pub struct Raw {
     pub headers: Vec<(String, String)>,
     /// The body: cut JSON, HTML, bytes that are no text.
     pub body: Vec<u8>,
-}
-
-/// A request that the gateway made of IBKR by itself, and what it got.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-pub struct Upstream {
-    /// When, in milliseconds since the world began.
-    pub at_ms: u64,
-    /// GET or POST.
-    pub method: &'static str,
-    /// The path.
-    pub path: &'static str,
-    /// The status of the answer; none when there never was one.
-    pub status: Option<u16>,
 }
 
 fn mix(mut x: u64) -> u64 {

@@ -23,8 +23,15 @@ pub enum Control {
     Compete(Competitor),
     /// That somebody leaves. What was lost does not come back by itself.
     Leave,
-    /// How IBKR's servers answer.
+    /// How IBKR's servers answer. Unless it falls silent now, it closes the connections on which it owes an answer.
     Ibkr(Reach),
+    /// IBKR answers again, and this becomes of what it left unanswered.
+    Return(Unanswered),
+    /// IBKR, or the network, closes the gateway's connections that wait for an answer. Their requests get nothing, and
+    /// what waits in the gateway is sent.
+    CloseConnections,
+    /// `authDelay` of conf.yaml, for the runs that are to come.
+    AuthDelay(Duration),
     /// The gateway's process restarts and has forgotten the login.
     Restart {
         /// How long nothing listens; the real one takes 2 to 6 s.
@@ -43,8 +50,8 @@ pub enum Control {
     Script(Rule),
     /// Forget all scripts and all counted faults.
     Clear,
-    /// Strict pacing on or off: 429 to whoever is too fast, then 15 minutes of it.
-    Pacing(bool),
+    /// The rate limits that IBKR enforces from now on. A penalty that stands is forgotten.
+    Pacing(Limits),
     /// How long IBKR takes to answer.
     Latency(Duration),
     /// Another application holds the login itself: validate is good, and no init ever authenticates. `false` is
@@ -137,7 +144,7 @@ pub enum Shows {
 pub enum Reach {
     /// As they should.
     Here,
-    /// Not at all: everything proxied hangs, and what hangs stays so after the return.
+    /// Not at all: everything proxied hangs, and keeps its connection.
     Away,
     /// With trouble of their own, the gateway's own requests too.
     Failing {
@@ -146,6 +153,30 @@ pub enum Reach {
         /// How long they take for it; a 503 often takes 10 s.
         after: Duration,
     },
+}
+
+/// What becomes of the requests that IBKR has left unanswered when it comes back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unanswered {
+    /// Their connections are closed: they get nothing, and the queue is sent.
+    Closed,
+    /// They are answered late.
+    Answered,
+    /// They are never answered and keep their connections, so that a gateway all of whose connections they have stays
+    /// wedged.
+    Kept,
+}
+
+/// IBKR's rate limits. Who is too fast gets 429 for 15 minutes, and so does everything else from the same address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Limits {
+    /// None.
+    Off,
+    /// 10 requests in any second, of the clients and the gateway together.
+    Second,
+    /// These, and for clients those of single paths: one tickle a second, one validate a minute, one of the portfolio's
+    /// accounts in 5 s.
+    All,
 }
 
 /// Why a login that succeeded in the browser is worth nothing: 401 on everything.
@@ -213,13 +244,13 @@ pub enum Does {
     Say(Arc<Raw>),
     /// Says what would be said anyway; for the sake of [`Rule::after`].
     Delay,
-    /// Says nothing, for ever.
+    /// Says nothing, for ever: IBKR does not answer, and the request keeps its connection.
     Hang,
-    /// Resets the connection. The gateway itself hangs when that happens to it.
+    /// Resets the client's connection. The gateway's own requests get nothing.
     Reset,
     /// Closes the connection half way through the usual answer.
     Cut,
-    /// Sends the usual head, then one byte at a time, without end.
+    /// Sends the usual head, then one byte at a time, without end; the request keeps its connection.
     Drip,
 }
 

@@ -19,25 +19,34 @@ mod call;
 mod control;
 mod ibkr;
 mod pacing;
+mod places;
 mod process;
+mod proxy;
 mod render;
 mod stream;
 #[cfg(test)]
 mod tests;
+mod traffic;
 
 use std::time::Duration;
 
 use serde::Serialize;
 
-pub use answer::{Answer, AuthStatus, Raw, Reply, SessionId, Tickle, Upstream, Validate, Verdict, What};
+pub use answer::{Answer, AuthStatus, Late, Raw, Reply, RequestId, SessionId, Tickle, Validate, Verdict, What};
 pub use call::{Call, Method, Route};
-pub use control::{Competitor, Control, Does, Established, LoginFault, Reach, Rule, Shows, Streaming, Times, Who};
+pub use control::{
+    Competitor, Control, Does, Established, Limits, LoginFault, Reach, Rule, Shows, Streaming, Times, Unanswered, Who,
+};
+pub use places::{PLACES, PlaceId, Places};
 pub use render::Rendered;
 pub use stream::{Frame, Push, StreamId};
+pub use traffic::{Arrival, Load};
 
 use ibkr::{Ibkr, millis};
 use process::Process;
+use proxy::Proxied;
 use stream::Streams;
+use traffic::Traffic;
 
 /// What a world is like from its beginning.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -58,6 +67,8 @@ pub struct Options {
     pub fight_lasts: Duration,
     /// A paper account.
     pub paper: bool,
+    /// The rate limits that IBKR enforces.
+    pub limits: Limits,
 }
 
 impl Default for Options {
@@ -71,6 +82,7 @@ impl Default for Options {
             login_lasts: Some(Duration::from_secs(24 * 60 * 60)),
             fight_lasts: Duration::from_secs(2),
             paper: true,
+            limits: Limits::Second,
         }
     }
 }
@@ -86,6 +98,8 @@ pub struct Truth {
     pub listening: bool,
     /// IBKR answers as it should.
     pub reachable: bool,
+    /// All of the gateway's connections wait for an answer that does not come: every proxied request hangs.
+    pub wedged: bool,
     /// A browser login went through this process.
     pub logged_in_here: bool,
     /// A login stands and is worth something.
@@ -117,6 +131,10 @@ pub struct World {
     ibkr: Ibkr,
     process: Process,
     streams: Streams,
+    places: Places<Proxied>,
+    traffic: Traffic,
+    requests: u64,
+    late: Vec<Late>,
 }
 
 impl World {
@@ -132,10 +150,16 @@ impl World {
             ibkr: Ibkr::new(options),
             process: Process::new(options.auth_delay),
             streams: Streams::new(options.epoch_ms),
+            places: Places::new(),
+            traffic: Traffic::default(),
+            requests: 0,
+            late: Vec::new(),
         }
     }
 
-    /// Answers a request that arrives at `at`.
+    /// Answers a request that arrives at the gateway at `at`. Where IBKR does not answer, or where no connection to it is
+    /// free, the reply is [`What::Hang`] and names what [`World::late_answers`] may tell later. A client that hangs up
+    /// changes nothing.
     pub fn handle(&mut self, at: Duration, call: &Call) -> Reply {
         self.advance(at);
         let reply = self.at_the_door(call);
@@ -152,16 +176,21 @@ impl World {
             Control::LogIn => {
                 drop(self.at_the_door(&Call::post(Route::Dispatcher)));
             }
-            Control::Ibkr(reach) => {
-                self.reach = reach;
-                if reach == Reach::Away {
-                    self.streams.go_silent();
-                }
+            Control::Ibkr(Reach::Away) => {
+                self.reach = Reach::Away;
+                self.streams.go_silent();
+            }
+            Control::Ibkr(reach) => self.come_back(reach, Unanswered::Closed),
+            Control::Return(unanswered) => self.come_back(Reach::Here, unanswered),
+            Control::CloseConnections => {
+                self.places.close();
+                self.streams.close_handshakes();
             }
             Control::Restart { down } => {
                 self.process.restart(at, down);
                 self.ibkr.forget();
                 self.streams.close_all();
+                self.places = Places::new();
             }
             Control::FailReauthentications(times) => self.process.failing = times,
             Control::Script(rule) => self.rules.add(rule),
@@ -170,6 +199,7 @@ impl World {
                 self.process.failing = Times::NEVER;
             }
             Control::Latency(latency) => self.latency = latency,
+            Control::AuthDelay(delay) => self.process.auth_delay = delay,
             Control::Deny(denied) => self.denied = denied,
             Control::Streams(mode) => self.streams.set_mode(at, mode),
             Control::ExpireLogin
@@ -189,6 +219,7 @@ impl World {
             | Control::Settle { .. }
             | Control::Paper(_) => {}
         }
+        self.send_waiting();
         self.streams.tell(at, &self.ibkr);
     }
 
@@ -197,18 +228,9 @@ impl World {
         while let Some(due) = self.next_event().filter(|due| *due <= at) {
             self.now = self.now.max(due);
             self.ibkr.advance(self.now);
+            self.send_waiting();
             if let Some((errand, call)) = self.process.advance(self.now) {
-                let reply = self.upstream(&call, Who::Gateway);
-                self.process.log(Upstream {
-                    at_ms: millis(self.now),
-                    method: call.method.name(),
-                    path: call.route.fixed_path(),
-                    status: match &reply.what {
-                        What::Answer(answer) => Some(answer.status()),
-                        What::Refused | What::Hang | What::Reset | What::Cut(_) | What::Drip(_) => None,
-                    },
-                });
-                self.process.take(self.now + reply.after, errand, &reply.what);
+                self.run_errand(errand, call);
             }
             self.streams.tell(self.now, &self.ibkr);
             self.streams.advance(self.now, &self.ibkr);
@@ -219,7 +241,7 @@ impl World {
     /// When something happens by itself next. Asking [`World::advance`] earlier, or more often, changes nothing.
     #[must_use]
     pub fn next_event(&self) -> Option<Duration> {
-        [self.ibkr.next(), self.process.next(), self.streams.next()].into_iter().flatten().min()
+        [self.ibkr.next(), self.process.next(), self.streams.next(), self.places.next()].into_iter().flatten().min()
     }
 
     /// What is so now.
@@ -227,13 +249,15 @@ impl World {
     pub fn truth(&self) -> Truth {
         let listening = self.process.listens_at.is_none();
         let reachable = self.reach == Reach::Here;
+        let wedged = self.places.unanswered() == PLACES;
         let ibkr = &self.ibkr;
         let usable = ibkr.authenticated && ibkr.connected && ibkr.established && !ibkr.competing;
         Truth {
-            live: listening && reachable && !self.denied && usable,
+            live: listening && reachable && !wedged && !self.denied && usable,
             process: self.process.number,
             listening,
             reachable,
+            wedged,
             logged_in_here: self.process.logged_in,
             login: ibkr.good_login().is_some(),
             borrowed: ibkr.is_borrowed(),
@@ -246,9 +270,30 @@ impl World {
         }
     }
 
-    /// What the gateway asked of IBKR by itself, oldest first; the last thousand.
-    pub fn upstream_log(&self) -> impl Iterator<Item = &Upstream> {
-        self.process.upstream.iter()
+    /// How much has reached IBKR, and how much is on its way.
+    #[must_use]
+    pub fn load(&self) -> Load {
+        let (busiest_second, busiest_at) = self.traffic.busiest;
+        Load {
+            places_taken: self.places.taken(self.now),
+            unanswered: self.places.unanswered(),
+            queue: self.places.waiting(),
+            websockets_unanswered: self.streams.handshakes(),
+            arrived: self.traffic.total,
+            busiest_second,
+            busiest_at_ms: millis(busiest_at),
+        }
+    }
+
+    /// The requests that have reached IBKR, oldest first; the last ten thousand.
+    pub fn arrivals(&self) -> impl Iterator<Item = &Arrival> {
+        self.traffic.log()
+    }
+
+    /// The answers since this was asked last of requests that had to wait, each with the time at which it comes. A
+    /// request that IBKR never answers is never among them.
+    pub fn late_answers(&mut self) -> Vec<Late> {
+        std::mem::take(&mut self.late)
     }
 
     /// Opens a websocket, after [`Answer::Upgrade`]. `session` is what the client's cookie `api` says, if it sent one:
@@ -276,80 +321,20 @@ impl World {
         self.streams.take()
     }
 
-    fn at_the_door(&mut self, call: &Call) -> Reply {
-        if self.process.listens_at.is_some() {
-            return Reply { after: Duration::ZERO, what: What::Refused };
-        }
-        if self.denied {
-            return Reply { after: OWN, what: What::Answer(Answer::AccessDenied) };
-        }
-        if !call.route.is_own() {
-            let reply = self.upstream(call, Who::Client);
-            if reply.what == What::Answer(Answer::LoginSucceeds) {
-                self.process.log_in(self.now + reply.after);
+    /// IBKR answers again, if it was silent, or answers in another way.
+    fn come_back(&mut self, reach: Reach, unanswered: Unanswered) {
+        let was_silent = self.reach == Reach::Away;
+        self.reach = reach;
+        match unanswered {
+            Unanswered::Closed => {
+                self.places.close();
+                self.streams.close_handshakes();
             }
-            return reply;
+            Unanswered::Answered => self.answer_late(),
+            Unanswered::Kept => {}
         }
-        let script = self.rules.take(Who::Client, call);
-        if let Some((Does::Say(raw), after)) = script {
-            return Reply { after: after.unwrap_or(OWN), what: What::Answer(Answer::Raw(raw)) };
-        }
-        let what = match &call.route {
-            Route::Root => What::Answer(Answer::LoginRedirect),
-            Route::Reauthenticate => What::Answer(self.process.reauthenticate(self.now)),
-            Route::Unknown(path) => What::Answer(Answer::IbkrRedirect(path.clone())),
-            Route::GatewayStatus
-            | Route::LoginPage
-            | Route::Dispatcher
-            | Route::Tickle
-            | Route::Status
-            | Route::Init
-            | Route::St
-            | Route::Validate
-            | Route::SsoPing
-            | Route::Logout
-            | Route::Accounts
-            | Route::PortfolioAccounts
-            | Route::Stream
-            | Route::Iserver(_)
-            | Route::Proxied(_) => What::Hang,
-        };
-        scripted(script, OWN, what)
-    }
-
-    /// A request on its way through the gateway to IBKR, or one of the gateway's own.
-    fn upstream(&mut self, call: &Call, who: Who) -> Reply {
-        let script = self.rules.take(who, call);
-        if let Some((Does::Say(raw), after)) = script {
-            return Reply { after: after.unwrap_or(self.latency), what: What::Answer(Answer::Raw(raw)) };
-        }
-        if matches!(script, Some((Does::Hang | Does::Reset, _))) {
-            return scripted(script, self.latency, What::Hang);
-        }
-        match self.reach {
-            Reach::Here => {
-                let answer = self.ibkr.answer(self.now, call, who);
-                scripted(script, self.latency, What::Answer(answer))
-            }
-            Reach::Away => Reply { after: Duration::ZERO, what: What::Hang },
-            Reach::Failing { status, after } => Reply { after, what: What::Answer(Answer::Trouble(status)) },
+        if was_silent {
+            self.streams.hear_again(self.now, unanswered == Unanswered::Answered, &self.ibkr);
         }
     }
 }
-
-fn scripted(script: Option<(Does, Option<Duration>)>, usual: Duration, what: What) -> Reply {
-    let Some((does, after)) = script else {
-        return Reply { after: usual, what };
-    };
-    let what = match (does, what) {
-        (Does::Hang, _) => What::Hang,
-        (Does::Reset, _) => What::Reset,
-        (Does::Cut, What::Answer(answer)) => What::Cut(answer),
-        (Does::Drip, What::Answer(answer)) => What::Drip(answer),
-        (Does::Say(_) | Does::Delay | Does::Cut | Does::Drip, what) => what,
-    };
-    Reply { after: after.unwrap_or(usual), what }
-}
-
-/// How long the gateway takes for what it answers by itself.
-const OWN: Duration = Duration::from_millis(5);

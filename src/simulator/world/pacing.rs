@@ -1,19 +1,14 @@
-//! IBKR's rate limits, for a world that is told to be strict about them.
+//! IBKR's rate limits, and the penalty for whoever exceeds them.
 
-use std::collections::VecDeque;
 use std::time::Duration;
 
 use super::call::Route;
-use super::control::Who;
+use super::control::{Limits, Who};
 
-/// Who asked when. Off, it refuses nothing.
-///
-/// Only the client's requests count against the limits, but the penalty is on the address: the gateway's own
-/// requests suffer it too.
-#[derive(Clone, Debug, Default)]
+/// What was asked when, as far as a limit needs to know it.
+#[derive(Clone, Debug)]
 pub(super) struct Pacing {
-    strict: bool,
-    second: VecDeque<Duration>,
+    limits: Limits,
     tickle: Option<Duration>,
     validate: Option<Duration>,
     portfolio: Option<Duration>,
@@ -21,26 +16,30 @@ pub(super) struct Pacing {
 }
 
 impl Pacing {
-    pub(super) fn set(&mut self, strict: bool) {
-        *self = Pacing { strict, ..Pacing::default() };
+    pub(super) fn new(limits: Limits) -> Pacing {
+        Pacing { limits, tickle: None, validate: None, portfolio: None, penalty_until: None }
     }
 
-    /// Whether this request gets a 429. The first that is too fast puts the address into the penalty box.
-    pub(super) fn refuses(&mut self, at: Duration, route: &Route, who: Who) -> bool {
-        if !self.strict {
+    /// Whether this request gets a 429, which is one of `in_a_second`. The first that is too fast starts the penalty.
+    pub(super) fn refuses(&mut self, at: Duration, route: &Route, who: Who, in_a_second: usize) -> bool {
+        if self.limits == Limits::Off {
             return false;
         }
         if self.penalty_until.is_some_and(|until| at < until) {
             return true;
         }
-        if who == Who::Gateway {
-            return false;
+        let mut too_fast = in_a_second > IN_A_SECOND;
+        if self.limits == Limits::All && who == Who::Client {
+            too_fast |= self.exceeds_own_limit(at, route);
         }
-        while self.second.front().is_some_and(|then| at.saturating_sub(*then) >= SECOND) {
-            self.second.pop_front();
+        if too_fast {
+            self.penalty_until = Some(at + PENALTY);
         }
-        self.second.push_back(at);
-        let mut too_fast = self.second.len() > IN_A_SECOND;
+        too_fast
+    }
+
+    /// Whether this is too soon after the last request for the same path.
+    fn exceeds_own_limit(&mut self, at: Duration, route: &Route) -> bool {
         let own_limit = if *route == Route::Tickle {
             Some((&mut self.tickle, SECOND))
         } else if *route == Route::Validate {
@@ -50,14 +49,12 @@ impl Pacing {
         } else {
             None
         };
-        if let Some((last, apart)) = own_limit {
-            too_fast |= last.is_some_and(|last| at.saturating_sub(last) < apart);
-            *last = Some(at);
-        }
-        if too_fast {
-            self.penalty_until = Some(at + PENALTY);
-        }
-        too_fast
+        let Some((last, apart)) = own_limit else {
+            return false;
+        };
+        let too_soon = last.is_some_and(|last| at.saturating_sub(last) < apart);
+        *last = Some(at);
+        too_soon
     }
 }
 

@@ -1,9 +1,8 @@
 //! The gateway's own process: whether it runs, whether a login went through it, and what it does by itself.
 
-use std::collections::VecDeque;
 use std::time::Duration;
 
-use super::answer::{Answer, Upstream, Verdict, What};
+use super::answer::{Answer, Verdict, What};
 use super::call::{Call, Route};
 use super::control::Times;
 
@@ -18,9 +17,8 @@ pub(super) struct Process {
     pub(super) logged_in: bool,
     /// The next reauthentications come to nothing.
     pub(super) failing: Times,
-    /// What it asked of IBKR by itself.
-    pub(super) upstream: VecDeque<Upstream>,
-    auth_delay: Duration,
+    /// `authDelay` of conf.yaml.
+    pub(super) auth_delay: Duration,
     runs: Vec<Run>,
     timers: Option<Timers>,
 }
@@ -68,7 +66,6 @@ impl Process {
             listens_at: None,
             logged_in: false,
             failing: Times::NEVER,
-            upstream: VecDeque::new(),
             auth_delay,
             runs: Vec::new(),
             timers: None,
@@ -81,7 +78,6 @@ impl Process {
             number: self.number + 1,
             listens_at: (!down.is_zero()).then(|| at + down),
             failing: self.failing,
-            upstream: std::mem::take(&mut self.upstream),
             ..Process::new(self.auth_delay)
         };
     }
@@ -142,13 +138,6 @@ impl Process {
             Errand::Tickle => self.take_tickle(known, answer),
             Errand::Ping => {}
         }
-    }
-
-    pub(super) fn log(&mut self, entry: Upstream) {
-        if self.upstream.len() == MOST_LOGGED {
-            self.upstream.pop_front();
-        }
-        self.upstream.push_back(entry);
     }
 
     fn begin(&mut self, at: Duration) {
@@ -233,4 +222,3 @@ const TICKLE_EVERY: Duration = Duration::from_secs(30);
 const PING_EVERY: Duration = Duration::from_secs(5 * 60);
 const VALIDATE_AGAIN: Duration = Duration::from_secs(3);
 const VALIDATE_RETRIES: u32 = 5;
-const MOST_LOGGED: usize = 1_000;

@@ -55,6 +55,11 @@ pub enum Frame {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
+    /// Opened while IBKR is silent, which has not heard of it.
+    Handshake {
+        /// The session id the client gave is that of the login, or it gave none.
+        known: bool,
+    },
     /// There is no login to serve; one may come.
     Waiting,
     /// Will be ready then; drops whatever it is sent until it is.
@@ -78,6 +83,10 @@ pub(super) struct Streams {
     out: VecDeque<Push>,
     told: AuthStatus,
     mode: Streaming,
+    /// IBKR is silent: none of them says anything.
+    silent: bool,
+    /// The connections on which a handshake waits for IBKR, also those whose client has gone.
+    handshakes: usize,
     ids: u64,
     epoch_ms: u64,
 }
@@ -89,6 +98,8 @@ impl Streams {
             out: VecDeque::new(),
             told: AuthStatus::default(),
             mode: Streaming::Serves,
+            silent: false,
+            handshakes: 0,
             ids: 0,
             epoch_ms,
         }
@@ -96,15 +107,21 @@ impl Streams {
 
     /// When the next frame falls due by itself.
     pub(super) fn next(&self) -> Option<Duration> {
+        if self.silent {
+            return None;
+        }
         let due = |stream: &Stream| match stream.phase {
             Phase::Opening { ready_at } => Some(ready_at),
             Phase::Ready { heartbeat_at } => Some(heartbeat_at),
-            Phase::Waiting | Phase::Dead => None,
+            Phase::Handshake { .. } | Phase::Waiting | Phase::Dead => None,
         };
         self.open.iter().filter_map(due).min()
     }
 
     pub(super) fn advance(&mut self, at: Duration, ibkr: &Ibkr) {
+        if self.silent {
+            return;
+        }
         let mut out = Vec::new();
         for stream in &mut self.open {
             match stream.phase {
@@ -120,7 +137,11 @@ impl Streams {
                     stream.phase = Phase::Ready { heartbeat_at: heartbeat_at + HEARTBEAT };
                     out.push((stream.id, Frame::Heartbeat { at_ms: self.epoch_ms + millis(at) }));
                 }
-                Phase::Opening { .. } | Phase::Ready { .. } | Phase::Waiting | Phase::Dead => {}
+                Phase::Handshake { .. }
+                | Phase::Opening { .. }
+                | Phase::Ready { .. }
+                | Phase::Waiting
+                | Phase::Dead => {}
             }
         }
         for (stream, frame) in out {
@@ -132,7 +153,14 @@ impl Streams {
     pub(super) fn open(&mut self, at: Duration, ibkr: &Ibkr, known: bool) -> StreamId {
         self.ids += 1;
         let id = StreamId(self.ids);
+        let wedged = self.is_wedged();
+        if self.silent && !wedged {
+            self.handshakes += 1;
+        }
         let phase = match self.mode {
+            // It waits for a connection, behind handshakes that IBKR has never answered.
+            _ if wedged && !self.silent => Phase::Dead,
+            _ if self.silent => Phase::Handshake { known },
             Streaming::Silent => Phase::Dead,
             Streaming::Closes => {
                 self.push(at, id, Frame::Waiting);
@@ -147,7 +175,7 @@ impl Streams {
             self.told = ibkr.flags();
         }
         self.open.push(Stream { id, phase });
-        if self.mode == Streaming::Serves {
+        if self.mode == Streaming::Serves && !self.silent && !wedged {
             self.push(at, id, Frame::Waiting);
         }
         id
@@ -156,7 +184,7 @@ impl Streams {
     /// A message of the client: `tic` is answered; before `system`/`success` everything is dropped.
     pub(super) fn hear(&mut self, at: Duration, id: StreamId, text: &str) {
         let ready = |stream: &Stream| stream.id == id && matches!(stream.phase, Phase::Ready { .. });
-        if text == "tic" && self.open.iter().any(ready) {
+        if text == "tic" && !self.silent && self.open.iter().any(ready) {
             self.push(at, id, Frame::Tic { at_ms: self.epoch_ms + millis(at) });
         }
     }
@@ -170,10 +198,67 @@ impl Streams {
     pub(super) fn close_all(&mut self) {
         self.open.clear();
         self.out.clear();
+        self.handshakes = 0;
+    }
+
+    /// IBKR falls silent, and they with it.
+    pub(super) fn go_silent(&mut self) {
+        self.silent = true;
+    }
+
+    /// IBKR answers again. They go on where it answers what it left unanswered, the handshakes as well; otherwise they
+    /// stay open and say nothing more.
+    pub(super) fn hear_again(&mut self, at: Duration, go_on: bool, ibkr: &Ibkr) {
+        self.silent = false;
+        if !go_on {
+            self.end_upstream();
+            return;
+        }
+        self.handshakes = 0;
+        let login = ibkr.good_login().is_some();
+        let mut waiting = Vec::new();
+        for stream in &mut self.open {
+            match &mut stream.phase {
+                Phase::Ready { heartbeat_at } => *heartbeat_at = (*heartbeat_at).max(at + HEARTBEAT),
+                Phase::Opening { ready_at } => *ready_at = (*ready_at).max(at + OPENING),
+                Phase::Handshake { known } => {
+                    waiting.push(stream.id);
+                    stream.phase = match (*known, login) {
+                        (false, _) => Phase::Dead,
+                        (true, true) => Phase::Opening { ready_at: at + OPENING },
+                        (true, false) => Phase::Waiting,
+                    };
+                }
+                Phase::Waiting | Phase::Dead => {}
+            }
+        }
+        for id in waiting {
+            self.push(at, id, Frame::Waiting);
+        }
+    }
+
+    /// IBKR or the network closes the connections on which a handshake waits.
+    pub(super) fn close_handshakes(&mut self) {
+        self.handshakes = 0;
+        for stream in &mut self.open {
+            if matches!(stream.phase, Phase::Handshake { .. }) {
+                stream.phase = Phase::Dead;
+            }
+        }
+    }
+
+    /// No connection is left for another handshake.
+    pub(super) fn is_wedged(&self) -> bool {
+        self.handshakes == CONNECTIONS
+    }
+
+    /// How many connections have a handshake that IBKR has not answered.
+    pub(super) fn handshakes(&self) -> usize {
+        self.handshakes
     }
 
     /// What they hung on upstream is gone: they stay open and say nothing more.
-    pub(super) fn go_silent(&mut self) {
+    fn end_upstream(&mut self) {
         for stream in &mut self.open {
             stream.phase = Phase::Dead;
         }
@@ -183,7 +268,7 @@ impl Streams {
         self.mode = mode;
         match mode {
             Streaming::Serves => {}
-            Streaming::Silent => self.go_silent(),
+            Streaming::Silent => self.end_upstream(),
             Streaming::Closes => {
                 for stream in std::mem::take(&mut self.open) {
                     self.push(at, stream.id, Frame::Close(1000));
@@ -194,7 +279,7 @@ impl Streams {
 
     /// Tells every listener about flags that changed, and wakes those that waited for a login.
     pub(super) fn tell(&mut self, at: Duration, ibkr: &Ibkr) {
-        if self.open.is_empty() {
+        if self.open.is_empty() || self.silent {
             return;
         }
         let login = ibkr.good_login().is_some();
@@ -214,7 +299,7 @@ impl Streams {
                         stream.phase = Phase::Dead;
                     }
                 }
-                Phase::Waiting | Phase::Opening { .. } | Phase::Dead => {}
+                Phase::Handshake { .. } | Phase::Waiting | Phase::Opening { .. } | Phase::Dead => {}
             }
         }
         for id in told {
@@ -237,4 +322,6 @@ impl Streams {
 const OPENING: Duration = Duration::from_millis(50);
 const TELLING: Duration = Duration::from_millis(10);
 const HEARTBEAT: Duration = Duration::from_secs(10);
+/// How many connections to IBKR the gateway has for websockets whose handshake is not answered.
+const CONNECTIONS: usize = 5;
 const MOST_UNSENT: usize = 4096;

@@ -8,9 +8,9 @@ use crate::simulator::world::call::{Call, Method, Route};
 use crate::simulator::world::control::Who;
 
 impl Ibkr {
-    /// Answers a request that reached IBKR.
-    pub(in crate::simulator::world) fn answer(&mut self, at: Duration, call: &Call, who: Who) -> Answer {
-        if !call.user_agent && call.route != Route::Stream {
+    /// Answers a request that reached IBKR. `refused`: it exceeds a rate limit.
+    pub(in crate::simulator::world) fn answer(&mut self, at: Duration, call: &Call, who: Who, refused: bool) -> Answer {
+        if !call.user_agent {
             return Answer::EdgeDenied;
         }
         if call.method == Method::Post && !call.content_length {
@@ -19,7 +19,7 @@ impl Ibkr {
         if let Some(answer) = self.answer_anybody(at, call) {
             return answer;
         }
-        if self.pacing.refuses(at, &call.route, who) {
+        if refused {
             return Answer::TooManyRequests;
         }
         let Some(login) = self.good_login() else {
@@ -34,7 +34,7 @@ impl Ibkr {
         self.answer_logged_in(at, call, who == Who::Client, login)
     }
 
-    /// What needs no login: the login page and where it posts to, and the opening of a websocket.
+    /// What needs no login: the login page and where it posts to.
     fn answer_anybody(&mut self, at: Duration, call: &Call) -> Option<Answer> {
         if call.route == Route::LoginPage {
             Some(Answer::LoginPage)
@@ -43,8 +43,6 @@ impl Ibkr {
             Some(Answer::LoginSucceeds)
         } else if call.route == Route::Dispatcher {
             Some(Answer::LoginRedirect)
-        } else if call.route == Route::Stream {
-            Some(Answer::Upgrade)
         } else {
             None
         }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::Ibkr;
 use crate::simulator::world::control::{Control, Established, LoginFault, Times};
+use crate::simulator::world::pacing::Pacing;
 
 impl Ibkr {
     /// Lets one of the controls that concern IBKR happen.
@@ -28,7 +29,7 @@ impl Ibkr {
                 self.failing_inits = times;
                 self.failing_init_status = status;
             }
-            Control::Pacing(strict) => self.pacing.set(strict),
+            Control::Pacing(limits) => self.pacing = Pacing::new(limits),
             Control::Borrow(on) => {
                 self.foreign_app = on;
                 if on && self.login.is_some() {
@@ -67,6 +68,9 @@ impl Ibkr {
             }
             Control::LogIn
             | Control::Ibkr(_)
+            | Control::Return(_)
+            | Control::CloseConnections
+            | Control::AuthDelay(_)
             | Control::Restart { .. }
             | Control::FailReauthentications(_)
             | Control::Script(_)

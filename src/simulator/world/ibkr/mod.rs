@@ -62,7 +62,7 @@ impl Ibkr {
             established: false,
             holder: None,
             evictions: 0,
-            pacing: Pacing::default(),
+            pacing: Pacing::new(options.limits),
             options: options.clone(),
             logins: 0,
             last_request: Duration::ZERO,

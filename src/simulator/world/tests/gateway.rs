@@ -1,7 +1,5 @@
 //! What the gateway does by itself: measured on a real one (A3 to A6).
 
-use std::sync::Arc;
-
 use super::super::{Method, Reach};
 use super::*;
 
@@ -88,7 +86,7 @@ fn a3_what_ibkr_says_passes_unchanged() {
 fn a4_everything_proxied_hangs_while_ibkr_is_away() {
     let mut world = live();
     world.set(s(6), Control::Ibkr(Reach::Away));
-    for route in [Route::Tickle, Route::Status, Route::Validate, Route::Logout, Route::LoginPage, Route::Stream] {
+    for route in [Route::Tickle, Route::Status, Route::Validate, Route::Logout, Route::LoginPage] {
         assert_eq!(world.handle(s(7), &Call::get(route)).what, What::Hang);
     }
     world.set(s(8), Control::Ibkr(Reach::Here));
@@ -283,4 +281,48 @@ fn a6_its_timers_stop_when_a_brokerage_login_fails_and_a_clients_init_does_not_s
     assert!(asked(&world, s(14)).is_empty());
     world.advance(s(400));
     assert!(!world.truth().authenticated, "nobody kept it alive");
+}
+
+#[test]
+fn a5_what_is_triggered_comes_to_nothing_when_ibkr_refuses_the_runs_init() {
+    for status in [Some(500), Some(503), Some(410), None] {
+        let mut world = live();
+        world.set(s(10), Control::Lapse);
+        world.set(s(10), Control::FailInits { times: Times::Next(1), status });
+        assert_eq!(ask(&mut world, s(10), &Call::post(Route::Reauthenticate)), Answer::Triggered);
+        world.advance(s(20));
+        let steps: Vec<_> = asked(&world, s(10)).into_iter().map(|(path, _)| path).collect();
+        assert_eq!(steps.iter().filter(|path| path.ends_with("init")).count(), 2, "{steps:?}");
+        assert!(!world.truth().authenticated);
+        assert!(matches!(ask(&mut world, s(20), &Call::init(false)), Answer::Status(flags) if flags.authenticated));
+    }
+}
+
+#[test]
+fn a5_a_clients_init_can_be_refused_while_the_gateways_own_is_not() {
+    for status in [500, 503, 410] {
+        let mut world = live();
+        world.set(s(10), Control::Lapse);
+        let path = "/v1/api/iserver/auth/ssodh/init".to_owned();
+        let (who, does) = (Some(Who::Client), Does::Say(Arc::new(raw(status, "text/html", b""))));
+        world.set(s(10), Control::Script(Rule { path, method: None, who, times: Times::Always, after: None, does }));
+        assert_eq!(ask(&mut world, s(10), &Call::init(false)).status(), status);
+        ask(&mut world, s(11), &Call::post(Route::Reauthenticate));
+        world.advance(ms(14_100));
+        assert!(world.truth().live);
+    }
+}
+
+#[test]
+fn a13_an_auth_delay_of_500_makes_the_gateways_own_run_quick() {
+    let mut world = live();
+    world.set(s(10), Control::AuthDelay(ms(500)));
+    world.set(s(10), Control::Lapse);
+    ask(&mut world, s(10), &Call::post(Route::Reauthenticate));
+    world.advance(ms(10_599));
+    assert!(world.truth().live, "0.57 s on a real one");
+    world.set(s(20), Control::Restart { down: s(2) });
+    world.set(s(23), Control::LogIn);
+    world.advance(s(24));
+    assert!(world.truth().live, "a setting outlives a restart");
 }

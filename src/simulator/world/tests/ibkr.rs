@@ -1,8 +1,6 @@
 //! What IBKR does behind the gateway: documented by it, or seen by others.
 
-use std::sync::Arc;
-
-use super::super::{Established, Method, Reach, Verdict};
+use super::super::{Established, Limits, Method, Reach, Verdict};
 use super::*;
 
 #[test]
@@ -212,30 +210,53 @@ fn auth_time_is_when_the_human_logged_in() {
 }
 
 #[test]
-fn strict_pacing_is_429_for_15_minutes_to_whoever_is_too_fast() {
+fn too_many_requests_in_a_second_are_429_for_15_minutes_to_the_whole_address() {
     let mut world = live();
-    for _ in 0..50 {
-        ask(&mut world, s(6), &Call::get(Route::Validate));
+    for nth in 0..11 {
+        let status = ask(&mut world, s(10) + ms(nth * 90), &Call::post(Route::Status)).status();
+        assert_eq!(status, if nth < 10 { 200 } else { 429 });
     }
-    world.set(s(10), Control::Pacing(true));
-    ask(&mut world, s(10), &Call::get(Route::Validate));
-    assert_eq!(ask(&mut world, s(70), &Call::get(Route::Validate)).status(), 200);
-    assert_eq!(ask(&mut world, s(129), &Call::get(Route::Validate)).status(), 429);
-    assert_eq!(ask(&mut world, s(129 + 899), &Call::post(Route::Status)).status(), 429);
-    assert_eq!(ask(&mut world, s(129 + 900), &Call::post(Route::Status)).status(), 200);
+    assert_eq!(world.load().busiest_second, 11);
+    world.advance(s(40));
+    let own = world.arrivals().filter(|arrival| arrival.who == Who::Gateway && arrival.at > s(11));
+    assert!(own.map(|arrival| arrival.status).any(|status| status == Some(429)), "the gateway's own tickle suffers it too");
+    let ends = ms(10_900) + s(900);
+    assert_eq!(ask(&mut world, ends - ms(1), &Call::post(Route::Status)).status(), 429);
+    assert_eq!(ask(&mut world, ends, &Call::post(Route::Status)).status(), 200);
 }
 
 #[test]
-fn strict_pacing_knows_the_limits_of_the_second() {
+fn the_gateways_own_requests_count_too() {
     let mut world = live();
-    world.set(s(10), Control::Pacing(true));
-    for nth in 0..11 {
-        let status = ask(&mut world, s(10) + ms(nth), &Call::post(Route::Status)).status();
-        assert_eq!(status, if nth < 10 { 200 } else { 429 });
+    ask(&mut world, s(10), &Call::post(Route::Reauthenticate));
+    let statuses = (0..9).map(|nth| ask(&mut world, ms(10_050 + nth * 25), &Call::post(Route::Status)).status());
+    assert_eq!(statuses.filter(|status| *status == 429).count(), 2, "three of its own, and nine");
+}
+
+#[test]
+fn without_limits_everything_is_answered() {
+    let mut world = live();
+    world.set(s(6), Control::Pacing(Limits::Off));
+    for nth in 0..40 {
+        assert_eq!(ask(&mut world, s(6) + ms(nth * 25), &Call::get(Route::SsoPing)).status(), 200);
     }
-    world.set(s(20), Control::Pacing(true));
-    ask(&mut world, s(20), &Call::post(Route::Tickle));
-    assert_eq!(ask(&mut world, ms(20_900), &Call::post(Route::Tickle)).status(), 429);
+    assert_eq!(world.load().busiest_second, 40);
+}
+
+#[test]
+fn all_limits_are_those_of_single_paths_too() {
+    let mut world = live();
+    ask(&mut world, s(10), &Call::get(Route::Validate));
+    assert_eq!(ask(&mut world, s(11), &Call::get(Route::Validate)).status(), 200);
+    world.set(s(20), Control::Pacing(Limits::All));
+    ask(&mut world, s(20), &Call::get(Route::Validate));
+    assert_eq!(ask(&mut world, s(80), &Call::get(Route::Validate)).status(), 200);
+    assert_eq!(ask(&mut world, s(139), &Call::get(Route::Validate)).status(), 429);
+    assert_eq!(ask(&mut world, s(139 + 899), &Call::post(Route::Status)).status(), 429);
+    assert_eq!(ask(&mut world, s(139 + 900), &Call::post(Route::Status)).status(), 200);
+    world.set(s(2000), Control::Pacing(Limits::All));
+    ask(&mut world, s(2000), &Call::post(Route::Tickle));
+    assert_eq!(ask(&mut world, ms(2_000_900), &Call::post(Route::Tickle)).status(), 429);
 }
 
 #[test]
@@ -246,7 +267,8 @@ fn a_script_counts_the_clients_requests_and_holds_for_the_gateways_own() {
         Rule { path: "/v1/api/tick*".into(), method: None, who: None, times: Times::Next(2), after: Some(s(1)), does };
     world.set(s(6), Control::Script(rule));
     world.advance(s(35));
-    assert!(world.upstream_log().any(|entry| entry.path.ends_with("tickle") && entry.status == Some(500)));
+    let own = |arrival: &&Arrival| arrival.who == Who::Gateway && arrival.route == Route::Tickle;
+    assert!(world.arrivals().filter(own).any(|arrival| arrival.status == Some(500)));
     for at in [36, 37] {
         let reply = world.handle(s(at), &Call::post(Route::Tickle));
         assert!(reply.after == s(1) && matches!(reply.what, What::Answer(Answer::Raw(_))));

@@ -3,16 +3,18 @@
 mod gateway;
 mod ibkr;
 mod login;
+mod places;
 mod rivals;
 mod stream;
 mod walk;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::Value;
 
 use super::{
-    Answer, AuthStatus, Call, Competitor, Control, Does, Options, Raw, Route, Rule, Shows, Times, Upstream, What, Who,
+    Answer, Arrival, AuthStatus, Call, Competitor, Control, Does, Options, Raw, Route, Rule, Shows, Times, What, Who,
     World,
 };
 
@@ -68,9 +70,12 @@ fn raw(status: u16, content_type: &str, body: &[u8]) -> Raw {
 
 /// What the gateway asked of IBKR by itself since `since`: the end of the path, and when.
 fn asked(world: &World, since: Duration) -> Vec<(&'static str, u64)> {
-    let end = |entry: &Upstream| entry.path.trim_start_matches("/v1/api");
-    let late = |entry: &&Upstream| u128::from(entry.at_ms) >= since.as_millis();
-    world.upstream_log().filter(late).map(|entry| (end(entry), entry.at_ms)).collect()
+    let own = |arrival: &&Arrival| arrival.who == Who::Gateway && arrival.at >= since;
+    let end = |arrival: &Arrival| {
+        let at_ms = u64::try_from(arrival.at.as_millis()).unwrap();
+        (arrival.route.fixed_path().trim_start_matches("/v1/api"), at_ms)
+    };
+    world.arrivals().filter(own).map(end).collect()
 }
 
 fn body(answer: &Answer) -> String {
@@ -81,11 +86,12 @@ fn json(answer: &Answer) -> Value {
     serde_json::from_str(&body(answer)).unwrap()
 }
 
-/// A live world whose gateway does nothing by itself any more.
+/// A live world in which nothing that the gateway does by itself gets to the session.
 fn left_alone() -> World {
     let mut world = live();
     let who = Some(Who::Gateway);
-    let rule = Rule { path: "*".into(), method: None, who, times: Times::Always, after: None, does: Does::Hang };
+    let does = Does::Say(Arc::new(raw(200, "application/json", b"{}")));
+    let rule = Rule { path: "*".into(), method: None, who, times: Times::Always, after: None, does };
     world.set(s(5), Control::Script(rule));
     world
 }

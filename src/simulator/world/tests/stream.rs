@@ -1,6 +1,6 @@
 //! The websocket (A9): order of frames, pushes on change, silence.
 
-use super::super::{Frame, Reach, StreamId, Streaming};
+use super::super::{Frame, Reach, StreamId, Streaming, Unanswered};
 use super::*;
 
 /// The frames of one websocket so far, with their times in milliseconds.
@@ -141,4 +141,93 @@ fn a9_what_is_not_fetched_does_not_pile_up() {
     }
     world.advance(s(24 * 3600 - 60));
     assert!(world.pushes().len() <= 4096);
+}
+
+/// A websocket that is opened at `at`, as a client opens it.
+fn open_at(world: &mut World, at: Duration) -> StreamId {
+    assert_eq!(ask(world, at, &Call::get(Route::Stream)), Answer::Upgrade);
+    world.open_stream(at, None)
+}
+
+/// Takes the gateway's five connections for requests from 20 s on.
+fn wedge(world: &mut World) {
+    world.set(s(20), Control::Ibkr(Reach::Away));
+    for _ in 0..5 {
+        assert_eq!(world.handle(s(20), &Call::post(Route::Status)).what, What::Hang);
+    }
+}
+
+#[test]
+fn a12_a_websocket_opens_while_ibkr_is_silent_and_then_nothing_comes() {
+    let mut world = live();
+    wedge(&mut world);
+    open_at(&mut world, s(21));
+    world.advance(s(600));
+    assert!(frames(&mut world).is_empty());
+    world.set(s(600), Control::Ibkr(Reach::Here));
+    world.advance(s(660));
+    assert!(frames(&mut world).is_empty(), "its connection was closed, and it is not told");
+}
+
+#[test]
+fn a12_a_wedged_gateway_serves_a_new_websocket_once_ibkr_answers() {
+    let mut world = live();
+    wedge(&mut world);
+    world.set(s(30), Control::Return(Unanswered::Kept));
+    assert!(world.truth().wedged);
+    open_at(&mut world, s(31));
+    world.advance(s(32));
+    let told = frames(&mut world);
+    assert!(matches!(told[..], [(31_000, Frame::Waiting), (31_050, Frame::Ready { .. }), (_, Frame::Sts { .. })]));
+}
+
+#[test]
+fn a12_ten_websockets_opened_and_closed_while_ibkr_is_silent_leave_five_connections_behind() {
+    let mut world = live();
+    world.set(s(10), Control::Ibkr(Reach::Away));
+    for at in 11..21 {
+        let stream = open_at(&mut world, s(at));
+        world.close_stream(stream);
+    }
+    let load = world.load();
+    assert_eq!((load.websockets_unanswered, load.places_taken), (5, 0));
+    world.set(s(30), Control::Return(Unanswered::Kept));
+    assert_eq!(ask(&mut world, s(31), &Call::post(Route::Status)).status(), 200, "they are not among the five");
+    open_at(&mut world, s(32));
+    world.advance(s(90));
+    assert!(frames(&mut world).is_empty(), "a websocket waits behind them");
+    world.set(s(90), Control::CloseConnections);
+    open_at(&mut world, s(91));
+    world.advance(s(92));
+    assert_eq!((frames(&mut world).len(), world.load().websockets_unanswered), (3, 0));
+}
+
+#[test]
+fn a12_websockets_are_not_among_the_five() {
+    let mut world = live();
+    for _ in 0..6 {
+        open_at(&mut world, s(10));
+    }
+    world.advance(s(11));
+    assert_eq!(frames(&mut world).len(), 18);
+    assert_eq!(world.load().places_taken, 0);
+    assert_eq!(ask(&mut world, s(12), &Call::post(Route::Status)).status(), 200);
+}
+
+#[test]
+fn a12_where_ibkr_answers_late_the_websockets_go_on() {
+    let (mut world, _) = opened();
+    world.set(s(12), Control::Ibkr(Reach::Away));
+    open_at(&mut world, s(13));
+    world.set(s(14), Control::Lapse);
+    world.advance(s(100));
+    assert!(frames(&mut world).is_empty());
+    world.set(s(100), Control::Return(Unanswered::Answered));
+    world.advance(s(101));
+    let told = frames(&mut world);
+    let lapsed = |frame: &Frame| matches!(frame, Frame::Sts { flags, .. } if !flags.authenticated);
+    assert_eq!(told.iter().filter(|(_, frame)| lapsed(frame)).count(), 2, "{told:?}");
+    assert!(told.iter().any(|(_, frame)| *frame == Frame::Waiting));
+    world.advance(s(111));
+    assert_eq!(frames(&mut world).len(), 2, "a heartbeat on each");
 }

@@ -1,8 +1,6 @@
 //! Whatever happens in whatever order: time goes on, and the world stays one that can be.
 
-use std::sync::Arc;
-
-use super::super::{Established, LoginFault, Method, Reach, Streaming};
+use super::super::{Established, Limits, LoginFault, Method, Reach, Streaming, Unanswered};
 use super::*;
 
 /// The same numbers for the same seed.
@@ -108,7 +106,10 @@ impl Dice {
             }),
             Control::Clear,
             Control::Clear,
-            Control::Pacing(self.coin()),
+            Control::Pacing(self.one_of(&[Limits::Off, Limits::Second, Limits::All])),
+            Control::Return(self.one_of(&[Unanswered::Closed, Unanswered::Answered, Unanswered::Kept])),
+            Control::CloseConnections,
+            Control::AuthDelay(self.time()),
             Control::Borrow(self.throw(4) == 0),
             Control::RefuseLogins(self.one_of(&[
                 None,
