@@ -10,9 +10,7 @@ use serde_json::{Value, json};
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio::time::Instant;
 
-use super::world::{
-    Arrival, Call, Control, Late, Options, Push, Reply, RequestId, StreamId, What, Who, World,
-};
+use super::world::{Arrival, Call, Control, Late, Options, Push, Reply, RequestId, StreamId, What, Who, World};
 
 /// What all tasks of a simulated gateway share.
 #[derive(Debug)]

@@ -6,9 +6,7 @@ mod params;
 use std::fmt::Write;
 use std::time::Duration;
 
-use super::world::{
-    Competitor, Control, Established, Limits, LoginFault, Reach, Shows, Streaming, Unanswered,
-};
+use super::world::{Competitor, Control, Established, Limits, LoginFault, Reach, Shows, Streaming, Unanswered};
 use commands::COMMANDS;
 use params::Params;
 

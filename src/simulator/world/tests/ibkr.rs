@@ -219,7 +219,10 @@ fn too_many_requests_in_a_second_are_429_for_15_minutes_to_the_whole_address() {
     assert_eq!(world.load().busiest_second, 11);
     world.advance(s(40));
     let own = world.arrivals().filter(|arrival| arrival.who == Who::Gateway && arrival.at > s(11));
-    assert!(own.map(|arrival| arrival.status).any(|status| status == Some(429)), "the gateway's own tickle suffers it too");
+    assert!(
+        own.map(|arrival| arrival.status).any(|status| status == Some(429)),
+        "the gateway's own tickle suffers it too"
+    );
     let ends = ms(10_900) + s(900);
     assert_eq!(ask(&mut world, ends - ms(1), &Call::post(Route::Status)).status(), 429);
     assert_eq!(ask(&mut world, ends, &Call::post(Route::Status)).status(), 200);
