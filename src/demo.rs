@@ -14,7 +14,7 @@ use tokio::time::timeout;
 use crate::config::{self, Source};
 use crate::daemon::{self, Ended, Places};
 use crate::gateway::Trust;
-use crate::log::{self, Format, Level, Look, Place};
+use crate::log::{self, Format, Level, OutputFormat};
 use crate::simulator::{self, Addresses, world::Options};
 use crate::systemd::Notifier;
 use crate::verbs::Exit;
@@ -52,9 +52,9 @@ async fn play(addresses: &Addresses) -> anyhow::Result<Exit> {
     let is_coloured = io::stdout().is_terminal()
         && std::env::var_os("NO_COLOR").is_none_or(|no| no.is_empty())
         && std::env::var_os("TERM").is_none_or(|term| term != "dumb");
-    let look = Look::settle(Format::Text, Place::Terminal { is_coloured });
+    let format = OutputFormat::choose(Format::Text, log::Sink::Terminal { is_coloured });
     let log = log::Settings { level: Level::Trace, ..config.log.clone() };
-    let (subscriber, _guard) = log::subscriber(&log, look, log::wall_clock, Sink { lines, line: Vec::new() })?;
+    let (subscriber, _guard) = log::subscriber(&log, format, log::wall_clock, Sink { lines, line: Vec::new() })?;
     tracing::subscriber::set_global_default(subscriber)?;
     let mut stage = Stage {
         inbox,
@@ -129,7 +129,7 @@ impl Stage {
             }
             bail!("the daemon's log ended")
         });
-        let missing = || format!("this was not seen within {}: {}", log::humane(PATIENCE), signs.join(" "));
+        let missing = || format!("this was not seen within {}: {}", log::human_duration(PATIENCE), signs.join(" "));
         seen.await.with_context(missing)?
     }
 

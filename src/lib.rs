@@ -24,12 +24,13 @@
 //! | `calendar` | 1 | midnights and maintenance windows (pure) |
 //! | `gateway` | 1 | the client: one method a request, faults by meaning, TLS |
 //! | `simulator` | 1 | a gateway and IBKR that are not; imports nothing of ours |
-//! | `kept_file` | 1 | a small file that outlives the process, replaced as a whole |
-//! | `serving` | 1 | HTTP for a handful of askers who may misbehave |
+//! | `atomic_file` | 1 | a small file that outlives the process, replaced as a whole |
+//! | `http` | 1 | an HTTP server for a few clients that may misbehave |
 //! | `systemd` | 1 | ready, status, stopping, watchdog; never blocks |
 //! | `pages` | 1 | the manual pages and the completions, made from the command line |
 
 pub mod alert;
+pub mod atomic_file;
 pub mod calendar;
 pub mod config;
 pub mod control;
@@ -40,12 +41,11 @@ pub mod driver;
 pub mod endpoint;
 pub mod gateway;
 pub mod history;
-pub mod kept_file;
+pub mod http;
 pub mod log;
 pub mod observe;
 pub mod pages;
 pub mod recipes;
-pub mod serving;
 pub mod session;
 pub mod simulator;
 pub mod status;

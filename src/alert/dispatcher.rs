@@ -21,7 +21,7 @@ use super::notice::{Message, Notice, Origin};
 use super::outbox::{Outbox, Outcome, Verdict};
 use super::settings::Channel;
 use super::spool::{Spool, State};
-use crate::log::{event, humane};
+use crate::log::{event, human_duration};
 use crate::session::Now;
 
 /// Reads the clocks.
@@ -378,7 +378,7 @@ impl Shared {
                 }
             }
             (Outcome::TryAgain { why: fault, .. }, Verdict::Waits { pause, is_news, report }) => {
-                let pause = humane(*pause);
+                let pause = human_duration(*pause);
                 macro_rules! delayed {
                     ($level:ident) => {
                         $level!(

@@ -8,7 +8,7 @@ use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
 
 use super::{Code, Severity};
-use crate::log::humane;
+use crate::log::human_duration;
 
 /// Something that a human is to be told, or that is over.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -134,7 +134,7 @@ impl Notice {
             About::Channel(name) => (None, Some(name.clone())),
             About::Daemon => (None, None),
         };
-        let (since, now, lasted) = (clock(self.began, zone), clock(self.at, zone), humane(whole(self.lasted)));
+        let (since, now, lasted) = (clock(self.began, zone), clock(self.at, zone), human_duration(whole(self.lasted)));
         let (about, what, todo) = (&self.about, sentence(&self.what), sentence(&self.todo));
         // Behind a colon no sentence begins.
         let (it, to_do) = (ended(&self.what), ended(&self.todo));

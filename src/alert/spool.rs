@@ -8,12 +8,12 @@ use ring::rand::{SecureRandom, SystemRandom};
 use serde::{Deserialize, Serialize};
 
 use super::keep::{Kept, PersistedMessage};
-use crate::kept_file::{KeptFile, LoadError};
+use crate::atomic_file::{AtomicFile, LoadError};
 
 /// Where the file is. Without a folder nothing is kept, and a restart may tell once more what was told.
 #[derive(Debug, Clone, Default)]
 pub struct Spool {
-    file: Option<KeptFile>,
+    file: Option<AtomicFile>,
 }
 
 /// What is kept.
@@ -33,7 +33,7 @@ impl Spool {
     /// A spool in this folder, or none.
     #[must_use]
     pub fn new(folder: Option<PathBuf>) -> Self {
-        Self { file: folder.map(|folder| KeptFile::new(&folder, NAME, VERSION)) }
+        Self { file: folder.map(|folder| AtomicFile::new(&folder, NAME, VERSION)) }
     }
 
     /// Whether anything is kept at all.
@@ -47,7 +47,7 @@ impl Spool {
     /// # Errors
     /// When there is something, and it cannot be used.
     pub fn load(&self) -> Result<State, LoadError> {
-        self.file.as_ref().map_or_else(|| Ok(State::default()), KeptFile::load)
+        self.file.as_ref().map_or_else(|| Ok(State::default()), AtomicFile::load)
     }
 
     /// A name for this daemon where none was kept: random where it can be kept, and else the host's name.

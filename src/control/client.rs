@@ -10,8 +10,8 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
+use super::api::{Failure, Gateway, Status, Test};
 use super::paths::{connect_at_once, sockets};
-use super::words::{Failure, Gateway, Status, Test};
 use crate::gateway::Trust;
 use crate::history::report::Report;
 

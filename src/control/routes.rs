@@ -1,4 +1,4 @@
-//! Paths, queries and bodies of the control socket on their way to a wish. Pure.
+//! Paths, queries and bodies of the control socket on their way to a command. Pure.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-use super::words::{Until, Wish};
+use super::api::{Command, Until};
 use crate::alert::Code;
 
 /// Something that can be asked.
@@ -42,9 +42,9 @@ pub const ROUTES: &[Route] = &[
 
 /// What a request is.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Asking {
+pub(super) enum Parsed {
     /// Something that the daemon's loop answers.
-    Wish(Wish),
+    Command(Command),
     /// How the one gateway of that name is.
     Gateway(String),
     /// The time that lies this far back, until the present.
@@ -53,7 +53,7 @@ pub(super) enum Asking {
 
 /// Why a request is none.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Misasked {
+pub(super) enum BadRequest {
     /// There is no such path.
     NoSuchPath,
     /// The path takes another method.
@@ -63,7 +63,7 @@ pub(super) enum Misasked {
 }
 
 /// What a request asks for.
-pub(super) fn read(method: &Method, path: &str, query: &str, body: &[u8]) -> Result<Asking, Misasked> {
+pub(super) fn read(method: &Method, path: &str, query: &str, body: &[u8]) -> Result<Parsed, BadRequest> {
     // No name of ours has a character that a URL would have to escape.
     let parts: Vec<&str> = path.trim_start_matches('/').split('/').collect();
     let is_post = match *parts {
@@ -71,35 +71,35 @@ pub(super) fn read(method: &Method, path: &str, query: &str, body: &[u8]) -> Res
         ["v1", "check"]
         | ["v1", "gateways", _, "check" | "pause" | "resume" | "logout"]
         | ["v1", "alerts", "acknowledge" | "test"] => true,
-        _ => return Err(Misasked::NoSuchPath),
+        _ => return Err(BadRequest::NoSuchPath),
     };
     match (is_post, method) {
         (true, &Method::POST) | (false, &Method::GET) => {}
-        (true, _) => return Err(Misasked::OtherMethod("POST")),
-        (false, _) => return Err(Misasked::OtherMethod("GET")),
+        (true, _) => return Err(BadRequest::OtherMethod("POST")),
+        (false, _) => return Err(BadRequest::OtherMethod("GET")),
     }
-    let wish = match *parts {
-        ["v1", "status"] => Wish::Status,
-        ["v1", "config"] => Wish::Config,
+    let command = match *parts {
+        ["v1", "status"] => Command::Status,
+        ["v1", "config"] => Command::Config,
         ["v1", "history"] => return history(query),
-        ["v1", "gateways", name] => return Ok(Asking::Gateway(name.to_owned())),
-        ["v1", "check"] => nothing(body).map(|Nothing {}| Wish::Check(None))?,
-        ["v1", "gateways", name, "check"] => nothing(body).map(|Nothing {}| Wish::Check(Some(name.to_owned())))?,
-        ["v1", "gateways", name, "resume"] => nothing(body).map(|Nothing {}| Wish::Resume(name.to_owned()))?,
-        ["v1", "gateways", name, "logout"] => nothing(body).map(|Nothing {}| Wish::Logout(name.to_owned()))?,
-        ["v1", "gateways", name, "pause"] => Wish::Pause(name.to_owned(), parsed::<Pause>(body)?.until()?),
+        ["v1", "gateways", name] => return Ok(Parsed::Gateway(name.to_owned())),
+        ["v1", "check"] => nothing(body).map(|Nothing {}| Command::Check(None))?,
+        ["v1", "gateways", name, "check"] => nothing(body).map(|Nothing {}| Command::Check(Some(name.to_owned())))?,
+        ["v1", "gateways", name, "resume"] => nothing(body).map(|Nothing {}| Command::Resume(name.to_owned()))?,
+        ["v1", "gateways", name, "logout"] => nothing(body).map(|Nothing {}| Command::Logout(name.to_owned()))?,
+        ["v1", "gateways", name, "pause"] => Command::Pause(name.to_owned(), parsed::<Pause>(body)?.until()?),
         ["v1", "alerts", "acknowledge"] => {
             let Acknowledge { gateway, code } = parsed(body)?;
             let code = code.map(|name| code_of(&name)).transpose()?;
-            Wish::Acknowledge(gateway, code)
+            Command::Acknowledge(gateway, code)
         }
         ["v1", "alerts", "test"] => {
             let Test { channel, code } = parsed(body)?;
-            Wish::Test { channel, code: code.map(|name| code_of(&name)).transpose()? }
+            Command::Test { channel, code: code.map(|name| code_of(&name)).transpose()? }
         }
-        _ => return Err(Misasked::NoSuchPath),
+        _ => return Err(BadRequest::NoSuchPath),
     };
-    Ok(Asking::Wish(wish))
+    Ok(Parsed::Command(command))
 }
 
 #[derive(Deserialize)]
@@ -130,30 +130,30 @@ struct Test {
 }
 
 impl Pause {
-    fn until(self) -> Result<Until, Misasked> {
+    fn until(self) -> Result<Until, BadRequest> {
         match (self.over, self.until) {
             (None, None) => Ok(Until::Resumed),
             (None, Some(until)) => Ok(Until::At(until)),
             (Some(over), None) => {
-                let fault = || Misasked::Nonsense(format!("for: write it like 30m, 2h or 1d, {MOST} at most"));
+                let fault = || BadRequest::Nonsense(format!("for: write it like 30m, 2h or 1d, {MOST} at most"));
                 span(&over).map(Until::Over).ok_or_else(fault)
             }
-            (Some(_), Some(_)) => Err(Misasked::Nonsense("for and until say the same: give one of them".to_owned())),
+            (Some(_), Some(_)) => Err(BadRequest::Nonsense("for and until say the same: give one of them".to_owned())),
         }
     }
 }
 
-fn history(query: &str) -> Result<Asking, Misasked> {
+fn history(query: &str) -> Result<Parsed, BadRequest> {
     let mut since = DEFAULT_HISTORY;
     for pair in query.split('&').filter(|pair| !pair.is_empty()) {
         let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
         if key != "since" {
-            return Err(Misasked::Nonsense(format!("{key} is not known here: give since=7d, or nothing")));
+            return Err(BadRequest::Nonsense(format!("{key} is not known here: give since=7d, or nothing")));
         }
-        let fault = || Misasked::Nonsense(format!("since: write it like 12h or 30d, {MOST} at most"));
+        let fault = || BadRequest::Nonsense(format!("since: write it like 12h or 30d, {MOST} at most"));
         since = span(value).ok_or_else(fault)?;
     }
-    Ok(Asking::History(since))
+    Ok(Parsed::History(since))
 }
 
 /// `30m`, `2h`, `7d`: a day has 24 hours here, as nobody asks for more precision than that.
@@ -164,19 +164,19 @@ pub fn span(text: &str) -> Option<Duration> {
     (!span.is_zero() && span <= LONGEST).then_some(span)
 }
 
-fn nothing(body: &[u8]) -> Result<Nothing, Misasked> {
+fn nothing(body: &[u8]) -> Result<Nothing, BadRequest> {
     if body.iter().all(u8::is_ascii_whitespace) { Ok(Nothing {}) } else { parsed(body) }
 }
 
-fn parsed<T: DeserializeOwned>(body: &[u8]) -> Result<T, Misasked> {
+fn parsed<T: DeserializeOwned>(body: &[u8]) -> Result<T, BadRequest> {
     let body = if body.iter().all(u8::is_ascii_whitespace) { b"{}" } else { body };
-    serde_json::from_slice(body).map_err(|error| Misasked::Nonsense(format!("the body makes no sense: {error}")))
+    serde_json::from_slice(body).map_err(|error| BadRequest::Nonsense(format!("the body makes no sense: {error}")))
 }
 
-fn code_of(name: &str) -> Result<Code, Misasked> {
+fn code_of(name: &str) -> Result<Code, BadRequest> {
     Code::ALL.into_iter().find(|code| code.entry().code == name).ok_or_else(|| {
         let all: Vec<&str> = Code::ALL.iter().map(|code| code.entry().code).collect();
-        Misasked::Nonsense(format!("there is no alert {name:?}: there are {}", all.join(", ")))
+        BadRequest::Nonsense(format!("there is no alert {name:?}: there are {}", all.join(", ")))
     })
 }
 

@@ -13,31 +13,31 @@ use tokio::net::UnixListener;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 
-use super::routes::{Asking, Misasked, read};
-use super::words::{Answer, Failure, Status, Wish};
-use super::{Ask, ROUTES};
+use super::ROUTES;
+use super::api::{self, Command, Failure, Status};
+use super::routes::{BadRequest, Parsed, read};
 use crate::history::Ledger;
 use crate::history::report::report;
-use crate::serving::{self, HEAD_WITHIN, Limits, Shared};
+use crate::http::{self, HEAD_WITHIN, Limits, Shared};
 
 /// Serves until it is dropped. `folder` is where the ledger is, if one is kept. Lives in a
 /// [`LocalSet`](tokio::task::LocalSet).
-pub async fn serve(listener: UnixListener, folder: Option<PathBuf>, asks: mpsc::Sender<Ask>) {
-    let desk = Desk { folder, asks, history: Shared::default() };
+pub async fn serve(listener: UnixListener, folder: Option<PathBuf>, requests: mpsc::Sender<super::Request>) {
+    let handler = Handler { folder, requests, history: Shared::default() };
     let accept = async || listener.accept().await.map(|(stream, _)| (stream, ()));
-    serving::serve(LIMITS, accept, async move |request, ()| desk.answer(request).await).await;
+    http::serve(LIMITS, accept, async move |request, ()| handler.answer(request).await).await;
 }
 
 /// A history as JSON: of how long, until when.
 type History = (Duration, Timestamp, Result<Bytes, String>);
 
-struct Desk {
+struct Handler {
     folder: Option<PathBuf>,
-    asks: mpsc::Sender<Ask>,
+    requests: mpsc::Sender<super::Request>,
     history: Shared<History>,
 }
 
-impl Desk {
+impl Handler {
     async fn answer(&self, request: Request<Incoming>) -> Response<Full<Bytes>> {
         let (head, body) = request.into_parts();
         let body = match timeout(HEAD_WITHIN, Limited::new(body, LONGEST_BODY).collect()).await {
@@ -46,39 +46,39 @@ impl Desk {
             Err(_) => return failed(StatusCode::REQUEST_TIMEOUT, "the body does not come".to_owned()),
         };
         match read(&head.method, head.uri.path(), head.uri.query().unwrap_or_default(), &body) {
-            Ok(Asking::Wish(wish)) => self.ask(wish).await.map_or_else(stopping, told),
-            Ok(Asking::Gateway(name)) => self.status().await.map_or_else(stopping, |status| gateway(*status, &name)),
-            Ok(Asking::History(since)) => self.history(since).await,
-            Err(Misasked::NoSuchPath) => {
+            Ok(Parsed::Command(command)) => self.ask(command).await.map_or_else(stopping, told),
+            Ok(Parsed::Gateway(name)) => self.status().await.map_or_else(stopping, |status| gateway(*status, &name)),
+            Ok(Parsed::History(since)) => self.history(since).await,
+            Err(BadRequest::NoSuchPath) => {
                 let all: Vec<String> = ROUTES.iter().map(|route| format!("{} {}", route.method, route.path)).collect();
                 failed(StatusCode::NOT_FOUND, format!("there is no {}: there are {}", head.uri.path(), all.join(", ")))
             }
-            Err(Misasked::OtherMethod(method)) => {
+            Err(BadRequest::OtherMethod(method)) => {
                 let error = format!("{} takes {method}, not {}", head.uri.path(), head.method);
                 let mut response = failed(StatusCode::METHOD_NOT_ALLOWED, error);
                 response.headers_mut().insert(ALLOW, HeaderValue::from_static(method));
                 response
             }
-            Err(Misasked::Nonsense(error)) => failed(StatusCode::BAD_REQUEST, error),
+            Err(BadRequest::Nonsense(error)) => failed(StatusCode::BAD_REQUEST, error),
         }
     }
 
     /// What the daemon's loop says; nothing if it is ending.
-    async fn ask(&self, wish: Wish) -> Option<Answer> {
-        let (answer, answered) = oneshot::channel();
-        self.asks.send(Ask { wish, answer }).await.ok()?;
-        answered.await.ok()
+    async fn ask(&self, command: Command) -> Option<api::Response> {
+        let (reply, response) = oneshot::channel();
+        self.requests.send(super::Request { command, reply }).await.ok()?;
+        response.await.ok()
     }
 
     async fn status(&self) -> Option<Box<Status>> {
-        match self.ask(Wish::Status).await? {
-            Answer::Status(status) => Some(status),
-            Answer::Config(_)
-            | Answer::Done(_)
-            | Answer::Tested(_)
-            | Answer::Unknown(_)
-            | Answer::Invalid(_)
-            | Answer::Refused(_) => None,
+        match self.ask(Command::Status).await? {
+            api::Response::Status(status) => Some(status),
+            api::Response::Config(_)
+            | api::Response::Done(_)
+            | api::Response::Tested(_)
+            | api::Response::Unknown(_)
+            | api::Response::Invalid(_)
+            | api::Response::Refused(_) => None,
         }
     }
 
@@ -108,15 +108,15 @@ impl Desk {
     }
 }
 
-fn told(answer: Answer) -> Response<Full<Bytes>> {
+fn told(answer: api::Response) -> Response<Full<Bytes>> {
     match answer {
-        Answer::Status(status) => json(StatusCode::OK, &status),
-        Answer::Config(text) => respond(StatusCode::OK, "application/toml", text),
-        Answer::Done(done) => json(StatusCode::OK, &serde_json::json!({ "done": done })),
-        Answer::Tested(tests) => json(StatusCode::OK, &tests),
-        Answer::Unknown(error) => failed(StatusCode::NOT_FOUND, error),
-        Answer::Invalid(error) => failed(StatusCode::BAD_REQUEST, error),
-        Answer::Refused(error) => failed(StatusCode::SERVICE_UNAVAILABLE, error),
+        api::Response::Status(status) => json(StatusCode::OK, &status),
+        api::Response::Config(text) => respond(StatusCode::OK, "application/toml", text),
+        api::Response::Done(done) => json(StatusCode::OK, &serde_json::json!({ "done": done })),
+        api::Response::Tested(tests) => json(StatusCode::OK, &tests),
+        api::Response::Unknown(error) => failed(StatusCode::NOT_FOUND, error),
+        api::Response::Invalid(error) => failed(StatusCode::BAD_REQUEST, error),
+        api::Response::Refused(error) => failed(StatusCode::SERVICE_UNAVAILABLE, error),
     }
 }
 

@@ -23,7 +23,7 @@ use signal_hook_tokio::Signals;
 use tokio::time::{Instant, sleep};
 use tracing::warn;
 
-use super::fleet::Fleet;
+use super::drivers::Drivers;
 use super::{Ended, Error};
 use crate::config::Gateway;
 use crate::control::{bind_with_mode, common_folders, connect_at_once, create_folder, own_folder};
@@ -274,7 +274,7 @@ fn file_name(url: &str) -> String {
 /// With the gateway that another daemon still manages.
 pub(super) async fn acquire_or_wait(
     mut locked: AlreadyLocked,
-    fleet: &mut Fleet,
+    drivers: &mut Drivers,
     gateways: &[Gateway],
     notifier: &mut Notifier,
     signals: &mut Signals,
@@ -296,7 +296,7 @@ pub(super) async fn acquire_or_wait(
                 // There is nothing yet to check, or to read again.
                 Some(_) => {}
             },
-            () = sleep(AGAIN) => match fleet.hold(gateways) {
+            () = sleep(AGAIN) => match drivers.hold(gateways) {
                 Ok(()) => return Ok(None),
                 Err(still) => locked = still,
             },

@@ -1,16 +1,16 @@
 //! `run`: one driver a gateway, the alerts, the signals, the reload, and the word to systemd.
 
-mod asking;
-mod board;
 mod clock_watch;
-mod fleet;
+mod control_task;
+mod drivers;
+mod endpoint_task;
 mod instance_lock;
+mod log_lines;
 mod polled_fd;
 mod reaper;
 mod reload;
 mod runtime_dir;
-mod showing;
-mod telling;
+mod supervisor;
 mod units;
 
 use std::fs;
@@ -28,19 +28,19 @@ use crate::alert::{self, Alarm};
 use crate::config::{Config, Source};
 use crate::control;
 use crate::driver::{Clock, HostClock};
-use crate::endpoint::Look;
-use crate::log::{event, humane};
+use crate::endpoint::ViewRequest;
+use crate::log::{event, human_duration};
 use crate::systemd::Notifier;
-use asking::Asking;
-use board::Board;
 use clock_watch::ClockWatch;
-use fleet::Fleet;
+use control_task::ControlTask;
+use drivers::Drivers;
+use endpoint_task::EndpointTask;
 pub use instance_lock::AlreadyLocked;
+use log_lines::counted;
 use reaper::Reaper;
 use reload::Reload;
 use runtime_dir::RuntimeDir;
-use showing::Showing;
-use telling::counted;
+use supervisor::Supervisor;
 use units::Units;
 
 /// Why a daemon ended.
@@ -113,9 +113,9 @@ async fn watch(
     mut reaper: Reaper,
 ) -> Result<Ended, Error> {
     let clock = HostClock::start();
-    let (mut fleet, mut inbox) = Fleet::new(clock, &config.maintenance);
-    if let Err(locked) = fleet.hold(&config.gateways) {
-        let wait = instance_lock::acquire_or_wait(locked, &mut fleet, &config.gateways, &mut notifier, &mut signals);
+    let (mut drivers, mut inbox) = Drivers::new(clock, &config.maintenance);
+    if let Err(locked) = drivers.hold(&config.gateways) {
+        let wait = instance_lock::acquire_or_wait(locked, &mut drivers, &config.gateways, &mut notifier, &mut signals);
         if let Some(ended) = wait.await? {
             return Ok(ended);
         }
@@ -130,91 +130,91 @@ async fn watch(
         env!("CARGO_PKG_VERSION"),
         counted(config.gateways.len(), "gateway"),
     );
-    let clients = config.gateways.iter().map(fleet::client).collect::<Result<Vec<_>, _>>()?;
+    let clients = config.gateways.iter().map(drivers::client).collect::<Result<Vec<_>, _>>()?;
     let clocks: alert::Clock = Rc::new(move || clock.now());
     let names = config.names();
     let spool = alert::Spool::new(places.state.clone());
     let (alarm, mut heard) = Alarm::start(&config.alerts, &host_name(), &names, spool, clocks);
-    let mut board = Board::new(&config, clock, notifier, alarm, places.state.clone());
+    let mut supervisor = Supervisor::new(&config, clock, notifier, alarm, places.state.clone());
     for (gateway, client) in config.gateways.iter().zip(clients) {
-        let legacy = board.expect(&gateway.name);
-        fleet.start(gateway, client, &legacy);
+        let init = supervisor.expect(&gateway.name);
+        drivers.start(gateway, client, &init);
     }
     let (mut units, mut unit_answers) = Units::new(&config);
     let mut reload = Reload::default();
-    let (mut showing, mut looked) = Showing::open(&config.endpoint, clock, places.state.clone());
-    let (mut asking, mut asked) = Asking::open(clock, places);
+    let (mut endpoint_task, mut view_requests) = EndpointTask::open(&config.endpoint, clock, places.state.clone());
+    let (mut control_task, mut requests) = ControlTask::open(clock, places);
     let (clock_watch, mut runtime_dir) = (ClockWatch::start(), RuntimeDir::new());
     let file = source.path.display().to_string();
     loop {
-        runtime_dir.tend(&mut fleet.locks, &mut asking);
-        let deadline = reaper.deadline().map_or(board.deadline(), |at| at.min(board.deadline()));
+        runtime_dir.tend(&mut drivers.locks, &mut control_task);
+        let deadline = reaper.deadline().map_or(supervisor.deadline(), |at| at.min(supervisor.deadline()));
         tokio::select! {
             biased;
             signal = signals.next() => match signal {
                 Some(SIGUSR1) => {
                     info!(event = event::SIGNAL, name = "SIGUSR1", "asked by a signal to check at once");
-                    fleet.check_all();
+                    drivers.check_all();
                 }
                 Some(SIGCHLD) => reaper.child_ended(),
                 Some(SIGHUP) => {
                     info!(event = event::SIGNAL, name = "SIGHUP", "asked by a signal to read the configuration again");
-                    reload.begin(&source, &config, &mut board);
+                    reload.begin(&source, &config, &mut supervisor);
                 }
                 signal => {
                     let name = signal_name(signal);
-                    board.notifier.stopping();
-                    fleet.end_all();
-                    board.end().await;
-                    let ran = humane(clock.now().mono);
+                    supervisor.notifier.stopping();
+                    drivers.end_all();
+                    supervisor.end().await;
+                    let ran = human_duration(clock.now().mono);
                     info!(event = event::DAEMON_STOPPED, because = name, ran, "ended by {name}; the sessions stay logged in");
                     return Ok(Ended::Asked);
                 }
             },
             read = reload.read() => {
                 let before = config.endpoint.clone();
-                reload.end(read, &source, &mut config, &mut fleet, &mut board);
+                reload.end(read, &source, &mut config, &mut drivers, &mut supervisor);
                 units.know(&config);
                 if config.endpoint != before {
-                    showing.change(&config.endpoint);
+                    endpoint_task.change(&config.endpoint);
                 }
             }
             Some((number, report)) = inbox.recv() => {
-                if fleet.is_current(number, &report.snapshot.gateway) {
+                if drivers.is_current(number, &report.snapshot.gateway) {
                     units.ask_about(&report.snapshot);
-                    board.take(report);
+                    supervisor.take(report);
                 }
             }
-            () = clock_watch.jumped() => fleet.wake_all(),
-            () = runtime_dir.removed() => runtime_dir.restore(&mut fleet.locks, &mut asking),
-            Some(ask) = asked.recv() => {
-                wake_outdated(&board, &fleet);
-                asking.take(ask, &config, &file, &fleet, &mut board);
+            () = clock_watch.jumped() => drivers.wake_all(),
+            () = runtime_dir.removed() => runtime_dir.restore(&mut drivers.locks, &mut control_task),
+            Some(request) = requests.recv() => {
+                wake_outdated(&supervisor, &drivers);
+                control_task.handle(request, &config, &file, &drivers, &mut supervisor);
             }
-            Some(Look(answer)) = looked.recv() => {
-                wake_outdated(&board, &fleet);
+            Some(ViewRequest(answer)) = view_requests.recv() => {
+                wake_outdated(&supervisor, &drivers);
                 // A caller who has hung up needs no answer.
-                drop(answer.send(board.view(asking.status(&file, &board))));
+                drop(answer.send(supervisor.view(control_task.status(&file, &supervisor))));
             }
-            Some(heard) = heard.recv() => board.alarm.hear(clock.now(), &heard),
-            Some((gateway, down)) = unit_answers.recv() => board.hear_of_unit(&gateway, down),
-            () = fleet.lost() => {
-                let ran = humane(clock.now().mono);
+            Some(heard) = heard.recv() => supervisor.alarm.hear(clock.now(), &heard),
+            Some((gateway, down)) = unit_answers.recv() => supervisor.hear_of_unit(&gateway, down),
+            () = drivers.lost() => {
+                let ran = human_duration(clock.now().mono);
                 error!(event = event::DAEMON_STOPPED, because = "driver-lost", ran, "a driver ended by itself; please report this");
                 return Ok(Ended::DriverLost);
             }
             () = sleep_until(deadline) => {
                 reaper.look();
-                board.look();
+                supervisor.look();
             }
         }
     }
 }
 
 /// Has the drivers look at the clock if the state of a gateway is older than it may be.
-fn wake_outdated(board: &Board, fleet: &Fleet) {
-    if board.has_outdated() {
-        fleet.wake_all();
+fn wake_outdated(supervisor: &Supervisor, drivers: &Drivers) {
+    if supervisor.has_outdated() {
+        drivers.wake_all();
     }
 }
 

@@ -4,9 +4,9 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tracing::{error, info};
 
-use super::board::Board;
-use super::fleet::{self, Fleet};
-use super::telling::counted;
+use super::drivers::{self, Drivers};
+use super::log_lines::counted;
+use super::supervisor::Supervisor;
 use crate::config::{Config, Difference, Source};
 use crate::gateway::Client;
 use crate::log::event;
@@ -35,7 +35,7 @@ impl Fresh {
     fn read(source: &Source, before: &Config) -> Read {
         let config = source.load().map_err(|faults| faults.to_string())?;
         let difference = Difference::between(before, &config);
-        let clients = difference.replaced.iter().map(fleet::client).collect::<Result<_, _>>();
+        let clients = difference.replaced.iter().map(drivers::client).collect::<Result<_, _>>();
         let clients = clients.map_err(|error| error.to_string())?;
         Ok(Box::new(Self { config, difference, clients }))
     }
@@ -43,12 +43,12 @@ impl Fresh {
 
 impl Reload {
     /// Begins to read. The loop never waits for the disk.
-    pub(super) fn begin(&mut self, source: &Source, config: &Config, board: &mut Board) {
+    pub(super) fn begin(&mut self, source: &Source, config: &Config, supervisor: &mut Supervisor) {
         if self.reading.is_some() {
             self.again = true;
             return;
         }
-        board.reloading(Instant::now());
+        supervisor.reloading(Instant::now());
         let (source, before) = (source.clone(), config.clone());
         self.reading = Some(tokio::task::spawn_blocking(move || Fresh::read(&source, &before)));
     }
@@ -65,15 +65,15 @@ impl Reload {
         read: Read,
         source: &Source,
         config: &mut Config,
-        fleet: &mut Fleet,
-        board: &mut Board,
+        drivers: &mut Drivers,
+        supervisor: &mut Supervisor,
     ) {
         self.reading = None;
-        let carried = read.and_then(|new| carry_over(config, *new, fleet, board));
+        let carried = read.and_then(|new| carry_over(config, *new, drivers, supervisor));
         match carried {
             Ok(told) => {
                 info!(event = event::CONFIG_RELOADED, told, "the configuration was read again: {told}");
-                board.accepted();
+                supervisor.accepted();
             }
             Err(faults) => {
                 let count = faults.lines().count();
@@ -82,39 +82,44 @@ impl Reload {
                 }
                 let first = faults.lines().next().unwrap_or_default();
                 let more = if count > 1 { " (the log has all that is wrong)" } else { "" };
-                board.refused(&format!("{first}{more}"));
+                supervisor.refused(&format!("{first}{more}"));
             }
         }
-        board.reloaded();
+        supervisor.reloaded();
         if std::mem::take(&mut self.again) {
-            self.begin(source, config, board);
+            self.begin(source, config, supervisor);
         }
     }
 }
 
 /// Makes what is different so; what is the same keeps its driver, its connection, its incidents.
-fn carry_over(config: &mut Config, fresh: Fresh, fleet: &mut Fleet, board: &mut Board) -> Result<String, String> {
+fn carry_over(
+    config: &mut Config,
+    fresh: Fresh,
+    drivers: &mut Drivers,
+    supervisor: &mut Supervisor,
+) -> Result<String, String> {
     let Fresh { config: new, difference, clients } = fresh;
     let Difference { removed, replaced, moved, alerts, endpoint, log } = difference;
-    fleet.hold(&new.gateways).map_err(|kept| kept.to_string())?;
-    fleet.know(&new.maintenance);
+    drivers.hold(&new.gateways).map_err(|kept| kept.to_string())?;
+    drivers.know(&new.maintenance);
     for name in &removed {
-        fleet.end(name);
-        board.forget(name);
+        drivers.end(name);
+        supervisor.forget(name);
     }
-    fleet.hold_only(&new.gateways);
+    drivers.hold_only(&new.gateways);
     for (gateway, client) in replaced.iter().zip(clients) {
-        let legacy = board.expect(&gateway.name);
-        fleet.start(gateway, client, &legacy);
+        let init = supervisor.expect(&gateway.name);
+        drivers.start(gateway, client, &init);
     }
     for gateway in &moved {
-        fleet.relocate(gateway);
+        drivers.relocate(gateway);
     }
     if alerts || !removed.is_empty() || !replaced.is_empty() {
-        board.change(&new);
+        supervisor.change(&new);
     }
     if config.log.heartbeat_every != new.log.heartbeat_every {
-        board.beat(new.log.heartbeat_every);
+        supervisor.beat(new.log.heartbeat_every);
     }
     let mut told = vec![
         format!("{} new or changed", counted(replaced.len(), "gateway")),

@@ -11,7 +11,7 @@ use tokio::io::unix::AsyncFd;
 use tokio::time::Instant;
 use tracing::warn;
 
-use super::asking::Asking;
+use super::control_task::ControlTask;
 use super::instance_lock::{self, GatewayLocks};
 use super::polled_fd::polled;
 use crate::control::own_folder;
@@ -37,7 +37,7 @@ impl RuntimeDir {
     }
 
     /// Looks again, if the last look was a while ago.
-    pub(super) fn tend(&mut self, locks: &mut GatewayLocks, socket: &mut Asking) {
+    pub(super) fn tend(&mut self, locks: &mut GatewayLocks, socket: &mut ControlTask) {
         let now = Instant::now();
         if now >= self.next_look {
             self.next_look = now + LOOK_EVERY;
@@ -47,7 +47,7 @@ impl RuntimeDir {
     }
 
     /// Creates again what was removed.
-    pub(super) fn restore(&mut self, locks: &mut GatewayLocks, socket: &mut Asking) {
+    pub(super) fn restore(&mut self, locks: &mut GatewayLocks, socket: &mut ControlTask) {
         if (locks.is_lost() || socket.was_removed()) && !self.is_damaged {
             self.is_damaged = true;
             let file = self.folder.display().to_string();

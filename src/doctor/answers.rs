@@ -244,7 +244,7 @@ fn clock(seen: &Seen) -> Option<Finding> {
         ));
     }
     let way = if came > date { "ahead" } else { "behind" };
-    let found = format!("this host's clock is {} {way} of the date of the answers", crate::log::humane(off));
+    let found = format!("this host's clock is {} {way} of the date of the answers", crate::log::human_duration(off));
     let remedy = "have the host's clock kept (`timedatectl set-ntp true`): ends of logins and maintenance windows are \
                   reckoned by it";
     Some(Finding::warning(Check::Clock, found, remedy))

@@ -80,8 +80,8 @@ fn judge(conf: &Conf, questions: &[Question]) -> Vec<Finding> {
     if delay >= CONFIRM_WITHIN {
         let found = format!(
             "authDelay is {}, as long as one recovery attempt waits ({}): none by the gateway can succeed",
-            crate::log::humane(delay),
-            crate::log::humane(CONFIRM_WITHIN)
+            crate::log::human_duration(delay),
+            crate::log::human_duration(CONFIRM_WITHIN)
         );
         findings.push(Finding::warning(
             Check::ConfYaml,
@@ -89,8 +89,10 @@ fn judge(conf: &Conf, questions: &[Question]) -> Vec<Finding> {
             format!("write authDelay: {AUTH_DELAY_MS}, as it comes"),
         ));
     } else if delay > LONG_DELAY {
-        let found =
-            format!("authDelay is {}: each recovery by the gateway takes at least as long", crate::log::humane(delay));
+        let found = format!(
+            "authDelay is {}: each recovery by the gateway takes at least as long",
+            crate::log::human_duration(delay)
+        );
         findings.push(Finding::note(Check::ConfYaml, found));
     }
     findings

@@ -4,22 +4,22 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::atomic_file;
 use crate::control::user_folder;
 use crate::driver::{Clock, HostClock};
-use crate::kept_file;
 
 /// Whether a login may be asked about now; if so, it is written down that it was. Without a folder of the user's own
 /// for such things there is no memory.
 pub(super) fn may_validate(url: &str) -> bool {
     let Some(file) = file(url) else { return true };
     let now = HostClock::start().now().wall;
-    let text = kept_file::read(&file).ok().and_then(|text| String::from_utf8(text).ok());
+    let text = atomic_file::read(&file).ok().and_then(|text| String::from_utf8(text).ok());
     let last = text.and_then(|text| text.trim().parse::<jiff::Timestamp>().ok());
     let is_recent =
         last.is_some_and(|last| Duration::try_from(now.duration_since(last)).is_ok_and(|since| since < ONCE_IN));
     if !is_recent {
         // Where it cannot be written down, the next visit only knows less.
-        drop(kept_file::replace(&file, now.to_string().as_bytes()));
+        drop(atomic_file::replace(&file, now.to_string().as_bytes()));
     }
     !is_recent
 }

@@ -21,7 +21,7 @@ pub use counts::Counts;
 pub use health::{Health, livez, readyz};
 pub use hosts::{Hosts, is_loopback};
 pub use metrics::text as metrics;
-pub use page::{Pictures, html};
+pub use page::{Timelines, html};
 pub use server::serve;
 
 use std::collections::BTreeSet;
@@ -59,4 +59,4 @@ impl View {
 
 /// Asks the daemon's loop for a view.
 #[derive(Debug)]
-pub struct Look(pub oneshot::Sender<View>);
+pub struct ViewRequest(pub oneshot::Sender<View>);

@@ -9,11 +9,11 @@ use super::View;
 use crate::control::{Alert, Gateway};
 use crate::history::chart::{self, band, escaped, percent};
 use crate::history::report::Report;
-use crate::log::humane;
+use crate::log::human_duration;
 
 /// What the ledger says.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Pictures {
+pub struct Timelines {
     /// Of the last 24 hours.
     pub day: Report,
     /// Of the last 30 days.
@@ -22,7 +22,7 @@ pub struct Pictures {
 
 /// The page. Without pictures it says that no history is kept.
 #[must_use]
-pub fn html(view: &View, pictures: Option<&Pictures>) -> String {
+pub fn html(view: &View, pictures: Option<&Timelines>) -> String {
     let status = &view.status;
     let live = status.gateways.iter().filter(|gateway| view.is_live(gateway)).count();
     let total = view.gateways.len();
@@ -59,7 +59,7 @@ pub fn html(view: &View, pictures: Option<&Pictures>) -> String {
     out
 }
 
-fn section(out: &mut String, view: &View, gateway: &Gateway, pictures: Option<&Pictures>) {
+fn section(out: &mut String, view: &View, gateway: &Gateway, pictures: Option<&Timelines>) {
     let now = view.status.at;
     let late = view.late.contains(&gateway.name);
     let (class, state) = if late { ("none", "not known") } else { (gateway.state.name(), gateway.state.name()) };
@@ -189,7 +189,7 @@ fn span(from: Timestamp, to: Timestamp) -> String {
 }
 
 fn seconds(seconds: u64) -> String {
-    humane(Duration::from_secs(seconds))
+    human_duration(Duration::from_secs(seconds))
 }
 
 fn clock(time: Timestamp) -> String {

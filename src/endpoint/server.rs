@@ -16,12 +16,12 @@ use tokio::time::timeout;
 use tracing::debug;
 
 use super::health::{Health, livez, readyz};
-use super::page::Pictures;
-use super::{Hosts, Look, View, html, metrics};
+use super::page::Timelines;
+use super::{Hosts, View, ViewRequest, html, metrics};
 use crate::driver::{Clock, HostClock};
 use crate::history::report::report;
 use crate::history::{Ledger, Row};
-use crate::serving::{self, Limits, Shared};
+use crate::http::{self, Limits, Shared};
 use crate::session::Now;
 
 /// Serves until it is dropped. `folder` is where the ledger is, if one is kept. Lives in a
@@ -31,7 +31,7 @@ pub async fn serve(
     hosts: Hosts,
     clock: HostClock,
     folder: Option<PathBuf>,
-    looks: mpsc::Sender<Look>,
+    looks: mpsc::Sender<ViewRequest>,
 ) {
     let handler = Handler {
         hosts,
@@ -49,7 +49,7 @@ pub async fn serve(
         let ours = stream.local_addr().ok().map(|address| address.ip());
         Ok((stream, ours))
     };
-    serving::serve(LIMITS, accept, async move |request: Request<Incoming>, ours| {
+    http::serve(LIMITS, accept, async move |request: Request<Incoming>, ours| {
         let mut response = handler.answer(&request, ours).await;
         if request.method() == Method::HEAD {
             *response.body_mut() = Full::default();
@@ -66,13 +66,13 @@ struct Handler {
     hosts: Hosts,
     clock: HostClock,
     folder: Option<PathBuf>,
-    looks: mpsc::Sender<Look>,
+    looks: mpsc::Sender<ViewRequest>,
     /// However many ask, the daemon's loop is asked this seldom, and each text is rendered this seldom.
     view: Mutex<Option<Arc<View>>>,
     status: Shared<Rendered>,
     metrics: Shared<Rendered>,
     page: Shared<Rendered>,
-    pictures: Shared<(Now, Option<Arc<Pictures>>)>,
+    pictures: Shared<(Now, Option<Arc<Timelines>>)>,
 }
 
 impl Handler {
@@ -146,7 +146,7 @@ impl Handler {
         }
         let (answer, answered) = oneshot::channel();
         let asked = async {
-            self.looks.send(Look(answer)).await.ok()?;
+            self.looks.send(ViewRequest(answer)).await.ok()?;
             answered.await.ok()
         };
         let view = Arc::new(timeout(LOOK_WITHIN, asked).await.ok()??);
@@ -155,14 +155,14 @@ impl Handler {
     }
 
     /// The last day and the last thirty, out of the ledger. A disk that is slow does not keep the page waiting for long.
-    async fn pictures(&self, view: &View) -> Option<Arc<Pictures>> {
+    async fn pictures(&self, view: &View) -> Option<Arc<Timelines>> {
         let folder = self.folder.clone()?;
         let now = view.now;
         let draw = move || {
             let read = Ledger::new(&folder).read().inspect_err(|error| debug!(%error, "the ledger cannot be read"));
             let to = now.wall;
             let pictures =
-                |rows: &[Row]| Pictures { day: report(rows, to - DAY, to), month: report(rows, to - MONTH, to) };
+                |rows: &[Row]| Timelines { day: report(rows, to - DAY, to), month: report(rows, to - MONTH, to) };
             (now, read.ok().map(|read| Arc::new(pictures(&read.rows))))
         };
         let drawn = self.pictures.get(|(at, _)| is_within(*at, now, PICTURES_FOR), draw);

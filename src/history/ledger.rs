@@ -6,7 +6,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use super::Row;
-use crate::kept_file::{open, read, replace};
+use crate::atomic_file::{open, read, replace};
 
 /// A ledger in a folder. Every call blocks: the disk may be slow.
 #[derive(Debug, Clone)]

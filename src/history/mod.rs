@@ -2,12 +2,12 @@
 
 pub mod chart;
 mod ledger;
-mod memory;
+mod persisted;
 mod record;
 pub mod report;
 
 pub use ledger::{Ledger, Read};
-pub use memory::{Legacy, Memory, Remembered};
+pub use persisted::{DriverInit, PersistedGateway, PersistedState};
 pub use record::Record;
 
 use jiff::Timestamp;

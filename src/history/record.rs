@@ -11,7 +11,7 @@ use tokio::task::{AbortHandle, JoinError, JoinHandle, spawn_blocking, spawn_loca
 use tokio::time::timeout;
 use tracing::warn;
 
-use super::{Ledger, Memory, Remembered, Row, What};
+use super::{Ledger, PersistedGateway, PersistedState, Row, What};
 use crate::log::event;
 use crate::status::Snapshot;
 
@@ -36,7 +36,7 @@ struct Desk {
 #[derive(Debug)]
 struct Pending {
     rows: Vec<Row>,
-    memory: Memory,
+    memory: PersistedState,
     is_news: bool,
 }
 
@@ -51,8 +51,8 @@ impl Pending {
 impl Record {
     /// Begins with what an earlier daemon left in `folder`. Without one nothing is kept.
     #[must_use]
-    pub fn begin(folder: Option<PathBuf>, now: Timestamp) -> (Self, Memory) {
-        let earlier = folder.as_deref().map(Memory::load).transpose().unwrap_or_else(|error| {
+    pub fn begin(folder: Option<PathBuf>, now: Timestamp) -> (Self, PersistedState) {
+        let earlier = folder.as_deref().map(PersistedState::load).transpose().unwrap_or_else(|error| {
             let fault = error.to_string();
             warn!(
                 event = event::STATE_UNKEPT,
@@ -61,7 +61,7 @@ impl Record {
             None
         });
         let earlier = earlier.unwrap_or_default();
-        let pending = Pending { rows: Vec::new(), memory: Memory::seen_at(now), is_news: false };
+        let pending = Pending { rows: Vec::new(), memory: PersistedState::seen_at(now), is_news: false };
         let desk = Rc::new(Desk { pending: RefCell::new(pending), filled: Notify::new(), emptied: Notify::new() });
         let writer = folder.map(|folder| spawn_local(Rc::clone(&desk).write(folder)).abort_handle());
         let record = Self { desk, writer };
@@ -79,7 +79,7 @@ impl Record {
 
     /// Takes in how a gateway is.
     pub fn see(&self, now: Timestamp, snapshot: &Snapshot) {
-        let remembered = Remembered::from(snapshot);
+        let remembered = PersistedGateway::from(snapshot);
         let pending = self.desk.pending.borrow();
         let is_known = pending.memory.gateways.get(&snapshot.gateway) == Some(&remembered);
         // A clock that was set back is news as well.
@@ -182,7 +182,7 @@ impl Desk {
     }
 
     /// What is to be written, if anything is.
-    fn take(&self) -> Option<(Vec<Row>, Option<Memory>)> {
+    fn take(&self) -> Option<(Vec<Row>, Option<PersistedState>)> {
         let mut pending = self.pending.borrow_mut();
         let rows = std::mem::take(&mut pending.rows);
         let memory = std::mem::take(&mut pending.is_news).then(|| pending.memory.clone());

@@ -10,12 +10,12 @@ use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
 use tracing_subscriber::registry::LookupSpan;
 
-use super::{Clock, Level, Look, event, is_ours, journal, redact};
+use super::{Clock, Level, OutputFormat, event, is_ours, journal, redact};
 
 /// Renders lines in one outward form.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Line {
-    pub(super) look: Look,
+    pub(super) format: OutputFormat,
     pub(super) clock: Clock,
     pub(super) with_millis: bool,
 }
@@ -40,27 +40,29 @@ impl Line {
     /// The finished line, its newline included.
     pub(super) fn render(&self, level: Level, said: &Said) -> String {
         let mut line = String::with_capacity(256);
-        match self.look {
-            Look::Plain | Look::Colour | Look::Journal => self.text(&mut line, level, said),
-            Look::Json => self.json(&mut line, level, said),
-            Look::Native => native(&mut line, level, said),
+        match self.format {
+            OutputFormat::Plain | OutputFormat::Colour | OutputFormat::Journal => self.text(&mut line, level, said),
+            OutputFormat::Json => self.json(&mut line, level, said),
+            OutputFormat::Native => native(&mut line, level, said),
         }
         line.push('\n');
         line
     }
 
     fn text(&self, line: &mut String, level: Level, said: &Said) {
-        let paint = |line: &mut String, colour: &str, text: &str| match self.look {
-            Look::Colour => {
+        let paint = |line: &mut String, colour: &str, text: &str| match self.format {
+            OutputFormat::Colour => {
                 line.push_str(colour);
                 line.push_str(text);
                 line.push_str("\x1b[0m");
             }
-            Look::Plain | Look::Journal | Look::Json | Look::Native => line.push_str(text),
+            OutputFormat::Plain | OutputFormat::Journal | OutputFormat::Json | OutputFormat::Native => {
+                line.push_str(text)
+            }
         };
-        match self.look {
-            Look::Journal => line.extend(['<', journal::priority(level), '>']),
-            Look::Plain | Look::Colour | Look::Json | Look::Native => {
+        match self.format {
+            OutputFormat::Journal => line.extend(['<', journal::priority(level), '>']),
+            OutputFormat::Plain | OutputFormat::Colour | OutputFormat::Json | OutputFormat::Native => {
                 paint(line, DIM, &self.time(self.with_millis));
                 line.push(' ');
             }

@@ -106,9 +106,9 @@ impl From<tracing::Level> for Level {
     }
 }
 
-/// A line's outward form, settled once for the place where it ends.
+/// The format of a line, chosen once for the sink.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Look {
+pub enum OutputFormat {
     /// Text with time and level.
     Plain,
     /// Text with time and level, coloured for a terminal.
@@ -123,7 +123,7 @@ pub enum Look {
 
 /// Where standard error ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Place {
+pub enum Sink {
     /// In the journal.
     Journal {
         /// Whether its own socket can be had as well.
@@ -138,16 +138,16 @@ pub enum Place {
     Elsewhere,
 }
 
-impl Look {
-    /// The form for `format` where standard error ends in `place`.
+impl OutputFormat {
+    /// The format of lines for the operator's choice and a sink.
     #[must_use]
-    pub fn settle(format: Format, place: Place) -> Self {
-        match (format, place) {
+    pub fn choose(format: Format, sink: Sink) -> Self {
+        match (format, sink) {
             (Format::Json, _) => Self::Json,
-            (Format::Auto, Place::Journal { has_socket: true }) => Self::Native,
-            (Format::Auto | Format::Text, Place::Journal { .. }) => Self::Journal,
-            (Format::Auto | Format::Text, Place::Terminal { is_coloured: true }) => Self::Colour,
-            (Format::Auto | Format::Text, Place::Terminal { is_coloured: false } | Place::Elsewhere) => Self::Plain,
+            (Format::Auto, Sink::Journal { has_socket: true }) => Self::Native,
+            (Format::Auto | Format::Text, Sink::Journal { .. }) => Self::Journal,
+            (Format::Auto | Format::Text, Sink::Terminal { is_coloured: true }) => Self::Colour,
+            (Format::Auto | Format::Text, Sink::Terminal { is_coloured: false } | Sink::Elsewhere) => Self::Plain,
         }
     }
 }
@@ -183,17 +183,17 @@ pub fn init(settings: &Settings) -> Result<Guard, OpenError> {
     let stream = io::stderr().as_fd().try_clone_to_owned().map_err(OpenError::Stream)?;
     let stream = fs::File::from(stream);
     let journal = is_journal(&stream).then(|| Socket::at(Path::new(journal::SOCKET)).ok());
-    let place = match &journal {
-        Some(socket) => Place::Journal { has_socket: socket.is_some() },
-        None if stream.is_terminal() => Place::Terminal { is_coloured: wants_colour() },
-        None => Place::Elsewhere,
+    let sink = match &journal {
+        Some(socket) => Sink::Journal { has_socket: socket.is_some() },
+        None if stream.is_terminal() => Sink::Terminal { is_coloured: wants_colour() },
+        None => Sink::Elsewhere,
     };
-    let look = Look::settle(settings.format, place);
-    let out: Box<dyn Write + Send> = match (look, journal.flatten()) {
-        (Look::Native, Some(socket)) => Box::new(socket),
+    let format = OutputFormat::choose(settings.format, sink);
+    let out: Box<dyn Write + Send> = match (format, journal.flatten()) {
+        (OutputFormat::Native, Some(socket)) => Box::new(socket),
         (_, _) => Box::new(stream),
     };
-    let (subscriber, guard) = subscriber(settings, look, wall_clock, out)?;
+    let (subscriber, guard) = subscriber(settings, format, wall_clock, out)?;
     tracing::subscriber::set_global_default(subscriber).map_err(|_| OpenError::AlreadyOpen)?;
     Ok(guard)
 }
@@ -204,11 +204,11 @@ pub fn init(settings: &Settings) -> Result<Guard, OpenError> {
 /// When the writer thread cannot be started.
 pub fn subscriber<W: Write + Send + 'static>(
     settings: &Settings,
-    look: Look,
+    format: OutputFormat,
     clock: Clock,
     out: W,
 ) -> Result<(impl Subscriber + Send + Sync + 'static, Guard), OpenError> {
-    let line = line::Line { look, clock, with_millis: settings.level >= Level::Debug };
+    let line = line::Line { format, clock, with_millis: settings.level >= Level::Debug };
     let (lines, guard) = writer::start(out, line).map_err(OpenError::Thread)?;
     let (ours, theirs) = (settings.level.filter(), settings.level.min(Level::Warn).filter());
     let wanted = filter_fn(move |event| *event.level() <= if is_ours(event.target()) { ours } else { theirs });
@@ -221,7 +221,7 @@ pub fn subscriber<W: Write + Send + 'static>(
 
 /// A duration as a person says it: `340ms`, `3.2s`, `12s`, `4m 10s`, `3h 2m`, `2d 5h`. What is left over is cut off.
 #[must_use]
-pub fn humane(duration: Duration) -> String {
+pub fn human_duration(duration: Duration) -> String {
     let seconds = duration.as_secs();
     let pair = |big: u64, big_unit: &str, small: u64, small_unit: &str| match small {
         0 => format!("{big}{big_unit}"),

@@ -11,7 +11,7 @@ use clap::Args;
 use tickled::control::{self, no_such_gateway};
 use tickled::daemon::host_name;
 use tickled::gateway::{Client, Target};
-use tickled::log::humane;
+use tickled::log::human_duration;
 use tickled::session::StateKind;
 use tickled::verbs::login::{self, Login, Seen, Witness};
 use tickled::verbs::{Exit, folded};
@@ -204,7 +204,7 @@ impl Spinner {
         if self.is_shown {
             let sign = SIGNS.get(self.turns % SIGNS.len()).copied().unwrap_or_default();
             self.turns += 1;
-            let waited = humane(Duration::from_secs(waited.as_secs()));
+            let waited = human_duration(Duration::from_secs(waited.as_secs()));
             let room = width_of(io::stderr()).saturating_sub(1);
             let line = folded(&format!("{sign} {waited}: {why}"), 0, Some(room));
             // A second line would not be replaced by the next.

@@ -7,7 +7,7 @@ use jiff::tz::TimeZone;
 
 use super::folded;
 use crate::control::{Alert, Gateway, Status};
-use crate::log::humane;
+use crate::log::human_duration;
 use crate::session::StateKind;
 
 /// A table of the gateways, what is to be said of each, and what is open; where little fits on a line, one line a gateway.
@@ -164,7 +164,7 @@ fn ago(now: Timestamp, then: Timestamp) -> String {
 /// How long it is from one to the other, to the second.
 fn span(from: Timestamp, to: Timestamp) -> String {
     let seconds = to.duration_since(from).as_secs().max(0);
-    humane(Duration::from_secs(seconds.unsigned_abs()))
+    human_duration(Duration::from_secs(seconds.unsigned_abs()))
 }
 
 fn clock(time: Timestamp) -> String {

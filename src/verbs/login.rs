@@ -10,7 +10,7 @@ use crate::config;
 use crate::control;
 use crate::driver::{Clock, HostClock};
 use crate::gateway::{self, AuthStatus, Client, Error, Fault};
-use crate::log::humane;
+use crate::log::human_duration;
 use crate::session::StateKind;
 
 /// A login that somebody is to make.
@@ -95,7 +95,7 @@ impl Login {
     #[must_use]
     pub fn end(&self, ended: &Ended) -> String {
         let Self { gateway, .. } = self;
-        let waited = humane(Duration::from_secs(ended.waited.as_secs()));
+        let waited = human_duration(Duration::from_secs(ended.waited.as_secs()));
         match &ended.seen {
             Seen::Live if ended.waited < AT_ONCE => format!("{gateway}: live; no login is needed\n"),
             Seen::Live => format!("{gateway}: live, after {waited}\n"),

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use super::folded;
 use crate::history::chart::{characters, legend, percent};
 use crate::history::report::{GatewayReport, Report};
-use crate::log::humane;
+use crate::log::human_duration;
 use crate::session::StateKind;
 
 /// The report, for a line of `width` characters; in ASCII alone where the terminal has no more.
@@ -58,7 +58,7 @@ fn part(report: &Report, gateway: &GatewayReport, width: usize) -> String {
         out.push_str("\n  outages\n");
         earlier(&mut out, gateway.outages.len());
         for outage in last(&gateway.outages) {
-            let lasted = humane(Duration::from_secs(outage.lasted_s));
+            let lasted = human_duration(Duration::from_secs(outage.lasted_s));
             let lasted = if outage.to.is_none() { format!("{lasted} until now") } else { lasted };
             let cells = [short(outage.from), outage.worst.name().to_owned(), lasted, outage.because.clone()];
             out.push_str(&row(&cells, width));
@@ -68,7 +68,7 @@ fn part(report: &Report, gateway: &GatewayReport, width: usize) -> String {
     earlier(&mut out, gateway.spans.len());
     for span in last(&gateway.spans) {
         let state = span.state.map_or("nothing known", StateKind::name);
-        let lasted = humane(span.to.duration_since(span.from).unsigned_abs());
+        let lasted = human_duration(span.to.duration_since(span.from).unsigned_abs());
         out.push_str(&row(&[short(span.from), state.to_owned(), lasted, span.because.clone()], width));
     }
     out
@@ -77,7 +77,7 @@ fn part(report: &Report, gateway: &GatewayReport, width: usize) -> String {
 fn headline(gateway: &GatewayReport) -> String {
     let live =
         gateway.live_percent.map_or_else(|| "nothing known".to_owned(), |part| format!("{} live", percent(part)));
-    let longest = humane(Duration::from_secs(gateway.longest_outage_s));
+    let longest = human_duration(Duration::from_secs(gateway.longest_outage_s));
     match gateway.outages.len() {
         0 => format!("{}: {live}, no outage", gateway.gateway),
         1 => format!("{}: {live}, 1 outage of {longest}", gateway.gateway),

@@ -8,7 +8,7 @@ use serde_json::Value;
 use tickled::alert::settings::{Kind, Payload, Preset};
 use tickled::alert::{About, Code, Entry, Notice, Phase, Severity};
 use tickled::config;
-use tickled::log::humane;
+use tickled::log::human_duration;
 
 fn page() -> String {
     fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/alerts.md")).unwrap()
@@ -19,7 +19,7 @@ fn facts(entry: &Entry) -> String {
     let told = if entry.hold_off.is_zero() {
         "told at once".to_owned()
     } else {
-        format!("told after {}", humane(entry.hold_off))
+        format!("told after {}", human_duration(entry.hold_off))
     };
     let repeated = if entry.repeats { "repeated" } else { "not repeated" };
     let mut facts = vec![entry.severity.name().to_owned(), told, repeated.to_owned()];

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use tickled::endpoint::{Pictures, html};
+use tickled::endpoint::{Timelines, html};
 use tickled::history::chart::{characters, percent, svg};
 use tickled::history::report::{Report, report};
 use tickled::history::{Row, What};
@@ -77,7 +77,7 @@ fn a_part_of_a_hundred_is_never_rounded_up_to_all() {
 
 #[test]
 fn the_page_says_how_each_gateway_is_without_script_or_foreign_markup() {
-    let pictures = Pictures { day: day(), month: day() };
+    let pictures = Timelines { day: day(), month: day() };
     let mut view = view();
     view.gateways.push("young".to_owned());
     let page = html(&view, Some(&pictures));

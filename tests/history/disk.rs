@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::{env, fs};
 
 use jiff::Timestamp;
-use tickled::history::{Ledger, Legacy, Memory, Remembered, Row, What};
-use tickled::kept_file::LoadError;
+use tickled::atomic_file::LoadError;
+use tickled::history::{DriverInit, Ledger, PersistedGateway, PersistedState, Row, What};
 use tickled::session::{Restraint, StateKind};
 
 /// A folder of its own, gone with the test.
@@ -105,9 +105,9 @@ fn a_ledger_that_cannot_be_written_says_so() {
     assert!(Ledger::new(&folder.0).read().is_err());
 }
 
-fn paused(until: Option<Timestamp>) -> Memory {
-    let mut memory = Memory::seen_at(at(0));
-    let remembered = Remembered {
+fn paused(until: Option<Timestamp>) -> PersistedState {
+    let mut memory = PersistedState::seen_at(at(0));
+    let remembered = PersistedGateway {
         state: StateKind::Paused,
         because: "operator".into(),
         since: at(-60),
@@ -121,16 +121,16 @@ fn paused(until: Option<Timestamp>) -> Memory {
 #[test]
 fn a_pause_is_remembered_until_it_ends() {
     let folder = Folder::new();
-    assert_eq!(Memory::load(&folder.0).unwrap(), Memory::default());
+    assert_eq!(PersistedState::load(&folder.0).unwrap(), PersistedState::default());
     paused(Some(at(600))).save(&folder.0).unwrap();
-    let memory = Memory::load(&folder.0).unwrap();
+    let memory = PersistedState::load(&folder.0).unwrap();
     assert_eq!(memory.seen, Some(at(0)));
-    assert_eq!(memory.legacy("main", at(599)).pause, Some(Some(at(600))));
-    assert_eq!(memory.legacy("main", at(600)).pause, None, "it has ended while nobody was there");
-    assert_eq!(memory.legacy("ira", at(0)), Legacy::default());
+    assert_eq!(memory.init("main", at(599)).pause, Some(Some(at(600))));
+    assert_eq!(memory.init("main", at(600)).pause, None, "it has ended while nobody was there");
+    assert_eq!(memory.init("ira", at(0)), DriverInit::default());
     paused(None).save(&folder.0).unwrap();
-    let endless = Memory::load(&folder.0).unwrap();
-    assert_eq!(endless.legacy("main", at(1_000_000)).pause, Some(None), "it ends by the operator alone");
+    let endless = PersistedState::load(&folder.0).unwrap();
+    assert_eq!(endless.init("main", at(1_000_000)).pause, Some(None), "it ends by the operator alone");
     assert!(fs::read_dir(&folder.0).unwrap().all(|file| file.unwrap().file_name() == "state.json"));
 }
 
@@ -139,13 +139,17 @@ fn a_memory_that_makes_no_sense_is_set_aside_and_said() {
     for nonsense in ["", "{", "null", "[]", r#"{"version":2,"seen":null,"gateways":{}}"#, r#"{"version":1,"seen":7}"#] {
         let folder = Folder::new();
         fs::write(folder.0.join("state.json"), nonsense).unwrap();
-        let error = Memory::load(&folder.0).unwrap_err();
+        let error = PersistedState::load(&folder.0).unwrap_err();
         assert!(matches!(error, LoadError::SetAside { .. }), "{nonsense}: {error}");
         assert!(error.to_string().contains("state.json.bad"), "{nonsense}: {error}");
         assert_eq!(fs::read_to_string(folder.0.join("state.json.bad")).unwrap(), nonsense);
-        assert_eq!(Memory::load(&folder.0).unwrap(), Memory::default(), "{nonsense}: the start goes on without");
+        assert_eq!(
+            PersistedState::load(&folder.0).unwrap(),
+            PersistedState::default(),
+            "{nonsense}: the start goes on without"
+        );
     }
     let folder = Folder::new();
     fs::create_dir(folder.0.join("state.json")).unwrap();
-    assert!(matches!(Memory::load(&folder.0).unwrap_err(), LoadError::Unreadable { .. }));
+    assert!(matches!(PersistedState::load(&folder.0).unwrap_err(), LoadError::Unreadable { .. }));
 }

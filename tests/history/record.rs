@@ -4,7 +4,7 @@ use std::fs;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use tickled::history::{Ledger, Memory, Record, What};
+use tickled::history::{Ledger, PersistedState, Record, What};
 use tokio::task::LocalSet;
 use tokio::time::sleep;
 
@@ -54,7 +54,7 @@ async fn the_memory_does_not_wait_for_the_ledger() {
             let (record, _) = Record::begin(Some(folder.0.clone()), Timestamp::UNIX_EPOCH);
             record.forget(Timestamp::UNIX_EPOCH, "main");
             sleep(Duration::from_secs(1)).await;
-            assert_eq!(Memory::load(&folder.0).unwrap().seen, Some(Timestamp::UNIX_EPOCH));
+            assert_eq!(PersistedState::load(&folder.0).unwrap().seen, Some(Timestamp::UNIX_EPOCH));
         })
         .await;
 }

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use tickled::alert::Code;
 use tickled::log::event::{self, EVENTS};
 use tickled::log::journal::{MESSAGE_IDS, Socket, name};
-use tickled::log::{Format, Level, Look, Place, Settings, subscriber};
+use tickled::log::{Format, Level, OutputFormat, Settings, Sink, subscriber};
 use tickled::session::State;
 use tracing::subscriber::with_default;
 
@@ -18,22 +18,22 @@ use super::{said, said_with, stopped_clock};
 
 #[test]
 fn the_look_follows_the_place_and_is_one() {
-    let journal = Place::Journal { has_socket: true };
-    let bare_journal = Place::Journal { has_socket: false };
-    let (colours, terminal) = (Place::Terminal { is_coloured: true }, Place::Terminal { is_coloured: false });
-    for (format, place, look) in [
-        (Format::Auto, Place::Elsewhere, Look::Plain),
-        (Format::Auto, terminal, Look::Plain),
-        (Format::Auto, colours, Look::Colour),
-        (Format::Auto, journal, Look::Native),
-        (Format::Auto, bare_journal, Look::Journal),
-        (Format::Text, journal, Look::Journal),
-        (Format::Text, colours, Look::Colour),
-        (Format::Text, Place::Elsewhere, Look::Plain),
-        (Format::Json, journal, Look::Json),
-        (Format::Json, colours, Look::Json),
+    let journal = Sink::Journal { has_socket: true };
+    let bare_journal = Sink::Journal { has_socket: false };
+    let (colours, terminal) = (Sink::Terminal { is_coloured: true }, Sink::Terminal { is_coloured: false });
+    for (format, place, output) in [
+        (Format::Auto, Sink::Elsewhere, OutputFormat::Plain),
+        (Format::Auto, terminal, OutputFormat::Plain),
+        (Format::Auto, colours, OutputFormat::Colour),
+        (Format::Auto, journal, OutputFormat::Native),
+        (Format::Auto, bare_journal, OutputFormat::Journal),
+        (Format::Text, journal, OutputFormat::Journal),
+        (Format::Text, colours, OutputFormat::Colour),
+        (Format::Text, Sink::Elsewhere, OutputFormat::Plain),
+        (Format::Json, journal, OutputFormat::Json),
+        (Format::Json, colours, OutputFormat::Json),
     ] {
-        assert_eq!(Look::settle(format, place), look, "{format:?} {place:?}");
+        assert_eq!(OutputFormat::choose(format, place), output, "{format:?} {place:?}");
     }
 }
 
@@ -46,14 +46,14 @@ fn an_alert_in_the_journals_own_fields() {
         );
     };
     assert_eq!(
-        said(Look::Native, || alert("raised")),
+        said(OutputFormat::Native, || alert("raised")),
         "PRIORITY=3\nSYSLOG_IDENTIFIER=tickled\nMESSAGE_ID=aef53c820492470bafc53f3d4e6f9c71\nTICKLED_EVENT=alert\n\
          MESSAGE=main: manual login required; to do: log in\nTICKLED_GATEWAY=main\nTICKLED_CODE=login-required\n\
          TICKLED_PHASE=raised\nTICKLED_CAUSE=expired\nTICKLED_TODO=log in\n"
     );
-    let over = said(Look::Native, || alert("resolved"));
+    let over = said(OutputFormat::Native, || alert("resolved"));
     assert!(over.contains("MESSAGE_ID=cf9ef444e4574665bb1e5b15222dd601\n"), "{over}");
-    let withdrawn = said(Look::Native, || alert("withdrawn"));
+    let withdrawn = said(OutputFormat::Native, || alert("withdrawn"));
     assert!(withdrawn.contains("MESSAGE_ID=38e77e37451f4e36986bd781119f7c0c\n"), "{withdrawn}");
 }
 
@@ -63,7 +63,7 @@ fn a_transition_in_the_journals_own_fields() {
         tracing::info!(target: "tickled", event = event::STATE_CHANGED, gateway = "main", from = "live", to = "contested", "m");
     };
     assert_eq!(
-        said(Look::Native, transition),
+        said(OutputFormat::Native, transition),
         "PRIORITY=6\nSYSLOG_IDENTIFIER=tickled\nMESSAGE_ID=9dc2e4362df543f5a25d0c316696e9c9\nTICKLED_EVENT=state-changed\n\
          MESSAGE=m\nTICKLED_GATEWAY=main\nTICKLED_FROM=live\nTICKLED_STATE=contested\n"
     );
@@ -72,7 +72,7 @@ fn a_transition_in_the_journals_own_fields() {
 #[test]
 fn every_level_has_the_priority_that_syslog_gives_it() {
     let settings = Settings { level: Level::Trace, ..Settings::default() };
-    let text = said_with(&settings, Look::Native, || {
+    let text = said_with(&settings, OutputFormat::Native, || {
         tracing::error!(target: "tickled", "a");
         tracing::warn!(target: "tickled", "b");
         tracing::info!(target: "tickled", "c");
@@ -86,7 +86,10 @@ fn every_level_has_the_priority_that_syslog_gives_it() {
 #[test]
 fn no_value_can_forge_a_field() {
     let hostile = "a\nPRIORITY=0\r\0\u{2028}\u{1b}[31mé";
-    let text = said(Look::Native, || tracing::warn!(target: "tickled", event = "alert", sample = hostile, "{hostile}"));
+    let text = said(
+        OutputFormat::Native,
+        || tracing::warn!(target: "tickled", event = "alert", sample = hostile, "{hostile}"),
+    );
     assert_eq!(
         text,
         "PRIORITY=4\nSYSLOG_IDENTIFIER=tickled\nTICKLED_EVENT=alert\n\
@@ -98,7 +101,7 @@ fn no_value_can_forge_a_field() {
 #[test]
 fn each_line_is_one_datagram_also_after_the_journal_was_started_anew() {
     let journal = Journal::at("anew");
-    let (log, guard) = subscriber(&Settings::default(), Look::Native, stopped_clock, journal.socket()).unwrap();
+    let (log, guard) = subscriber(&Settings::default(), OutputFormat::Native, stopped_clock, journal.socket()).unwrap();
     with_default(log, || {
         let say = |number: u64| {
             tracing::info!(target: "tickled", number, "line");
@@ -124,7 +127,7 @@ fn each_line_is_one_datagram_also_after_the_journal_was_started_anew() {
 #[test]
 fn a_journal_that_stalls_holds_nobody_up() {
     let journal = Journal::at("stalls");
-    let (log, guard) = subscriber(&Settings::default(), Look::Native, stopped_clock, journal.socket()).unwrap();
+    let (log, guard) = subscriber(&Settings::default(), OutputFormat::Native, stopped_clock, journal.socket()).unwrap();
     let began = Instant::now();
     with_default(log, || {
         for number in 0..5_000 {

@@ -18,7 +18,7 @@ use std::{env, thread};
 
 use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
 use tickled::log::event::{self, EVENTS, FIELDS};
-use tickled::log::{Event, Level, Look, Settings, humane, init, subscriber};
+use tickled::log::{Event, Level, OutputFormat, Settings, human_duration, init, subscriber};
 use tracing::subscriber::with_default;
 
 #[test]
@@ -26,22 +26,22 @@ fn a_transition_in_every_look() {
     let transition = || {
         tracing::info!(
             target: "tickled::daemon", event = event::STATE_CHANGED, gateway = "main", from = "live", to = "recovering",
-            because = "the gateway says it is not authenticated", held = %humane(Duration::from_secs(250)),
+            because = "the gateway says it is not authenticated", held = %human_duration(Duration::from_secs(250)),
             "main: live -> recovering"
         );
     };
     let fields = "event=state-changed gateway=main from=live to=recovering \
                   because=\"the gateway says it is not authenticated\" held=\"4m 10s\"";
     let time = "2026-11-24T05:15:37Z";
-    assert_eq!(said(Look::Plain, transition), format!("{time} INFO  main: live -> recovering  {fields}\n"));
-    assert_eq!(said(Look::Journal, transition), format!("<6>INFO  main: live -> recovering  {fields}\n"));
+    assert_eq!(said(OutputFormat::Plain, transition), format!("{time} INFO  main: live -> recovering  {fields}\n"));
+    assert_eq!(said(OutputFormat::Journal, transition), format!("<6>INFO  main: live -> recovering  {fields}\n"));
     assert_eq!(
-        said(Look::Json, transition),
+        said(OutputFormat::Json, transition),
         "{\"time\":\"2026-11-24T05:15:37.042Z\",\"level\":\"info\",\"event\":\"state-changed\",\
          \"message\":\"main: live -> recovering\",\"gateway\":\"main\",\"from\":\"live\",\"to\":\"recovering\",\
          \"because\":\"the gateway says it is not authenticated\",\"held\":\"4m 10s\"}\n"
     );
-    let coloured = said(Look::Colour, transition);
+    let coloured = said(OutputFormat::Colour, transition);
     assert!(
         coloured.contains("\x1b[32mINFO \x1b[0m") && coloured.contains("\x1b[2mgateway=\x1b[0mmain"),
         "{coloured:?}"
@@ -59,10 +59,10 @@ fn every_level_has_its_word_and_its_priority() {
     };
     let settings = Settings { level: Level::Trace, ..Settings::default() };
     assert_eq!(
-        said_with(&settings, Look::Journal, all),
+        said_with(&settings, OutputFormat::Journal, all),
         "<3>ERROR a\n<4>WARN  b\n<6>INFO  c\n<7>DEBUG d\n<7>TRACE e\n"
     );
-    let plain = said_with(&settings, Look::Plain, all);
+    let plain = said_with(&settings, OutputFormat::Plain, all);
     assert!(plain.starts_with("2026-11-24T05:15:37.042Z ERROR a\n"), "milliseconds for who looks closely: {plain}");
 }
 
@@ -75,11 +75,11 @@ fn the_level_governs_our_lines_and_libraries_speak_from_warn() {
         tracing::info!(target: "tickledown", "not ours either");
         tracing::warn!(target: "hyper", peer = "192.0.2.7", "theirs");
     };
-    let lines = said(Look::Journal, both);
+    let lines = said(OutputFormat::Journal, both);
     let theirs = "<4>WARN  theirs peer=[redacted]  event=library-warning target=hyper\n";
     assert_eq!(lines, format!("<6>INFO  ours\n{theirs}"));
     let quiet = Settings { level: Level::Error, ..Settings::default() };
-    assert_eq!(said_with(&quiet, Look::Journal, both), "");
+    assert_eq!(said_with(&quiet, OutputFormat::Journal, both), "");
 }
 
 #[test]
@@ -87,14 +87,14 @@ fn a_line_is_one_line_whatever_it_carries() {
     let hostile = "a\nb\r\x1b[31m\u{85}\u{2028}\u{202e}\"\\\0\t";
     let say = || tracing::info!(target: "tickled", event = "alert", sample = hostile, missing = "", "{hostile}");
     assert_eq!(
-        said(Look::Journal, say),
+        said(OutputFormat::Journal, say),
         concat!(
             r#"<6>INFO  a\nb\r\u{001b}[31m\u{0085}\u{2028}\u{202e}"\\u{0000}\t  event=alert "#,
             r#"sample="a\nb\r\u{001b}[31m\u{0085}\u{2028}\u{202e}\"\\\u{0000}\t" missing="""#,
             "\n"
         )
     );
-    let json = said(Look::Json, say);
+    let json = said(OutputFormat::Json, say);
     assert!(json.is_ascii() && json.bytes().filter(u8::is_ascii_control).count() == 1, "{json:?}");
     let parsed: serde_json::Value = serde_json::from_str(&json).unwrap();
     assert_eq!(parsed["sample"], hostile);
@@ -111,7 +111,7 @@ fn json_keeps_types_and_every_key_once() {
         );
     };
     assert_eq!(
-        said(Look::Json, say),
+        said(OutputFormat::Json, say),
         concat!(
             r#"{"time":"2026-11-24T05:15:37.042Z","level":"info","event":"request","message":"m","took_ms":12,"by":-3,"#,
             r#""share":0.5,"none":"NaN","live":true,"type":"raw","error":"refused","state":"Info"}"#,
@@ -123,7 +123,7 @@ fn json_keeps_types_and_every_key_once() {
 #[test]
 fn a_long_value_is_cut() {
     let long = "ä".repeat(100_000);
-    let line = said(Look::Plain, || tracing::info!(target: "tickled", long, "m"));
+    let line = said(OutputFormat::Plain, || tracing::info!(target: "tickled", long, "m"));
     assert!(line.len() < 5000 && line.ends_with("ä…\n"), "{} bytes", line.len());
 }
 
@@ -132,7 +132,7 @@ fn a_reader_that_stalls_holds_nobody_up_and_is_told_what_it_missed() {
     const LINES: u64 = 100_000;
     let (reader, writer) = pipe().unwrap();
     let settings = Settings::default();
-    let (log, guard) = subscriber(&settings, Look::Json, stopped_clock, writer).unwrap();
+    let (log, guard) = subscriber(&settings, OutputFormat::Json, stopped_clock, writer).unwrap();
     let (told_done, done) = sync_channel(1);
     let caller = thread::spawn(move || {
         with_default(log, || {
@@ -174,7 +174,7 @@ fn account_for(reader: PipeReader) -> (u64, u64, u64) {
 fn dropping_the_guard_waits_a_bounded_time() {
     let (reader, writer) = pipe().unwrap();
     fill(&writer);
-    let (log, guard) = subscriber(&Settings::default(), Look::Plain, stopped_clock, writer).unwrap();
+    let (log, guard) = subscriber(&Settings::default(), OutputFormat::Plain, stopped_clock, writer).unwrap();
     let began = with_default(log, || {
         tracing::info!(target: "tickled", "stuck");
         let began = Instant::now();
@@ -189,7 +189,7 @@ fn dropping_the_guard_waits_a_bounded_time() {
 #[test]
 fn a_disk_that_was_full_gets_the_count_and_then_the_lines() {
     let disk = Disk::default();
-    let (log, guard) = subscriber(&Settings::default(), Look::Journal, stopped_clock, disk.clone()).unwrap();
+    let (log, guard) = subscriber(&Settings::default(), OutputFormat::Journal, stopped_clock, disk.clone()).unwrap();
     with_default(log, || {
         let say = |number: u64| {
             tracing::info!(target: "tickled", number, "line");
@@ -305,9 +305,9 @@ fn durations_as_a_person_says_them() {
         (190_800_000, "2d 5h"),
         (8_640_000_000, "100d"),
     ] {
-        assert_eq!(humane(Duration::from_millis(millis)), text);
+        assert_eq!(human_duration(Duration::from_millis(millis)), text);
     }
-    assert_eq!(humane(Duration::MAX), "213503982334601d 7h");
+    assert_eq!(human_duration(Duration::MAX), "213503982334601d 7h");
 }
 
 #[test]
@@ -344,13 +344,13 @@ fn a_line_can_be_held_against_the_table() {
 }
 
 /// What the log writes with the default settings while `say` runs.
-fn said(look: Look, say: impl FnOnce()) -> String {
-    said_with(&Settings::default(), look, say)
+fn said(output: OutputFormat, say: impl FnOnce()) -> String {
+    said_with(&Settings::default(), output, say)
 }
 
-fn said_with(settings: &Settings, look: Look, say: impl FnOnce()) -> String {
+fn said_with(settings: &Settings, output: OutputFormat, say: impl FnOnce()) -> String {
     let (mut reader, writer) = pipe().unwrap();
-    let (log, guard) = subscriber(settings, look, stopped_clock, writer).unwrap();
+    let (log, guard) = subscriber(settings, output, stopped_clock, writer).unwrap();
     with_default(log, say);
     drop(guard);
     let mut text = String::new();

@@ -112,7 +112,7 @@ fn table() -> String {
             let longest = all.iter().map(|(.., delay)| *delay).max().unwrap_or_default();
             let delay = match question.as_str() {
                 "(none)" | "(the answer is still awaited)" => String::new(),
-                _ => tickled::log::humane(longest),
+                _ => tickled::log::human_duration(longest),
             };
             let outcome = (to, question, delay);
             match rows.iter_mut().find(|(_, known)| *known == outcome) {

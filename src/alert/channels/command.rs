@@ -16,7 +16,7 @@ use tracing::info;
 use super::super::notice::Message;
 use super::super::outbox::Outcome;
 use super::super::settings;
-use crate::log::{event, humane, redact};
+use crate::log::{event, human_duration, redact};
 
 #[derive(Debug)]
 pub(super) struct Command {
@@ -49,7 +49,7 @@ impl Command {
         match ran {
             Ok(Ok((status, said))) => self.judge(status, &said),
             Ok(Err(error)) => Outcome::passing(format!("{program} cannot be waited for: {error}")),
-            Err(_) => Outcome::passing(format!("no answer within {}", humane(self.settings.within))),
+            Err(_) => Outcome::passing(format!("no answer within {}", human_duration(self.settings.within))),
         }
     }
 

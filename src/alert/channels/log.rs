@@ -4,7 +4,7 @@ use tracing::{error, info, warn};
 
 use super::super::Severity;
 use super::super::notice::{Notice, Phase};
-use crate::log::{event, humane};
+use crate::log::{event, human_duration};
 
 /// Tells a human who reads the log.
 pub fn tell(notice: &Notice) {
@@ -16,7 +16,7 @@ pub fn tell(notice: &Notice) {
         super::super::About::Daemon => (None, None),
     };
     let (code, title, phase) = (entry.code, entry.title, notice.phase.name());
-    let lasted = humane(std::time::Duration::from_secs(notice.lasted.as_secs()));
+    let lasted = human_duration(std::time::Duration::from_secs(notice.lasted.as_secs()));
     // The level is part of the call, so each has one of its own.
     macro_rules! told {
         ($level:ident) => {

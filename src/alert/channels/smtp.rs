@@ -191,7 +191,7 @@ async fn step<T>(
 ) -> Result<T, Failure> {
     match timeout(limit, answer).await {
         Ok(result) => result.map_err(|error| failure(&error, secrets)),
-        Err(_) => Err(Failure::passing(format!("no answer to {name} within {}", crate::log::humane(limit)))),
+        Err(_) => Err(Failure::passing(format!("no answer to {name} within {}", crate::log::human_duration(limit)))),
     }
 }
 

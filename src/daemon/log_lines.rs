@@ -7,7 +7,7 @@ use tracing::{debug, info, warn};
 use crate::config;
 use crate::driver::StreamChange;
 use crate::gateway::{Error, Fault, Fingerprint, Target, Trust};
-use crate::log::{self, event, humane};
+use crate::log::{self, event, human_duration};
 use crate::session::{Request, State, Transition};
 use crate::status::Snapshot;
 use crate::systemd::unit::Down;
@@ -16,7 +16,7 @@ use crate::systemd::unit::Down;
 pub(super) fn transition(snapshot: &Snapshot, transition: &Transition) {
     let gateway = &snapshot.gateway;
     let (from, to, because) = (transition.from.name(), transition.to.name(), transition.because);
-    let held = humane(transition.held);
+    let held = human_duration(transition.held);
     info!(
         event = event::STATE_CHANGED,
         gateway,
@@ -43,13 +43,13 @@ pub(super) fn stream(gateway: &str, change: &StreamChange) {
     match change {
         StreamChange::Up => info!(event = event::STREAM_UP, gateway, "{gateway}: the stream tells of losses at once"),
         StreamChange::Down { because, pause } => {
-            let (code, pause) = (because.code(), humane(*pause));
+            let (code, pause) = (because.code(), human_duration(*pause));
             warn!(
                 event = event::STREAM_DOWN,
                 gateway,
                 because = code,
                 pause,
-                "{gateway}: no stream: {because}; the session is watched by asking alone, and the stream is tried again \
+                "{gateway}: no stream: {because}; the session is watched by control_task alone, and the stream is tried again \
                  after {pause} or more"
             );
         }

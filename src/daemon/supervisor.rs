@@ -8,14 +8,14 @@ use jiff::{SignedDuration, Timestamp};
 use tokio::time::Instant;
 use tracing::{debug, error, info, trace, warn};
 
-use super::telling::{self, Said};
+use super::log_lines::{self, Said};
 use super::units;
 use crate::alert::{self, Alarm};
 use crate::config::Config;
 use crate::control::{self, Asked, Status};
 use crate::driver::{Answer, Clock, HostClock, Report};
 use crate::endpoint::{Counts, View};
-use crate::history::{Legacy, Memory, Record, Remembered, What};
+use crate::history::{DriverInit, PersistedGateway, PersistedState, Record, What};
 use crate::log::{self, event};
 use crate::session::{Now, Request, State, StateKind};
 use crate::status::{Snapshot, summary};
@@ -23,13 +23,13 @@ use crate::systemd::unit::Down;
 use crate::systemd::{self, Notifier};
 
 /// What is known of the gateways, and the ways to tell it.
-pub(super) struct Board {
+pub(super) struct Supervisor {
     clock: HostClock,
     pub(super) notifier: Notifier,
     gateways: BTreeMap<String, Known>,
     pub(super) alarm: Alarm,
     record: Record,
-    earlier: Memory,
+    earlier: PersistedState,
     counts: Counts,
     /// When the configuration in force was read.
     config_read: Timestamp,
@@ -91,7 +91,7 @@ impl Deadline {
     }
 }
 
-impl Board {
+impl Supervisor {
     pub(super) fn new(
         config: &Config,
         clock: HostClock,
@@ -100,7 +100,7 @@ impl Board {
         state: Option<PathBuf>,
     ) -> Self {
         let (record, earlier) = Record::begin(state, clock.now().wall);
-        let mut board = Self {
+        let mut supervisor = Self {
             clock,
             notifier,
             gateways: BTreeMap::new(),
@@ -115,13 +115,13 @@ impl Board {
             heartbeat: Deadline::every(config.log.heartbeat_every),
             watchdog: systemd::watchdog_interval().and_then(Deadline::every),
         };
-        board.notifier.status("waiting for the first answers");
-        board
+        supervisor.notifier.status("waiting for the first answers");
+        supervisor
     }
 
     /// A driver is about to be started for this gateway, in the place of an earlier one if there was one. Returns what it
     /// inherits from the earlier driver or daemon.
-    pub(super) fn expect(&mut self, name: &str) -> Legacy {
+    pub(super) fn expect(&mut self, name: &str) -> DriverInit {
         let now = self.clock.now();
         let known = Known {
             snapshot: None,
@@ -135,8 +135,8 @@ impl Board {
         let before = self.gateways.insert(name.to_owned(), known).and_then(|known| known.snapshot);
         self.record.note(now.wall, What::Watched { gateway: name.to_owned() });
         match before {
-            Some(before) => Remembered::from(&before).legacy(now.wall),
-            None => self.earlier.legacy(name, now.wall),
+            Some(before) => PersistedGateway::from(&before).init(now.wall),
+            None => self.earlier.init(name, now.wall),
         }
     }
 
@@ -205,11 +205,11 @@ impl Board {
         }
         self.note_gap(now, &snapshot);
         if let Some(transition) = transition {
-            telling::transition(&snapshot, &transition);
+            log_lines::transition(&snapshot, &transition);
             self.record.note(now.wall, What::changed(&name, &transition));
         }
         if let Some(change) = stream {
-            telling::stream(&name, &change);
+            log_lines::stream(&name, &change);
         }
         if let Some(known) = self.gateways.get_mut(&name) {
             known.down = known.down.take().filter(|_| units::is_suspect(snapshot.state));
@@ -218,7 +218,7 @@ impl Board {
         self.record.see(now.wall, &snapshot);
         self.alarm.see(now, &snapshot, good_ping);
         if let Some(known) = self.gateways.get_mut(&name) {
-            telling::step(known.snapshot.as_ref(), &snapshot);
+            log_lines::step(known.snapshot.as_ref(), &snapshot);
             known.snapshot = Some(snapshot);
             known.seen = Some(now);
         }
@@ -303,7 +303,7 @@ impl Board {
             return;
         };
         if let Some(down) = down.as_ref().filter(|down| known.down.as_ref() != Some(down)) {
-            telling::unit(name, down);
+            log_lines::unit(name, down);
         }
         snapshot.unit.clone_from(&down);
         known.down = down;
@@ -333,7 +333,7 @@ impl Board {
         self.tell_systemd();
     }
 
-    /// When [`Board::look`] is to be called at the latest.
+    /// When [`Supervisor::look`] is to be called at the latest.
     pub(super) fn deadline(&self) -> Instant {
         let now = Instant::now();
         let alert = Some(now + self.alarm.wake_at().saturating_sub(self.clock.now().mono));

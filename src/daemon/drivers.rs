@@ -11,23 +11,23 @@ use tokio::task::{AbortHandle, JoinSet};
 use tracing::info;
 
 use super::instance_lock::{AlreadyLocked, GatewayLocks};
-use super::{Error, telling};
+use super::{Error, log_lines};
 use crate::calendar::Maintenance;
 use crate::config::Gateway;
 use crate::driver::{Command, Driver, Flow, HostClock, Report};
 use crate::gateway::Client;
-use crate::history::Legacy;
+use crate::history::DriverInit;
 use crate::log::event;
 use crate::session::Address;
 use crate::status::{Place, Snapshot};
 
 /// All drivers. One that is dropped from here is ended, whatever it is doing.
-pub(super) struct Fleet {
+pub(super) struct Drivers {
     clock: HostClock,
     maintenance: Arc<Maintenance>,
     /// By the operator's names for them. One that nobody uses any more is kept: the silence that was due there stays due.
     addresses: BTreeMap<String, Rc<RefCell<Address>>>,
-    drivers: BTreeMap<String, Post>,
+    handles: BTreeMap<String, DriverHandle>,
     pub(super) locks: GatewayLocks,
     tasks: JoinSet<Snapshot>,
     reports: mpsc::UnboundedSender<(u64, Report)>,
@@ -35,19 +35,19 @@ pub(super) struct Fleet {
     last: u64,
 }
 
-struct Post {
+struct DriverHandle {
     number: u64,
     commands: mpsc::Sender<Command>,
     task: AbortHandle,
 }
 
-impl Fleet {
+impl Drivers {
     pub(super) fn new(clock: HostClock, maintenance: &Maintenance) -> (Self, mpsc::UnboundedReceiver<(u64, Report)>) {
         let (reports, inbox) = mpsc::unbounded_channel();
         let maintenance = Arc::new(maintenance.clone());
-        let (addresses, drivers) = (BTreeMap::new(), BTreeMap::new());
+        let (addresses, handles) = (BTreeMap::new(), BTreeMap::new());
         let locks = GatewayLocks::default();
-        (Self { clock, maintenance, addresses, drivers, locks, tasks: JoinSet::new(), reports, last: 0 }, inbox)
+        (Self { clock, maintenance, addresses, handles, locks, tasks: JoinSet::new(), reports, last: 0 }, inbox)
     }
 
     /// Locks these gateways, so that no other daemon on this host manages any of them.
@@ -61,23 +61,23 @@ impl Fleet {
     }
 
     /// Starts the driver of `gateway`, made by [`client`] before, in the place of an earlier one.
-    pub(super) fn start(&mut self, gateway: &Gateway, client: Client, legacy: &Legacy) {
+    pub(super) fn start(&mut self, gateway: &Gateway, client: Client, init: &DriverInit) {
         let (name, url) = (&gateway.name, &gateway.target.url);
         self.end(name);
         info!(event = event::GATEWAY_WATCHED, gateway = name, url, "{name}: watching {url}");
-        telling::trust(name, &gateway.target);
+        log_lines::trust(name, &gateway.target);
         let address = self.addresses.entry(gateway.public_address.clone()).or_default();
         let mut driver = Driver::new(name, url, gateway.policy.clone(), seed(), client, self.clock)
             .behind(Rc::clone(address))
             .at(self.place(gateway))
-            .bound_by(&legacy.restraint);
+            .bound_by(&init.restraint);
         if gateway.stream {
             driver = driver.listening(seed());
         }
-        if let Some(until) = legacy.pause {
+        if let Some(until) = init.pause {
             driver = driver.paused(until);
         }
-        if legacy.logged_out {
+        if init.logged_out {
             driver = driver.logged_out();
         }
         self.last += 1;
@@ -87,31 +87,31 @@ impl Fleet {
             self.tasks.spawn_local(driver.run(commands, move |report| {
                 if reports.send((number, report)).is_ok() { Flow::GoOn } else { Flow::End }
             }));
-        self.drivers.insert(name.clone(), Post { number, commands: sender, task });
+        self.handles.insert(name.clone(), DriverHandle { number, commands: sender, task });
     }
 
     /// Ends the driver of that name, if there is one. It logs nobody out.
     pub(super) fn end(&mut self, name: &str) {
-        if let Some(post) = self.drivers.remove(name) {
+        if let Some(post) = self.handles.remove(name) {
             post.task.abort();
         }
     }
 
     /// Ends all drivers.
     pub(super) fn end_all(&mut self) {
-        self.drivers.clear();
+        self.handles.clear();
         self.tasks.abort_all();
     }
 
     /// Asks something of one driver. False if there is none of that name, or if its inbox is full, which only one that
     /// hangs lets happen.
     pub(super) fn command(&self, name: &str, command: Command) -> bool {
-        self.drivers.get(name).is_some_and(|post| post.commands.try_send(command).is_ok())
+        self.handles.get(name).is_some_and(|post| post.commands.try_send(command).is_ok())
     }
 
     /// Asks all drivers to check at once.
     pub(super) fn check_all(&self) {
-        for post in self.drivers.values() {
+        for post in self.handles.values() {
             // A driver whose inbox is full has been asked already.
             drop(post.commands.try_send(Command::Check));
         }
@@ -119,7 +119,7 @@ impl Fleet {
 
     /// Has every driver look at the clock at once, because the host slept or its clock was set.
     pub(super) fn wake_all(&self) {
-        for post in self.drivers.values() {
+        for post in self.handles.values() {
             // A driver whose inbox is full wakes anyway.
             drop(post.commands.try_send(Command::Wake));
         }
@@ -141,7 +141,7 @@ impl Fleet {
 
     /// Whether a report with that number comes from the driver that now has this gateway.
     pub(super) fn is_current(&self, number: u64, name: &str) -> bool {
-        self.drivers.get(name).is_some_and(|post| post.number == number)
+        self.handles.get(name).is_some_and(|post| post.number == number)
     }
 
     /// Waits for a driver to end that nobody ended, which none ever should.

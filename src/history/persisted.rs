@@ -7,24 +7,24 @@ use std::path::Path;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::kept_file::{KeptFile, LoadError};
+use crate::atomic_file::{AtomicFile, LoadError};
 use crate::session::{Cause, Restraint, State, StateKind};
 use crate::status::Snapshot;
 
 /// What a daemon remembers of an earlier one.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Memory {
+pub struct PersistedState {
     /// When the daemon was last at work.
     pub seen: Option<Timestamp>,
     /// The gateways, by name.
-    pub gateways: BTreeMap<String, Remembered>,
+    pub gateways: BTreeMap<String, PersistedGateway>,
 }
 
 /// What is remembered of one gateway.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Remembered {
+pub struct PersistedGateway {
     /// Its state.
     pub state: StateKind,
     /// Why it was in it.
@@ -42,7 +42,7 @@ pub struct Remembered {
 /// What a gateway's driver inherits from the one before it, of this daemon or of an earlier one: the operator's word, and what
 /// limits its requests.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Legacy {
+pub struct DriverInit {
     /// The silence that it is in: when that ends, if it ends by itself.
     pub pause: Option<Option<Timestamp>>,
     /// The session was ended on purpose.
@@ -51,7 +51,7 @@ pub struct Legacy {
     pub restraint: Restraint,
 }
 
-impl Memory {
+impl PersistedState {
     /// Nothing but that the daemon is at work.
     #[must_use]
     pub fn seen_at(now: Timestamp) -> Self {
@@ -76,17 +76,17 @@ impl Memory {
 
     /// What the gateway's next driver inherits.
     #[must_use]
-    pub fn legacy(&self, gateway: &str, now: Timestamp) -> Legacy {
-        self.gateways.get(gateway).map(|remembered| remembered.legacy(now)).unwrap_or_default()
+    pub fn init(&self, gateway: &str, now: Timestamp) -> DriverInit {
+        self.gateways.get(gateway).map(|remembered| remembered.init(now)).unwrap_or_default()
     }
 }
 
-impl Remembered {
+impl PersistedGateway {
     /// What the gateway's next driver inherits.
     #[must_use]
-    pub fn legacy(&self, now: Timestamp) -> Legacy {
+    pub fn init(&self, now: Timestamp) -> DriverInit {
         let lasts = self.until.is_none_or(|until| until > now);
-        Legacy {
+        DriverInit {
             pause: (self.state == StateKind::Paused && lasts).then_some(self.until),
             logged_out: self.state == StateKind::LoginRequired && self.because == Cause::ByOperator.code(),
             restraint: self.restraint.clone(),
@@ -94,7 +94,7 @@ impl Remembered {
     }
 }
 
-impl From<&Snapshot> for Remembered {
+impl From<&Snapshot> for PersistedGateway {
     fn from(snapshot: &Snapshot) -> Self {
         let until = match snapshot.state {
             State::Paused { until } => until,
@@ -119,8 +119,8 @@ fn is_free(restraint: &Restraint) -> bool {
     *restraint == Restraint::default()
 }
 
-fn file(folder: &Path) -> KeptFile {
-    KeptFile::new(folder, "state.json", VERSION)
+fn file(folder: &Path) -> AtomicFile {
+    AtomicFile::new(folder, "state.json", VERSION)
 }
 
 const VERSION: u32 = 1;

@@ -1,4 +1,4 @@
-//! The endpoint of a running daemon: opened, moved and closed as the configuration says, and answered from the board.
+//! The endpoint of a running daemon: opened, moved and closed as the configuration says, and answered from the supervisor.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -13,24 +13,28 @@ use tracing::{info, warn};
 use super::host_name;
 use crate::config::Endpoint;
 use crate::driver::HostClock;
-use crate::endpoint::{self, Hosts, Look};
+use crate::endpoint::{self, Hosts, ViewRequest};
 use crate::log::event;
 
 /// The endpoint, open or not; it ends with this value.
-pub(super) struct Showing {
+pub(super) struct EndpointTask {
     clock: HostClock,
-    looks: mpsc::Sender<Look>,
+    looks: mpsc::Sender<ViewRequest>,
     folder: Option<PathBuf>,
     server: Option<AbortHandle>,
 }
 
-impl Showing {
+impl EndpointTask {
     /// Opens the endpoint, if the configuration wants one. `folder` is where the ledger is, if one is kept.
-    pub(super) fn open(endpoint: &Endpoint, clock: HostClock, folder: Option<PathBuf>) -> (Self, mpsc::Receiver<Look>) {
+    pub(super) fn open(
+        endpoint: &Endpoint,
+        clock: HostClock,
+        folder: Option<PathBuf>,
+    ) -> (Self, mpsc::Receiver<ViewRequest>) {
         let (looks, inbox) = mpsc::channel(WAITING);
-        let mut showing = Self { clock, looks, folder, server: None };
-        showing.change(endpoint);
-        (showing, inbox)
+        let mut endpoint_task = Self { clock, looks, folder, server: None };
+        endpoint_task.change(endpoint);
+        (endpoint_task, inbox)
     }
 
     /// Closes what is open, and opens what is wanted from here on. What cannot be opened yet is tried again: an
@@ -59,7 +63,7 @@ impl Showing {
     }
 }
 
-impl Drop for Showing {
+impl Drop for EndpointTask {
     fn drop(&mut self) {
         if let Some(server) = &self.server {
             server.abort();

@@ -8,21 +8,21 @@ use tokio::sync::mpsc;
 use tokio::task::{AbortHandle, spawn_local};
 use tracing::{debug, info, warn};
 
-use super::board::Board;
-use super::fleet::Fleet;
+use super::drivers::Drivers;
+use super::supervisor::Supervisor;
 use super::{Places, host_name};
 use crate::alert::{self, About, Code};
 use crate::config::{self, Config};
-use crate::control::{self, Answer, Ask, Status, Until, Wish};
+use crate::control::{self, Request, Response, Status, Until};
 use crate::driver::{Clock, Command, HostClock};
 use crate::log::event;
 
 /// The control socket while it is open; it ends with this value.
-pub(super) struct Asking {
+pub(super) struct ControlTask {
     clock: HostClock,
     since: Timestamp,
     places: Places,
-    asks: mpsc::Sender<Ask>,
+    requests: mpsc::Sender<Request>,
     /// Ends with this value.
     open: Option<Open>,
     /// Why it could not be opened, as the log has it.
@@ -36,14 +36,14 @@ struct Open {
     server: AbortHandle,
 }
 
-impl Asking {
+impl ControlTask {
     /// Opens the socket. Without it everything else goes on.
-    pub(super) fn open(clock: HostClock, places: Places) -> (Self, mpsc::Receiver<Ask>) {
-        let (asks, inbox) = mpsc::channel(WAITING);
+    pub(super) fn open(clock: HostClock, places: Places) -> (Self, mpsc::Receiver<Request>) {
+        let (requests, inbox) = mpsc::channel(WAITING);
         let since = clock.now().wall;
-        let mut asking = Self { clock, since, places, asks, open: None, fault: String::new() };
-        asking.open_socket();
-        (asking, inbox)
+        let mut control_task = Self { clock, since, places, requests, open: None, fault: String::new() };
+        control_task.open_socket();
+        (control_task, inbox)
     }
 
     /// Opens the socket again if its file was removed, or if it could not be opened before.
@@ -65,7 +65,7 @@ impl Asking {
         match control::bind(&path) {
             Ok(listener) => {
                 info!(event = event::CONTROL_OPEN, socket, "the control socket is {socket}");
-                let serve = control::serve(listener, self.places.state.clone(), self.asks.clone());
+                let serve = control::serve(listener, self.places.state.clone(), self.requests.clone());
                 self.open = Some(Open { file: identity(&path), server: spawn_local(serve).abort_handle(), path });
                 self.fault.clear();
             }
@@ -85,40 +85,55 @@ impl Asking {
     }
 
     /// Does what is asked, and answers.
-    pub(super) fn take(&self, ask: Ask, config: &Config, file: &str, fleet: &Fleet, board: &mut Board) {
-        let Ask { wish, answer } = ask;
+    pub(super) fn handle(
+        &self,
+        request: Request,
+        config: &Config,
+        file: &str,
+        drivers: &Drivers,
+        supervisor: &mut Supervisor,
+    ) {
+        let Request { command: asked, reply } = request;
         let now = self.clock.now().wall;
         let names = config.names();
         let known = |name: &String| names.contains(name);
-        let said = match wish {
-            Wish::Status => Answer::Status(Box::new(self.status(file, board))),
-            Wish::Config => Answer::Config(config::show(config)),
-            Wish::Check(None) => {
-                fleet.check_all();
-                Answer::Done("all gateways are being checked".to_owned())
+        let response = match asked {
+            control::Command::Status => Response::Status(Box::new(self.status(file, supervisor))),
+            control::Command::Config => Response::Config(config::show(config)),
+            control::Command::Check(None) => {
+                drivers.check_all();
+                Response::Done("all gateways are being checked".to_owned())
             }
-            Wish::Check(Some(name)) if known(&name) => command(fleet, &name, Command::Check, "is being checked", ""),
-            Wish::Pause(name, until) if known(&name) => pause(fleet, &name, until, now),
-            Wish::Resume(name) if known(&name) => command(fleet, &name, Command::Resume, "is watched again", ""),
-            Wish::Logout(name) if known(&name) => {
+            control::Command::Check(Some(name)) if known(&name) => {
+                command(drivers, &name, Command::Check, "is being checked", "")
+            }
+            control::Command::Pause(name, until) if known(&name) => pause(drivers, &name, until, now),
+            control::Command::Resume(name) if known(&name) => {
+                command(drivers, &name, Command::Resume, "is watched again", "")
+            }
+            control::Command::Logout(name) if known(&name) => {
                 let back = format!("; `tickled login {name}` shows the way back in");
-                command(fleet, &name, Command::Logout, "is being logged out", &back)
+                command(drivers, &name, Command::Logout, "is being logged out", &back)
             }
-            Wish::Acknowledge(None, code) => acknowledge(board, None, code),
-            Wish::Acknowledge(Some(name), code) if known(&name) => acknowledge(board, Some(&name), code),
-            Wish::Check(Some(name))
-            | Wish::Pause(name, _)
-            | Wish::Resume(name)
-            | Wish::Logout(name)
-            | Wish::Acknowledge(Some(name), _) => Answer::Unknown(control::no_such_gateway(&name, &names)),
-            Wish::Test { channel, code } => return test(channel, code, config, self.clock, answer),
+            control::Command::Acknowledge(None, code) => acknowledge(supervisor, None, code),
+            control::Command::Acknowledge(Some(name), code) if known(&name) => {
+                acknowledge(supervisor, Some(&name), code)
+            }
+            control::Command::Check(Some(name))
+            | control::Command::Pause(name, _)
+            | control::Command::Resume(name)
+            | control::Command::Logout(name)
+            | control::Command::Acknowledge(Some(name), _) => {
+                Response::Unknown(control::no_such_gateway(&name, &names))
+            }
+            control::Command::Test { channel, code } => return test(channel, code, config, self.clock, reply),
         };
         // Who has hung up needs no answer.
-        drop(answer.send(said));
+        drop(reply.send(response));
     }
 
     /// How everything is.
-    pub(super) fn status(&self, file: &str, board: &Board) -> Status {
+    pub(super) fn status(&self, file: &str, supervisor: &Supervisor) -> Status {
         Status {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             host: host_name(),
@@ -126,10 +141,10 @@ impl Asking {
             at: self.clock.now().wall,
             since: self.since,
             config: file.to_owned(),
-            config_refused: board.refusal().map(str::to_owned),
-            gateways: board.gateways().collect(),
-            alerts: board.alarm.standing().map(control::Alert::from).collect(),
-            channels: board.alarm.channels().into_iter().map(control::Channel::from).collect(),
+            config_refused: supervisor.refusal().map(str::to_owned),
+            gateways: supervisor.gateways().collect(),
+            alerts: supervisor.alarm.standing().map(control::Alert::from).collect(),
+            channels: supervisor.alarm.channels().into_iter().map(control::Channel::from).collect(),
         }
     }
 }
@@ -156,53 +171,53 @@ fn identity(path: &Path) -> Option<(u64, u64)> {
 }
 
 /// What was done stands in the log as well; the hint is for whoever asked.
-fn command(fleet: &Fleet, name: &str, command: Command, done: &str, hint: &str) -> Answer {
+fn command(drivers: &Drivers, name: &str, command: Command, done: &str, hint: &str) -> Response {
     let is_check = command == Command::Check;
-    if fleet.command(name, command) {
+    if drivers.command(name, command) {
         // A check changes nothing, and `login` asks for one every few seconds.
         if is_check {
             debug!(event = event::OPERATOR, gateway = name, done, "{name} {done}, as the operator asked");
         } else {
             info!(event = event::OPERATOR, gateway = name, done, "{name} {done}, as the operator asked");
         }
-        Answer::Done(format!("{name} {done}{hint}"))
+        Response::Done(format!("{name} {done}{hint}"))
     } else {
-        Answer::Refused(format!("{name} is busy; try again in a moment"))
+        Response::Refused(format!("{name} is busy; try again in a moment"))
     }
 }
 
-fn pause(fleet: &Fleet, name: &str, until: Until, now: Timestamp) -> Answer {
+fn pause(drivers: &Drivers, name: &str, until: Until, now: Timestamp) -> Response {
     let (until, hint) = match until {
         Until::Resumed => (None, format!("; `tickled resume {name}` ends it")),
         Until::At(until) if until <= now => {
-            return Answer::Invalid(format!("{until} is in the past: it is {now} by the daemon's clock"));
+            return Response::Invalid(format!("{until} is in the past: it is {now} by the daemon's clock"));
         }
         Until::At(until) => (Some(until), format!("; `tickled resume {name}` ends it sooner")),
         Until::Over(over) => {
             let Ok(until) = now.checked_add(over) else {
-                return Answer::Invalid("that is too long".to_owned());
+                return Response::Invalid("that is too long".to_owned());
             };
             (Some(until), format!("; `tickled resume {name}` ends it sooner"))
         }
     };
     let end = until.map_or_else(|| "it is resumed".to_owned(), |until| until.strftime("%F %T UTC").to_string());
-    command(fleet, name, Command::Pause { until }, &format!("is paused until {end}: nothing is sent to it"), &hint)
+    command(drivers, name, Command::Pause { until }, &format!("is paused until {end}: nothing is sent to it"), &hint)
 }
 
-fn acknowledge(board: &mut Board, gateway: Option<&str>, code: Option<Code>) -> Answer {
+fn acknowledge(supervisor: &mut Supervisor, gateway: Option<&str>, code: Option<Code>) -> Response {
     let is_meant = |standing: &alert::Standing| {
         let about = gateway.is_none_or(|name| standing.about == About::Gateway(name.to_owned()));
         about && code.is_none_or(|code| code == standing.code) && standing.told
     };
-    let meant: Vec<alert::Standing> = board.alarm.standing().filter(is_meant).collect();
+    let meant: Vec<alert::Standing> = supervisor.alarm.standing().filter(is_meant).collect();
     if meant.is_empty() {
-        return Answer::Done("there is nothing to acknowledge: no such alert is open".to_owned());
+        return Response::Done("there is nothing to acknowledge: no such alert is open".to_owned());
     }
     let told: Vec<String> = meant.iter().map(|standing| format!("{} ({})", name(standing), standing.what)).collect();
     for standing in meant {
-        board.acknowledge(&standing.about, standing.code);
+        supervisor.acknowledge(&standing.about, standing.code);
     }
-    Answer::Done(format!("not told again until it is over: {}", told.join("; ")))
+    Response::Done(format!("not told again until it is over: {}", told.join("; ")))
 }
 
 fn name(standing: &alert::Standing) -> String {
@@ -220,12 +235,12 @@ fn test(
     code: Option<Code>,
     config: &Config,
     clock: HostClock,
-    answer: tokio::sync::oneshot::Sender<Answer>,
+    reply: tokio::sync::oneshot::Sender<Response>,
 ) {
     let settings = config.alerts.clone();
     let names = alert::testable(&settings);
     if names.is_empty() && channel.is_none() {
-        drop(answer.send(Answer::Tested(Vec::new())));
+        drop(reply.send(Response::Tested(Vec::new())));
         return;
     }
     let fault = match &channel {
@@ -236,12 +251,12 @@ fn test(
         Some(_) | None => None,
     };
     if let Some(fault) = fault {
-        drop(answer.send(Answer::Unknown(fault)));
+        drop(reply.send(Response::Unknown(fault)));
         return;
     }
     spawn_local(async move {
         let trials = alert::test(&settings, &host_name(), clock.now(), channel.as_deref(), code).await;
-        drop(answer.send(Answer::Tested(trials.iter().map(control::Test::from).collect())));
+        drop(reply.send(Response::Tested(trials.iter().map(control::Test::from).collect())));
     });
 }
 

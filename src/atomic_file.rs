@@ -12,7 +12,7 @@ use serde_json::{Map, Value};
 
 /// The file, and the version of what stands in it. Every call blocks: the disk may be slow.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct KeptFile {
+pub struct AtomicFile {
     file: PathBuf,
     version: u32,
 }
@@ -40,7 +40,7 @@ pub enum LoadError {
     },
 }
 
-impl KeptFile {
+impl AtomicFile {
     /// The file of that name in `folder`; it need not be there yet.
     #[must_use]
     pub fn new(folder: &Path, name: &str, version: u32) -> Self {

@@ -11,7 +11,7 @@ use crate::status::Snapshot;
 
 /// What is asked of a daemon.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Wish {
+pub enum Command {
     /// How everything is.
     Status,
     /// The configuration in force.
@@ -48,7 +48,7 @@ pub enum Until {
 
 /// What the daemon answers.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Answer {
+pub enum Response {
     /// How everything is.
     Status(Box<Status>),
     /// The configuration, as TOML.
