@@ -1,5 +1,6 @@
 //! All of it together, for a daemon: what it sees goes in, and humans are told.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::path::PathBuf;
 use std::rc::Rc;
@@ -8,12 +9,13 @@ use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 use tracing::warn;
 
+use super::Code;
 use super::channels::{self, Sender};
 use super::deadman::{Deadman, Sign};
 use super::desk::{Desk, Input, Standing};
 use super::dispatcher::{ChannelStatus, Clock, DeliveryEvent, Dispatcher};
 use super::heartbeat::Heartbeat;
-use super::notice::{About, Notice};
+use super::notice::{About, Message, Notice};
 use super::secret::SecretFile;
 use super::settings::{self, Settings};
 use super::spool::Spool;
@@ -29,6 +31,9 @@ pub struct Alarm {
     wake_at: Duration,
     clock: Clock,
     host: String,
+    /// Alerts of an earlier run that the channels which are new since then have not got. They wait until the alert is
+    /// seen again.
+    unintroduced: BTreeSet<(About, Code)>,
 }
 
 impl Alarm {
@@ -61,7 +66,8 @@ impl Alarm {
         let left = (spool, state);
         let dispatcher = Dispatcher::start(&settings.channels, &settings.zone, host, left, Rc::clone(&clock), sender);
         let (host, wake_at) = (host.to_owned(), now.mono);
-        let mut alarm = Self { desk, dispatcher, deadman: None, wake_at, clock, host };
+        let unintroduced = if dispatcher.newcomers().is_empty() { BTreeSet::new() } else { desk.notified() };
+        let mut alarm = Self { desk, dispatcher, deadman: None, wake_at, clock, host, unintroduced };
         alarm.take_over(settings, gateways, &withdrawn);
         (alarm, heard)
     }
@@ -71,11 +77,30 @@ impl Alarm {
     pub fn change(&mut self, settings: &Settings, gateways: &[String]) {
         warn_of_exposed(settings, &self.host);
         let now = (self.clock)();
-        self.desk.settings = settings.clone();
+        let before = std::mem::replace(&mut self.desk.settings, settings.clone()).channels;
         let withdrawn = self.desk.withdraw(now, |about| !is_there(settings, gateways, about));
         let fresh = self.dispatcher.change(&settings.channels, &settings.zone);
-        self.dispatcher.send_to(&fresh, &self.desk.ongoing(now));
+        let had = |new: &settings::Channel, message: &Message| {
+            before.iter().any(|old| old.name == new.name && channels::takes(old, message))
+        };
+        self.dispatcher
+            .send_to(&self.desk.ongoing(now), |new, message| fresh.contains(&new.name) || !had(new, message));
         self.take_over(settings, gateways, &withdrawn);
+    }
+
+    /// Hands open alerts of an earlier run to the channels that it did not have, except for what was just `sent` to all.
+    fn introduce(&mut self, now: Now, sent: &[Notice]) {
+        if self.unintroduced.is_empty() {
+            return;
+        }
+        let key = |notice: &Notice| (notice.about.clone(), notice.code);
+        for notice in sent {
+            self.unintroduced.remove(&key(notice));
+        }
+        let mut ongoing = self.desk.ongoing(now);
+        ongoing.retain(|notice| self.unintroduced.remove(&key(notice)));
+        let newcomers = self.dispatcher.newcomers();
+        self.dispatcher.send_to(&ongoing, |channel, _| newcomers.contains(&channel.name));
     }
 
     fn take_over(&mut self, settings: &Settings, gateways: &[String], withdrawn: &[Notice]) {
@@ -99,19 +124,19 @@ impl Alarm {
 
     /// Takes in how a gateway is, and whether it has just answered a ping well.
     pub fn see(&mut self, now: Now, snapshot: &Snapshot, good_ping: bool) {
-        self.step(now, Input::Snapshot(snapshot));
-        if let Some((deadman, signs)) = &mut self.deadman
-            && let Some(sign) = deadman.step(now, snapshot, good_ping)
-        {
-            signs.send_replace(Some(sign));
+        if let Some((deadman, _)) = &mut self.deadman {
+            deadman.on_snapshot(snapshot, good_ping);
         }
+        self.step(now, Input::Snapshot(snapshot));
     }
 
     /// Takes in what a channel reports.
     pub fn hear(&mut self, now: Now, heard: &DeliveryEvent) {
         match heard {
             DeliveryEvent::Delivered { channel } => self.step(now, Input::Delivered { channel }),
-            DeliveryEvent::Undeliverable { channel, why } => self.step(now, Input::Undeliverable { channel, why }),
+            DeliveryEvent::Undeliverable { channel, title, why } => {
+                self.step(now, Input::Undeliverable { channel, title, why });
+            }
         }
     }
 
@@ -122,6 +147,20 @@ impl Alarm {
         if plan.changed || !plan.notices.is_empty() {
             self.dispatcher.send(&plan.notices, self.desk.keep(now));
         }
+        self.introduce(now, &plan.notices);
+        self.sign(now);
+    }
+
+    /// Sends a sign of life, if one is due. Without a task for each channel nothing is promised.
+    fn sign(&mut self, now: Now) {
+        let Some((deadman, signs)) = &mut self.deadman else { return };
+        let (desk, is_heard) = (&self.desk, !self.desk.has_failed_channel());
+        if self.dispatcher.is_whole()
+            && let Some(sign) = deadman.poll(now, |gateway| desk.needs_human(gateway), is_heard)
+        {
+            signs.send_replace(Some(sign));
+        }
+        self.wake_at = self.wake_at.min(deadman.wake_at(now));
     }
 
     /// When to call [`Alarm::step`] with [`Input::Wake`] at the latest, by [`Now::mono`].
@@ -182,6 +221,6 @@ pub fn exposed(settings: &Settings, host: &str) -> Vec<PathBuf> {
 
 /// Whether a channel would be used for a message: for whoever shows that.
 #[must_use]
-pub fn takes(channel: &settings::Channel, message: &super::Message) -> bool {
+pub fn takes(channel: &settings::Channel, message: &Message) -> bool {
     channels::takes(channel, message)
 }

@@ -52,11 +52,11 @@ pub enum Severity {
 pub struct Entry {
     /// The code as it is written; also the anchor of its paragraph in `docs/alerts.md`.
     pub code: &'static str,
-    /// How bad it is.
+    /// How severe it is while no human has to act; an error as soon as one has to.
     pub severity: Severity,
     /// What it is, in a few words.
     pub title: &'static str,
-    /// What is so once it is over, in a few words; none is told when that goes without saying.
+    /// Title of the recovery message; `None` sends no recovery message.
     pub over: Option<&'static str>,
     /// How long it must last before anybody is told.
     pub hold_off: Duration,
@@ -66,6 +66,8 @@ pub struct Entry {
     pub waits_for_window: bool,
     /// While one of these is told and true, this one is its consequence, and silent.
     pub depends_on: &'static [Code],
+    /// When one of these was told and is no longer so, this one takes its place.
+    pub replaces: &'static [Code],
     /// While the session flaps, this one is part of that, and told only when it has lasted for long without a break.
     pub may_flap: bool,
     /// When it counts as over once it is no longer so.
@@ -112,49 +114,68 @@ impl Code {
             Self::SessionContested => Entry {
                 hold_off: Duration::from_secs(120),
                 depends_on: &[Self::LoginRequired],
+                replaces: &[Self::LoginRequired],
                 may_flap: true,
                 ..row(
                     "session-contested",
                     Severity::Warning,
                     "somebody else uses the session",
-                    "the session is free again",
+                    "session is free again",
                     Ends::Known,
                 )
             },
             Self::GatewayUnreachable => Entry {
                 hold_off: Duration::from_secs(180),
+                replaces: &[
+                    Self::SessionContested,
+                    Self::CertificateChanged,
+                    Self::AccessDenied,
+                    Self::IbkrUnavailable,
+                ],
                 may_flap: true,
                 ..row(
                     "gateway-unreachable",
                     Severity::Error,
                     "the gateway cannot be reached",
-                    "the gateway answers again",
+                    "gateway answers again",
                     Ends::Known,
                 )
             },
             Self::CertificateChanged => Entry {
                 waits_for_window: false,
+                replaces: &[
+                    Self::SessionContested,
+                    Self::GatewayUnreachable,
+                    Self::AccessDenied,
+                    Self::IbkrUnavailable,
+                ],
                 ..row(
                     "certificate-changed",
                     Severity::Error,
                     "the gateway's certificate is not the expected one",
-                    "the gateway shows the expected certificate again",
+                    "expected certificate is back",
                     Ends::Known,
                 )
             },
             Self::AccessDenied => Entry {
                 hold_off: Duration::from_secs(60),
-                ..row(
-                    "access-denied",
-                    Severity::Error,
-                    "this host is refused",
-                    "this host is let in again",
-                    Ends::Known,
-                )
+                replaces: &[
+                    Self::SessionContested,
+                    Self::GatewayUnreachable,
+                    Self::CertificateChanged,
+                    Self::IbkrUnavailable,
+                ],
+                ..row("access-denied", Severity::Error, "this host is refused", "access is allowed again", Ends::Known)
             },
             Self::IbkrUnavailable => Entry {
                 hold_off: Duration::from_secs(300),
                 depends_on: &[Self::LoginRequired, Self::GatewayUnreachable],
+                replaces: &[
+                    Self::SessionContested,
+                    Self::GatewayUnreachable,
+                    Self::CertificateChanged,
+                    Self::AccessDenied,
+                ],
                 may_flap: true,
                 ..row("ibkr-unavailable", Severity::Warning, "IBKR is not available", "IBKR answers again", Ends::Known)
             },
@@ -164,7 +185,7 @@ impl Code {
                     "session-flapping",
                     Severity::Warning,
                     "the session comes and goes",
-                    "the session is steady again",
+                    "session is stable again",
                     Ends::Steady,
                 )
             },
@@ -175,7 +196,7 @@ impl Code {
                     "wrong-account",
                     Severity::Error,
                     "the login is for the wrong kind of account",
-                    "the login is for the right kind of account",
+                    "logged in with the right account",
                     Ends::Live,
                 )
             },
@@ -189,9 +210,9 @@ impl Code {
                 waits_for_window: false,
                 ..row(
                     "config-rejected",
-                    Severity::Warning,
+                    Severity::Error,
                     "the changed configuration is refused",
-                    "the configuration is accepted",
+                    "configuration accepted",
                     Ends::Gone,
                 )
             },
@@ -203,7 +224,7 @@ impl Code {
                     "alert-undeliverable",
                     Severity::Error,
                     "an alert could not be delivered",
-                    "alerts are delivered again",
+                    "delivers again",
                     Ends::Gone,
                 )
             },
@@ -228,6 +249,7 @@ const fn row(code: &'static str, severity: Severity, title: &'static str, over: 
         repeats: true,
         waits_for_window: true,
         depends_on: &[],
+        replaces: &[],
         may_flap: false,
         ends,
     }
@@ -245,6 +267,17 @@ impl Ends {
                 Self::Live | Self::Steady | Self::Known,
                 State::Starting | State::Recovering { .. } | State::Unavailable(_) | State::Paused { .. },
             ) => false,
+        }
+    }
+}
+
+impl Ends {
+    /// What an alert waits for that is no longer seen.
+    pub(super) const fn awaited(self, recurs: bool) -> &'static str {
+        match (self, recurs) {
+            (Self::Steady, _) | (_, true) => "no longer seen; closes once the session has been live for 5 minutes",
+            (Self::Live, false) => "no longer seen; closes when the session is live",
+            (Self::Known | Self::Gone, false) => "no longer seen; closes when the state of the session is known",
         }
     }
 }

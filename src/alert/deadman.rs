@@ -10,7 +10,7 @@ use crate::status::Snapshot;
 /// A sign for the service.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Sign {
-    /// All is well.
+    /// All is well, or is being handled.
     Good,
     /// A human is needed.
     Fail,
@@ -18,67 +18,94 @@ pub enum Sign {
 
 /// Decides when a sign is due. Pure.
 ///
-/// A good one is due when each gateway that ought to be live is, and has answered a ping well since the last sign.
-/// Gateways that somebody else uses or that the operator has silenced ought not to be. While a login is required the
-/// sign is that of failure, and while nothing is known there is none: then the service's own patience decides.
+/// The sign fails while a human was notified that something has to be done, and it is not done. It is good while each
+/// gateway is live and has answered a ping well since the last sign, or is not live and `tickled` handles that: it
+/// recovers the session, or holds the alert back on purpose. There is none while a gateway was never looked at, or a
+/// driver is late, so that the promise behind the sign cannot be kept: then the service raises the alarm by itself.
 #[derive(Debug, Clone)]
 pub struct Deadman {
     every: Duration,
-    gateways: BTreeMap<String, Standing>,
+    gateways: BTreeMap<String, Watched>,
     last: Option<(Moment, Sign)>,
 }
 
+#[derive(Debug, Clone, Copy)]
+struct Watched {
+    health: Health,
+    /// When its driver reports again at the latest, by [`Now::mono`].
+    promised: Duration,
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Standing {
+enum Health {
+    /// It was never looked at.
     Unknown,
-    Silenced,
+    /// It is live, and has answered a ping well since the last sign.
     Proved,
+    /// It is live, and has not.
     Unproved,
-    LoginRequired,
+    /// It is not live, and `tickled` handles it.
+    Handled,
+    /// It is not live because the operator wants that.
+    Silenced,
 }
 
 impl Deadman {
     /// Signs for these gateways, at most one of each kind in `every`.
     #[must_use]
     pub fn new(every: Duration, gateways: impl Iterator<Item = String>) -> Self {
-        Self { every, gateways: gateways.map(|name| (name, Standing::Unknown)).collect(), last: None }
+        let unknown = Watched { health: Health::Unknown, promised: Duration::MAX };
+        Self { every, gateways: gateways.map(|name| (name, unknown)).collect(), last: None }
     }
 
-    /// Takes in how a gateway is, and whether a ping was just answered well; says which sign to send.
-    pub fn step(&mut self, now: Now, snapshot: &Snapshot, good_ping: bool) -> Option<Sign> {
-        let standing = self.gateways.entry(snapshot.gateway.clone()).or_insert(Standing::Unknown);
-        *standing = match snapshot.state {
-            State::Live if good_ping || *standing == Standing::Proved => Standing::Proved,
-            State::Live => Standing::Unproved,
-            State::LoginRequired(Cause::ByOperator) | State::Paused { .. } | State::Contested => Standing::Silenced,
-            // Within a maintenance window a human is told later.
-            State::LoginRequired(_) if snapshot.hold_until.is_some_and(|until| until > now.wall) => Standing::Unknown,
-            State::LoginRequired(_) => Standing::LoginRequired,
-            State::Starting | State::Recovering { .. } | State::Unavailable(_) => Standing::Unknown,
+    /// Takes in how a gateway is, and whether a ping was just answered well.
+    pub fn on_snapshot(&mut self, snapshot: &Snapshot, good_ping: bool) {
+        let before = self.gateways.get(&snapshot.gateway).map_or(Health::Unknown, |watched| watched.health);
+        let health = match snapshot.state {
+            State::Live if good_ping || before == Health::Proved => Health::Proved,
+            State::Live => Health::Unproved,
+            State::Starting => Health::Unknown,
+            State::Paused { .. } | State::LoginRequired(Cause::ByOperator) => Health::Silenced,
+            State::Contested | State::LoginRequired(_) | State::Recovering { .. } | State::Unavailable(_) => {
+                Health::Handled
+            }
         };
-        let is_any = |wanted| self.gateways.values().any(|standing| *standing == wanted);
-        let sign = if is_any(Standing::LoginRequired) {
-            Sign::Fail
-        } else if is_any(Standing::Unknown) || is_any(Standing::Unproved) {
-            return None;
-        } else {
-            Sign::Good
-        };
+        self.gateways.insert(snapshot.gateway.clone(), Watched { health, promised: snapshot.promised });
+    }
+
+    /// Which sign to send now, if one is due. `needs_human` says of a gateway whether a human was notified that something
+    /// has to be done about it, and has not done it; `is_heard` whether alerts are delivered.
+    pub fn poll(&mut self, now: Now, needs_human: impl Fn(&str) -> bool, is_heard: bool) -> Option<Sign> {
+        let mut expected = self.gateways.iter().filter(|(_, watched)| watched.health != Health::Silenced);
+        let fails = !is_heard || expected.any(|(gateway, _)| needs_human(gateway));
+        let sign = if fails { Sign::Fail } else { Sign::Good };
         let here = Moment::at(now.mono);
         let is_early =
             self.last.is_some_and(|(at, last)| at.until(here) < self.every && (last == sign || sign == Sign::Good));
-        if is_early {
+        if is_early || (sign == Sign::Good && !self.is_well(now)) {
             return None;
         }
         self.last = Some((here, sign));
-        for standing in self.gateways.values_mut().filter(|standing| **standing == Standing::Proved) {
-            *standing = Standing::Unproved;
+        for watched in self.gateways.values_mut().filter(|watched| watched.health == Health::Proved) {
+            watched.health = Health::Unproved;
         }
         Some(sign)
     }
 
-    /// The gateway is not watched any more.
-    pub fn forget(&mut self, gateway: &str) {
-        self.gateways.remove(gateway);
+    /// When to call [`Deadman::poll`] at the latest, by [`Now::mono`].
+    #[must_use]
+    pub fn wake_at(&self, now: Now) -> Duration {
+        let due = self.last.map_or(now.mono, |(at, _)| at.after(self.every).mono());
+        if due > now.mono { due } else { now.mono + self.every }
+    }
+
+    fn is_well(&self, now: Now) -> bool {
+        self.gateways.values().all(|watched| {
+            let is_late = now.mono > watched.promised.saturating_add(GRACE);
+            matches!(watched.health, Health::Proved | Health::Handled | Health::Silenced) && !is_late
+        })
     }
 }
+
+/// How far past its own deadline a driver may be.
+const GRACE: Duration = Duration::from_secs(10);

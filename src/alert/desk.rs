@@ -5,13 +5,15 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use super::annotations::{self, Action, Annotations};
 use super::clockwork::{Moment, lasted};
-use super::condition::{Condition, Remedy, Words, conditions, wedged};
+use super::condition::{Condition, conditions};
 use super::notice::{About, Notice, Phase};
 use super::reminder::Login;
+use super::schedule::{LONG, end_of_quiet};
 use super::settings::Settings;
-use super::{Code, catalogue::Ends};
-use crate::session::{Because, Now, State};
+use super::{Code, Severity, catalogue::Ends};
+use crate::session::{CALM, Now, State};
 use crate::status::Snapshot;
 
 /// What happened.
@@ -31,6 +33,8 @@ pub enum Input<'a> {
     Undeliverable {
         /// The channel's name.
         channel: &'a str,
+        /// The title of that alert.
+        title: &'a str,
         /// Why not, as part of a sentence.
         why: &'a str,
     },
@@ -75,7 +79,7 @@ pub enum Reason {
     QuietEnd,
     /// A login ends soon.
     Reminder,
-    /// A gateway may be wedged.
+    /// IBKR has been unavailable for long.
     Wedged,
     /// Nothing is due.
     Nothing,
@@ -94,9 +98,9 @@ pub struct Standing {
     pub told: bool,
     /// Whether a human has said to know of it.
     pub acknowledged: bool,
-    /// What it looks like, as a sentence without its capital and its full stop.
+    /// What it looks like, or that it is no longer seen: a sentence without its capital and its full stop.
     pub what: String,
-    /// What to do about it, likewise.
+    /// What to do about it, likewise; empty when it is no longer seen.
     pub todo: String,
 }
 
@@ -112,7 +116,9 @@ pub struct Desk {
     pub(super) held: Vec<Notice>,
     pub(super) logins: BTreeMap<String, Login>,
     /// Until when the alerts of a gateway wait for the end of a maintenance window.
-    windows: BTreeMap<String, Moment>,
+    pub(super) windows: BTreeMap<String, Moment>,
+    /// When an alert ended that a human was notified of, for [`RECURS_WITHIN`].
+    pub(super) ended: BTreeMap<(About, Code), Moment>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -127,10 +133,15 @@ pub(super) struct Incident {
     /// From when on it may be told; none from a restart until the gateway is looked at.
     pub(super) seen: Option<Moment>,
     /// What a human was told to do.
-    pub(super) remedies: BTreeSet<Remedy>,
+    pub(super) remedies: BTreeSet<Action>,
+    /// The highest severity that a human was notified of.
+    pub(super) worst: Option<Severity>,
     pub(super) acknowledged: bool,
-    pub(super) words: Words,
-    pub(super) may_be_wedged: bool,
+    /// The same ended a short while ago, so it is over only once the session has been live for some minutes.
+    pub(super) recurs: bool,
+    pub(super) words: Annotations,
+    /// What to say instead once it has lasted for long.
+    pub(super) if_long: Option<Annotations>,
     pub(super) url: Option<String>,
 }
 
@@ -145,12 +156,15 @@ impl Desk {
             held: Vec::new(),
             logins: BTreeMap::new(),
             windows: BTreeMap::new(),
+            ended: BTreeMap::new(),
         }
     }
 
     /// Takes in what happened at `now`, and says what is to be told.
     pub fn step(&mut self, now: Now, input: Input<'_>) -> Plan {
         let before = (self.open.clone(), self.held.clone(), self.logins.clone());
+        let here = Moment::at(now.mono);
+        self.ended.retain(|_, at| at.until(here) < RECURS_WITHIN);
         let mut notices = Vec::new();
         match input {
             Input::Wake => {}
@@ -161,18 +175,14 @@ impl Desk {
                     self.logins.remove(gateway);
                     self.windows.remove(gateway);
                 }
+                self.ended.retain(|(whose, _), _| whose != about);
             }
             Input::ConfigRejected(why) => {
-                let what = format!("the old one stays in force, because of this: {why}");
-                let todo = "mend the file, try it with `tickled config check`, and reload";
-                let words = Words::new("config-rejected", what, todo, Remedy::Look);
-                self.open(now, About::Daemon, Code::ConfigRejected, words);
+                self.open(now, About::Daemon, Code::ConfigRejected, annotations::config_rejected(why));
             }
             Input::ConfigAccepted => self.close(now, &About::Daemon, Code::ConfigRejected, &mut notices),
-            Input::Undeliverable { channel, why } => {
-                let what = format!("an alert was not delivered by this channel: {why}");
-                let todo = format!("mend the channel, and try it with `tickled alert test --channel {channel}`");
-                let words = Words::new("given-up", what, todo, Remedy::Look);
+            Input::Undeliverable { channel, title, why } => {
+                let words = annotations::undeliverable(channel, title, why);
                 self.open(now, About::Channel(channel.to_owned()), Code::AlertUndeliverable, words);
             }
             Input::Delivered { channel } => {
@@ -185,7 +195,7 @@ impl Desk {
                 }
             }
         }
-        self.suspect_wedges(now);
+        self.escalate(now);
         notices.extend(self.due(now));
         let (wake_at, because) = self.next(now);
         let (open, held, logins) = before;
@@ -193,17 +203,47 @@ impl Desk {
         Plan { notices, wake_at: wake_at.mono(), because, changed }
     }
 
-    /// All incidents, told or not.
+    /// All incidents that are so, and those that a human was notified of and that are not over.
     pub fn standing(&self) -> impl Iterator<Item = Standing> {
-        self.open.iter().map(|((about, code), incident)| Standing {
-            about: about.clone(),
-            code: *code,
-            began: incident.began_wall,
-            told: incident.told.is_some(),
-            acknowledged: incident.acknowledged,
-            what: incident.words.what.clone(),
-            todo: incident.words.todo.clone(),
+        let shown = self.open.iter().filter(|((about, code), incident)| {
+            incident.absent.is_none() || (incident.told.is_some() && !self.is_contradicted(about, *code))
+        });
+        shown.map(|((about, code), incident)| {
+            let (what, todo) = match incident.absent {
+                None => (incident.words.summary.clone(), incident.words.action_text.replace('\n', " ")),
+                Some(_) => (code.entry().ends.awaited(incident.recurs).to_owned(), String::new()),
+            };
+            Standing {
+                about: about.clone(),
+                code: *code,
+                began: incident.began_wall,
+                told: incident.told.is_some(),
+                acknowledged: incident.acknowledged,
+                what,
+                todo,
+            }
         })
+    }
+
+    /// What a human was notified of and is not over.
+    pub(super) fn notified(&self) -> BTreeSet<(About, Code)> {
+        let told = self.open.iter().filter(|(_, incident)| incident.told.is_some());
+        told.map(|(key, _)| key.clone()).collect()
+    }
+
+    /// Whether a human was notified that something has to be done about this gateway, and it is not done.
+    pub(super) fn needs_human(&self, gateway: &str) -> bool {
+        self.needs_human_for(|about| about.gateway() == Some(gateway))
+    }
+
+    /// Whether a channel did not deliver an alert, and has not delivered one since.
+    pub(super) fn has_failed_channel(&self) -> bool {
+        self.needs_human_for(|about| matches!(about, About::Channel(_)))
+    }
+
+    fn needs_human_for(&self, is_meant: impl Fn(&About) -> bool) -> bool {
+        let mut open = self.open.iter().filter(|((about, _), _)| is_meant(about));
+        open.any(|(_, incident)| incident.worst == Some(Severity::Error))
     }
 
     /// Whether a human was told of an incident of that code that is not over.
@@ -220,7 +260,7 @@ impl Desk {
             incident.told.is_some()
                 && incident.is_there()
                 && !incident.acknowledged
-                && self.quiet_end(code, now.wall).is_none()
+                && end_of_quiet(&self.settings, incident.words.severity(code), now.wall).is_none()
         };
         let open = self.open.iter().filter(|((_, code), incident)| is_meant(*code, incident));
         open.map(|((about, code), incident)| incident.notice(now, about, *code, Phase::Repeated)).collect()
@@ -230,7 +270,7 @@ impl Desk {
         let here = Moment::at(now.mono);
         let about = About::Gateway(snapshot.gateway.clone());
         let window = snapshot.hold_until.map(|until| Moment::ahead(until, LONGEST_WINDOW, now));
-        match window.filter(|until| *until > here && snapshot.state != State::Live) {
+        match window.filter(|until| *until > here) {
             Some(until) => self.windows.insert(snapshot.gateway.clone(), until),
             None => self.windows.remove(&snapshot.gateway),
         };
@@ -245,8 +285,10 @@ impl Desk {
             }
         }
         let held = now.mono.saturating_sub(snapshot.since.mono);
+        let is_unstable = snapshot.state == State::Live && held < CALM;
         for code in Code::ALL {
-            let is_over = code.entry().ends.is(snapshot.state, held);
+            let waits = is_unstable && self.open.get(&(about.clone(), code)).is_some_and(|incident| incident.recurs);
+            let is_over = code.entry().ends.is(snapshot.state, held) && !waits;
             if is_over && !conditions.iter().any(|condition| condition.code == code) {
                 self.close(now, &about, code, notices);
             }
@@ -258,7 +300,7 @@ impl Desk {
             *whose != about || incident.told.is_some() || !is_gone
         });
         let in_window = self.windows.contains_key(&snapshot.gateway);
-        for Condition { code, words, may_be_wedged } in conditions {
+        for Condition { code, annotations, if_long } in conditions {
             let since = match code.entry().ends {
                 Ends::Live | Ends::Steady => snapshot.incident_since.unwrap_or(snapshot.since),
                 // What comes while a login is required did not begin with that.
@@ -266,17 +308,18 @@ impl Desk {
                 Ends::Known => snapshot.since,
                 Ends::Gone => now,
             };
+            let recurs = code.entry().may_flap && self.ended.contains_key(&(about.clone(), code));
             let incident = self.open.entry((about.clone(), code)).or_insert_with(|| {
                 // A login of the wrong kind, for one, begins while the session is live.
                 let since = if snapshot.state == State::Live { now } else { since };
-                Incident::new(since, words.clone())
+                Incident { recurs, ..Incident::new(since, annotations.clone()) }
             });
             if incident.absent.take().is_some() || in_window {
                 incident.unexplained = here;
             }
-            incident.may_be_wedged = may_be_wedged;
+            incident.if_long = if_long;
             incident.url = Some(snapshot.url.clone());
-            incident.words = words;
+            incident.words = annotations;
         }
     }
 
@@ -291,18 +334,35 @@ impl Desk {
         }
     }
 
-    fn open(&mut self, now: Now, about: About, code: Code, words: Words) {
+    fn open(&mut self, now: Now, about: About, code: Code, words: Annotations) {
         let incident = self.open.entry((about, code)).or_insert_with(|| Incident::new(now, words.clone()));
         incident.words = words;
     }
 
     fn close(&mut self, now: Now, about: &About, code: Code, notices: &mut Vec<Notice>) {
         let Some(incident) = self.open.remove(&(about.clone(), code)) else { return };
-        if incident.told.is_none() {
-            return;
+        if incident.told.is_some() {
+            self.ended.insert((about.clone(), code), Moment::at(now.mono));
+            self.end(incident.notice(now, about, code, Phase::Resolved), notices);
         }
-        let notice = incident.notice(now, about, code, Phase::Resolved);
-        if self.quiet_end(code, now.wall).is_some() {
+    }
+
+    /// Closes what a human was notified of and is no longer so, because the alert of this code says what is so instead.
+    fn replace(&mut self, now: Now, about: &About, by: Code, notices: &mut Vec<Notice>) {
+        for code in by.entry().replaces {
+            let key = (about.clone(), *code);
+            if self.open.get(&key).is_some_and(|incident| incident.absent.is_some())
+                && let Some(incident) = self.open.remove(&key)
+                && incident.told.is_some()
+            {
+                self.end(incident.notice(now, about, *code, Phase::Replaced), notices);
+            }
+        }
+    }
+
+    /// Sends the end of an alert, after the quiet hours if they hold it.
+    fn end(&mut self, notice: Notice, notices: &mut Vec<Notice>) {
+        if end_of_quiet(&self.settings, notice.severity, notice.at).is_some() {
             self.held.push(notice);
         } else {
             notices.push(notice);
@@ -318,14 +378,16 @@ impl Desk {
         told.map(|((about, code), incident)| incident.notice(now, &about, code, Phase::Withdrawn)).collect()
     }
 
-    /// Gives what lasts too long the words for a gateway that may be wedged.
-    fn suspect_wedges(&mut self, now: Now) {
+    /// Asks a human to act where IBKR has been unavailable for long.
+    fn escalate(&mut self, now: Now) {
         let here = Moment::at(now.mono);
         for incident in self.open.values_mut() {
-            let is_late = incident.unexplained.after(WEDGED_AFTER) <= here;
-            if incident.may_be_wedged && incident.is_there() && is_late {
-                let url = incident.url.as_deref().unwrap_or_default();
-                incident.words = wedged(url, &self.host);
+            let is_late = incident.unexplained.after(LONG) <= here;
+            if is_late
+                && incident.is_there()
+                && let Some(annotations) = &incident.if_long
+            {
+                incident.words = annotations.clone();
             }
         }
     }
@@ -335,7 +397,7 @@ impl Desk {
         let here = Moment::at(now.mono);
         let mut notices = Vec::new();
         let settings = &self.settings;
-        let may_go = |notice: &mut Notice| end_of_quiet(settings, notice.code, now.wall).is_none();
+        let may_go = |notice: &mut Notice| end_of_quiet(settings, notice.severity, now.wall).is_none();
         notices.extend(self.held.extract_if(.., may_go));
         let due: Vec<(About, Code)> = self
             .open
@@ -346,10 +408,14 @@ impl Desk {
             .map(|(key, _)| key.clone())
             .collect();
         for key in due {
+            if self.open.get(&key).is_some_and(|incident| incident.told.is_none()) {
+                self.replace(now, &key.0, key.1, &mut notices);
+            }
             let Some(incident) = self.open.get_mut(&key) else { continue };
             let phase = if incident.told.is_none() { Phase::Raised } else { Phase::Repeated };
             incident.told = Some(here);
-            incident.remedies.insert(incident.words.remedy);
+            incident.remedies.insert(incident.words.action);
+            incident.worst = incident.worst.max(Some(incident.words.severity(key.1)));
             notices.push(incident.notice(now, &key.0, key.1, phase));
             if let Some(login) = key.0.gateway().and_then(|gateway| self.logins.get_mut(gateway)) {
                 login.reminded |= key.1 == Code::LoginEndsSoon;
@@ -357,76 +423,10 @@ impl Desk {
         }
         notices
     }
-
-    /// When a human is to be told of this incident next, and why then.
-    fn telling(&self, now: Now, about: &About, code: Code, incident: &Incident) -> Option<(Moment, Reason)> {
-        let here = Moment::at(now.mono);
-        let entry = code.entry();
-        let seen = incident.seen?;
-        if !incident.is_there() || self.is_consequence(about, code) {
-            return None;
-        }
-        let (mut at, mut because) = match incident.told {
-            // `unexplained` begins anew after each break. A fight that was given up is no flap: nobody takes the session back.
-            None if entry.may_flap && !gave_up(incident) && self.is_flapping(about) => {
-                (incident.unexplained.after(LONGEST_FLAP), Reason::HoldOff)
-            }
-            None => (incident.began.after(entry.hold_off).max(seen), Reason::HoldOff),
-            Some(_) if incident.acknowledged || !entry.repeats => return None,
-            Some(_) if !incident.remedies.contains(&incident.words.remedy) => (here, Reason::Repeat),
-            Some(told) => (told.after(self.settings.repeat_every), Reason::Repeat),
-        };
-        let window = about.gateway().and_then(|gateway| self.windows.get(gateway));
-        if let Some(until) = window.filter(|until| entry.waits_for_window && **until > at) {
-            (at, because) = (*until, Reason::WindowEnd);
-        }
-        let wall = at.max(here).wall(now);
-        if let Some(end) = self.quiet_end(code, wall) {
-            (at, because) = (Moment::of(end, now), Reason::QuietEnd);
-        }
-        Some((at, because))
-    }
-
-    /// Whether a human was told of what this incident follows from, and it is still so.
-    fn is_consequence(&self, about: &About, code: Code) -> bool {
-        code.entry().depends_on.iter().any(|cause| {
-            let cause = self.open.get(&(about.clone(), *cause));
-            cause.is_some_and(|cause| cause.told.is_some() && cause.is_there())
-        })
-    }
-
-    /// Whether the session of this gateway comes and goes: a human was told, or is not to know before the morning.
-    fn is_flapping(&self, about: &About) -> bool {
-        let flapping = self.open.get(&(about.clone(), Code::SessionFlapping));
-        flapping.is_some_and(|incident| incident.told.is_some() || incident.is_there())
-    }
-
-    fn quiet_end(&self, code: Code, at: Timestamp) -> Option<Timestamp> {
-        end_of_quiet(&self.settings, code, at)
-    }
-
-    fn next(&self, now: Now) -> (Moment, Reason) {
-        let here = Moment::at(now.mono);
-        let incidents = self.open.iter();
-        let tellings = incidents.filter_map(|((about, code), incident)| self.telling(now, about, *code, incident));
-        let held = self.held.iter().filter_map(|notice| self.quiet_end(notice.code, now.wall));
-        let held = held.map(|end| (Moment::of(end, now), Reason::QuietEnd));
-        let wedges = self
-            .open
-            .values()
-            .filter(|incident| incident.may_be_wedged && incident.is_there())
-            .map(|incident| (incident.unexplained.after(WEDGED_AFTER), Reason::Wedged));
-        let reminders = self.logins.values().filter_map(|login| login.remind);
-        let reminders = reminders.map(|at| (Moment::of(at, now), Reason::Reminder));
-        let all = tellings.chain(held).chain(wedges).chain(reminders);
-        all.filter(|(at, _)| *at > here)
-            .min_by_key(|(at, _)| *at)
-            .unwrap_or_else(|| (here.after(LONGEST_SLEEP), Reason::Nothing))
-    }
 }
 
 impl Incident {
-    fn new(since: Now, words: Words) -> Self {
+    fn new(since: Now, words: Annotations) -> Self {
         let began = Moment::at(since.mono);
         Self {
             began,
@@ -436,45 +436,40 @@ impl Incident {
             told: None,
             seen: Some(began),
             remedies: BTreeSet::new(),
+            worst: None,
             acknowledged: false,
+            recurs: false,
             words,
-            may_be_wedged: false,
+            if_long: None,
             url: None,
         }
     }
 
     /// Whether it is so, as far as the last look showed, and there was one.
-    const fn is_there(&self) -> bool {
+    pub(super) const fn is_there(&self) -> bool {
         self.absent.is_none() && self.seen.is_some()
     }
 
     fn notice(&self, now: Now, about: &About, code: Code, phase: Phase) -> Notice {
-        let Words { cause, what, todo, .. } = self.words.clone();
+        let Annotations { reason: cause, title, summary: what, action_text: todo, .. } = self.words.clone();
+        let severity = match phase {
+            Phase::Raised | Phase::Repeated | Phase::Test => self.words.severity(code),
+            Phase::Resolved | Phase::Withdrawn | Phase::Replaced => {
+                self.worst.unwrap_or_else(|| self.words.severity(code))
+            }
+        };
         let (about, url) = (about.clone(), self.url.clone());
         let lasted = lasted(self.began, self.began_wall, now);
-        Notice { about, code, phase, began: self.began_wall, lasted, at: now.wall, cause, what, todo, url }
+        let (began, at) = (self.began_wall, now.wall);
+        Notice { about, code, phase, severity, began, lasted, at, title, cause, what, todo, url }
     }
 }
 
-/// When the quiet hours end that hold this code at `at`, if they do.
-fn end_of_quiet(settings: &Settings, code: Code, at: Timestamp) -> Option<Timestamp> {
-    let quiet = settings.quiet.as_ref()?;
-    quiet.end(at).filter(|_| quiet.severities.contains(&code.entry().severity))
-}
-
-fn gave_up(incident: &Incident) -> bool {
-    incident.words.cause == Because::Outfought.code()
-}
-
-/// How long IBKR must be silent, outside of maintenance windows, before the gateway is suspected.
-const WEDGED_AFTER: Duration = Duration::from_mins(30);
+/// What comes again so soon after its end recurs.
+const RECURS_WITHIN: Duration = Duration::from_mins(30);
 /// A longer wait for a maintenance window is a clock that was set.
 const LONGEST_WINDOW: Duration = Duration::from_hours(24);
 /// How long at least something that went away untold is remembered.
 const SHORTEST_MEMORY: Duration = Duration::from_secs(60);
-/// While the session flaps, what lasts longer than this is no flap.
-const LONGEST_FLAP: Duration = Duration::from_mins(30);
 /// How long at most something untold is watched anew after a restart.
 const LONGEST_SECOND_LOOK: Duration = Duration::from_secs(60);
-/// The longest time between two looks at the desk.
-const LONGEST_SLEEP: Duration = Duration::from_hours(24);

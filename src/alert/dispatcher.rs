@@ -39,6 +39,8 @@ pub enum DeliveryEvent {
     Undeliverable {
         /// Its name.
         channel: String,
+        /// The title of that message.
+        title: String,
         /// Why not, as part of a sentence.
         why: String,
     },
@@ -70,6 +72,8 @@ pub struct Dispatcher {
     keeper: Option<AbortHandle>,
     /// Ends them.
     set: JoinSet<()>,
+    /// The channels that an earlier run did not have.
+    newcomers: Vec<String>,
 }
 
 struct Shared {
@@ -111,6 +115,8 @@ impl Dispatcher {
     ) -> Self {
         let State { desk, channels: mut left, instance } = state;
         let now = clock();
+        let names = channels.iter().map(|channel| &channel.name);
+        let newcomers = names.filter(|name| !left.contains_key(*name)).cloned().collect();
         let origin = Origin { host: host.to_owned(), instance };
         let workers: Vec<Rc<ChannelWorker>> = channels
             .iter()
@@ -131,7 +137,12 @@ impl Dispatcher {
             changed: Notify::new(),
             settled: Notify::new(),
         });
-        let mut dispatcher = Self { shared, tasks: BTreeMap::new(), keeper: None, set: JoinSet::new() };
+        for (channel, messages) in left {
+            for persisted in messages {
+                shared.drop_unsent(&channel, &persisted.message);
+            }
+        }
+        let mut dispatcher = Self { shared, tasks: BTreeMap::new(), keeper: None, set: JoinSet::new(), newcomers };
         for worker in workers {
             dispatcher.run(worker);
         }
@@ -187,13 +198,18 @@ impl Dispatcher {
         self.tasks.insert(name, self.set.spawn_local(async move { shared.run(&worker).await }));
     }
 
-    /// Hands notices of what is open to the channels of these names, if they take them and do not have them already.
-    /// Never waits.
-    pub fn send_to(&self, names: &[String], notices: &[Notice]) {
+    /// The channels that an earlier run did not have.
+    pub(super) fn newcomers(&self) -> &[String] {
+        &self.newcomers
+    }
+
+    /// Hands notices of what is open to the channels that `is_meant` names, if they take them and do not have them
+    /// already. Never waits.
+    pub fn send_to(&self, notices: &[Notice], is_meant: impl Fn(&Channel, &Message) -> bool) {
         for notice in notices {
             self.shared.put(notice, |worker, message| {
                 let has_it = worker.outbox.borrow().messages().any(|waiting| waiting.id == message.id);
-                names.contains(&worker.settings.name) && !has_it
+                is_meant(&worker.settings, message) && !has_it
             });
         }
         self.shared.touch();
@@ -336,8 +352,9 @@ impl Shared {
     fn state(&self) -> State {
         let now = (self.clock)();
         let workers = self.workers.borrow();
+        // Channels with nothing to send as well: the next run knows by that which channels are new.
         let kept = workers.iter().map(|worker| (worker.settings.name.clone(), worker.outbox.borrow().keep(now)));
-        let channels = kept.filter(|(_, letters)| !letters.is_empty()).collect();
+        let channels = kept.collect();
         State { desk: self.desk.borrow().clone(), channels, instance: self.origin.instance.clone() }
     }
 
@@ -399,7 +416,11 @@ impl Shared {
                     delayed!(debug)
                 }
                 if *report {
-                    self.hear(DeliveryEvent::Undeliverable { channel: channel.clone(), why: fault });
+                    self.hear(DeliveryEvent::Undeliverable {
+                        channel: channel.clone(),
+                        title: message.title.clone(),
+                        why: fault,
+                    });
                 }
             }
             (Outcome::Refused { why } | Outcome::TryAgain { why, .. }, _) => self.give_up(worker, message, &why),
@@ -415,7 +436,11 @@ impl Shared {
             event = event::ALERT_GIVEN_UP,
             channel, gateway, code, phase, fault, "channel {channel}: an alert is given up: {fault}"
         );
-        self.hear(DeliveryEvent::Undeliverable { channel: channel.clone(), why: fault.to_owned() });
+        self.hear(DeliveryEvent::Undeliverable {
+            channel: channel.clone(),
+            title: message.title.clone(),
+            why: fault.to_owned(),
+        });
     }
 
     /// Says that a message goes with its channel.

@@ -5,11 +5,11 @@ use std::collections::BTreeSet;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::annotations::{Action, Annotations};
 use super::clockwork::Moment;
-use super::condition::{Remedy, Words};
 use super::desk::{Desk, Incident};
 use super::reminder::Login;
-use super::{About, Code, Message, Notice, Phase};
+use super::{About, Code, Message, Notice, Phase, Severity};
 use crate::session::Now;
 
 /// What a desk keeps across restarts.
@@ -19,6 +19,15 @@ pub struct Kept {
     incidents: Vec<KeptIncident>,
     held: Vec<KeptNotice>,
     logins: Vec<KeptLogin>,
+    ended: Vec<KeptEnd>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct KeptEnd {
+    about: About,
+    code: Code,
+    at: Timestamp,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -30,13 +39,11 @@ struct KeptIncident {
     absent: Option<Timestamp>,
     unexplained: Timestamp,
     told: Option<Timestamp>,
-    remedies: BTreeSet<Remedy>,
-    remedy: Remedy,
+    remedies: BTreeSet<Action>,
+    worst: Option<Severity>,
     acknowledged: bool,
-    may_be_wedged: bool,
-    cause: String,
-    what: String,
-    todo: String,
+    recurs: bool,
+    words: Annotations,
     url: Option<String>,
 }
 
@@ -45,6 +52,8 @@ struct KeptIncident {
 struct KeptNotice {
     about: About,
     code: Code,
+    phase: Phase,
+    severity: Severity,
     began: Timestamp,
     lasted_s: u64,
     at: Timestamp,
@@ -75,17 +84,17 @@ impl Desk {
             unexplained: incident.unexplained.wall(now),
             told: incident.told.map(|at| at.wall(now)),
             remedies: incident.remedies.clone(),
-            remedy: incident.words.remedy,
+            worst: incident.worst,
             acknowledged: incident.acknowledged,
-            may_be_wedged: incident.may_be_wedged,
-            cause: incident.words.cause.clone(),
-            what: incident.words.what.clone(),
-            todo: incident.words.todo.clone(),
+            recurs: incident.recurs,
+            words: incident.words.clone(),
             url: incident.url.clone(),
         });
         let held = self.held.iter().cloned().map(|notice| KeptNotice {
             about: notice.about,
             code: notice.code,
+            phase: notice.phase,
+            severity: notice.severity,
             began: notice.began,
             lasted_s: notice.lasted.as_secs(),
             at: notice.at,
@@ -99,7 +108,9 @@ impl Desk {
             remind: login.remind,
             reminded: login.reminded,
         });
-        Kept { incidents: incidents.collect(), held: held.collect(), logins: logins.collect() }
+        let ended = self.ended.iter();
+        let ended = ended.map(|((about, code), at)| KeptEnd { about: about.clone(), code: *code, at: at.wall(now) });
+        Kept { incidents: incidents.collect(), held: held.collect(), logins: logins.collect(), ended: ended.collect() }
     }
 
     /// Takes back what an earlier desk kept. What is about gateways and channels that are no more is called off by the
@@ -111,7 +122,6 @@ impl Desk {
             let moment = |at| Moment::passed(at, now);
             // How a gateway is now, only a look at it tells.
             let seen = kept.about.gateway().is_none().then(|| Moment::at(now.mono));
-            let words = Words { cause: kept.cause, what: kept.what, todo: kept.todo, remedy: kept.remedy };
             let incident = Incident {
                 began: moment(kept.began),
                 began_wall: kept.began,
@@ -120,9 +130,11 @@ impl Desk {
                 told: kept.told.map(moment),
                 seen,
                 remedies: kept.remedies,
+                worst: kept.worst,
                 acknowledged: kept.acknowledged,
-                words,
-                may_be_wedged: kept.may_be_wedged,
+                recurs: kept.recurs,
+                words: kept.words,
+                if_long: None,
                 url: kept.url,
             };
             self.open.insert((kept.about, kept.code), incident);
@@ -130,10 +142,12 @@ impl Desk {
         let held = kept.held.into_iter().map(|kept| Notice {
             about: kept.about,
             code: kept.code,
-            phase: Phase::Resolved,
+            phase: kept.phase,
+            severity: kept.severity,
             began: kept.began,
             lasted: std::time::Duration::from_secs(kept.lasted_s),
             at: kept.at,
+            title: String::new(),
             cause: kept.cause,
             what: kept.what,
             todo: String::new(),
@@ -144,6 +158,8 @@ impl Desk {
             let KeptLogin { gateway, ends, remind, reminded } = login;
             self.logins.insert(gateway, Login { ends, remind, reminded });
         }
+        let ended = kept.ended.into_iter().filter(|kept| is_known(&kept.about));
+        self.ended.extend(ended.map(|kept| ((kept.about, kept.code), Moment::passed(kept.at, now))));
         self.withdraw(now, |about| !is_known(about))
     }
 }

@@ -16,6 +16,7 @@
 //! is told, a consequence is silent.
 
 mod alarm;
+mod annotations;
 mod catalogue;
 pub mod channels;
 mod clockwork;
@@ -23,12 +24,14 @@ mod condition;
 mod deadman;
 mod desk;
 mod dispatcher;
+mod gateway_text;
 mod heartbeat;
 mod keep;
 mod notice;
 mod outbox;
 mod reach;
 mod reminder;
+mod schedule;
 mod scrub;
 mod secret;
 pub mod settings;

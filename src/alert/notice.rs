@@ -19,17 +19,21 @@ pub struct Notice {
     pub code: Code,
     /// Whether it begins, lasts or ends.
     pub phase: Phase,
+    /// How severe it is now; of an end, how severe it was at its worst.
+    pub severity: Severity,
     /// When the incident began.
     pub began: Timestamp,
     /// How long it has lasted.
     pub lasted: Duration,
     /// The time of the notice.
     pub at: Timestamp,
+    /// What to do and why, in a few words.
+    pub title: String,
     /// What it looks like, as a stable word.
     pub cause: String,
     /// The same as a sentence, without its capital and its full stop.
     pub what: String,
-    /// What to do about it, likewise.
+    /// What to do about it, likewise; further lines are whole sentences.
     pub todo: String,
     /// The gateway's address.
     pub url: Option<String>,
@@ -57,8 +61,10 @@ pub enum Phase {
     Repeated,
     /// It is over.
     Resolved,
-    /// It is called off without being over: what it is about is not in the configuration any more.
+    /// It is closed without being over: what it is about is not in the configuration any more.
     Withdrawn,
+    /// It is closed because another alert about the same gateway says what is wrong now.
+    Replaced,
     /// Nothing is wrong: somebody tries out a channel.
     Test,
 }
@@ -134,45 +140,51 @@ impl Notice {
             About::Channel(name) => (None, Some(name.clone())),
             About::Daemon => (None, None),
         };
-        let (since, now, lasted) = (clock(self.began, zone), clock(self.at, zone), human_duration(whole(self.lasted)));
-        let (about, what, todo) = (&self.about, sentence(&self.what), sentence(&self.todo));
-        // Behind a colon no sentence begins.
-        let (it, to_do) = (ended(&self.what), ended(&self.todo));
+        let lasted = human_duration(whole(self.lasted));
+        let (since, what) = (clock(self.began, zone), sentence(&self.what));
+        let (subject, about) = (self.about.subject(), &self.about);
+        let from = short_clock(self.began, self.at, zone);
+        let footer = format!("Since {from}. tickled on {host}.");
+        let was = format!("It was: {}", ended(&self.what));
+        let todo = sentence(&self.todo.replace('\n', " "));
         let (title, text, todo) = match self.phase {
-            Phase::Raised => (
-                format!("{about}: {}", entry.title),
-                format!("{what}\nTo do: {to_do}\nSince {since}. Told by tickled on {host}."),
-                todo,
-            ),
+            Phase::Raised => (format!("{subject}: {}", self.title), format!("{}\n{footer}", self.instructions()), todo),
             Phase::Repeated => (
-                format!("{about}: still, after {lasted}: {}", entry.title),
-                format!("{what}\nTo do: {to_do}\nSince {since}; it is {now}. Told by tickled on {host}."),
+                format!("{subject}: {}", self.title),
+                format!("{}\nSince {from}, for {lasted}. tickled on {host}.", self.instructions()),
                 todo,
             ),
             Phase::Resolved => (
-                format!("{about}: {}, after {lasted}", entry.over.unwrap_or("over")),
-                format!("It was: {it}\nFrom {since} to {now}. Nothing to do. Told by tickled on {host}."),
+                format!("{subject}: {} after {lasted}", entry.over.unwrap_or("over")),
+                format!("Nothing to do. {was}\n{footer}"),
                 String::new(),
             ),
             Phase::Withdrawn => (
-                format!("{about}: taken out of the configuration. It was: {}", entry.title),
+                format!("{subject}: no longer monitored – alert closed, not fixed"),
                 format!(
-                    "So this alert is called off, which does not mean that it is over.\nIt was: {it}\nFrom {since} to \
-                     {now}. Nothing to do. Told by tickled on {host}."
+                    "Nothing to do. {about} is no longer monitored. Its open alert was closed, not fixed.\n{was}\n{footer}"
                 ),
+                String::new(),
+            ),
+            Phase::Replaced => (
+                format!("{subject}: replaced by a newer alert – {}", entry.title),
+                format!("Nothing to do here: a newer alert about {about} says what is wrong now.\n{was}\n{footer}"),
                 String::new(),
             ),
             Phase::Test => (
                 "TEST: this alert is only a test".to_owned(),
                 format!(
-                    "Nothing is wrong. Somebody runs `tickled alert test` on {host} to see whether its alerts arrive \
-                     here: they do.\nSent at {now}. Nothing to do."
+                    "Nothing is wrong. Somebody ran `tickled alert test` on {host} to see whether its alerts arrive here: \
+                     they do.\nSent {}. Nothing to do.",
+                    short_clock(self.at, self.at, zone)
                 ),
                 String::new(),
             ),
         };
         let (code, severity) = match self.phase {
-            Phase::Raised | Phase::Repeated | Phase::Resolved | Phase::Withdrawn => (entry.code, entry.severity),
+            Phase::Raised | Phase::Repeated | Phase::Resolved | Phase::Withdrawn | Phase::Replaced => {
+                (entry.code, self.severity)
+            }
             Phase::Test => ("test", Severity::Info),
         };
         Message {
@@ -198,6 +210,13 @@ impl Notice {
         }
     }
 
+    /// What to do, why, and how, on a line each.
+    fn instructions(&self) -> String {
+        let (first, more) = self.todo.split_once('\n').map_or((self.todo.as_str(), None), |(a, b)| (a, Some(b)));
+        let more = more.map(|more| format!("\n{more}")).unwrap_or_default();
+        format!("{}\n{}{more}", sentence(first), sentence(&self.what))
+    }
+
     /// A notice that only tries out a channel.
     #[must_use]
     pub fn test(at: Timestamp) -> Self {
@@ -205,9 +224,11 @@ impl Notice {
             about: About::Daemon,
             code: Code::LoginRequired,
             phase: Phase::Test,
+            severity: Severity::Info,
             began: at,
             lasted: Duration::ZERO,
             at,
+            title: "this alert is only a test".to_owned(),
             cause: "test".to_owned(),
             what: "somebody tries out the channels of tickled".to_owned(),
             todo: String::new(),
@@ -234,6 +255,15 @@ impl About {
         }
     }
 
+    /// How a title begins.
+    fn subject(&self) -> String {
+        match self {
+            Self::Gateway(name) => format!("IBKR {name}"),
+            Self::Channel(name) => name.clone(),
+            Self::Daemon => "tickled".to_owned(),
+        }
+    }
+
     fn path(&self) -> String {
         match self {
             Self::Gateway(name) => format!("gateway/{name}"),
@@ -248,7 +278,7 @@ impl Phase {
     #[must_use]
     pub const fn is_end(self) -> bool {
         match self {
-            Self::Resolved | Self::Withdrawn => true,
+            Self::Resolved | Self::Withdrawn | Self::Replaced => true,
             Self::Raised | Self::Repeated | Self::Test => false,
         }
     }
@@ -261,6 +291,7 @@ impl Phase {
             Self::Repeated => "repeated",
             Self::Resolved => "resolved",
             Self::Withdrawn => "withdrawn",
+            Self::Replaced => "replaced",
             Self::Test => "test",
         }
     }
@@ -290,6 +321,12 @@ pub(super) fn hash(text: &str) -> String {
 /// A time that every reader of RFC 3339 takes: no more than three digits behind the second.
 fn milliseconds(at: Timestamp) -> Timestamp {
     Timestamp::from_millisecond(at.as_millisecond()).unwrap_or(at)
+}
+
+/// The same in short: a time of day, with the day where that is another than at `now`.
+pub(super) fn short_clock(at: Timestamp, now: Timestamp, zone: &TimeZone) -> String {
+    let (at, now) = (at.to_zoned_datetime(zone.clone()), now.to_zoned_datetime(zone.clone()));
+    at.strftime(if at.date() == now.date() { "%H:%M %Z" } else { "%-d %b %H:%M %Z" }).to_string()
 }
 
 /// Whole seconds: nobody wants to read more.

@@ -3,9 +3,9 @@
 use jiff::Timestamp;
 
 use super::clockwork::last;
-use super::condition::{Condition, Remedy, Words};
+use super::condition::Condition;
 use super::desk::Desk;
-use super::{About, Code, notice};
+use super::{About, Code, gateway_text, notice};
 use crate::session::{Now, State};
 use crate::status::Snapshot;
 
@@ -45,13 +45,9 @@ impl Desk {
         if !is_due || !(goes_on || begins) {
             return None;
         }
-        let what = format!("the login ends at {}", notice::clock(ends, &self.settings.zone));
-        let todo = format!(
-            "nothing now; a new login at {} will be needed after that time, and you are told when it is",
-            snapshot.url
-        );
-        let words = Words::new("login-age", what, todo, Remedy::LogIn);
-        Some(Condition { code: Code::LoginEndsSoon, words, may_be_wedged: false })
+        let at = notice::short_clock(ends, now.wall, &self.settings.zone);
+        let annotations = gateway_text::login_ends(&snapshot.url, &at);
+        Some(Condition { code: Code::LoginEndsSoon, annotations, if_long: None })
     }
 }
 

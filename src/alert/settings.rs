@@ -271,12 +271,13 @@ impl Kind {
         }
     }
 
-    /// Whether the service keeps an incident open until it is told that it is over.
+    /// Whether the receiver keeps an incident open until it is notified of its end, as programs do and people do not.
     #[must_use]
     pub const fn keeps_incidents(&self) -> bool {
         match self {
-            Self::Webhook(webhook) => matches!(webhook.payload, Payload::Preset(Preset::PagerDuty)),
-            Self::Email(_) | Self::Command(_) => false,
+            Self::Webhook(webhook) => matches!(webhook.payload, Payload::Preset(Preset::PagerDuty | Preset::Json)),
+            Self::Command(_) => true,
+            Self::Email(_) => false,
         }
     }
 }

@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use tickled::alert::settings::{Channel, Kind, Method, Payload, Preset, Url, Webhook};
-use tickled::alert::{About, Desk, Input, Message, Outbox, Outcome, Plan, Settings, Severity, State as Spooled, takes};
+use tickled::alert::{
+    About, Desk, Input, Message, Outbox, Outcome, Plan, Settings, Severity, Standing, State as Spooled, takes,
+};
 use tickled::session::{Because, Known, Now, Reason, Restraint, State, Trouble};
 use tickled::status::Snapshot;
 
@@ -136,6 +138,15 @@ impl Life {
         (self.state, self.since) = (state, self.now());
         self.incident_since = self.incident_since.or(Some(self.since)).filter(|_| state != State::Live);
         self.look();
+    }
+
+    pub(crate) const fn state(&self) -> State {
+        self.state
+    }
+
+    /// What the status shows as open.
+    pub(crate) fn standing(&self) -> Vec<Standing> {
+        self.desk.standing().collect()
     }
 
     /// The driver reports.

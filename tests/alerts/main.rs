@@ -16,6 +16,7 @@ mod redaction;
 mod restart;
 mod signs;
 mod start;
+mod truth;
 mod verb;
 mod words;
 mod year;

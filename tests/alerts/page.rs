@@ -1,6 +1,6 @@
 //! `docs/alerts.md` says what the code does: every code with its facts, every field, every example.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 
@@ -10,19 +10,34 @@ use tickled::alert::{About, Code, Entry, Notice, Phase, Severity};
 use tickled::config;
 use tickled::log::human_duration;
 
+use crate::words;
+
 fn page() -> String {
     fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/alerts.md")).unwrap()
 }
 
+/// The severities that the code's alerts have, from what is really sent.
+fn severity(code: Code) -> String {
+    let all = words::all();
+    let raised = all.iter().filter(|message| message.code == code.entry().code && !message.phase.is_end());
+    let severities: BTreeSet<Severity> = raised.map(|message| message.severity).collect();
+    assert!(severities.contains(&code.entry().severity), "{code}");
+    match severities.iter().collect::<Vec<_>>()[..] {
+        [one] => one.name().to_owned(),
+        [less, Severity::Error] => format!("{}, and error when you must act", less.name()),
+        _ => panic!("{code}: {severities:?}"),
+    }
+}
+
 /// A code's line of facts.
-fn facts(entry: &Entry) -> String {
+fn facts(code: Code, entry: &Entry) -> String {
     let told = if entry.hold_off.is_zero() {
         "told at once".to_owned()
     } else {
         format!("told after {}", human_duration(entry.hold_off))
     };
     let repeated = if entry.repeats { "repeated" } else { "not repeated" };
-    let mut facts = vec![entry.severity.name().to_owned(), told, repeated.to_owned()];
+    let mut facts = vec![severity(code), told, repeated.to_owned()];
     if entry.waits_for_window {
         facts.push("waits for the end of a maintenance window".to_owned());
     }
@@ -45,7 +60,7 @@ fn each_code_has_its_paragraph_with_its_facts_and_what_to_do() {
     for code in Code::ALL {
         let entry = code.entry();
         let section = sections.get(entry.code).unwrap_or_else(|| panic!("there is no ## {code}"));
-        let facts = facts(&entry);
+        let facts = facts(code, &entry);
         assert!(section.starts_with(&format!("\n{facts}\n")), "{code}: {facts}");
         assert!(section.contains("\nWhat to do: "), "{code}");
     }

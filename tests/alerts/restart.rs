@@ -30,11 +30,11 @@ async fn what_was_not_told_is_told_by_the_next_and_what_was_is_not_repeated() {
     is(&next(&mut up).await, "raised");
     daemon.hears(&[("event", "alert-delayed"), ("channel", "down")], SOON).await;
     // What was sent leaves the spool after it was: for a moment a restart would send it once more.
-    while spool(&state).contains("\"up\"") {
+    while spool(&state).contains("\"up\":[{") {
         daemon.listens(Duration::from_millis(20)).await;
     }
     kill(&mut daemon).await;
-    assert!(spool(&state).contains("\"down\""), "{}", spool(&state));
+    assert!(spool(&state).contains("\"down\":[{"), "{}", spool(&state));
 
     // The one that was not told is told at once, and as it was; the other is not told again.
     let mut daemon = Daemon::with_state(&config, &state);
@@ -45,7 +45,7 @@ async fn what_was_not_told_is_told_by_the_next_and_what_was_is_not_repeated() {
     assert!(up.rest().is_empty() && down.rest().is_empty());
 
     // Once more, with nothing left to tell; then it is over, and told once.
-    while spool(&state).contains("\"down\"") {
+    while spool(&state).contains("\"down\":[{") {
         daemon.listens(Duration::from_millis(20)).await;
     }
     kill(&mut daemon).await;
@@ -111,4 +111,51 @@ async fn a_state_directory_that_cannot_be_written_keeps_no_alert_back() {
     is(&next(&mut phone).await, "raised");
     daemon.listens(Duration::from_secs(2)).await;
     assert!(daemon.count(&[("event", "alert-spool")]) >= 1, "{}", daemon.text);
+}
+
+/// A channel of the same service under another name, and one that is new: what is open they get at once. What was not sent
+/// by the one that is no longer there is dropped, and said to be.
+#[tokio::test]
+async fn a_channel_that_is_renamed_or_added_gets_what_is_open_and_what_a_removed_one_did_not_send_is_said() {
+    let gateway = Gateway::logged_in().await;
+    let (mut phone, mut other) = (Receiver::start().await, Receiver::start().await);
+    let with = |channels: &str| watched(&[("main", &gateway)], channels);
+    let (config, state) = (file(&with(&channel("phone", &phone.url()))), crate::folder());
+    phone.replies([Reply::Answer(503, "", ""), Reply::Answer(503, "", "")]);
+    let mut daemon = Daemon::with_state(&config, &state);
+    daemon.becomes("live", SOON).await;
+    gateway.set("expire-login").await;
+    is(&next(&mut phone).await, "raised");
+    daemon.hears(&[("event", "alert-delayed"), ("channel", "phone")], SOON).await;
+
+    fs::write(&config, with(&(channel("mobile", &phone.url()) + &channel("other", &other.url())))).unwrap();
+    daemon.signal("HUP");
+    let dropped = daemon.hears(&[("event", "alert-given-up"), ("channel", "phone")], SOON).await;
+    assert_eq!((dropped["code"].as_str(), dropped["phase"].as_str()), (Some("login-required"), Some("raised")));
+    is(&next(&mut phone).await, "repeated");
+    is(&next(&mut other).await, "repeated");
+
+    // One that took only errors of other gateways takes this one as well after a change of what it takes.
+    let elsewhere = channel("late", &other.url()) + "codes = [\"wrong-account\"]\n";
+    fs::write(&config, with(&(channel("mobile", &phone.url()) + &elsewhere))).unwrap();
+    daemon.signal("HUP");
+    daemon.hears(&[("event", "config-reloaded")], SOON).await;
+    daemon.listens(Duration::from_secs(2)).await;
+    assert!(other.rest().is_empty(), "it does not take that code");
+    fs::write(&config, with(&(channel("mobile", &phone.url()) + &channel("late", &other.url())))).unwrap();
+    daemon.signal("HUP");
+    is(&next(&mut other).await, "repeated");
+
+    // The same across a restart, once the gateway was looked at.
+    while spool(&state).contains("[{\"message") {
+        daemon.listens(Duration::from_millis(20)).await;
+    }
+    kill(&mut daemon).await;
+    fs::write(&config, with(&(channel("mobile", &phone.url()) + &channel("newest", &other.url())))).unwrap();
+    let rest = phone.rest();
+    let mut daemon = Daemon::with_state(&config, &state);
+    is(&next(&mut other).await, "repeated");
+    daemon.becomes("login-required", SOON).await;
+    daemon.listens(Duration::from_secs(2)).await;
+    assert!(other.rest().is_empty() && phone.rest().is_empty(), "what was sent is not sent again: {rest:?}");
 }

@@ -11,12 +11,15 @@ use crate::life::{secs, snapshot};
 struct Stage {
     deadman: Deadman,
     time: Duration,
+    /// Of which gateways a human was notified that something has to be done.
+    alerted: Vec<&'static str>,
+    is_heard: bool,
 }
 
 impl Stage {
     fn of(gateways: &[&str]) -> Self {
         let names = gateways.iter().map(|name| (*name).to_owned());
-        Self { deadman: Deadman::new(secs(60), names), time: Duration::ZERO }
+        Self { deadman: Deadman::new(secs(60), names), time: Duration::ZERO, alerted: Vec::new(), is_heard: true }
     }
 
     fn now(&self) -> Now {
@@ -24,11 +27,29 @@ impl Stage {
         Now { mono: self.time, wall }
     }
 
-    /// The gateway reports after a second, and has just answered a ping well or not.
+    /// The gateway reports after a second, and has just answered a ping well or not. It promises the next report within
+    /// ten minutes.
     fn see(&mut self, gateway: &str, state: State, good_ping: bool) -> Option<Sign> {
         self.time += secs(1);
-        let seen = Snapshot { gateway: gateway.to_owned(), ..snapshot(state, self.now(), None) };
-        self.deadman.step(self.now(), &seen, good_ping)
+        let promised = self.time + secs(600);
+        let seen = Snapshot { gateway: gateway.to_owned(), promised, ..snapshot(state, self.now(), None) };
+        self.deadman.on_snapshot(&seen, good_ping);
+        self.deadman.poll(self.now(), |name| self.alerted.contains(&name), self.is_heard)
+    }
+
+    /// The daemon wakes as the switch wants it, for so long; how many signs of each kind that gives.
+    fn pass(&mut self, span: Duration) -> (usize, usize) {
+        let (end, mut signs) = (self.time + span, Vec::new());
+        loop {
+            self.time = self.deadman.wake_at(self.now());
+            if self.time > end {
+                self.time = end;
+                break;
+            }
+            signs.extend(self.deadman.poll(self.now(), |name| self.alerted.contains(&name), self.is_heard));
+        }
+        let good = signs.iter().filter(|sign| **sign == Sign::Good).count();
+        (good, signs.len() - good)
     }
 }
 
@@ -54,36 +75,67 @@ fn a_good_sign_needs_a_good_ping_of_each_and_comes_once_a_minute() {
 }
 
 #[test]
-fn a_lost_login_is_a_failure_at_once_and_what_is_unknown_is_no_sign_at_all() {
+fn an_alert_that_asks_a_human_to_act_is_a_failure_until_it_is_over() {
     let mut stage = Stage::of(&["one", "other"]);
     assert_eq!(stage.see("one", State::Live, true), None);
     assert_eq!(stage.see("other", State::Live, true), Some(Sign::Good));
+    stage.alerted = vec!["one"];
     assert_eq!(stage.see("one", LOST, false), Some(Sign::Fail), "no minute is waited for");
     assert_eq!(stage.see("one", LOST, false), None, "but no more than one in a minute");
-    stage.time += secs(60);
-    assert_eq!(stage.see("other", State::Live, true), Some(Sign::Fail));
-    for state in
-        [State::Starting, State::Recovering { attempt: 1, step: Step::Check }, State::Unavailable(Trouble::IbkrSilent)]
-    {
-        stage.time += secs(60);
-        assert_eq!(stage.see("one", state, false), None, "{state:?}");
-        assert_eq!(stage.see("other", State::Live, true), None, "{state:?}");
+    assert_eq!(stage.pass(secs(600)), (0, 10));
+    // IBKR goes away meanwhile: the login is still required.
+    assert_eq!(stage.see("one", State::Unavailable(Trouble::IbkrSilent), false), None);
+    assert_eq!(stage.pass(secs(300)), (0, 5));
+    stage.alerted.clear();
+    stage.see("one", State::Live, true);
+    stage.see("other", State::Live, true);
+    assert_eq!(stage.pass(secs(60)), (1, 0));
+}
+
+#[test]
+fn what_is_handled_or_held_back_on_purpose_is_a_good_sign_each_minute() {
+    for state in [
+        LOST,
+        State::Contested,
+        State::Paused { until: None },
+        State::LoginRequired(Cause::ByOperator),
+        State::Recovering { attempt: 1, step: Step::Check },
+        State::Unavailable(Trouble::IbkrSilent),
+        State::Unavailable(Trouble::NothingListens),
+    ] {
+        let mut stage = Stage::of(&["one"]);
+        assert_eq!(stage.see("one", state, false), Some(Sign::Good), "{state:?}");
+        assert_eq!(stage.pass(secs(540)), (9, 0), "{state:?}: without any report in between");
     }
 }
 
 #[test]
-fn who_ought_not_to_be_live_is_not_waited_for() {
-    for state in [State::Paused { until: None }, State::Contested, State::LoginRequired(Cause::ByOperator)] {
-        let mut stage = Stage::of(&["one", "other"]);
-        assert_eq!(stage.see("one", state, false), None);
-        assert_eq!(stage.see("other", State::Live, true), Some(Sign::Good), "{state:?}");
+fn the_operators_silence_is_no_failure_although_an_alert_is_open() {
+    for state in [State::Paused { until: None }, State::LoginRequired(Cause::ByOperator)] {
+        let mut stage = Stage::of(&["one"]);
+        stage.alerted = vec!["one"];
+        assert_eq!(stage.see("one", state, false), Some(Sign::Good), "{state:?}");
     }
-    // In a maintenance window a human is told later, and so is the service.
+}
+
+#[test]
+fn a_promise_that_cannot_be_kept_is_no_good_sign() {
+    // Nothing is known of a gateway.
+    let mut stage = Stage::of(&["one", "other"]);
+    stage.see("one", LOST, false);
+    assert_eq!(stage.pass(secs(600)), (0, 0));
+    assert_eq!(stage.see("other", State::Starting, false), None);
+    // A driver does not report as it promised.
     let mut stage = Stage::of(&["one"]);
-    stage.time += secs(1);
-    let hold_until = stage.now().wall.checked_add(jiff::SignedDuration::from_mins(30)).ok();
-    let held = Snapshot { gateway: "one".to_owned(), hold_until, ..snapshot(LOST, stage.now(), None) };
-    assert_eq!(stage.deadman.step(stage.now(), &held, false), None);
-    stage.time += secs(1_800);
-    assert_eq!(stage.deadman.step(stage.now(), &held, false), Some(Sign::Fail));
+    stage.see("one", LOST, false);
+    assert_eq!(stage.pass(secs(3_600)), (10, 0), "until a moment after its deadline");
+    assert_eq!(stage.see("one", LOST, false), Some(Sign::Good));
+    // No ping is answered while the session is said to be live.
+    let mut stage = Stage::of(&["one"]);
+    assert_eq!(stage.see("one", State::Live, true), Some(Sign::Good));
+    assert_eq!(stage.pass(secs(600)), (0, 0));
+    // Alerts are not delivered.
+    let mut stage = Stage::of(&["one"]);
+    stage.is_heard = false;
+    assert_eq!(stage.see("one", State::Live, true), Some(Sign::Fail));
 }

@@ -10,7 +10,7 @@ use jiff::tz::TimeZone;
 use secrecy::SecretString;
 use serde_json::Value;
 use tickled::alert::settings::Preset;
-use tickled::alert::{Code, Desk, Input, Message, Notice, Phase, Settings};
+use tickled::alert::{Code, Desk, Input, Message, Notice, Phase, Settings, Severity};
 use tickled::session::{Because, Cause, Known, Now, State, Trouble};
 use tickled::status::Snapshot;
 
@@ -74,7 +74,7 @@ fn zone() -> TimeZone {
 }
 
 /// Everything that is ever told, each from its beginning to its end.
-fn all() -> Vec<Message> {
+pub(crate) fn all() -> Vec<Message> {
     let mut told = Vec::new();
     for cause in
         [Cause::Expired, Cause::NeverLoggedIn, Cause::LoggedOut, Cause::Borrowed, Cause::NotEnabled, Cause::Exhausted]
@@ -94,6 +94,7 @@ fn all() -> Vec<Message> {
         Trouble::NotAGateway,
         Trouble::Network,
         Trouble::Certificate,
+        Trouble::Tls,
         Trouble::AddressRefused,
         Trouble::EdgeRefused,
         Trouble::IbkrSilent,
@@ -128,7 +129,8 @@ fn all() -> Vec<Message> {
     stage.pass(HOUR * 4 + secs(60));
     stage.step(Input::ConfigAccepted);
     let why = "it answered 401 Unauthorized, and said: you need a valid access token";
-    stage.step(Input::Undeliverable { channel: "phone", why });
+    let title = "IBKR main: log in now – login expired";
+    stage.step(Input::Undeliverable { channel: "phone", title, why });
     stage.pass(HOUR);
     stage.step(Input::Delivered { channel: "phone" });
     told.extend(stage.told);
@@ -176,22 +178,31 @@ fn every_alert_names_what_it_is_about_and_what_to_do_and_no_inner_thing() {
         let Message { title, text, phase, .. } = message;
         let about = match (&message.gateway, &message.channel, phase) {
             (_, _, Phase::Test) => "TEST: ".to_owned(),
-            (Some(gateway), _, _) => format!("{gateway}: "),
-            (None, Some(channel), _) => format!("channel {channel}: "),
+            (Some(gateway), _, _) => format!("IBKR {gateway}: "),
+            (None, Some(channel), _) => format!("{channel}: "),
             (None, None, _) => "tickled: ".to_owned(),
         };
         assert!(title.starts_with(&about), "{title}");
         assert!(title.chars().count() <= 80 && !title.contains('\n'), "a lock screen shows no more: {title}");
-        assert!(text.contains(" EST") && text.contains("trading-host"), "{title}: {text}");
+        assert!(text.contains("trading-host"), "{title}: {text}");
+        assert_eq!(text.matches(" EST").count(), 1 + title.matches(" EST").count(), "one time: {text}");
+        assert!(!text.contains("2026-"), "no date of this year: {text}");
         let asks = matches!(phase, Phase::Raised | Phase::Repeated);
-        assert_eq!(text.contains("\nTo do: "), asks, "{text}");
-        assert_eq!(text.contains("Nothing to do."), !asks, "{text}");
+        let first = text.lines().next().unwrap_or_default();
+        let acts = asks && message.severity == Severity::Error;
+        assert_eq!(first.starts_with("Nothing"), !acts, "an error asks a human to act, and nothing else does: {text}");
+        assert!(!asks || !first.contains("AB:CD"), "no fingerprint before the instruction: {text}");
+        let link = text.find("https://localhost:5000").unwrap_or(0);
+        assert!(text.find("ssh -L").is_none_or(|tunnel| link < tunnel), "the link before the tunnel: {text}");
         for line in text.lines() {
             assert!(line.ends_with('.') || line.contains("https://localhost:5000"), "no sentence: {line}");
-            assert!(line.starts_with(char::is_uppercase), "no sentence: {line}");
+            let is_command = line.starts_with("tickled ");
+            assert!(is_command || line.starts_with(char::is_uppercase), "no sentence: {line}");
         }
         let all = format!("{title}\n{text}\n{}\n{}", message.what, message.todo);
-        for inner in ["{", "}", "\":", "None", "Some(", "null", "true", "false", "snapshot", "  ", "..", "::", "_"] {
+        for inner in
+            ["{", "}", "\":", "None", "Some(", "null", "true", "false", "snapshot", "  ", "..", "::", "_", " – –"]
+        {
             let shown = all.replace("ping_evry", "").replace("ping_every", "");
             assert!(!shown.contains(inner), "{inner} in {all}");
         }

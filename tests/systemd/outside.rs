@@ -120,5 +120,5 @@ fn leave(base: Base) {
     let got = machine.ok("cat /run/receiver/https.got");
     assert!(got.contains("POST /hook HTTP/1.1") && got.contains("login-required"), "{got}");
     let got = machine.ok("cat /run/receiver/smtp.got");
-    assert!(got.contains("RCPT TO:<you@example.org>") && got.contains("manual login required"), "{got}");
+    assert!(got.contains("RCPT TO:<you@example.org>") && got.contains("log in now"), "{got}");
 }

@@ -377,8 +377,8 @@ impl Rules {
             Phase::Repeated => {}
             Phase::Test => return Err("a test that nobody asked for".to_owned()),
             Phase::Withdrawn => return Err("called off, and the gateway is still there".to_owned()),
-            Phase::Resolved => {
-                self.tally.resolved += 1;
+            Phase::Resolved | Phase::Replaced => {
+                self.tally.resolved += u64::from(notice.phase == Phase::Resolved);
                 // One trouble may follow another, which is then held back for as long as its own kind is.
                 self.away_since = None;
                 if !self.raised.remove(&notice.code) {

@@ -9,7 +9,8 @@ use crate::log::{event, human_duration};
 /// Tells a human who reads the log.
 pub fn tell(notice: &Notice) {
     let entry = notice.code.entry();
-    let Notice { about, cause, what, todo, .. } = notice;
+    let Notice { about, cause, what, .. } = notice;
+    let todo = notice.todo.replace('\n', " ");
     let (gateway, channel) = match about {
         super::super::About::Gateway(name) => (Some(name.as_str()), None),
         super::super::About::Channel(name) => (None, Some(name.as_str())),
@@ -59,13 +60,24 @@ pub fn tell(notice: &Notice) {
                         code,
                         phase,
                         lasted,
-                        "{about}: taken out of the configuration, after {lasted}: it was: {title}",
+                        "{about}: no longer monitored, alert closed after {lasted}, not fixed: it was: {title}",
+                    );
+                }
+                Phase::Replaced => {
+                    info!(
+                        event = event::ALERT,
+                        gateway,
+                        channel,
+                        code,
+                        phase,
+                        lasted,
+                        "{about}: alert closed after {lasted}, a newer one says what is wrong: it was: {title}",
                     );
                 }
             }
         };
     }
-    match entry.severity {
+    match notice.severity {
         Severity::Error => told!(error),
         Severity::Warning => told!(warn),
         Severity::Info => told!(info),

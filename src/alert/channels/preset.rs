@@ -91,7 +91,7 @@ fn ntfy(message: &Message, address: Address<'_>) -> Call {
         (Severity::Error, _) => ("urgent", "rotating_light"),
         (Severity::Warning, _) => ("high", "warning"),
         (Severity::Info, Phase::Resolved) => ("default", "white_check_mark"),
-        (Severity::Info, Phase::Raised | Phase::Repeated | Phase::Withdrawn | Phase::Test) => {
+        (Severity::Info, Phase::Raised | Phase::Repeated | Phase::Withdrawn | Phase::Replaced | Phase::Test) => {
             ("default", "information_source")
         }
     };
@@ -110,7 +110,7 @@ fn ntfy(message: &Message, address: Address<'_>) -> Call {
 fn pagerduty(message: &Message, address: Address<'_>) -> Value {
     let action = match message.phase {
         Phase::Raised | Phase::Repeated | Phase::Test => "trigger",
-        Phase::Resolved | Phase::Withdrawn => "resolve",
+        Phase::Resolved | Phase::Withdrawn | Phase::Replaced => "resolve",
     };
     let mut payload = json!({
         "summary": cut(&message.title, 1024),
@@ -174,7 +174,7 @@ const fn mark(message: &Message) -> &'static str {
         (Phase::Raised | Phase::Repeated, Severity::Warning) => "🟠",
         (Phase::Raised | Phase::Repeated, Severity::Info) => "🔵",
         (Phase::Resolved, _) => "🟢",
-        (Phase::Withdrawn | Phase::Test, _) => "⚪",
+        (Phase::Withdrawn | Phase::Replaced | Phase::Test, _) => "⚪",
     }
 }
 

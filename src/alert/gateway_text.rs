@@ -1,0 +1,377 @@
+//! The texts of alerts about gateways. Pure.
+
+use std::net::Ipv4Addr;
+use std::time::Duration;
+
+use super::Code;
+use super::annotations::{Action, Annotations, annotations};
+use crate::log::human_duration;
+use crate::session::{Because, Cause, Trouble};
+use crate::status::Snapshot;
+use crate::systemd::unit::{Down, How};
+
+/// How a human reaches the gateway's login page.
+struct Login<'a> {
+    url: &'a str,
+    scheme: &'a str,
+    port: &'a str,
+    /// The host on which the gateway runs.
+    on: &'a str,
+}
+
+impl<'a> Login<'a> {
+    /// The login page of the gateway at `url`, as seen from this host, `host`.
+    fn at(url: &'a str, host: &'a str) -> Self {
+        let (scheme, authority) = url.split_once("://").unwrap_or(("https", url));
+        let (name, port) = match authority.rsplit_once(':') {
+            Some((name, port)) if !port.contains(']') => (name, port),
+            Some(_) | None => (authority, if scheme == "https" { "443" } else { "80" }),
+        };
+        let is_here =
+            matches!(name, "localhost" | "[::1]") || name.parse::<Ipv4Addr>().is_ok_and(|ip| ip.is_loopback());
+        Self { url, scheme, port, on: if is_here { host } else { name } }
+    }
+
+    /// Where to log in, as part of a sentence.
+    fn place(&self) -> String {
+        format!("log in at {} in a browser on {}", self.url, self.on)
+    }
+
+    /// How to get there from another computer.
+    fn tunnel(&self) -> String {
+        let Self { scheme, port, on, .. } = self;
+        format!("From another computer: `ssh -L {port}:localhost:{port} {on}`, then open {scheme}://localhost:{port}")
+    }
+
+    /// Both, on a line each.
+    fn lines(&self) -> String {
+        format!("{}.\n{}", self.place(), self.tunnel())
+    }
+}
+
+/// A login is required, for this cause.
+pub(super) fn login(cause: Cause, snapshot: &Snapshot, host: &str) -> Annotations {
+    let login = Login::at(&snapshot.url, host);
+    let lines = login.lines();
+    let offline = "Logged in but still offline? Log in once at ibkr.com, confirm what it asks, then log in here again.";
+    let (title, action, text) = match cause {
+        Cause::LoggedOut | Cause::ByOperator => ("log in now – session was logged out", Action::LogIn, lines),
+        Cause::Expired => ("log in now – login expired", Action::LogIn, format!("{lines}\n{offline}")),
+        Cause::NeverLoggedIn => {
+            ("log in now – no login since the gateway started", Action::LogIn, format!("{lines}\n{offline}"))
+        }
+        Cause::Borrowed => (
+            "log out the other application – it holds the login",
+            Action::LogOutElsewhere,
+            format!(
+                "log out in the other application (closing it is not enough), then restart the gateway and {lines}\n\
+                 While another application holds the login, tickled checks every 7 minutes only, because each check \
+                 keeps that login alive. To check at once: `tickled check`."
+            ),
+        ),
+        Cause::NotEnabled => (
+            "login is not enough – confirm at ibkr.com",
+            Action::AskIbkr,
+            format!(
+                "log in once at ibkr.com and confirm what it asks, then {lines}\nIf that does not help, ask IBKR to \
+                 enable the account for its API."
+            ),
+        ),
+        Cause::Exhausted => (
+            "log in again – IBKR would not restore the session",
+            Action::LogInOrRestart,
+            format!("{lines}\nIf that does not help, the gateway may be stuck: restart it and log in once more."),
+        ),
+    };
+    let summary = match cause {
+        Cause::Exhausted => "you are logged in, but IBKR would not restore the session",
+        Cause::Expired
+        | Cause::NeverLoggedIn
+        | Cause::LoggedOut
+        | Cause::Borrowed
+        | Cause::NotEnabled
+        | Cause::ByOperator => cause.sentence(),
+    };
+    let (title, text) = match snapshot.known.trouble {
+        Some(Trouble::NothingListens) => (
+            format!("start the gateway, then {}", title.replacen(" now", "", 1)),
+            format!("start the gateway: nothing listens on port {} now. Then {text}", login.port),
+        ),
+        Some(Trouble::Network) => (
+            format!("fix the network, then {}", title.replacen(" now", "", 1)),
+            format!("fix the connection from {host} to {}: it is down now. Then {text}", snapshot.url),
+        ),
+        Some(
+            Trouble::NoAnswer
+            | Trouble::NotAGateway
+            | Trouble::Certificate
+            | Trouble::Tls
+            | Trouble::AddressRefused
+            | Trouble::EdgeRefused
+            | Trouble::IbkrSilent
+            | Trouble::IbkrError
+            | Trouble::TooManyRequests { .. }
+            | Trouble::Nonsense,
+        )
+        | None => (title.to_owned(), text),
+    };
+    annotations(cause.code(), title, summary, text, action)
+}
+
+/// Another program uses the brokerage session.
+pub(super) fn contested(snapshot: &Snapshot) -> Annotations {
+    let (reason, summary) = (snapshot.because.code(), snapshot.because.sentence());
+    let second = "A second IBKR user name lets you and the program work at the same time.";
+    if snapshot.because == Because::Outfought {
+        let text = format!(
+            "log out in the other application (TWS, the mobile app, another program), or leave the session to it; \
+             tickled takes it back when it is free.\n{second}"
+        );
+        return annotations(
+            reason,
+            "log out elsewhere – another program keeps the session",
+            summary,
+            text,
+            Action::LogOutElsewhere,
+        );
+    }
+    let text = format!("nothing, if that is you: tickled takes the session back when it is free.\n{second}");
+    annotations(reason, "in use elsewhere – nothing to do if it is you", summary, text, Action::Wait)
+}
+
+/// The attempts of this hour to restore the session are used up.
+pub(super) fn budget_spent(snapshot: &Snapshot, host: &str) -> Annotations {
+    let text = format!(
+        "{}\nOr wait: tickled tries again within the hour. Also find what ends the session: another program with the \
+         same user name, a poor network, or IBKR itself.",
+        Login::at(&snapshot.url, host).lines()
+    );
+    annotations(
+        "budget-spent",
+        "log in now – session lost too often",
+        "the session is lost, and was lost so often that IBKR may not be asked for it again yet",
+        text,
+        Action::LogIn,
+    )
+}
+
+/// The session is lost and restored again and again.
+pub(super) fn flapping() -> Annotations {
+    annotations(
+        "flapping",
+        "session keeps dropping",
+        "the session was lost and restored several times",
+        "nothing at once: tickled restores it each time.\nThe log shows what ends it: another program with the same user \
+         name, a poor network, or IBKR itself.",
+        Action::Wait,
+    )
+}
+
+/// The login is for the other kind of account.
+pub(super) fn wrong_account(snapshot: &Snapshot) -> Annotations {
+    let (is, wanted) = if snapshot.known.is_paper == Some(true) { ("paper", "live") } else { ("live", "paper") };
+    annotations(
+        is,
+        format!("log in with the {wanted} account – this is {is}"),
+        format!("the login is for a {is} account, and the configuration wants a {wanted} one"),
+        format!("log out at {}, then log in with the {wanted} account's user name", snapshot.url),
+        Action::OtherAccount,
+    )
+}
+
+/// The login ends at this time.
+pub(super) fn login_ends(url: &str, at: &str) -> Annotations {
+    annotations(
+        "login-age",
+        format!("login ends at {at}"),
+        format!("the login ends at {at}"),
+        format!("nothing now: after that time log in again at {url}. You get an alert then"),
+        Action::Wait,
+    )
+}
+
+/// The gateway or IBKR is not available, for this reason.
+pub(super) fn unavailable(trouble: Trouble, snapshot: &Snapshot, host: &str) -> (Code, Annotations) {
+    let url = &snapshot.url;
+    let login = Login::at(url, host);
+    let port = login.port;
+    let (code, action, title, text) = match trouble {
+        Trouble::NothingListens => (
+            Code::GatewayUnreachable,
+            Action::StartGateway,
+            format!("start the gateway – nothing listens on port {port}"),
+            format!("start the gateway, then {}", login.lines()),
+        ),
+        Trouble::NoAnswer => (
+            Code::GatewayUnreachable,
+            Action::Restart,
+            "check the gateway – it does not answer".to_owned(),
+            format!(
+                "look whether the gateway at {url} hangs or its host is overloaded.\nRestart the gateway only if nothing \
+                 else helps: each restart costs a login by hand."
+            ),
+        ),
+        Trouble::NotAGateway => (
+            Code::GatewayUnreachable,
+            Action::FreePort,
+            format!("free port {port} – another program uses it"),
+            format!(
+                "stop the program that uses port {port} on {}, or give the gateway a port of its own.\nWhat answers at \
+                 {url} is not a gateway.",
+                login.on
+            ),
+        ),
+        Trouble::Network => (
+            Code::GatewayUnreachable,
+            Action::MendNetwork,
+            "check the network – gateway host unreachable".to_owned(),
+            format!("find out why {host} cannot reach {url}: the host name, the network, or a tunnel that is down"),
+        ),
+        Trouble::Certificate => (
+            Code::CertificateChanged,
+            Action::JudgeCertificate,
+            "do not log in – unknown certificate".to_owned(),
+            "do not log in there until you know why the certificate changed.\nDid you give the gateway a new certificate? \
+             Then pin the new one. Otherwise find out what answers in its place."
+                .to_owned(),
+        ),
+        Trouble::Tls => (
+            Code::GatewayUnreachable,
+            Action::AdjustTls,
+            "fix the encryption – no connection to the gateway".to_owned(),
+            "do what the next line says, in the configuration or in the gateway's conf.yaml.\n`tickled doctor` shows \
+             whether it helps."
+                .to_owned(),
+        ),
+        Trouble::AddressRefused => (
+            Code::AccessDenied,
+            Action::AllowAddress,
+            "gateway blocks this computer (ips.allow)".to_owned(),
+            format!(
+                "add the address of {host} to ips.allow in the gateway's root/conf.yaml and restart the gateway, then \
+                 {}",
+                login.lines()
+            ),
+        ),
+        Trouble::EdgeRefused => (
+            Code::AccessDenied,
+            Action::MoveHost,
+            "IBKR blocks this server's IP address".to_owned(),
+            "run the gateway behind another address: IBKR does not serve this one, as it does not serve many data centres \
+             and VPNs"
+                .to_owned(),
+        ),
+        Trouble::IbkrSilent | Trouble::IbkrError => (
+            Code::IbkrUnavailable,
+            Action::Wait,
+            match trouble {
+                Trouble::IbkrError => "waiting for IBKR – it answers with errors",
+                _ => "waiting for IBKR – it does not answer",
+            }
+            .to_owned(),
+            "nothing yet: tickled keeps asking, and restores the session when IBKR answers".to_owned(),
+        ),
+        Trouble::Nonsense => (
+            Code::IbkrUnavailable,
+            Action::Wait,
+            "retrying – an answer was not understood".to_owned(),
+            "nothing yet: tickled asks again".to_owned(),
+        ),
+        Trouble::TooManyRequests { retry_after } => (
+            Code::IbkrUnavailable,
+            Action::Wait,
+            "waiting – IBKR rate-limited us".to_owned(),
+            format!(
+                "nothing to do. IBKR rate-limited us; retrying in about {}.\nSlow down any other program on this IP.",
+                in_minutes(retry_after.unwrap_or_default())
+            ),
+        ),
+    };
+    let summary = match trouble {
+        Trouble::NothingListens => format!("nothing listens on the gateway's port {port}"),
+        Trouble::NotAGateway => format!("another program is using the gateway's port {port}"),
+        Trouble::EdgeRefused => "IBKR refuses the address that the gateway comes from".to_owned(),
+        Trouble::AddressRefused => {
+            "the gateway refuses this computer's address (ips.allow in its conf.yaml)".to_owned()
+        }
+        Trouble::TooManyRequests { .. } => "IBKR says that it was asked too often from this address".to_owned(),
+        Trouble::Certificate => "the gateway's certificate is not trusted, so nothing is sent to it".to_owned(),
+        Trouble::IbkrSilent => "the gateway answers, but IBKR behind it does not".to_owned(),
+        Trouble::NoAnswer | Trouble::Network | Trouble::Tls | Trouble::IbkrError | Trouble::Nonsense => {
+            trouble.sentence().to_owned()
+        }
+    };
+    let summary = match &snapshot.detail {
+        Some(detail) => format!("{summary}: {detail}"),
+        None => summary,
+    };
+    match snapshot.unit.as_ref().filter(|_| code == Code::GatewayUnreachable) {
+        Some(down) => (code, unit_down(down, &summary, &login)),
+        None => (code, annotations(trouble.code(), title, summary, text, action)),
+    }
+}
+
+/// The gateway does not answer because its systemd unit does not run.
+fn unit_down(down: &Down, summary: &str, login: &Login<'_>) -> Annotations {
+    let unit = &down.unit;
+    let start = format!("start the gateway with `systemctl start {unit}`, then {}", login.lines());
+    let (title, text) = match down.how {
+        How::Failed { .. } => {
+            (format!("start the gateway – {unit} failed"), format!("{start}\nWhy it failed: `journalctl -eu {unit}`."))
+        }
+        How::Stopped => (format!("start the gateway – {unit} is stopped"), start),
+    };
+    annotations(down.code(), title, format!("{summary}, and {}", down.sentence()), text, Action::StartGateway)
+}
+
+/// IBKR has been unavailable for so long that a human must look into it.
+pub(super) fn unavailable_for_long(trouble: Trouble, snapshot: &Snapshot, host: &str) -> Option<Annotations> {
+    match trouble {
+        Trouble::IbkrSilent | Trouble::IbkrError => Some(annotations(
+            "gateway-wedged",
+            "gateway stuck – restart it",
+            "IBKR has not answered through this gateway for half an hour, so the gateway may be stuck",
+            format!(
+                "look at IBKR's system status page; if all is well there, restart the gateway, then {}\nEach restart \
+                 costs a login, so restart last.",
+                Login::at(&snapshot.url, host).lines()
+            ),
+            Action::Restart,
+        )),
+        Trouble::TooManyRequests { .. } => Some(annotations(
+            trouble.code(),
+            "slow down other programs – IBKR rate-limits us",
+            "IBKR has refused requests from this address as too many for half an hour",
+            "find and slow down the other programs that use IBKR from this IP address.\ntickled asks nothing while the \
+             limit lasts, and cannot restore the session before it is over.",
+            Action::SlowDown,
+        )),
+        Trouble::Nonsense => Some(annotations(
+            trouble.code(),
+            "run `tickled doctor` – answers not understood",
+            "the gateway's answers have not been understood for half an hour",
+            "run `tickled doctor`, and look at the beginning of the answer in the log.\nA proxy in between, or a new \
+             version of the gateway, may be the reason.",
+            Action::Diagnose,
+        )),
+        Trouble::NothingListens
+        | Trouble::NoAnswer
+        | Trouble::NotAGateway
+        | Trouble::Certificate
+        | Trouble::Tls
+        | Trouble::AddressRefused
+        | Trouble::EdgeRefused
+        | Trouble::Network => None,
+    }
+}
+
+/// The pause after a 429, in whole minutes.
+fn in_minutes(asked: Duration) -> String {
+    match asked.max(SHORTEST_QUIET).as_secs().div_ceil(60) {
+        minutes @ 0..120 => format!("{minutes} min"),
+        minutes => human_duration(Duration::from_mins(minutes)),
+    }
+}
+
+/// IBKR's own pause after too many requests.
+const SHORTEST_QUIET: Duration = Duration::from_mins(15);

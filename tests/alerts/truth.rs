@@ -1,0 +1,242 @@
+//! What is open at one moment: no two alerts that contradict each other or the state of the gateway, nothing from a
+//! maintenance window, and an error for whatever asks a human to act.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use tickled::alert::settings::{Channel, Preset};
+use tickled::alert::{Code, Settings, Severity};
+use tickled::session::{Cause, State, Step, Trouble};
+
+use crate::life::{HOUR, Life, channel, secs};
+
+const LOST: State = State::LoginRequired(Cause::Expired);
+const SILENT: State = State::Unavailable(Trouble::IbkrSilent);
+const DOWN: State = State::Unavailable(Trouble::NothingListens);
+
+/// A phone that takes everything, and a pager for errors.
+fn settings() -> Settings {
+    let pager = Channel { min_severity: Severity::Error, ..channel("pager", Preset::PagerDuty) };
+    Settings { channels: vec![channel("phone", Preset::Ntfy), pager], ..Settings::default() }
+}
+
+fn begun() -> Life {
+    let mut life = Life::begin(settings(), "2026-03-06T05:00:00Z");
+    life.becomes(State::Live);
+    life
+}
+
+/// Of these a gateway has one at a time.
+const EXCLUSIVE: [Code; 5] = [
+    Code::SessionContested,
+    Code::GatewayUnreachable,
+    Code::CertificateChanged,
+    Code::AccessDenied,
+    Code::IbkrUnavailable,
+];
+
+fn contradict(open: &[Code]) -> bool {
+    let exclusive = open.iter().filter(|code| EXCLUSIVE.contains(code)).count();
+    exclusive > 1 || (open.contains(&Code::LoginRequired) && open.contains(&Code::SessionContested))
+}
+
+/// The code that a state stands for.
+fn code(state: State) -> Option<Code> {
+    match state {
+        State::LoginRequired(_) => Some(Code::LoginRequired),
+        State::Contested => Some(Code::SessionContested),
+        State::Unavailable(trouble) => Some(match trouble {
+            Trouble::NothingListens | Trouble::NoAnswer | Trouble::NotAGateway | Trouble::Network | Trouble::Tls => {
+                Code::GatewayUnreachable
+            }
+            Trouble::Certificate => Code::CertificateChanged,
+            Trouble::AddressRefused | Trouble::EdgeRefused => Code::AccessDenied,
+            Trouble::IbkrSilent | Trouble::IbkrError | Trouble::TooManyRequests { .. } | Trouble::Nonsense => {
+                Code::IbkrUnavailable
+            }
+        }),
+        State::Starting | State::Live | State::Recovering { .. } | State::Paused { .. } => None,
+    }
+}
+
+const STATES: [State; 9] = [
+    State::Live,
+    LOST,
+    State::Contested,
+    DOWN,
+    SILENT,
+    State::Unavailable(Trouble::TooManyRequests { retry_after: None }),
+    State::Unavailable(Trouble::Certificate),
+    State::Unavailable(Trouble::EdgeRefused),
+    State::Recovering { attempt: 1, step: Step::Check },
+];
+
+#[test]
+fn whatever_follows_whatever_no_two_open_alerts_contradict_each_other_or_the_state() {
+    let mut seed = 0x2545_f491_u64;
+    let mut below = move |end: usize| {
+        seed ^= seed << 13;
+        seed ^= seed >> 7;
+        seed ^= seed << 17;
+        usize::try_from(seed % 1_000_003).unwrap() % end
+    };
+    let mut replaced = 0;
+    for _ in 0..20 {
+        let mut life = begun();
+        for _ in 0..40 {
+            life.becomes(STATES[below(STATES.len())]);
+            life.spent = life.state() != State::Live && below(6) == 0;
+            life.look();
+            if below(15) == 0 {
+                life.restart();
+            }
+            for _ in 0..1 + below(4) {
+                life.pass(secs([20, 70, 200, 400, 1_900][below(5)]));
+                let open = life.standing();
+                let codes: Vec<Code> = open.iter().map(|standing| standing.code).collect();
+                assert!(!contradict(&codes), "{:?}: {open:#?}", life.state());
+                if let Some(code) = code(life.state()) {
+                    assert!(codes.contains(&code), "{:?} is open: {open:#?}", life.state());
+                }
+                for standing in open.iter().filter(|standing| !is_so(standing.code, &life)) {
+                    assert!(standing.what.starts_with("no longer seen; "), "{:?}: {standing:?}", life.state());
+                    assert_eq!(standing.todo, "", "{standing:?}");
+                }
+            }
+        }
+        life.spent = false;
+        life.becomes(State::Live);
+        life.pass(HOUR);
+        assert_eq!(life.standing(), []);
+        // What was raised is ended once, on every way there is, and nothing that contradicts it is raised before.
+        let mut open: BTreeMap<&str, ()> = BTreeMap::new();
+        for told in life.heard.iter().filter(|heard| heard.channel == "pager") {
+            let (code, phase) = (told.message.code.as_str(), told.message.phase);
+            if phase.is_end() {
+                assert!(open.remove(code).is_some(), "{code} ends, and was not open");
+                replaced += u32::from(phase.name() == "replaced");
+            } else {
+                open.insert(code, ());
+            }
+            let codes: Vec<Code> = open.keys().filter_map(|code| Code::named(code)).collect();
+            assert!(!contradict(&codes), "{codes:?}");
+        }
+        assert!(open.is_empty(), "{open:?}");
+    }
+    assert!(replaced > 10, "the walk had an occasion: {replaced}");
+}
+
+fn is_so(open: Code, life: &Life) -> bool {
+    code(life.state()) == Some(open) || (open == Code::SessionFlapping && life.spent)
+}
+
+#[test]
+fn two_troubles_in_turn_are_one_alert_until_one_of_them_stays() {
+    let mut life = begun();
+    for _ in 0..30 {
+        life.becomes(DOWN);
+        life.pass(secs(120));
+        life.becomes(SILENT);
+        life.pass(secs(120));
+    }
+    assert_eq!(life.told("pager"), ["raised gateway-unreachable"]);
+    life.pass(secs(181));
+    assert_eq!(life.told("phone"), ["raised gateway-unreachable", "raised ibkr-unavailable"]);
+    assert_eq!(life.told("pager"), ["raised gateway-unreachable", "replaced gateway-unreachable"]);
+    life.becomes(State::Live);
+    assert_eq!(life.told("phone")[2..], ["resolved ibkr-unavailable"]);
+}
+
+#[test]
+fn a_session_that_is_back_is_not_said_to_be_lost() {
+    let mut life = begun();
+    life.spent = true;
+    life.becomes(State::Recovering { attempt: 2, step: Step::Pause });
+    assert!(life.standing()[0].what.starts_with("the session is lost"), "{:?}", life.standing());
+    // The hour's attempts stay spent for a moment after somebody else's help.
+    life.becomes(State::Live);
+    let open = life.standing();
+    assert_eq!(open[0].what, "no longer seen; closes once the session has been live for 5 minutes");
+    life.pass(HOUR);
+    assert_eq!(life.standing(), []);
+}
+
+#[test]
+fn a_session_that_drops_within_a_maintenance_window_is_no_alert_before_its_end() {
+    for goes_on in [false, true] {
+        let mut life = begun();
+        let end = "2026-03-06T06:55:00Z".parse().unwrap();
+        life.hold_until = Some(end);
+        life.flapping = true;
+        for _ in 0..20 {
+            life.becomes(State::Recovering { attempt: 1, step: Step::Check });
+            life.pass(secs(30));
+            life.becomes(State::Live);
+            life.pass(secs(60));
+        }
+        life.flapping = goes_on;
+        life.until(HOUR * 3);
+        if goes_on {
+            assert_eq!(life.told("phone"), ["raised session-flapping"]);
+            assert_eq!(life.heard[0].at, end);
+        } else {
+            assert_eq!(life.told("phone"), [""; 0]);
+        }
+    }
+}
+
+#[test]
+fn what_asks_a_human_to_act_wakes_a_pager_for_errors_and_its_end_comes_there_as_well() {
+    let mut troubles = vec![Trouble::IbkrSilent, Trouble::IbkrError, Trouble::Nonsense];
+    troubles.push(Trouble::TooManyRequests { retry_after: None });
+    for trouble in troubles {
+        let mut life = begun();
+        life.becomes(State::Unavailable(trouble));
+        life.pass(secs(1_799));
+        assert_eq!((life.told("phone").len(), life.told("pager").len()), (1, 0), "{trouble:?}: nothing to do yet");
+        life.pass(secs(2));
+        assert_eq!(life.told("pager"), ["repeated ibkr-unavailable"], "{trouble:?}");
+        let woken = &life.heard.last().unwrap().message;
+        assert_eq!(woken.severity, Severity::Error);
+        // Another trouble of the same kind, of which there is nothing to do yet.
+        life.becomes(State::Recovering { attempt: 1, step: Step::Check });
+        life.becomes(State::Unavailable(Trouble::Nonsense));
+        life.becomes(State::Live);
+        assert_eq!(life.told("pager").last().unwrap(), "resolved ibkr-unavailable", "{trouble:?}");
+    }
+
+    let mut life = begun();
+    life.flapping = true;
+    life.look();
+    assert_eq!((life.told("phone").len(), life.told("pager").len()), (1, 0), "tickled handles it");
+    life.spent = true;
+    life.becomes(State::Recovering { attempt: 2, step: Step::Pause });
+    assert_eq!(life.told("pager"), ["repeated session-flapping"]);
+    (life.spent, life.flapping) = (false, false);
+    life.becomes(State::Live);
+    life.pass(secs(600));
+    assert_eq!(life.told("pager")[1..], ["resolved session-flapping"]);
+}
+
+#[test]
+fn quiet_hours_hold_a_warning_and_let_it_through_as_soon_as_it_is_an_error() {
+    let mut settings = settings();
+    settings.quiet = Some(tickled::alert::settings::Quiet {
+        from: jiff::civil::time(22, 0, 0, 0),
+        to: jiff::civil::time(7, 0, 0, 0),
+        zone: jiff::tz::TimeZone::UTC,
+        severities: vec![Severity::Info, Severity::Warning],
+    });
+    let mut life = Life::begin(settings, "2026-03-06T01:00:00Z");
+    life.becomes(State::Live);
+    life.becomes(SILENT);
+    life.pass(secs(1_799));
+    assert_eq!(life.told("phone"), [""; 0]);
+    life.pass(secs(2));
+    assert_eq!(life.told("phone"), ["raised ibkr-unavailable"]);
+    assert_eq!(life.heard[0].message.title, "IBKR main: gateway stuck – restart it");
+    // Its end belongs to an error, so the quiet hours do not hold it either.
+    life.pass(Duration::from_secs(60));
+    life.becomes(State::Live);
+    assert_eq!(life.told("phone")[1..], ["resolved ibkr-unavailable"]);
+}
