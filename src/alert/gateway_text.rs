@@ -239,8 +239,8 @@ pub(super) fn unavailable(trouble: Trouble, snapshot: &Snapshot, host: &str) -> 
             Code::GatewayUnreachable,
             Action::AdjustTls,
             "fix the encryption – no connection to the gateway".to_owned(),
-            "do what the next line says, in the configuration or in the gateway's conf.yaml.\n`tickled doctor` shows \
-             whether it helps."
+            "do what the next line says, in the configuration or in the gateway's conf.yaml.\nRun `tickled doctor` \
+             to see whether it helps."
                 .to_owned(),
         ),
         Trouble::AddressRefused => (
