@@ -121,6 +121,8 @@ pub struct Driver<P, C> {
     address: Rc<RefCell<Address>>,
     guest: Guest,
     listening: Listening,
+    /// How often data has refuted the stream, as far as that was taken in.
+    refutations: u32,
     /// [`Snapshot::detail`]
     detail: Option<String>,
     first: Input,
@@ -144,6 +146,7 @@ impl<P: Port, C: Clock> Driver<P, C> {
             address,
             guest,
             listening,
+            refutations: 0,
             detail: None,
             first: Input::Wake,
             port,
@@ -185,7 +188,9 @@ impl<P: Port, C: Clock> Driver<P, C> {
     /// Has it begin bound by what bound an earlier driver of this gateway.
     #[must_use]
     pub fn bound_by(mut self, kept: &Restraint) -> Self {
-        self.machine.restrain(self.clock.now(), kept);
+        let now = self.clock.now();
+        self.machine.restrain(now, kept);
+        self.address.borrow_mut().inherit(now, kept);
         self
     }
 
@@ -203,7 +208,14 @@ impl<P: Port, C: Clock> Driver<P, C> {
         let mut heard: Option<Heard<'_>> = None;
         loop {
             let now = self.clock.now();
+            let is_away = |place: &Place| place.maintenance.at(place.region, now.wall).is_some();
+            self.machine.in_maintenance(self.place.as_ref().is_some_and(is_away));
             let plan = self.machine.step_behind(now, input, &mut self.address.borrow_mut(), self.guest);
+            let refutations = self.machine.refutations();
+            if refutations != self.refutations {
+                self.refutations = refutations;
+                change = self.listening.refuted(now.mono).or(change);
+            }
             if plan.request.is_some() || !plan.awaiting {
                 flight = None;
             }

@@ -85,7 +85,17 @@ impl Snapshot {
             hold_until: held.as_ref().map(|held| held.hold_until),
             maintenance: held.filter(|held| now.wall < held.until),
             next: plan.because,
-            next_at: now.wall.saturating_add(left).unwrap_or(now.wall),
+            next_at: match machine.state() {
+                // In between only the clock is looked at.
+                State::Paused { until: Some(until) } => until,
+                State::Paused { until: None }
+                | State::Starting
+                | State::Live
+                | State::Recovering { .. }
+                | State::Contested
+                | State::Unavailable(_)
+                | State::LoginRequired(_) => now.wall.saturating_add(left).unwrap_or(now.wall),
+            },
             promised: plan.wake_at,
             restraint: machine.restraint(now),
         }

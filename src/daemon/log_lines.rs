@@ -53,6 +53,17 @@ pub(super) fn stream(gateway: &str, change: &StreamChange) {
                  after {pause} or more"
             );
         }
+        StreamChange::Refuted { pause } => {
+            let pause = human_duration(*pause);
+            warn!(
+                event = event::STREAM_DOWN,
+                gateway,
+                because = "refuted",
+                pause,
+                "{gateway}: the stream was closed: twice it denied a session that works; the session is watched by asking \
+                 alone, and the stream is tried again after {pause} or more"
+            );
+        }
     }
 }
 

@@ -100,6 +100,7 @@ impl Supervisor {
         state: Option<PathBuf>,
     ) -> Self {
         let (record, earlier) = Record::begin(state, clock.now().wall);
+        record.keep_only(&config.names());
         let mut supervisor = Self {
             clock,
             notifier,
@@ -135,7 +136,12 @@ impl Supervisor {
         let before = self.gateways.insert(name.to_owned(), known).and_then(|known| known.snapshot);
         self.record.note(now.wall, What::Watched { gateway: name.to_owned() });
         match before {
-            Some(before) => PersistedGateway::from(&before).init(now.wall),
+            Some(before) => {
+                let mut init = PersistedGateway::from(&before).init(now.wall);
+                // The earlier driver may have sent a request that it has not reported yet.
+                init.restraint.unrecorded = 1;
+                init
+            }
             None => self.earlier.init(name, now.wall),
         }
     }

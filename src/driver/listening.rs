@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::gateway::SessionId;
 use crate::gateway::stream::{Down, Push};
-use crate::session::State;
+use crate::session::{State, backoff};
 
 /// A change that is worth a word: said once, however often the stream comes and goes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,6 +16,11 @@ pub enum StreamChange {
     Down {
         /// Why.
         because: Down,
+        /// How long until it is tried again, at the earliest.
+        pause: Duration,
+    },
+    /// What it said was refuted by data twice in a row, so that it is closed.
+    Refuted {
         /// How long until it is tried again, at the earliest.
         pause: Duration,
     },
@@ -44,6 +49,10 @@ pub(super) struct Listening {
     failures: u32,
     not_before: Duration,
     told_up: Option<bool>,
+    /// How often in a row data refuted it, while the session stayed live.
+    refuted: u32,
+    /// It is to be closed.
+    distrusted: bool,
 }
 
 impl Listening {
@@ -57,6 +66,8 @@ impl Listening {
             failures: 0,
             not_before: Duration::ZERO,
             told_up: None,
+            refuted: 0,
+            distrusted: false,
         }
     }
 
@@ -69,6 +80,9 @@ impl Listening {
 
     /// To be called after each step of the machine.
     pub(super) fn turn(&mut self, now: Duration, state: State) -> Turn {
+        if std::mem::take(&mut self.distrusted) && std::mem::take(&mut self.open) {
+            return Turn::Close;
+        }
         match state {
             State::Live => {
                 let due = now >= self.not_before;
@@ -77,6 +91,7 @@ impl Listening {
                 Turn::Open(session)
             }
             State::Recovering { .. } | State::Contested => {
+                self.refuted = 0;
                 self.session = None;
                 self.worn = self.open;
                 Turn::Stay
@@ -86,6 +101,20 @@ impl Listening {
                 if std::mem::take(&mut self.open) { Turn::Close } else { Turn::Stay }
             }
         }
+    }
+
+    /// Data refuted what the stream said. It may be wrong once; from the second time on it is closed, for ever longer.
+    pub(super) fn refuted(&mut self, now: Duration) -> Option<StreamChange> {
+        self.refuted = self.refuted.saturating_add(1);
+        if self.refuted < REFUTED || !self.open {
+            return None;
+        }
+        let pause = backoff(self.refuted - 1, DISTRUST, DISTRUST_LAST);
+        self.distrusted = true;
+        self.not_before = now + pause;
+        (self.session, self.ready_since) = (None, None);
+        let told = self.told_up.replace(false) == Some(false);
+        (!told).then_some(StreamChange::Refuted { pause })
     }
 
     /// When [`Listening::turn`] is to be called at the latest, if time alone can change anything.
@@ -102,7 +131,7 @@ impl Listening {
                 let up = match self.told_up {
                     None => true,
                     Some(true) => false,
-                    Some(false) => now >= since + STEADY,
+                    Some(false) => now >= since + if self.refuted == 0 { STEADY } else { TRUSTED_AGAIN },
                 };
                 up.then(|| {
                     self.told_up = Some(true);
@@ -113,7 +142,7 @@ impl Listening {
                 let lasted = self.ready_since.is_some_and(|since| now >= since + STEADY);
                 self.failures = if lasted { 1 } else { self.failures.saturating_add(1) };
                 let pause = pause(self.failures, self.seed.unwrap_or_default());
-                self.not_before = now + pause;
+                self.not_before = self.not_before.max(now + pause);
                 (self.open, self.worn) = (false, false);
                 let told = self.told_up.replace(false) == Some(false);
                 (!told).then_some(StreamChange::Down { because, pause })
@@ -125,14 +154,19 @@ impl Listening {
 /// The pause after so many failures in a row: [`FIRST`], doubling up to [`LAST`], and shorter by up to a fifth, so that
 /// many streams that broke together do not come back together.
 fn pause(failures: u32, seed: u64) -> Duration {
-    let doubled = 1_u32.checked_shl(failures.saturating_sub(1)).map_or(LAST, |times| FIRST.saturating_mul(times));
-    let pause = doubled.min(LAST);
+    let pause = backoff(failures, FIRST, LAST);
     let mut hasher = DefaultHasher::new();
     (seed, failures).hash(&mut hasher);
     let share = u32::try_from(hasher.finish() % 200).unwrap_or_default();
     pause - pause * share / 1000
 }
 
+/// How often in a row data refutes a stream before it is closed, for how long then, and how long it must last after that before
+/// it is told to be up.
+const REFUTED: u32 = 2;
+const DISTRUST: Duration = Duration::from_secs(10 * 60);
+const DISTRUST_LAST: Duration = Duration::from_secs(6 * 3600);
+const TRUSTED_AGAIN: Duration = Duration::from_secs(3600);
 /// How long a stream must have been ready for its failures to be forgotten.
 const STEADY: Duration = Duration::from_secs(60);
 const FIRST: Duration = Duration::from_secs(5);

@@ -115,6 +115,23 @@ impl From<&Snapshot> for PersistedGateway {
     }
 }
 
+impl PersistedGateway {
+    /// Whether what was written as this still holds when the gateway is as `present`: it does while only requests were sent
+    /// since, and fewer of them than it allows for.
+    #[must_use]
+    pub fn covers(&self, present: &Self) -> bool {
+        let last = self.restraint.requests.last();
+        let since = present.restraint.requests.iter().filter(|at| last.is_none_or(|last| *at > last)).count();
+        let requests = &present.restraint.requests;
+        let as_written = Self {
+            restraint: Restraint { requests: requests.clone(), unrecorded: 0, ..self.restraint.clone() },
+            ..self.clone()
+        };
+        let present = Self { restraint: Restraint { unrecorded: 0, ..present.restraint.clone() }, ..present.clone() };
+        as_written == present && since < usize::from(self.restraint.unrecorded).saturating_sub(MARGIN)
+    }
+}
+
 fn is_free(restraint: &Restraint) -> bool {
     *restraint == Restraint::default()
 }
@@ -123,4 +140,9 @@ fn file(folder: &Path) -> AtomicFile {
     AtomicFile::new(folder, "state.json", VERSION)
 }
 
+/// How many requests a gateway may be sent before its part is written anew: a disk write for each would be too many. After a
+/// crash all of them count as sent.
+pub(super) const UNRECORDED: u8 = 15;
+/// How many of them may go out while it is being written.
+const MARGIN: usize = 5;
 const VERSION: u32 = 1;

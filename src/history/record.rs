@@ -11,6 +11,7 @@ use tokio::task::{AbortHandle, JoinError, JoinHandle, spawn_blocking, spawn_loca
 use tokio::time::timeout;
 use tracing::warn;
 
+use super::persisted::UNRECORDED;
 use super::{Ledger, PersistedGateway, PersistedState, Row, What};
 use crate::log::event;
 use crate::status::Snapshot;
@@ -37,6 +38,8 @@ struct Desk {
 struct Pending {
     rows: Vec<Row>,
     memory: PersistedState,
+    /// What of it was last given to the disk.
+    written: PersistedState,
     is_news: bool,
 }
 
@@ -61,12 +64,19 @@ impl Record {
             None
         });
         let earlier = earlier.unwrap_or_default();
-        let pending = Pending { rows: Vec::new(), memory: PersistedState::seen_at(now), is_news: false };
+        // A gateway that has not reported yet is as it was.
+        let memory = PersistedState { gateways: earlier.gateways.clone(), ..PersistedState::seen_at(now) };
+        let pending = Pending { rows: Vec::new(), memory, written: PersistedState::default(), is_news: false };
         let desk = Rc::new(Desk { pending: RefCell::new(pending), filled: Notify::new(), emptied: Notify::new() });
         let writer = folder.map(|folder| spawn_local(Rc::clone(&desk).write(folder)).abort_handle());
         let record = Self { desk, writer };
         record.note(now, What::Began { last_seen: earlier.seen });
         (record, earlier)
+    }
+
+    /// Forgets all gateways but these, which are the configured ones.
+    pub fn keep_only(&self, gateways: &[String]) {
+        self.desk.pending.borrow_mut().memory.gateways.retain(|name, _| gateways.contains(name));
     }
 
     /// Adds a row to the ledger.
@@ -79,17 +89,19 @@ impl Record {
 
     /// Takes in how a gateway is.
     pub fn see(&self, now: Timestamp, snapshot: &Snapshot) {
-        let remembered = PersistedGateway::from(snapshot);
-        let pending = self.desk.pending.borrow();
-        let is_known = pending.memory.gateways.get(&snapshot.gateway) == Some(&remembered);
+        let mut remembered = PersistedGateway::from(snapshot);
+        remembered.restraint.unrecorded = UNRECORDED;
+        let mut pending = self.desk.pending.borrow_mut();
+        let written = &pending.written;
+        let is_known = written.gateways.get(&snapshot.gateway).is_some_and(|written| written.covers(&remembered));
         // A clock that was set back is news as well.
         let is_fresh =
-            pending.memory.seen.is_some_and(|seen| now >= seen && now.duration_since(seen).unsigned_abs() < SEEN_EVERY);
+            written.seen.is_some_and(|seen| now >= seen && now.duration_since(seen).unsigned_abs() < SEEN_EVERY);
+        pending.memory.gateways.insert(snapshot.gateway.clone(), remembered);
         drop(pending);
         if !is_known || !is_fresh {
             self.change(|pending| {
                 pending.memory.seen = Some(now);
-                pending.memory.gateways.insert(snapshot.gateway.clone(), remembered);
                 pending.is_news = true;
             });
         }
@@ -109,6 +121,9 @@ impl Record {
         self.note(now, What::Ended);
         self.change(|pending| {
             pending.memory.seen = Some(now);
+            for gateway in pending.memory.gateways.values_mut() {
+                gateway.restraint.unrecorded = 0;
+            }
             pending.is_news = true;
         });
         if self.writer.is_some() {
@@ -186,6 +201,9 @@ impl Desk {
         let mut pending = self.pending.borrow_mut();
         let rows = std::mem::take(&mut pending.rows);
         let memory = std::mem::take(&mut pending.is_news).then(|| pending.memory.clone());
+        if let Some(memory) = &memory {
+            pending.written.clone_from(memory);
+        }
         (!rows.is_empty() || memory.is_some()).then_some((rows, memory))
     }
 }

@@ -3,8 +3,10 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use super::Policy;
+use jiff::Timestamp;
+
 use super::pace::SUSTAINABLE;
+use super::{Now, Policy, Restraint};
 
 /// What all gateways behind one public address share: the limits, the silence after 429, and the turns. Hand the same
 /// one to the [`step_behind`](super::Machine::step_behind) of all machines whose gateways reach IBKR through it.
@@ -54,6 +56,15 @@ impl Address {
     pub const fn join(&mut self) -> Guest {
         self.joined += 1;
         Guest(self.joined)
+    }
+
+    /// What a gateway asked just before a restart was asked through this address as well: nothing is in hand then. Of an address
+    /// that has been in use nothing has to be told.
+    pub fn inherit(&mut self, now: Now, kept: &Restraint) {
+        let is_recent = |at: &Timestamp| now.wall.duration_since(*at).unsigned_abs() < CREDIT;
+        if self.sent.is_empty() && (kept.unrecorded > 0 || kept.requests.iter().any(is_recent)) {
+            self.paid = now.mono + CREDIT;
+        }
     }
 
     /// When `guest` may send. If that is now, it counts as sent; if not, it has its place among those who wait, and

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::pace::took_its_time;
+use super::pace::is_plain;
 use super::{Because, Cause, Machine, Now, Observation, Reason, Request, State, Status, Step, Trouble};
 
 /// An unexpected answer that is asked again before it is believed.
@@ -40,7 +40,7 @@ pub(super) enum Look {
 }
 
 impl Status {
-    fn look(self) -> Look {
+    pub(super) fn look(self) -> Look {
         if self.competing {
             Look::Competing
         } else if !(self.authenticated && self.connected) {
@@ -55,7 +55,7 @@ impl Status {
 
 impl Machine {
     /// Takes in the answer to `request`.
-    pub(super) fn absorb(&mut self, now: Now, request: Request, observation: Observation) {
+    pub(super) fn absorb(&mut self, now: Now, since: Duration, request: Request, observation: Observation) {
         if let Observation::Trouble(Trouble::TooManyRequests { retry_after }) = observation {
             self.pace.quiet(now, retry_after);
         }
@@ -65,10 +65,14 @@ impl Machine {
         match request {
             // A ping without a status proves nothing; the check beside it does.
             Request::Ping if matches!(observation, Observation::NoStatus | Observation::Gone) => {
-                self.ask(Request::Check, now.mono, Reason::AskAgain);
+                if self.check_in_vain || self.pings_alone.is_some() {
+                    self.looked(now, request, (Look::Trouble(Trouble::Nonsense), None));
+                } else {
+                    self.ask(Request::Check, now.mono, Reason::AskAgain);
+                }
             }
             Request::Ping | Request::Check => self.looked(now, request, look(observation)),
-            Request::Accounts => self.proof(now, observation),
+            Request::Accounts => self.proof(now, since, observation),
             Request::Reauthenticate | Request::OpenBrokerage { .. } => self.asked(now, observation),
             Request::ValidateSso => self.validated(now, observation),
             Request::IsListening => self.listened(now, observation),
@@ -76,55 +80,10 @@ impl Machine {
         }
     }
 
-    /// The stream's word: a false flag is believed at once, a good one is only a reason to ask.
-    pub(super) fn pushed(&mut self, now: Now, status: Status) {
-        if self.is_ending() {
-            return;
-        }
-        match (self.state, status.look()) {
-            (State::Live, Look::Lost) => {
-                self.abandon();
-                self.remember(now, Look::Lost, Some(status));
-                self.recover(now, Because::SessionLapsed);
-            }
-            (State::Live, Look::Competing) => {
-                self.abandon();
-                self.remember(now, Look::Competing, Some(status));
-                self.contest(now);
-            }
-            (State::Paused { .. }, _)
-            | (State::Live, Look::Good)
-            | (State::Recovering { step: Step::Reauthenticate | Step::ValidateSso, .. }, _) => {}
-            (
-                State::Starting
-                | State::Live
-                | State::Recovering { .. }
-                | State::Contested
-                | State::Unavailable(_)
-                | State::LoginRequired(_),
-                Look::Good
-                | Look::NotEstablished
-                | Look::Competing
-                | Look::Lost
-                | Look::NoLogin { .. }
-                | Look::Trouble(_),
-            ) => self.ask(self.extra_look(now), now.mono, Reason::AskAgain),
-        }
-    }
-
-    /// What to look with, out of turn: whoever wants to know again and again must not keep a ping from its turn.
-    pub(super) fn extra_look(&self, now: Now) -> Request {
-        let is_ping_due = self.pace.pinged().is_some_and(|t| now.mono >= t + self.policy.ping_every);
-        if self.state == State::Live && is_ping_due && !self.is_gone(Request::Ping) {
-            Request::Ping
-        } else {
-            Request::Check
-        }
-    }
-
     /// An answer to a check or a ping, or what amounts to one.
     fn looked(&mut self, now: Now, request: Request, (look, status): (Look, Option<Status>)) {
         self.remember(now, look, status);
+        self.compare(now, request, look);
         if let Some(cause) = self.concluding.take() {
             return match look {
                 Look::Good => self.prove(now),
@@ -141,6 +100,22 @@ impl Machine {
             State::LoginRequired(cause) => self.looked_while_login_required(now, cause, look),
             State::Paused { .. } => {}
         }
+    }
+
+    /// If a check cannot be understood and a ping can, pings stand in for checks, and keep the session alive.
+    fn compare(&mut self, now: Now, request: Request, look: Look) {
+        match (request, look) {
+            (Request::Check, Look::Trouble(trouble)) => self.check_in_vain = says_nothing(trouble),
+            (Request::Check, _) => (self.check_in_vain, self.pings_alone) = (false, None),
+            (_, Look::Trouble(_)) => self.pings_alone = None,
+            (_, _) if std::mem::take(&mut self.check_in_vain) => self.pings_alone = Some(now.mono + STAND_IN),
+            (_, _) => {}
+        }
+    }
+
+    /// Whether the ping is to be asked about what a check did not tell.
+    pub(super) fn should_ping(&self) -> bool {
+        self.check_in_vain && self.last_look == Request::Check && !self.is_gone(Request::Ping)
     }
 
     fn remember(&mut self, now: Now, look: Look, status: Option<Status>) {
@@ -185,6 +160,7 @@ impl Machine {
             // Of two answers that contradict each other neither is believed: data decides.
             Look::Good if self.doubt.is_some() || self.unproved.is_some() => self.prove(now),
             Look::Good => {
+                self.refute(self.looked);
                 self.incident = None;
                 self.stay_live(now);
             }
@@ -221,6 +197,7 @@ impl Machine {
         match look {
             Look::Good => self.prove(now),
             Look::Competing if cause != Cause::ByOperator => self.contest(now),
+            Look::Trouble(_) if self.should_ping() => self.ask(Request::Ping, now.mono, Reason::NextStep),
             Look::Competing | Look::Trouble(_) => self.watch(now),
             // The other application's login is over, so that a new one is all it takes.
             Look::NoLogin { .. } if cause == Cause::Borrowed => self.login_required(now, Cause::Expired),
@@ -236,11 +213,12 @@ impl Machine {
     }
 
     /// An answer to the data call.
-    fn proof(&mut self, now: Now, observation: Observation) {
+    fn proof(&mut self, now: Now, since: Duration, observation: Observation) {
         match observation {
             Observation::Accounts(accounts) if accounts.usable => {
                 self.known.is_paper = accounts.is_paper;
                 self.gone.retain(|gone| *gone != Request::Accounts);
+                self.refute(since);
                 self.live(now, Because::DataConfirmed);
             }
             Observation::Gone if self.is_gone(Request::Accounts) => self.live(now, Because::FlagsAlone),
@@ -271,14 +249,26 @@ impl Machine {
         self.remember(now, Look::Trouble(trouble), None);
         match self.state {
             State::Live | State::Recovering { .. } | State::Contested => {
-                if took_its_time(trouble) || self.unproved == Some(Unproved::Trouble) {
+                if is_plain(trouble) || self.unproved == Some(Unproved::Trouble) {
                     self.unavailable(now, trouble);
+                } else if trouble == Trouble::NoAnswer {
+                    // It may be the connection alone: the check goes by another one.
+                    (self.unproved, self.troubled) = (Some(Unproved::Trouble), true);
+                    self.ask(Request::Check, now.mono, Reason::AskAgain);
                 } else {
                     self.ask_for_proof_again(now, Unproved::Trouble);
                 }
             }
             State::Starting | State::Unavailable(_) | State::LoginRequired(_) => self.unavailable(now, trouble),
             State::Paused { .. } => {}
+        }
+    }
+
+    /// What was asked at that time worked: what the stream said before it was not so.
+    fn refute(&mut self, since: Duration) {
+        if self.denied.take_if(|denied| since >= *denied).is_some() {
+            self.refuted = self.refuted.saturating_add(1);
+            self.refutations = self.refutations.saturating_add(1);
         }
     }
 
@@ -310,6 +300,9 @@ impl Machine {
 
     fn live(&mut self, now: Now, because: Because) {
         self.forget_doubts();
+        if self.denied.is_some() && self.refuted < REFUTED {
+            self.doubt = Some(Doubt::Session);
+        }
         self.login_seen = None;
         self.proved = now.mono;
         // The attempt that led here has not failed; those before it have.
@@ -451,6 +444,26 @@ const fn doubt_about(look: Look) -> Doubt {
     }
 }
 
+/// Whether something answers, and not with anything that says how the session is; another question may do better.
+pub(super) const fn says_nothing(trouble: Trouble) -> bool {
+    match trouble {
+        Trouble::Nonsense | Trouble::EdgeRefused | Trouble::IbkrError => true,
+        Trouble::NothingListens
+        | Trouble::NoAnswer
+        | Trouble::NotAGateway
+        | Trouble::Tls
+        | Trouble::Certificate
+        | Trouble::AddressRefused
+        | Trouble::Network
+        | Trouble::IbkrSilent
+        | Trouble::TooManyRequests { .. } => false,
+    }
+}
+
+/// How often in a row data refutes the stream before its word counts no more.
+pub(super) const REFUTED: u32 = 2;
+/// How long pings stand in for checks before a check is tried again.
+const STAND_IN: Duration = Duration::from_secs(3600);
 /// How long after an unexpected answer it is asked again.
 const ASK_AGAIN: Duration = Duration::from_secs(1);
 /// How long answers must last before the past is forgotten.

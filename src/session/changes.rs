@@ -4,31 +4,53 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use super::policy::{FLAPPING_CHANGES, FLAPPING_WINDOW};
-use super::{State, Transition};
+use super::{Cause, State, Transition};
 
-/// The transitions of late, and what they amount to.
+/// The transitions of late, and what they amount to. What the operator does, what happens while IBKR is in maintenance, and an
+/// outage in which nothing can be said about the session are no pattern of the session's own.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Changes {
     times: VecDeque<Duration>,
+    /// How many of them came since the session was last live.
+    since_live: usize,
+    /// Until the session is live again nothing counts.
+    excused: bool,
+    in_maintenance: bool,
     flapping: bool,
 }
 
 impl Changes {
-    /// Counts a transition, unless the operator made it.
+    /// Counts a transition, unless there is an excuse for it.
     pub(super) fn count(&mut self, now: Duration, transition: &Transition) {
-        if is_the_operators(transition.from) || is_the_operators(transition.to) {
+        if transition.from == State::Live {
+            (self.since_live, self.excused) = (0, false);
+        }
+        if self.in_maintenance || is_an_excuse(transition.from) || is_an_excuse(transition.to) {
+            self.excused = true;
+            let counted = self.times.len().saturating_sub(self.since_live);
+            self.times.truncate(counted);
+            self.since_live = 0;
+        }
+        if self.excused {
             return;
         }
         while self.times.front().is_some_and(|t| now > *t + FLAPPING_WINDOW) {
             self.times.pop_front();
         }
         self.times.push_back(now);
+        self.since_live = (self.since_live + 1).min(self.times.len());
         self.flapping |= self.times.len() > FLAPPING_CHANGES;
+    }
+
+    /// Whether IBKR is in maintenance.
+    pub(super) const fn excuse(&mut self, is_in_maintenance: bool) {
+        self.in_maintenance = is_in_maintenance;
     }
 
     /// The session has been live for so long that what was before is no pattern any more.
     pub(super) fn forget(&mut self) {
         self.times.clear();
+        self.since_live = 0;
         self.flapping = false;
     }
 
@@ -37,12 +59,12 @@ impl Changes {
     }
 }
 
-const fn is_the_operators(state: State) -> bool {
+const fn is_an_excuse(state: State) -> bool {
     match state {
-        State::Starting | State::Paused { .. } => true,
-        State::Live | State::Recovering { .. } | State::Contested | State::Unavailable(_) | State::LoginRequired(_) => {
-            false
+        State::Starting | State::Paused { .. } | State::Unavailable(_) | State::LoginRequired(Cause::ByOperator) => {
+            true
         }
+        State::Live | State::Recovering { .. } | State::Contested | State::LoginRequired(_) => false,
     }
 }
 

@@ -10,8 +10,8 @@ use super::changes::{CALM, Changes};
 use super::pace::{Pace, Urgency};
 use super::recovery::{Confirmation, Incident};
 use super::{
-    Account, Because, Cause, Input, Now, Observation, Plan, Policy, Reason, Request, Restraint, Sso, State, Step,
-    Transition, Trouble,
+    Account, Because, Cause, Input, Now, Observation, Plan, Policy, Reason, Request, Restraint, Sso, State, Transition,
+    Trouble,
 };
 
 /// Watches over one gateway's session. Feed it with [`Machine::step`], carry out what it plans.
@@ -23,8 +23,8 @@ pub struct Machine {
     pub(super) because: Because,
     pub(super) since: Now,
     last: Now,
-    next: Next,
-    awaiting: Option<Flight>,
+    pub(super) next: Next,
+    pub(super) awaiting: Option<Flight>,
     pub(super) known: Known,
     /// What the other side does not know any more.
     pub(super) gone: Vec<Request>,
@@ -32,6 +32,20 @@ pub struct Machine {
     pub(super) unproved: Option<Unproved>,
     /// The last answer said nothing about the session, and is asked again before that is believed.
     pub(super) troubled: bool,
+    /// What the session was last asked with.
+    pub(super) last_look: Request,
+    /// The last check was answered, and not with anything that could be understood.
+    pub(super) check_in_vain: bool,
+    /// Until when pings stand in for checks, because only pings are understood.
+    pub(super) pings_alone: Option<Duration>,
+    /// When the stream last said of a live session that it is none, until that turns out to be so or not.
+    pub(super) denied: Option<Duration>,
+    /// How often in a row data refuted that.
+    pub(super) refuted: u32,
+    /// The same over the whole life of this machine.
+    pub(super) refutations: u32,
+    /// A look that was asked for while something else was under way, and has not been had yet.
+    pub(super) wanted: Option<(Reason, Urgency)>,
     pub(super) concluding: Option<Cause>,
     pub(super) confirmation: Confirmation,
     pub(super) incident: Option<Incident>,
@@ -44,7 +58,7 @@ pub struct Machine {
     /// When a login was seen that has not become a session.
     pub(super) login_seen: Option<Duration>,
     /// When the pause ends by itself, by the clock of the schedules.
-    pause_over: Option<Duration>,
+    pub(super) pause_over: Option<Duration>,
     /// The login may be another than that whose age is known.
     pub(super) age_is_old: bool,
     /// When the session was last lost to somebody else, newest last.
@@ -86,16 +100,18 @@ pub struct Evidence {
 }
 
 #[derive(Debug, Clone, Copy)]
-struct Next {
+pub(super) struct Next {
     /// None only while paused.
-    request: Option<Request>,
-    at: Duration,
-    because: Reason,
+    pub(super) request: Option<Request>,
+    pub(super) at: Duration,
+    pub(super) because: Reason,
+    pub(super) urgency: Urgency,
 }
 
 #[derive(Debug, Clone, Copy)]
-struct Flight {
-    request: Request,
+pub(super) struct Flight {
+    pub(super) request: Request,
+    since: Duration,
     due: Duration,
 }
 
@@ -110,13 +126,25 @@ impl Machine {
             because: Because::Started,
             since: now,
             last: now,
-            next: Next { request: Some(Request::Check), at: now.mono, because: Reason::CheckDue },
+            next: Next {
+                request: Some(Request::Check),
+                at: now.mono,
+                because: Reason::CheckDue,
+                urgency: Urgency::Routine,
+            },
             awaiting: None,
             known: Known::default(),
             gone: Vec::new(),
             doubt: None,
             unproved: None,
             troubled: false,
+            last_look: Request::Check,
+            check_in_vain: false,
+            pings_alone: None,
+            denied: None,
+            refuted: 0,
+            refutations: 0,
+            wanted: None,
             concluding: None,
             confirmation: Confirmation::default(),
             incident: None,
@@ -173,6 +201,9 @@ impl Machine {
         });
         if let Some(transition) = &transition {
             self.changes.count(now.mono, transition);
+        }
+        if self.state != State::Live {
+            (self.denied, self.refuted) = (None, 0);
         }
         if self.state == State::Live && now.mono >= self.since.mono + CALM {
             self.changes.forget();
@@ -234,6 +265,17 @@ impl Machine {
         }
     }
 
+    /// How often the data of a live session refuted what its stream said of it.
+    #[must_use]
+    pub const fn refutations(&self) -> u32 {
+        self.refutations
+    }
+
+    /// Whether IBKR is in maintenance: what comes and goes then is no pattern.
+    pub const fn in_maintenance(&mut self, is_so: bool) {
+        self.changes.excuse(is_so);
+    }
+
     /// What of its past an heir of this machine is bound by.
     #[must_use]
     pub fn restraint(&self, now: Now) -> Restraint {
@@ -253,12 +295,32 @@ impl Machine {
 
     /// Sets what is asked next. If something is in flight, its answer decides that anew.
     pub(super) const fn ask(&mut self, request: Request, at: Duration, because: Reason) {
-        self.next = Next { request: Some(request), at, because };
+        let urgency = match because {
+            Reason::AskAgain | Reason::ClockJumped => Urgency::Confirming,
+            Reason::Operator => Urgency::Pressing,
+            Reason::AnswerDue
+            | Reason::PingDue
+            | Reason::CheckDue
+            | Reason::ProofDue
+            | Reason::LoginAge
+            | Reason::NextStep
+            | Reason::ConfirmDue
+            | Reason::AttemptDue
+            | Reason::BudgetSpent
+            | Reason::RetryDue
+            | Reason::Quiet
+            | Reason::OthersFirst
+            | Reason::WatchDue
+            | Reason::OtherDue
+            | Reason::PauseOver => Urgency::Routine,
+        };
+        self.next = Next { request: Some(request), at, because, urgency };
     }
 
     /// Drops whatever is in flight.
     pub(super) const fn abandon(&mut self) {
         self.awaiting = None;
+        self.wanted = None;
     }
 
     /// Whether the operator's logout is under way. What the other side says meanwhile may be what the logout has done.
@@ -292,34 +354,36 @@ impl Machine {
         };
         // A proof that had to wait for its turn proves flags that may have changed meanwhile: they are asked again first.
         let stale = wanted == Request::Accounts && self.state != State::Live && now.mono > self.looked + FRESH;
-        let request = if stale { Request::Check } else { wanted };
-        let at = self.next.at.max(self.pace.earliest(now.mono, request, self.urgency())).max(address.quiet_until());
+        let wanted = if stale { Request::Check } else { wanted };
+        let is_stood_in_for = wanted == Request::Check && self.pings_alone.is_some_and(|until| now.mono < until);
+        let request = if is_stood_in_for { Request::Ping } else { wanted };
+        let urgency = self.urgency();
+        let at = self.next.at.max(self.pace.earliest(now.mono, request, urgency)).max(address.quiet_until());
         if at > now.mono {
             address.leave(guest);
             let quiet = address.is_quiet(now.mono);
             return (None, at, if quiet { Reason::Quiet } else { self.next.because });
         }
-        let turn = address.turn(now.mono, guest, self.urgency() != Urgency::Routine);
+        let turn = address.turn(now.mono, guest, urgency != Urgency::Routine);
         if turn > now.mono {
             return (None, turn, Reason::OthersFirst);
         }
-        self.pace.sent(now, request, self.contending());
+        self.pace.sent(now, request, urgency, self.contending());
         if matches!(request, Request::Check | Request::Ping) {
-            self.looked = now.mono;
+            (self.looked, self.last_look) = (now.mono, request);
         }
         let due = now.mono + self.policy.answer_within + OVERDUE;
-        self.awaiting = Some(Flight { request, due });
+        self.awaiting = Some(Flight { request, since: now.mono, due });
         (Some(request), due, Reason::AnswerDue)
     }
 
-    /// Why the next question is asked.
-    const fn urgency(&self) -> Urgency {
-        if matches!(self.state, State::Recovering { .. }) {
-            Urgency::Recovery
-        } else if matches!(self.next.because, Reason::Operator | Reason::ClockJumped | Reason::AskAgain) {
-            Urgency::Pressing
+    /// How urgent the next question is.
+    pub(super) fn urgency(&self) -> Urgency {
+        let asked = self.next.urgency;
+        if matches!(self.state, State::Recovering { .. }) && asked != Urgency::Pressing {
+            asked.max(Urgency::Recovery)
         } else {
-            Urgency::Routine
+            asked
         }
     }
 
@@ -347,106 +411,13 @@ impl Machine {
 
     fn answered(&mut self, now: Now, request: Request, observation: Observation) {
         // An answer that nobody waits for is a late one: whatever it says is about a plan that was dropped.
-        if self.awaiting.is_some_and(|flight| flight.request == request) {
-            self.awaiting = None;
-            self.absorb(now, request, observation);
-        }
-    }
-
-    fn check_on_demand(&mut self, now: Now) {
-        if self.is_ending() {
-            return;
-        }
-        match self.state {
-            State::Paused { .. } | State::Recovering { step: Step::Reauthenticate | Step::ValidateSso, .. } => {}
-            State::Starting
-            | State::Live
-            | State::Recovering { step: Step::Check | Step::Confirm | Step::Pause, .. }
-            | State::Contested
-            | State::Unavailable(_)
-            | State::LoginRequired(_) => self.ask(self.extra_look(now), now.mono, Reason::Operator),
-        }
-    }
-
-    fn pause(&mut self, now: Now, until: Option<Timestamp>) {
-        self.forget_plans();
-        self.incident = None;
-        let left = until.map(|until| Duration::try_from(until.duration_since(now.wall)).unwrap_or_default());
-        self.pause_over = left.map(|left| now.mono.saturating_add(left));
-        self.enter(now, State::Paused { until }, Because::Operator);
-        self.rest(now);
-    }
-
-    /// Asks nothing until the pause is over.
-    pub(super) const fn rest(&mut self, now: Now) {
-        self.next = Next { request: None, at: now.mono, because: Reason::PauseOver };
-    }
-
-    fn resume(&mut self, now: Now) {
-        match self.state {
-            State::Paused { .. } | State::LoginRequired(_) => self.start_again(now, Because::Operator),
-            State::Starting | State::Live | State::Recovering { .. } | State::Contested | State::Unavailable(_) => {
-                self.check_on_demand(now);
+        if let Some(flight) = self.awaiting.take_if(|flight| flight.request == request) {
+            if matches!(request, Request::Check | Request::Ping) {
+                self.wanted = None;
             }
+            self.absorb(now, flight.since, request, observation);
+            self.look_as_wanted(now);
         }
-    }
-
-    fn start_again(&mut self, now: Now, because: Because) {
-        self.forget_plans();
-        if let Some(incident) = &mut self.incident {
-            incident.attempts = 0;
-        }
-        self.enter(now, State::Starting, because);
-        self.ask(Request::Check, now.mono, Reason::Operator);
-    }
-
-    fn logout(&mut self, now: Now) {
-        self.forget_plans();
-        self.ask(Request::EndSession, now.mono, Reason::Operator);
-    }
-
-    pub(super) fn logged_out(&mut self, now: Now) {
-        self.forget_plans();
-        self.incident = None;
-        self.login_required(now, Cause::ByOperator);
-    }
-
-    fn forget_plans(&mut self) {
-        self.abandon();
-        self.forget_doubts();
-        self.login_seen = None;
-    }
-
-    fn is_pause_over(&self, now: Now) -> bool {
-        match self.state {
-            // By either clock: one stands still while the host sleeps, the other may be set back.
-            State::Paused { until } => {
-                until.is_some_and(|until| now.wall >= until) || self.pause_over.is_some_and(|over| now.mono >= over)
-            }
-            State::Starting
-            | State::Live
-            | State::Recovering { .. }
-            | State::Contested
-            | State::Unavailable(_)
-            | State::LoginRequired(_) => false,
-        }
-    }
-
-    fn pause_ends(&self, now: Now) -> Duration {
-        let left = match self.state {
-            State::Paused { until: Some(until) } => {
-                Duration::try_from(until.duration_since(now.wall)).unwrap_or_default()
-            }
-            State::Paused { until: None }
-            | State::Starting
-            | State::Live
-            | State::Recovering { .. }
-            | State::Contested
-            | State::Unavailable(_)
-            | State::LoginRequired(_) => LOOK_UP,
-        };
-        let look_up = now.mono + left.min(LOOK_UP);
-        self.pause_over.map_or(look_up, |over| look_up.min(over))
     }
 
     /// By how much the wall clock left the other one since the last step, if that is a jump.
@@ -454,33 +425,6 @@ impl Machine {
         let passed = SignedDuration::try_from(now.mono.saturating_sub(self.last.mono)).unwrap_or(SignedDuration::MAX);
         let by = now.wall.duration_since(self.last.wall).saturating_sub(passed);
         (by.unsigned_abs() > JUMP).then_some(by)
-    }
-
-    /// All that is known may be old: ask at once, unless the answer is on its way to something that must not be repeated.
-    fn distrust(&mut self, now: Now) {
-        let asking = self.awaiting.map(|flight| flight.request);
-        match asking {
-            None | Some(Request::Ping | Request::Check | Request::Accounts | Request::IsListening) => {}
-            Some(
-                Request::Reauthenticate | Request::OpenBrokerage { .. } | Request::ValidateSso | Request::EndSession,
-            ) => return,
-        }
-        if self.is_ending() {
-            return;
-        }
-        match self.state {
-            State::Paused { .. } | State::Recovering { step: Step::Reauthenticate | Step::ValidateSso, .. } => {}
-            State::Starting
-            | State::Live
-            | State::Recovering { step: Step::Check | Step::Confirm | Step::Pause, .. }
-            | State::Contested
-            | State::Unavailable(_)
-            | State::LoginRequired(_) => {
-                self.abandon();
-                (self.doubt, self.unproved, self.troubled) = (None, None, false);
-                self.ask(Request::Check, now.mono, Reason::ClockJumped);
-            }
-        }
     }
 }
 
@@ -490,5 +434,3 @@ const OVERDUE: Duration = Duration::from_secs(5);
 const JUMP: Duration = Duration::from_secs(10);
 /// How long good flags are good enough to be proved by a data call.
 const FRESH: Duration = Duration::from_secs(30);
-/// How long a pause sleeps at most before it looks at the wall clock again, which goes on while the host sleeps.
-const LOOK_UP: Duration = Duration::from_secs(60);

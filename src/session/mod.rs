@@ -27,7 +27,9 @@
 mod address;
 mod answers;
 mod changes;
+mod extra_looks;
 mod machine;
+mod operator;
 mod pace;
 mod policy;
 mod recovery;
@@ -38,6 +40,7 @@ mod words;
 pub use address::{Address, Guest};
 pub use changes::CALM;
 pub use machine::{Evidence, Known, Machine};
+pub use pace::backoff;
 pub use policy::{
     Account, CONFIRM_WITHIN, Competing, FIRST_PAUSE, FLAPPING_CHANGES, FLAPPING_WINDOW, LONGEST_PAUSE, Method, Policy,
     Recovery,
@@ -62,6 +65,10 @@ pub struct Now {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Restraint {
+    /// When each request of the last ten minutes was sent, the oldest first.
+    pub requests: Vec<Timestamp>,
+    /// How many more may have been sent since, of which nothing was recorded.
+    pub unrecorded: u8,
     /// When each attempt of the last hour to take the session back stops counting, the oldest first.
     pub attempts: Vec<Timestamp>,
     /// The same of those that took it from somebody else.

@@ -3,14 +3,17 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::{RoundMode, Timestamp, TimestampRound, Unit};
 
 use super::{Now, Request, Restraint, Trouble};
 
 /// The limits of one gateway, and the memory that keeping them needs.
 #[derive(Debug, Clone)]
 pub(super) struct Pace {
-    sent: VecDeque<Duration>,
+    /// When each request of the last ten minutes stops counting.
+    sent: VecDeque<Moment>,
+    /// The same of the extra looks that the operator or the stream asked for.
+    pressed: VecDeque<Moment>,
     /// One that came before may have pinged until then.
     born: Duration,
     pinged: Option<Duration>,
@@ -43,21 +46,24 @@ impl Moment {
     }
 }
 
-/// Why a question is asked.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// How urgent a question is: the more urgent, the more of the budget it may use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Urgency {
     /// It is its turn.
     Routine,
-    /// Somebody wants to know, or an answer was a surprise.
+    /// The operator or the stream asks for an extra look. These have a budget of their own.
     Pressing,
     /// A recovery waits for the answer.
     Recovery,
+    /// The second look that decides whether a bad answer is believed. It never waits for what others have used up.
+    Confirming,
 }
 
 impl Pace {
     pub(super) const fn new(seed: u64, born: Now) -> Self {
         Self {
             sent: VecDeque::new(),
+            pressed: VecDeque::new(),
             born: born.mono,
             pinged: None,
             may_validate: None,
@@ -70,8 +76,8 @@ impl Pace {
 
     /// The first moment at which `request` may be sent.
     pub(super) fn earliest(&self, now: Duration, request: Request, urgency: Urgency) -> Duration {
-        let nth_last = |n: usize| self.sent.len().checked_sub(n).map(|i| self.sent[i]);
-        let burst = nth_last(BURST).map_or(Duration::ZERO, |t| t + SHORT);
+        let nth_last = |n: usize| self.sent.len().checked_sub(n).map(|i| self.sent[i].mono);
+        let burst = nth_last(BURST).map_or(Duration::ZERO, |over| (over + SHORT).saturating_sub(LONG));
         let (is_look, own) = match request {
             Request::Ping => (true, self.pinged.unwrap_or(self.born) + PING_GAP),
             Request::Check | Request::IsListening => (true, Duration::ZERO),
@@ -80,7 +86,7 @@ impl Pace {
                 (false, Duration::ZERO)
             }
         };
-        let sustained = nth_last(SUSTAINED).map_or(Duration::ZERO, |t| t + LONG);
+        let sustained = nth_last(SUSTAINED).unwrap_or_default();
         let spread = if is_look { self.spread(now, urgency) } else { Duration::ZERO };
         burst.max(sustained).max(spread).max(own).max(self.quiet_until.mono)
     }
@@ -91,35 +97,35 @@ impl Pace {
         let free = match urgency {
             Urgency::Routine | Urgency::Pressing => FREE,
             Urgency::Recovery => FREE_FOR_RECOVERY,
+            Urgency::Confirming => FREE_TO_CONFIRM,
         };
-        let lately = self.lately(now);
-        match self.sent.back() {
-            Some(last) if lately >= free => {
-                *last + LONG / u32::try_from(SUSTAINED.saturating_sub(lately)).unwrap_or(1).max(1)
-            }
-            Some(_) | None => Duration::ZERO,
-        }
-    }
-
-    /// How many requests were sent in the [`LONG`] span that ends now.
-    fn lately(&self, now: Duration) -> usize {
-        self.sent.len() - self.sent.partition_point(|t| *t + LONG <= now)
+        let Some(last) = self.sent.back() else { return Duration::ZERO };
+        let lately = count(&self.sent, now);
+        let even = if lately >= free {
+            LONG / u32::try_from(SUSTAINED.saturating_sub(lately)).unwrap_or(1).max(1)
+        } else {
+            Duration::ZERO
+        };
+        let pressed = urgency == Urgency::Pressing && count(&self.pressed, now) >= EXTRA;
+        let span = if pressed { even.max(SUSTAINABLE) } else { even };
+        if span.is_zero() { Duration::ZERO } else { (last.mono + span).saturating_sub(LONG) }
     }
 
     /// How long until the next routine question, if `wanted` is what is wished for. A span too short to be kept up is only
     /// kept up for a while: or else the budget would be spent, and the session alone until it is not.
     pub(super) fn routine(&mut self, now: Duration, wanted: Duration) -> Duration {
         let wanted = self.jitter(wanted);
-        if self.lately(now) > UNHURRIED { wanted.max(SUSTAINABLE) } else { wanted }
+        if count(&self.sent, now) > UNHURRIED { wanted.max(SUSTAINABLE) } else { wanted }
     }
 
     /// Notes that `request` is sent; `contending` if it takes the session from somebody else.
-    pub(super) fn sent(&mut self, at: Now, request: Request, contending: bool) {
+    pub(super) fn sent(&mut self, at: Now, request: Request, urgency: Urgency, contending: bool) {
         let now = at.mono;
-        if self.sent.len() == SUSTAINED {
-            self.sent.pop_front();
+        let over = Moment::after(at, LONG);
+        push(&mut self.sent, over, SUSTAINED);
+        if urgency == Urgency::Pressing {
+            push(&mut self.pressed, over, EXTRA);
         }
-        self.sent.push_back(now);
         match request {
             Request::Ping => self.pinged = Some(now),
             Request::ValidateSso => self.may_validate = Some(Moment::after(at, VALIDATE_GAP)),
@@ -182,6 +188,8 @@ impl Pace {
     pub(super) fn restraint(&self, now: Duration) -> Restraint {
         let ahead = |times: &VecDeque<Moment>| times.iter().filter(|t| t.mono > now).map(|t| t.wall).collect();
         Restraint {
+            requests: self.sent.iter().filter(|t| t.mono > now).map(|t| before(t.wall, LONG)).collect(),
+            unrecorded: 0,
             attempts: ahead(&self.asked),
             take_overs: ahead(&self.taken_over),
             may_validate: self.may_validate.filter(|t| t.mono > now).map(|t| t.wall),
@@ -196,6 +204,20 @@ impl Pace {
             times.sort_by_key(|t| t.mono);
             VecDeque::from(times)
         };
+        // One that crashed may have sent all that was not recorded in its last moment, which was just now.
+        let unrecorded = (0..kept.unrecorded).map(|_| now.wall);
+        let over = |sent: Timestamp| sent.saturating_add(LONG).unwrap_or(Timestamp::MAX);
+        let mut sent: Vec<Moment> = kept
+            .requests
+            .iter()
+            .copied()
+            .chain(unrecorded)
+            .filter_map(|at| Moment::kept(over(at), now, LONG))
+            .collect();
+        sent.sort_by_key(|t| t.mono);
+        for over in sent {
+            push(&mut self.sent, over, SUSTAINED);
+        }
         self.asked = ahead(&kept.attempts);
         self.taken_over = ahead(&kept.take_overs);
         self.may_validate = kept.may_validate.and_then(|wall| Moment::kept(wall, now, VALIDATE_GAP));
@@ -217,16 +239,18 @@ impl Pace {
 }
 
 /// The pause after `failures` in a row: `first`, doubling up to `last`. Saturates.
-pub(super) fn backoff(failures: u32, first: Duration, last: Duration) -> Duration {
+#[must_use]
+pub fn backoff(failures: u32, first: Duration, last: Duration) -> Duration {
     let doubled = 1_u32.checked_shl(failures.saturating_sub(1)).map_or(last, |times| first.saturating_mul(times));
     doubled.min(last)
 }
 
-/// Whether `trouble` has already taken its time to show, so that asking again at once would only take more.
-pub(super) const fn took_its_time(trouble: Trouble) -> bool {
+/// Whether `trouble` leaves nothing to ask again before it is believed.
+pub(super) const fn is_plain(trouble: Trouble) -> bool {
     match trouble {
-        Trouble::NoAnswer | Trouble::IbkrSilent | Trouble::TooManyRequests { .. } => true,
-        Trouble::NothingListens
+        Trouble::IbkrSilent | Trouble::TooManyRequests { .. } => true,
+        Trouble::NoAnswer
+        | Trouble::NothingListens
         | Trouble::NotAGateway
         | Trouble::Certificate
         | Trouble::Tls
@@ -236,6 +260,26 @@ pub(super) const fn took_its_time(trouble: Trouble) -> bool {
         | Trouble::EdgeRefused
         | Trouble::Nonsense => false,
     }
+}
+
+/// How many of these, the oldest first, still count.
+fn count(times: &VecDeque<Moment>, now: Duration) -> usize {
+    times.len() - times.partition_point(|over| over.mono <= now)
+}
+
+/// Adds the newest, and drops the oldest beyond `most`.
+fn push(times: &mut VecDeque<Moment>, newest: Moment, most: usize) {
+    if times.len() == most {
+        times.pop_front();
+    }
+    times.push_back(newest);
+}
+
+/// A time on record is as exact as a request takes to be sent, and rounded up.
+fn before(over: Timestamp, span: Duration) -> Timestamp {
+    let at = over.saturating_sub(span).unwrap_or(Timestamp::MIN);
+    let up = TimestampRound::new().smallest(Unit::Millisecond).mode(RoundMode::Ceil);
+    at.round(up).unwrap_or(at)
 }
 
 fn forget(times: &mut VecDeque<Moment>, now: Duration) {
@@ -250,10 +294,13 @@ const SHORT: Duration = Duration::from_secs(1);
 /// Requests in any [`LONG`] span: 15 a minute on average.
 const SUSTAINED: usize = 150;
 const LONG: Duration = Duration::from_secs(600);
-/// Requests in a [`LONG`] span after which looks are spread, and after which those of a recovery are as well. So there is always
-/// one left for the data call that must follow a look at once, if it is to prove anything.
+/// Requests in a [`LONG`] span after which looks are spread, by urgency: what is above is a reserve for the more urgent ones. So
+/// there is always one left for the data call that must follow a look at once, if it is to prove anything.
 const FREE: usize = 100;
 const FREE_FOR_RECOVERY: usize = 120;
+const FREE_TO_CONFIRM: usize = 140;
+/// Extra looks in a [`LONG`] span; further ones come as often as routine ones may.
+const EXTRA: usize = 25;
 /// Requests in a [`LONG`] span after which routine questions are spaced so that they leave room for a recovery or two.
 const UNHURRIED: usize = 30;
 pub(super) const SUSTAINABLE: Duration = Duration::from_secs(8);

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use super::pace::{backoff, took_its_time};
+use super::answers::says_nothing;
+use super::pace::{backoff, is_plain};
 use super::{Because, Cause, Competing, Machine, Now, Observation, Reason, Request, State, Trouble};
 
 impl Machine {
@@ -40,15 +41,26 @@ impl Machine {
         let closer = matches!(
             (trouble, self.state),
             (Trouble::NoAnswer, State::Unavailable(Trouble::IbkrSilent))
-                | (Trouble::Nonsense | Trouble::EdgeRefused, State::Unavailable(Trouble::NotAGateway))
+                | (
+                    Trouble::Nonsense | Trouble::EdgeRefused | Trouble::IbkrError,
+                    State::Unavailable(Trouble::NotAGateway)
+                )
         );
+        // A ping that tells no more than the check before it changes nothing.
+        if self.last_look == Request::Ping
+            && self.check_in_vain
+            && says_nothing(trouble)
+            && matches!(self.state, State::Unavailable(seen) if says_nothing(seen))
+        {
+            return self.probe_later(now);
+        }
         let known = self.state == State::Unavailable(trouble);
         if !closer {
             self.enter(now, State::Unavailable(trouble), Because::Trouble(trouble));
         }
         match trouble {
             Trouble::NoAnswer => self.ask(Request::IsListening, now.mono, Reason::NextStep),
-            Trouble::Nonsense | Trouble::EdgeRefused if !known => {
+            Trouble::Nonsense | Trouble::EdgeRefused | Trouble::IbkrError if !known => {
                 self.ask(Request::IsListening, now.mono, Reason::NextStep);
             }
             Trouble::NothingListens
@@ -67,8 +79,12 @@ impl Machine {
 
     /// Whether the gateway process is there tells its own silence, and that of something else, from IBKR's.
     pub(super) fn listened(&mut self, now: Now, observation: Observation) {
-        let State::Unavailable(seen) = self.state else { return };
+        let State::Unavailable(seen) = self.state else {
+            return self.listened_before_it_is_believed(now, observation);
+        };
         let trouble = match (seen, observation) {
+            // The gateway answers this by itself: an error of IBKR's own comes from something in between.
+            (_, Observation::Trouble(Trouble::IbkrError)) => Trouble::NotAGateway,
             (Trouble::NoAnswer, Observation::Listening) => Trouble::IbkrSilent,
             (Trouble::NotAGateway, Observation::Listening) => Trouble::Nonsense,
             (seen, Observation::Listening) => seen,
@@ -92,8 +108,31 @@ impl Machine {
         self.probe_later(now);
     }
 
-    /// Probes are spaced from start to start: a question that hangs costs no time twice.
+    /// A question had no answer, and this one goes by another connection: if it has one, that first connection may be to
+    /// blame, and it is asked once more.
+    fn listened_before_it_is_believed(&mut self, now: Now, observation: Observation) {
+        match observation {
+            Observation::Trouble(trouble) => self.unavailable(now, trouble),
+            Observation::Listening
+            | Observation::Status(_)
+            | Observation::NoStatus
+            | Observation::Accepted
+            | Observation::NotLoggedIn
+            | Observation::Sso(_)
+            | Observation::Accounts(_)
+            | Observation::Ended
+            | Observation::Unauthorized
+            | Observation::LoginPage
+            | Observation::Gone => self.ask(Request::Check, now.mono, Reason::AskAgain),
+        }
+    }
+
+    /// Probes are spaced from start to start: a question that hangs costs no time twice. A check that nobody understands is
+    /// followed by a ping at once, which may be understood, and keeps the session alive.
     fn probe_later(&mut self, now: Now) {
+        if matches!(self.state, State::Unavailable(trouble) if says_nothing(trouble)) && self.should_ping() {
+            return self.ask(Request::Ping, now.mono, Reason::NextStep);
+        }
         self.unanswered = self.unanswered.saturating_add(1);
         let spacing = if self.unanswered > PROBES {
             self.policy.watch_every
@@ -104,12 +143,17 @@ impl Machine {
         self.ask(Request::Check, at.max(now.mono), Reason::RetryDue);
     }
 
-    /// Trouble that came at once is asked again before it is believed.
+    /// Trouble is asked again before it is believed: silence by another connection, what nobody understands by a ping.
     pub(super) fn trouble_twice(&mut self, now: Now, trouble: Trouble) {
-        if took_its_time(trouble) || self.troubled {
-            self.unavailable(now, trouble);
+        if is_plain(trouble) || self.troubled {
+            return self.unavailable(now, trouble);
+        }
+        self.troubled = true;
+        if trouble == Trouble::NoAnswer {
+            self.ask(Request::IsListening, now.mono, Reason::AskAgain);
+        } else if says_nothing(trouble) && self.should_ping() {
+            self.ask(Request::Ping, now.mono, Reason::AskAgain);
         } else {
-            self.troubled = true;
             self.ask_again(now);
         }
     }

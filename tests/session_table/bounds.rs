@@ -3,19 +3,19 @@
 use std::time::Duration;
 
 use tickled::session::{
-    Address, Because, Cause, Competing, FLAPPING_CHANGES, FLAPPING_WINDOW, Input, Machine, Method, Now, Observation,
-    Policy, Request, Restraint, State, Trouble,
+    Address, Because, Cause, Competing, FLAPPING_CHANGES, Input, Machine, Method, Now, Observation, Policy, Request,
+    Restraint, State, Trouble,
 };
 
-use super::situation::{COMPETING, ERROR, GOOD, LOST, NOT_ESTABLISHED, Situation, VALID, recovering, seconds};
+use super::situation::{COMPETING, ERROR, GOOD, LOST, NOT_ESTABLISHED, REFUSED, Situation, VALID, recovering, seconds};
 
 #[test]
 fn probes_come_close_again_only_after_answers_have_lasted() {
-    let four_times = (0..4).fold(Situation::new(), |s, _| s.answered(Request::Check, ERROR));
+    let four_times = (0..4).fold(Situation::new(), |s, _| s.answered(Request::Check, REFUSED));
     let (_, well) = four_times.asks(Request::Check).lives(Duration::ZERO);
     for (lived, close) in [(seconds(30), false), (seconds(120), true)] {
         let (_, back) = well.clone().answered_well().lives(lived);
-        let (pause, _, _) = back.looks(ERROR).next();
+        let (pause, _, _) = back.looks(REFUSED).next();
         assert_eq!(pause <= seconds(5), close, "{pause:?} after {lived:?}");
     }
 }
@@ -26,7 +26,7 @@ fn probes_are_spaced_wider_three_times() {
     let policy = Policy { watch_every: seconds(300), ..Policy::default() };
     let mut s = Situation::with(policy, 7);
     for expected in [5, 10, 20, 300, 300].map(seconds) {
-        s = s.answered(Request::Check, ERROR);
+        s = s.answered(Request::Check, REFUSED);
         let (pause, asked, asking) = s.next();
         assert!(
             asked == Request::Check && expected * 4 / 5 <= pause && pause <= expected,
@@ -43,7 +43,7 @@ fn a_session_that_is_taken_away_again_and_again_is_not_fought_for() {
     let mut fighting = Situation::with(policy, 7).live();
     let until = fighting.now.mono + seconds(600);
     for _ in 0..3 {
-        fighting = fighting.step(Input::Push(COMPETING));
+        fighting = fighting.denied(COMPETING);
         assert_eq!(fighting.state().name(), "recovering");
         while fighting.state() != State::Live {
             fighting = fighting.next().2.answered_well();
@@ -51,7 +51,7 @@ fn a_session_that_is_taken_away_again_and_again_is_not_fought_for() {
     }
     let left = until - fighting.now.mono;
     for (wait, because) in [(left - Duration::from_nanos(1), Because::Outfought), (left, Because::SomebodyElse)] {
-        let taken = fighting.clone().wait(wait).step(Input::Push(COMPETING));
+        let taken = fighting.clone().wait(wait).denied(COMPETING);
         assert_eq!((taken.state(), taken.machine.because()), (State::Contested, because));
     }
 }
@@ -243,7 +243,7 @@ fn whoever_asks_without_end_keeps_nobody_from_looking() {
         assert!(farthest < seconds(60), "{farthest:?}");
         // Each at most a quarter of a minute late.
         assert!(pinged >= 48, "{pinged} pings");
-        let lapsed = s.step(Input::Push(LOST));
+        let lapsed = s.looks(Observation::Status(LOST));
         let (pause, asked, asking) = lapsed.next();
         assert!(asked == Request::Reauthenticate && pause < seconds(2), "{asked:?} after {pause:?}");
         let asking = asking.step(Input::Answer(Request::Reauthenticate, Observation::Accepted));
@@ -281,25 +281,23 @@ fn an_heir_asks_nothing_too_early() {
     assert_eq!(again.next().1, Request::Check, "the minute is not over");
 }
 
-/// More than `FLAPPING_CHANGES` within the window is flapping. The same number over a longer time is not, and pauses do not
-/// count.
+/// More than `FLAPPING_CHANGES` within the window is flapping. A session that is live for five minutes in between is not, and
+/// pauses do not count.
 #[test]
 fn a_pattern_is_what_changes_often_within_a_time() {
     let live = Situation::with(recovering(&[Method::Direct], 6), 7).live();
-    let lapses = |s: Situation| s.step(Input::Push(LOST));
+    let lapses = |s: Situation| s.denied(LOST);
     let comes_back = |mut s: Situation| {
         while s.state() != State::Live {
             s = s.next().2.answered_well();
         }
-        s
+        s.answered_well_if_asked()
     };
-    let once = lapses(live);
-    let window_is_over = once.now.mono + FLAPPING_WINDOW;
-    let often = (1..FLAPPING_CHANGES / 2).fold(comes_back(once), |s, _| comes_back(lapses(s)));
+    let often = (0..FLAPPING_CHANGES / 2).fold(live.clone(), |s, _| comes_back(lapses(s.wait(seconds(60)))));
     assert!(!often.machine.is_flapping());
-    let left = window_is_over - often.now.mono;
-    assert!(lapses(often.clone().wait(left)).machine.is_flapping());
-    assert!(!lapses(often.clone().wait(left + seconds(1))).machine.is_flapping());
+    assert!(lapses(often.clone().wait(seconds(240))).machine.is_flapping());
+    let calm = (0..20).fold(live, |s, _| comes_back(lapses(s.lives(seconds(300)).1.answered_well())));
+    assert!(!calm.machine.is_flapping());
     let resumed = (0..3).fold(often, |s, _| comes_back(s.step(Input::Pause { until: None }).step(Input::Resume)));
     assert!(!resumed.machine.is_flapping());
     assert!(lapses(resumed).machine.is_flapping());

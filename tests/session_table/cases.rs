@@ -5,7 +5,9 @@ use tickled::session::{
     Reason, Recovery, Request, Sso, State, Step, Trouble,
 };
 
-use super::situation::{COMPETING, EMPTY, ERROR, GOOD, LOST, NOT_ESTABLISHED, Situation, VALID, recovering, seconds};
+use super::situation::{
+    COMPETING, EMPTY, ERROR, GOOD, LOST, NOT_ESTABLISHED, SILENCE, Situation, VALID, recovering, seconds,
+};
 
 #[test]
 fn a_good_word_of_the_stream_is_a_reason_to_ask_now() {
@@ -19,6 +21,7 @@ fn a_doubted_proof_is_asked_again_at_once_and_believed_the_second_time() {
     let proving = Situation::new().live().well_until(Request::Accounts);
     for (bad, state) in [
         (ERROR, State::Unavailable(Trouble::IbkrError)),
+        (SILENCE, State::Unavailable(Trouble::NoAnswer)),
         (Observation::Accounts(EMPTY), State::Recovering { attempt: 1, step: Step::Reauthenticate }),
     ] {
         let doubted = proving.clone().answered(Request::Accounts, bad);
@@ -102,7 +105,7 @@ fn a_gateway_that_knows_of_no_login_is_believed_where_there_is_no_way_past_it() 
 
 #[test]
 fn an_incident_begins_with_what_was_seen_and_not_with_what_the_operator_did() {
-    let lost = Situation::new().live().wait(seconds(5)).step(Input::Push(LOST));
+    let lost = Situation::new().live().wait(seconds(5)).denied(LOST);
     assert_eq!(lost.machine.incident_since(), Some(lost.now));
     let out = Situation::new().live().step(Input::Logout).answered(Request::EndSession, Observation::Ended);
     assert_eq!(out.checked(LOST).machine.incident_since(), None);
@@ -278,7 +281,8 @@ fn nonsense_is_looked_into_once() {
     let looked =
         Situation::new().answered(Request::Check, nonsense).answered(Request::IsListening, Observation::Listening);
     assert_eq!(looked.state(), State::Unavailable(Trouble::Nonsense));
-    let (pause, asked, _) = looked.answered(Request::Check, nonsense).next();
+    let again = looked.answered(Request::Ping, nonsense).answered(Request::Check, nonsense);
+    let (pause, asked, _) = again.answered(Request::Ping, nonsense).next();
     assert!(asked == Request::Check && pause > seconds(1), "{asked:?} after {pause:?}");
 }
 
@@ -286,7 +290,7 @@ fn nonsense_is_looked_into_once() {
 #[test]
 fn whom_ibkr_leaves_the_session_to_is_left_alone() {
     let policy = Policy { competing: Competing::TakeOver, ..recovering(&[Method::Direct], 3) };
-    let mut s = Situation::with(policy, 7).live().step(Input::Push(COMPETING));
+    let mut s = Situation::with(policy, 7).live().denied(COMPETING);
     let mut evictions = 0;
     while s.state().name() == "recovering" {
         let (_, request, asking) = s.next();
@@ -388,9 +392,9 @@ fn a_look_in_between_gives_no_attempt_back() {
         }
         s
     };
-    let live = (0..max_per_hour).fold(Situation::with(policy, 7).live(), |s, _| comes_back(s.step(Input::Push(LOST))));
+    let live = (0..max_per_hour).fold(Situation::with(policy, 7).live(), |s, _| comes_back(s.denied(LOST)));
     assert!(!live.machine.is_spent());
-    let lost = live.step(Input::Push(LOST));
+    let lost = live.denied(LOST);
     assert!(lost.machine.is_spent());
     let asking = lost.asks(Request::Check);
     assert!(asking.machine.is_spent());

@@ -16,6 +16,8 @@ pub(crate) const NOT_ESTABLISHED: Status =
 pub(crate) const VALID: Sso = Sso { valid: true, borrowed: false, auth_time: None };
 pub(crate) const USABLE: Accounts = Accounts { usable: true, is_paper: None };
 pub(crate) const ERROR: Observation = Observation::Trouble(Trouble::IbkrError);
+pub(crate) const REFUSED: Observation = Observation::Trouble(Trouble::NothingListens);
+pub(crate) const SILENCE: Observation = Observation::Trouble(Trouble::NoAnswer);
 pub(crate) const EMPTY: Accounts = Accounts { usable: false, is_paper: None };
 
 /// A machine brought somewhere, with the time there and the plan that it made.
@@ -61,6 +63,13 @@ impl Situation {
 
     pub(crate) fn checked(self, status: Status) -> Self {
         self.answered(Request::Check, Observation::Status(status))
+    }
+
+    /// The stream says so, and the check that follows does too.
+    pub(crate) fn denied(self, status: Status) -> Self {
+        let (_, request, asking) = self.step(Input::Push(status)).next();
+        assert!(matches!(request, Request::Check | Request::Ping), "{request:?}");
+        asking.step(Input::Answer(request, Observation::Status(status)))
     }
 
     pub(crate) fn live(self) -> Self {
@@ -113,6 +122,17 @@ pub(crate) fn situations(seed: u64) -> Vec<(&'static str, Request, Situation)> {
         ("live, asking again", Request::Ping, new().live().checked(LOST).asks(Request::Ping)),
         ("live, proving again", Request::Accounts, new().live().well_until(Request::Accounts)),
         ("live, asking the login's age", Request::ValidateSso, aging),
+        ("live, the stream denies it", Request::Check, new().live().wait(seconds(5)).step(Input::Push(LOST))),
+        (
+            "live, another connection after silence",
+            Request::IsListening,
+            new().live().answered(Request::Check, SILENCE),
+        ),
+        (
+            "live, a ping after a check that cannot be understood",
+            Request::Ping,
+            new().live().answered(Request::Check, ERROR).asks(Request::Ping),
+        ),
         ("live, logging out", Request::EndSession, new().live().step(Input::Logout)),
         (
             "recovering: check",
@@ -141,10 +161,14 @@ pub(crate) fn situations(seed: u64) -> Vec<(&'static str, Request, Situation)> {
         ("recovering: confirm, proving", Request::Accounts, new().confirming().checked(GOOD).asks(Request::Accounts)),
         ("recovering: pause, and the check after it", Request::Check, pausing.asks(Request::Check)),
         ("contested", Request::Check, new().checked(COMPETING).asks(Request::Check)),
+        ("unavailable", Request::Check, new().answered(Request::Check, REFUSED).asks(Request::Check)),
         (
-            "unavailable",
-            Request::Check,
-            new().answered(Request::Check, Observation::Trouble(Trouble::IbkrError)).asks(Request::Check),
+            "unavailable, a ping after a check that cannot be understood",
+            Request::Ping,
+            new()
+                .answered(Request::Check, ERROR)
+                .answered(Request::IsListening, Observation::Listening)
+                .asks(Request::Ping),
         ),
         (
             "unavailable, looking for the gateway",
