@@ -49,7 +49,7 @@ pub(super) fn stream(gateway: &str, change: &StreamChange) {
                 gateway,
                 because = code,
                 pause,
-                "{gateway}: no stream: {because}; the session is watched by control_task alone, and the stream is tried again \
+                "{gateway}: no stream: {because}; the session is watched by polling alone, and the stream is tried again \
                  after {pause} or more"
             );
         }
@@ -60,7 +60,7 @@ pub(super) fn stream(gateway: &str, change: &StreamChange) {
                 gateway,
                 because = "refuted",
                 pause,
-                "{gateway}: the stream was closed: twice it denied a session that works; the session is watched by asking \
+                "{gateway}: the stream was closed: twice it denied a session that works; the session is watched by polling \
                  alone, and the stream is tried again after {pause} or more"
             );
         }
