@@ -26,74 +26,74 @@ end
 
 complete -c tickled -n "__fish_tickled_needs_command" -s h -l help -d 'Print help'
 complete -c tickled -n "__fish_tickled_needs_command" -s V -l version -d 'Print version'
-complete -c tickled -n "__fish_tickled_needs_command" -f -a "run" -d 'Keeps the configured sessions alive until a signal ends it'
-complete -c tickled -n "__fish_tickled_needs_command" -f -a "demo" -d 'Shows all of it in half a minute: the daemon against a simulated gateway'
-complete -c tickled -n "__fish_tickled_needs_command" -f -a "simulate" -d 'Runs a simulated gateway, to rehearse a lapse with your own program'
-complete -c tickled -n "__fish_tickled_needs_command" -f -a "status" -d 'Says how the sessions are, as the running daemon has it'
-complete -c tickled -n "__fish_tickled_needs_command" -f -a "watch" -d 'Shows how the sessions are, redrawn each second, until q or Ctrl-C'
-complete -c tickled -n "__fish_tickled_needs_command" -f -a "history" -d 'Says how the sessions were: how much of the time live, a timeline, outages, changes'
-complete -c tickled -n "__fish_tickled_needs_command" -f -a "check" -d 'Asks whether sessions are live: has the running daemon check, or asks a gateway itself'
-complete -c tickled -n "__fish_tickled_needs_command" -f -a "pause" -d 'Has nothing sent to a gateway, so that its session is yours'
-complete -c tickled -n "__fish_tickled_needs_command" -f -a "resume" -d 'Ends a pause, or has the daemon try again what it has given up'
-complete -c tickled -n "__fish_tickled_needs_command" -f -a "logout" -d 'Ends a gateway\'s session on purpose; no alert comes of it'
-complete -c tickled -n "__fish_tickled_needs_command" -f -a "ack" -d 'Has open alerts not told again until they are over'
-complete -c tickled -n "__fish_tickled_needs_command" -f -a "cert" -d 'Shows the certificate that a gateway presents, and the lines that pin it. Asks the gateway nothing'
-complete -c tickled -n "__fish_tickled_needs_command" -f -a "alert" -d 'Tries out how you are told'
-complete -c tickled -n "__fish_tickled_needs_command" -f -a "login" -d 'The way through a login by hand, and the wait until the session is live'
-complete -c tickled -n "__fish_tickled_needs_command" -f -a "doctor" -d 'Finds out what is wrong: named checks, each with its finding and its remedy'
-complete -c tickled -n "__fish_tickled_needs_command" -f -a "config" -d 'Shows and judges configurations'
-complete -c tickled -n "__fish_tickled_needs_command" -f -a "man" -d 'Prints this program\'s manual pages'
-complete -c tickled -n "__fish_tickled_needs_command" -f -a "completions" -d 'Prints what completes this program\'s command line in a shell'
+complete -c tickled -n "__fish_tickled_needs_command" -f -a "run" -d 'Run the daemon'
+complete -c tickled -n "__fish_tickled_needs_command" -f -a "demo" -d 'Run a demo of half a minute: the daemon against a simulated gateway'
+complete -c tickled -n "__fish_tickled_needs_command" -f -a "simulate" -d 'Run a simulated gateway to test your own program against'
+complete -c tickled -n "__fish_tickled_needs_command" -f -a "status" -d 'Show the state of all gateways, as the daemon sees them'
+complete -c tickled -n "__fish_tickled_needs_command" -f -a "watch" -d 'Show the state of all gateways, refreshed every second, until q or Ctrl-C'
+complete -c tickled -n "__fish_tickled_needs_command" -f -a "history" -d 'Show how much of the time each session was live, with a timeline, outages and state changes'
+complete -c tickled -n "__fish_tickled_needs_command" -f -a "check" -d 'Check whether sessions are live: through the running daemon, or directly'
+complete -c tickled -n "__fish_tickled_needs_command" -f -a "pause" -d 'Stop all requests to a gateway, e.g. while you trade by hand'
+complete -c tickled -n "__fish_tickled_needs_command" -f -a "resume" -d 'End a pause, or retry a recovery that was given up'
+complete -c tickled -n "__fish_tickled_needs_command" -f -a "logout" -d 'End the session of a gateway; this raises no alert'
+complete -c tickled -n "__fish_tickled_needs_command" -f -a "ack" -d 'Acknowledge open alerts: no more repeats until they resolve'
+complete -c tickled -n "__fish_tickled_needs_command" -f -a "cert" -d 'Show the certificate of a gateway, and the configuration that pins it'
+complete -c tickled -n "__fish_tickled_needs_command" -f -a "alert" -d 'Test alert channels'
+complete -c tickled -n "__fish_tickled_needs_command" -f -a "login" -d 'Show how to log in, and wait until the session is live'
+complete -c tickled -n "__fish_tickled_needs_command" -f -a "doctor" -d 'Diagnose problems: named checks, each with its finding and what to do'
+complete -c tickled -n "__fish_tickled_needs_command" -f -a "config" -d 'Validate and print configurations'
+complete -c tickled -n "__fish_tickled_needs_command" -f -a "man" -d 'Print manual pages'
+complete -c tickled -n "__fish_tickled_needs_command" -f -a "completions" -d 'Print shell completions'
 complete -c tickled -n "__fish_tickled_needs_command" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
-complete -c tickled -n "__fish_tickled_using_subcommand run" -l config -d 'The configuration' -r -F
+complete -c tickled -n "__fish_tickled_using_subcommand run" -l config -d 'Configuration file' -r -F
 complete -c tickled -n "__fish_tickled_using_subcommand run" -s h -l help -d 'Print help'
 complete -c tickled -n "__fish_tickled_using_subcommand run" -s V -l version -d 'Print version'
 complete -c tickled -n "__fish_tickled_using_subcommand demo" -s h -l help -d 'Print help'
 complete -c tickled -n "__fish_tickled_using_subcommand demo" -s V -l version -d 'Print version'
-complete -c tickled -n "__fish_tickled_using_subcommand simulate" -l listen -d 'Where the gateway listens; loopback only' -r
-complete -c tickled -n "__fish_tickled_using_subcommand simulate" -l control -d 'Where the port that sets the world listens; loopback only. Open it in a browser for its commands' -r
+complete -c tickled -n "__fish_tickled_using_subcommand simulate" -l listen -d 'Address of the gateway; loopback only' -r
+complete -c tickled -n "__fish_tickled_using_subcommand simulate" -l control -d 'Address of the control port, which lists the faults to simulate; loopback only' -r
 complete -c tickled -n "__fish_tickled_using_subcommand simulate" -l plain -d 'Speak HTTP instead of HTTPS, as a gateway with `listenSsl: false`'
 complete -c tickled -n "__fish_tickled_using_subcommand simulate" -s h -l help -d 'Print help'
 complete -c tickled -n "__fish_tickled_using_subcommand simulate" -s V -l version -d 'Print version'
-complete -c tickled -n "__fish_tickled_using_subcommand status" -l socket -d 'The control socket of the daemon; without it, where daemons have theirs' -r -F
-complete -c tickled -n "__fish_tickled_using_subcommand status" -l json -d 'Print one JSON object instead of text for people'
+complete -c tickled -n "__fish_tickled_using_subcommand status" -l socket -d 'Control socket of the daemon [default: where a daemon of this user, of root or of the service has it]' -r -F
+complete -c tickled -n "__fish_tickled_using_subcommand status" -l json -d 'Print one JSON object'
 complete -c tickled -n "__fish_tickled_using_subcommand status" -s h -l help -d 'Print help'
 complete -c tickled -n "__fish_tickled_using_subcommand status" -s V -l version -d 'Print version'
-complete -c tickled -n "__fish_tickled_using_subcommand watch" -l socket -d 'The control socket of the daemon; without it, where daemons have theirs' -r -F
+complete -c tickled -n "__fish_tickled_using_subcommand watch" -l socket -d 'Control socket of the daemon [default: where a daemon of this user, of root or of the service has it]' -r -F
 complete -c tickled -n "__fish_tickled_using_subcommand watch" -s h -l help -d 'Print help'
 complete -c tickled -n "__fish_tickled_using_subcommand watch" -s V -l version -d 'Print version'
 complete -c tickled -n "__fish_tickled_using_subcommand history" -l since -d 'How far back, as 24h, 7d or 30d' -r
-complete -c tickled -n "__fish_tickled_using_subcommand history" -l svg -d 'Draw the timeline into this file as well, as SVG' -r -F
-complete -c tickled -n "__fish_tickled_using_subcommand history" -l socket -d 'The control socket of the daemon; without it, where daemons have theirs' -r -F
-complete -c tickled -n "__fish_tickled_using_subcommand history" -l json -d 'Print one JSON object instead of text for people'
+complete -c tickled -n "__fish_tickled_using_subcommand history" -l svg -d 'Also draw the timeline into this file, as SVG' -r -F
+complete -c tickled -n "__fish_tickled_using_subcommand history" -l socket -d 'Control socket of the daemon [default: where a daemon of this user, of root or of the service has it]' -r -F
+complete -c tickled -n "__fish_tickled_using_subcommand history" -l json -d 'Print one JSON object'
 complete -c tickled -n "__fish_tickled_using_subcommand history" -s h -l help -d 'Print help'
 complete -c tickled -n "__fish_tickled_using_subcommand history" -s V -l version -d 'Print version'
 complete -c tickled -n "__fish_tickled_using_subcommand check" -l url -d 'Ask this gateway directly, as https://localhost:5000' -r
-complete -c tickled -n "__fish_tickled_using_subcommand check" -l config -d 'The configuration, where no daemon answers' -r -F
-complete -c tickled -n "__fish_tickled_using_subcommand check" -l socket -d 'The control socket of the daemon; without it, where daemons have theirs' -r -F
-complete -c tickled -n "__fish_tickled_using_subcommand check" -l json -d 'Print one JSON object instead of text for people'
+complete -c tickled -n "__fish_tickled_using_subcommand check" -l config -d 'Configuration file' -r -F
+complete -c tickled -n "__fish_tickled_using_subcommand check" -l socket -d 'Control socket of the daemon [default: where a daemon of this user, of root or of the service has it]' -r -F
+complete -c tickled -n "__fish_tickled_using_subcommand check" -l json -d 'Print one JSON object'
 complete -c tickled -n "__fish_tickled_using_subcommand check" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c tickled -n "__fish_tickled_using_subcommand check" -s V -l version -d 'Print version'
-complete -c tickled -n "__fish_tickled_using_subcommand pause" -l for -d 'How long, as 30m, 2h or 1d; without it until it is resumed' -r
-complete -c tickled -n "__fish_tickled_using_subcommand pause" -l socket -d 'The control socket of the daemon; without it, where daemons have theirs' -r -F
-complete -c tickled -n "__fish_tickled_using_subcommand pause" -l json -d 'Print one JSON object instead of text for people'
+complete -c tickled -n "__fish_tickled_using_subcommand pause" -l for -d 'How long, as 30m, 2h or 1d [default: until it is resumed]' -r
+complete -c tickled -n "__fish_tickled_using_subcommand pause" -l socket -d 'Control socket of the daemon [default: where a daemon of this user, of root or of the service has it]' -r -F
+complete -c tickled -n "__fish_tickled_using_subcommand pause" -l json -d 'Print one JSON object'
 complete -c tickled -n "__fish_tickled_using_subcommand pause" -s h -l help -d 'Print help'
 complete -c tickled -n "__fish_tickled_using_subcommand pause" -s V -l version -d 'Print version'
-complete -c tickled -n "__fish_tickled_using_subcommand resume" -l socket -d 'The control socket of the daemon; without it, where daemons have theirs' -r -F
-complete -c tickled -n "__fish_tickled_using_subcommand resume" -l json -d 'Print one JSON object instead of text for people'
+complete -c tickled -n "__fish_tickled_using_subcommand resume" -l socket -d 'Control socket of the daemon [default: where a daemon of this user, of root or of the service has it]' -r -F
+complete -c tickled -n "__fish_tickled_using_subcommand resume" -l json -d 'Print one JSON object'
 complete -c tickled -n "__fish_tickled_using_subcommand resume" -s h -l help -d 'Print help'
 complete -c tickled -n "__fish_tickled_using_subcommand resume" -s V -l version -d 'Print version'
-complete -c tickled -n "__fish_tickled_using_subcommand logout" -l socket -d 'The control socket of the daemon; without it, where daemons have theirs' -r -F
-complete -c tickled -n "__fish_tickled_using_subcommand logout" -l json -d 'Print one JSON object instead of text for people'
+complete -c tickled -n "__fish_tickled_using_subcommand logout" -l socket -d 'Control socket of the daemon [default: where a daemon of this user, of root or of the service has it]' -r -F
+complete -c tickled -n "__fish_tickled_using_subcommand logout" -l json -d 'Print one JSON object'
 complete -c tickled -n "__fish_tickled_using_subcommand logout" -s h -l help -d 'Print help'
 complete -c tickled -n "__fish_tickled_using_subcommand logout" -s V -l version -d 'Print version'
-complete -c tickled -n "__fish_tickled_using_subcommand ack" -l code -d 'Those of this kind alone, as login-required' -r
-complete -c tickled -n "__fish_tickled_using_subcommand ack" -l socket -d 'The control socket of the daemon; without it, where daemons have theirs' -r -F
-complete -c tickled -n "__fish_tickled_using_subcommand ack" -l json -d 'Print one JSON object instead of text for people'
+complete -c tickled -n "__fish_tickled_using_subcommand ack" -l code -d 'Only alerts with this code, such as login-required' -r
+complete -c tickled -n "__fish_tickled_using_subcommand ack" -l socket -d 'Control socket of the daemon [default: where a daemon of this user, of root or of the service has it]' -r -F
+complete -c tickled -n "__fish_tickled_using_subcommand ack" -l json -d 'Print one JSON object'
 complete -c tickled -n "__fish_tickled_using_subcommand ack" -s h -l help -d 'Print help'
 complete -c tickled -n "__fish_tickled_using_subcommand ack" -s V -l version -d 'Print version'
 complete -c tickled -n "__fish_tickled_using_subcommand cert" -l url -d 'The gateway, as https://localhost:5000' -r
-complete -c tickled -n "__fish_tickled_using_subcommand cert" -l json -d 'Print one JSON object instead of lines for people'
+complete -c tickled -n "__fish_tickled_using_subcommand cert" -l json -d 'Print one JSON object'
 complete -c tickled -n "__fish_tickled_using_subcommand cert" -s h -l help -d 'Print help'
 complete -c tickled -n "__fish_tickled_using_subcommand cert" -s V -l version -d 'Print version'
 complete -c tickled -n "__fish_tickled_using_subcommand alert; and not __fish_seen_subcommand_from test help" -s h -l help -d 'Print help'
@@ -103,30 +103,30 @@ complete -c tickled -n "__fish_tickled_using_subcommand alert; and not __fish_se
 complete -c tickled -n "__fish_tickled_using_subcommand alert; and __fish_seen_subcommand_from test" -l config -d 'Send it from here with this configuration, whatever daemon runs' -r -F
 complete -c tickled -n "__fish_tickled_using_subcommand alert; and __fish_seen_subcommand_from test" -l channel -d 'This channel alone' -r
 complete -c tickled -n "__fish_tickled_using_subcommand alert; and __fish_seen_subcommand_from test" -l as -d 'Send it with the priority of this alert, e.g. login-required, to the channels that take it: does it wake you?' -r
-complete -c tickled -n "__fish_tickled_using_subcommand alert; and __fish_seen_subcommand_from test" -l socket -d 'The control socket of the daemon; without it, where daemons have theirs' -r -F
+complete -c tickled -n "__fish_tickled_using_subcommand alert; and __fish_seen_subcommand_from test" -l socket -d 'Control socket of the daemon [default: where a daemon of this user, of root or of the service has it]' -r -F
 complete -c tickled -n "__fish_tickled_using_subcommand alert; and __fish_seen_subcommand_from test" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c tickled -n "__fish_tickled_using_subcommand alert; and __fish_seen_subcommand_from test" -s V -l version -d 'Print version'
 complete -c tickled -n "__fish_tickled_using_subcommand alert; and __fish_seen_subcommand_from help" -f -a "test" -d 'Send a marked test through all channels and the dead man\'s switch, and print each answer'
 complete -c tickled -n "__fish_tickled_using_subcommand alert; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
-complete -c tickled -n "__fish_tickled_using_subcommand login" -l url -d 'This gateway, whatever is configured, as https://localhost:5000' -r
-complete -c tickled -n "__fish_tickled_using_subcommand login" -l config -d 'The configuration, where no daemon answers' -r -F
+complete -c tickled -n "__fish_tickled_using_subcommand login" -l url -d 'Ask this gateway directly, as https://localhost:5000' -r
+complete -c tickled -n "__fish_tickled_using_subcommand login" -l config -d 'Configuration file' -r -F
 complete -c tickled -n "__fish_tickled_using_subcommand login" -l within -d 'How long to wait, as 90s or 10m' -r
-complete -c tickled -n "__fish_tickled_using_subcommand login" -l socket -d 'The control socket of the daemon; without it, where daemons have theirs' -r -F
-complete -c tickled -n "__fish_tickled_using_subcommand login" -l no-browser -d 'Only print the address, though a browser could be shown'
-complete -c tickled -n "__fish_tickled_using_subcommand login" -l json -d 'Print one JSON object at the end; the way to the login goes to standard error'
+complete -c tickled -n "__fish_tickled_using_subcommand login" -l socket -d 'Control socket of the daemon [default: where a daemon of this user, of root or of the service has it]' -r -F
+complete -c tickled -n "__fish_tickled_using_subcommand login" -l no-browser -d 'Do not open a browser'
+complete -c tickled -n "__fish_tickled_using_subcommand login" -l json -d 'Print one JSON object at the end; everything else goes to standard error'
 complete -c tickled -n "__fish_tickled_using_subcommand login" -s h -l help -d 'Print help'
 complete -c tickled -n "__fish_tickled_using_subcommand login" -s V -l version -d 'Print version'
-complete -c tickled -n "__fish_tickled_using_subcommand doctor" -l config -d 'The configuration' -r -F
-complete -c tickled -n "__fish_tickled_using_subcommand doctor" -l gateway-dir -d 'The folder into which the gateway was unpacked: its conf.yaml and its Java are looked at as well' -r -F
-complete -c tickled -n "__fish_tickled_using_subcommand doctor" -l offline -d 'Look at this host\'s files and programs only: ask no gateway and no channel'
-complete -c tickled -n "__fish_tickled_using_subcommand doctor" -l json -d 'Print one JSON object instead of lines for people'
+complete -c tickled -n "__fish_tickled_using_subcommand doctor" -l config -d 'Configuration file' -r -F
+complete -c tickled -n "__fish_tickled_using_subcommand doctor" -l gateway-dir -d 'Directory of the unpacked gateway: check its conf.yaml and its Java too' -r -F
+complete -c tickled -n "__fish_tickled_using_subcommand doctor" -l offline -d 'Check only the files and programs of this host: send no requests'
+complete -c tickled -n "__fish_tickled_using_subcommand doctor" -l json -d 'Print one JSON object'
 complete -c tickled -n "__fish_tickled_using_subcommand doctor" -s h -l help -d 'Print help'
 complete -c tickled -n "__fish_tickled_using_subcommand doctor" -s V -l version -d 'Print version'
 complete -c tickled -n "__fish_tickled_using_subcommand config; and not __fish_seen_subcommand_from default check show help" -s h -l help -d 'Print help'
 complete -c tickled -n "__fish_tickled_using_subcommand config; and not __fish_seen_subcommand_from default check show help" -s V -l version -d 'Print version'
-complete -c tickled -n "__fish_tickled_using_subcommand config; and not __fish_seen_subcommand_from default check show help" -f -a "default" -d 'Prints every key with its default and its meaning'
-complete -c tickled -n "__fish_tickled_using_subcommand config; and not __fish_seen_subcommand_from default check show help" -f -a "check" -d 'Validates a configuration without running it: every fault, with its line'
-complete -c tickled -n "__fish_tickled_using_subcommand config; and not __fish_seen_subcommand_from default check show help" -f -a "show" -d 'Prints the configuration in force: file, environment and defaults together'
+complete -c tickled -n "__fish_tickled_using_subcommand config; and not __fish_seen_subcommand_from default check show help" -f -a "default" -d 'Print every key with its default and its meaning'
+complete -c tickled -n "__fish_tickled_using_subcommand config; and not __fish_seen_subcommand_from default check show help" -f -a "check" -d 'Validate a configuration without running it: every fault, with its line'
+complete -c tickled -n "__fish_tickled_using_subcommand config; and not __fish_seen_subcommand_from default check show help" -f -a "show" -d 'Print the configuration in force: file, environment and defaults together'
 complete -c tickled -n "__fish_tickled_using_subcommand config; and not __fish_seen_subcommand_from default check show help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c tickled -n "__fish_tickled_using_subcommand config; and __fish_seen_subcommand_from default" -s h -l help -d 'Print help'
 complete -c tickled -n "__fish_tickled_using_subcommand config; and __fish_seen_subcommand_from default" -s V -l version -d 'Print version'
@@ -136,35 +136,35 @@ complete -c tickled -n "__fish_tickled_using_subcommand config; and __fish_seen_
 complete -c tickled -n "__fish_tickled_using_subcommand config; and __fish_seen_subcommand_from show" -l config -d 'The same as FILE' -r -F
 complete -c tickled -n "__fish_tickled_using_subcommand config; and __fish_seen_subcommand_from show" -s h -l help -d 'Print help'
 complete -c tickled -n "__fish_tickled_using_subcommand config; and __fish_seen_subcommand_from show" -s V -l version -d 'Print version'
-complete -c tickled -n "__fish_tickled_using_subcommand config; and __fish_seen_subcommand_from help" -f -a "default" -d 'Prints every key with its default and its meaning'
-complete -c tickled -n "__fish_tickled_using_subcommand config; and __fish_seen_subcommand_from help" -f -a "check" -d 'Validates a configuration without running it: every fault, with its line'
-complete -c tickled -n "__fish_tickled_using_subcommand config; and __fish_seen_subcommand_from help" -f -a "show" -d 'Prints the configuration in force: file, environment and defaults together'
+complete -c tickled -n "__fish_tickled_using_subcommand config; and __fish_seen_subcommand_from help" -f -a "default" -d 'Print every key with its default and its meaning'
+complete -c tickled -n "__fish_tickled_using_subcommand config; and __fish_seen_subcommand_from help" -f -a "check" -d 'Validate a configuration without running it: every fault, with its line'
+complete -c tickled -n "__fish_tickled_using_subcommand config; and __fish_seen_subcommand_from help" -f -a "show" -d 'Print the configuration in force: file, environment and defaults together'
 complete -c tickled -n "__fish_tickled_using_subcommand config; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
-complete -c tickled -n "__fish_tickled_using_subcommand man" -l into -d 'Write all pages into this folder instead' -r -F
+complete -c tickled -n "__fish_tickled_using_subcommand man" -l into -d 'Write all pages into this directory instead' -r -F
 complete -c tickled -n "__fish_tickled_using_subcommand man" -s h -l help -d 'Print help'
 complete -c tickled -n "__fish_tickled_using_subcommand man" -s V -l version -d 'Print version'
 complete -c tickled -n "__fish_tickled_using_subcommand completions" -s h -l help -d 'Print help'
 complete -c tickled -n "__fish_tickled_using_subcommand completions" -s V -l version -d 'Print version'
-complete -c tickled -n "__fish_tickled_using_subcommand help; and not __fish_seen_subcommand_from run demo simulate status watch history check pause resume logout ack cert alert login doctor config man completions help" -f -a "run" -d 'Keeps the configured sessions alive until a signal ends it'
-complete -c tickled -n "__fish_tickled_using_subcommand help; and not __fish_seen_subcommand_from run demo simulate status watch history check pause resume logout ack cert alert login doctor config man completions help" -f -a "demo" -d 'Shows all of it in half a minute: the daemon against a simulated gateway'
-complete -c tickled -n "__fish_tickled_using_subcommand help; and not __fish_seen_subcommand_from run demo simulate status watch history check pause resume logout ack cert alert login doctor config man completions help" -f -a "simulate" -d 'Runs a simulated gateway, to rehearse a lapse with your own program'
-complete -c tickled -n "__fish_tickled_using_subcommand help; and not __fish_seen_subcommand_from run demo simulate status watch history check pause resume logout ack cert alert login doctor config man completions help" -f -a "status" -d 'Says how the sessions are, as the running daemon has it'
-complete -c tickled -n "__fish_tickled_using_subcommand help; and not __fish_seen_subcommand_from run demo simulate status watch history check pause resume logout ack cert alert login doctor config man completions help" -f -a "watch" -d 'Shows how the sessions are, redrawn each second, until q or Ctrl-C'
-complete -c tickled -n "__fish_tickled_using_subcommand help; and not __fish_seen_subcommand_from run demo simulate status watch history check pause resume logout ack cert alert login doctor config man completions help" -f -a "history" -d 'Says how the sessions were: how much of the time live, a timeline, outages, changes'
-complete -c tickled -n "__fish_tickled_using_subcommand help; and not __fish_seen_subcommand_from run demo simulate status watch history check pause resume logout ack cert alert login doctor config man completions help" -f -a "check" -d 'Asks whether sessions are live: has the running daemon check, or asks a gateway itself'
-complete -c tickled -n "__fish_tickled_using_subcommand help; and not __fish_seen_subcommand_from run demo simulate status watch history check pause resume logout ack cert alert login doctor config man completions help" -f -a "pause" -d 'Has nothing sent to a gateway, so that its session is yours'
-complete -c tickled -n "__fish_tickled_using_subcommand help; and not __fish_seen_subcommand_from run demo simulate status watch history check pause resume logout ack cert alert login doctor config man completions help" -f -a "resume" -d 'Ends a pause, or has the daemon try again what it has given up'
-complete -c tickled -n "__fish_tickled_using_subcommand help; and not __fish_seen_subcommand_from run demo simulate status watch history check pause resume logout ack cert alert login doctor config man completions help" -f -a "logout" -d 'Ends a gateway\'s session on purpose; no alert comes of it'
-complete -c tickled -n "__fish_tickled_using_subcommand help; and not __fish_seen_subcommand_from run demo simulate status watch history check pause resume logout ack cert alert login doctor config man completions help" -f -a "ack" -d 'Has open alerts not told again until they are over'
-complete -c tickled -n "__fish_tickled_using_subcommand help; and not __fish_seen_subcommand_from run demo simulate status watch history check pause resume logout ack cert alert login doctor config man completions help" -f -a "cert" -d 'Shows the certificate that a gateway presents, and the lines that pin it. Asks the gateway nothing'
-complete -c tickled -n "__fish_tickled_using_subcommand help; and not __fish_seen_subcommand_from run demo simulate status watch history check pause resume logout ack cert alert login doctor config man completions help" -f -a "alert" -d 'Tries out how you are told'
-complete -c tickled -n "__fish_tickled_using_subcommand help; and not __fish_seen_subcommand_from run demo simulate status watch history check pause resume logout ack cert alert login doctor config man completions help" -f -a "login" -d 'The way through a login by hand, and the wait until the session is live'
-complete -c tickled -n "__fish_tickled_using_subcommand help; and not __fish_seen_subcommand_from run demo simulate status watch history check pause resume logout ack cert alert login doctor config man completions help" -f -a "doctor" -d 'Finds out what is wrong: named checks, each with its finding and its remedy'
-complete -c tickled -n "__fish_tickled_using_subcommand help; and not __fish_seen_subcommand_from run demo simulate status watch history check pause resume logout ack cert alert login doctor config man completions help" -f -a "config" -d 'Shows and judges configurations'
-complete -c tickled -n "__fish_tickled_using_subcommand help; and not __fish_seen_subcommand_from run demo simulate status watch history check pause resume logout ack cert alert login doctor config man completions help" -f -a "man" -d 'Prints this program\'s manual pages'
-complete -c tickled -n "__fish_tickled_using_subcommand help; and not __fish_seen_subcommand_from run demo simulate status watch history check pause resume logout ack cert alert login doctor config man completions help" -f -a "completions" -d 'Prints what completes this program\'s command line in a shell'
+complete -c tickled -n "__fish_tickled_using_subcommand help; and not __fish_seen_subcommand_from run demo simulate status watch history check pause resume logout ack cert alert login doctor config man completions help" -f -a "run" -d 'Run the daemon'
+complete -c tickled -n "__fish_tickled_using_subcommand help; and not __fish_seen_subcommand_from run demo simulate status watch history check pause resume logout ack cert alert login doctor config man completions help" -f -a "demo" -d 'Run a demo of half a minute: the daemon against a simulated gateway'
+complete -c tickled -n "__fish_tickled_using_subcommand help; and not __fish_seen_subcommand_from run demo simulate status watch history check pause resume logout ack cert alert login doctor config man completions help" -f -a "simulate" -d 'Run a simulated gateway to test your own program against'
+complete -c tickled -n "__fish_tickled_using_subcommand help; and not __fish_seen_subcommand_from run demo simulate status watch history check pause resume logout ack cert alert login doctor config man completions help" -f -a "status" -d 'Show the state of all gateways, as the daemon sees them'
+complete -c tickled -n "__fish_tickled_using_subcommand help; and not __fish_seen_subcommand_from run demo simulate status watch history check pause resume logout ack cert alert login doctor config man completions help" -f -a "watch" -d 'Show the state of all gateways, refreshed every second, until q or Ctrl-C'
+complete -c tickled -n "__fish_tickled_using_subcommand help; and not __fish_seen_subcommand_from run demo simulate status watch history check pause resume logout ack cert alert login doctor config man completions help" -f -a "history" -d 'Show how much of the time each session was live, with a timeline, outages and state changes'
+complete -c tickled -n "__fish_tickled_using_subcommand help; and not __fish_seen_subcommand_from run demo simulate status watch history check pause resume logout ack cert alert login doctor config man completions help" -f -a "check" -d 'Check whether sessions are live: through the running daemon, or directly'
+complete -c tickled -n "__fish_tickled_using_subcommand help; and not __fish_seen_subcommand_from run demo simulate status watch history check pause resume logout ack cert alert login doctor config man completions help" -f -a "pause" -d 'Stop all requests to a gateway, e.g. while you trade by hand'
+complete -c tickled -n "__fish_tickled_using_subcommand help; and not __fish_seen_subcommand_from run demo simulate status watch history check pause resume logout ack cert alert login doctor config man completions help" -f -a "resume" -d 'End a pause, or retry a recovery that was given up'
+complete -c tickled -n "__fish_tickled_using_subcommand help; and not __fish_seen_subcommand_from run demo simulate status watch history check pause resume logout ack cert alert login doctor config man completions help" -f -a "logout" -d 'End the session of a gateway; this raises no alert'
+complete -c tickled -n "__fish_tickled_using_subcommand help; and not __fish_seen_subcommand_from run demo simulate status watch history check pause resume logout ack cert alert login doctor config man completions help" -f -a "ack" -d 'Acknowledge open alerts: no more repeats until they resolve'
+complete -c tickled -n "__fish_tickled_using_subcommand help; and not __fish_seen_subcommand_from run demo simulate status watch history check pause resume logout ack cert alert login doctor config man completions help" -f -a "cert" -d 'Show the certificate of a gateway, and the configuration that pins it'
+complete -c tickled -n "__fish_tickled_using_subcommand help; and not __fish_seen_subcommand_from run demo simulate status watch history check pause resume logout ack cert alert login doctor config man completions help" -f -a "alert" -d 'Test alert channels'
+complete -c tickled -n "__fish_tickled_using_subcommand help; and not __fish_seen_subcommand_from run demo simulate status watch history check pause resume logout ack cert alert login doctor config man completions help" -f -a "login" -d 'Show how to log in, and wait until the session is live'
+complete -c tickled -n "__fish_tickled_using_subcommand help; and not __fish_seen_subcommand_from run demo simulate status watch history check pause resume logout ack cert alert login doctor config man completions help" -f -a "doctor" -d 'Diagnose problems: named checks, each with its finding and what to do'
+complete -c tickled -n "__fish_tickled_using_subcommand help; and not __fish_seen_subcommand_from run demo simulate status watch history check pause resume logout ack cert alert login doctor config man completions help" -f -a "config" -d 'Validate and print configurations'
+complete -c tickled -n "__fish_tickled_using_subcommand help; and not __fish_seen_subcommand_from run demo simulate status watch history check pause resume logout ack cert alert login doctor config man completions help" -f -a "man" -d 'Print manual pages'
+complete -c tickled -n "__fish_tickled_using_subcommand help; and not __fish_seen_subcommand_from run demo simulate status watch history check pause resume logout ack cert alert login doctor config man completions help" -f -a "completions" -d 'Print shell completions'
 complete -c tickled -n "__fish_tickled_using_subcommand help; and not __fish_seen_subcommand_from run demo simulate status watch history check pause resume logout ack cert alert login doctor config man completions help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c tickled -n "__fish_tickled_using_subcommand help; and __fish_seen_subcommand_from alert" -f -a "test" -d 'Send a marked test through all channels and the dead man\'s switch, and print each answer'
-complete -c tickled -n "__fish_tickled_using_subcommand help; and __fish_seen_subcommand_from config" -f -a "default" -d 'Prints every key with its default and its meaning'
-complete -c tickled -n "__fish_tickled_using_subcommand help; and __fish_seen_subcommand_from config" -f -a "check" -d 'Validates a configuration without running it: every fault, with its line'
-complete -c tickled -n "__fish_tickled_using_subcommand help; and __fish_seen_subcommand_from config" -f -a "show" -d 'Prints the configuration in force: file, environment and defaults together'
+complete -c tickled -n "__fish_tickled_using_subcommand help; and __fish_seen_subcommand_from config" -f -a "default" -d 'Print every key with its default and its meaning'
+complete -c tickled -n "__fish_tickled_using_subcommand help; and __fish_seen_subcommand_from config" -f -a "check" -d 'Validate a configuration without running it: every fault, with its line'
+complete -c tickled -n "__fish_tickled_using_subcommand help; and __fish_seen_subcommand_from config" -f -a "show" -d 'Print the configuration in force: file, environment and defaults together'

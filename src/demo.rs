@@ -13,11 +13,11 @@ use tokio::time::timeout;
 
 use crate::config::{self, Source};
 use crate::daemon::{self, Ended, Places};
+use crate::exit::Exit;
 use crate::gateway::Trust;
 use crate::log::{self, Format, Level, OutputFormat};
 use crate::simulator::{self, Addresses, world::Options};
 use crate::systemd::Notifier;
-use crate::verbs::Exit;
 
 /// Shows all of it. Live only if every step was seen to happen.
 ///

@@ -6,10 +6,10 @@ use std::time::Duration;
 use super::door::is_edge;
 use super::finding::{Check, Finding, Verdict};
 use super::seen::{Got, Question, Seen};
+use crate::exit::Exit;
 use crate::gateway::wire::{Refusal, read, read_listening, read_status};
 use crate::gateway::{Accounts, AuthStatus, SsoValidation};
 use crate::session::Account;
-use crate::verbs::Exit;
 
 /// Judges the answers of what is known to be a gateway.
 pub(super) fn judge(question: &Question, seen: &Seen) -> Vec<Finding> {

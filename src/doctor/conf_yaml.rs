@@ -8,8 +8,8 @@ use std::time::Duration;
 use super::answers::allow_line;
 use super::finding::{Check, Finding};
 use super::seen::Question;
+use crate::exit::Exit;
 use crate::session::CONFIRM_WITHIN;
-use crate::verbs::Exit;
 
 /// What of a conf.yaml concerns us. What it does not say is none; its password is not read.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -191,9 +191,9 @@ mod tests {
     use super::{Conf, judge, matches};
     use crate::doctor::seen::Question;
     use crate::doctor::{Finding, Verdict};
+    use crate::exit::Exit;
     use crate::gateway::{Target, Trust};
     use crate::session::Account;
-    use crate::verbs::Exit;
 
     /// The file as it comes, but for names that do not matter.
     const SHIPPED: &str = "ip2loc: \"US\"\nproxyRemoteSsl: true\nproxyRemoteHost: \"https://api.ibkr.com\"\n\

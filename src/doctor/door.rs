@@ -6,11 +6,11 @@ use jiff::Timestamp;
 
 use super::finding::{Check, Finding};
 use super::seen::{Banner, Got, Port, Question, Seen, Tls};
+use crate::exit::Exit;
 use crate::gateway::certificate::Certificate;
 use crate::gateway::probe::Answer;
 use crate::gateway::wire::{Refusal, read_listening};
 use crate::gateway::{ConnectError, Fingerprint, GatewayUrl, TlsError, Trust};
-use crate::verbs::Exit;
 
 /// Judges the way to the gateway. The last finding is a fault when the way ends there; `true` when it leads to a
 /// gateway.

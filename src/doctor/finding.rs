@@ -2,7 +2,8 @@
 
 use serde_json::{Value, json};
 
-use crate::verbs::{Exit, folded};
+use crate::exit::Exit;
+use crate::text::wrap;
 
 /// Something that is looked at. The order is that of causes: what stands earlier explains what fails later.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -223,10 +224,10 @@ impl Report {
             Verdict::Fault(exit) => Some(exit),
             Verdict::Warning | Verdict::Note | Verdict::Good | Verdict::NotAsked => None,
         });
-        faults.max_by_key(|exit| weight(*exit)).unwrap_or(Exit::Live)
+        Exit::worst(faults)
     }
 
-    /// The report for a person, folded where a line of a terminal has an end.
+    /// The report for a person, wrapped for a terminal of that width.
     #[must_use]
     pub fn text(&self, width: Option<usize>) -> String {
         let label = |finding: &Finding| match &finding.about {
@@ -247,13 +248,13 @@ impl Report {
             };
             let label = label(finding);
             if is_narrow {
-                text += &format!("{word:7}  {label}\n{:INDENT$}{}\n", "", folded(&finding.found, INDENT, width));
+                text += &format!("{word:7}  {label}\n{:INDENT$}{}\n", "", wrap(&finding.found, INDENT, width));
             } else {
-                text += &format!("{word:7}  {label:wide$}  {}\n", folded(&finding.found, INDENT + wide + 2, width));
+                text += &format!("{word:7}  {label:wide$}  {}\n", wrap(&finding.found, INDENT + wide + 2, width));
             }
             if let Some(remedy) = &finding.remedy {
                 let indent = INDENT + if is_narrow { 0 } else { 7 };
-                text += &format!("{:INDENT$}{}\n", "", folded(&format!("to do: {remedy}"), indent, width));
+                text += &format!("{:INDENT$}{}\n", "", wrap(&format!("to do: {remedy}"), indent, width));
             }
         }
         let mut rest: Vec<(&Finding, Vec<String>)> = Vec::new();
@@ -267,10 +268,10 @@ impl Report {
             text += &format!(
                 "{:INDENT$}{}\n",
                 "-",
-                folded(&format!("{}: {}", checks.join(", "), first.found), INDENT, width)
+                wrap(&format!("{}: {}", checks.join(", "), first.found), INDENT, width)
             );
         }
-        text += &format!("{}\n", folded(&self.sum(), 0, width));
+        text += &format!("{}\n", wrap(&self.sum(), 0, width));
         text
     }
 
@@ -291,19 +292,6 @@ impl Report {
                 format!("{}, {}; begin with the first", several(faults, "fault"), several(warnings, "warning"))
             }
         }
-    }
-}
-
-/// What is worse is heavier: without a configuration nothing runs at all.
-const fn weight(exit: Exit) -> u8 {
-    match exit {
-        Exit::Live => 0,
-        Exit::NotLive => 1,
-        Exit::HumanNeeded => 2,
-        Exit::AnotherKeeper => 3,
-        Exit::NothingAnswers => 4,
-        Exit::Configuration => 5,
-        Exit::Usage | Exit::Internal | Exit::SecondSignal => 6,
     }
 }
 

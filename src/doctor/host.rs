@@ -11,7 +11,7 @@ use tokio::time::timeout;
 
 use super::finding::{Check, Finding};
 use crate::control;
-use crate::verbs::Exit;
+use crate::exit::Exit;
 
 /// Looks at the service, if it is installed.
 pub(super) async fn unit() -> Vec<Finding> {
@@ -164,7 +164,7 @@ mod tests {
 
     use super::{disk, group, judge_state, judge_unit};
     use crate::doctor::Verdict;
-    use crate::verbs::Exit;
+    use crate::exit::Exit;
 
     #[test]
     fn the_service_is_judged_by_what_systemd_says() {

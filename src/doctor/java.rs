@@ -9,7 +9,7 @@ use tokio::time::timeout;
 
 use super::finding::{Check, Finding};
 use super::settings::find;
-use crate::verbs::Exit;
+use crate::exit::Exit;
 
 /// Looks for Java as the gateway's start script does: on the path. `is_needed` when a gateway of this host is named.
 pub(super) async fn look(is_needed: bool) -> Finding {
@@ -80,7 +80,7 @@ const WITHIN: Duration = Duration::from_secs(10);
 mod tests {
     use super::{judge, version};
     use crate::doctor::Verdict;
-    use crate::verbs::Exit;
+    use crate::exit::Exit;
 
     #[test]
     fn versions_are_read_in_both_ways_of_counting() {

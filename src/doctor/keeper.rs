@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use super::finding::{Check, Finding};
-use crate::verbs::Exit;
+use crate::exit::Exit;
 
 /// A keeper that runs.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -64,7 +64,7 @@ pub(super) fn judge(keepers: &[Keeper], config: &Path) -> Vec<Finding> {
                 several.len(),
                 pids.join(", ")
             );
-            findings.push(Finding::fault(Check::Keeper, Exit::AnotherKeeper, found, "end all but one"));
+            findings.push(Finding::fault(Check::Keeper, Exit::AnotherInstance, found, "end all but one"));
         }
     }
     for keeper in keepers {
@@ -118,7 +118,7 @@ mod tests {
 
     use super::{Keeper, Kind, judge, kind};
     use crate::doctor::Verdict;
-    use crate::verbs::Exit;
+    use crate::exit::Exit;
 
     fn of(line: &str) -> Option<Kind> {
         kind(&line.split(' ').map(str::to_owned).collect::<Vec<_>>())
@@ -154,6 +154,6 @@ mod tests {
         assert_eq!(verdicts(&[]), [Verdict::Note]);
         assert_eq!(verdicts(std::slice::from_ref(&other)), [Verdict::Note]);
         assert_eq!(verdicts(&[ours(1), other]), [Verdict::Good]);
-        assert_eq!(verdicts(&[ours(1), ours(2), foreign]), [Verdict::Fault(Exit::AnotherKeeper), Verdict::Warning]);
+        assert_eq!(verdicts(&[ours(1), ours(2), foreign]), [Verdict::Fault(Exit::AnotherInstance), Verdict::Warning]);
     }
 }

@@ -12,7 +12,7 @@ use tokio::time::timeout;
 use super::finding::{Check, Finding};
 use crate::alert::{self, NoWay, Place, Way};
 use crate::config::{self, Config};
-use crate::verbs::Exit;
+use crate::exit::Exit;
 
 /// Reads the configuration and judges it.
 pub(super) fn read(path: &Path, environment: &BTreeMap<String, String>, host: &str) -> (Option<Config>, Vec<Finding>) {

@@ -50,10 +50,10 @@ async fn history_shows_the_outage_that_was() {
 
     let unknown = host.asks(&["history", "ira"]).await;
     assert_eq!(unknown.code, Some(64));
-    assert_eq!(unknown.err, "tickled: nothing is known of \"ira\" in that time: there are main\n");
+    assert_eq!(unknown.err, "tickled: there is no history of \"ira\" in that time: there is one of main\n");
     let nonsense = host.asks(&["history", "--since", "yesterday"]).await;
     assert_eq!(nonsense.code, Some(64));
-    assert!(nonsense.err.contains("write it like 24h, 7d or 30d"), "{}", nonsense.err);
+    assert!(nonsense.err.contains("write it like 30m, 2h or 1d"), "{}", nonsense.err);
 }
 
 #[tokio::test]

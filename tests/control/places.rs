@@ -30,7 +30,7 @@ async fn without_a_daemon_every_verb_says_so_and_what_to_do() {
         let says = "tickled: no daemon answers at /nowhere/control.sock; is it running? `systemctl status tickled` says; \
                     another socket: --socket PATH";
         let itself =
-            if *verb == ["check"] { "; without one, the gateway itself: --url https://localhost:5000" } else { "" };
+            if *verb == ["check"] { "; to ask a gateway without a daemon: --url https://localhost:5000" } else { "" };
         assert_eq!(asked.err, format!("{says}{itself}\n"), "{verb:?}");
     }
 }

@@ -5,10 +5,24 @@ use std::ffi::OsString;
 use std::io::{self, IsTerminal};
 use std::os::fd::AsFd;
 
-use tickled::verbs::Form;
+/// In what form a result is printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Form {
+    /// One JSON object.
+    Json,
+    /// For people.
+    Text {
+        /// How many characters fit on a line.
+        width: usize,
+        /// Whether to use colours.
+        colours: bool,
+        /// Whether the terminal has more than ASCII.
+        unicode: bool,
+    },
+}
 
 /// How text for people is written to standard output.
-pub(crate) fn form() -> Form {
+pub(super) fn form() -> Form {
     Form::Text { width: width(), colours: colours(), unicode: unicode(|name| env::var_os(name)) }
 }
 
@@ -18,14 +32,14 @@ fn width() -> usize {
 }
 
 /// The same of another stream.
-pub(crate) fn width_of(stream: impl AsFd) -> usize {
+pub(super) fn width_of(stream: impl AsFd) -> usize {
     let named = env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok());
     let terminal = || rustix::termios::tcgetwinsize(stream).ok().map(|size| usize::from(size.ws_col));
     named.filter(|width| *width > 0).or_else(terminal).filter(|width| *width > 0).unwrap_or(WIDE)
 }
 
 /// Where lines must be wrapped: `None` if standard output is not a terminal.
-pub(crate) fn terminal() -> Option<usize> {
+pub(super) fn terminal() -> Option<usize> {
     io::stdout().is_terminal().then(width)
 }
 
@@ -35,7 +49,7 @@ fn colours() -> bool {
 }
 
 /// Whether the terminal cannot move its cursor.
-pub(crate) fn is_dumb() -> bool {
+pub(super) fn is_dumb() -> bool {
     env::var_os("TERM").is_some_and(|term| term == "dumb")
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::Context;
 
 /// Runs a verb to its end.
-pub(crate) fn asynchronously<T>(verb: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
+pub(super) fn asynchronously<T>(verb: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
     let runtime = runtime()?;
     let outcome = runtime.block_on(verb);
     // A resolver that hangs is no reason to stay.
@@ -15,7 +15,7 @@ pub(crate) fn asynchronously<T>(verb: impl Future<Output = anyhow::Result<T>>) -
 
 /// A runtime whose helper thread for files and names exists from the start and never ends: work for it waits where no
 /// more threads can be started. Without one, tokio would end the process.
-pub(crate) fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
+pub(super) fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
     let mut builder = tokio::runtime::Builder::new_current_thread();
     let builder = builder.enable_all().max_blocking_threads(MAX_HELPERS).thread_keep_alive(Duration::MAX);
     let runtime = builder.build().context("cannot start the runtime")?;

@@ -1,5 +1,4 @@
-//! The picture of the house held against the code: who may import whom, what every file owes a newcomer, and what
-//! the documents say twice.
+//! The architecture: which module may import which, what every file owes a newcomer, and what the documents say twice.
 #![expect(clippy::unwrap_used, reason = "a helper that fails fails its test")]
 
 mod cycles;
@@ -10,52 +9,57 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use tickled::verbs::Exit;
+use tickled::exit::Exit;
 
-/// The rooms and their floors, as the map in `src/lib.rs` has them.
-fn floors() -> BTreeMap<String, u8> {
+/// The modules and their layers, as the map in `src/lib.rs` has them.
+fn layers() -> BTreeMap<String, u8> {
     let lib = read("src/lib.rs");
     let rows = lib.lines().filter_map(|line| {
         let mut cells = line.strip_prefix("//! | `")?.split('|');
-        let room = cells.next()?.trim().trim_end_matches('`').to_owned();
-        Some((room, cells.next()?.trim().parse().ok()?))
+        let module = cells.next()?.trim().trim_end_matches('`').to_owned();
+        Some((module, cells.next()?.trim().parse().ok()?))
     });
     rows.collect()
 }
 
 #[test]
-fn every_room_stands_on_its_floor_and_every_arrow_points_down() {
-    let floors = floors();
-    let mut arrows = 0;
-    let mut rooms = BTreeSet::new();
+fn every_module_imports_its_own_layer_and_lower_ones_and_none_imports_another_back() {
+    let layers = layers();
+    let mut arrows: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     for file in sources("src") {
-        let room = room_of(&file);
-        if room == "lib" {
+        let module = module_of(&file);
+        if module == "lib" {
             continue;
         }
-        let floor =
-            floors.get(&room).unwrap_or_else(|| panic!("{} is in no room of the map in src/lib.rs", file.display()));
-        rooms.insert(room.clone());
+        let layer = layers
+            .get(&module)
+            .unwrap_or_else(|| panic!("{} is in no module of the map in src/lib.rs", file.display()));
+        let to = arrows.entry(module.clone()).or_default();
         for target in imports(&fs::read_to_string(&file).unwrap()) {
-            let below = floors.get(&target).unwrap_or_else(|| panic!("{}: no room is called {target}", file.display()));
-            arrows += 1;
-            let is_down = target == room || below < floor;
-            assert!(is_down, "{}: {room} (floor {floor}) imports {target} (floor {below})", file.display());
+            let other =
+                layers.get(&target).unwrap_or_else(|| panic!("{}: no module is called {target}", file.display()));
+            assert!(other <= layer, "{}: {module} (layer {layer}) imports {target} (layer {other})", file.display());
+            if target != module {
+                to.insert(target);
+            }
         }
     }
-    let drawn: BTreeSet<String> = floors.keys().cloned().collect();
-    assert_eq!(rooms, drawn, "rooms in the code, and rooms on the map");
-    assert!(rooms.len() >= 15 && arrows >= 40, "{} rooms, {arrows} arrows: the walk missed most of them", rooms.len());
+    let drawn: BTreeSet<&String> = layers.keys().collect();
+    assert_eq!(arrows.keys().collect::<BTreeSet<_>>(), drawn, "modules in the code, and modules on the map");
+    let count: usize = arrows.values().map(BTreeSet::len).sum();
+    assert!(arrows.len() >= 15 && count >= 40, "{} modules, {count} imports: the walk missed most", arrows.len());
+    let circles = cycles::circles(&arrows);
+    assert!(circles.is_empty(), "these modules import each other: {circles:?}");
 }
 
 #[test]
-fn an_arrow_that_points_up_is_seen() {
+fn an_import_that_points_up_is_seen() {
     let up = "use crate::config::{Config, Gateway};\nfn f() { crate::daemon::run(); }\n";
     assert_eq!(imports(up), ["config", "daemon"]);
-    let grouped = "use crate::{alert, session::Machine};\nuse tickled::verbs::Exit;\n";
-    assert_eq!(imports(grouped), ["alert", "session", "verbs"]);
+    let grouped = "use crate::{alert, session::Machine};\nuse tickled::exit::Exit;\n";
+    assert_eq!(imports(grouped), ["alert", "exit", "session"]);
     assert_eq!(imports("/// as [`crate::daemon`] says\n// use crate::daemon;\n"), [""; 0]);
-    assert!(floors()["session"] < floors()["config"] && floors()["config"] < floors()["daemon"]);
+    assert!(layers()["session"] < layers()["config"] && layers()["config"] < layers()["daemon"]);
 }
 
 #[test]
@@ -63,9 +67,9 @@ fn the_simulator_imports_nothing_of_ours_and_the_machine_knows_no_clock() {
     let mut seen = 0;
     for file in sources("src") {
         let text = code(&fs::read_to_string(&file).unwrap());
-        let room = room_of(&file);
-        let pure = matches!(room.as_str(), "session" | "calendar" | "observe" | "status");
-        if room == "simulator" {
+        let module = module_of(&file);
+        let pure = matches!(module.as_str(), "session" | "calendar" | "observe" | "status");
+        if module == "simulator" {
             seen += 1;
             let ours: Vec<String> = imports(&text).into_iter().filter(|target| target != "simulator").collect();
             assert!(ours.is_empty(), "{}: {ours:?}", file.display());
@@ -135,7 +139,7 @@ fn sources(folder: &str) -> Vec<PathBuf> {
 }
 
 /// The first part of a file's path below `src`, without its ending.
-fn room_of(file: &Path) -> String {
+fn module_of(file: &Path) -> String {
     let below = file.strip_prefix(Path::new(env!("CARGO_MANIFEST_DIR")).join("src")).unwrap();
     below.iter().next().unwrap().to_str().unwrap().trim_end_matches(".rs").to_owned()
 }
@@ -145,10 +149,10 @@ fn code(text: &str) -> String {
     text.lines().filter(|line| !line.trim_start().starts_with("//")).map(|line| format!("{line}\n")).collect()
 }
 
-/// The rooms that a text speaks of, as `crate::ROOM` or, in the binary, `tickled::ROOM`; groups are taken apart.
+/// The modules that a text speaks of, as `crate::MODULE` or, in the binary, `tickled::MODULE`; groups are taken apart.
 fn imports(text: &str) -> Vec<String> {
     let text = code(text);
-    let mut rooms = BTreeSet::new();
+    let mut modules = BTreeSet::new();
     for start in ["crate::", "tickled::"] {
         for (at, _) in text.match_indices(start) {
             let before = text[..at].chars().next_back();
@@ -157,12 +161,12 @@ fn imports(text: &str) -> Vec<String> {
             }
             let rest = &text[at + start.len()..];
             match rest.strip_prefix('{') {
-                Some(group) => rooms.extend(group_of(group)),
-                None => rooms.extend(word(rest)),
+                Some(group) => modules.extend(group_of(group)),
+                None => modules.extend(word(rest)),
             }
         }
     }
-    rooms.into_iter().collect()
+    modules.into_iter().collect()
 }
 
 /// The first word of each member of a `{...}` group.

@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::folded;
 use crate::history::chart::{characters, legend, percent};
 use crate::history::report::{GatewayReport, Report};
 use crate::log::human_duration;
 use crate::session::StateKind;
+use crate::text::wrap;
 
 /// The report, for a line of `width` characters; in ASCII alone where the terminal has no more.
 #[must_use]
@@ -34,7 +34,7 @@ const fn ascii(character: char) -> char {
 fn drawn(report: &Report, width: usize) -> String {
     if report.gateways.is_empty() {
         let none = format!("nothing is known from {} on", long(report.from));
-        return folded(&none, 0, Some(width)) + "\n";
+        return wrap(&none, 0, Some(width)) + "\n";
     }
     let mut out: String = report.gateways.iter().map(|gateway| part(report, gateway, width) + "\n").collect();
     out.push_str(&wrapped(&legend(), width));
@@ -43,7 +43,7 @@ fn drawn(report: &Report, width: usize) -> String {
 
 fn part(report: &Report, gateway: &GatewayReport, width: usize) -> String {
     let line = |text: &str| format!("{INDENT}{text}\n");
-    let mut out = folded(&headline(gateway), INDENT.len(), Some(width)) + "\n";
+    let mut out = wrap(&headline(gateway), INDENT.len(), Some(width)) + "\n";
     let room = width.saturating_sub(INDENT.len()).clamp(20, WIDEST);
     out.push_str(&line(&characters(report, gateway, room)));
     let (from, to) = (long(report.from), long(report.to));
@@ -93,7 +93,7 @@ fn row(cells: &[String; 4], width: usize) -> String {
         return whole.trim_end().to_owned() + "\n";
     }
     let rest = if because.is_empty() { lasted.clone() } else { format!("{lasted}, {because}") };
-    format!("{INDENT}{when}  {what}\n{INDENT}{INDENT}{}\n", folded(&rest, 2 * INDENT.len(), Some(width)))
+    format!("{INDENT}{when}  {what}\n{INDENT}{INDENT}{}\n", wrap(&rest, 2 * INDENT.len(), Some(width)))
 }
 
 /// The newest of a list.

@@ -1,16 +1,45 @@
-//! `cert`: which certificate a gateway presents, and the lines that pin it.
+//! `tickled cert`: which certificate a gateway presents, and the lines that pin it.
 
+use clap::Args;
 use jiff::Timestamp;
 use serde_json::json;
 
-use super::{Exit, folded};
+use super::options::target;
+use super::output::{complain, say};
+use super::terminal::terminal;
 use crate::config;
+use crate::driver::{Clock, HostClock};
+use crate::exit::Exit;
 use crate::gateway::certificate::{self, Certificate, Unseen};
 use crate::gateway::{Fingerprint, Target};
+use crate::text::wrap;
 
-/// Looks at the certificate that the target presents; nothing is asked of it. The second is how the
-/// verb ends; folded for a terminal of that width, where it is one.
-pub async fn cert(target: &Target, as_json: bool, width: Option<usize>, now: Timestamp) -> (String, Exit) {
+/// Show the certificate of a gateway, and the configuration that pins it
+#[derive(Debug, Args)]
+pub(super) struct Cert {
+    /// The gateway, as https://localhost:5000
+    #[arg(long)]
+    url: String,
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+impl Cert {
+    pub(super) async fn run(self) -> anyhow::Result<Exit> {
+        let Some(target) = target(&self.url) else { return Ok(Exit::Usage) };
+        let (text, exit) = presented(&target, self.json, terminal(), HostClock::start().now().wall).await;
+        if exit == Exit::Live || self.json {
+            say(&format!("{text}\n"))?;
+        } else {
+            complain(&text);
+        }
+        Ok(exit)
+    }
+}
+
+/// What the certificate of a target is, and how the verb ends. Only the TLS handshake is made; no request is sent.
+async fn presented(target: &Target, as_json: bool, width: Option<usize>, now: Timestamp) -> (String, Exit) {
     let url = &target.url;
     match certificate::presented(url, target.answer_within).await {
         Ok(certificate) if as_json => (machine_line(url, &certificate, now), Exit::Live),
@@ -29,7 +58,7 @@ fn lines(url: &str, certificate: &Certificate, width: Option<usize>, now: Timest
     let day = |time: &Option<Timestamp>| time.map_or_else(|| "?".to_owned(), |time| time.strftime("%F").to_string());
     let expired = if is_expired(certificate, now) { ", expired" } else { "" };
     let subject = if subject.is_empty() { "nobody that could be read" } else { subject };
-    let subject = folded(subject, COLUMN, width);
+    let subject = wrap(subject, COLUMN, width);
     let advice = match (*fingerprint == Fingerprint::STOCK, config::is_loopback(url)) {
         (true, true) => {
             "This is the certificate that every gateway comes with, and everybody has its key. On this host that does no \
@@ -52,8 +81,8 @@ fn lines(url: &str, certificate: &Certificate, width: Option<usize>, now: Timest
     format!(
         "{url} presents\n  fingerprint  {fingerprint}\n  subject      {subject}\n  valid        {}\n\n\
          {}\n\nTo pin it:\n\n{}",
-        folded(&format!("{} to {}{expired}", day(from), day(until)), COLUMN, width),
-        folded(advice, 0, width),
+        wrap(&format!("{} to {}{expired}", day(from), day(until)), COLUMN, width),
+        wrap(advice, 0, width),
         pin(url, *fingerprint),
     )
 }

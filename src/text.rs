@@ -1,10 +1,10 @@
-//! Text broken between words so that it fits on the line of a terminal. Pure.
+//! Wrapping of text for a terminal. Pure.
 
-/// Breaks lines between words so that they fit behind `indent`, which each but the first of them gets. What is there to
-/// be copied stays in one piece, however long it is: what stands between backticks, and a line that begins with four
-/// spaces.
+/// Wraps lines between words so that they fit behind `indent`, which is put before each line but the first. Commands
+/// between backticks, and lines that begin with four spaces, are kept in one piece, however long they are: they are there
+/// to be copied.
 #[must_use]
-pub fn folded(text: &str, indent: usize, width: Option<usize>) -> String {
+pub fn wrap(text: &str, indent: usize, width: Option<usize>) -> String {
     let room = width.map_or(usize::MAX, |width| width.saturating_sub(indent).max(NARROWEST));
     let mut lines = Vec::new();
     for line in text.lines() {
@@ -12,18 +12,18 @@ pub fn folded(text: &str, indent: usize, width: Option<usize>) -> String {
             lines.push(line.to_owned());
             continue;
         }
-        let mut folded = String::new();
+        let mut wrapped = String::new();
         for piece in pieces(line) {
-            let is_full = folded.chars().count() + 1 + piece.chars().count() > room;
-            if is_full && !folded.is_empty() {
-                lines.push(std::mem::take(&mut folded));
+            let is_full = wrapped.chars().count() + 1 + piece.chars().count() > room;
+            if is_full && !wrapped.is_empty() {
+                lines.push(std::mem::take(&mut wrapped));
             }
-            if !folded.is_empty() {
-                folded.push(' ');
+            if !wrapped.is_empty() {
+                wrapped.push(' ');
             }
-            folded += piece;
+            wrapped += piece;
         }
-        lines.push(folded);
+        lines.push(wrapped);
     }
     lines.join(&format!("\n{:indent$}", ""))
 }
@@ -46,16 +46,16 @@ const COPIED: &str = "    ";
 
 #[cfg(test)]
 mod tests {
-    use super::folded;
+    use super::wrap;
 
     #[test]
     fn lines_end_between_words_and_commands_stay_whole() {
         let told = "run `ssh -L 5000:localhost:5000 host` there\n    ssh -L 5000:localhost:5000 host\nand wait";
-        assert_eq!(folded(told, 0, None), told);
+        assert_eq!(wrap(told, 0, None), told);
         assert_eq!(
-            folded(told, 2, Some(22)),
+            wrap(told, 2, Some(22)),
             "run\n  `ssh -L 5000:localhost:5000 host`\n  there\n      ssh -L 5000:localhost:5000 host\n  and wait"
         );
-        assert_eq!(folded("a lone ` quotes nothing", 0, Some(16)), "a lone ` quotes\nnothing");
+        assert_eq!(wrap("a lone ` quotes nothing", 0, Some(16)), "a lone ` quotes\nnothing");
     }
 }

@@ -1,34 +1,34 @@
-//! `login`: the way to a manual login, and the wait until it has brought the session back.
+//! How a manual login is made, and the wait until it has brought the session back.
 
 use std::time::Duration;
 
 use serde_json::json;
 use tokio::time::sleep;
 
-use super::Exit;
 use crate::config;
 use crate::control;
 use crate::driver::{Clock, HostClock};
+use crate::exit::Exit;
 use crate::gateway::{self, AuthStatus, Client, Error, Fault};
 use crate::log::human_duration;
 use crate::session::StateKind;
 
 /// A login that somebody is to make.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Login {
+pub(super) struct Manual {
     /// The gateway's name.
-    pub gateway: String,
+    pub(super) gateway: String,
     /// Its address.
-    pub url: String,
+    pub(super) url: String,
     /// This host's name, as people reach it.
-    pub host: String,
+    pub(super) host: String,
     /// Whether a browser can be shown here.
-    pub has_display: bool,
+    pub(super) has_display: bool,
 }
 
 /// Who is asked whether the login has come.
 #[derive(Debug)]
-pub enum Witness {
+pub(super) enum Witness {
     /// The daemon, which watches the gateway anyway.
     Daemon(control::Client),
     /// The gateway itself, slowly.
@@ -37,7 +37,7 @@ pub enum Witness {
 
 /// How things stand.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Seen {
+pub(super) enum Seen {
     /// The session is live.
     Live,
     /// Only a login helps: why, and how the verb ends if it stays so.
@@ -50,17 +50,16 @@ pub enum Seen {
 
 /// How the wait ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Ended {
+pub(super) struct Ended {
     /// How things stood last.
-    pub seen: Seen,
+    pub(super) seen: Seen,
     /// After how long.
-    pub waited: Duration,
+    pub(super) waited: Duration,
 }
 
-impl Login {
+impl Manual {
     /// What to do, in lines for a person.
-    #[must_use]
-    pub fn way(&self) -> String {
+    pub(super) fn way(&self) -> String {
         let Self { gateway, url, host, has_display } = self;
         match self.tunnel() {
             Some(tunnel) if !has_display => format!(
@@ -73,15 +72,13 @@ impl Login {
     }
 
     /// The line that brings the gateway's port to another host; none when it is on another one already.
-    #[must_use]
-    pub fn tunnel(&self) -> Option<String> {
+    pub(super) fn tunnel(&self) -> Option<String> {
         let port = self.url.rsplit(':').next().unwrap_or_default();
         config::is_loopback(&self.url).then(|| format!("ssh -L {port}:localhost:{port} {}", self.host))
     }
 
     /// What is waited for while a login does not help yet, in a line for a person.
-    #[must_use]
-    pub fn waiting(&self, why: &str, exit: Exit) -> String {
+    pub(super) fn waiting(&self, why: &str, exit: Exit) -> String {
         let Self { gateway, url, .. } = self;
         match exit {
             Exit::NothingAnswers => format!(
@@ -92,8 +89,7 @@ impl Login {
     }
 
     /// How it ended, in a line for a person.
-    #[must_use]
-    pub fn end(&self, ended: &Ended) -> String {
+    pub(super) fn end(&self, ended: &Ended) -> String {
         let Self { gateway, .. } = self;
         let waited = human_duration(Duration::from_secs(ended.waited.as_secs()));
         match &ended.seen {
@@ -107,8 +103,7 @@ impl Login {
     }
 
     /// The same for programs, one object on one line.
-    #[must_use]
-    pub fn json(&self, ended: &Ended) -> String {
+    pub(super) fn json(&self, ended: &Ended) -> String {
         let why = match &ended.seen {
             Seen::Live => None,
             Seen::Needed(why, _) | Seen::NotYet(why, _) | Seen::Never(why, _) => Some(why),
@@ -128,8 +123,7 @@ impl Login {
 
 impl Seen {
     /// How the verb ends with it.
-    #[must_use]
-    pub const fn exit(&self) -> Exit {
+    pub(super) const fn exit(&self) -> Exit {
         match self {
             Self::Live => Exit::Live,
             Self::Needed(_, exit) | Self::NotYet(_, exit) | Self::Never(_, exit) => *exit,
@@ -139,7 +133,12 @@ impl Seen {
 
 /// Waits until the session is live, no login can help, or the time is over. `told` hears how things stand, a few times a
 /// second, with how long it has been.
-pub async fn wait(witness: &Witness, gateway: &str, within: Duration, mut told: impl FnMut(&Seen, Duration)) -> Ended {
+pub(super) async fn wait(
+    witness: &Witness,
+    gateway: &str,
+    within: Duration,
+    mut told: impl FnMut(&Seen, Duration),
+) -> Ended {
     let clock = HostClock::start();
     let (mut seen, mut asked_at, mut checked_at) = (None, None, None);
     loop {
@@ -274,8 +273,8 @@ const AT_ONCE: Duration = Duration::from_millis(1500);
 mod tests {
     use super::*;
 
-    fn login(url: &str, has_display: bool) -> Login {
-        Login { gateway: "main".to_owned(), url: url.to_owned(), host: "desk".to_owned(), has_display }
+    fn login(url: &str, has_display: bool) -> Manual {
+        Manual { gateway: "main".to_owned(), url: url.to_owned(), host: "desk".to_owned(), has_display }
     }
 
     #[test]

@@ -5,17 +5,17 @@ use std::time::Duration;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
-use super::folded;
 use crate::control::{Alert, Gateway, Status};
 use crate::log::human_duration;
 use crate::session::StateKind;
+use crate::text::wrap;
 
 /// A table of the gateways, what is to be said of each, and what is open; where little fits on a line, one line a gateway.
 #[must_use]
 pub(super) fn text(status: &Status, width: usize, colours: bool) -> String {
     let mut out = String::new();
     if let Some(why) = &status.config_refused {
-        out.push_str(&format!("{}\n\n", folded(why, 0, Some(width))));
+        out.push_str(&format!("{}\n\n", wrap(why, 0, Some(width))));
     }
     if width < NARROW {
         out.push_str(&narrow(status, width, colours));
@@ -32,7 +32,7 @@ fn narrow(status: &Status, width: usize, colours: bool) -> String {
     let lines = status.gateways.iter().map(|gateway| {
         let lasts = ago(status.at, gateway.since);
         let line = format!("{:<names$} {} {lasts}", gateway.name, gateway.state);
-        coloured(&folded(&line, INDENT.len(), Some(width)), gateway.state, colours) + "\n"
+        coloured(&wrap(&line, INDENT.len(), Some(width)), gateway.state, colours) + "\n"
     });
     lines.collect()
 }
@@ -117,7 +117,7 @@ fn alerts(status: &Status, width: usize) -> String {
         };
         let lasts = ago(status.at, *since);
         let line = format!("{}{code}, for {lasts}{stands}", about.unwrap_or_default());
-        out.push_str(&format!("\n{}\n", folded(&line, INDENT.len(), Some(width))));
+        out.push_str(&format!("\n{}\n", wrap(&line, INDENT.len(), Some(width))));
         out.push_str(&wrapped(what, width));
         if !todo.is_empty() {
             out.push_str(&wrapped(&format!("-> {todo}"), width));
@@ -132,7 +132,7 @@ fn channels(status: &Status, width: usize) -> String {
     let lines = ailing.map(|channel| {
         let why = channel.last_failure.as_deref().unwrap_or("they are being sent");
         let line = format!("channel {}: {} waiting: {why}", channel.name, channel.waiting);
-        format!("\n{}\n", folded(&line, INDENT.len(), Some(width)))
+        format!("\n{}\n", wrap(&line, INDENT.len(), Some(width)))
     });
     lines.collect()
 }
@@ -143,7 +143,7 @@ fn longest<'a>(texts: impl Iterator<Item = &'a str>) -> usize {
 
 /// Indented lines that fit.
 fn wrapped(text: &str, width: usize) -> String {
-    format!("{INDENT}{}\n", folded(text, INDENT.len(), Some(width)))
+    format!("{INDENT}{}\n", wrap(text, INDENT.len(), Some(width)))
 }
 
 /// The state in the colour of how bad it is: green, yellow, red, or none.

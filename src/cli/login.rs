@@ -1,53 +1,54 @@
-//! The verb login: shows the way, opens a browser where one can be shown, and waits.
+//! `tickled login`: shows how to log in, opens a browser on a desktop, and waits.
 
 use std::env;
 use std::io::{self, IsTerminal, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use anyhow::Context;
 use clap::Args;
-use tickled::control::{self, no_such_gateway};
-use tickled::daemon::host_name;
-use tickled::gateway::{Client, Target};
-use tickled::log::human_duration;
-use tickled::session::StateKind;
-use tickled::verbs::login::{self, Login, Seen, Witness};
-use tickled::verbs::{Exit, folded};
 
-use super::operator::{ITSELF, stands_in};
+use super::login_wait::{self, Manual, Seen, Witness};
+use super::options::{ConfigFile, Socket, WITHOUT_DAEMON, load, target};
+use super::output::{complain, say, tell};
 use super::terminal::width_of;
-use super::{USUAL_CONFIG, asynchronously, complain, say, target, tell, trusted};
+use crate::control::{self, no_such_gateway};
+use crate::daemon::host_name;
+use crate::exit::Exit;
+use crate::gateway::{Client, Target};
+use crate::log::human_duration;
+use crate::session::StateKind;
+use crate::text::wrap;
 
-/// The way through a login by hand, and the wait until the session is live
+/// Show how to log in, and wait until the session is live
 #[derive(Debug, Args)]
-pub(crate) struct Arguments {
-    /// The gateway; without it the only one, or the only one that needs a login
+#[command(after_help = EXAMPLES)]
+pub(super) struct Login {
+    /// The gateway [default: the only one, or the only one that needs a login]
     #[arg(conflicts_with = "url")]
     gateway: Option<String>,
-    /// This gateway, whatever is configured, as https://localhost:5000
+    /// Ask this gateway directly, as https://localhost:5000
     #[arg(long)]
     url: Option<String>,
-    /// The configuration, where no daemon answers
-    #[arg(long, env = "TICKLED_CONFIG", default_value = USUAL_CONFIG)]
-    config: PathBuf,
+    #[command(flatten)]
+    file: ConfigFile,
     /// How long to wait, as 90s or 10m
     #[arg(long, value_name = "TIME", default_value = "10m", allow_hyphen_values = true, value_parser = span)]
     within: Duration,
-    /// Only print the address, though a browser could be shown
+    /// Do not open a browser
     #[arg(long)]
     no_browser: bool,
-    /// The control socket of the daemon; without it, where daemons have theirs
-    #[arg(long, env = "TICKLED_SOCKET", value_name = "PATH")]
-    socket: Option<PathBuf>,
-    /// Print one JSON object at the end; the way to the login goes to standard error
+    #[command(flatten)]
+    socket: Socket,
+    /// Print one JSON object at the end; everything else goes to standard error
     #[arg(long)]
     json: bool,
 }
 
-pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
-    asynchronously(async {
+impl Login {
+    pub(super) async fn run(self) -> anyhow::Result<Exit> {
+        let arguments = &self;
         let found = match &arguments.url {
             Some(url) => match target(url) {
                 Some(target) => asked_directly("gateway", target)?,
@@ -61,7 +62,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
         let (login, witness) = found;
         let mut spinner = Spinner::new();
         let (mut is_shown, mut last) = (false, String::new());
-        let ended = login::wait(&witness, &login.gateway, arguments.within, |seen, waited| match seen {
+        let ended = login_wait::wait(&witness, &login.gateway, arguments.within, |seen, waited| match seen {
             Seen::Needed(why, _) => {
                 if !is_shown {
                     is_shown = true;
@@ -88,11 +89,11 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
             tell(&login.end(&ended))?;
         }
         Ok(ended.seen.exit())
-    })
+    }
 }
 
 /// Shows the way, and opens the browser of a desktop.
-fn show(login: &Login, arguments: &Arguments) {
+fn show(login: &Manual, arguments: &Login) {
     print(&login.way(), arguments);
     if login.has_display && !arguments.no_browser {
         let mut command = Command::new("xdg-open");
@@ -104,7 +105,7 @@ fn show(login: &Login, arguments: &Arguments) {
 }
 
 /// Prints what a person reads meanwhile. With `--json` the last line is all there is on standard output.
-fn print(text: &str, arguments: &Arguments) {
+fn print(text: &str, arguments: &Login) {
     if arguments.json {
         drop(write!(io::stderr().lock(), "{text}"));
     } else {
@@ -113,14 +114,14 @@ fn print(text: &str, arguments: &Arguments) {
 }
 
 /// The gateway, and who is asked about it: the daemon where one answers, else the gateway itself.
-async fn find(arguments: &Arguments) -> anyhow::Result<Result<(Login, Witness), Exit>> {
-    match control::Client::find(arguments.socket.as_deref()) {
+async fn find(arguments: &Login) -> anyhow::Result<Result<(Manual, Witness), Exit>> {
+    match arguments.socket.client() {
         Ok(daemon) => by_daemon(daemon, arguments).await,
-        Err(control::Error::NoDaemon(_)) if arguments.socket.is_none() && stands_in(&arguments.config) => {
+        Err(control::Error::NoDaemon(_)) if !arguments.socket.is_named() && arguments.file.is_usable() => {
             by_config(arguments)
         }
         Err(error @ control::Error::NoDaemon(_)) => {
-            complain(&format!("{error}; {ITSELF}"));
+            complain(&format!("{error}; {WITHOUT_DAEMON}"));
             Ok(Err(Exit::NothingAnswers))
         }
         Err(error) => {
@@ -130,7 +131,7 @@ async fn find(arguments: &Arguments) -> anyhow::Result<Result<(Login, Witness), 
     }
 }
 
-async fn by_daemon(daemon: control::Client, arguments: &Arguments) -> anyhow::Result<Result<(Login, Witness), Exit>> {
+async fn by_daemon(daemon: control::Client, arguments: &Login) -> anyhow::Result<Result<(Manual, Witness), Exit>> {
     let status = match daemon.status().await {
         Ok(status) => status,
         Err(error) => {
@@ -147,9 +148,9 @@ async fn by_daemon(daemon: control::Client, arguments: &Arguments) -> anyhow::Re
     }))
 }
 
-fn by_config(arguments: &Arguments) -> anyhow::Result<Result<(Login, Witness), Exit>> {
-    let file: &Path = &arguments.config;
-    let Some(config) = trusted(file) else { return Ok(Err(Exit::Configuration)) };
+fn by_config(arguments: &Login) -> anyhow::Result<Result<(Manual, Witness), Exit>> {
+    let file: &Path = &arguments.file.config;
+    let Some(config) = load(file) else { return Ok(Err(Exit::Configuration)) };
     let name = match chosen(arguments.gateway.as_deref(), &config.names(), &[]) {
         Ok(name) => name,
         Err(exit) => return Ok(Err(exit)),
@@ -158,17 +159,17 @@ fn by_config(arguments: &Arguments) -> anyhow::Result<Result<(Login, Witness), E
     target.map_or(Ok(Err(Exit::Usage)), |target| asked_directly(&name, target).map(Ok))
 }
 
-fn asked_directly(name: &str, target: Target) -> anyhow::Result<(Login, Witness)> {
+fn asked_directly(name: &str, target: Target) -> anyhow::Result<(Manual, Witness)> {
     let login = of(name, &target.url);
     let client = Client::new(target).context("cannot ask the gateway")?;
     Ok((login, Witness::Gateway(Box::new(client))))
 }
 
-fn of(name: &str, url: &str) -> Login {
+fn of(name: &str, url: &str) -> Manual {
     let set = |name: &str| env::var_os(name).is_some_and(|value| !value.is_empty());
     // A display that comes with ssh is at the other end, and slow.
     let has_display = (set("DISPLAY") || set("WAYLAND_DISPLAY")) && !set("SSH_CONNECTION");
-    Login { gateway: name.to_owned(), url: url.to_owned(), host: host_name(), has_display }
+    Manual { gateway: name.to_owned(), url: url.to_owned(), host: host_name(), has_display }
 }
 
 /// The gateway that is meant: the one that was named, the only one, or the only one that needs a login.
@@ -206,7 +207,7 @@ impl Spinner {
             self.turns += 1;
             let waited = human_duration(Duration::from_secs(waited.as_secs()));
             let room = width_of(io::stderr()).saturating_sub(1);
-            let line = folded(&format!("{sign} {waited}: {why}"), 0, Some(room));
+            let line = wrap(&format!("{sign} {waited}: {why}"), 0, Some(room));
             // A second line would not be replaced by the next.
             let line = line.lines().next().unwrap_or_default();
             let mut out = io::stderr().lock();
@@ -228,3 +229,12 @@ fn span(text: &str) -> Result<Duration, String> {
 }
 
 const SIGNS: [&str; 4] = ["|", "/", "-", "\\"];
+
+const EXAMPLES: &str = "\
+Examples:
+  tickled login                   the gateway that needs a login: its address, and an ssh command for hosts without display
+  tickled login main --within 2m  give up after two minutes, with the reason
+  tickled login --url https://localhost:5000 --json
+
+You log in yourself, in a browser: tickled types nothing.
+";

@@ -1,59 +1,79 @@
-//! `watch`: the state of things, redrawn each second on a terminal that is left as it was found.
+//! `tickled watch`: the state of all gateways, redrawn each second on a terminal that is left as it was found.
 
 use std::fmt::Write as _;
 use std::io::{self, IsTerminal, Read};
-use std::path::Path;
 use std::time::Duration;
 
 use anyhow::Context;
+use clap::Args;
 use futures_util::StreamExt;
 use rustix::termios::{LocalModes, OptionalActions, SpecialCodeIndex, Termios, tcgetattr, tcgetwinsize, tcsetattr};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook_tokio::Signals;
-use tickled::verbs::{Exit, asking};
 use tokio::sync::mpsc;
 use tokio::time::{MissedTickBehavior, interval};
 
-use super::operator::told;
+use super::options::Socket;
+use super::output::{complain, failed, say};
+use super::status::{fetch, text};
 use super::terminal::{form, is_dumb};
-use super::{complain, say};
+use crate::control::Error;
+use crate::exit::Exit;
 
-/// Shows how the sessions are until q, Ctrl-C or a signal ends it.
-pub(crate) async fn watch(socket: Option<&Path>, gateways: &[String]) -> anyhow::Result<Exit> {
-    if !io::stdout().is_terminal() || is_dumb() {
-        complain(
-            "watch needs a terminal that can be redrawn; `tickled status` says the same once, and `tickled status --json` for programs",
-        );
-        return Ok(Exit::Usage);
+/// Show the state of all gateways, refreshed every second, until q or Ctrl-C
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  tickled watch\n  tickled watch main")]
+pub(super) struct Watch {
+    /// Only these gateways
+    gateways: Vec<String>,
+    #[command(flatten)]
+    socket: Socket,
+}
+
+impl Watch {
+    pub(super) async fn run(self) -> anyhow::Result<Exit> {
+        if !io::stdout().is_terminal() || is_dumb() {
+            complain(
+                "watch needs a terminal that can be redrawn; `tickled status` prints the same once, and `tickled status \
+                 --json` for programs",
+            );
+            return Ok(Exit::Usage);
+        }
+        if let Err(error) = self.text().await {
+            return Ok(failed(&error));
+        }
+        self.redraw().await
     }
-    let first = asking::status(socket, gateways, form()).await;
-    if first.is_err() {
-        return told(first);
+
+    /// What `tickled status` prints. The daemon may be another one each time.
+    async fn text(&self) -> Result<String, Error> {
+        let status = fetch(&self.socket.client()?, &self.gateways).await?;
+        Ok(text(&status, form()))
     }
-    let mut signals = Signals::new([SIGINT, SIGTERM]).context("cannot catch signals")?;
-    let screen = Screen::take()?;
-    let mut keys = keys();
-    let mut ticks = interval(EVERY);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    loop {
-        tokio::select! {
-            _ = signals.next() => break,
-            Some(key) = keys.recv() => {
-                if matches!(key, b'q' | b'Q' | CTRL_C | CTRL_D) {
-                    break;
+
+    async fn redraw(&self) -> anyhow::Result<Exit> {
+        let mut signals = Signals::new([SIGINT, SIGTERM]).context("cannot catch signals")?;
+        let screen = Screen::take()?;
+        let mut keys = keys();
+        let mut ticks = interval(EVERY);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                _ = signals.next() => break,
+                Some(key) = keys.recv() => {
+                    if matches!(key, b'q' | b'Q' | CTRL_C | CTRL_D) {
+                        break;
+                    }
+                }
+                _ = ticks.tick() => {
+                    let text = self.text().await.unwrap_or_else(|error| format!("{error}\n"));
+                    say(&screen.drawing(&text))?;
                 }
             }
-            _ = ticks.tick() => {
-                let text = match asking::status(socket, gateways, form()).await {
-                    Ok((text, _)) => text,
-                    Err(error) => format!("{error}\n"),
-                };
-                say(&screen.drawing(&text))?;
-            }
         }
+        drop(screen);
+        Ok(Exit::Live)
     }
-    drop(screen);
-    Ok(Exit::Live)
 }
 
 /// The keys that are pressed. A thread waits for them: a terminal that says nothing holds nobody up.

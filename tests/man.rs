@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::{env, fs};
 
-use tickled::verbs::Exit;
+use tickled::exit::Exit;
 
 #[test]
 fn the_committed_pages_are_the_pages() {
@@ -77,9 +77,9 @@ fn hold_against(folder: &str, made: &BTreeMap<String, String>) {
     }
     let committed = files(&path);
     let (names, made_names): (Vec<_>, Vec<_>) = (committed.keys().collect(), made.keys().collect());
-    assert_eq!(names, made_names, "{folder}: BLESS=1 cargo test --test pages writes it anew");
+    assert_eq!(names, made_names, "{folder}: BLESS=1 cargo test --test man writes it anew");
     for (file, text) in made {
-        assert!(committed[file] == *text, "{folder}/{file} is old: BLESS=1 cargo test --test pages writes it anew");
+        assert!(committed[file] == *text, "{folder}/{file} is old: BLESS=1 cargo test --test man writes it anew");
     }
 }
 

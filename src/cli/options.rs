@@ -1,0 +1,119 @@
+//! Options that several verbs have, and what they lead to: the configuration, a gateway, a daemon.
+
+use std::collections::BTreeMap;
+use std::env;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+
+use super::output::complain;
+use super::terminal::{Form, form};
+use crate::alert;
+use crate::config::{self, Config, Faults};
+use crate::control::{self, Client, Error};
+use crate::gateway::{Target, Trust};
+use crate::session::Policy;
+
+/// How a daemon is reached, and in what form it answers.
+#[derive(Debug, Args)]
+pub(super) struct Daemon {
+    #[command(flatten)]
+    pub(super) socket: Socket,
+    /// Print one JSON object
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+impl Daemon {
+    pub(super) fn client(&self) -> Result<Client, Error> {
+        self.socket.client()
+    }
+
+    pub(super) fn form(&self) -> Form {
+        if self.json { Form::Json } else { form() }
+    }
+}
+
+/// The control socket of a daemon.
+#[derive(Debug, Args)]
+pub(super) struct Socket {
+    /// Control socket of the daemon [default: where a daemon of this user, of root or of the service has it]
+    #[arg(long, env = "TICKLED_SOCKET", value_name = "PATH")]
+    socket: Option<PathBuf>,
+}
+
+impl Socket {
+    pub(super) fn client(&self) -> Result<Client, Error> {
+        Client::find(self.socket.as_deref())
+    }
+
+    /// Whether one socket was named, so that nothing else is tried.
+    pub(super) const fn is_named(&self) -> bool {
+        self.socket.is_some()
+    }
+}
+
+/// The configuration file of a verb that can do without a daemon.
+#[derive(Debug, Args)]
+pub(super) struct ConfigFile {
+    /// Configuration file
+    #[arg(long, env = "TICKLED_CONFIG", value_name = "FILE", default_value = USUAL_CONFIG)]
+    pub(super) config: PathBuf,
+}
+
+impl ConfigFile {
+    /// Whether it is to be used where no daemon answers: it exists, or somebody named it.
+    pub(super) fn is_usable(&self) -> bool {
+        exists_or_named(&self.config)
+    }
+}
+
+pub(super) fn exists_or_named(config: &Path) -> bool {
+    config.exists() || config != Path::new(USUAL_CONFIG)
+}
+
+/// The configuration, or every fault of it on standard error.
+pub(super) fn load(path: &Path) -> Option<Config> {
+    or_complain(config::load(path, &environment()))
+}
+
+/// The same of a configuration that was read already, with its warnings.
+pub(super) fn or_complain(read: Result<Config, Faults>) -> Option<Config> {
+    let config = read.inspect_err(|faults| complain(&faults.to_string())).ok()?;
+    for warning in &config.warnings {
+        complain(&format!("warning: {warning}"));
+    }
+    Some(config)
+}
+
+/// The environment. What is not UTF-8 in it has replacement characters, which no key accepts.
+pub(super) fn environment() -> BTreeMap<String, String> {
+    let text = |text: OsString| text.to_string_lossy().into_owned();
+    env::vars_os().map(|(key, value)| (text(key), text(value))).collect()
+}
+
+/// The gateway with a URL from the command line; what is wrong with the URL, on standard error.
+pub(super) fn target(url: &str) -> Option<Target> {
+    let url = config::address(url).inspect_err(|what| complain(&format!("--url: {what}"))).ok()?;
+    let trust = if config::is_loopback(&url) { Trust::Loopback } else { Trust::System };
+    Some(Target { url, answer_within: Policy::default().answer_within, trust })
+}
+
+/// A length of time that is not zero, as the daemon reads it.
+pub(super) fn span(text: &str) -> Result<String, String> {
+    let is_span = control::span(text).is_some_and(|span| !span.is_zero());
+    is_span.then(|| text.to_owned()).ok_or_else(|| "write it like 30m, 2h or 1d".to_owned())
+}
+
+/// Warns of files with secrets that every user of this host may read.
+pub(super) fn warn_of_exposed(alerts: &alert::Settings, host: &str) {
+    for file in alert::exposed(alerts, host) {
+        let file = file.display();
+        complain(&format!("{file} holds a secret, and every user of this host may read it: `chmod o-r {file}`"));
+    }
+}
+
+pub(super) const USUAL_CONFIG: &str = "/etc/tickled/tickled.toml";
+/// What a verb that knows how can do without a daemon.
+pub(super) const WITHOUT_DAEMON: &str = "to ask a gateway without a daemon: --url https://localhost:5000";

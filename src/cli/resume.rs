@@ -1,0 +1,27 @@
+//! `tickled resume`: ends a pause.
+
+use clap::Args;
+
+use super::options::Daemon;
+use super::output::done;
+use crate::exit::Exit;
+
+/// End a pause, or retry a recovery that was given up
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  tickled resume main")]
+pub(super) struct Resume {
+    /// The gateway
+    gateway: String,
+    #[command(flatten)]
+    daemon: Daemon,
+}
+
+impl Resume {
+    pub(super) async fn run(self) -> anyhow::Result<Exit> {
+        let answer = match self.daemon.client() {
+            Ok(client) => client.resume(&self.gateway).await,
+            Err(error) => Err(error),
+        };
+        done(answer, self.daemon.json)
+    }
+}
