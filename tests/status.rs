@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use tickled::calendar::{Maintenance, Region};
 use tickled::driver::{Answer, Clock, Command, Driver, Flow, Port};
 use tickled::session::{
-    Accounts, Input, Machine, Now, Observation, Plan, Policy, Request, Sso, State, Status, Trouble,
+    Accounts, Input, Machine, Now, Observation, Plan, Policy, Reason, Request, Sso, State, Status, Trouble,
 };
 use tickled::status::{Place, Snapshot, summary};
 use tokio::sync::mpsc;
@@ -255,4 +255,18 @@ async fn the_driver_passes_a_night_on_the_calendar() {
         told,
         [(live.clone(), false), (live.clone(), true), (live, false), (window, false), (String::new(), false)]
     );
+}
+
+/// The machine looks at the clock every minute during a pause; what is said of it is the end of the pause.
+#[test]
+fn a_pause_is_said_to_end_when_it_ends() {
+    let began = at("2026-11-24T12:00 America/New_York");
+    let until = at("2026-11-24T12:30 America/New_York");
+    let mut paused = live(began, began).step(Input::Pause { until: Some(until) });
+    for minutes in [0, 10, 29] {
+        paused.now = Now { wall: began + Duration::from_secs(60 * minutes), ..paused.now };
+        let snapshot = paused.snapshot_at(paused.now.wall, None);
+        assert_eq!((snapshot.next_at, snapshot.next), (until, Reason::PauseOver), "after {minutes} minutes");
+        assert!(paused.plan.wake_at - paused.now.mono <= Duration::from_secs(60));
+    }
 }

@@ -110,14 +110,14 @@ impl From<&Snapshot> for PersistedGateway {
             because: snapshot.because.code().to_owned(),
             since: snapshot.since.wall,
             until,
-            restraint: snapshot.restraint.clone(),
+            restraint: Restraint { unrecorded: UNRECORDED, ..snapshot.restraint.clone() },
         }
     }
 }
 
 impl PersistedGateway {
-    /// Whether what was written as this still holds when the gateway is as `present`: it does while only requests were sent
-    /// since, and fewer of them than it allows for.
+    /// Whether this entry on disk need not be written again for the gateway to be as in `present`: only requests were sent since,
+    /// and fewer of them than the entry allows for.
     #[must_use]
     pub fn covers(&self, present: &Self) -> bool {
         let last = self.restraint.requests.last();
@@ -140,9 +140,9 @@ fn file(folder: &Path) -> AtomicFile {
     AtomicFile::new(folder, "state.json", VERSION)
 }
 
-/// How many requests a gateway may be sent before its part is written anew: a disk write for each would be too many. After a
-/// crash all of them count as sent.
-pub(super) const UNRECORDED: u8 = 15;
-/// How many of them may go out while it is being written.
+/// Requests that may be sent to a gateway before its entry is written again, because a disk write for each request would be too
+/// many. After a crash all of them count as sent.
+const UNRECORDED: u8 = 15;
+/// Of these, requests that may be sent while the entry is being written.
 const MARGIN: usize = 5;
 const VERSION: u32 = 1;

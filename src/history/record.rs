@@ -11,7 +11,6 @@ use tokio::task::{AbortHandle, JoinError, JoinHandle, spawn_blocking, spawn_loca
 use tokio::time::timeout;
 use tracing::warn;
 
-use super::persisted::UNRECORDED;
 use super::{Ledger, PersistedGateway, PersistedState, Row, What};
 use crate::log::event;
 use crate::status::Snapshot;
@@ -89,8 +88,7 @@ impl Record {
 
     /// Takes in how a gateway is.
     pub fn see(&self, now: Timestamp, snapshot: &Snapshot) {
-        let mut remembered = PersistedGateway::from(snapshot);
-        remembered.restraint.unrecorded = UNRECORDED;
+        let remembered = PersistedGateway::from(snapshot);
         let mut pending = self.desk.pending.borrow_mut();
         let written = &pending.written;
         let is_known = written.gateways.get(&snapshot.gateway).is_some_and(|written| written.covers(&remembered));

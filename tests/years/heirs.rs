@@ -3,9 +3,16 @@
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
+use tickled::history::PersistedGateway;
 use tickled::session::{Input, Machine, Now, Observation, Policy, Request, Restraint, Sso, Status, Trouble};
+use tickled::status::Snapshot;
 
+use crate::chance::Chance;
 use crate::rules::{hour, minute, second};
+
+const fn millis(n: u64) -> Duration {
+    Duration::from_millis(n)
+}
 
 const GONE: Status = Status { authenticated: false, connected: true, competing: false, established: Some(false) };
 
@@ -95,6 +102,80 @@ fn the_silence_after_429_binds_the_next_one_too() {
     let (asked, _) = live(minute(10), minute(10), &kept, true);
     assert_eq!(asked.len(), 1);
     assert!(asked[0].0 >= minute(15), "{asked:?}");
+}
+
+/// Killed again and again, without a chance to write down what was sent last, and with somebody who presses all the while: what
+/// reaches the gateway stays within the limits, by what stands on disk alone.
+#[test]
+fn whoever_is_killed_again_and_again_keeps_within_the_budget() {
+    let mut chance = Chance(7);
+    for silent in [true, false] {
+        let now = |begin: Duration, at: Duration| Now {
+            mono: at - begin,
+            wall: Timestamp::UNIX_EPOCH + SignedDuration::try_from(at).unwrap(),
+        };
+        let (mut at, mut sent) = (minute(1), Vec::new());
+        let mut disk: Option<PersistedGateway> = None;
+        while at < hour(2) {
+            let begin = at;
+            let killed = at + *chance.pick(&[millis(80), millis(700), second(3), second(40), minute(4)]);
+            let mut machine = Machine::new(Policy::default(), 7, now(begin, at));
+            if let Some(kept) = &disk {
+                machine.restrain(now(begin, at), &kept.restraint);
+            }
+            let (mut input, mut pressed) = (Input::Wake, at);
+            while at < killed {
+                let now = now(begin, at);
+                let plan = machine.step(now, input);
+                let present = PersistedGateway::from(&Snapshot::of("g", "http://h", &machine, &plan, now, None));
+                if !disk.as_ref().is_some_and(|kept| kept.covers(&present)) {
+                    disk = Some(present);
+                }
+                input = match plan.request {
+                    Some(request) => {
+                        sent.push(at);
+                        at += millis(2);
+                        let said = if silent { crate::port::SILENCE } else { answer(request, false) };
+                        Input::Answer(request, said)
+                    }
+                    None if plan.awaiting => Input::Wake,
+                    None => {
+                        pressed = pressed.max(at) + millis(150);
+                        at = pressed.min(begin + plan.wake_at).max(at + millis(1));
+                        if at >= pressed { Input::Check } else { Input::Wake }
+                    }
+                };
+            }
+            at = killed + millis(40);
+        }
+        let most = |span: Duration| {
+            (0..sent.len()).map(|i| sent[i..].iter().take_while(|t| **t < sent[i] + span).count()).max().unwrap()
+        };
+        assert!(most(second(1)) <= 4 && most(minute(10)) <= 150, "{} {}", most(second(1)), most(minute(10)));
+        assert!(sent.len() > 200, "only {} sent", sent.len());
+    }
+}
+
+/// What stands on disk is written anew for about every tenth request, and not for each.
+#[test]
+fn a_steady_session_wears_no_disk_out() {
+    let now = |at: Duration| Now { mono: at, wall: Timestamp::UNIX_EPOCH + SignedDuration::try_from(at).unwrap() };
+    let (mut at, mut sent, mut writes) = (Duration::ZERO, 0, 0);
+    let mut machine = Machine::new(Policy::default(), 7, now(at));
+    let mut input = Input::Wake;
+    let mut disk: Option<PersistedGateway> = None;
+    while at < hour(6) {
+        let plan = machine.step(now(at), input);
+        let present = PersistedGateway::from(&Snapshot::of("g", "http://h", &machine, &plan, now(at), None));
+        if !disk.as_ref().is_some_and(|kept| kept.covers(&present)) {
+            writes += 1;
+            disk = Some(present);
+        }
+        at = if plan.request.is_some() { at + millis(20) } else { plan.wake_at };
+        sent += u32::from(plan.request.is_some());
+        input = plan.request.map_or(Input::Wake, |request| Input::Answer(request, crate::pings::good(request)));
+    }
+    assert!(sent > 2000 && writes <= sent / 9, "{writes} writes for {sent} requests");
 }
 
 /// Years later, or with a clock that is years behind, what was kept binds nobody for longer than it would have.

@@ -56,7 +56,7 @@ fn gaps(policy: Policy) -> Vec<Duration> {
     gaps
 }
 
-fn good(request: Request) -> Observation {
+pub(crate) fn good(request: Request) -> Observation {
     match request {
         Request::Ping | Request::Check => Observation::Status(Status {
             authenticated: true,
