@@ -46,16 +46,18 @@ cp -r tests/session_table "$crate/tests/all/a_table"
 cp tests/calendar.rs "$crate/tests/all/b_calendar.rs"
 cp -r tests/scenarios "$crate/tests/all/c_scenarios"
 cp -r tests/years "$crate/tests/all/d_years"
-cp -r tests/chance "$crate/tests/all/"
+cp tests/support/src/chance.rs "$crate/tests/all/"
 cp tests/years/port.rs tests/years/rules.rs "$crate/tests/all/"
 sed -i 's|"\.\./years/|"../|; s|^mod script;|#[path = "script.rs"] mod script;|' "$crate/tests/all/c_scenarios/main.rs"
 sed -i 's/crate::/super::/g; s|^mod crowd;|#[path = "crowd.rs"] mod z_crowd;|' "$crate"/tests/all/d_years/*.rs
+sed -i 's/support::chance/crate::chance/' "$crate"/tests/all/*/*.rs
 for file in "$crate"/tests/all/*.rs "$crate"/tests/all/*/*.rs; do sed -i '/^#!\[expect/d' "$file"; done
 cat > "$crate/tests/all/main.rs" <<'RUST'
 #![allow(warnings)]
 #[path = "a_table/main.rs"]
 mod a_table;
 mod b_calendar;
+mod chance;
 #[path = "c_scenarios/main.rs"]
 mod c_scenarios;
 #[path = "d_years/main.rs"]

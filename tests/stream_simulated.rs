@@ -1,15 +1,11 @@
 //! The gateway's stream beside the simulator, over TLS: how soon a loss is seen and mended, and whom it trusts.
 #![expect(clippy::unwrap_used, reason = "a helper that fails fails its test")]
 
-#[path = "simulated/mod.rs"]
-#[allow(dead_code, reason = "other tests use the rest of it")]
-mod simulated;
-
 use std::path::Path;
 use std::time::Duration;
 
 use serde_json::json;
-use simulated::Gateway;
+use support::Gateway;
 use tickled::driver::{Driver, Flow, HostClock, StreamChange};
 use tickled::gateway::stream::{Down, Limits, Push, Stream};
 use tickled::gateway::{AuthStatus, Client, Fingerprint, SessionId, Target, Trust};
@@ -40,7 +36,13 @@ async fn simulated() -> Gateway {
     gateway
 }
 
-impl Gateway {
+/// What a client asks of a gateway here.
+trait Asked {
+    fn client(&self) -> Client;
+    async fn stream(&self, limits: Limits) -> Result<Stream, Down>;
+}
+
+impl Asked for Gateway {
     fn client(&self) -> Client {
         client(&self.addresses.gateway_url(), Trust::Loopback)
     }

@@ -9,9 +9,6 @@
 mod daemon;
 mod readers;
 mod relay;
-#[path = "../../tests/simulated/mod.rs"]
-#[allow(dead_code, reason = "tests use the rest of it")]
-mod simulated;
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -20,7 +17,7 @@ use daemon::{Daemon, Usage};
 use readers::Readers;
 use relay::Relay;
 use serde_json::{Value, json};
-use simulated::Gateway;
+use support::Gateway;
 use tokio::time::sleep;
 
 /// How much is measured.

@@ -4,10 +4,10 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
-use crate::house::{Daemon, Gateway, SOON, file};
 use crate::keep;
 use crate::mailserver::{Mailserver, Protection};
 use crate::receiver::{Receiver, Reply};
+use support::{Daemon, Gateway, SOON, file};
 
 /// A gateway that is looked at each second, and alerts that wait for no night.
 pub(crate) fn watched(gateways: &[(&str, &Gateway)], rest: &str) -> String {

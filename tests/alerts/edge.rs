@@ -9,8 +9,8 @@ use tickled::alert::settings::{Channel, Command, Kind, Method, Payload, Preset, 
 use tickled::alert::{Code, Outcome, Settings, Severity, test};
 use tickled::session::Now;
 
-use crate::house::SOON;
 use crate::receiver::{Authority, Receiver, Reply};
+use support::SOON;
 
 /// One try through a channel of this kind.
 pub(crate) async fn attempt(kind: Kind) -> Outcome {

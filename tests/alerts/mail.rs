@@ -7,10 +7,10 @@ use tickled::alert::{Code, Outcome};
 
 use crate::delivery::{TOLD, channel, watched};
 use crate::edge::{asks_a_human, attempt, attempt_as, is_tried_again, why};
-use crate::house::{Daemon, Gateway, SOON, file};
 use crate::keep;
 use crate::mailserver::{Mail, Mailserver, Protection};
 use crate::receiver::{Authority, Receiver};
+use support::{Daemon, Gateway, SOON, file};
 
 fn email(server: &Mailserver, tls: Tls, ca_file: Option<PathBuf>) -> Email {
     Email {

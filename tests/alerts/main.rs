@@ -3,9 +3,6 @@
 
 mod delivery;
 mod edge;
-#[path = "../run/house.rs"]
-#[allow(dead_code, reason = "other tests use the rest of it")]
-mod house;
 mod life;
 mod mail;
 mod mailserver;

@@ -4,10 +4,10 @@ use std::fs;
 use std::time::Duration;
 
 use crate::delivery::{TOLD, channel, watched};
-use crate::house::{Daemon, Gateway, SOON, file};
 use crate::keep;
 use crate::mailserver::{Mailserver, Protection};
 use crate::receiver::{Receiver, Reply};
+use support::{Daemon, Gateway, SOON, file};
 
 /// What an answer of the gateway may hold, and what a service may repeat of it.
 const PERSONAL: &str = r#"{"session":"5ec2e7c0ffee5ec2e7c0ffee5ec2e7c0","userId":77123456,"USER_NAME":"jdoe77","MAC":"98:F2:B3:23:BF:A0","hardware_info":"8a2c9d|98:F2:B3:23:BF:A0","ip":"203.0.113.77","accounts":["U7654321"],"email":"jdoe@example.net","iserver":{"authStatus":{"authenticated":"#;

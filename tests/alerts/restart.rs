@@ -4,8 +4,8 @@ use std::fs;
 use std::time::Duration;
 
 use crate::delivery::{TOLD, channel, next, spool, watched};
-use crate::house::{Daemon, Gateway, SOON, file};
 use crate::receiver::{Receiver, Reply};
+use support::{Daemon, Gateway, SOON, file};
 
 async fn kill(daemon: &mut Daemon) {
     daemon.signal("KILL");

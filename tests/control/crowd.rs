@@ -11,7 +11,7 @@ use tokio::time::{Instant, sleep, timeout};
 
 use crate::Host;
 use crate::endpoint::{config, get, listens, until};
-use crate::house::{Daemon, Gateway, SOON};
+use support::{Daemon, Gateway, SOON};
 
 /// Clients that begin a request and never end it make way for one that asks: they hold up nobody.
 #[tokio::test]
@@ -42,7 +42,7 @@ async fn after_a_sleep_nothing_is_live_until_it_was_asked_again() {
     let place = crate::place();
     let clock = place.join("clock");
     std::fs::write(&clock, "+0\n").unwrap();
-    let path = crate::house::file(&config(&gateway));
+    let path = support::file(&config(&gateway));
     let mut run = Daemon::command(&path);
     run.env("RUNTIME_DIRECTORY", &place).env("STATE_DIRECTORY", place.join("state")).env("LD_PRELOAD", faketime);
     run.env("FAKETIME_TIMESTAMP_FILE", &clock).env("FAKETIME_NO_CACHE", "1").env("FAKETIME_DONT_FAKE_MONOTONIC", "1");

@@ -9,7 +9,7 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::Host;
-use crate::house::{Daemon, Gateway, SOON};
+use support::{Daemon, Gateway, SOON};
 
 /// An answer of the endpoint.
 #[derive(Debug)]

@@ -4,9 +4,6 @@
 mod crowd;
 mod endpoint;
 mod exposition;
-#[path = "../run/house.rs"]
-#[allow(dead_code, reason = "other tests use the rest of it")]
-mod house;
 mod past;
 mod pictures;
 mod places;
@@ -20,7 +17,7 @@ use std::path::PathBuf;
 use std::process::Output;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use house::{Daemon, Gateway, SOON, by_day, file, tickled};
+use support::{Daemon, Gateway, SOON, by_day, file, tickled};
 
 /// A runtime directory, and a state directory in it, of its own for each daemon, whatever the umask.
 fn place() -> PathBuf {

@@ -8,7 +8,7 @@ use tokio::process::Command;
 use tokio::time::{Instant, timeout};
 
 use crate::Host;
-use crate::house::{Gateway, SOON};
+use support::{Gateway, SOON};
 
 #[tokio::test]
 async fn history_shows_the_outage_that_was() {

@@ -8,8 +8,8 @@ use tickled::control::connect_at_once;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixListener;
 
-use crate::house::{Gateway, SOON, by_day, file, tickled};
 use crate::{Asked, Host};
+use support::{Gateway, SOON, by_day, file, tickled};
 
 const VERBS: &[&[&str]] = &[
     &["status"],

@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 
 use crate::Host;
 use crate::endpoint::{config, get, listens};
-use crate::house::{Gateway, SOON};
+use support::{Gateway, SOON};
 
 /// Holds `promtool` to find nothing; says so where there is none.
 #[expect(clippy::print_stderr, reason = "what is skipped is said")]

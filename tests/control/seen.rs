@@ -11,9 +11,9 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::process::Command;
 use tokio::time::{Instant, sleep, timeout};
 
-use crate::house::{Gateway, SOON, file, tickled};
 use crate::places::another_version;
 use crate::{Asked, Host};
+use support::{Gateway, SOON, file, tickled};
 
 const VERBS: &[&str] = &[
     "status",

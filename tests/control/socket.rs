@@ -11,7 +11,7 @@ use tokio::process::Command;
 use tokio::time::{Instant, timeout};
 
 use crate::Host;
-use crate::house::{Gateway, SOON};
+use support::{Gateway, SOON};
 
 /// Runs every example of docs/control.md as it stands there, and holds it against the answer that stands below it.
 #[tokio::test]

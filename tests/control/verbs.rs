@@ -5,8 +5,8 @@ use std::time::Duration;
 use serde_json::Value;
 use tokio::time::sleep;
 
-use crate::house::{Gateway, SOON, by_day, tickled};
 use crate::{Asked, Host};
+use support::{Gateway, SOON, by_day, tickled};
 
 fn json(asked: &Asked) -> Value {
     serde_json::from_str(&asked.out).unwrap_or_else(|error| panic!("{error}: {asked:?}"))

@@ -1,8 +1,8 @@
 //! A gateway in each of its faults. The cases are named after the states that no call of ours can mend, and after what
 //! people suffer from on their first day.
 
-use crate::simulated::Gateway;
 use crate::visit::{Visit, file, folder, two_lines};
+use support::Gateway;
 
 /// What a doctor may ask of a gateway, and no more.
 const READS: [&str; 5] = [

@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use tickled::doctor::Check;
 use tokio::net::TcpListener;
 
-use crate::simulated::Gateway;
 use crate::visit::{Visit, doctor, file, folder, two_lines};
+use support::Gateway;
 
 const CONF: &str = "listenPort: 5000\nlistenSsl: true\nsslPwd: \"mywebapi\"\nauthDelay: 3000\nips:\n  allow:\n    - 10.*\n    - 192.*\n    - 131.216.*\n    - 127.0.0.1\n";
 const AT_5000: &str = "[gateway.main]\nurl = \"https://localhost:5000\"\n";

@@ -10,8 +10,8 @@ use serde_json::Value;
 use tokio::process::Command;
 use tokio::time::{sleep, timeout};
 
-use crate::simulated::Gateway;
 use crate::visit::{bare, file, folder};
+use support::Gateway;
 
 fn login(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_tickled"));

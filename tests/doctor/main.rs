@@ -5,8 +5,5 @@
 mod gateway;
 mod host;
 mod login;
-#[path = "../simulated/mod.rs"]
-#[allow(dead_code, reason = "other tests use the rest of it")]
-mod simulated;
 mod strangers;
 mod visit;

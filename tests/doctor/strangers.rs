@@ -5,8 +5,8 @@ use std::net::SocketAddr;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
-use crate::simulated::Gateway;
 use crate::visit::Visit;
+use support::Gateway;
 
 /// Something that listens, hears a little, and says this to everybody.
 async fn says(words: &'static str) -> SocketAddr {

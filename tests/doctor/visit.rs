@@ -9,27 +9,6 @@ use serde_json::Value;
 use tokio::process::Command;
 use tokio::time::timeout;
 
-use crate::simulated::Gateway;
-
-impl Gateway {
-    /// One that makes a session of a login almost at once.
-    pub(crate) async fn quick() -> Self {
-        Self::with(|settings| settings.options.auth_delay = Duration::from_millis(50)).await
-    }
-
-    pub(crate) async fn quick_logged_in() -> Self {
-        let gateway = Self::quick().await;
-        gateway.log_in().await;
-        gateway.becomes_live().await;
-        gateway
-    }
-
-    /// What clients asked for so far, as "METHOD PATH".
-    pub(crate) async fn asked_lines(&self) -> Vec<String> {
-        self.requests().await.into_iter().map(|(method, path)| format!("{method} {path}")).collect()
-    }
-}
-
 /// What a visit brought.
 pub(crate) struct Visit {
     pub(crate) code: Option<i32>,

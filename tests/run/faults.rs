@@ -11,8 +11,8 @@ use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
-use crate::house::{Daemon, Gateway, SOON, by_day, file, tickled};
 use crate::seconds;
+use support::{Daemon, Gateway, SOON, by_day, file, tickled};
 
 /// A configuration that asks often, and by day.
 fn quick(url: &str) -> std::path::PathBuf {

@@ -9,8 +9,8 @@ use std::time::Duration;
 use tokio::process::Command;
 use tokio::time::{sleep, timeout};
 
-use crate::house::{Daemon, Gateway, SOON, by_day, file};
 use crate::two_lines;
+use support::{Daemon, Gateway, SOON, by_day, file};
 
 /// A folder of its own, with a runtime and a state directory in it.
 fn folder(name: &str) -> PathBuf {
@@ -154,8 +154,7 @@ async fn as_process_1_it_reaps_orphans_and_not_its_own_children() {
     for _ in 0..3 {
         orphans().await;
         // Its own child ends among them, and how it ended is known.
-        let test =
-            crate::house::tickled(&["alert", "test", "--socket", socket.to_str().unwrap()]).output().await.unwrap();
+        let test = support::tickled(&["alert", "test", "--socket", socket.to_str().unwrap()]).output().await.unwrap();
         let said = String::from_utf8(test.stdout).unwrap();
         assert_eq!(test.status.code(), Some(0), "{said}{}", String::from_utf8_lossy(&test.stderr));
     }

@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use tokio::time::timeout;
 
-use crate::house::{Daemon, Gateway, SOON, by_day, file, tickled};
 use crate::reload::listen;
 use crate::two_lines;
+use support::{Daemon, Gateway, SOON, by_day, file, tickled};
 
 /// A runtime directory that several daemons share.
 fn runtime(name: &str) -> PathBuf {

@@ -1,12 +1,8 @@
 //! The real binary against the simulated gateway over TLS: what a trader sees on the day something happens.
 #![expect(clippy::unwrap_used, reason = "a helper that fails fails its test")]
 
-#[path = "../chance/mod.rs"]
-#[allow(dead_code, reason = "other tests use the rest of it")]
-mod chance;
 mod faults;
 mod host;
-mod house;
 mod keepers;
 mod reload;
 mod soak;
@@ -17,7 +13,7 @@ use std::fs;
 use std::process::Command;
 use std::time::Duration;
 
-use house::{Daemon, Gateway, SOON, by_day, file, tickled};
+use support::{Daemon, Gateway, SOON, by_day, file, tickled};
 use tokio::time::timeout;
 
 /// The two lines that are enough, by day.

@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 use tokio::net::UnixDatagram;
 use tokio::time::{sleep, timeout};
 
-use crate::house::{Daemon, Gateway, SOON, by_day, file};
+use support::{Daemon, Gateway, SOON, by_day, file};
 
 fn gateways(named: &[(&str, &Gateway)], rest: &str) -> String {
     let tables = named.iter().map(|(name, gateway)| format!("[gateway.{name}]\nurl = \"{}\"\n", gateway.url()));

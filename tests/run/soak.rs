@@ -8,9 +8,9 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use crate::chance::Chance;
-use crate::house::{Daemon, Gateway, SOON, file};
 use crate::seconds;
+use support::chance::Chance;
+use support::{Daemon, Gateway, SOON, file};
 
 /// What goes wrong, and what ends it where that is not the daemon's own work or a human's.
 const TROUBLES: [(&str, &str); 22] = [

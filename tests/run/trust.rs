@@ -8,8 +8,8 @@ use serde_json::Value;
 use tickled::gateway::Fingerprint;
 use tokio::time::timeout;
 
-use crate::house::{Daemon, Gateway, SOON, by_day, file, tickled};
 use crate::seconds;
+use support::{Daemon, Gateway, SOON, by_day, file, tickled};
 
 async fn cert(url: &str, more: &[&str]) -> (Option<i32>, String) {
     let mut arguments = vec!["cert", "--url", url];

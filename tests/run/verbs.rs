@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::house::{Gateway, tickled};
+use support::{Gateway, tickled};
 
 async fn check(url: &str, more: &[&str]) -> (Option<i32>, String) {
     let mut arguments = vec!["check", "--url", url];

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use tickled::simulator::world::{Competitor, Control, Does, LoginFault, Raw, Reach, Rule, Shows, Times};
 
-use crate::chance::Chance;
 use crate::rules::{hour, minute, second};
+use support::chance::Chance;
 
 /// Something that happens.
 #[derive(Debug, Clone)]

@@ -17,10 +17,10 @@ use tickled::session::{
 use tickled::simulator::world::{Control, Options, Times, What, World};
 use tickled::status::{Place, Snapshot};
 
-use crate::chance::Chance;
 use crate::fate::{self, Event, Weather};
 use crate::port::{self, SILENCE};
 use crate::rules::{Rules, Sky, Tally, hour, minute, second};
+use support::chance::Chance;
 
 /// Lives one life, and says what was wrong with it.
 pub(crate) fn live_through(seed: u64, span: Duration, trace: bool) -> Result<Tally, String> {

@@ -3,8 +3,6 @@
 //! `YEARS=1000x30d,20x3y cargo test --test years` is the long run; `YEARS_SEED=17 YEARS=1x30d` replays one.
 #![expect(clippy::unwrap_used, reason = "a helper that fails fails its test")]
 
-#[path = "../chance/mod.rs"]
-mod chance;
 mod crowd;
 mod fate;
 mod heirs;

@@ -1,10 +1,6 @@
 //! The real binary as a child, and the simulated gateway that it watches.
 #![expect(clippy::disallowed_methods, reason = "real processes take real time")]
 
-#[path = "../simulated/mod.rs"]
-#[allow(dead_code, reason = "other tests use the rest of it")]
-mod simulated;
-
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
@@ -12,7 +8,6 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use serde_json::{Map, Value};
-pub(crate) use simulated::Gateway;
 use tickled::log::{Event, Level};
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
@@ -20,7 +15,7 @@ use tokio::sync::mpsc;
 use tokio::time::timeout;
 
 /// A configuration of its own for each daemon.
-pub(crate) fn file(text: &str) -> PathBuf {
+pub fn file(text: &str) -> PathBuf {
     static COUNT: AtomicU32 = AtomicU32::new(0);
     let folder = std::env::temp_dir().join(format!("tickled-run-{}", std::process::id()));
     std::fs::create_dir_all(&folder).unwrap();
@@ -31,7 +26,7 @@ pub(crate) fn file(text: &str) -> PathBuf {
 
 /// The configuration without maintenance windows, so that a test does the same at any hour of the week: in a shipped
 /// window alerts are held back, and an assertion that none came would prove nothing.
-pub(crate) fn by_day(text: &str) -> String {
+pub fn by_day(text: &str) -> String {
     format!("{text}\n[maintenance]\nwindow = []\n")
 }
 
@@ -42,8 +37,15 @@ fn runtime() -> PathBuf {
     folder.join(COUNT.fetch_add(1, Ordering::Relaxed).to_string())
 }
 
-pub(crate) fn tickled(arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_tickled"));
+/// The program: cargo names it, and a test that is run by hand finds it beside itself.
+#[must_use]
+pub fn program() -> PathBuf {
+    let beside = || std::env::current_exe().unwrap().parent().unwrap().parent().unwrap().join("tickled");
+    std::env::var_os("CARGO_BIN_EXE_tickled").map_or_else(beside, PathBuf::from)
+}
+
+pub fn tickled(arguments: &[&str]) -> Command {
+    let mut command = Command::new(program());
     command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
     command.env_remove("NOTIFY_SOCKET").env_remove("STATE_DIRECTORY").env_remove("XDG_RUNTIME_DIR");
     command.env("RUNTIME_DIRECTORY", runtime());
@@ -53,28 +55,28 @@ pub(crate) fn tickled(arguments: &[&str]) -> Command {
 }
 
 /// `tickled run`, and what it says.
-pub(crate) struct Daemon {
-    pub(crate) child: Child,
+pub struct Daemon {
+    pub child: Child,
     lines: mpsc::UnboundedReceiver<String>,
-    pub(crate) said: Vec<Map<String, Value>>,
+    pub said: Vec<Map<String, Value>>,
     /// All that was said, as it was said.
-    pub(crate) text: String,
+    pub text: String,
 }
 
 impl Daemon {
     /// Runs with the configuration in `file`, its log in JSON.
-    pub(crate) fn run(file: &Path) -> Self {
+    pub fn run(file: &Path) -> Self {
         Self::spawn(&mut Self::command(file))
     }
 
     /// The same, and what outlives it is kept in the folder `state`.
-    pub(crate) fn with_state(file: &Path, state: &Path) -> Self {
+    pub fn with_state(file: &Path, state: &Path) -> Self {
         Self::spawn(Self::command(file).env("STATE_DIRECTORY", state))
     }
 
     /// # Panics
     /// When the configuration keeps the shipped maintenance windows: see [`by_day`].
-    pub(crate) fn command(file: &Path) -> Command {
+    pub fn command(file: &Path) -> Command {
         let text = std::fs::read_to_string(file).unwrap();
         assert!(text.contains("window = "), "what this test shows would depend on the hour:\n{text}");
         let mut run = tickled(&["run", "--config", file.to_str().unwrap()]);
@@ -82,7 +84,7 @@ impl Daemon {
         run
     }
 
-    pub(crate) fn spawn(command: &mut Command) -> Self {
+    pub fn spawn(command: &mut Command) -> Self {
         let mut child = command.spawn().unwrap();
         let mut reader = BufReader::new(child.stderr.take().unwrap()).lines();
         let (sender, lines) = mpsc::unbounded_channel();
@@ -94,12 +96,12 @@ impl Daemon {
         Self { child, lines, said: Vec::new(), text: String::new() }
     }
 
-    pub(crate) fn pid(&self) -> u32 {
+    pub fn pid(&self) -> u32 {
         self.child.id().unwrap()
     }
 
     /// Waits for a line with these fields; those before it are kept. Every line is held against the table of events.
-    pub(crate) async fn hears(&mut self, signs: &[(&str, &str)], within: Duration) -> Map<String, Value> {
+    pub async fn hears(&mut self, signs: &[(&str, &str)], within: Duration) -> Map<String, Value> {
         let until = Instant::now() + within;
         loop {
             let left = until.saturating_duration_since(Instant::now());
@@ -113,12 +115,12 @@ impl Daemon {
     }
 
     /// Waits for a state.
-    pub(crate) async fn becomes(&mut self, state: &str, within: Duration) -> Map<String, Value> {
+    pub async fn becomes(&mut self, state: &str, within: Duration) -> Map<String, Value> {
         self.hears(&[("event", "state-changed"), ("to", state)], within).await
     }
 
     /// The lines so far with these fields.
-    pub(crate) fn count(&self, signs: &[(&str, &str)]) -> usize {
+    pub fn count(&self, signs: &[(&str, &str)]) -> usize {
         let is_it = |said: &&Map<String, Value>| {
             signs.iter().all(|(field, value)| said.get(*field).is_some_and(|is| is == value))
         };
@@ -126,7 +128,7 @@ impl Daemon {
     }
 
     /// Listens for so long.
-    pub(crate) async fn listens(&mut self, span: Duration) {
+    pub async fn listens(&mut self, span: Duration) {
         let until = Instant::now() + span;
         while let Ok(Some(line)) = timeout(until.saturating_duration_since(Instant::now()), self.lines.recv()).await {
             self.keep(&line);
@@ -134,7 +136,7 @@ impl Daemon {
     }
 
     /// Waits for the end, with all that is said until then.
-    pub(crate) async fn ends(&mut self, within: Duration) -> ExitStatus {
+    pub async fn ends(&mut self, within: Duration) -> ExitStatus {
         let status = timeout(within, self.child.wait()).await.expect("an end in time").unwrap();
         while let Ok(Some(line)) = timeout(SOON, self.lines.recv()).await {
             self.keep(&line);
@@ -142,7 +144,7 @@ impl Daemon {
         status
     }
 
-    pub(crate) fn signal(&self, name: &str) {
+    pub fn signal(&self, name: &str) {
         let pid = self.pid().to_string();
         let done = std::process::Command::new("kill").args([&format!("-{name}"), &pid]).status().unwrap();
         assert!(done.success());
@@ -171,4 +173,4 @@ impl Daemon {
     }
 }
 
-pub(crate) const SOON: Duration = Duration::from_secs(10);
+pub const SOON: Duration = Duration::from_secs(10);

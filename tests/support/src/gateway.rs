@@ -9,17 +9,17 @@ use tickled::simulator::{self, Addresses, Settings};
 use tokio::sync::oneshot;
 use tokio::time::{sleep, timeout};
 
-pub(crate) struct Gateway {
-    pub(crate) addresses: Addresses,
+pub struct Gateway {
+    pub addresses: Addresses,
     http: reqwest::Client,
 }
 
 impl Gateway {
-    pub(crate) async fn start() -> Self {
+    pub async fn start() -> Self {
         Self::with(|_| {}).await
     }
 
-    pub(crate) async fn with(change: impl FnOnce(&mut Settings)) -> Self {
+    pub async fn with(change: impl FnOnce(&mut Settings)) -> Self {
         let (ready, addresses) = oneshot::channel();
         let anywhere = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         let mut settings = Settings::new(anywhere, anywhere);
@@ -36,14 +36,31 @@ impl Gateway {
     }
 
     /// One at which a human has logged in, and that has made a session of it by itself.
-    pub(crate) async fn logged_in() -> Self {
+    pub async fn logged_in() -> Self {
         let gateway = Self::start().await;
         gateway.log_in().await;
         gateway.becomes_live().await;
         gateway
     }
 
-    pub(crate) async fn becomes_live(&self) {
+    /// One that makes a session of a login almost at once.
+    pub async fn quick() -> Self {
+        Self::with(|settings| settings.options.auth_delay = Duration::from_millis(50)).await
+    }
+
+    pub async fn quick_logged_in() -> Self {
+        let gateway = Self::quick().await;
+        gateway.log_in().await;
+        gateway.becomes_live().await;
+        gateway
+    }
+
+    /// What clients asked for so far, as "METHOD PATH".
+    pub async fn asked_lines(&self) -> Vec<String> {
+        self.requests().await.into_iter().map(|(method, path)| format!("{method} {path}")).collect()
+    }
+
+    pub async fn becomes_live(&self) {
         let live = async {
             while self.read("world").await["truth"]["live"] != true {
                 sleep(Duration::from_millis(20)).await;
@@ -52,32 +69,32 @@ impl Gateway {
         timeout(SOON, live).await.expect("the simulated gateway makes a session of a login");
     }
 
-    pub(crate) fn url(&self) -> String {
+    pub fn url(&self) -> String {
         self.addresses.gateway_url()
     }
 
-    pub(crate) async fn set(&self, command: &str) {
+    pub async fn set(&self, command: &str) {
         self.set_with(command, "").await;
     }
 
-    pub(crate) async fn set_with(&self, command: &str, body: &str) {
+    pub async fn set_with(&self, command: &str, body: &str) {
         let url = format!("{}/{command}", self.addresses.control_url());
         self.http.post(url).body(body.to_owned()).send().await.unwrap().error_for_status().unwrap();
     }
 
     /// Posts what the login page's button posts.
-    pub(crate) async fn log_in(&self) {
+    pub async fn log_in(&self) {
         let answer = self.http.post(format!("{}/sso/Dispatcher", self.url())).body("user_name=x").send().await.unwrap();
         assert_eq!(answer.text().await.unwrap(), "Client login succeeds");
     }
 
-    pub(crate) async fn read(&self, page: &str) -> Value {
+    pub async fn read(&self, page: &str) -> Value {
         let url = format!("{}/{page}", self.addresses.control_url());
         self.http.get(url).send().await.unwrap().json().await.unwrap()
     }
 
     /// The id of its session, which no line of anybody's may hold.
-    pub(crate) async fn session(&self) -> String {
+    pub async fn session(&self) -> String {
         let target = Target { url: self.url(), answer_within: SOON, trust: Trust::Loopback };
         let tickle = Client::new(target).unwrap().with_session_ids().ping_server().await.unwrap();
         let session = tickle.session.unwrap().expose().to_owned();
@@ -86,25 +103,25 @@ impl Gateway {
     }
 
     /// What clients asked for so far: methods and paths.
-    pub(crate) async fn requests(&self) -> Vec<(String, String)> {
+    pub async fn requests(&self) -> Vec<(String, String)> {
         let seen = self.read("requests").await;
         let text = |seen: &Value, field: &str| seen[field].as_str().unwrap().to_owned();
         seen.as_array().unwrap().iter().map(|seen| (text(seen, "method"), text(seen, "path"))).collect()
     }
 
     /// The paths that clients asked for so far.
-    pub(crate) async fn asked(&self) -> Vec<String> {
+    pub async fn asked(&self) -> Vec<String> {
         self.requests().await.into_iter().map(|(_, path)| path).collect()
     }
 
     /// Waits until so many requests have come in all.
-    pub(crate) async fn is_asked(&self, requests: usize) {
+    pub async fn is_asked(&self, requests: usize) {
         while self.asked().await.len() < requests {
             sleep(Duration::from_millis(20)).await;
         }
     }
 
-    pub(crate) async fn asked_for(&self, path: &str) -> usize {
+    pub async fn asked_for(&self, path: &str) -> usize {
         self.asked().await.iter().filter(|asked| asked.as_str() == path).count()
     }
 }

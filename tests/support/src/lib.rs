@@ -1,0 +1,10 @@
+//! What several tests and the benches share: a simulated gateway, the real program as a child, chance.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a helper that fails fails its test")]
+#![allow(clippy::missing_panics_doc, reason = "a helper that fails fails its test")]
+
+pub mod chance;
+mod daemon;
+mod gateway;
+
+pub use daemon::{Daemon, SOON, by_day, file, program, tickled};
+pub use gateway::Gateway;
