@@ -51,5 +51,5 @@ async fn check_tells_apart_what_does_not_answer() {
     assert!(code == Some(64) && said.contains("--url"), "{code:?} {said}");
     let gateway = Gateway::logged_in().await;
     let (code, said) = check(&gateway.url().replace("https:", "http:"), &[]).await;
-    assert!(code == Some(3) && said.contains("https://"), "{code:?} {said}");
+    assert!(code == Some(2) && said.contains("https://"), "{code:?} {said}");
 }

@@ -7,7 +7,7 @@ use tickled::history::PersistedGateway;
 use tickled::session::{Input, Machine, Now, Observation, Policy, Request, Restraint, Sso, Status, Trouble};
 use tickled::status::Snapshot;
 
-use crate::chance::Chance;
+use support::chance::Chance;
 use crate::rules::{hour, minute, second};
 
 const fn millis(n: u64) -> Duration {
