@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use super::annotations::{self, Action, Annotations};
 use super::clockwork::{Moment, lasted};
 use super::condition::{Condition, conditions};
-use super::notice::{About, Notice, Phase};
+use super::notice::{About, Notice, Phase, one_line};
 use super::reminder::Login;
 use super::schedule::{LONG, end_of_quiet};
 use super::settings::Settings;
@@ -210,7 +210,7 @@ impl Desk {
         });
         shown.map(|((about, code), incident)| {
             let (what, todo) = match incident.absent {
-                None => (incident.words.summary.clone(), incident.words.action_text.replace('\n', " ")),
+                None => (incident.words.summary.clone(), one_line(&incident.words.action_text)),
                 Some(_) => (code.entry().ends.awaited(incident.recurs).to_owned(), String::new()),
             };
             Standing {

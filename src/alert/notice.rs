@@ -146,7 +146,7 @@ impl Notice {
         let from = short_clock(self.began, self.at, zone);
         let footer = format!("Since {from}. tickled on {host}.");
         let was = format!("It was: {}", ended(&self.what));
-        let todo = sentence(&self.todo.replace('\n', " "));
+        let todo = sentence(&one_line(&self.todo));
         let (title, text, todo) = match self.phase {
             Phase::Raised => (format!("{subject}: {}", self.title), format!("{}\n{footer}", self.instructions()), todo),
             Phase::Repeated => (
@@ -332,6 +332,13 @@ pub(super) fn short_clock(at: Timestamp, now: Timestamp, zone: &TimeZone) -> Str
 /// Whole seconds: nobody wants to read more.
 const fn whole(time: Duration) -> Duration {
     Duration::from_secs(time.as_secs())
+}
+
+/// Lines as sentences on one line.
+pub(super) fn one_line(lines: &str) -> String {
+    let last = lines.lines().count().saturating_sub(1);
+    let line = |(at, line): (usize, &str)| if at == last { line.to_owned() } else { ended(line) };
+    lines.lines().enumerate().map(line).collect::<Vec<_>>().join(" ")
 }
 
 /// A sentence out of a part of one.

@@ -3,14 +3,14 @@
 use tracing::{error, info, warn};
 
 use super::super::Severity;
-use super::super::notice::{Notice, Phase};
+use super::super::notice::{Notice, Phase, one_line};
 use crate::log::{event, human_duration};
 
 /// Tells a human who reads the log.
 pub fn tell(notice: &Notice) {
     let entry = notice.code.entry();
     let Notice { about, cause, what, .. } = notice;
-    let todo = notice.todo.replace('\n', " ");
+    let todo = one_line(&notice.todo);
     let (gateway, channel) = match about {
         super::super::About::Gateway(name) => (Some(name.as_str()), None),
         super::super::About::Channel(name) => (None, Some(name.as_str())),
