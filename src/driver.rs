@@ -19,7 +19,7 @@ use crate::gateway::stream::{Down, Limits, Push};
 use crate::gateway::{self, Client, Fault, SessionId};
 use crate::observe;
 use crate::session::{
-    Address, Guest, Input, Machine, Now, Observation, Plan, Policy, Request, Restraint, Status, Transition,
+    ClientId, Input, Machine, Now, Observation, Plan, Policy, RateLimitState, Request, SharedBudget, Status, Transition,
 };
 use crate::status::{Place, Snapshot};
 use listening::{Listening, Turn};
@@ -118,8 +118,8 @@ pub struct Driver<P, C> {
     url: String,
     place: Option<Place>,
     machine: Machine,
-    address: Rc<RefCell<Address>>,
-    guest: Guest,
+    address: Rc<RefCell<SharedBudget>>,
+    client: ClientId,
     listening: Listening,
     /// How often data has refuted the stream, as far as that was taken in.
     refutations: u32,
@@ -135,8 +135,8 @@ impl<P: Port, C: Clock> Driver<P, C> {
     pub fn new(name: &str, url: &str, policy: Policy, seed: u64, port: P, clock: C) -> Self {
         let machine = Machine::new(policy, seed, clock.now());
         let listening = Listening::new(None);
-        let mut own = Address::default();
-        let guest = own.join();
+        let mut own = SharedBudget::default();
+        let client = own.register();
         let address = Rc::new(RefCell::new(own));
         Self {
             name: name.to_owned(),
@@ -144,7 +144,7 @@ impl<P: Port, C: Clock> Driver<P, C> {
             place: None,
             machine,
             address,
-            guest,
+            client,
             listening,
             refutations: 0,
             detail: None,
@@ -156,9 +156,9 @@ impl<P: Port, C: Clock> Driver<P, C> {
 
     /// Has it share its public address with the other drivers that are given the same one. Their clocks must agree.
     #[must_use]
-    pub fn behind(self, address: Rc<RefCell<Address>>) -> Self {
-        let guest = address.borrow_mut().join();
-        Self { address, guest, ..self }
+    pub fn sharing(self, address: Rc<RefCell<SharedBudget>>) -> Self {
+        let client = address.borrow_mut().register();
+        Self { address, client, ..self }
     }
 
     /// Has it know the calendar of the place that serves this gateway.
@@ -187,9 +187,9 @@ impl<P: Port, C: Clock> Driver<P, C> {
 
     /// Has it begin bound by what bound an earlier driver of this gateway.
     #[must_use]
-    pub fn bound_by(mut self, kept: &Restraint) -> Self {
+    pub fn with_limits(mut self, kept: &RateLimitState) -> Self {
         let now = self.clock.now();
-        self.machine.restrain(now, kept);
+        self.machine.restore_limits(now, kept);
         self.address.borrow_mut().inherit(now, kept);
         self
     }
@@ -210,7 +210,7 @@ impl<P: Port, C: Clock> Driver<P, C> {
             let now = self.clock.now();
             let is_away = |place: &Place| place.maintenance.at(place.region, now.wall).is_some();
             self.machine.in_maintenance(self.place.as_ref().is_some_and(is_away));
-            let plan = self.machine.step_behind(now, input, &mut self.address.borrow_mut(), self.guest);
+            let plan = self.machine.step_shared(now, input, &mut self.address.borrow_mut(), self.client);
             let refutations = self.machine.refutations();
             if refutations != self.refutations {
                 self.refutations = refutations;

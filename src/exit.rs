@@ -1,6 +1,6 @@
 //! How a verb ends: the exit codes, and which of them a session's state means. Pure.
 
-use crate::session::{State, StateKind, Trouble};
+use crate::session::{State, StateKind, Unavailability};
 
 /// How a verb ended. The numbers are an interface.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,15 +46,18 @@ impl Exit {
             State::Live => Self::Live,
             State::LoginRequired(_) => Self::HumanNeeded,
             State::Unavailable(trouble) => match trouble {
-                Trouble::Certificate | Trouble::Tls | Trouble::AddressRefused | Trouble::EdgeRefused => {
-                    Self::HumanNeeded
-                }
-                Trouble::NothingListens | Trouble::NoAnswer | Trouble::NotAGateway | Trouble::Network => {
-                    Self::NothingAnswers
-                }
-                Trouble::IbkrSilent | Trouble::IbkrError | Trouble::TooManyRequests { .. } | Trouble::Nonsense => {
-                    Self::NotLive
-                }
+                Unavailability::Certificate
+                | Unavailability::Tls
+                | Unavailability::AddressRefused
+                | Unavailability::EdgeRefused => Self::HumanNeeded,
+                Unavailability::NothingListens
+                | Unavailability::NoAnswer
+                | Unavailability::NotAGateway
+                | Unavailability::Network => Self::NothingAnswers,
+                Unavailability::IbkrSilent
+                | Unavailability::IbkrError
+                | Unavailability::TooManyRequests { .. }
+                | Unavailability::Nonsense => Self::NotLive,
             },
             State::Starting | State::Recovering { .. } | State::Contested | State::Paused { .. } => Self::NotLive,
         }
@@ -123,19 +126,19 @@ impl Exit {
 }
 
 /// Every kind of trouble, as far as its code tells them apart.
-const TROUBLES: [Trouble; 12] = [
-    Trouble::NothingListens,
-    Trouble::NoAnswer,
-    Trouble::NotAGateway,
-    Trouble::Certificate,
-    Trouble::Tls,
-    Trouble::AddressRefused,
-    Trouble::Network,
-    Trouble::IbkrSilent,
-    Trouble::IbkrError,
-    Trouble::EdgeRefused,
-    Trouble::TooManyRequests { retry_after: None },
-    Trouble::Nonsense,
+const TROUBLES: [Unavailability; 12] = [
+    Unavailability::NothingListens,
+    Unavailability::NoAnswer,
+    Unavailability::NotAGateway,
+    Unavailability::Certificate,
+    Unavailability::Tls,
+    Unavailability::AddressRefused,
+    Unavailability::Network,
+    Unavailability::IbkrSilent,
+    Unavailability::IbkrError,
+    Unavailability::EdgeRefused,
+    Unavailability::TooManyRequests { retry_after: None },
+    Unavailability::Nonsense,
 ];
 
 #[cfg(test)]

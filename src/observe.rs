@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use crate::gateway::{Accounts, AuthStatus, Error, Fault, Logout, Reauthentication, SsoValidation, Tickle};
-use crate::session::{self, Observation, Sso, Status, Trouble};
+use crate::session::{self, Observation, Sso, Status, Unavailability};
 
 /// The answer to a check or to `open_brokerage`.
 #[must_use]
@@ -102,16 +102,16 @@ pub const fn fault(fault: Fault) -> Observation {
         Fault::LoginPage => Observation::LoginPage,
         Fault::NoBrokerageSession => Observation::NoStatus,
         Fault::Gone => Observation::Gone,
-        Fault::NothingListens => Observation::Trouble(Trouble::NothingListens),
-        Fault::NoAnswer | Fault::Broken => Observation::Trouble(Trouble::NoAnswer),
-        Fault::Network => Observation::Trouble(Trouble::Network),
-        Fault::Certificate => Observation::Trouble(Trouble::Certificate),
-        Fault::Tls => Observation::Trouble(Trouble::Tls),
-        Fault::NotAGateway => Observation::Trouble(Trouble::NotAGateway),
-        Fault::AddressRefused => Observation::Trouble(Trouble::AddressRefused),
-        Fault::EdgeRefused => Observation::Trouble(Trouble::EdgeRefused),
-        Fault::TooManyRequests { retry_after } => Observation::Trouble(Trouble::TooManyRequests { retry_after }),
-        Fault::Ibkr => Observation::Trouble(Trouble::IbkrError),
-        Fault::NotUnderstood => Observation::Trouble(Trouble::Nonsense),
+        Fault::NothingListens => Observation::Trouble(Unavailability::NothingListens),
+        Fault::NoAnswer | Fault::Broken => Observation::Trouble(Unavailability::NoAnswer),
+        Fault::Network => Observation::Trouble(Unavailability::Network),
+        Fault::Certificate => Observation::Trouble(Unavailability::Certificate),
+        Fault::Tls => Observation::Trouble(Unavailability::Tls),
+        Fault::NotAGateway => Observation::Trouble(Unavailability::NotAGateway),
+        Fault::AddressRefused => Observation::Trouble(Unavailability::AddressRefused),
+        Fault::EdgeRefused => Observation::Trouble(Unavailability::EdgeRefused),
+        Fault::TooManyRequests { retry_after } => Observation::Trouble(Unavailability::TooManyRequests { retry_after }),
+        Fault::Ibkr => Observation::Trouble(Unavailability::IbkrError),
+        Fault::NotUnderstood => Observation::Trouble(Unavailability::Nonsense),
     }
 }

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 use crate::calendar::{InMaintenance, Maintenance, Region};
-use crate::session::{Because, Known, Machine, Now, Plan, Reason, Restraint, State};
+use crate::session::{Facts, Machine, Now, Plan, RateLimitState, State, StateReason, WakeReason};
 use crate::systemd::unit::Down;
 
 /// All that is to be said about one gateway at one moment.
@@ -19,13 +19,13 @@ pub struct Snapshot {
     /// The state of its session.
     pub state: State,
     /// Why that state was entered.
-    pub because: Because,
+    pub because: StateReason,
     /// Since when it holds.
     pub since: Now,
     /// Since when the session has not been live, while it is not.
     pub incident_since: Option<Now>,
     /// What else is known.
-    pub known: Known,
+    pub known: Facts,
     /// What exactly is wrong, where there is more to say than the state does: both fingerprints of a certificate that is
     /// refused.
     pub detail: Option<String>,
@@ -44,13 +44,13 @@ pub struct Snapshot {
     /// Until when alerts wait: through the window and the grace after it.
     pub hold_until: Option<Timestamp>,
     /// Why the machine will wake.
-    pub next: Reason,
+    pub next: WakeReason,
     /// When, at the latest.
     pub next_at: Timestamp,
     /// The same by the clock that never jumps: past it, the driver is late.
     pub promised: std::time::Duration,
     /// What the next driver of this gateway is bound by.
-    pub restraint: Restraint,
+    pub rate_limits: RateLimitState,
 }
 
 /// Where IBKR serves a gateway: what its calendar needs to know.
@@ -97,7 +97,7 @@ impl Snapshot {
                 | State::LoginRequired(_) => now.wall.saturating_add(left).unwrap_or(now.wall),
             },
             promised: plan.wake_at,
-            restraint: machine.restraint(now),
+            rate_limits: machine.rate_limit_state(now),
         }
     }
 }

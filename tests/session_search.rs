@@ -8,7 +8,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tickled::session::{
     Accounts, Cause, Competing, Input, Machine, Method, Now, Observation, Plan, Policy, Recovery, Request, Sso, State,
-    Status, Step, Trouble,
+    Status, Step, Unavailability,
 };
 
 /// A machine in the middle of its work.
@@ -44,14 +44,14 @@ fn answers(request: Request) -> Vec<Observation> {
     let mut all = vec![
         Observation::Unauthorized,
         Observation::LoginPage,
-        Observation::Trouble(Trouble::NoAnswer),
-        Observation::Trouble(Trouble::IbkrError),
+        Observation::Trouble(Unavailability::NoAnswer),
+        Observation::Trouble(Unavailability::IbkrError),
     ];
     if matches!(request, Request::Check | Request::IsListening) {
         all.extend([
-            Observation::Trouble(Trouble::NothingListens),
-            Observation::Trouble(Trouble::Nonsense),
-            Observation::Trouble(Trouble::TooManyRequests { retry_after: None }),
+            Observation::Trouble(Unavailability::NothingListens),
+            Observation::Trouble(Unavailability::Nonsense),
+            Observation::Trouble(Unavailability::TooManyRequests { retry_after: None }),
         ]);
     }
     match request {
@@ -286,13 +286,13 @@ fn sometimes(policy: &Policy, states: &HashSet<String>, questions: &HashSet<(Str
         reached(State::LoginRequired(cause));
     }
     for trouble in [
-        Trouble::NothingListens,
-        Trouble::NoAnswer,
-        Trouble::IbkrSilent,
-        Trouble::IbkrError,
-        Trouble::TooManyRequests { retry_after: None },
-        Trouble::NotAGateway,
-        Trouble::Nonsense,
+        Unavailability::NothingListens,
+        Unavailability::NoAnswer,
+        Unavailability::IbkrSilent,
+        Unavailability::IbkrError,
+        Unavailability::TooManyRequests { retry_after: None },
+        Unavailability::NotAGateway,
+        Unavailability::Nonsense,
     ] {
         reached(State::Unavailable(trouble));
     }

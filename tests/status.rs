@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use tickled::calendar::{Maintenance, Region};
 use tickled::driver::{Answer, Clock, Command, Driver, Flow, Port};
 use tickled::session::{
-    Accounts, Input, Machine, Now, Observation, Plan, Policy, Reason, Request, Sso, State, Status, Trouble,
+    Accounts, Input, Machine, Now, Observation, Plan, Policy, Request, Sso, State, Status, Unavailability, WakeReason,
 };
 use tickled::status::{Place, Snapshot, summary};
 use tokio::sync::mpsc;
@@ -92,7 +92,7 @@ fn live(wall: Timestamp, login: Timestamp) -> Watched {
 }
 
 fn unavailable(wall: Timestamp) -> Watched {
-    let world = |_| Observation::Trouble(Trouble::IbkrError);
+    let world = |_| Observation::Trouble(Unavailability::IbkrError);
     Watched::start(wall).until(world, |machine| matches!(machine.state(), State::Unavailable(_)))
 }
 
@@ -177,7 +177,7 @@ fn the_end_of_the_login_is_foretold_while_it_lies_ahead() {
 
     // IBKR is away, and the login is where it was.
     let away = live(at("2026-11-24T12:00 America/New_York"), login)
-        .until(|_| Observation::Trouble(Trouble::IbkrError), |m| matches!(m.state(), State::Unavailable(_)));
+        .until(|_| Observation::Trouble(Unavailability::IbkrError), |m| matches!(m.state(), State::Unavailable(_)));
     assert_eq!(ends(&away, "2026-11-24T12:30 America/New_York"), midnight);
 
     let paused = live(at("2026-11-24T12:00 America/New_York"), login).step(Input::Pause { until: None });
@@ -209,7 +209,7 @@ impl Port for Scripted<'_> {
         let well = self.clock.now().wall < self.until;
         let login = at("2026-11-23T09:00 America/New_York");
         let observation =
-            if well { self::well(request, Some(login)) } else { Observation::Trouble(Trouble::IbkrError) };
+            if well { self::well(request, Some(login)) } else { Observation::Trouble(Unavailability::IbkrError) };
         Answer { observation, error: None, session: None }
     }
 }
@@ -266,7 +266,7 @@ fn a_pause_is_said_to_end_when_it_ends() {
     for minutes in [0, 10, 29] {
         paused.now = Now { wall: began + Duration::from_secs(60 * minutes), ..paused.now };
         let snapshot = paused.snapshot_at(paused.now.wall, None);
-        assert_eq!((snapshot.next_at, snapshot.next), (until, Reason::PauseOver), "after {minutes} minutes");
+        assert_eq!((snapshot.next_at, snapshot.next), (until, WakeReason::PauseOver), "after {minutes} minutes");
         assert!(paused.plan.wake_at - paused.now.mono <= Duration::from_secs(60));
     }
 }

@@ -9,7 +9,7 @@ use serde_json::json;
 use tickled::driver::{Answer, Clock, Command, Driver, Flow, Port, Report, StreamChange};
 use tickled::gateway::stream::{Down, Push};
 use tickled::gateway::{AuthStatus, SessionId};
-use tickled::session::{Accounts, Because, Now, Observation, Policy, Request, Sso, State, Status, Trouble};
+use tickled::session::{Accounts, Now, Observation, Policy, Request, Sso, State, StateReason, Status, Unavailability};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, sleep_until};
 
@@ -27,7 +27,7 @@ type Pushes = mpsc::UnboundedSender<Result<Push, Down>>;
 struct Gateway {
     origin: Instant,
     flags: Cell<Status>,
-    trouble: Cell<Option<Trouble>>,
+    trouble: Cell<Option<Unavailability>>,
     pings: Cell<usize>,
     asked: RefCell<Vec<(Duration, Asked)>>,
     streams: RefCell<Vec<Pushes>>,
@@ -205,7 +205,7 @@ async fn a_pushed_lapse_is_answered_in_the_same_instant() {
         assert!(within <= Duration::from_millis(20), "{within:?}");
         let reports = gateway.reports.borrow();
         let lost = reports.iter().filter_map(|report| report.transition).find(|change| change.from == State::Live);
-        assert_eq!(lost.unwrap().because, Because::SessionLapsed);
+        assert_eq!(lost.unwrap().because, StateReason::SessionLapsed);
     }
 }
 
@@ -317,9 +317,9 @@ async fn there_is_no_stream_where_there_is_no_session_to_lose() {
             assert_eq!((gateway.listened(), gateway.opened()), (1, vec![1, 2]));
             gateway.push(Ok(Push::Ready));
 
-            gateway.trouble.set(Some(Trouble::IbkrError));
+            gateway.trouble.set(Some(Unavailability::IbkrError));
             gateway.until(600.0).await;
-            assert_eq!((gateway.state(), gateway.listened()), (State::Unavailable(Trouble::IbkrError), 0));
+            assert_eq!((gateway.state(), gateway.listened()), (State::Unavailable(Unavailability::IbkrError), 0));
             gateway.trouble.set(None);
             gateway.until(780.0).await;
             assert_eq!((gateway.state(), gateway.listened()), (State::Live, 1));

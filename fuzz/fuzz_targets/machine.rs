@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use libfuzzer_sys::fuzz_target;
-use tickled::session::{Accounts, Input, Machine, Now, Observation, Policy, Request, Sso, State, Status, Trouble};
+use tickled::session::{Accounts, Input, Machine, Now, Observation, Policy, Request, Sso, State, Status, Unavailability};
 
 fuzz_target!(|data: &[u8]| {
     let Some((seed, steps)) = data.split_first() else { return };
@@ -106,12 +106,12 @@ fn observation(request: Request, byte: u8) -> Observation {
         2 => Observation::Unauthorized,
         3 => Observation::LoginPage,
         4 => Observation::Gone,
-        5 => Observation::Trouble(Trouble::NothingListens),
-        6 => Observation::Trouble(Trouble::NoAnswer),
-        7 => Observation::Trouble(Trouble::IbkrError),
-        8 => Observation::Trouble(Trouble::EdgeRefused),
-        9 => Observation::Trouble(Trouble::TooManyRequests { retry_after: retry_after(byte) }),
-        10 => Observation::Trouble(Trouble::Nonsense),
-        _ => Observation::Trouble(Trouble::Certificate),
+        5 => Observation::Trouble(Unavailability::NothingListens),
+        6 => Observation::Trouble(Unavailability::NoAnswer),
+        7 => Observation::Trouble(Unavailability::IbkrError),
+        8 => Observation::Trouble(Unavailability::EdgeRefused),
+        9 => Observation::Trouble(Unavailability::TooManyRequests { retry_after: retry_after(byte) }),
+        10 => Observation::Trouble(Unavailability::Nonsense),
+        _ => Observation::Trouble(Unavailability::Certificate),
     }
 }

@@ -3,7 +3,7 @@
 use super::Code;
 use super::annotations::Annotations;
 use super::gateway_text;
-use crate::session::{Cause, State, Trouble};
+use crate::session::{Cause, State, Unavailability};
 use crate::status::Snapshot;
 
 /// One thing that is wrong with a gateway at one moment.
@@ -58,17 +58,17 @@ pub(super) fn conditions(snapshot: &Snapshot, host: &str) -> Vec<Condition> {
 
 /// Whether a login would not help now, or would be the wrong thing to do. The other troubles are not certain while a
 /// login is required: the session is then only watched, and nothing tells the gateway's silence from IBKR's.
-const fn forbids_a_login(trouble: Trouble) -> bool {
+const fn forbids_a_login(trouble: Unavailability) -> bool {
     match trouble {
-        Trouble::Certificate | Trouble::AddressRefused | Trouble::EdgeRefused => true,
-        Trouble::NothingListens
-        | Trouble::NoAnswer
-        | Trouble::NotAGateway
-        | Trouble::Tls
-        | Trouble::Network
-        | Trouble::IbkrSilent
-        | Trouble::IbkrError
-        | Trouble::TooManyRequests { .. }
-        | Trouble::Nonsense => false,
+        Unavailability::Certificate | Unavailability::AddressRefused | Unavailability::EdgeRefused => true,
+        Unavailability::NothingListens
+        | Unavailability::NoAnswer
+        | Unavailability::NotAGateway
+        | Unavailability::Tls
+        | Unavailability::Network
+        | Unavailability::IbkrSilent
+        | Unavailability::IbkrError
+        | Unavailability::TooManyRequests { .. }
+        | Unavailability::Nonsense => false,
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::Code;
 use super::annotations::{Action, Annotations, annotations};
 use crate::log::human_duration;
-use crate::session::{Because, Cause, Trouble};
+use crate::session::{Cause, StateReason, Unavailability};
 use crate::status::Snapshot;
 use crate::systemd::unit::{Down, How};
 
@@ -93,25 +93,25 @@ pub(super) fn login(cause: Cause, snapshot: &Snapshot, host: &str) -> Annotation
         | Cause::ByOperator => cause.sentence(),
     };
     let (title, text) = match snapshot.known.trouble {
-        Some(Trouble::NothingListens) => (
+        Some(Unavailability::NothingListens) => (
             format!("start the gateway, then {}", title.replacen(" now", "", 1)),
             format!("start the gateway: nothing listens on port {} now. Then {text}", login.port),
         ),
-        Some(Trouble::Network) => (
+        Some(Unavailability::Network) => (
             format!("fix the network, then {}", title.replacen(" now", "", 1)),
             format!("fix the connection from {host} to {}: it is down now. Then {text}", snapshot.url),
         ),
         Some(
-            Trouble::NoAnswer
-            | Trouble::NotAGateway
-            | Trouble::Certificate
-            | Trouble::Tls
-            | Trouble::AddressRefused
-            | Trouble::EdgeRefused
-            | Trouble::IbkrSilent
-            | Trouble::IbkrError
-            | Trouble::TooManyRequests { .. }
-            | Trouble::Nonsense,
+            Unavailability::NoAnswer
+            | Unavailability::NotAGateway
+            | Unavailability::Certificate
+            | Unavailability::Tls
+            | Unavailability::AddressRefused
+            | Unavailability::EdgeRefused
+            | Unavailability::IbkrSilent
+            | Unavailability::IbkrError
+            | Unavailability::TooManyRequests { .. }
+            | Unavailability::Nonsense,
         )
         | None => (title.to_owned(), text),
     };
@@ -122,7 +122,7 @@ pub(super) fn login(cause: Cause, snapshot: &Snapshot, host: &str) -> Annotation
 pub(super) fn contested(snapshot: &Snapshot) -> Annotations {
     let (reason, summary) = (snapshot.because.code(), snapshot.because.sentence());
     let second = "A second IBKR user name lets you and the program work at the same time.";
-    if snapshot.because == Because::Outfought {
+    if snapshot.because == StateReason::Outfought {
         let text = format!(
             "log out in the other application (TWS, the mobile app, another program), or leave the session to it; \
              tickled takes it back when it is free.\n{second}"
@@ -191,18 +191,18 @@ pub(super) fn login_ends(url: &str, at: &str) -> Annotations {
 }
 
 /// The gateway or IBKR is not available, for this reason.
-pub(super) fn unavailable(trouble: Trouble, snapshot: &Snapshot, host: &str) -> (Code, Annotations) {
+pub(super) fn unavailable(trouble: Unavailability, snapshot: &Snapshot, host: &str) -> (Code, Annotations) {
     let url = &snapshot.url;
     let login = Login::at(url, host);
     let port = login.port;
     let (code, action, title, text) = match trouble {
-        Trouble::NothingListens => (
+        Unavailability::NothingListens => (
             Code::GatewayUnreachable,
             Action::StartGateway,
             format!("start the gateway – nothing listens on port {port}"),
             format!("start the gateway, then {}", login.lines()),
         ),
-        Trouble::NoAnswer => (
+        Unavailability::NoAnswer => (
             Code::GatewayUnreachable,
             Action::Restart,
             "check the gateway – it does not answer".to_owned(),
@@ -211,7 +211,7 @@ pub(super) fn unavailable(trouble: Trouble, snapshot: &Snapshot, host: &str) -> 
                  else helps: each restart costs a login by hand."
             ),
         ),
-        Trouble::NotAGateway => (
+        Unavailability::NotAGateway => (
             Code::GatewayUnreachable,
             Action::FreePort,
             format!("free port {port} – another program uses it"),
@@ -221,13 +221,13 @@ pub(super) fn unavailable(trouble: Trouble, snapshot: &Snapshot, host: &str) -> 
                 login.on
             ),
         ),
-        Trouble::Network => (
+        Unavailability::Network => (
             Code::GatewayUnreachable,
             Action::MendNetwork,
             "check the network – gateway host unreachable".to_owned(),
             format!("find out why {host} cannot reach {url}: the host name, the network, or a tunnel that is down"),
         ),
-        Trouble::Certificate => (
+        Unavailability::Certificate => (
             Code::CertificateChanged,
             Action::JudgeCertificate,
             "do not log in – unknown certificate".to_owned(),
@@ -235,7 +235,7 @@ pub(super) fn unavailable(trouble: Trouble, snapshot: &Snapshot, host: &str) -> 
              Then pin the new one. Otherwise find out what answers in its place."
                 .to_owned(),
         ),
-        Trouble::Tls => (
+        Unavailability::Tls => (
             Code::GatewayUnreachable,
             Action::AdjustTls,
             "fix the encryption – no connection to the gateway".to_owned(),
@@ -243,7 +243,7 @@ pub(super) fn unavailable(trouble: Trouble, snapshot: &Snapshot, host: &str) -> 
              to see whether it helps."
                 .to_owned(),
         ),
-        Trouble::AddressRefused => (
+        Unavailability::AddressRefused => (
             Code::AccessDenied,
             Action::AllowAddress,
             "gateway blocks this computer (ips.allow)".to_owned(),
@@ -253,7 +253,7 @@ pub(super) fn unavailable(trouble: Trouble, snapshot: &Snapshot, host: &str) -> 
                 login.lines()
             ),
         ),
-        Trouble::EdgeRefused => (
+        Unavailability::EdgeRefused => (
             Code::AccessDenied,
             Action::MoveHost,
             "IBKR blocks this server's IP address".to_owned(),
@@ -261,23 +261,23 @@ pub(super) fn unavailable(trouble: Trouble, snapshot: &Snapshot, host: &str) -> 
              and VPNs"
                 .to_owned(),
         ),
-        Trouble::IbkrSilent | Trouble::IbkrError => (
+        Unavailability::IbkrSilent | Unavailability::IbkrError => (
             Code::IbkrUnavailable,
             Action::Wait,
             match trouble {
-                Trouble::IbkrError => "waiting for IBKR – it answers with errors",
+                Unavailability::IbkrError => "waiting for IBKR – it answers with errors",
                 _ => "waiting for IBKR – it does not answer",
             }
             .to_owned(),
             "nothing yet: tickled keeps asking, and restores the session when IBKR answers".to_owned(),
         ),
-        Trouble::Nonsense => (
+        Unavailability::Nonsense => (
             Code::IbkrUnavailable,
             Action::Wait,
             "retrying – an answer was not understood".to_owned(),
             "nothing yet: tickled asks again".to_owned(),
         ),
-        Trouble::TooManyRequests { retry_after } => (
+        Unavailability::TooManyRequests { retry_after } => (
             Code::IbkrUnavailable,
             Action::Wait,
             "waiting – IBKR rate-limited us".to_owned(),
@@ -288,18 +288,20 @@ pub(super) fn unavailable(trouble: Trouble, snapshot: &Snapshot, host: &str) -> 
         ),
     };
     let summary = match trouble {
-        Trouble::NothingListens => format!("nothing listens on the gateway's port {port}"),
-        Trouble::NotAGateway => format!("another program is using the gateway's port {port}"),
-        Trouble::EdgeRefused => "IBKR refuses the address that the gateway comes from".to_owned(),
-        Trouble::AddressRefused => {
+        Unavailability::NothingListens => format!("nothing listens on the gateway's port {port}"),
+        Unavailability::NotAGateway => format!("another program is using the gateway's port {port}"),
+        Unavailability::EdgeRefused => "IBKR refuses the address that the gateway comes from".to_owned(),
+        Unavailability::AddressRefused => {
             "the gateway refuses this computer's address (ips.allow in its conf.yaml)".to_owned()
         }
-        Trouble::TooManyRequests { .. } => "IBKR says that it was asked too often from this address".to_owned(),
-        Trouble::Certificate => "the gateway's certificate is not trusted, so nothing is sent to it".to_owned(),
-        Trouble::IbkrSilent => "the gateway answers, but IBKR behind it does not".to_owned(),
-        Trouble::NoAnswer | Trouble::Network | Trouble::Tls | Trouble::IbkrError | Trouble::Nonsense => {
-            trouble.sentence().to_owned()
-        }
+        Unavailability::TooManyRequests { .. } => "IBKR says that it was asked too often from this address".to_owned(),
+        Unavailability::Certificate => "the gateway's certificate is not trusted, so nothing is sent to it".to_owned(),
+        Unavailability::IbkrSilent => "the gateway answers, but IBKR behind it does not".to_owned(),
+        Unavailability::NoAnswer
+        | Unavailability::Network
+        | Unavailability::Tls
+        | Unavailability::IbkrError
+        | Unavailability::Nonsense => trouble.sentence().to_owned(),
     };
     let summary = match &snapshot.detail {
         Some(detail) => format!("{summary}: {detail}"),
@@ -325,9 +327,9 @@ fn unit_down(down: &Down, summary: &str, login: &Login<'_>) -> Annotations {
 }
 
 /// IBKR has been unavailable for so long that a human must look into it.
-pub(super) fn unavailable_for_long(trouble: Trouble, snapshot: &Snapshot, host: &str) -> Option<Annotations> {
+pub(super) fn unavailable_for_long(trouble: Unavailability, snapshot: &Snapshot, host: &str) -> Option<Annotations> {
     match trouble {
-        Trouble::IbkrSilent | Trouble::IbkrError => Some(annotations(
+        Unavailability::IbkrSilent | Unavailability::IbkrError => Some(annotations(
             "gateway-wedged",
             "gateway stuck – restart it",
             "IBKR has not answered through this gateway for half an hour, so the gateway may be stuck",
@@ -338,7 +340,7 @@ pub(super) fn unavailable_for_long(trouble: Trouble, snapshot: &Snapshot, host: 
             ),
             Action::Restart,
         )),
-        Trouble::TooManyRequests { .. } => Some(annotations(
+        Unavailability::TooManyRequests { .. } => Some(annotations(
             trouble.code(),
             "slow down other programs – IBKR rate-limits us",
             "IBKR has refused requests from this address as too many for half an hour",
@@ -346,7 +348,7 @@ pub(super) fn unavailable_for_long(trouble: Trouble, snapshot: &Snapshot, host: 
              limit lasts, and cannot restore the session before it is over.",
             Action::SlowDown,
         )),
-        Trouble::Nonsense => Some(annotations(
+        Unavailability::Nonsense => Some(annotations(
             trouble.code(),
             "run `tickled doctor` – answers not understood",
             "the gateway's answers have not been understood for half an hour",
@@ -354,14 +356,14 @@ pub(super) fn unavailable_for_long(trouble: Trouble, snapshot: &Snapshot, host: 
              version of the gateway, may be the reason.",
             Action::Diagnose,
         )),
-        Trouble::NothingListens
-        | Trouble::NoAnswer
-        | Trouble::NotAGateway
-        | Trouble::Certificate
-        | Trouble::Tls
-        | Trouble::AddressRefused
-        | Trouble::EdgeRefused
-        | Trouble::Network => None,
+        Unavailability::NothingListens
+        | Unavailability::NoAnswer
+        | Unavailability::NotAGateway
+        | Unavailability::Certificate
+        | Unavailability::Tls
+        | Unavailability::AddressRefused
+        | Unavailability::EdgeRefused
+        | Unavailability::Network => None,
     }
 }
 

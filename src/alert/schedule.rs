@@ -8,7 +8,7 @@ use super::clockwork::Moment;
 use super::desk::{Desk, Incident, Reason};
 use super::settings::Settings;
 use super::{About, Code, Severity};
-use crate::session::{Because, Now};
+use crate::session::{Now, StateReason};
 
 impl Desk {
     /// When a human is to be told of this incident next, and why then.
@@ -99,7 +99,7 @@ pub(super) fn end_of_quiet(settings: &Settings, severity: Severity, at: Timestam
 }
 
 fn gave_up(incident: &Incident) -> bool {
-    incident.words.reason == Because::Outfought.code()
+    incident.words.reason == StateReason::Outfought.code()
 }
 
 /// How long IBKR must be unavailable without a break, outside of maintenance windows, before a human must act.

@@ -14,7 +14,7 @@ use crate::auth::{Looked, look};
 use crate::control::{self, Error, Gateway, no_such_gateway};
 use crate::exit::Exit;
 use crate::gateway::{Client, Target};
-use crate::session::{Because, Cause, State, StateKind, Step};
+use crate::session::{Cause, State, StateKind, StateReason, Step};
 
 /// Check whether sessions are live: through the running daemon, or directly
 ///
@@ -123,7 +123,7 @@ fn line(looked: &Looked) -> String {
         State::Recovering { step: Step::Check, .. } | State::Starting => {
             format!("not live: {} at {url}", snapshot.because.sentence())
         }
-        State::Recovering { .. } if snapshot.because == Because::NoData => {
+        State::Recovering { .. } if snapshot.because == StateReason::NoData => {
             format!("not live: {url} is authenticated, and account data does not come")
         }
         State::Recovering { .. } => {

@@ -17,7 +17,7 @@ use super::span::span_text;
 use super::words::{Word, Worded, nearest};
 use crate::calendar::{Maintenance, Region};
 use crate::gateway::{Target, Trust};
-use crate::session::{Address, Policy};
+use crate::session::{Policy, SharedBudget};
 
 /// What a merged file means, and what is wrong with it.
 #[derive(Debug)]
@@ -122,20 +122,21 @@ impl<'a> Checks<'a> {
             let needed = |slowest: Duration| {
                 let slower =
                     |policy: &&Policy| Policy { check_every: policy.check_every.max(slowest), ..(*policy).clone() };
-                policies.iter().map(|policy| Address::needed_by(&slower(policy))).fold(0, u32::saturating_add)
+                policies.iter().map(|policy| SharedBudget::needed_by(&slower(policy))).fold(0, u32::saturating_add)
             };
             let asked = needed(Duration::ZERO);
-            if asked <= Address::AN_HOUR {
+            if asked <= SharedBudget::AN_HOUR {
                 continue;
             }
             let count = policies.len();
             let what = format!(
                 "{count} gateways behind the public address {address:?} ask IBKR {asked} times an hour, and {} are what may \
                  be asked",
-                Address::AN_HOUR
+                SharedBudget::AN_HOUR
             );
             let apart = "give those a public_address of their own that IBKR sees under another";
-            let enough = (1..=LONGEST_CHECK).map(Duration::from_secs).find(|every| needed(*every) <= Address::AN_HOUR);
+            let enough =
+                (1..=LONGEST_CHECK).map(Duration::from_secs).find(|every| needed(*every) <= SharedBudget::AN_HOUR);
             let hint = match enough {
                 Some(every) => {
                     let is_longer = policies.iter().any(|policy| policy.ping_every < every);

@@ -134,9 +134,9 @@ pub(super) fn is_name(name: &str) -> bool {
 }
 
 fn is_unit(name: &str) -> bool {
-    let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, ':' | '-' | '_' | '.' | '\\' | '@');
+    let needs_no_confirmation = |c: char| c.is_ascii_alphanumeric() || matches!(c, ':' | '-' | '_' | '.' | '\\' | '@');
     let stem = name.strip_suffix(".service").unwrap_or_default();
-    name.len() <= LONGEST && !stem.is_empty() && !stem.starts_with('-') && stem.chars().all(is_plain)
+    name.len() <= LONGEST && !stem.is_empty() && !stem.starts_with('-') && stem.chars().all(needs_no_confirmation)
 }
 
 /// Whether this is a mail address, with or without a name before it.
@@ -160,8 +160,9 @@ fn secret(text: &str) -> Result<(), (String, String)> {
     if text.starts_with('/') && !text.chars().any(char::is_control) {
         return Ok(());
     }
-    let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
-    let is_credential = text.len() <= LONGEST_NAME * 2 && text.chars().all(is_plain) && Path::new(text).is_relative();
+    let needs_no_confirmation = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+    let is_credential =
+        text.len() <= LONGEST_NAME * 2 && text.chars().all(needs_no_confirmation) && Path::new(text).is_relative();
     if !is_credential || text.starts_with('.') {
         return Err(("this is neither a path from the root nor the name of a credential".to_owned(), hint));
     }
@@ -183,8 +184,8 @@ fn host(text: &str) -> Result<(), (String, String)> {
         let hint = format!("write {}, and the port as a key of its own", quoted(name));
         return Err((format!("{} has {} behind it", quoted(name), quoted(port)), hint));
     }
-    let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
-    if text.chars().all(is_plain) {
+    let needs_no_confirmation = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
+    if text.chars().all(needs_no_confirmation) {
         return Ok(());
     }
     Err((format!("{} is no host", quoted(text)), "write it like \"smtp.example.org\"".to_owned()))

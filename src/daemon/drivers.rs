@@ -18,7 +18,7 @@ use crate::driver::{Command, Driver, Flow, HostClock, Report};
 use crate::gateway::Client;
 use crate::history::DriverInit;
 use crate::log::event;
-use crate::session::Address;
+use crate::session::SharedBudget;
 use crate::status::{Place, Snapshot};
 
 /// All drivers. One that is dropped from here is ended, whatever it is doing.
@@ -26,7 +26,7 @@ pub(super) struct Drivers {
     clock: HostClock,
     maintenance: Arc<Maintenance>,
     /// By the operator's names for them. One that nobody uses any more is kept: the silence that was due there stays due.
-    addresses: BTreeMap<String, Rc<RefCell<Address>>>,
+    addresses: BTreeMap<String, Rc<RefCell<SharedBudget>>>,
     handles: BTreeMap<String, DriverHandle>,
     pub(super) locks: GatewayLocks,
     tasks: JoinSet<Snapshot>,
@@ -68,9 +68,9 @@ impl Drivers {
         log_lines::trust(name, &gateway.target);
         let address = self.addresses.entry(gateway.public_address.clone()).or_default();
         let mut driver = Driver::new(name, url, gateway.policy.clone(), seed(), client, self.clock)
-            .behind(Rc::clone(address))
+            .sharing(Rc::clone(address))
             .at(self.place(gateway))
-            .bound_by(&init.restraint);
+            .with_limits(&init.rate_limits);
         if gateway.stream {
             driver = driver.listening(seed());
         }

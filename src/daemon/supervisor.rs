@@ -139,7 +139,7 @@ impl Supervisor {
             Some(before) => {
                 let mut init = PersistedGateway::from(&before).init(now.wall);
                 // The earlier driver may have sent a request that it has not reported yet.
-                init.restraint.unrecorded = 1;
+                init.rate_limits.unrecorded = 1;
                 init
             }
             None => self.earlier.init(name, now.wall),

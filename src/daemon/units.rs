@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use tokio::sync::mpsc;
 
 use crate::config::Config;
-use crate::session::{State, Trouble};
+use crate::session::{State, Unavailability};
 use crate::status::Snapshot;
 use crate::systemd::unit::{self, Down};
 
@@ -47,5 +47,8 @@ impl Units {
 
 /// Whether the gateway's process may be what is wrong.
 pub(super) const fn is_suspect(state: State) -> bool {
-    matches!(state, State::Unavailable(Trouble::NothingListens | Trouble::NoAnswer | Trouble::NotAGateway))
+    matches!(
+        state,
+        State::Unavailable(Unavailability::NothingListens | Unavailability::NoAnswer | Unavailability::NotAGateway)
+    )
 }

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::atomic_file::{AtomicFile, LoadError};
-use crate::session::{Cause, Restraint, State, StateKind};
+use crate::session::{Cause, RateLimitState, State, StateKind};
 use crate::status::Snapshot;
 
 /// What a daemon remembers of an earlier one.
@@ -36,7 +36,7 @@ pub struct PersistedGateway {
     pub until: Option<Timestamp>,
     /// What its next driver is bound by.
     #[serde(default, skip_serializing_if = "is_free")]
-    pub restraint: Restraint,
+    pub rate_limits: RateLimitState,
 }
 
 /// What a gateway's driver inherits from the one before it, of this daemon or of an earlier one: the operator's word, and what
@@ -48,7 +48,7 @@ pub struct DriverInit {
     /// The session was ended on purpose.
     pub logged_out: bool,
     /// What its requests are bound by.
-    pub restraint: Restraint,
+    pub rate_limits: RateLimitState,
 }
 
 impl PersistedState {
@@ -89,7 +89,7 @@ impl PersistedGateway {
         DriverInit {
             pause: (self.state == StateKind::Paused && lasts).then_some(self.until),
             logged_out: self.state == StateKind::LoginRequired && self.because == Cause::ByOperator.code(),
-            restraint: self.restraint.clone(),
+            rate_limits: self.rate_limits.clone(),
         }
     }
 }
@@ -110,7 +110,7 @@ impl From<&Snapshot> for PersistedGateway {
             because: snapshot.because.code().to_owned(),
             since: snapshot.since.wall,
             until,
-            restraint: Restraint { unrecorded: UNRECORDED, ..snapshot.restraint.clone() },
+            rate_limits: RateLimitState { unrecorded: UNRECORDED, ..snapshot.rate_limits.clone() },
         }
     }
 }
@@ -120,20 +120,21 @@ impl PersistedGateway {
     /// and fewer of them than the entry allows for.
     #[must_use]
     pub fn covers(&self, present: &Self) -> bool {
-        let last = self.restraint.requests.last();
-        let since = present.restraint.requests.iter().filter(|at| last.is_none_or(|last| *at > last)).count();
-        let requests = &present.restraint.requests;
+        let last = self.rate_limits.requests.last();
+        let since = present.rate_limits.requests.iter().filter(|at| last.is_none_or(|last| *at > last)).count();
+        let requests = &present.rate_limits.requests;
         let as_written = Self {
-            restraint: Restraint { requests: requests.clone(), unrecorded: 0, ..self.restraint.clone() },
+            rate_limits: RateLimitState { requests: requests.clone(), unrecorded: 0, ..self.rate_limits.clone() },
             ..self.clone()
         };
-        let present = Self { restraint: Restraint { unrecorded: 0, ..present.restraint.clone() }, ..present.clone() };
-        as_written == present && since < usize::from(self.restraint.unrecorded).saturating_sub(MARGIN)
+        let present =
+            Self { rate_limits: RateLimitState { unrecorded: 0, ..present.rate_limits.clone() }, ..present.clone() };
+        as_written == present && since < usize::from(self.rate_limits.unrecorded).saturating_sub(MARGIN)
     }
 }
 
-fn is_free(restraint: &Restraint) -> bool {
-    *restraint == Restraint::default()
+fn is_free(rate_limits: &RateLimitState) -> bool {
+    *rate_limits == RateLimitState::default()
 }
 
 fn file(folder: &Path) -> AtomicFile {

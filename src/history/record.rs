@@ -120,7 +120,7 @@ impl Record {
         self.change(|pending| {
             pending.memory.seen = Some(now);
             for gateway in pending.memory.gateways.values_mut() {
-                gateway.restraint.unrecorded = 0;
+                gateway.rate_limits.unrecorded = 0;
             }
             pending.is_news = true;
         });

@@ -88,8 +88,9 @@ pub(super) fn message_id(event: &str, fields: &[(&str, &str)]) -> Option<&'stati
 #[must_use]
 pub fn name(field: &str) -> String {
     let field = if field == "to" { "state" } else { field };
-    let is_plain = |c: char| c.is_ascii_alphanumeric();
-    let plain: String = field.chars().map(|c| if is_plain(c) { c.to_ascii_uppercase() } else { '_' }).collect();
+    let needs_no_confirmation = |c: char| c.is_ascii_alphanumeric();
+    let plain: String =
+        field.chars().map(|c| if needs_no_confirmation(c) { c.to_ascii_uppercase() } else { '_' }).collect();
     format!("TICKLED_{plain}")
 }
 

@@ -247,7 +247,7 @@ impl Value {
     fn write_text(&self, line: &mut String) {
         match self {
             Self::Bare(text) => line.push_str(text),
-            Self::Text(text) if is_plain(text) => line.push_str(text),
+            Self::Text(text) if needs_no_confirmation(text) => line.push_str(text),
             Self::Text(text) => {
                 line.push('"');
                 escape(line, text, Quotes::Text);
@@ -294,7 +294,7 @@ fn escape(line: &mut String, text: &str, quotes: Quotes) {
 }
 
 /// Whether a text can stand behind `key=` without quotes.
-fn is_plain(text: &str) -> bool {
+fn needs_no_confirmation(text: &str) -> bool {
     !text.is_empty() && !text.chars().any(|c| c.is_whitespace() || matches!(c, '"' | '=' | '\\') || disturbs(c))
 }
 

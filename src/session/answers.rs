@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use super::pace::is_plain;
-use super::{Because, Cause, Machine, Now, Observation, Reason, Request, State, Status, Step, Trouble};
+use super::rate_limiter::needs_no_confirmation;
+use super::{Cause, Machine, Now, Observation, Request, State, StateReason, Status, Step, Unavailability, WakeReason};
 
 /// An unexpected answer that is asked again before it is believed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,7 +36,7 @@ pub(super) enum Look {
     Competing,
     Lost,
     NoLogin { page: bool },
-    Trouble(Trouble),
+    Trouble(Unavailability),
 }
 
 impl Status {
@@ -56,8 +56,8 @@ impl Status {
 impl Machine {
     /// Takes in the answer to `request`.
     pub(super) fn absorb(&mut self, now: Now, since: Duration, request: Request, observation: Observation) {
-        if let Observation::Trouble(Trouble::TooManyRequests { retry_after }) = observation {
-            self.pace.quiet(now, retry_after);
+        if let Observation::Trouble(Unavailability::TooManyRequests { retry_after }) = observation {
+            self.limits.quiet(now, retry_after);
         }
         if observation == Observation::Gone && request.can_be_left_out() && !self.is_gone(request) {
             self.gone.push(request);
@@ -66,9 +66,9 @@ impl Machine {
             // A ping without a status proves nothing; the check beside it does.
             Request::Ping if matches!(observation, Observation::NoStatus | Observation::Gone) => {
                 if self.check_in_vain || self.pings_alone.is_some() {
-                    self.looked(now, request, (Look::Trouble(Trouble::Nonsense), None));
+                    self.looked(now, request, (Look::Trouble(Unavailability::Nonsense), None));
                 } else {
-                    self.ask(Request::Check, now.mono, Reason::AskAgain);
+                    self.ask(Request::Check, now.mono, WakeReason::AskAgain);
                 }
             }
             Request::Ping | Request::Check => self.looked(now, request, look(observation)),
@@ -170,7 +170,7 @@ impl Machine {
             Look::NotEstablished | Look::Lost if !self.is_gone(Request::Ping) => {
                 self.doubt = Some(Doubt::Session);
                 let other = if request == Request::Ping { Request::Check } else { Request::Ping };
-                self.ask(other, now.mono, Reason::AskAgain);
+                self.ask(other, now.mono, WakeReason::AskAgain);
             }
             Look::NotEstablished | Look::Lost | Look::NoLogin { .. } => self.doubt(now, doubt_about(look)),
             Look::Trouble(trouble) => self.trouble_twice(now, trouble),
@@ -197,7 +197,7 @@ impl Machine {
         match look {
             Look::Good => self.prove(now),
             Look::Competing if cause != Cause::ByOperator => self.contest(now),
-            Look::Trouble(_) if self.should_ping() => self.ask(Request::Ping, now.mono, Reason::NextStep),
+            Look::Trouble(_) if self.should_ping() => self.ask(Request::Ping, now.mono, WakeReason::NextStep),
             Look::Competing | Look::Trouble(_) => self.watch(now),
             // The other application's login is over, so that a new one is all it takes.
             Look::NoLogin { .. } if cause == Cause::Borrowed => self.login_required(now, Cause::Expired),
@@ -219,11 +219,11 @@ impl Machine {
                 self.known.is_paper = accounts.is_paper;
                 self.gone.retain(|gone| *gone != Request::Accounts);
                 self.refute(since);
-                self.live(now, Because::DataConfirmed);
+                self.live(now, StateReason::DataConfirmed);
             }
-            Observation::Gone if self.is_gone(Request::Accounts) => self.live(now, Because::FlagsAlone),
+            Observation::Gone if self.is_gone(Request::Accounts) => self.live(now, StateReason::FlagsAlone),
             Observation::Gone if self.unproved == Some(Unproved::Gone) => {
-                self.live(now, Because::FlagsAlone);
+                self.live(now, StateReason::FlagsAlone);
                 self.gone.push(Request::Accounts);
             }
             Observation::Gone => self.ask_for_proof_again(now, Unproved::Gone),
@@ -241,20 +241,20 @@ impl Machine {
             | Observation::NotLoggedIn
             | Observation::Sso(_)
             | Observation::Listening
-            | Observation::Ended => self.proof_in_trouble(now, Trouble::Nonsense),
+            | Observation::Ended => self.proof_in_trouble(now, Unavailability::Nonsense),
         }
     }
 
-    fn proof_in_trouble(&mut self, now: Now, trouble: Trouble) {
+    fn proof_in_trouble(&mut self, now: Now, trouble: Unavailability) {
         self.remember(now, Look::Trouble(trouble), None);
         match self.state {
             State::Live | State::Recovering { .. } | State::Contested => {
-                if is_plain(trouble) || self.unproved == Some(Unproved::Trouble) {
+                if needs_no_confirmation(trouble) || self.unproved == Some(Unproved::Trouble) {
                     self.unavailable(now, trouble);
-                } else if trouble == Trouble::NoAnswer {
+                } else if trouble == Unavailability::NoAnswer {
                     // It may be the connection alone: the check goes by another one.
                     (self.unproved, self.troubled) = (Some(Unproved::Trouble), true);
-                    self.ask(Request::Check, now.mono, Reason::AskAgain);
+                    self.ask(Request::Check, now.mono, WakeReason::AskAgain);
                 } else {
                     self.ask_for_proof_again(now, Unproved::Trouble);
                 }
@@ -279,14 +279,14 @@ impl Machine {
         match self.state {
             State::Starting | State::Live | State::Contested | State::Unavailable(_) => {
                 if self.unproved == Some(Unproved::NoData) {
-                    self.recover(now, Because::NoData);
+                    self.recover(now, StateReason::NoData);
                 } else {
                     // The flags may have changed meanwhile: empty data is also how somebody else's session shows.
                     self.ask_for_proof_again(now, Unproved::NoData);
                 }
             }
             State::Recovering { step: Step::Confirm, .. } => self.confirm_again(now),
-            State::Recovering { .. } => self.next_attempt(now, Because::NoData),
+            State::Recovering { .. } => self.next_attempt(now, StateReason::NoData),
             State::LoginRequired(_) => self.watch(now),
             State::Paused { .. } => {}
         }
@@ -295,10 +295,10 @@ impl Machine {
     /// The flags are good: one data call shows whether they are true.
     pub(super) fn prove(&mut self, now: Now) {
         self.doubt = None;
-        self.ask(Request::Accounts, now.mono, Reason::ProofDue);
+        self.ask(Request::Accounts, now.mono, WakeReason::ProofDue);
     }
 
-    fn live(&mut self, now: Now, because: Because) {
+    fn live(&mut self, now: Now, because: StateReason) {
         self.forget_doubts();
         if self.denied.is_some() && self.refuted < REFUTED {
             self.doubt = Some(Doubt::Session);
@@ -320,20 +320,20 @@ impl Machine {
 
     /// Schedules the next question while live. A ping reports as a check does, so it takes the place of one.
     pub(super) fn stay_live(&mut self, now: Now) {
-        let check = self.looked + self.pace.routine(now.mono, self.policy.check_every);
-        let ping = self.pace.pinged().map_or(now.mono, |t| t + self.policy.ping_every);
+        let check = self.looked + self.limits.routine(now.mono, self.policy.check_every);
+        let ping = self.limits.pinged().map_or(now.mono, |t| t + self.policy.ping_every);
         let ping_due = ping < check + self.policy.check_every && !self.is_gone(Request::Ping);
         let proof = self.proved + self.policy.confirm_every;
         let (routine, at, because) = if ping_due {
-            (Request::Ping, ping.min(check), Reason::PingDue)
+            (Request::Ping, ping.min(check), WakeReason::PingDue)
         } else {
-            (Request::Check, check, Reason::CheckDue)
+            (Request::Check, check, WakeReason::CheckDue)
         };
         // What comes first goes first: neither question may make a ping late.
         if !self.policy.confirm_every.is_zero() && proof <= at {
-            self.ask(Request::Accounts, proof, Reason::ProofDue);
+            self.ask(Request::Accounts, proof, WakeReason::ProofDue);
         } else if let Some(age) = self.age_due().filter(|age| *age <= at) {
-            self.ask(Request::ValidateSso, age, Reason::LoginAge);
+            self.ask(Request::ValidateSso, age, WakeReason::LoginAge);
         } else {
             self.ask(routine, at, because);
         }
@@ -345,7 +345,7 @@ impl Machine {
             return None;
         }
         let first = self.since.mono + LOGIN_AGE;
-        let asked = self.pace.validated().filter(|t| *t >= self.since.mono);
+        let asked = self.limits.validated().filter(|t| *t >= self.since.mono);
         Some(asked.map_or(first, |t| t + AGE_AGAIN))
     }
 
@@ -355,7 +355,7 @@ impl Machine {
         } else if observation == Observation::Ended {
             self.logged_out(now);
         } else {
-            self.ask(Request::Check, now.mono, Reason::AskAgain);
+            self.ask(Request::Check, now.mono, WakeReason::AskAgain);
         }
     }
 
@@ -371,7 +371,7 @@ impl Machine {
 
     /// Has an unexpected answer followed by a check, before it is believed.
     pub(super) fn ask_again(&mut self, now: Now) {
-        self.ask(Request::Check, now.mono + ASK_AGAIN, Reason::AskAgain);
+        self.ask(Request::Check, now.mono + ASK_AGAIN, WakeReason::AskAgain);
     }
 
     /// What was suspected has come to an end, one way or the other.
@@ -390,9 +390,11 @@ impl Machine {
         }
         self.doubt = None;
         match look {
-            Look::NoLogin { .. } => self.recover(now, Because::NoLogin),
+            Look::NoLogin { .. } => self.recover(now, StateReason::NoLogin),
             Look::NotEstablished => self.recover_patiently(now),
-            Look::Good | Look::Competing | Look::Lost | Look::Trouble(_) => self.recover(now, Because::SessionLapsed),
+            Look::Good | Look::Competing | Look::Lost | Look::Trouble(_) => {
+                self.recover(now, StateReason::SessionLapsed)
+            }
         }
     }
 }
@@ -432,7 +434,7 @@ pub(super) fn look(observation: Observation) -> (Look, Option<Status>) {
         | Observation::Accounts(_)
         | Observation::Listening
         | Observation::Ended
-        | Observation::Gone => (Look::Trouble(Trouble::Nonsense), None),
+        | Observation::Gone => (Look::Trouble(Unavailability::Nonsense), None),
     }
 }
 
@@ -445,18 +447,18 @@ const fn doubt_about(look: Look) -> Doubt {
 }
 
 /// Whether something answers, and not with anything that says how the session is; another question may do better.
-pub(super) const fn says_nothing(trouble: Trouble) -> bool {
+pub(super) const fn says_nothing(trouble: Unavailability) -> bool {
     match trouble {
-        Trouble::Nonsense | Trouble::EdgeRefused | Trouble::IbkrError => true,
-        Trouble::NothingListens
-        | Trouble::NoAnswer
-        | Trouble::NotAGateway
-        | Trouble::Tls
-        | Trouble::Certificate
-        | Trouble::AddressRefused
-        | Trouble::Network
-        | Trouble::IbkrSilent
-        | Trouble::TooManyRequests { .. } => false,
+        Unavailability::Nonsense | Unavailability::EdgeRefused | Unavailability::IbkrError => true,
+        Unavailability::NothingListens
+        | Unavailability::NoAnswer
+        | Unavailability::NotAGateway
+        | Unavailability::Tls
+        | Unavailability::Certificate
+        | Unavailability::AddressRefused
+        | Unavailability::Network
+        | Unavailability::IbkrSilent
+        | Unavailability::TooManyRequests { .. } => false,
     }
 }
 

@@ -2,13 +2,13 @@
 
 use super::answers::{Doubt, Look, REFUTED};
 use super::machine::Next;
-use super::pace::Urgency;
-use super::{Machine, Now, Reason, Request, State, Status, Step};
+use super::rate_limiter::Priority;
+use super::{Machine, Now, Request, State, Status, Step, WakeReason};
 
 impl Machine {
     pub(super) fn check_on_demand(&mut self, now: Now) {
         if self.may_look() {
-            self.look_soon(now, Reason::Operator, Urgency::Pressing);
+            self.look_soon(now, WakeReason::Operator, Priority::Pressing);
         }
     }
 
@@ -23,15 +23,15 @@ impl Machine {
         }
         if self.state == State::Live && self.refuted < REFUTED {
             self.doubt.get_or_insert(Doubt::Session);
-            self.look_soon(now, Reason::AskAgain, Urgency::Confirming);
+            self.look_soon(now, WakeReason::AskAgain, Priority::Confirming);
         } else {
-            self.look_soon(now, Reason::AskAgain, Urgency::Pressing);
+            self.look_soon(now, WakeReason::AskAgain, Priority::Pressing);
         }
     }
 
     /// What to look with, out of turn: whoever wants to know again and again must not keep a ping from its turn.
     pub(super) fn extra_look(&self, now: Now) -> Request {
-        let is_ping_due = self.pace.pinged().is_some_and(|t| now.mono >= t + self.policy.ping_every);
+        let is_ping_due = self.limits.pinged().is_some_and(|t| now.mono >= t + self.policy.ping_every);
         if self.state == State::Live && is_ping_due && !self.is_gone(Request::Ping) {
             Request::Ping
         } else {
@@ -40,20 +40,20 @@ impl Machine {
     }
 
     /// Has the session looked at as soon as may be: at once, or after the answer to what is in flight, which no look is.
-    pub(super) fn look_soon(&mut self, now: Now, because: Reason, urgency: Urgency) {
+    pub(super) fn look_soon(&mut self, now: Now, because: WakeReason, priority: Priority) {
         match self.awaiting.map(|flight| flight.request) {
             Some(Request::Check | Request::Ping) => {}
-            Some(_) => self.wanted = Some((because, urgency)),
+            Some(_) => self.wanted = Some((because, priority)),
             None => {
                 let look = self.extra_look(now);
                 let next = self.next;
-                let soon = self.pace.earliest(now.mono, look, urgency);
+                let soon = self.limits.earliest(now.mono, look, priority);
                 let is_planned = next.request.is_some_and(|planned| {
-                    let at = next.at.max(self.pace.earliest(now.mono, planned, self.urgency()));
+                    let at = next.at.max(self.limits.earliest(now.mono, planned, self.priority()));
                     matches!(planned, Request::Check | Request::Ping) && at > now.mono && at <= soon
                 });
                 if !is_planned {
-                    self.next = Next { request: Some(look), at: now.mono, because, urgency };
+                    self.next = Next { request: Some(look), at: now.mono, because, priority };
                 }
             }
         }
@@ -61,10 +61,10 @@ impl Machine {
 
     /// Has the look that was asked for meanwhile, unless what comes next is one.
     pub(super) fn look_as_wanted(&mut self, now: Now) {
-        let Some((because, urgency)) = self.wanted.take() else { return };
+        let Some((because, priority)) = self.wanted.take() else { return };
         let is_look = matches!(self.next.request, Some(Request::Check | Request::Ping));
         if self.may_look() && !(is_look && self.next.at <= now.mono) {
-            self.look_soon(now, because, urgency);
+            self.look_soon(now, because, priority);
         }
     }
 
@@ -90,11 +90,11 @@ impl Machine {
         match self.awaiting.map(|flight| flight.request) {
             None | Some(Request::Ping | Request::Check | Request::Accounts | Request::IsListening) => {
                 self.abandon();
-                self.ask(Request::Check, now.mono, Reason::ClockJumped);
+                self.ask(Request::Check, now.mono, WakeReason::ClockJumped);
             }
             Some(
                 Request::Reauthenticate | Request::OpenBrokerage { .. } | Request::ValidateSso | Request::EndSession,
-            ) => self.wanted = Some((Reason::ClockJumped, Urgency::Confirming)),
+            ) => self.wanted = Some((WakeReason::ClockJumped, Priority::Confirming)),
         }
     }
 }

@@ -4,28 +4,28 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::address::{Address, Guest};
 use super::answers::{Doubt, Unproved};
-use super::changes::{CALM, Changes};
-use super::pace::{Pace, Urgency};
+use super::flap_detector::{CALM, FlapDetector};
+use super::rate_limiter::{Priority, RateLimiter};
 use super::recovery::{Confirmation, Incident};
+use super::shared_budget::{ClientId, SharedBudget};
 use super::{
-    Account, Because, Cause, Input, Now, Observation, Plan, Policy, Reason, Request, Restraint, Sso, State, Transition,
-    Trouble,
+    Account, Cause, Input, Now, Observation, Plan, Policy, RateLimitState, Request, Sso, State, StateReason,
+    Transition, Unavailability, WakeReason,
 };
 
 /// Watches over one gateway's session. Feed it with [`Machine::step`], carry out what it plans.
 #[derive(Debug, Clone)]
 pub struct Machine {
     pub(super) policy: Policy,
-    pub(super) pace: Pace,
+    pub(super) limits: RateLimiter,
     pub(super) state: State,
-    pub(super) because: Because,
+    pub(super) because: StateReason,
     pub(super) since: Now,
     last: Now,
     pub(super) next: Next,
     pub(super) awaiting: Option<Flight>,
-    pub(super) known: Known,
+    pub(super) known: Facts,
     /// What the other side does not know any more.
     pub(super) gone: Vec<Request>,
     pub(super) doubt: Option<Doubt>,
@@ -45,11 +45,11 @@ pub struct Machine {
     /// The same over the whole life of this machine.
     pub(super) refutations: u32,
     /// A look that was asked for while something else was under way, and has not been had yet.
-    pub(super) wanted: Option<(Reason, Urgency)>,
+    pub(super) wanted: Option<(WakeReason, Priority)>,
     pub(super) concluding: Option<Cause>,
     pub(super) confirmation: Confirmation,
     pub(super) incident: Option<Incident>,
-    changes: Changes,
+    changes: FlapDetector,
     /// Failed attempts that a short life between two incidents does not give back.
     pub(super) spent: u8,
     /// Probes in a row without an answer that says something; forgotten only when answers have lasted.
@@ -71,13 +71,13 @@ pub struct Machine {
 
 /// What is known beside the state, for status and alerts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Known {
+pub struct Facts {
     /// When the flags were last good.
     pub last_good: Option<Now>,
     /// Whether the session has been live since the present login.
     pub lived: bool,
     /// What the last look at the session said.
-    pub evidence: Evidence,
+    pub evidence: LastReading,
     /// `isPaper`, as the last data call had it.
     pub is_paper: Option<bool>,
     /// What `validate_sso` said last, and when.
@@ -85,12 +85,12 @@ pub struct Known {
     /// When the human logged in.
     pub auth_time: Option<Timestamp>,
     /// The last trouble, while it lasts.
-    pub trouble: Option<Trouble>,
+    pub trouble: Option<Unavailability>,
 }
 
 /// What a look at the session said about the login behind it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Evidence {
+pub struct LastReading {
     /// The answer was that of a gateway without a login.
     pub no_login: bool,
     /// The `connected` flag.
@@ -104,8 +104,8 @@ pub(super) struct Next {
     /// None only while paused.
     pub(super) request: Option<Request>,
     pub(super) at: Duration,
-    pub(super) because: Reason,
-    pub(super) urgency: Urgency,
+    pub(super) because: WakeReason,
+    pub(super) priority: Priority,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -121,19 +121,19 @@ impl Machine {
     pub fn new(policy: Policy, seed: u64, now: Now) -> Self {
         Self {
             policy,
-            pace: Pace::new(seed, now),
+            limits: RateLimiter::new(seed, now),
             state: State::Starting,
-            because: Because::Started,
+            because: StateReason::Started,
             since: now,
             last: now,
             next: Next {
                 request: Some(Request::Check),
                 at: now.mono,
-                because: Reason::CheckDue,
-                urgency: Urgency::Routine,
+                because: WakeReason::CheckDue,
+                priority: Priority::Routine,
             },
             awaiting: None,
-            known: Known::default(),
+            known: Facts::default(),
             gone: Vec::new(),
             doubt: None,
             unproved: None,
@@ -148,7 +148,7 @@ impl Machine {
             concluding: None,
             confirmation: Confirmation::default(),
             incident: None,
-            changes: Changes::default(),
+            changes: FlapDetector::default(),
             spent: 0,
             unanswered: 0,
             answering_since: None,
@@ -163,20 +163,20 @@ impl Machine {
 
     /// Takes in what happened at `now`, and says what to do, for a gateway that has its public address for itself.
     pub fn step(&mut self, now: Now, input: Input) -> Plan {
-        let mut own = Address::default();
-        let alone = own.join();
-        self.step_behind(now, input, &mut own, alone)
+        let mut own = SharedBudget::default();
+        let alone = own.register();
+        self.step_shared(now, input, &mut own, alone)
     }
 
     /// The same for one of several gateways behind a public address: they share its limits, and its silence after 429.
-    pub fn step_behind(&mut self, now: Now, input: Input, address: &mut Address, guest: Guest) -> Plan {
+    pub fn step_shared(&mut self, now: Now, input: Input, address: &mut SharedBudget, client: ClientId) -> Plan {
         let (from, since) = (self.state, self.since);
         let jumped = self.jump(now);
         if jumped.is_some() {
             self.distrust(now);
         }
         if self.is_pause_over(now) {
-            self.start_again(now, Because::PauseOver);
+            self.start_again(now, StateReason::PauseOver);
         }
         match input {
             Input::Wake => self.wake(now),
@@ -188,7 +188,7 @@ impl Machine {
             Input::Logout => self.logout(now),
             Input::LoggedOut => self.logged_out(now),
         }
-        address.hush(self.pace.quiet_until());
+        address.silence_until(self.limits.quiet_until());
         if address.is_quiet(now.mono) {
             self.fall_silent(now);
         }
@@ -209,7 +209,7 @@ impl Machine {
             self.changes.forget();
             self.spent = 0;
         }
-        let (request, wake_at, because) = self.decide(now, address, guest);
+        let (request, wake_at, because) = self.decide(now, address, client);
         Plan { request, awaiting: self.awaiting.is_some(), wake_at, because, transition, jumped }
     }
 
@@ -227,13 +227,13 @@ impl Machine {
 
     /// Why the present state was entered.
     #[must_use]
-    pub const fn because(&self) -> Because {
+    pub const fn because(&self) -> StateReason {
         self.because
     }
 
     /// What is known beside the state.
     #[must_use]
-    pub const fn known(&self) -> &Known {
+    pub const fn known(&self) -> &Facts {
         &self.known
     }
 
@@ -252,7 +252,7 @@ impl Machine {
     /// Whether the hour's attempts are spent, so that it is only looked whether the session is back by itself.
     #[must_use]
     pub const fn is_spent(&self) -> bool {
-        matches!(self.next.because, Reason::BudgetSpent)
+        matches!(self.next.because, WakeReason::BudgetSpent)
     }
 
     /// Whether the account is not of the kind that the operator chose, as far as the last data call told.
@@ -278,13 +278,13 @@ impl Machine {
 
     /// What of its past an heir of this machine is bound by.
     #[must_use]
-    pub fn restraint(&self, now: Now) -> Restraint {
-        self.pace.restraint(now.mono)
+    pub fn rate_limit_state(&self, now: Now) -> RateLimitState {
+        self.limits.rate_limit_state(now.mono)
     }
 
     /// Binds this machine by what bound an earlier one, so that no restart asks for more than is allowed.
-    pub fn restrain(&mut self, now: Now, kept: &Restraint) {
-        self.pace.restrain(now, kept);
+    pub fn restore_limits(&mut self, now: Now, kept: &RateLimitState) {
+        self.limits.restore_limits(now, kept);
     }
 
     /// What the operator chose.
@@ -294,27 +294,27 @@ impl Machine {
     }
 
     /// Sets what is asked next. If something is in flight, its answer decides that anew.
-    pub(super) const fn ask(&mut self, request: Request, at: Duration, because: Reason) {
-        let urgency = match because {
-            Reason::AskAgain | Reason::ClockJumped => Urgency::Confirming,
-            Reason::Operator => Urgency::Pressing,
-            Reason::AnswerDue
-            | Reason::PingDue
-            | Reason::CheckDue
-            | Reason::ProofDue
-            | Reason::LoginAge
-            | Reason::NextStep
-            | Reason::ConfirmDue
-            | Reason::AttemptDue
-            | Reason::BudgetSpent
-            | Reason::RetryDue
-            | Reason::Quiet
-            | Reason::OthersFirst
-            | Reason::WatchDue
-            | Reason::OtherDue
-            | Reason::PauseOver => Urgency::Routine,
+    pub(super) const fn ask(&mut self, request: Request, at: Duration, because: WakeReason) {
+        let priority = match because {
+            WakeReason::AskAgain | WakeReason::ClockJumped => Priority::Confirming,
+            WakeReason::Operator => Priority::Pressing,
+            WakeReason::AnswerDue
+            | WakeReason::PingDue
+            | WakeReason::CheckDue
+            | WakeReason::ProofDue
+            | WakeReason::LoginAge
+            | WakeReason::NextStep
+            | WakeReason::ConfirmDue
+            | WakeReason::AttemptDue
+            | WakeReason::BudgetSpent
+            | WakeReason::RetryDue
+            | WakeReason::Quiet
+            | WakeReason::OthersFirst
+            | WakeReason::WatchDue
+            | WakeReason::OtherDue
+            | WakeReason::PauseOver => Priority::Routine,
         };
-        self.next = Next { request: Some(request), at, because, urgency };
+        self.next = Next { request: Some(request), at, because, priority };
     }
 
     /// Drops whatever is in flight.
@@ -329,7 +329,7 @@ impl Machine {
     }
 
     /// Enters a state; a state of the same name keeps its beginning.
-    pub(super) fn enter(&mut self, now: Now, state: State, because: Because) {
+    pub(super) fn enter(&mut self, now: Now, state: State, because: StateReason) {
         self.age_is_old |= match state {
             State::Starting | State::Unavailable(_) | State::LoginRequired(_) | State::Paused { .. } => true,
             State::Live | State::Recovering { .. } | State::Contested => false,
@@ -343,45 +343,50 @@ impl Machine {
         self.state = state;
     }
 
-    fn decide(&mut self, now: Now, address: &mut Address, guest: Guest) -> (Option<Request>, Duration, Reason) {
+    fn decide(
+        &mut self,
+        now: Now,
+        address: &mut SharedBudget,
+        client: ClientId,
+    ) -> (Option<Request>, Duration, WakeReason) {
         if let Some(flight) = self.awaiting {
-            address.leave(guest);
-            return (None, flight.due, Reason::AnswerDue);
+            address.release(client);
+            return (None, flight.due, WakeReason::AnswerDue);
         }
         let Some(wanted) = self.next.request else {
-            address.leave(guest);
-            return (None, self.pause_ends(now), Reason::PauseOver);
+            address.release(client);
+            return (None, self.pause_ends(now), WakeReason::PauseOver);
         };
         // A proof that had to wait for its turn proves flags that may have changed meanwhile: they are asked again first.
         let stale = wanted == Request::Accounts && self.state != State::Live && now.mono > self.looked + FRESH;
         let wanted = if stale { Request::Check } else { wanted };
         let is_stood_in_for = wanted == Request::Check && self.pings_alone.is_some_and(|until| now.mono < until);
         let request = if is_stood_in_for { Request::Ping } else { wanted };
-        let urgency = self.urgency();
-        let at = self.next.at.max(self.pace.earliest(now.mono, request, urgency)).max(address.quiet_until());
+        let priority = self.priority();
+        let at = self.next.at.max(self.limits.earliest(now.mono, request, priority)).max(address.quiet_until());
         if at > now.mono {
-            address.leave(guest);
+            address.release(client);
             let quiet = address.is_quiet(now.mono);
-            return (None, at, if quiet { Reason::Quiet } else { self.next.because });
+            return (None, at, if quiet { WakeReason::Quiet } else { self.next.because });
         }
-        let turn = address.turn(now.mono, guest, urgency != Urgency::Routine);
+        let turn = address.acquire(now.mono, client, priority != Priority::Routine);
         if turn > now.mono {
-            return (None, turn, Reason::OthersFirst);
+            return (None, turn, WakeReason::OthersFirst);
         }
-        self.pace.sent(now, request, urgency, self.contending());
+        self.limits.sent(now, request, priority, self.contending());
         if matches!(request, Request::Check | Request::Ping) {
             (self.looked, self.last_look) = (now.mono, request);
         }
         let due = now.mono + self.policy.answer_within + OVERDUE;
         self.awaiting = Some(Flight { request, since: now.mono, due });
-        (Some(request), due, Reason::AnswerDue)
+        (Some(request), due, WakeReason::AnswerDue)
     }
 
     /// How urgent the next question is.
-    pub(super) fn urgency(&self) -> Urgency {
-        let asked = self.next.urgency;
-        if matches!(self.state, State::Recovering { .. }) && asked != Urgency::Pressing {
-            asked.max(Urgency::Recovery)
+    pub(super) fn priority(&self) -> Priority {
+        let asked = self.next.priority;
+        if matches!(self.state, State::Recovering { .. }) && asked != Priority::Pressing {
+            asked.max(Priority::Recovery)
         } else {
             asked
         }
@@ -393,7 +398,7 @@ impl Machine {
             State::Unavailable(_) | State::LoginRequired(_) | State::Paused { .. } => {}
             State::Starting | State::Live | State::Recovering { .. } | State::Contested => {
                 if self.awaiting.is_none() && !self.is_ending() {
-                    let trouble = Trouble::TooManyRequests { retry_after: None };
+                    let trouble = Unavailability::TooManyRequests { retry_after: None };
                     self.known.trouble = Some(trouble);
                     self.unavailable(now, trouble);
                 }
@@ -405,7 +410,7 @@ impl Machine {
         if let Some(flight) = self.awaiting
             && now.mono >= flight.due
         {
-            self.answered(now, flight.request, Observation::Trouble(Trouble::NoAnswer));
+            self.answered(now, flight.request, Observation::Trouble(Unavailability::NoAnswer));
         }
     }
 

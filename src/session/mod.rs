@@ -19,32 +19,32 @@
 //! is over); then a pause, and the next attempt. Neither "triggered" nor a status of 200 is success: only a later check
 //! followed by a data call is. Proof that the login is gone ends it at once, after one confirming check.
 //!
-//! What several gateways behind one public address may ask together is shared between their machines: [`Address`].
+//! What several gateways behind one public address may ask together is shared between their machines: [`SharedBudget`].
 //!
 //! The whole table, every state with every input, as the table test holds it against the code:
 #![doc = include_str!("transitions.md")]
 
-mod address;
 mod answers;
-mod changes;
 mod extra_looks;
+mod flap_detector;
 mod machine;
 mod operator;
-mod pace;
 mod policy;
+mod rate_limiter;
 mod recovery;
+mod shared_budget;
 mod state_kind;
+mod text;
 mod waiting;
-mod words;
 
-pub use address::{Address, Guest};
-pub use changes::CALM;
-pub use machine::{Evidence, Known, Machine};
-pub use pace::backoff;
+pub use flap_detector::CALM;
+pub use machine::{Facts, LastReading, Machine};
 pub use policy::{
     Account, CONFIRM_WITHIN, Competing, FIRST_PAUSE, FLAPPING_CHANGES, FLAPPING_WINDOW, LONGEST_PAUSE, Method, Policy,
     Recovery,
 };
+pub use rate_limiter::backoff;
+pub use shared_budget::{ClientId, SharedBudget};
 pub use state_kind::StateKind;
 
 use std::time::Duration;
@@ -64,7 +64,7 @@ pub struct Now {
 /// What limits the requests of the hour that comes, and must outlive a restart: by the wall clock, whatever is past left out.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct Restraint {
+pub struct RateLimitState {
     /// When each request of the last ten minutes was sent, the oldest first.
     pub requests: Vec<Timestamp>,
     /// How many more may have been sent since, of which nothing was recorded.
@@ -153,7 +153,7 @@ pub enum Observation {
     /// 404: the gateway or IBKR does not know this request any more.
     Gone,
     /// Anything that says nothing about the session.
-    Trouble(Trouble),
+    Trouble(Unavailability),
 }
 
 /// The four flags of a brokerage session. A flag that was missing is false.
@@ -191,7 +191,7 @@ pub struct Accounts {
 
 /// Why nothing can be said about the session. Each has words and a cure of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Trouble {
+pub enum Unavailability {
     /// Nothing listens on the gateway's port.
     NothingListens,
     /// Something listens, and does not answer in time.
@@ -238,7 +238,7 @@ pub enum State {
     /// Somebody else uses the brokerage session.
     Contested,
     /// Nothing can be said about the session.
-    Unavailable(Trouble),
+    Unavailable(Unavailability),
     /// Only a human can help.
     LoginRequired(Cause),
     /// Silent on the operator's word.
@@ -284,7 +284,7 @@ pub enum Cause {
 
 /// Why a state was entered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Because {
+pub enum StateReason {
     /// The daemon began.
     Started,
     /// The flags are good and a data call confirmed them.
@@ -308,7 +308,7 @@ pub enum Because {
     /// A login was seen, and no session came of it.
     LoginSeen,
     /// Nothing can be said about the session.
-    Trouble(Trouble),
+    Trouble(Unavailability),
     /// Only a human can help.
     Cause(Cause),
     /// The operator asked for it.
@@ -319,7 +319,7 @@ pub enum Because {
 
 /// Why the machine will wake.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Reason {
+pub enum WakeReason {
     /// An answer is due.
     AnswerDue,
     /// The next ping is due.
@@ -366,7 +366,7 @@ pub struct Transition {
     /// The state that was entered.
     pub to: State,
     /// Why.
-    pub because: Because,
+    pub because: StateReason,
     /// How long the state that was left had lasted.
     pub held: Duration,
 }
@@ -382,7 +382,7 @@ pub struct Plan {
     /// Call [`Machine::step`] with [`Input::Wake`] at this time ([`Now::mono`]) at the latest.
     pub wake_at: Duration,
     /// Why then.
-    pub because: Reason,
+    pub because: WakeReason,
     /// Tell this.
     pub transition: Option<Transition>,
     /// The wall clock and the other one disagree by this much since the last step: tell it.

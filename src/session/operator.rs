@@ -5,8 +5,8 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::machine::Next;
-use super::pace::Urgency;
-use super::{Because, Cause, Machine, Now, Reason, Request, State};
+use super::rate_limiter::Priority;
+use super::{Cause, Machine, Now, Request, State, StateReason, WakeReason};
 
 impl Machine {
     pub(super) fn pause(&mut self, now: Now, until: Option<Timestamp>) {
@@ -14,36 +14,36 @@ impl Machine {
         self.incident = None;
         let left = until.map(|until| Duration::try_from(until.duration_since(now.wall)).unwrap_or_default());
         self.pause_over = left.map(|left| now.mono.saturating_add(left));
-        self.enter(now, State::Paused { until }, Because::Operator);
+        self.enter(now, State::Paused { until }, StateReason::Operator);
         self.rest(now);
     }
 
     /// Asks nothing until the pause is over.
     pub(super) const fn rest(&mut self, now: Now) {
-        self.next = Next { request: None, at: now.mono, because: Reason::PauseOver, urgency: Urgency::Routine };
+        self.next = Next { request: None, at: now.mono, because: WakeReason::PauseOver, priority: Priority::Routine };
     }
 
     pub(super) fn resume(&mut self, now: Now) {
         match self.state {
-            State::Paused { .. } | State::LoginRequired(_) => self.start_again(now, Because::Operator),
+            State::Paused { .. } | State::LoginRequired(_) => self.start_again(now, StateReason::Operator),
             State::Starting | State::Live | State::Recovering { .. } | State::Contested | State::Unavailable(_) => {
                 self.check_on_demand(now);
             }
         }
     }
 
-    pub(super) fn start_again(&mut self, now: Now, because: Because) {
+    pub(super) fn start_again(&mut self, now: Now, because: StateReason) {
         self.forget_plans();
         if let Some(incident) = &mut self.incident {
             incident.attempts = 0;
         }
         self.enter(now, State::Starting, because);
-        self.ask(Request::Check, now.mono, Reason::Operator);
+        self.ask(Request::Check, now.mono, WakeReason::Operator);
     }
 
     pub(super) fn logout(&mut self, now: Now) {
         self.forget_plans();
-        self.ask(Request::EndSession, now.mono, Reason::Operator);
+        self.ask(Request::EndSession, now.mono, WakeReason::Operator);
     }
 
     pub(super) fn logged_out(&mut self, now: Now) {

@@ -3,9 +3,11 @@
 use std::time::Duration;
 
 use super::answers::{Look, look};
-use super::pace::{VALIDATE_GAP, backoff};
 use super::policy::{CONFIRM_WITHIN, FIRST_PAUSE, LONGEST_PAUSE};
-use super::{Because, Cause, Competing, Machine, Method, Now, Observation, Reason, Request, State, Step, Trouble};
+use super::rate_limiter::{VALIDATE_GAP, backoff};
+use super::{
+    Cause, Competing, Machine, Method, Now, Observation, Request, State, StateReason, Step, Unavailability, WakeReason,
+};
 
 /// From the first bad observation to the next live one.
 #[derive(Debug, Clone, Copy)]
@@ -57,7 +59,7 @@ impl Incident {
 
 impl Machine {
     /// The session is gone, the login may stand: begins, or goes on with, the attempts of this incident.
-    pub(super) fn recover(&mut self, now: Now, because: Because) {
+    pub(super) fn recover(&mut self, now: Now, because: StateReason) {
         self.forget_doubts();
         self.incident_begins(now);
         self.next_attempt(now, because);
@@ -67,8 +69,8 @@ impl Machine {
     pub(super) fn recover_patiently(&mut self, now: Now) {
         let attempt = self.incident_begins(now).attempts.saturating_add(1);
         self.confirmation = Confirmation { since: now.mono, ..Confirmation::default() };
-        self.enter(now, State::Recovering { attempt, step: Step::Check }, Because::NotEstablished);
-        self.ask(Request::Check, now.mono + LAST_DELAY, Reason::ConfirmDue);
+        self.enter(now, State::Recovering { attempt, step: Step::Check }, StateReason::NotEstablished);
+        self.ask(Request::Check, now.mono + LAST_DELAY, WakeReason::ConfirmDue);
     }
 
     pub(super) fn incident_begins(&mut self, now: Now) -> &mut Incident {
@@ -88,16 +90,16 @@ impl Machine {
 
     /// The next attempt, if its pause is over, and if attempts and the hour's budget allow one. Until then it is only
     /// looked whether the session has come back by itself.
-    pub(super) fn next_attempt(&mut self, now: Now, because: Because) {
+    pub(super) fn next_attempt(&mut self, now: Now, because: StateReason) {
         let incident = *self.incident_begins(now);
         if incident.attempts >= self.policy.recovery.attempts {
             return self.exhausted(now);
         }
         let attempt = incident.attempts + 1;
-        let free = self.pace.may_ask(now.mono, self.policy.recovery.max_per_hour);
+        let free = self.limits.may_ask(now.mono, self.policy.recovery.max_per_hour);
         let at = free.max(incident.not_before);
         if at > now.mono {
-            let reason = if free > now.mono { Reason::BudgetSpent } else { Reason::AttemptDue };
+            let reason = if free > now.mono { WakeReason::BudgetSpent } else { WakeReason::AttemptDue };
             // Half a proof that the login is gone is no reason to wait: a human may have to be called.
             let is_half_proved = (1..PROOFS).contains(&incident.proofs);
             let look = if is_half_proved { PROOFS_SPAN } else { self.policy.watch_every };
@@ -111,7 +113,7 @@ impl Machine {
         match method {
             Some(request) => {
                 self.enter(now, State::Recovering { attempt, step: Step::Reauthenticate }, because);
-                self.ask(request, now.mono, Reason::NextStep);
+                self.ask(request, now.mono, WakeReason::NextStep);
             }
             None => {
                 self.enter(now, State::Recovering { attempt, step: Step::ValidateSso }, because);
@@ -212,16 +214,16 @@ impl Machine {
     fn came_to_nothing(&mut self, now: Now) {
         let incident = self.incident_begins(now);
         incident.attempts = incident.attempts.saturating_sub(1);
-        self.next_attempt(now, Because::SessionLapsed);
+        self.next_attempt(now, StateReason::SessionLapsed);
     }
 
     /// Asks whether the login stands, unless that was asked within the minute: then the last answer stands.
     fn validate(&mut self, now: Now) {
-        if self.is_gone(Request::ValidateSso) || !self.pace.may_validate(now.mono) {
+        if self.is_gone(Request::ValidateSso) || !self.limits.may_validate(now.mono) {
             return self.confirm(now);
         }
         self.step_to(now, Step::ValidateSso);
-        self.ask(Request::ValidateSso, now.mono, Reason::NextStep);
+        self.ask(Request::ValidateSso, now.mono, WakeReason::NextStep);
     }
 
     /// What was said of the login.
@@ -237,7 +239,7 @@ impl Machine {
             State::Recovering { .. } => self.validated_in_recovery(now, observation),
             State::Live => match observation {
                 Observation::Unauthorized | Observation::LoginPage => {
-                    self.ask(Request::Check, now.mono, Reason::AskAgain);
+                    self.ask(Request::Check, now.mono, WakeReason::AskAgain);
                 }
                 Observation::Trouble(trouble) if is_about_the_way(trouble) => self.trouble_twice(now, trouble),
                 Observation::Status(_)
@@ -303,7 +305,7 @@ impl Machine {
         self.confirmation.since = now.mono;
         self.confirmation.delays = usize::from(!self.confirmation.direct);
         let delay = if self.confirmation.direct { Duration::ZERO } else { DELAYS[0] };
-        self.ask(Request::Check, now.mono + delay, Reason::ConfirmDue);
+        self.ask(Request::Check, now.mono + delay, WakeReason::ConfirmDue);
     }
 
     /// The session has not come yet: asks again, or gives this attempt up.
@@ -314,15 +316,15 @@ impl Machine {
         }
         let delay = DELAYS.get(self.confirmation.delays).copied().unwrap_or(LAST_DELAY);
         self.confirmation.delays += 1;
-        self.ask(Request::Check, (now.mono + delay).min(over), Reason::ConfirmDue);
+        self.ask(Request::Check, (now.mono + delay).min(over), WakeReason::ConfirmDue);
     }
 
     fn attempt_failed(&mut self, now: Now) {
         let attempts = u32::from(self.incident_begins(now).attempts);
         let pause = backoff(attempts, FIRST_PAUSE, LONGEST_PAUSE);
-        let pause = self.pace.jitter(pause);
+        let pause = self.limits.jitter(pause);
         self.incident_begins(now).not_before = now.mono + pause;
-        self.next_attempt(now, Because::SessionLapsed);
+        self.next_attempt(now, StateReason::SessionLapsed);
     }
 
     /// No proof, and no more attempts: a human is called, with the cause that it looks like; unless it is somebody else who
@@ -330,7 +332,7 @@ impl Machine {
     fn exhausted(&mut self, now: Now) {
         if self.contending() && self.known.evidence.competing {
             self.incident_begins(now).attempts = 0;
-            self.enter(now, State::Contested, Because::Outfought);
+            self.enter(now, State::Contested, StateReason::Outfought);
             return self.wait_for_the_other(now);
         }
         let cause = match self.known.sso {
@@ -358,10 +360,10 @@ impl Machine {
             Look::Competing | Look::NotEstablished | Look::Lost | Look::NoLogin { .. } => match step {
                 Step::Confirm => self.confirm_again(now),
                 Step::Check if look == Look::NotEstablished && !self.patience_over(now) => {
-                    self.ask(Request::Check, now.mono + LAST_DELAY, Reason::ConfirmDue);
+                    self.ask(Request::Check, now.mono + LAST_DELAY, WakeReason::ConfirmDue);
                 }
                 Step::Check | Step::Pause | Step::Reauthenticate | Step::ValidateSso => {
-                    self.next_attempt(now, Because::SessionLapsed);
+                    self.next_attempt(now, StateReason::SessionLapsed);
                 }
             },
         }
@@ -378,18 +380,18 @@ impl Machine {
 }
 
 /// Whether the trouble is with the way to IBKR, so that the next question would only meet it again.
-const fn is_about_the_way(trouble: Trouble) -> bool {
+const fn is_about_the_way(trouble: Unavailability) -> bool {
     match trouble {
-        Trouble::NothingListens
-        | Trouble::NoAnswer
-        | Trouble::NotAGateway
-        | Trouble::Certificate
-        | Trouble::Tls
-        | Trouble::AddressRefused
-        | Trouble::Network
-        | Trouble::IbkrSilent
-        | Trouble::TooManyRequests { .. } => true,
-        Trouble::IbkrError | Trouble::EdgeRefused | Trouble::Nonsense => false,
+        Unavailability::NothingListens
+        | Unavailability::NoAnswer
+        | Unavailability::NotAGateway
+        | Unavailability::Certificate
+        | Unavailability::Tls
+        | Unavailability::AddressRefused
+        | Unavailability::Network
+        | Unavailability::IbkrSilent
+        | Unavailability::TooManyRequests { .. } => true,
+        Unavailability::IbkrError | Unavailability::EdgeRefused | Unavailability::Nonsense => false,
     }
 }
 

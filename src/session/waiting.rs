@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use super::answers::says_nothing;
-use super::pace::{backoff, is_plain};
-use super::{Because, Cause, Competing, Machine, Now, Observation, Reason, Request, State, Trouble};
+use super::rate_limiter::{backoff, needs_no_confirmation};
+use super::{Cause, Competing, Machine, Now, Observation, Request, State, StateReason, Unavailability, WakeReason};
 
 impl Machine {
     /// Somebody else uses the session.
@@ -16,22 +16,22 @@ impl Machine {
         self.forget_doubts();
         self.incident_begins(now).contested = true;
         let outfought = self.taken_away.len() > FIGHTS;
-        if self.policy.competing == Competing::TakeOver && !outfought && self.pace.may_take_over(now.mono) {
-            return self.recover(now, Because::TakenOver);
+        if self.policy.competing == Competing::TakeOver && !outfought && self.limits.may_take_over(now.mono) {
+            return self.recover(now, StateReason::TakenOver);
         }
-        let because = if outfought { Because::Outfought } else { Because::SomebodyElse };
+        let because = if outfought { StateReason::Outfought } else { StateReason::SomebodyElse };
         self.enter(now, State::Contested, because);
         self.wait_for_the_other(now);
     }
 
     pub(super) fn wait_for_the_other(&mut self, now: Now) {
         self.forget_doubts();
-        let at = now.mono + self.pace.routine(now.mono, self.policy.check_every);
-        self.ask(Request::Check, at, Reason::OtherDue);
+        let at = now.mono + self.limits.routine(now.mono, self.policy.check_every);
+        self.ask(Request::Check, at, WakeReason::OtherDue);
     }
 
     /// Nothing can be said about the session; what is asked next tells the gateway's silence from IBKR's.
-    pub(super) fn unavailable(&mut self, now: Now, trouble: Trouble) {
+    pub(super) fn unavailable(&mut self, now: Now, trouble: Unavailability) {
         self.forget_doubts();
         if matches!(self.state, State::LoginRequired(_)) {
             return self.watch(now);
@@ -40,10 +40,10 @@ impl Machine {
         // What a closer look has shown already stays so until another look: no need to seem less sure in between.
         let closer = matches!(
             (trouble, self.state),
-            (Trouble::NoAnswer, State::Unavailable(Trouble::IbkrSilent))
+            (Unavailability::NoAnswer, State::Unavailable(Unavailability::IbkrSilent))
                 | (
-                    Trouble::Nonsense | Trouble::EdgeRefused | Trouble::IbkrError,
-                    State::Unavailable(Trouble::NotAGateway)
+                    Unavailability::Nonsense | Unavailability::EdgeRefused | Unavailability::IbkrError,
+                    State::Unavailable(Unavailability::NotAGateway)
                 )
         );
         // A ping that tells no more than the check before it changes nothing.
@@ -56,24 +56,24 @@ impl Machine {
         }
         let known = self.state == State::Unavailable(trouble);
         if !closer {
-            self.enter(now, State::Unavailable(trouble), Because::Trouble(trouble));
+            self.enter(now, State::Unavailable(trouble), StateReason::Trouble(trouble));
         }
         match trouble {
-            Trouble::NoAnswer => self.ask(Request::IsListening, now.mono, Reason::NextStep),
-            Trouble::Nonsense | Trouble::EdgeRefused | Trouble::IbkrError if !known => {
-                self.ask(Request::IsListening, now.mono, Reason::NextStep);
+            Unavailability::NoAnswer => self.ask(Request::IsListening, now.mono, WakeReason::NextStep),
+            Unavailability::Nonsense | Unavailability::EdgeRefused | Unavailability::IbkrError if !known => {
+                self.ask(Request::IsListening, now.mono, WakeReason::NextStep);
             }
-            Trouble::NothingListens
-            | Trouble::NotAGateway
-            | Trouble::Certificate
-            | Trouble::Tls
-            | Trouble::AddressRefused
-            | Trouble::Network
-            | Trouble::IbkrSilent
-            | Trouble::IbkrError
-            | Trouble::EdgeRefused
-            | Trouble::TooManyRequests { .. }
-            | Trouble::Nonsense => self.probe_later(now),
+            Unavailability::NothingListens
+            | Unavailability::NotAGateway
+            | Unavailability::Certificate
+            | Unavailability::Tls
+            | Unavailability::AddressRefused
+            | Unavailability::Network
+            | Unavailability::IbkrSilent
+            | Unavailability::IbkrError
+            | Unavailability::EdgeRefused
+            | Unavailability::TooManyRequests { .. }
+            | Unavailability::Nonsense => self.probe_later(now),
         }
     }
 
@@ -84,9 +84,9 @@ impl Machine {
         };
         let trouble = match (seen, observation) {
             // The gateway answers this by itself: an error of IBKR's own comes from something in between.
-            (_, Observation::Trouble(Trouble::IbkrError)) => Trouble::NotAGateway,
-            (Trouble::NoAnswer, Observation::Listening) => Trouble::IbkrSilent,
-            (Trouble::NotAGateway, Observation::Listening) => Trouble::Nonsense,
+            (_, Observation::Trouble(Unavailability::IbkrError)) => Unavailability::NotAGateway,
+            (Unavailability::NoAnswer, Observation::Listening) => Unavailability::IbkrSilent,
+            (Unavailability::NotAGateway, Observation::Listening) => Unavailability::Nonsense,
             (seen, Observation::Listening) => seen,
             (_, Observation::Trouble(trouble)) => trouble,
             (
@@ -101,10 +101,10 @@ impl Machine {
                 | Observation::Unauthorized
                 | Observation::LoginPage
                 | Observation::Gone,
-            ) => Trouble::NotAGateway,
+            ) => Unavailability::NotAGateway,
         };
         self.known.trouble = Some(trouble);
-        self.enter(now, State::Unavailable(trouble), Because::Trouble(trouble));
+        self.enter(now, State::Unavailable(trouble), StateReason::Trouble(trouble));
         self.probe_later(now);
     }
 
@@ -123,7 +123,7 @@ impl Machine {
             | Observation::Ended
             | Observation::Unauthorized
             | Observation::LoginPage
-            | Observation::Gone => self.ask(Request::Check, now.mono, Reason::AskAgain),
+            | Observation::Gone => self.ask(Request::Check, now.mono, WakeReason::AskAgain),
         }
     }
 
@@ -131,7 +131,7 @@ impl Machine {
     /// followed by a ping at once, which may be understood, and keeps the session alive.
     fn probe_later(&mut self, now: Now) {
         if matches!(self.state, State::Unavailable(trouble) if says_nothing(trouble)) && self.should_ping() {
-            return self.ask(Request::Ping, now.mono, Reason::NextStep);
+            return self.ask(Request::Ping, now.mono, WakeReason::NextStep);
         }
         self.unanswered = self.unanswered.saturating_add(1);
         let spacing = if self.unanswered > PROBES {
@@ -139,20 +139,20 @@ impl Machine {
         } else {
             backoff(self.unanswered, FIRST_PROBE, self.policy.watch_every)
         };
-        let at = self.looked + self.pace.jitter(spacing);
-        self.ask(Request::Check, at.max(now.mono), Reason::RetryDue);
+        let at = self.looked + self.limits.jitter(spacing);
+        self.ask(Request::Check, at.max(now.mono), WakeReason::RetryDue);
     }
 
-    /// Trouble is asked again before it is believed: silence by another connection, what nobody understands by a ping.
-    pub(super) fn trouble_twice(&mut self, now: Now, trouble: Trouble) {
-        if is_plain(trouble) || self.troubled {
+    /// Unavailability is asked again before it is believed: silence by another connection, what nobody understands by a ping.
+    pub(super) fn trouble_twice(&mut self, now: Now, trouble: Unavailability) {
+        if needs_no_confirmation(trouble) || self.troubled {
             return self.unavailable(now, trouble);
         }
         self.troubled = true;
-        if trouble == Trouble::NoAnswer {
-            self.ask(Request::IsListening, now.mono, Reason::AskAgain);
+        if trouble == Unavailability::NoAnswer {
+            self.ask(Request::IsListening, now.mono, WakeReason::AskAgain);
         } else if says_nothing(trouble) && self.should_ping() {
-            self.ask(Request::Ping, now.mono, Reason::AskAgain);
+            self.ask(Request::Ping, now.mono, WakeReason::AskAgain);
         } else {
             self.ask_again(now);
         }
@@ -176,7 +176,7 @@ impl Machine {
             incident.no_login = evidence.no_login;
             incident.connected = evidence.connected;
         }
-        self.enter(now, State::LoginRequired(cause), Because::Cause(cause));
+        self.enter(now, State::LoginRequired(cause), StateReason::Cause(cause));
         self.watch(now);
     }
 
@@ -194,8 +194,8 @@ impl Machine {
             | State::Unavailable(_)
             | State::Paused { .. } => watch_every,
         };
-        let at = now.mono + self.pace.jitter(spacing);
-        self.ask(Request::Check, at, Reason::WatchDue);
+        let at = now.mono + self.limits.jitter(spacing);
+        self.ask(Request::Check, at, WakeReason::WatchDue);
     }
 
     /// Better evidence than that on which a human was called: a login, which the gateway itself turns into a session
@@ -215,7 +215,7 @@ impl Machine {
         if let Some(incident) = &mut self.incident {
             incident.attempts = 0;
         }
-        self.recover(now, Because::LoginSeen);
+        self.recover(now, StateReason::LoginSeen);
     }
 }
 

@@ -8,7 +8,7 @@ use tickled::alert::settings::{Channel, Kind, Method, Payload, Preset, Url, Webh
 use tickled::alert::{
     About, Desk, Input, Message, Outbox, Outcome, Plan, Settings, Severity, Standing, State as Spooled, takes,
 };
-use tickled::session::{Because, Known, Now, Reason, Restraint, State, Trouble};
+use tickled::session::{Facts, Now, RateLimitState, State, StateReason, Unavailability, WakeReason};
 use tickled::status::Snapshot;
 
 pub(crate) const fn secs(n: u64) -> Duration {
@@ -39,22 +39,22 @@ pub(crate) fn snapshot(state: State, since: Now, incident_since: Option<Now>) ->
         gateway: "main".to_owned(),
         url: "https://localhost:5000".to_owned(),
         state,
-        because: Because::Started,
+        because: StateReason::Started,
         detail: None,
         unit: None,
         since,
         incident_since,
-        known: Known::default(),
+        known: Facts::default(),
         wrong_account: false,
         flapping: false,
         spent: false,
         login_ends_at: None,
         maintenance: None,
         hold_until: None,
-        next: Reason::CheckDue,
+        next: WakeReason::CheckDue,
         next_at: since.wall,
         promised: since.mono,
-        restraint: Restraint::default(),
+        rate_limits: RateLimitState::default(),
     }
 }
 
@@ -87,7 +87,7 @@ pub(crate) struct Life {
     /// When the login ends, as far as a live session has shown.
     pub(crate) login_ends_at: Option<Timestamp>,
     /// What the last look met instead of an answer.
-    pub(crate) trouble: Option<Trouble>,
+    pub(crate) trouble: Option<Unavailability>,
     /// The hour's attempts are spent.
     pub(crate) spent: bool,
     /// Channels that take nothing at the moment.
@@ -152,7 +152,7 @@ impl Life {
     /// The driver reports.
     pub(crate) fn look(&mut self) {
         let (flapping, hold_until, login_ends_at) = (self.flapping, self.hold_until, self.login_ends_at);
-        let known = Known { trouble: self.trouble, ..Known::default() };
+        let known = Facts { trouble: self.trouble, ..Facts::default() };
         let snapshot = snapshot(self.state, self.since, self.incident_since);
         let snapshot = Snapshot { flapping, hold_until, login_ends_at, known, spent: self.spent, ..snapshot };
         self.step(Input::Snapshot(&snapshot));

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use tickled::alert::{Deadman, Sign};
-use tickled::session::{Cause, Now, State, Step, Trouble};
+use tickled::session::{Cause, Now, State, Step, Unavailability};
 use tickled::status::Snapshot;
 
 use crate::life::{secs, snapshot};
@@ -84,7 +84,7 @@ fn an_alert_that_asks_a_human_to_act_is_a_failure_until_it_is_over() {
     assert_eq!(stage.see("one", LOST, false), None, "but no more than one in a minute");
     assert_eq!(stage.pass(secs(600)), (0, 10));
     // IBKR goes away meanwhile: the login is still required.
-    assert_eq!(stage.see("one", State::Unavailable(Trouble::IbkrSilent), false), None);
+    assert_eq!(stage.see("one", State::Unavailable(Unavailability::IbkrSilent), false), None);
     assert_eq!(stage.pass(secs(300)), (0, 5));
     stage.alerted.clear();
     stage.see("one", State::Live, true);
@@ -100,8 +100,8 @@ fn what_is_handled_or_held_back_on_purpose_is_a_good_sign_each_minute() {
         State::Paused { until: None },
         State::LoginRequired(Cause::ByOperator),
         State::Recovering { attempt: 1, step: Step::Check },
-        State::Unavailable(Trouble::IbkrSilent),
-        State::Unavailable(Trouble::NothingListens),
+        State::Unavailable(Unavailability::IbkrSilent),
+        State::Unavailable(Unavailability::NothingListens),
     ] {
         let mut stage = Stage::of(&["one"]);
         assert_eq!(stage.see("one", state, false), Some(Sign::Good), "{state:?}");

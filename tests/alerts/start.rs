@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use tickled::alert::Settings;
 use tickled::alert::settings::Preset;
-use tickled::session::{Cause, State, Trouble};
+use tickled::session::{Cause, State, Unavailability};
 
 use crate::life::{HOUR, Life, channel, secs};
 
 const LOST: State = State::LoginRequired(Cause::Expired);
-const DOWN: State = State::Unavailable(Trouble::NothingListens);
+const DOWN: State = State::Unavailable(Unavailability::NothingListens);
 
 /// A gateway that has been live for an hour, since midnight in New York.
 fn begun() -> Life {

@@ -6,13 +6,13 @@ use std::time::Duration;
 
 use tickled::alert::settings::{Channel, Preset};
 use tickled::alert::{Code, Settings, Severity};
-use tickled::session::{Cause, State, Step, Trouble};
+use tickled::session::{Cause, State, Step, Unavailability};
 
 use crate::life::{HOUR, Life, channel, secs};
 
 const LOST: State = State::LoginRequired(Cause::Expired);
-const SILENT: State = State::Unavailable(Trouble::IbkrSilent);
-const DOWN: State = State::Unavailable(Trouble::NothingListens);
+const SILENT: State = State::Unavailable(Unavailability::IbkrSilent);
+const DOWN: State = State::Unavailable(Unavailability::NothingListens);
 
 /// A phone that takes everything, and a pager for errors.
 fn settings() -> Settings {
@@ -46,14 +46,17 @@ fn code(state: State) -> Option<Code> {
         State::LoginRequired(_) => Some(Code::LoginRequired),
         State::Contested => Some(Code::SessionContested),
         State::Unavailable(trouble) => Some(match trouble {
-            Trouble::NothingListens | Trouble::NoAnswer | Trouble::NotAGateway | Trouble::Network | Trouble::Tls => {
-                Code::GatewayUnreachable
-            }
-            Trouble::Certificate => Code::CertificateChanged,
-            Trouble::AddressRefused | Trouble::EdgeRefused => Code::AccessDenied,
-            Trouble::IbkrSilent | Trouble::IbkrError | Trouble::TooManyRequests { .. } | Trouble::Nonsense => {
-                Code::IbkrUnavailable
-            }
+            Unavailability::NothingListens
+            | Unavailability::NoAnswer
+            | Unavailability::NotAGateway
+            | Unavailability::Network
+            | Unavailability::Tls => Code::GatewayUnreachable,
+            Unavailability::Certificate => Code::CertificateChanged,
+            Unavailability::AddressRefused | Unavailability::EdgeRefused => Code::AccessDenied,
+            Unavailability::IbkrSilent
+            | Unavailability::IbkrError
+            | Unavailability::TooManyRequests { .. }
+            | Unavailability::Nonsense => Code::IbkrUnavailable,
         }),
         State::Starting | State::Live | State::Recovering { .. } | State::Paused { .. } => None,
     }
@@ -65,9 +68,9 @@ const STATES: [State; 9] = [
     State::Contested,
     DOWN,
     SILENT,
-    State::Unavailable(Trouble::TooManyRequests { retry_after: None }),
-    State::Unavailable(Trouble::Certificate),
-    State::Unavailable(Trouble::EdgeRefused),
+    State::Unavailable(Unavailability::TooManyRequests { retry_after: None }),
+    State::Unavailable(Unavailability::Certificate),
+    State::Unavailable(Unavailability::EdgeRefused),
     State::Recovering { attempt: 1, step: Step::Check },
 ];
 
@@ -187,8 +190,8 @@ fn a_session_that_drops_within_a_maintenance_window_is_no_alert_before_its_end()
 
 #[test]
 fn what_asks_a_human_to_act_wakes_a_pager_for_errors_and_its_end_comes_there_as_well() {
-    let mut troubles = vec![Trouble::IbkrSilent, Trouble::IbkrError, Trouble::Nonsense];
-    troubles.push(Trouble::TooManyRequests { retry_after: None });
+    let mut troubles = vec![Unavailability::IbkrSilent, Unavailability::IbkrError, Unavailability::Nonsense];
+    troubles.push(Unavailability::TooManyRequests { retry_after: None });
     for trouble in troubles {
         let mut life = begun();
         life.becomes(State::Unavailable(trouble));
@@ -200,7 +203,7 @@ fn what_asks_a_human_to_act_wakes_a_pager_for_errors_and_its_end_comes_there_as_
         assert_eq!(woken.severity, Severity::Error);
         // Another trouble of the same kind, of which there is nothing to do yet.
         life.becomes(State::Recovering { attempt: 1, step: Step::Check });
-        life.becomes(State::Unavailable(Trouble::Nonsense));
+        life.becomes(State::Unavailable(Unavailability::Nonsense));
         life.becomes(State::Live);
         assert_eq!(life.told("pager").last().unwrap(), "resolved ibkr-unavailable", "{trouble:?}");
     }

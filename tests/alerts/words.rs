@@ -11,7 +11,7 @@ use secrecy::SecretString;
 use serde_json::Value;
 use tickled::alert::settings::Preset;
 use tickled::alert::{Code, Desk, Input, Message, Notice, Phase, Settings, Severity};
-use tickled::session::{Because, Cause, Known, Now, State, Trouble};
+use tickled::session::{Cause, Facts, Now, State, StateReason, Unavailability};
 use tickled::status::Snapshot;
 
 use crate::life::{HOUR, secs, snapshot};
@@ -81,29 +81,29 @@ pub(crate) fn all() -> Vec<Message> {
     {
         told.extend(Stage::of(|live| Snapshot { state: State::LoginRequired(cause), ..live }));
     }
-    for trouble in [Trouble::NothingListens, Trouble::Network] {
-        let known = Known { trouble: Some(trouble), ..Known::default() };
+    for trouble in [Unavailability::NothingListens, Unavailability::Network] {
+        let known = Facts { trouble: Some(trouble), ..Facts::default() };
         told.extend(Stage::of(|live| Snapshot { state: State::LoginRequired(Cause::Expired), known, ..live }));
     }
-    for because in [Because::SomebodyElse, Because::Outfought] {
+    for because in [StateReason::SomebodyElse, StateReason::Outfought] {
         told.extend(Stage::of(|live| Snapshot { state: State::Contested, because, ..live }));
     }
     for trouble in [
-        Trouble::NothingListens,
-        Trouble::NoAnswer,
-        Trouble::NotAGateway,
-        Trouble::Network,
-        Trouble::Certificate,
-        Trouble::Tls,
-        Trouble::AddressRefused,
-        Trouble::EdgeRefused,
-        Trouble::IbkrSilent,
-        Trouble::IbkrError,
-        Trouble::TooManyRequests { retry_after: None },
-        Trouble::Nonsense,
+        Unavailability::NothingListens,
+        Unavailability::NoAnswer,
+        Unavailability::NotAGateway,
+        Unavailability::Network,
+        Unavailability::Certificate,
+        Unavailability::Tls,
+        Unavailability::AddressRefused,
+        Unavailability::EdgeRefused,
+        Unavailability::IbkrSilent,
+        Unavailability::IbkrError,
+        Unavailability::TooManyRequests { retry_after: None },
+        Unavailability::Nonsense,
     ] {
         let prints = "it shows AB:CD, and pinned is EF:01";
-        let detail = (trouble == Trouble::Certificate).then(|| prints.to_owned());
+        let detail = (trouble == Unavailability::Certificate).then(|| prints.to_owned());
         told.extend(Stage::of(|live| Snapshot { state: State::Unavailable(trouble), detail: detail.clone(), ..live }));
     }
     told.extend(Stage::of(|live| Snapshot { flapping: true, ..live }));
@@ -113,7 +113,7 @@ pub(crate) fn all() -> Vec<Message> {
         ..live
     }));
     for is_paper in [true, false] {
-        let known = Known { is_paper: Some(is_paper), ..Known::default() };
+        let known = Facts { is_paper: Some(is_paper), ..Facts::default() };
         told.extend(Stage::of(|live| Snapshot { wrong_account: true, known, ..live }));
     }
     let mut stage = Stage::new();

@@ -8,7 +8,7 @@ use jiff::civil::time;
 use jiff::tz::TimeZone;
 use tickled::alert::settings::{Preset, Quiet};
 use tickled::alert::{Code, Input, Message, Phase, Settings, Severity};
-use tickled::session::{Cause, State, Step, Trouble};
+use tickled::session::{Cause, State, Step, Unavailability};
 
 use crate::life::{HOUR, Life, channel, secs};
 
@@ -60,9 +60,9 @@ fn a_year_tells_each_night_once_by_each_channel_and_no_blip_and_nothing_twice() 
                 walk(&mut life, midnight + HOUR * hour + secs(chance.below(3_000)));
                 let (state, longest) = match chance.below(4) {
                     0 => (State::Recovering { attempt: 1, step: Step::Check }, 500),
-                    1 => (State::Unavailable(Trouble::NothingListens), 170),
+                    1 => (State::Unavailable(Unavailability::NothingListens), 170),
                     2 => (State::Contested, 110),
-                    _ => (State::Unavailable(Trouble::IbkrSilent), 280),
+                    _ => (State::Unavailable(Unavailability::IbkrSilent), 280),
                 };
                 life.becomes(state);
                 let end = life.time + secs(1 + chance.below(longest));
@@ -172,7 +172,7 @@ fn what_follows_from_something_told_is_silent_and_told_when_it_stays() {
     let mut life = Life::begin(settings(), "2026-01-01T00:00:00Z");
     life.becomes(State::Live);
     // Half an hour in, the gateway's host goes; it comes back without a login, as it always does.
-    life.becomes(State::Unavailable(Trouble::NothingListens));
+    life.becomes(State::Unavailable(Unavailability::NothingListens));
     life.pass(secs(179));
     assert!(life.heard.is_empty());
     life.pass(secs(600));
@@ -188,7 +188,7 @@ fn what_follows_from_something_told_is_silent_and_told_when_it_stays() {
     assert_eq!(life.told("phone"), told);
     // But who has logged in, to no effect because IBKR is silent, is told why.
     life.flapping = false;
-    life.becomes(State::Unavailable(Trouble::IbkrSilent));
+    life.becomes(State::Unavailable(Unavailability::IbkrSilent));
     life.pass(secs(299));
     assert_eq!(life.told("phone"), told);
     life.pass(secs(2));
@@ -222,7 +222,7 @@ fn flapping_is_one_alert_however_often() {
 /// Each time the tunnel is down for longer than its own alert is held off, and up for less than counts as stable.
 #[test]
 fn a_tunnel_that_is_down_and_up_all_night_is_one_alert_from_the_second_time_on() {
-    let down = State::Unavailable(Trouble::Network);
+    let down = State::Unavailable(Unavailability::Network);
     let mut life = Life::begin(settings(), "2026-01-01T00:00:00Z");
     life.becomes(State::Live);
     for turn in 0..60 {
@@ -249,7 +249,7 @@ fn a_tunnel_that_is_down_and_up_all_night_is_one_alert_from_the_second_time_on()
 
 #[test]
 fn while_the_session_flaps_what_lasts_for_long_is_an_alert_of_its_own_and_what_only_a_human_can_mend_is_one_at_once() {
-    let down = State::Unavailable(Trouble::Network);
+    let down = State::Unavailable(Unavailability::Network);
     let mut life = Life::begin(settings(), "2026-01-01T00:00:00Z");
     life.flapping = true;
     life.becomes(State::Live);
@@ -259,7 +259,7 @@ fn while_the_session_flaps_what_lasts_for_long_is_an_alert_of_its_own_and_what_o
     assert_eq!(life.told("phone").len(), 1);
     life.pass(secs(2));
     assert_eq!(life.told("phone")[1..], ["raised gateway-unreachable"]);
-    life.becomes(State::Unavailable(Trouble::Certificate));
+    life.becomes(State::Unavailable(Unavailability::Certificate));
     assert_eq!(life.told("pager")[2..], ["replaced gateway-unreachable", "raised certificate-changed"]);
     life.becomes(LOST);
     assert_eq!(
@@ -306,7 +306,7 @@ fn a_login_that_ends_is_one_reminder_whatever_comes_between() {
         assert_eq!(reminders(&life), expected);
         for blip in [
             State::Recovering { attempt: 1, step: Step::Check },
-            State::Unavailable(Trouble::NothingListens),
+            State::Unavailable(Unavailability::NothingListens),
             State::Contested,
         ] {
             life.becomes(blip);
@@ -333,12 +333,12 @@ fn while_a_login_is_required_it_is_told_that_one_must_not_log_in() {
     let mut life = Life::begin(settings(), "2026-01-01T00:00:00Z");
     life.becomes(State::Live);
     life.becomes(LOST);
-    let meets = |life: &mut Life, trouble: Option<Trouble>| {
+    let meets = |life: &mut Life, trouble: Option<Unavailability>| {
         life.trouble = trouble;
         life.look();
     };
     life.pass(HOUR);
-    meets(&mut life, Some(Trouble::Certificate));
+    meets(&mut life, Some(Unavailability::Certificate));
     assert_eq!(life.told("phone"), ["raised login-required", "raised certificate-changed"]);
     assert_eq!(life.heard.last().unwrap().message.began_at.to_string(), "2026-01-01T01:00:00Z");
     life.pass(HOUR * 3 + secs(1_800));
@@ -346,7 +346,7 @@ fn while_a_login_is_required_it_is_told_that_one_must_not_log_in() {
     meets(&mut life, None);
     assert_eq!(life.told("phone")[2..], ["resolved certificate-changed", "repeated login-required"]);
     // A refusal is held off as ever.
-    for trouble in [Trouble::AddressRefused, Trouble::EdgeRefused] {
+    for trouble in [Unavailability::AddressRefused, Unavailability::EdgeRefused] {
         let count = life.told("phone").len();
         meets(&mut life, Some(trouble));
         life.pass(secs(59));
@@ -356,7 +356,7 @@ fn while_a_login_is_required_it_is_told_that_one_must_not_log_in() {
         assert_eq!(life.told("phone")[count..], ["raised access-denied", "resolved access-denied"]);
     }
     // And whoever is asked to log in is told what comes before that.
-    meets(&mut life, Some(Trouble::NothingListens));
+    meets(&mut life, Some(Unavailability::NothingListens));
     life.pass(HOUR * 4);
     let last = &life.heard.last().unwrap().message;
     assert_eq!((last.code.as_str(), last.phase), ("login-required", Phase::Repeated));
@@ -383,7 +383,7 @@ fn after_six_hours_of_silence_the_present_state_is_sent_once_and_not_the_history
         let mut life = Life::begin(settings(), "2026-01-01T00:00:00Z");
         life.down = all();
         blow(&mut life, 5);
-        life.becomes(State::Unavailable(Trouble::NothingListens));
+        life.becomes(State::Unavailable(Unavailability::NothingListens));
         life.pass(HOUR);
         life.becomes(State::Live);
         life.pass(HOUR);
@@ -416,7 +416,7 @@ fn after_six_hours_of_silence_the_present_state_is_sent_once_and_not_the_history
 fn a_gateway_that_is_no_more_is_called_off_and_not_called_well() {
     let mut life = Life::begin(settings(), "2026-01-01T00:00:00Z");
     life.becomes(State::Live);
-    life.becomes(State::Unavailable(Trouble::NothingListens));
+    life.becomes(State::Unavailable(Unavailability::NothingListens));
     life.step(Input::Forget(&Life::main()));
     life.pass(secs(300));
     assert!(life.heard.is_empty(), "nobody was told of it");

@@ -12,7 +12,7 @@ use std::time::Duration;
 use stage::{Stage, minutes, seconds};
 use tickled::alert::{Code, Phase};
 use tickled::calendar::{Maintenance, Region};
-use tickled::session::{Address, Policy, Request, State, Trouble};
+use tickled::session::{Policy, Request, SharedBudget, State, Unavailability};
 use tickled::simulator::world::{Competitor, Control, Does, Raw, Reach, Rule, Shows, Times};
 use tickled::status::Place;
 
@@ -34,7 +34,7 @@ async fn an_hour_of_503_causes_no_reauthentication() {
                 let asked = stage.asked().len();
                 stage.set(Control::Ibkr(Reach::Failing { status: 503, after }));
                 stage.until(minutes(65)).await;
-                assert_eq!(stage.state(), State::Unavailable(Trouble::IbkrError));
+                assert_eq!(stage.state(), State::Unavailable(Unavailability::IbkrError));
                 let meanwhile = stage.asked().split_off(asked);
                 assert!(meanwhile.len() > 100, "{} questions", meanwhile.len());
                 assert!(!meanwhile.iter().any(asks_for_the_session), "{meanwhile:?}");
@@ -143,7 +143,7 @@ fn most(stages: &[Stage], span: Duration) -> usize {
 #[tokio::test(start_paused = true)]
 async fn seventeen_gateways_that_lapse_together_come_back_within_the_limits_of_their_address() {
     let stages: Vec<Stage> = (0..17).map(|_| Stage::new(NOON)).collect();
-    let address = Rc::new(RefCell::new(Address::default()));
+    let address = Rc::new(RefCell::new(SharedBudget::default()));
     stages.iter().for_each(|stage| stage.set(Control::LogIn));
     let all = stages.iter().map(|stage| stage.driven(Policy::default(), None, Rc::clone(&address)));
     let part = async {
@@ -172,8 +172,8 @@ async fn seventeen_gateways_that_lapse_together_come_back_within_the_limits_of_t
 #[tokio::test(start_paused = true)]
 async fn a_429_for_one_silences_all_behind_the_same_address_and_nobody_behind_another() {
     let stages: Vec<Stage> = (0..5).map(|_| Stage::new(NOON)).collect();
-    let here = Rc::new(RefCell::new(Address::default()));
-    let there = Rc::new(RefCell::new(Address::default()));
+    let here = Rc::new(RefCell::new(SharedBudget::default()));
+    let there = Rc::new(RefCell::new(SharedBudget::default()));
     stages.iter().for_each(|stage| stage.set(Control::LogIn));
     let all = stages.iter().enumerate().map(|(i, stage)| {
         let address = if i == 4 { &there } else { &here };

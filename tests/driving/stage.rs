@@ -9,7 +9,7 @@ use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 use tickled::alert::{Code, Desk, Input, Phase, Settings};
 use tickled::driver::{Answer, Clock, Driver, Flow, Port, Report};
-use tickled::session::{Address, Now, Observation, Policy, Request, State, Trouble};
+use tickled::session::{Now, Observation, Policy, Request, SharedBudget, State, Unavailability};
 use tickled::simulator::world::{Control, Options, What, World};
 use tickled::status::Place;
 use tokio::sync::{Notify, mpsc};
@@ -46,7 +46,7 @@ impl Port for &Stage {
         let (after, observation) = match reply.what {
             What::Answer(answer) if reply.after <= patience => (reply.after, port::quickly(request, &answer)),
             What::Answer(_) | What::Hang | What::Drip(_) => (patience, port::SILENCE),
-            What::Refused => (Duration::from_millis(1), Observation::Trouble(Trouble::NothingListens)),
+            What::Refused => (Duration::from_millis(1), Observation::Trouble(Unavailability::NothingListens)),
             What::Reset | What::Cut(_) => (Duration::from_millis(2), port::SILENCE),
         };
         sleep(after).await;
@@ -97,8 +97,8 @@ impl Stage {
     }
 
     /// Drives a machine against this world, and shows its desk all it reports.
-    pub(crate) async fn driven(&self, policy: Policy, place: Option<Place>, address: Rc<RefCell<Address>>) {
-        let mut driver = Driver::new("main", "https://localhost:5000", policy, 7, self, self).behind(address);
+    pub(crate) async fn driven(&self, policy: Policy, place: Option<Place>, address: Rc<RefCell<SharedBudget>>) {
+        let mut driver = Driver::new("main", "https://localhost:5000", policy, 7, self, self).sharing(address);
         if let Some(place) = place {
             driver = driver.at(place);
         }

@@ -19,7 +19,9 @@ use tickled::session::Observation::{
 use tickled::session::Request::{
     self, Accounts, Check, EndSession, IsListening, OpenBrokerage, Ping, Reauthenticate, ValidateSso,
 };
-use tickled::session::Trouble::{AddressRefused, EdgeRefused, IbkrError, Nonsense, NotAGateway, TooManyRequests};
+use tickled::session::Unavailability::{
+    AddressRefused, EdgeRefused, IbkrError, Nonsense, NotAGateway, TooManyRequests,
+};
 use tickled::session::{self, Sso, Status};
 
 use crate::raw::{Deed, Raw};

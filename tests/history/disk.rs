@@ -7,7 +7,7 @@ use std::{env, fs};
 use jiff::Timestamp;
 use tickled::atomic_file::LoadError;
 use tickled::history::{DriverInit, Ledger, PersistedGateway, PersistedState, Row, What};
-use tickled::session::{Restraint, StateKind};
+use tickled::session::{RateLimitState, StateKind};
 
 /// A folder of its own, gone with the test.
 pub(crate) struct Folder(pub(crate) PathBuf);
@@ -112,7 +112,7 @@ fn paused(until: Option<Timestamp>) -> PersistedState {
         because: "operator".into(),
         since: at(-60),
         until,
-        restraint: Restraint::default(),
+        rate_limits: RateLimitState::default(),
     };
     memory.gateways.insert("main".into(), remembered);
     memory

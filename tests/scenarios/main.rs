@@ -17,7 +17,7 @@ use jiff::SignedDuration;
 use rules::{Rules, Sky, Tally};
 use script::{Event, Script, span};
 use tickled::alert::{Desk, Input as Told, Notice, Phase, Settings};
-use tickled::session::{Input, Machine, Now, Observation, Plan, Request, Trouble};
+use tickled::session::{Input, Machine, Now, Observation, Plan, Request, Unavailability};
 use tickled::simulator::world::{Options, What, World};
 use tickled::status::{Place, Snapshot};
 
@@ -83,7 +83,7 @@ impl Stage {
         let (after, observation) = match reply.what {
             What::Answer(answer) if reply.after <= patience => (reply.after, port::quickly(request, &answer)),
             What::Answer(_) | What::Hang | What::Drip(_) => (patience, port::SILENCE),
-            What::Refused => (span("1ms"), Observation::Trouble(Trouble::NothingListens)),
+            What::Refused => (span("1ms"), Observation::Trouble(Unavailability::NothingListens)),
             What::Reset | What::Cut(_) => (span("2ms"), port::SILENCE),
         };
         self.flight = Some((request, self.at + after, observation));

@@ -3,14 +3,14 @@
 use std::time::Duration;
 
 use tickled::session::{
-    Cause, FLAPPING_CHANGES, Input, Method, Observation, Policy, Request, Restraint, State, Trouble,
+    Cause, FLAPPING_CHANGES, Input, Method, Observation, Policy, RateLimitState, Request, State, Unavailability,
 };
 
 use super::situation::{
     COMPETING, ERROR, GOOD, LOST, NOT_ESTABLISHED, SILENCE, Situation, USABLE, VALID, recovering, seconds,
 };
 
-const NONSENSE: Observation = Observation::Trouble(Trouble::Nonsense);
+const NONSENSE: Observation = Observation::Trouble(Unavailability::Nonsense);
 const UNAUTHORIZED: Observation = Observation::Unauthorized;
 
 /// However long somebody has pressed, and whatever pushes came, the look that decides whether a session is dead comes within a
@@ -52,7 +52,7 @@ fn the_second_look_never_waits_for_what_others_have_used_up() {
 /// A check that is answered, and cannot be understood, says nothing; the ping carries the same flags.
 #[test]
 fn where_only_pings_are_understood_they_decide() {
-    for odd in [NONSENSE, ERROR, Observation::Gone, Observation::Trouble(Trouble::EdgeRefused)] {
+    for odd in [NONSENSE, ERROR, Observation::Gone, Observation::Trouble(Unavailability::EdgeRefused)] {
         let pinged = Situation::new()
             .answered(Request::Check, odd)
             .answered(Request::IsListening, Observation::Listening)
@@ -196,8 +196,8 @@ fn silence_is_believed_after_another_connection() {
     assert_eq!((listening.state(), listening.plan.request), (State::Live, Some(Request::Check)));
     let well = listening.clone().checked(GOOD);
     assert_eq!(well.state(), State::Live);
-    assert_eq!(listening.answered(Request::Check, SILENCE).state(), State::Unavailable(Trouble::NoAnswer));
-    for trouble in [Trouble::NothingListens, Trouble::NoAnswer, Trouble::Network] {
+    assert_eq!(listening.answered(Request::Check, SILENCE).state(), State::Unavailable(Unavailability::NoAnswer));
+    for trouble in [Unavailability::NothingListens, Unavailability::NoAnswer, Unavailability::Network] {
         let gone = silent.clone().step(Input::Answer(Request::IsListening, Observation::Trouble(trouble)));
         assert_eq!(gone.state(), State::Unavailable(trouble));
     }
@@ -205,7 +205,7 @@ fn silence_is_believed_after_another_connection() {
     let proving = Situation::new().live().well_until(Request::Accounts).step(Input::Answer(Request::Accounts, SILENCE));
     assert_eq!((proving.state(), proving.plan.request), (State::Live, Some(Request::Check)));
     assert_eq!(proving.clone().checked(GOOD).answered_well().state(), State::Live);
-    assert_eq!(proving.answered(Request::Check, SILENCE).state(), State::Unavailable(Trouble::NoAnswer));
+    assert_eq!(proving.answered(Request::Check, SILENCE).state(), State::Unavailable(Unavailability::NoAnswer));
 }
 
 /// An error in IBKR's name is IBKR's only if the gateway behind it answers for itself.
@@ -214,11 +214,11 @@ fn a_proxy_is_not_taken_for_ibkr() {
     let error = Situation::new().answered(Request::Check, ERROR);
     assert_eq!(error.plan.request, Some(Request::IsListening));
     let ibkr = error.clone().answered(Request::IsListening, Observation::Listening);
-    assert_eq!(ibkr.state(), State::Unavailable(Trouble::IbkrError));
+    assert_eq!(ibkr.state(), State::Unavailable(Unavailability::IbkrError));
     let proxy = error.answered(Request::IsListening, ERROR);
-    assert_eq!(proxy.state(), State::Unavailable(Trouble::NotAGateway));
+    assert_eq!(proxy.state(), State::Unavailable(Unavailability::NotAGateway));
     let still = proxy.answered(Request::Check, ERROR);
-    assert_eq!(still.state(), State::Unavailable(Trouble::NotAGateway), "until another look");
+    assert_eq!(still.state(), State::Unavailable(Unavailability::NotAGateway), "until another look");
 }
 
 fn flapping() -> Situation {
@@ -245,7 +245,7 @@ fn what_has_another_reason_is_no_flapping() {
     };
     let is_away = |s: Situation| {
         let away = s.looks(SILENCE);
-        assert_eq!(away.state(), State::Unavailable(Trouble::NoAnswer));
+        assert_eq!(away.state(), State::Unavailable(Unavailability::NoAnswer));
         // The outage has cost the session as well.
         let answers = away.answered(Request::IsListening, Observation::Listening);
         comes_back(answers.checked(LOST).checked(LOST))
@@ -274,12 +274,16 @@ fn what_was_sent_before_a_restart_counts_after_it() {
     let wall = s.now.wall;
     let sent = |n: i64, ago: u64| (0..n).map(move |_| wall - seconds(ago));
     for (kept, may_send, after) in [
-        (Restraint { requests: sent(149, 300).collect(), ..Restraint::default() }, 1, seconds(300)),
-        (Restraint { requests: sent(140, 300).collect(), unrecorded: 9, ..Restraint::default() }, 1, seconds(300)),
-        (Restraint { requests: sent(149, 600).collect(), ..Restraint::default() }, 50, seconds(300)),
+        (RateLimitState { requests: sent(149, 300).collect(), ..RateLimitState::default() }, 1, seconds(300)),
+        (
+            RateLimitState { requests: sent(140, 300).collect(), unrecorded: 9, ..RateLimitState::default() },
+            1,
+            seconds(300),
+        ),
+        (RateLimitState { requests: sent(149, 600).collect(), ..RateLimitState::default() }, 50, seconds(300)),
     ] {
         let mut s = Situation::new();
-        s.machine.restrain(s.now, &kept);
+        s.machine.restore_limits(s.now, &kept);
         let mut requests = 0;
         s = s.step(Input::Wake);
         while s.now.mono < after {
@@ -295,7 +299,7 @@ fn what_was_sent_before_a_restart_counts_after_it() {
     }
     // Four in the very second before: the next waits for it to be over.
     let mut s = Situation::with(Policy::default(), 7);
-    s.machine.restrain(s.now, &Restraint { unrecorded: 4, ..Restraint::default() });
+    s.machine.restore_limits(s.now, &RateLimitState { unrecorded: 4, ..RateLimitState::default() });
     let s = s.answered_well();
     assert_eq!(s.plan.request, None);
     assert!(s.plan.wake_at >= seconds(1), "{:?}", s.plan);

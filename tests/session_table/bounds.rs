@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use tickled::session::{
-    Address, Because, Cause, Competing, FLAPPING_CHANGES, Input, Machine, Method, Now, Observation, Policy, Request,
-    Restraint, State, Trouble,
+    Cause, Competing, FLAPPING_CHANGES, Input, Machine, Method, Now, Observation, Policy, RateLimitState, Request,
+    SharedBudget, State, StateReason, Unavailability,
 };
 
 use super::situation::{COMPETING, ERROR, GOOD, LOST, NOT_ESTABLISHED, REFUSED, Situation, VALID, recovering, seconds};
@@ -50,7 +50,8 @@ fn a_session_that_is_taken_away_again_and_again_is_not_fought_for() {
         }
     }
     let left = until - fighting.now.mono;
-    for (wait, because) in [(left - Duration::from_nanos(1), Because::Outfought), (left, Because::SomebodyElse)] {
+    for (wait, because) in [(left - Duration::from_nanos(1), StateReason::Outfought), (left, StateReason::SomebodyElse)]
+    {
         let taken = fighting.clone().wait(wait).denied(COMPETING);
         assert_eq!((taken.state(), taken.machine.because()), (State::Contested, because));
     }
@@ -75,46 +76,46 @@ fn a_login_that_has_not_become_a_session_is_worth_a_recovery_after_a_minute() {
 /// Silence behind the public address lets an answer that is under way arrive, and does not take a logout's place.
 #[test]
 fn another_gateways_429_waits_for_this_ones_answer() {
-    let mut address = Address::default();
-    let (own, others) = (address.join(), address.join());
+    let mut address = SharedBudget::default();
+    let (own, others) = (address.register(), address.register());
     let other = Situation::new().asks(Request::Check).wait(seconds(5));
-    let refused = Observation::Trouble(Trouble::TooManyRequests { retry_after: None });
+    let refused = Observation::Trouble(Unavailability::TooManyRequests { retry_after: None });
     let mut silenced = other.machine;
-    let _ = silenced.step_behind(other.now, Input::Answer(Request::Check, refused), &mut address, others);
+    let _ = silenced.step_shared(other.now, Input::Answer(Request::Check, refused), &mut address, others);
 
     let Situation { mut machine, now, .. } = Situation::new().live().asks(Request::Check);
-    let plan = machine.step_behind(now, Input::Wake, &mut address, own);
+    let plan = machine.step_shared(now, Input::Wake, &mut address, own);
     assert_eq!((machine.state(), plan.awaiting), (State::Live, true));
-    let _ = machine.step_behind(now, Input::Answer(Request::Check, Observation::Status(GOOD)), &mut address, own);
-    assert_eq!(machine.state(), State::Unavailable(Trouble::TooManyRequests { retry_after: None }));
+    let _ = machine.step_shared(now, Input::Answer(Request::Check, Observation::Status(GOOD)), &mut address, own);
+    assert_eq!(machine.state(), State::Unavailable(Unavailability::TooManyRequests { retry_after: None }));
 
     let Situation { mut machine, now, .. } = Situation::new().live();
-    let plan = machine.step_behind(now, Input::Logout, &mut address, own);
+    let plan = machine.step_shared(now, Input::Logout, &mut address, own);
     assert_eq!((machine.state(), plan.request), (State::Live, None));
     let after = Now { mono: plan.wake_at, wall: now.wall + (plan.wake_at - now.mono) };
-    let plan = machine.step_behind(after, Input::Wake, &mut address, own);
+    let plan = machine.step_shared(after, Input::Wake, &mut address, own);
     assert_eq!(plan.request, Some(Request::EndSession));
 }
 
 /// Behind one address a question that presses goes ahead of those that are routine.
 #[test]
 fn whoever_is_in_a_hurry_goes_first() {
-    let mut address = Address::default();
+    let mut address = SharedBudget::default();
     let Situation { now, .. } = Situation::new();
     let mut begin = |input| {
-        let (mut machine, guest) = (Machine::new(Policy::default(), 7, now), address.join());
-        let plan = machine.step_behind(now, input, &mut address, guest);
-        (machine, guest, plan)
+        let (mut machine, client) = (Machine::new(Policy::default(), 7, now), address.register());
+        let plan = machine.step_shared(now, input, &mut address, client);
+        (machine, client, plan)
     };
     // Four in this second, four in the next, and one that somebody waits for.
     let routine: Vec<_> = (0..8).map(|_| begin(Input::Wake)).collect();
     let sent = routine.iter().filter(|(.., plan)| plan.request.is_some()).count();
     let (.., hurried) = begin(Input::Check);
     assert_eq!((sent, hurried.wake_at), (4, now.mono + seconds(1)));
-    let (mut last, guest, before) = routine.into_iter().last().unwrap();
+    let (mut last, client, before) = routine.into_iter().last().unwrap();
     assert_eq!(before.wake_at, now.mono + seconds(1));
     let then = Now { mono: now.mono + seconds(1), wall: now.wall + seconds(1) };
-    let plan = last.step_behind(then, Input::Wake, &mut address, guest);
+    let plan = last.step_shared(then, Input::Wake, &mut address, client);
     assert_eq!((plan.request, plan.wake_at), (None, now.mono + seconds(2)), "it has lost its place");
 }
 
@@ -193,20 +194,20 @@ fn an_heir_is_bound_for_no_longer_than_whom_it_follows() {
     let moment = Duration::from_nanos(1);
     let asked = Situation::new().lapsed().asks(Request::Reauthenticate);
     let later = |s: &Situation, by: Duration| Now { mono: s.now.mono + by, wall: s.now.wall + by };
-    assert_eq!(asked.machine.restraint(later(&asked, seconds(3600) - moment)).attempts.len(), 1);
-    assert_eq!(asked.machine.restraint(later(&asked, seconds(3600))), Restraint::default());
+    assert_eq!(asked.machine.rate_limit_state(later(&asked, seconds(3600) - moment)).attempts.len(), 1);
+    assert_eq!(asked.machine.rate_limit_state(later(&asked, seconds(3600))), RateLimitState::default());
 
-    let refused = Observation::Trouble(Trouble::TooManyRequests { retry_after: None });
+    let refused = Observation::Trouble(Unavailability::TooManyRequests { retry_after: None });
     let silent = Situation::new().answered(Request::Check, refused);
     let until = silent.now.wall + seconds(900);
-    assert_eq!(silent.machine.restraint(later(&silent, seconds(900) - moment)).quiet_until, Some(until));
-    assert_eq!(silent.machine.restraint(later(&silent, seconds(900))).quiet_until, None);
+    assert_eq!(silent.machine.rate_limit_state(later(&silent, seconds(900) - moment)).quiet_until, Some(until));
+    assert_eq!(silent.machine.rate_limit_state(later(&silent, seconds(900))).quiet_until, None);
 
     for (kept, bound) in [(12, 12), (24, 24), (25, 24)] {
         let Situation { mut machine, now, .. } = Situation::new();
         let quiet_until = Some(now.wall + seconds(kept * 3600));
-        machine.restrain(now, &Restraint { quiet_until, ..Restraint::default() });
-        assert_eq!(machine.restraint(now).quiet_until, Some(now.wall + seconds(bound * 3600)), "{kept} h");
+        machine.restore_limits(now, &RateLimitState { quiet_until, ..RateLimitState::default() });
+        assert_eq!(machine.rate_limit_state(now).quiet_until, Some(now.wall + seconds(bound * 3600)), "{kept} h");
     }
 }
 
@@ -218,7 +219,7 @@ fn an_answer_is_given_up_for_lost_only_after_the_client_has() {
     let early = asking.clone().wait(within - Duration::from_millis(1)).step(Input::Wake);
     assert_eq!((early.state(), early.plan.awaiting), (State::Starting, true));
     let late = asking.wait(within).step(Input::Wake);
-    assert_eq!(late.state(), State::Unavailable(Trouble::NoAnswer));
+    assert_eq!(late.state(), State::Unavailable(Unavailability::NoAnswer));
 }
 
 /// However often somebody asks, the next look is never far away, and there is always enough left for a recovery.
@@ -257,7 +258,7 @@ fn whoever_asks_without_end_keeps_nobody_from_looking() {
 #[test]
 fn a_silence_that_makes_no_sense_is_kept_for_a_day() {
     for (named, kept) in [(60, 900), (1800, 1800), (86_401, 86_400), (u64::MAX, 86_400)] {
-        let refused = Observation::Trouble(Trouble::TooManyRequests { retry_after: Some(seconds(named)) });
+        let refused = Observation::Trouble(Unavailability::TooManyRequests { retry_after: Some(seconds(named)) });
         let silent = Situation::new().answered(Request::Check, refused);
         assert_eq!(silent.plan.wake_at, silent.now.mono + seconds(kept), "{named}");
     }
@@ -271,12 +272,12 @@ fn an_heir_asks_nothing_too_early() {
 
     let asked = Situation::new().lapsed().answered(Request::Reauthenticate, Observation::Accepted);
     let asked = asked.asks(Request::ValidateSso);
-    let kept = asked.machine.restraint(asked.now);
+    let kept = asked.machine.rate_limit_state(asked.now);
     let minute = Now { mono: asked.now.mono + seconds(60), wall: asked.now.wall + seconds(60) };
     assert!(kept.may_validate.is_some());
-    assert_eq!(asked.machine.restraint(minute).may_validate, None);
+    assert_eq!(asked.machine.rate_limit_state(minute).may_validate, None);
     let mut heir = Situation::new();
-    heir.machine.restrain(heir.now, &kept);
+    heir.machine.restore_limits(heir.now, &kept);
     let again = heir.lapsed().answered(Request::Reauthenticate, Observation::Accepted);
     assert_eq!(again.next().1, Request::Check, "the minute is not over");
 }

@@ -1,8 +1,8 @@
 //! What answers mean after more of a past than a row of the table has room for.
 
 use tickled::session::{
-    Account, Accounts, Because, CONFIRM_WITHIN, Cause, Competing, Input, LONGEST_PAUSE, Method, Observation, Policy,
-    Reason, Recovery, Request, Sso, State, Step, Trouble,
+    Account, Accounts, CONFIRM_WITHIN, Cause, Competing, Input, LONGEST_PAUSE, Method, Observation, Policy, Recovery,
+    Request, Sso, State, StateReason, Step, Unavailability, WakeReason,
 };
 
 use super::situation::{
@@ -20,8 +20,8 @@ fn a_good_word_of_the_stream_is_a_reason_to_ask_now() {
 fn a_doubted_proof_is_asked_again_at_once_and_believed_the_second_time() {
     let proving = Situation::new().live().well_until(Request::Accounts);
     for (bad, state) in [
-        (ERROR, State::Unavailable(Trouble::IbkrError)),
-        (SILENCE, State::Unavailable(Trouble::NoAnswer)),
+        (ERROR, State::Unavailable(Unavailability::IbkrError)),
+        (SILENCE, State::Unavailable(Unavailability::NoAnswer)),
         (Observation::Accounts(EMPTY), State::Recovering { attempt: 1, step: Step::Reauthenticate }),
     ] {
         let doubted = proving.clone().answered(Request::Accounts, bad);
@@ -277,10 +277,10 @@ fn a_login_that_three_checks_miss_is_gone() {
 /// Who is there is asked when an answer begins to make no sense, and not each time that it makes none.
 #[test]
 fn nonsense_is_looked_into_once() {
-    let nonsense = Observation::Trouble(Trouble::Nonsense);
+    let nonsense = Observation::Trouble(Unavailability::Nonsense);
     let looked =
         Situation::new().answered(Request::Check, nonsense).answered(Request::IsListening, Observation::Listening);
-    assert_eq!(looked.state(), State::Unavailable(Trouble::Nonsense));
+    assert_eq!(looked.state(), State::Unavailable(Unavailability::Nonsense));
     let again = looked.answered(Request::Ping, nonsense).answered(Request::Check, nonsense);
     let (pause, asked, _) = again.answered(Request::Ping, nonsense).next();
     assert!(asked == Request::Check && pause > seconds(1), "{asked:?} after {pause:?}");
@@ -299,7 +299,7 @@ fn whom_ibkr_leaves_the_session_to_is_left_alone() {
             if request == Request::ValidateSso { Observation::Sso(VALID) } else { Observation::Status(COMPETING) };
         s = asking.step(Input::Answer(request, answer));
     }
-    assert_eq!((s.state(), s.machine.because(), evictions), (State::Contested, Because::Outfought, 3));
+    assert_eq!((s.state(), s.machine.because(), evictions), (State::Contested, StateReason::Outfought, 3));
     let left = s.checked(LOST).checked(LOST);
     assert_eq!(left.state().name(), "recovering", "they have gone");
     // Once they have gone without a session to be had, somebody has to log in.
@@ -371,13 +371,13 @@ fn a_data_call_that_is_gone_is_no_proof() {
     let empty = gone().checked(GOOD).answered(Request::Accounts, Observation::Accounts(EMPTY));
     assert_eq!(empty.state(), State::Starting);
     let alone = gone().checked(GOOD).answered(Request::Accounts, Observation::Gone);
-    assert_eq!((alone.state(), alone.machine.because()), (State::Live, Because::FlagsAlone));
+    assert_eq!((alone.state(), alone.machine.because()), (State::Live, StateReason::FlagsAlone));
     let asked = alone.well_until(Request::Accounts);
     let still = asked.clone().step(Input::Answer(Request::Accounts, Observation::Gone));
-    assert_eq!((still.state(), still.machine.because()), (State::Live, Because::FlagsAlone));
-    assert_ne!(still.plan.because, Reason::AskAgain, "it is known");
+    assert_eq!((still.state(), still.machine.because()), (State::Live, StateReason::FlagsAlone));
+    assert_ne!(still.plan.because, WakeReason::AskAgain, "it is known");
     let proved = asked.answered_well();
-    assert_eq!((proved.state(), proved.machine.because()), (State::Live, Because::DataConfirmed));
+    assert_eq!((proved.state(), proved.machine.because()), (State::Live, StateReason::DataConfirmed));
 }
 
 /// Whether the hour is spent does not change while it is looked whether the session is back.

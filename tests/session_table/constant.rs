@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use tickled::session::{Accounts, Input, Observation, Request, State, Trouble};
+use tickled::session::{Accounts, Input, Observation, Request, State, Unavailability};
 
 use super::situation::{COMPETING, ERROR, GOOD, LOST, NOT_ESTABLISHED, Situation, USABLE, VALID, seconds};
 
@@ -17,7 +17,7 @@ const LOOKS: [Observation; 10] = [
     Observation::Unauthorized,
     Observation::LoginPage,
     ERROR,
-    Observation::Trouble(Trouble::EdgeRefused),
+    Observation::Trouble(Unavailability::EdgeRefused),
     Observation::Gone,
 ];
 const PROOFS: [Observation; 7] = [
@@ -26,7 +26,7 @@ const PROOFS: [Observation; 7] = [
     Observation::Unauthorized,
     Observation::LoginPage,
     ERROR,
-    Observation::Trouble(Trouble::Nonsense),
+    Observation::Trouble(Unavailability::Nonsense),
     Observation::Gone,
 ];
 

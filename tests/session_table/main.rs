@@ -13,7 +13,7 @@ use std::fmt::Write;
 use std::time::Duration;
 
 use situation::{COMPETING, EMPTY, GOOD, LOST, NOT_ESTABLISHED, Situation, USABLE, VALID, situations};
-use tickled::session::{Cause, Input, Observation, Request, Sso, State, Trouble};
+use tickled::session::{Cause, Input, Observation, Request, Sso, State, Unavailability};
 
 /// Every input, each by the name that stands in the table.
 fn inputs(out: Request) -> Vec<(String, Input)> {
@@ -38,17 +38,17 @@ fn inputs(out: Request) -> Vec<(String, Input)> {
         answer("gone", Observation::Gone),
     ];
     for trouble in [
-        Trouble::NothingListens,
-        Trouble::NoAnswer,
-        Trouble::NotAGateway,
-        Trouble::Certificate,
-        Trouble::AddressRefused,
-        Trouble::Network,
-        Trouble::IbkrSilent,
-        Trouble::IbkrError,
-        Trouble::EdgeRefused,
-        Trouble::TooManyRequests { retry_after: None },
-        Trouble::Nonsense,
+        Unavailability::NothingListens,
+        Unavailability::NoAnswer,
+        Unavailability::NotAGateway,
+        Unavailability::Certificate,
+        Unavailability::AddressRefused,
+        Unavailability::Network,
+        Unavailability::IbkrSilent,
+        Unavailability::IbkrError,
+        Unavailability::EdgeRefused,
+        Unavailability::TooManyRequests { retry_after: None },
+        Unavailability::Nonsense,
     ] {
         inputs.push(answer(trouble.code(), Observation::Trouble(trouble)));
     }

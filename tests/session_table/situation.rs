@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use tickled::session::{
-    Accounts, Input, Machine, Method, Now, Observation, Plan, Policy, Recovery, Request, Sso, State, Status, Trouble,
+    Accounts, Input, Machine, Method, Now, Observation, Plan, Policy, Recovery, Request, Sso, State, Status,
+    Unavailability,
 };
 
 pub(crate) const GOOD: Status = Status { authenticated: true, connected: true, competing: false, established: None };
@@ -15,9 +16,9 @@ pub(crate) const NOT_ESTABLISHED: Status =
     Status { authenticated: true, connected: true, competing: false, established: Some(false) };
 pub(crate) const VALID: Sso = Sso { valid: true, borrowed: false, auth_time: None };
 pub(crate) const USABLE: Accounts = Accounts { usable: true, is_paper: None };
-pub(crate) const ERROR: Observation = Observation::Trouble(Trouble::IbkrError);
-pub(crate) const REFUSED: Observation = Observation::Trouble(Trouble::NothingListens);
-pub(crate) const SILENCE: Observation = Observation::Trouble(Trouble::NoAnswer);
+pub(crate) const ERROR: Observation = Observation::Trouble(Unavailability::IbkrError);
+pub(crate) const REFUSED: Observation = Observation::Trouble(Unavailability::NothingListens);
+pub(crate) const SILENCE: Observation = Observation::Trouble(Unavailability::NoAnswer);
 pub(crate) const EMPTY: Accounts = Accounts { usable: false, is_paper: None };
 
 /// A machine brought somewhere, with the time there and the plan that it made.
@@ -173,7 +174,7 @@ pub(crate) fn situations(seed: u64) -> Vec<(&'static str, Request, Situation)> {
         (
             "unavailable, looking for the gateway",
             Request::IsListening,
-            new().answered(Request::Check, Observation::Trouble(Trouble::NoAnswer)).asks(Request::IsListening),
+            new().answered(Request::Check, Observation::Trouble(Unavailability::NoAnswer)).asks(Request::IsListening),
         ),
         ("login-required", Request::Check, expired().asks(Request::Check)),
         ("paused", Request::Check, new().step(Input::Pause { until: None })),

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::rc::Rc;
 use std::time::Duration;
 
-use tickled::session::{Address, Reason};
+use tickled::session::{SharedBudget, WakeReason};
 
 use crate::life::Life;
 use crate::rules::{minute, second};
@@ -22,7 +22,7 @@ pub(crate) struct Crowded {
 
 /// Lives several lives side by side.
 fn live_side_by_side(seed: u64, gateways: u32, span: Duration, trace: bool) -> Result<Crowded, String> {
-    let address = Rc::new(RefCell::new(Address::default()));
+    let address = Rc::new(RefCell::new(SharedBudget::default()));
     let bound = second(11) + Duration::from_millis(500) * gateways;
     let mut lives: Vec<(Life, Option<Duration>)> = (0..u64::from(gateways))
         .map(|i| {
@@ -55,33 +55,33 @@ fn live_side_by_side(seed: u64, gateways: u32, span: Duration, trace: bool) -> R
         };
         verdict.map_err(|what| life.story(&what))?;
         match life.plan.because {
-            Reason::OthersFirst => {
+            WakeReason::OthersFirst => {
                 seen.waits += u64::from(waits_since.is_none());
                 let since = *waits_since.get_or_insert(now);
                 if now > since + bound {
                     return Err(life.story("it waits for ever for the others"));
                 }
             }
-            Reason::Quiet => {
+            WakeReason::Quiet => {
                 seen.silenced += u64::from(now >= life.rules.silence_until);
                 *waits_since = None;
             }
-            Reason::AnswerDue
-            | Reason::PingDue
-            | Reason::CheckDue
-            | Reason::ProofDue
-            | Reason::LoginAge
-            | Reason::AskAgain
-            | Reason::NextStep
-            | Reason::ConfirmDue
-            | Reason::AttemptDue
-            | Reason::BudgetSpent
-            | Reason::RetryDue
-            | Reason::WatchDue
-            | Reason::OtherDue
-            | Reason::Operator
-            | Reason::ClockJumped
-            | Reason::PauseOver => *waits_since = None,
+            WakeReason::AnswerDue
+            | WakeReason::PingDue
+            | WakeReason::CheckDue
+            | WakeReason::ProofDue
+            | WakeReason::LoginAge
+            | WakeReason::AskAgain
+            | WakeReason::NextStep
+            | WakeReason::ConfirmDue
+            | WakeReason::AttemptDue
+            | WakeReason::BudgetSpent
+            | WakeReason::RetryDue
+            | WakeReason::WatchDue
+            | WakeReason::OtherDue
+            | WakeReason::Operator
+            | WakeReason::ClockJumped
+            | WakeReason::PauseOver => *waits_since = None,
         }
     }
     seen.live = lives.iter().map(|(life, _)| life.rules.tally.live).min().unwrap_or_default();

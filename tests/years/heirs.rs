@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use tickled::history::PersistedGateway;
-use tickled::session::{Input, Machine, Now, Observation, Policy, Request, Restraint, Sso, Status, Trouble};
+use tickled::session::{
+    Input, Machine, Now, Observation, Policy, RateLimitState, Request, Sso, Status, Unavailability,
+};
 use tickled::status::Snapshot;
 
 use support::chance::Chance;
@@ -17,12 +19,17 @@ const fn millis(n: u64) -> Duration {
 const GONE: Status = Status { authenticated: false, connected: true, competing: false, established: Some(false) };
 
 /// Lives for `span` from `begin` on, in a world in which nothing helps; what it asked and when, and what it leaves.
-fn live(begin: Duration, span: Duration, kept: &Restraint, quiet: bool) -> (Vec<(Duration, Request)>, Restraint) {
+fn live(
+    begin: Duration,
+    span: Duration,
+    kept: &RateLimitState,
+    quiet: bool,
+) -> (Vec<(Duration, Request)>, RateLimitState) {
     let now =
         |at: Duration| Now { mono: at - begin, wall: Timestamp::UNIX_EPOCH + SignedDuration::try_from(at).unwrap() };
     let mut at = begin;
     let mut machine = Machine::new(Policy::default(), 7, now(at));
-    machine.restrain(now(at), kept);
+    machine.restore_limits(now(at), kept);
     let mut plan = machine.step(now(at), Input::Wake);
     let mut asked = Vec::new();
     loop {
@@ -38,7 +45,7 @@ fn live(begin: Duration, span: Duration, kept: &Restraint, quiet: bool) -> (Vec<
             }
         };
         if at >= begin + span {
-            return (asked, machine.restraint(now(begin + span)));
+            return (asked, machine.rate_limit_state(now(begin + span)));
         }
         plan = machine.step(now(at), input);
     }
@@ -46,7 +53,7 @@ fn live(begin: Duration, span: Duration, kept: &Restraint, quiet: bool) -> (Vec<
 
 fn answer(request: Request, quiet: bool) -> Observation {
     match request {
-        _ if quiet => Observation::Trouble(Trouble::TooManyRequests { retry_after: None }),
+        _ if quiet => Observation::Trouble(Unavailability::TooManyRequests { retry_after: None }),
         Request::ValidateSso => Observation::Sso(Sso { valid: true, borrowed: false, auth_time: None }),
         Request::Reauthenticate => Observation::Accepted,
         Request::Ping
@@ -65,7 +72,7 @@ fn attempts(asked: &[(Duration, Request)]) -> Vec<Duration> {
 
 #[test]
 fn whoever_starts_it_anew_gets_no_more_attempts_than_the_hour_allows() {
-    let (mut kept, mut all) = (Restraint::default(), Vec::new());
+    let (mut kept, mut all) = (RateLimitState::default(), Vec::new());
     for start in 0..120 {
         let (asked, left) = live(minute(2) * start, minute(2), &kept, false);
         all.extend(attempts(&asked));
@@ -77,13 +84,13 @@ fn whoever_starts_it_anew_gets_no_more_attempts_than_the_hour_allows() {
         assert!(within <= allowed, "{within} attempts within the hour after {at:?}");
     }
     assert!(all.len() >= 3 * allowed, "it still asks, each hour: {}", all.len());
-    let (asked, _) = live(hour(4), minute(2), &Restraint::default(), false);
+    let (asked, _) = live(hour(4), minute(2), &RateLimitState::default(), false);
     assert!(attempts(&asked).len() > 1, "one that knows nothing asks at once");
 }
 
 #[test]
 fn whoever_starts_it_anew_has_the_login_asked_for_once_a_minute() {
-    let (mut kept, mut all) = (Restraint::default(), Vec::new());
+    let (mut kept, mut all) = (RateLimitState::default(), Vec::new());
     for start in 0..60 {
         let (asked, left) = live(second(20) * start, second(20), &kept, false);
         all.extend(asked.into_iter().filter(|(_, request)| *request == Request::ValidateSso).map(|(at, _)| at));
@@ -95,7 +102,7 @@ fn whoever_starts_it_anew_has_the_login_asked_for_once_a_minute() {
 
 #[test]
 fn the_silence_after_429_binds_the_next_one_too() {
-    let (asked, kept) = live(Duration::ZERO, minute(5), &Restraint::default(), true);
+    let (asked, kept) = live(Duration::ZERO, minute(5), &RateLimitState::default(), true);
     assert_eq!(asked.len(), 1);
     let (asked, kept) = live(minute(5), minute(5), &kept, true);
     assert!(asked.is_empty(), "{asked:?}");
@@ -121,7 +128,7 @@ fn whoever_is_killed_again_and_again_keeps_within_the_budget() {
             let killed = at + *chance.pick(&[millis(80), millis(700), second(3), second(40), minute(4)]);
             let mut machine = Machine::new(Policy::default(), 7, now(begin, at));
             if let Some(kept) = &disk {
-                machine.restrain(now(begin, at), &kept.restraint);
+                machine.restore_limits(now(begin, at), &kept.rate_limits);
             }
             let (mut input, mut pressed) = (Input::Wake, at);
             while at < killed {
@@ -181,7 +188,7 @@ fn a_steady_session_wears_no_disk_out() {
 /// Years later, or with a clock that is years behind, what was kept binds nobody for longer than it would have.
 #[test]
 fn a_clock_that_was_set_binds_for_no_longer_than_an_hour() {
-    let (_, kept) = live(hour(100_000), minute(2), &Restraint::default(), false);
+    let (_, kept) = live(hour(100_000), minute(2), &RateLimitState::default(), false);
     assert!(!kept.attempts.is_empty());
     let (asked, _) = live(Duration::ZERO, hour(1) + minute(2), &kept, false);
     assert!(!attempts(&asked).is_empty());

@@ -11,8 +11,8 @@ use jiff::{SignedDuration, Timestamp};
 use tickled::alert::{self, Code, Desk, Phase, Settings};
 use tickled::calendar::{Maintenance, Region};
 use tickled::session::{
-    Address, Competing, Guest, Input, Machine, Method, Now, Observation, Plan, Policy, Reason, Recovery, Request,
-    State, Trouble,
+    ClientId, Competing, Input, Machine, Method, Now, Observation, Plan, Policy, Recovery, Request, SharedBudget,
+    State, Unavailability, WakeReason,
 };
 use tickled::simulator::world::{Control, Options, Times, What, World};
 use tickled::status::{Place, Snapshot};
@@ -36,13 +36,13 @@ pub(crate) struct Life {
     weather: Weather,
     world: World,
     machine: Machine,
-    address: Rc<RefCell<Address>>,
-    guest: Guest,
+    address: Rc<RefCell<SharedBudget>>,
+    client: ClientId,
     pub(crate) plan: Plan,
     desk: Desk,
     /// When the desk has something to say, and what it was last shown.
     alarm: Duration,
-    shown: Option<(State, bool, bool, Option<Trouble>)>,
+    shown: Option<(State, bool, bool, Option<Unavailability>)>,
     steps: u64,
     place: Option<Place>,
     pub(crate) rules: Rules,
@@ -64,7 +64,7 @@ pub(crate) struct Life {
 
 impl Life {
     /// A life at its beginning, of a gateway behind that public address.
-    pub(crate) fn new(seed: u64, address: Rc<RefCell<Address>>, tracing: bool) -> Self {
+    pub(crate) fn new(seed: u64, address: Rc<RefCell<SharedBudget>>, tracing: bool) -> Self {
         let mut chance = Chance(seed);
         let weather = Weather::of(&mut chance);
         let policy = policy(&mut chance);
@@ -77,12 +77,12 @@ impl Life {
         }
         let start = Now { mono: Duration::ZERO, wall: epoch() };
         let machine = Machine::new(policy, seed, start);
-        let guest = address.borrow_mut().join();
+        let client = address.borrow_mut().register();
         let plan = Plan {
             request: None,
             awaiting: false,
             wake_at: Duration::ZERO,
-            because: Reason::CheckDue,
+            because: WakeReason::CheckDue,
             transition: None,
             jumped: None,
         };
@@ -92,7 +92,7 @@ impl Life {
             world,
             machine,
             address,
-            guest,
+            client,
             plan,
             desk: Desk::new(Settings::default(), "host"),
             alarm: Duration::MAX,
@@ -192,7 +192,7 @@ impl Life {
 
     fn step(&mut self, input: Input) -> Result<(), String> {
         let now = self.now();
-        self.plan = self.machine.step_behind(now, input, &mut self.address.borrow_mut(), self.guest);
+        self.plan = self.machine.step_shared(now, input, &mut self.address.borrow_mut(), self.client);
         let plan = self.plan;
         let state = self.machine.state();
         self.log(|| format!("{input:?} -> {state:?} {plan:?}"));
@@ -227,7 +227,7 @@ impl Life {
         let (after, observation) = match reply.what {
             What::Answer(answer) if reply.after <= patience => (reply.after, port::quickly(request, &answer)),
             What::Answer(_) | What::Hang | What::Drip(_) => (patience, SILENCE),
-            What::Refused => (Duration::from_millis(1), Observation::Trouble(Trouble::NothingListens)),
+            What::Refused => (Duration::from_millis(1), Observation::Trouble(Unavailability::NothingListens)),
             What::Reset | What::Cut(_) => (Duration::from_millis(2), SILENCE),
         };
         self.flight = Some((request, self.at + after, observation));
@@ -299,11 +299,11 @@ impl Life {
     fn begins(&mut self) -> Result<(), String> {
         let soon = minute(1) + Duration::from_millis(self.chance.below(1000));
         let (events, lasts) = fate::disturbance(&mut self.chance, self.weather);
-        let is_plain = matches!(
+        let needs_no_confirmation = matches!(
             events[..],
             [Event::World(Control::Lapse | Control::LogOutElsewhere | Control::ExpireLogin | Control::Restart { .. })]
         );
-        self.murky = !is_plain;
+        self.murky = !needs_no_confirmation;
         self.later(lasts.max(soon), Event::Over);
         for event in events {
             self.happens(event)?;

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use tickled::gateway::wire::{self, Refusal, Reply};
 use tickled::gateway::{Fault, Tickle};
 use tickled::observe;
-use tickled::session::{Accounts, Observation, Request, Sso, Status, Trouble};
+use tickled::session::{Accounts, Observation, Request, Sso, Status, Unavailability};
 use tickled::simulator::world::{Answer, AuthStatus, Call, Route, Verdict};
 
 /// What a request asks of the world.
@@ -121,4 +121,4 @@ fn seen<T>(read: Result<T, Refusal>, observe: impl Fn(&T) -> Observation) -> Obs
 }
 
 /// What a request that gets no answer at all shows.
-pub(crate) const SILENCE: Observation = Observation::Trouble(Trouble::NoAnswer);
+pub(crate) const SILENCE: Observation = Observation::Trouble(Unavailability::NoAnswer);

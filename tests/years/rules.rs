@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use tickled::alert::{Code, Notice, Phase};
 use tickled::session::{
-    Cause, Competing, Machine, Observation, Plan, Policy, Reason, Request, State, Status, Transition, Trouble,
+    Cause, Competing, Machine, Observation, Plan, Policy, Request, State, Status, Transition, Unavailability,
+    WakeReason,
 };
 use tickled::simulator::world::Truth;
 
@@ -92,7 +93,7 @@ type Verdict = Result<(), String>;
 
 impl Rules {
     pub(crate) fn answered(&mut self, now: Duration, request: Request, observation: Observation) {
-        if let Observation::Trouble(Trouble::TooManyRequests { .. }) = observation {
+        if let Observation::Trouble(Unavailability::TooManyRequests { .. }) = observation {
             self.silence_until = now + minute(15);
             self.tally.silences += 1;
         }
@@ -255,7 +256,7 @@ impl Rules {
     ) -> Verdict {
         let policy = machine.policy();
         let excused = matches!(machine.state(), State::Paused { .. })
-            || plan.because == Reason::Quiet
+            || plan.because == WakeReason::Quiet
             || now < self.silence_until;
         let since = |field: &mut Option<Duration>, holds: bool| {
             if !holds || excused {

@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use jiff::{RoundMode, Timestamp, TimestampRound, Unit};
 
-use super::{Now, Request, Restraint, Trouble};
+use super::{Now, RateLimitState, Request, Unavailability};
 
 /// The limits of one gateway, and the memory that keeping them needs.
 #[derive(Debug, Clone)]
-pub(super) struct Pace {
+pub(super) struct RateLimiter {
     /// When each request of the last ten minutes stops counting.
     sent: VecDeque<Moment>,
     /// The same of the extra looks that the operator or the stream asked for.
@@ -48,7 +48,7 @@ impl Moment {
 
 /// How urgent a question is: the more urgent, the more of the budget it may use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Urgency {
+pub(super) enum Priority {
     /// It is its turn.
     Routine,
     /// The operator or the stream asks for an extra look. These have a budget of their own.
@@ -59,7 +59,7 @@ pub(super) enum Urgency {
     Confirming,
 }
 
-impl Pace {
+impl RateLimiter {
     pub(super) const fn new(seed: u64, born: Now) -> Self {
         Self {
             sent: VecDeque::new(),
@@ -75,7 +75,7 @@ impl Pace {
     }
 
     /// The first moment at which `request` may be sent.
-    pub(super) fn earliest(&self, now: Duration, request: Request, urgency: Urgency) -> Duration {
+    pub(super) fn earliest(&self, now: Duration, request: Request, priority: Priority) -> Duration {
         let nth_last = |n: usize| self.sent.len().checked_sub(n).map(|i| self.sent[i].mono);
         let burst = nth_last(BURST).map_or(Duration::ZERO, |over| (over + SHORT).saturating_sub(LONG));
         let (is_look, own) = match request {
@@ -87,17 +87,17 @@ impl Pace {
             }
         };
         let sustained = nth_last(SUSTAINED).unwrap_or_default();
-        let spread = if is_look { self.spread(now, urgency) } else { Duration::ZERO };
+        let spread = if is_look { self.spread(now, priority) } else { Duration::ZERO };
         burst.max(sustained).max(spread).max(own).max(self.quiet_until.mono)
     }
 
     /// When the next look may follow the last question, so that what is left of the span lasts for all of it: whoever presses,
     /// and however often, the next look is never far away.
-    fn spread(&self, now: Duration, urgency: Urgency) -> Duration {
-        let free = match urgency {
-            Urgency::Routine | Urgency::Pressing => FREE,
-            Urgency::Recovery => FREE_FOR_RECOVERY,
-            Urgency::Confirming => FREE_TO_CONFIRM,
+    fn spread(&self, now: Duration, priority: Priority) -> Duration {
+        let free = match priority {
+            Priority::Routine | Priority::Pressing => FREE,
+            Priority::Recovery => FREE_FOR_RECOVERY,
+            Priority::Confirming => FREE_TO_CONFIRM,
         };
         let Some(last) = self.sent.back() else { return Duration::ZERO };
         let lately = count(&self.sent, now);
@@ -106,7 +106,7 @@ impl Pace {
         } else {
             Duration::ZERO
         };
-        let pressed = urgency == Urgency::Pressing && count(&self.pressed, now) >= EXTRA;
+        let pressed = priority == Priority::Pressing && count(&self.pressed, now) >= EXTRA;
         let span = if pressed { even.max(SUSTAINABLE) } else { even };
         if span.is_zero() { Duration::ZERO } else { (last.mono + span).saturating_sub(LONG) }
     }
@@ -119,11 +119,11 @@ impl Pace {
     }
 
     /// Notes that `request` is sent; `contending` if it takes the session from somebody else.
-    pub(super) fn sent(&mut self, at: Now, request: Request, urgency: Urgency, contending: bool) {
+    pub(super) fn sent(&mut self, at: Now, request: Request, priority: Priority, contending: bool) {
         let now = at.mono;
         let over = Moment::after(at, LONG);
         push(&mut self.sent, over, SUSTAINED);
-        if urgency == Urgency::Pressing {
+        if priority == Priority::Pressing {
             push(&mut self.pressed, over, EXTRA);
         }
         match request {
@@ -185,9 +185,9 @@ impl Pace {
     }
 
     /// What of all this a restart must not forget.
-    pub(super) fn restraint(&self, now: Duration) -> Restraint {
+    pub(super) fn rate_limit_state(&self, now: Duration) -> RateLimitState {
         let ahead = |times: &VecDeque<Moment>| times.iter().filter(|t| t.mono > now).map(|t| t.wall).collect();
-        Restraint {
+        RateLimitState {
             requests: self.sent.iter().filter(|t| t.mono > now).map(|t| before(t.wall, LONG)).collect(),
             unrecorded: 0,
             attempts: ahead(&self.asked),
@@ -198,7 +198,7 @@ impl Pace {
     }
 
     /// Takes over what an earlier one was bound by.
-    pub(super) fn restrain(&mut self, now: Now, kept: &Restraint) {
+    pub(super) fn restore_limits(&mut self, now: Now, kept: &RateLimitState) {
         let ahead = |times: &[Timestamp]| {
             let mut times: Vec<Moment> = times.iter().filter_map(|wall| Moment::kept(*wall, now, HOUR)).collect();
             times.sort_by_key(|t| t.mono);
@@ -246,19 +246,19 @@ pub fn backoff(failures: u32, first: Duration, last: Duration) -> Duration {
 }
 
 /// Whether `trouble` leaves nothing to ask again before it is believed.
-pub(super) const fn is_plain(trouble: Trouble) -> bool {
+pub(super) const fn needs_no_confirmation(trouble: Unavailability) -> bool {
     match trouble {
-        Trouble::IbkrSilent | Trouble::TooManyRequests { .. } => true,
-        Trouble::NoAnswer
-        | Trouble::NothingListens
-        | Trouble::NotAGateway
-        | Trouble::Certificate
-        | Trouble::Tls
-        | Trouble::AddressRefused
-        | Trouble::Network
-        | Trouble::IbkrError
-        | Trouble::EdgeRefused
-        | Trouble::Nonsense => false,
+        Unavailability::IbkrSilent | Unavailability::TooManyRequests { .. } => true,
+        Unavailability::NoAnswer
+        | Unavailability::NothingListens
+        | Unavailability::NotAGateway
+        | Unavailability::Certificate
+        | Unavailability::Tls
+        | Unavailability::AddressRefused
+        | Unavailability::Network
+        | Unavailability::IbkrError
+        | Unavailability::EdgeRefused
+        | Unavailability::Nonsense => false,
     }
 }
 
@@ -294,7 +294,7 @@ const SHORT: Duration = Duration::from_secs(1);
 /// Requests in any [`LONG`] span: 15 a minute on average.
 const SUSTAINED: usize = 150;
 const LONG: Duration = Duration::from_secs(600);
-/// Requests in a [`LONG`] span after which looks are spread, by urgency: what is above is a reserve for the more urgent ones. So
+/// Requests in a [`LONG`] span after which looks are spread, by priority: what is above is a reserve for the more urgent ones. So
 /// there is always one left for the data call that must follow a look at once, if it is to prove anything.
 const FREE: usize = 100;
 const FREE_FOR_RECOVERY: usize = 120;

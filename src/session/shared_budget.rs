@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::pace::SUSTAINABLE;
-use super::{Now, Policy, Restraint};
+use super::rate_limiter::SUSTAINABLE;
+use super::{Now, Policy, RateLimitState};
 
 /// What all gateways behind one public address share: the limits, the silence after 429, and the turns. Hand the same
 /// one to the [`step_behind`](super::Machine::step_behind) of all machines whose gateways reach IBKR through it.
@@ -14,7 +14,7 @@ use super::{Now, Policy, Restraint};
 /// Turns go by what presses most, and by how long it has waited: a question that decides something goes ahead of a
 /// routine one, but not of one that has waited for ten seconds already. So nobody starves, however many press.
 #[derive(Debug, Clone, Default)]
-pub struct Address {
+pub struct SharedBudget {
     /// When the last requests were sent, at most [`BURST`] of them.
     sent: VecDeque<Duration>,
     /// When all that was sent will have been paid for, at one request in [`PRICE`].
@@ -26,20 +26,20 @@ pub struct Address {
     tickets: u64,
 }
 
-/// One of the machines behind an [`Address`].
+/// One of the machines behind an [`SharedBudget`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Guest(u64);
+pub struct ClientId(u64);
 
 #[derive(Debug, Clone, Copy)]
 struct Waiting {
-    guest: Guest,
+    client: ClientId,
     /// Who has the earlier one goes first; of those with the same, who came first.
     rank: (Duration, u64),
-    /// When the guest was told to come.
+    /// When the client was told to come.
     due: Duration,
 }
 
-impl Address {
+impl SharedBudget {
     /// Requests in an hour, at most, over all gateways behind one address.
     pub const AN_HOUR: u32 = 7200;
 
@@ -53,26 +53,26 @@ impl Address {
     }
 
     /// Makes room for one machine more. One that is no more needs no farewell.
-    pub const fn join(&mut self) -> Guest {
+    pub const fn register(&mut self) -> ClientId {
         self.joined += 1;
-        Guest(self.joined)
+        ClientId(self.joined)
     }
 
     /// What a gateway asked just before a restart was asked through this address as well: nothing is in hand then. Of an address
     /// that has been in use nothing has to be told.
-    pub fn inherit(&mut self, now: Now, kept: &Restraint) {
+    pub fn inherit(&mut self, now: Now, kept: &RateLimitState) {
         let is_recent = |at: &Timestamp| now.wall.duration_since(*at).unsigned_abs() < CREDIT;
         if self.sent.is_empty() && (kept.unrecorded > 0 || kept.requests.iter().any(is_recent)) {
             self.paid = now.mono + CREDIT;
         }
     }
 
-    /// When `guest` may send. If that is now, it counts as sent; if not, it has its place among those who wait, and
+    /// When `client` may send. If that is now, it counts as sent; if not, it has its place among those who wait, and
     /// loses it by not coming back in time.
-    pub(super) fn turn(&mut self, now: Duration, guest: Guest, is_pressing: bool) -> Duration {
-        self.waiting.retain(|other| other.guest == guest || now <= other.due + LATE);
+    pub(super) fn acquire(&mut self, now: Duration, client: ClientId, is_pressing: bool) -> Duration {
+        self.waiting.retain(|other| other.client == client || now <= other.due + LATE);
         let by = now + if is_pressing { Duration::ZERO } else { PATIENCE };
-        let rank = match self.waiting.iter().position(|other| other.guest == guest) {
+        let rank = match self.waiting.iter().position(|other| other.client == client) {
             Some(place) => {
                 let (before, ticket) = self.waiting.remove(place).rank;
                 (before.min(by), ticket)
@@ -89,20 +89,20 @@ impl Address {
         }
         let due = after_those.earliest(now);
         if due > now {
-            self.waiting.insert(place, Waiting { guest, rank, due });
+            self.waiting.insert(place, Waiting { client, rank, due });
         } else {
             self.count(now);
         }
         due
     }
 
-    /// `guest` wants nothing now.
-    pub(super) fn leave(&mut self, guest: Guest) {
-        self.waiting.retain(|other| other.guest != guest);
+    /// `client` wants nothing now.
+    pub(super) fn release(&mut self, client: ClientId) {
+        self.waiting.retain(|other| other.client != client);
     }
 
     /// Nobody behind this address sends before `until`.
-    pub(super) fn hush(&mut self, until: Duration) {
+    pub(super) fn silence_until(&mut self, until: Duration) {
         self.quiet_until = self.quiet_until.max(until);
     }
 
@@ -157,15 +157,15 @@ mod tests {
         times.iter().map(within).max().unwrap_or_default()
     }
 
-    /// Has each guest ask again and again for five minutes, `pause` after each turn, and returns each one's turns.
+    /// Has each client ask again and again for five minutes, `pause` after each turn, and returns each one's turns.
     fn rush(guests: usize, pause: Duration, is_pressing: impl Fn(usize) -> bool) -> Vec<Vec<Duration>> {
-        let mut address = Address::default();
-        let mut wakes: Vec<(Guest, Duration)> = (0..guests).map(|_| (address.join(), Duration::ZERO)).collect();
+        let mut address = SharedBudget::default();
+        let mut wakes: Vec<(ClientId, Duration)> = (0..guests).map(|_| (address.register(), Duration::ZERO)).collect();
         let mut turns = vec![Vec::new(); guests];
         while let Some((i, now)) = wakes.iter().map(|(_, at)| *at).enumerate().min_by_key(|(_, at)| *at)
             && now < Duration::from_secs(300)
         {
-            let at = address.turn(now, wakes[i].0, is_pressing(i));
+            let at = address.acquire(now, wakes[i].0, is_pressing(i));
             assert!(at >= now);
             wakes[i].1 = if at == now { now + pause } else { at };
             if at == now {
@@ -198,82 +198,82 @@ mod tests {
 
     #[test]
     fn what_decides_something_goes_first_and_not_for_ever() {
-        let mut address = Address::default();
-        let [routine, late, pressing] = [(); 3].map(|()| address.join());
+        let mut address = SharedBudget::default();
+        let [routine, late, pressing] = [(); 3].map(|()| address.register());
         for _ in 0..4 {
-            let other = address.join();
-            assert_eq!(address.turn(ms(0), other, false), ms(0));
+            let other = address.register();
+            assert_eq!(address.acquire(ms(0), other, false), ms(0));
         }
-        assert_eq!(address.turn(ms(100), routine, false), ms(1000));
-        assert_eq!(address.turn(ms(100), late, false), ms(1000));
+        assert_eq!(address.acquire(ms(100), routine, false), ms(1000));
+        assert_eq!(address.acquire(ms(100), late, false), ms(1000));
         // All four of the next second are free: who presses is the first of them, and so on until ten seconds are over.
         for _ in 0..3 {
-            let other = address.join();
-            assert_eq!(address.turn(ms(200), other, true), ms(1000));
+            let other = address.register();
+            assert_eq!(address.acquire(ms(200), other, true), ms(1000));
         }
-        assert_eq!(address.turn(ms(300), pressing, true), ms(1000));
-        assert_eq!(address.turn(ms(300), routine, false), ms(2000), "four go ahead of it");
-        assert_eq!(address.turn(ms(300), routine, true), ms(1000), "it presses as well, and has waited for longer");
-        assert_eq!(address.turn(ms(400), late, false), ms(2000));
-        let latest = address.join();
-        assert_eq!(address.turn(ms(10_101), latest, true), ms(10_101), "nobody comes: their turns are lost");
+        assert_eq!(address.acquire(ms(300), pressing, true), ms(1000));
+        assert_eq!(address.acquire(ms(300), routine, false), ms(2000), "four go ahead of it");
+        assert_eq!(address.acquire(ms(300), routine, true), ms(1000), "it presses as well, and has waited for longer");
+        assert_eq!(address.acquire(ms(400), late, false), ms(2000));
+        let latest = address.register();
+        assert_eq!(address.acquire(ms(10_101), latest, true), ms(10_101), "nobody comes: their turns are lost");
     }
 
     #[test]
     fn one_that_has_waited_is_not_overtaken_any_more() {
-        let mut address = Address::default();
-        let waits = address.join();
-        address.hush(ms(60_000));
-        assert_eq!(address.turn(ms(0), waits, false), ms(60_000));
+        let mut address = SharedBudget::default();
+        let waits = address.register();
+        address.silence_until(ms(60_000));
+        assert_eq!(address.acquire(ms(0), waits, false), ms(60_000));
         for i in 0..8 {
-            let other = address.join();
+            let other = address.register();
             let at = ms(if i < 4 { 60_000 } else { 61_000 });
-            assert_eq!(address.turn(ms(9_000), other, true), at);
+            assert_eq!(address.acquire(ms(9_000), other, true), at);
         }
-        assert_eq!(address.turn(ms(9_500), waits, false), ms(62_000), "behind eight that press");
+        assert_eq!(address.acquire(ms(9_500), waits, false), ms(62_000), "behind eight that press");
         for _ in 0..3 {
-            let other = address.join();
-            assert_eq!(address.turn(ms(10_001), other, true), ms(62_000), "and behind no ninth");
+            let other = address.register();
+            assert_eq!(address.acquire(ms(10_001), other, true), ms(62_000), "and behind no ninth");
         }
-        assert_eq!(address.turn(ms(10_500), waits, false), ms(62_000));
+        assert_eq!(address.acquire(ms(10_500), waits, false), ms(62_000));
     }
 
     #[test]
     fn silence_is_for_all_and_who_leaves_makes_room() {
-        let mut address = Address::default();
-        let [first, second] = [(); 2].map(|()| address.join());
-        address.hush(ms(5000));
-        address.hush(ms(4000));
+        let mut address = SharedBudget::default();
+        let [first, second] = [(); 2].map(|()| address.register());
+        address.silence_until(ms(5000));
+        address.silence_until(ms(4000));
         assert!(address.is_quiet(ms(4999)) && !address.is_quiet(ms(5000)));
-        for guest in 0..4 {
-            let guest = if guest == 0 { first } else { address.join() };
-            assert_eq!(address.turn(ms(0), guest, false), ms(5000));
+        for client in 0..4 {
+            let client = if client == 0 { first } else { address.register() };
+            assert_eq!(address.acquire(ms(0), client, false), ms(5000));
         }
-        assert_eq!(address.turn(ms(0), second, false), ms(6000));
-        address.leave(first);
-        assert_eq!(address.turn(ms(0), second, false), ms(5000));
-        assert_eq!(address.turn(ms(5000), second, false), ms(5000));
+        assert_eq!(address.acquire(ms(0), second, false), ms(6000));
+        address.release(first);
+        assert_eq!(address.acquire(ms(0), second, false), ms(5000));
+        assert_eq!(address.acquire(ms(5000), second, false), ms(5000));
     }
 
     #[test]
     fn those_that_come_late_together_are_still_within_the_limits() {
-        let mut address = Address::default();
-        let guests: Vec<Guest> = (0..12).map(|_| address.join()).collect();
-        for guest in &guests {
-            let _ = address.turn(ms(0), *guest, false);
+        let mut address = SharedBudget::default();
+        let guests: Vec<ClientId> = (0..12).map(|_| address.register()).collect();
+        for client in &guests {
+            let _ = address.acquire(ms(0), *client, false);
         }
         // The host was busy for a second and a half: eight of them are due.
-        let sent = guests.iter().rev().filter(|guest| address.turn(ms(2500), **guest, false) == ms(2500)).count();
+        let sent = guests.iter().rev().filter(|client| address.acquire(ms(2500), **client, false) == ms(2500)).count();
         assert_eq!(sent, 4);
     }
 
     #[test]
     fn what_one_gateway_needs_is_what_it_asks() {
         let policy = Policy::default();
-        assert_eq!(Address::needed_by(&policy), 400 + 12);
+        assert_eq!(SharedBudget::needed_by(&policy), 400 + 12);
         let slow = Policy { check_every: Duration::from_secs(60), confirm_every: Duration::ZERO, ..policy };
-        assert_eq!(Address::needed_by(&slow), 66);
+        assert_eq!(SharedBudget::needed_by(&slow), 66);
         let hurried = Policy { check_every: Duration::from_secs(1), ..slow };
-        assert_eq!(Address::needed_by(&hurried), 450, "no gateway is asked more often for long");
+        assert_eq!(SharedBudget::needed_by(&hurried), 450, "no gateway is asked more often for long");
     }
 }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{Because, Cause, Reason, Request, State, Step, Trouble};
+use super::{Cause, Request, State, StateReason, Step, Unavailability, WakeReason};
 
 impl fmt::Display for State {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -41,7 +41,7 @@ impl Request {
     }
 }
 
-impl Trouble {
+impl Unavailability {
     /// A stable code.
     #[must_use]
     pub const fn code(self) -> &'static str {
@@ -111,7 +111,7 @@ impl Cause {
     }
 }
 
-impl Because {
+impl StateReason {
     /// A stable code.
     #[must_use]
     pub const fn code(self) -> &'static str {
@@ -157,7 +157,7 @@ impl Because {
     }
 }
 
-impl Reason {
+impl WakeReason {
     /// What it is, as part of a sentence.
     #[must_use]
     pub const fn sentence(self) -> &'static str {

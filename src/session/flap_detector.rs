@@ -9,7 +9,7 @@ use super::{Cause, State, Transition};
 /// The transitions of late, and what they amount to. What the operator does, what happens while IBKR is in maintenance, and an
 /// outage in which nothing can be said about the session are no pattern of the session's own.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Changes {
+pub(super) struct FlapDetector {
     times: VecDeque<Duration>,
     /// How many of them came since the session was last live.
     since_live: usize,
@@ -19,7 +19,7 @@ pub(super) struct Changes {
     flapping: bool,
 }
 
-impl Changes {
+impl FlapDetector {
     /// Counts a transition, unless there is an excuse for it.
     pub(super) fn count(&mut self, now: Duration, transition: &Transition) {
         if transition.from == State::Live {
