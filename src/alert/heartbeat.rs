@@ -81,6 +81,18 @@ impl Heartbeat {
     }
 }
 
+/// Whether the service can be told of a failure by the address in the file.
+///
+/// # Errors
+/// When it cannot; with what to write instead, without the address.
+pub fn check_deadman(settings: &settings::Deadman) -> Result<(), String> {
+    let url = SecretFile::new(&settings.url_file).read().map_err(|error| error.to_string())?;
+    match failure_url(url.expose_secret()) {
+        Err(why) if settings.fails => Err(why),
+        Ok(_) | Err(_) => Ok(()),
+    }
+}
+
 /// The address that says that all is not well, from the one that says that it is: Uptime Kuma and Cronitor take a status
 /// in the query, healthchecks.io and its like `/fail` at the end of the path.
 ///

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use secrecy::ExposeSecret;
 
+use super::heartbeat::check_deadman;
 use super::secret::{self, SecretFile};
 use super::settings::{Email, Kind, Settings, Url, Webhook};
 
@@ -58,7 +59,10 @@ pub fn ways(settings: &Settings) -> Vec<Way> {
         Way { name: channel.name.clone(), to }
     });
     let deadman = settings.deadman.iter().map(|deadman| {
-        let to = read(&SecretFile::new(&deadman.url_file)).and_then(|url| place(&url));
+        let to = read(&SecretFile::new(&deadman.url_file)).and_then(|url| {
+            check_deadman(deadman).map_err(NoWay::Secret)?;
+            place(&url)
+        });
         Way { name: "deadman".to_owned(), to }
     });
     channels.chain(deadman).collect()

@@ -78,6 +78,14 @@ impl SecretFile {
     }
 }
 
+/// Whether the file holds a secret that can be used.
+///
+/// # Errors
+/// When it cannot be read, or is not one line of text; without showing it.
+pub fn check_secret(path: &Path) -> Result<(), String> {
+    SecretFile::new(path).read().map(drop).map_err(|error| error.to_string())
+}
+
 /// Reads a small file. A pipe or a device is refused: reading it could wait for ever.
 fn read_file(path: &Path) -> io::Result<String> {
     let nonblocking = rustix::fs::OFlags::NONBLOCK.bits().cast_signed();

@@ -18,6 +18,7 @@ use rustix::fs::{Access, access};
 
 use super::Config;
 use super::fault::quoted;
+use crate::alert;
 use crate::alert::settings::{Kind, Url as WebhookUrl};
 use crate::gateway::tls;
 
@@ -56,7 +57,7 @@ pub(super) fn inspect(config: &Config, environment: &BTreeMap<String, String>) -
             Kind::Webhook(webhook) => {
                 match &webhook.url {
                     WebhookUrl::Plain(url) => inspection.url(key("url"), url),
-                    WebhookUrl::File(file) => inspection.secret(key("url_file"), file),
+                    WebhookUrl::File(file) => inspection.secrets(key("url_file"), Some(file)),
                 }
                 inspection.secrets(key("token_file"), webhook.token_file.as_deref());
                 inspection.certificates(key("ca_file"), webhook.ca_file.as_deref());
@@ -74,7 +75,12 @@ pub(super) fn inspect(config: &Config, environment: &BTreeMap<String, String>) -
         }
     }
     if let Some(deadman) = &config.alerts.deadman {
-        inspection.secret("deadman.url_file".to_owned(), &deadman.url_file);
+        let key = "deadman.url_file";
+        if inspection.secret(key.to_owned(), &deadman.url_file)
+            && let Err(why) = alert::check_deadman(deadman)
+        {
+            inspection.fail(key.to_owned(), "the dead man's switch cannot be told of a failure".to_owned(), why);
+        }
     }
     if let Some(listen) = config.endpoint.listen
         && let Err(error) = TcpListener::bind((listen.ip(), 0))
@@ -122,17 +128,28 @@ impl Inspection {
         }
     }
 
-    fn secret(&mut self, key: String, file: &Path) {
+    /// Whether it can be read and holds one line.
+    fn secret(&mut self, key: String, file: &Path) -> bool {
         let path = match &self.credentials {
             _ if file.is_absolute() => file.to_owned(),
             Some(folder) => folder.join(file),
             None => {
                 let what = format!("the credential {} is not checked", quoted(&file.display().to_string()));
                 let hint = "systemd gives it to the daemon alone; try it with `tickled alert test`".to_owned();
-                return self.warn(key, what, hint);
+                self.warn(key, what, hint);
+                return false;
             }
         };
-        self.readable(key, &path, "write the secret into it, as one line, and `chmod 600` it");
+        let remedy = "write the secret into it, as one line, and `chmod 600` it";
+        if !self.readable(key.clone(), &path, remedy) {
+            return false;
+        }
+        let fault = alert::check_secret(&path).err();
+        let is_good = fault.is_none();
+        if let Some(fault) = fault {
+            self.fail(key, fault, remedy.to_owned());
+        }
+        is_good
     }
 
     /// Whether there is a regular file that is not empty and that this user may read.

@@ -319,7 +319,7 @@ async fn a_program_that_cannot_be_run_is_named_with_its_reason_and_given_up() {
 }
 
 /// Whether there is such a process that is not just waiting to be buried.
-fn is_running(pid: &str) -> bool {
+pub(crate) fn is_running(pid: &str) -> bool {
     let stat = std::fs::read_to_string(Path::new("/proc").join(pid).join("stat"));
     stat.is_ok_and(|stat| !stat.contains(") Z "))
 }

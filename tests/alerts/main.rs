@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a helper that fails fails its test")]
 
 mod delivery;
+mod echo;
 mod edge;
 mod life;
 mod mail;
@@ -9,6 +10,7 @@ mod mailserver;
 mod outbox;
 mod page;
 mod receiver;
+mod reconfigured;
 mod redaction;
 mod restart;
 mod signs;

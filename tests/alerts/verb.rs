@@ -111,6 +111,96 @@ async fn the_dead_mans_switch_is_tested_as_well() {
 }
 
 #[tokio::test]
+async fn config_check_refuses_an_address_by_which_no_failure_can_be_told() {
+    for (address, fails, reason) in [
+        ("https://hc-ping.com/0e5b-uuid", "", None),
+        ("https://hc-ping.com/key/tickled?create=1", "", None),
+        ("https://hc-ping.com/0e5b-uuid/start", "", Some("without it")),
+        ("https://hc-ping.com/0e5b-uuid/start", "fails = false\n", None),
+        ("https://kuma.example.org/api/push/0e5b?status=down", "", Some("write status=up")),
+        ("https://nosnch.in/0e5b", "", Some("fails = false")),
+        ("hc-ping.com/0e5b", "", Some("https://")),
+        ("https://hc-ping.com/0e5b\nhttps://hc-ping.com/0e5c", "", Some("one line")),
+    ] {
+        let url = keep("deadman", &format!("{address}\n"));
+        let path = file(&format!("{GATEWAY}[deadman]\nurl_file = {url:?}\n{fails}"));
+        let ended = tickled(&["config", "check", path.to_str().unwrap()]).output().await.unwrap();
+        let said = String::from_utf8(ended.stderr).unwrap();
+        match reason {
+            None => assert_eq!(ended.status.code(), Some(0), "{address}: {said}"),
+            Some(reason) => {
+                assert_eq!(ended.status.code(), Some(78), "{address}: {said}");
+                assert!(said.contains("deadman.url_file") && said.contains(reason), "{address}: {said}");
+                assert!(!said.contains("0e5b"), "{said}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_secret_is_read_from_a_regular_file_whatever_stands_around_it_and_never_waited_for() {
+    let mut receiver = Receiver::start().await;
+    for text in ["tk-1\n", "\u{feff}tk-1\r\n", "\"tk-1\"\n", "'tk-1'", "\n  tk-1  \n\n"] {
+        let token = keep("token", text);
+        let config = webhook("phone", &receiver.url()) + &format!("token_file = {token:?}\n");
+        let (code, said, _) = test(&config, &[]).await;
+        assert_eq!(code, Some(0), "{text:?}: {said}");
+        assert_eq!(receiver.hears(SOON).await.headers["authorization"], "Bearer tk-1", "{text:?}");
+    }
+    let folder = crate::folder();
+    let fifo = folder.join("fifo");
+    assert!(std::process::Command::new("mkfifo").arg(&fifo).status().unwrap().success());
+    let long = keep("long", &"x".repeat(10_000));
+    for (path, reason) in [
+        (fifo.clone(), "not a regular file"),
+        ("/dev/zero".into(), "not a regular file"),
+        (folder, "not a regular file"),
+        (keep("two", "one\ntwo\n"), "not one line"),
+        (keep("control", "one\u{7}two\n"), "not one line"),
+        (keep("quotes", "\"\"\n"), "not one line"),
+        (long, "longer than"),
+    ] {
+        let config = webhook("phone", &receiver.url()) + &format!("token_file = {path:?}\n");
+        let (code, said, _) = test(&config, &[]).await;
+        assert!(code == Some(2) && said.contains(reason), "{}: {said}", path.display());
+    }
+    // Certificates are read in the same way.
+    let config = webhook("phone", "https://127.0.0.1:9/") + &format!("ca_file = {fifo:?}\n");
+    let (code, said, complaints) = test(&config, &[]).await;
+    assert!(code != Some(0) && (said + &complaints).contains("fifo"), "{code:?}");
+    assert!(receiver.rest().is_empty());
+}
+
+#[tokio::test]
+async fn this_host_is_not_asked_through_a_proxy() {
+    let (mut receiver, mut proxy) = (Receiver::start().await, Receiver::start().await);
+    let port = receiver.address.port();
+    for url in [receiver.url(), format!("http://localhost:{port}"), format!("http://[::ffff:127.0.0.1]:{port}")] {
+        let path = file(&format!("{GATEWAY}{}", webhook("phone", &url)));
+        let mut command = tickled(&["alert", "test", "--config", path.to_str().unwrap()]);
+        let ended = command.env("HTTP_PROXY", proxy.url()).env("ALL_PROXY", proxy.url()).output().await.unwrap();
+        assert_eq!(ended.status.code(), Some(0), "{url}: {ended:?}");
+        receiver.hears(SOON).await;
+    }
+    assert!(proxy.rest().is_empty());
+    // Another host is, unless NO_PROXY names it.
+    for (no_proxy, is_proxied) in [
+        ("", true),
+        ("example.com", true),
+        ("sub.example.org", true),
+        ("example.org", false),
+        (".example.org", false),
+        ("*", false),
+    ] {
+        let path = file(&format!("{GATEWAY}{}", webhook("phone", "http://alerts.example.org:9/")));
+        let mut command = tickled(&["alert", "test", "--config", path.to_str().unwrap()]);
+        let ended = command.env("HTTP_PROXY", proxy.url()).env("NO_PROXY", no_proxy).output().await.unwrap();
+        assert_eq!(ended.status.code() == Some(0), is_proxied, "{no_proxy}: {ended:?}");
+        assert_eq!(proxy.rest().len(), usize::from(is_proxied), "{no_proxy}");
+    }
+}
+
+#[tokio::test]
 async fn one_channel_alone_is_told_when_it_is_named() {
     let (mut one, mut other) = (Receiver::start().await, Receiver::start().await);
     let config = format!("{}{}", webhook("one", &one.url()), webhook("other", &other.url()));

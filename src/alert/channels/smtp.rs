@@ -369,3 +369,85 @@ impl<S: AsyncRead + AsyncWrite + Send + Sync + Unpin + std::fmt::Debug> AsyncTok
 
 const LONGEST_LINE: u64 = 2 * 1024;
 const LONGEST_REPLY: usize = 32 * 1024;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::net::TcpListener;
+
+    /// A server that answers each line with the next of these replies, and then falls silent.
+    async fn server(replies: &'static [&'static str]) -> u16 {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        tokio::spawn(async move {
+            let (tcp, _) = listener.accept().await.unwrap();
+            let mut stream = BufReader::new(tcp);
+            for reply in replies {
+                stream.write_all(reply.as_bytes()).await.unwrap();
+                let end: &[u8] = if reply.starts_with("354") { b"\n.\r\n" } else { b"\n" };
+                let mut heard = Vec::new();
+                while stream.read_until(b'\n', &mut heard).await.is_ok_and(|more| more > 0) && !heard.ends_with(end) {}
+            }
+            std::future::pending::<()>().await;
+        });
+        port
+    }
+
+    async fn talk(port: u16, tls: Tls) -> Result<String, Failure> {
+        let moment = Duration::from_millis(300);
+        let limits =
+            Limits { connect: moment, greeting: moment, command: moment, data: moment, text: moment, quit: moment };
+        let config = crate::gateway::Trust::Loopback.config().ok().map(Arc::new);
+        let server = Server { host: "127.0.0.1", port, tls, config };
+        let secrets = Secrets::default();
+        let mut talk = Conversation::open(&server, "host.example.org", limits, &secrets).await?;
+        let address: Address = "you@example.org".parse().unwrap();
+        talk.sender(&address, false).await?;
+        talk.receiver(&address).await?;
+        talk.text(b"Subject: x\r\n\r\nx\r\n").await
+    }
+
+    #[tokio::test]
+    async fn each_step_has_a_limit_of_its_own() {
+        for (replies, tls, why) in [
+            (&[][..], Tls::None, "does not greet"),
+            (&["220 x\r\n"], Tls::None, "does not greet"),
+            (&["220 x\r\n", "250 x\r\n"], Tls::None, "no answer to MAIL"),
+            (&["220 x\r\n", "250 x\r\n", "250 x\r\n"], Tls::None, "no answer to RCPT"),
+            (&["220 x\r\n", "250 x\r\n", "250 x\r\n", "250 x\r\n"], Tls::None, "no answer to DATA"),
+            (&["220 x\r\n", "250 x\r\n", "250 x\r\n", "250 x\r\n", "354 x\r\n"], Tls::None, "no answer to the mail"),
+            (&[], Tls::StartTls, "does not answer to STARTTLS"),
+            (&["220 x\r\n", "250-x\r\n250 STARTTLS\r\n", "220 x\r\n"], Tls::StartTls, "TLS handshake"),
+            (&[], Tls::Tls, "TLS handshake"),
+            (&["220 x\r\n"], Tls::Tls, "no TLS here"),
+            (&["220 x\r\n", "250 x\r\n"], Tls::StartTls, "does not offer STARTTLS"),
+            (
+                &["220 x\r\n", "250-x\r\n250 STARTTLS\r\n", "220 x\r\n250 forged\r\n"],
+                Tls::StartTls,
+                "in the open behind STARTTLS",
+            ),
+        ] {
+            let failure = talk(server(replies).await, tls).await.unwrap_err();
+            assert!(failure.why.contains(why), "{replies:?}: {failure:?}");
+            assert_ne!(failure.kind, FailureKind::Refused, "{replies:?}: {failure:?}");
+        }
+    }
+
+    #[test]
+    fn a_host_without_a_name_that_every_server_takes_is_named_by_its_address() {
+        let local = "192.0.2.7:4000".parse().ok();
+        for (host, expected) in [
+            ("mail.example.org", "mail.example.org"),
+            ("vm", "[192.0.2.7]"),
+            ("my_box.example.org", "[192.0.2.7]"),
+            ("büro.example.org", "[192.0.2.7]"),
+            ("-x.example.org", "[192.0.2.7]"),
+            ("a..b", "[192.0.2.7]"),
+            ("", "[192.0.2.7]"),
+        ] {
+            assert_eq!(hello(host, local).to_string(), expected, "{host}");
+        }
+        assert_eq!(hello("vm", "[::1]:25".parse().ok()).to_string(), "[IPv6:::1]");
+        assert_eq!(hello("vm", "[::ffff:192.0.2.7]:25".parse().ok()).to_string(), "[192.0.2.7]");
+    }
+}
