@@ -9,9 +9,9 @@ use tickled::alert::settings::{Kind, Method, Payload, Preset, Url, Webhook};
 
 use crate::delivery::{TOLD, channel, watched};
 use crate::edge::{attempt, why};
-use crate::house::{Daemon, Gateway, SOON, file};
 use crate::keep;
 use crate::receiver::{Receiver, Reply};
+use support::{Daemon, Gateway, SOON, file};
 
 fn telegram(url: &str, token: &str) -> Kind {
     Kind::Webhook(Webhook {

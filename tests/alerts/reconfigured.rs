@@ -6,8 +6,8 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use crate::delivery::{TOLD, channel, next, watched};
-use crate::house::{Daemon, Gateway, SOON, file};
 use crate::receiver::{Receiver, Reply};
+use support::{Daemon, Gateway, SOON, file};
 
 async fn reload(daemon: &mut Daemon, path: &Path, gateway: &Gateway, channels: &str) {
     fs::write(path, watched(&[("main", gateway)], channels)).unwrap();

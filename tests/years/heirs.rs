@@ -9,8 +9,8 @@ use tickled::session::{
 };
 use tickled::status::Snapshot;
 
-use support::chance::Chance;
 use crate::rules::{hour, minute, second};
+use support::chance::Chance;
 
 const fn millis(n: u64) -> Duration {
     Duration::from_millis(n)
