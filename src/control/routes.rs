@@ -23,19 +23,19 @@ pub struct Route {
 
 /// All that can be asked.
 pub const ROUTES: &[Route] = &[
-    Route { method: "GET", path: "/v1/status", what: "how everything is" },
-    Route { method: "GET", path: "/v1/gateways/NAME", what: "how one gateway is" },
-    Route { method: "GET", path: "/v1/history?since=7d", what: "what was when, outages, the live part of the time" },
+    Route { method: "GET", path: "/v1/status", what: "state of the daemon and of all gateways" },
+    Route { method: "GET", path: "/v1/gateways/NAME", what: "state of one gateway" },
+    Route { method: "GET", path: "/v1/history?since=7d", what: "states over time, outages, share of live time" },
     Route { method: "GET", path: "/v1/config", what: "the configuration in force, as TOML" },
     Route { method: "POST", path: "/v1/check", what: "checks all gateways at once" },
     Route { method: "POST", path: "/v1/gateways/NAME/check", what: "checks one gateway at once" },
-    Route { method: "POST", path: "/v1/gateways/NAME/pause", what: "sends nothing to it, for a time or until resumed" },
-    Route { method: "POST", path: "/v1/gateways/NAME/resume", what: "ends its pause, or tries again" },
-    Route { method: "POST", path: "/v1/gateways/NAME/logout", what: "ends its session; that raises no alert" },
+    Route { method: "POST", path: "/v1/gateways/NAME/pause", what: "stops all requests to it, for a time or until it is resumed" },
+    Route { method: "POST", path: "/v1/gateways/NAME/resume", what: "ends its pause, or retries a recovery that was given up" },
+    Route { method: "POST", path: "/v1/gateways/NAME/logout", what: "ends its session; this raises no alert" },
     Route {
         method: "POST",
         path: "/v1/alerts/acknowledge",
-        what: "open alerts are not told again until they are over",
+        what: "acknowledges open alerts: no more repeats until they resolve",
     },
     Route { method: "POST", path: "/v1/alerts/test", what: "sends a marked test through the channels" },
 ];
