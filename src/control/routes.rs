@@ -29,8 +29,16 @@ pub const ROUTES: &[Route] = &[
     Route { method: "GET", path: "/v1/config", what: "the configuration in force, as TOML" },
     Route { method: "POST", path: "/v1/check", what: "checks all gateways at once" },
     Route { method: "POST", path: "/v1/gateways/NAME/check", what: "checks one gateway at once" },
-    Route { method: "POST", path: "/v1/gateways/NAME/pause", what: "stops all requests to it, for a time or until it is resumed" },
-    Route { method: "POST", path: "/v1/gateways/NAME/resume", what: "ends its pause, or retries a recovery that was given up" },
+    Route {
+        method: "POST",
+        path: "/v1/gateways/NAME/pause",
+        what: "stops all requests to it, for a time or until it is resumed",
+    },
+    Route {
+        method: "POST",
+        path: "/v1/gateways/NAME/resume",
+        what: "ends its pause, or retries a recovery that was given up",
+    },
     Route { method: "POST", path: "/v1/gateways/NAME/logout", what: "ends its session; this raises no alert" },
     Route {
         method: "POST",
