@@ -238,7 +238,7 @@ async fn the_exit_code_tells_what_would_be_tried_again_from_what_would_not() {
     assert_eq!(code, Some(2));
     assert!(said.ends_with("and said: not like this; an alert would be given up at once\n"), "{said}");
     let (code, said, complaints) = test("", &[]).await;
-    assert!(code == Some(2) && said.is_empty() && complaints.contains("the log alone"), "{complaints}");
+    assert!(code == Some(2) && said.is_empty() && complaints.contains("alerts are only logged"), "{complaints}");
     let (code, _, complaints) = test("[[alerts.channel]]\n", &[]).await;
     assert!(code == Some(78) && complaints.contains("the name is missing"), "{complaints}");
 }
