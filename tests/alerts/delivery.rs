@@ -133,6 +133,7 @@ async fn the_dead_mans_switch_hears_of_each_good_minute_and_of_a_lost_login() {
     let mut daemon = Daemon::run(&file(&watched(&[("main", &gateway)], &format!("[deadman]\nurl_file = {url:?}\n"))));
     let asked = switch.hears(TOLD).await;
     assert_eq!((asked.method.as_str(), asked.path.as_str()), ("GET", "/uuid"));
+    daemon.hears(&[("event", "deadman-heard")], SOON).await;
     daemon.listens(Duration::from_secs(3)).await;
     assert!(switch.rest().is_empty(), "once a minute at most");
     // It does not answer: that is said once, and nobody waits for it.

@@ -26,7 +26,7 @@ pub(crate) async fn attempt_as(kind: Kind, code: Option<Code>) -> Outcome {
     test(&settings, "host", now, None, code).await.remove(0).outcome
 }
 
-fn webhook(url: &str, ca_file: Option<PathBuf>) -> Kind {
+pub(crate) fn webhook(url: &str, ca_file: Option<PathBuf>) -> Kind {
     Kind::Webhook(Webhook {
         url: Url::Plain(url.to_owned()),
         method: Method::Post,

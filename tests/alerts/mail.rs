@@ -6,7 +6,7 @@ use tickled::alert::settings::{Email, Kind, Tls};
 use tickled::alert::{Code, Outcome};
 
 use crate::delivery::{TOLD, channel, watched};
-use crate::edge::{asks_a_human, attempt, attempt_as, is_tried_again, why};
+use crate::edge::{asks_a_human, attempt, attempt_as, is_tried_again, webhook, why};
 use crate::keep;
 use crate::mailserver::{Mail, Mailserver, Protection};
 use crate::receiver::{Authority, Receiver};
@@ -241,6 +241,24 @@ async fn a_password_is_said_behind_tls_alone() {
     let said = open.spoken();
     assert!(!said.contains("AUTH") && !said.contains("MAIL"), "{said}");
     assert!(open.rest().is_empty());
+}
+
+#[tokio::test]
+async fn a_certificate_that_is_named_itself_is_trusted_whatever_its_form() {
+    for (is_ca, names) in [(true, &["127.0.0.1"][..]), (true, &[]), (false, &["127.0.0.1"]), (false, &[])] {
+        let (acceptor, own) = Authority::self_signed(is_ca, names);
+        for (protection, tls) in
+            [(Protection::StartTls(acceptor.clone()), Tls::StartTls), (Protection::Tls(acceptor.clone()), Tls::Tls)]
+        {
+            let mut server = Mailserver::start(protection).await;
+            let outcome = attempt(Kind::Email(email(&server, tls, Some(own.clone())))).await;
+            assert!(matches!(outcome, Outcome::Sent { except: None, .. }), "{is_ca} {names:?} {tls:?}: {outcome:?}");
+            assert!(server.takes(SOON).await.is_encrypted);
+        }
+        let receiver = Receiver::serve(Some(acceptor)).await;
+        let outcome = attempt(webhook(&receiver.url(), Some(own))).await;
+        assert!(matches!(outcome, Outcome::Sent { except: None, .. }), "{is_ca} {names:?}: {outcome:?}");
+    }
 }
 
 #[tokio::test]
