@@ -411,9 +411,9 @@ impl Shared {
                     };
                 }
                 if *is_news || *report {
-                    delayed!(warn)
+                    delayed!(warn);
                 } else {
-                    delayed!(debug)
+                    delayed!(debug);
                 }
                 if *report {
                     self.hear(DeliveryEvent::Undeliverable {

@@ -76,7 +76,7 @@ impl Heartbeat {
         match answer.outcome(&secrets) {
             // healthchecks.io says so with the status 200.
             Outcome::Sent { answer: words, .. } if is_denial(&answer.words(&secrets)) => Outcome::lasting(words),
-            outcome => outcome,
+            outcome @ (Outcome::Sent { .. } | Outcome::TryAgain { .. } | Outcome::Refused { .. }) => outcome,
         }
     }
 }

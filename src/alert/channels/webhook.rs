@@ -45,7 +45,7 @@ impl Webhook {
             Outcome::Sent { answer, except } if message.phase == Phase::Test && opens_incident => {
                 Outcome::Sent { answer: format!("{answer}; resolve the incident there"), except }
             }
-            outcome => outcome,
+            outcome @ (Outcome::Sent { .. } | Outcome::TryAgain { .. } | Outcome::Refused { .. }) => outcome,
         }
     }
 
