@@ -1,4 +1,4 @@
-//! For programs that want one call rather than a daemon; by the same machine, so by the same rules.
+//! For programs that want one call rather than a daemon. They use the same session machine, so the same rules apply.
 
 use tokio::sync::mpsc;
 
@@ -7,12 +7,12 @@ use crate::gateway::{self, Client};
 use crate::session::{Cause, Policy, Recovery, State, Step};
 use crate::status::Snapshot;
 
-/// How a session came to be live, or why only a human can make it so.
+/// How a session came to be live, or why only a human can help.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ensured {
     /// It was live already.
     AlreadyAuthenticated,
-    /// It had lapsed, and was taken back.
+    /// It had lapsed, and was recovered.
     Reauthenticated,
     /// A manual login is required, and why.
     LoginRequired(Cause),
@@ -29,7 +29,7 @@ pub struct NotEnsured {
     pub error: Option<gateway::Error>,
 }
 
-/// What one look at a gateway showed.
+/// The result of a single check of a gateway.
 #[derive(Debug, Clone)]
 pub struct Looked {
     /// The gateway as it is.
@@ -38,12 +38,12 @@ pub struct Looked {
     pub error: Option<gateway::Error>,
 }
 
-/// Makes sure of a live session: checks, takes it back if it lapsed, and says whether a human is needed. Takes
+/// Ensures a live session: checks it, recovers it if it lapsed, and reports whether a human is needed. Takes
 /// milliseconds if the session is live, seconds if it lapsed, and up to the policy's `attempts` x
 /// ([`CONFIRM_WITHIN`](crate::session::CONFIRM_WITHIN) + pause) if it does not come back.
 ///
 /// # Errors
-/// When the gateway or IBKR does not answer, or somebody else uses the session: names the step that failed.
+/// When the gateway or IBKR does not answer, or another client uses the session: names the step that failed.
 pub async fn ensure_authenticated(client: &Client, policy: Policy) -> Result<Ensured, NotEnsured> {
     let mut lapsed = false;
     let mut step = "check_auth_status";
@@ -71,7 +71,7 @@ pub async fn ensure_authenticated(client: &Client, policy: Policy) -> Result<Ens
     }
 }
 
-/// Looks at a gateway once and changes nothing: no recovery is tried. A lapsed session is
+/// Checks a gateway once and changes nothing: no recovery is tried. A lapsed session is
 /// [`State::Recovering`] here, a lost login [`State::LoginRequired`].
 pub async fn look(client: &Client) -> Looked {
     let only_look = Policy {

@@ -1,4 +1,4 @@
-//! `demo`: the real daemon against the simulated gateway with time made short, narrated between the daemon's own lines.
+//! `demo`: the real daemon against a simulated gateway, with shortened intervals and a commentary.
 
 use std::collections::BTreeMap;
 use std::io::{self, IsTerminal, Write};
@@ -19,10 +19,10 @@ use crate::log::{self, Format, Level, OutputFormat};
 use crate::simulator::{self, Addresses, world::Options};
 use crate::systemd::Notifier;
 
-/// Shows all of it. Live only if every step was seen to happen.
+/// Runs the demo. [`Exit::Live`] only if every step was observed.
 ///
 /// # Errors
-/// Which step was not seen, or what kept the demo from starting.
+/// Which step was not observed, or why the demo could not start.
 pub async fn run() -> anyhow::Result<Exit> {
     let (ready, addresses) = oneshot::channel();
     let (_over, shutdown) = oneshot::channel::<()>();
@@ -68,45 +68,47 @@ async fn play(addresses: &Addresses) -> anyhow::Result<Exit> {
         ended = &mut daemon => bail!("the daemon ended by itself: {:?}", ended?),
         shown = show(&mut stage, addresses) => shown?,
     }
-    stage.narrate("SIGTERM ends the daemon. It logs nobody out.")?;
+    stage.narrate("SIGTERM ends the daemon. The sessions stay logged in.")?;
     signal_hook::low_level::raise(SIGTERM).context("cannot signal the daemon")?;
     match timeout(PATIENCE, daemon).await.context("the daemon did not end")?? {
         Ended::Asked => stage.see(&["event=daemon-stopped"]).await?,
         Ended::DriverLost => bail!("the daemon lost a driver"),
     }
-    stage.narrate("That is all. Every step was seen to happen.")?;
+    stage.narrate("That is all. Every step was observed.")?;
     Ok(Exit::Live)
 }
 
 async fn show(stage: &mut Stage, addresses: &Addresses) -> anyhow::Result<()> {
     stage.narrate(&format!(
-        "A simulated gateway runs at {}; a human has logged in at it. The daemon is started, with times made short.",
+        "A simulated gateway runs at {}, and a human has logged in. The daemon starts, with shortened intervals.",
         addresses.gateway_url()
     ))?;
     stage.set("login").await?;
     stage.see(&["event=daemon-started"]).await?;
     stage.see(&["event=state-changed", "to=live"]).await?;
-    stage.narrate("The session is live, and a ping keeps it so; each is one line at level trace.")?;
+    stage.narrate("The session is live, and pings keep it alive; each ping is one line at level trace.")?;
     stage.see(&["event=request", "call=ping_server", "outcome=ok"]).await?;
 
     stage
-        .narrate("IBKR lets the session lapse, as it does at night. The login stands, so the daemon takes it back.")?;
+        .narrate("IBKR lets the session lapse, as it does at night. The login is still valid, so the daemon recovers the session.")?;
     stage.set("lapse").await?;
     stage.see(&["event=state-changed", "from=live", "to=recovering"]).await?;
     stage.see(&["event=state-changed", "to=live"]).await?;
 
-    stage.narrate("The login itself expires. No request can bring that back: one alert, and no more attempts.")?;
+    stage.narrate("The login itself expires. No request can restore it: there is one alert, and no more attempts.")?;
     stage.set("expire-login").await?;
     stage.see(&["event=state-changed", "to=login-required"]).await?;
     stage.see(&["event=alert", "code=login-required", "phase=raised"]).await?;
 
-    stage.narrate("A human logs in in the browser. The daemon notices by itself, and says that it is over.")?;
+    stage.narrate(
+        "A human logs in with a browser. The daemon notices by itself, and reports that the problem is resolved.",
+    )?;
     stage.set("login").await?;
     stage.see(&["event=state-changed", "to=live"]).await?;
     stage.see(&["event=alert", "code=login-required", "phase=resolved"]).await
 }
 
-/// Where the demo happens: the daemon's lines come in, the world is set, the story goes out.
+/// The demo: reads the daemon's log, controls the simulator, and prints the commentary.
 struct Stage {
     inbox: mpsc::UnboundedReceiver<String>,
     control: String,
@@ -114,7 +116,7 @@ struct Stage {
 }
 
 impl Stage {
-    /// Waits for a line that holds all `signs`, and shows what the daemon says until then.
+    /// Waits for a log line that contains all `signs`, and prints the lines before it.
     async fn see(&mut self, signs: &[&str]) -> anyhow::Result<()> {
         let seen = timeout(PATIENCE, async {
             while let Some(line) = self.inbox.recv().await {
@@ -129,11 +131,11 @@ impl Stage {
             }
             bail!("the daemon's log ended")
         });
-        let missing = || format!("this was not seen within {}: {}", log::human_duration(PATIENCE), signs.join(" "));
+        let missing = || format!("not observed within {}: {}", log::human_duration(PATIENCE), signs.join(" "));
         seen.await.with_context(missing)?
     }
 
-    /// Sets the simulated world.
+    /// Sends a command to the simulator.
     async fn set(&self, command: &str) -> anyhow::Result<()> {
         let url = format!("{}/{command}", self.control);
         self.http
@@ -141,7 +143,7 @@ impl Stage {
             .send()
             .await?
             .error_for_status()
-            .with_context(|| format!("cannot make the world {command}"))?;
+            .with_context(|| format!("the simulator refused {command}"))?;
         Ok(())
     }
 
@@ -150,7 +152,7 @@ impl Stage {
     }
 }
 
-/// Takes the daemon's log apart into lines.
+/// Splits the daemon's log into lines.
 struct Sink {
     lines: mpsc::UnboundedSender<String>,
     line: Vec<u8>,
@@ -188,7 +190,7 @@ fn configuration(url: &str) -> String {
     )
 }
 
-/// The line as a machine reads it.
+/// The line without colour codes.
 fn without_colour(line: &str) -> String {
     let mut bare = String::new();
     let mut parts = line.split('\x1b');
@@ -208,5 +210,5 @@ fn say(text: &str) -> anyhow::Result<()> {
     }
 }
 
-/// How long each step may take.
+/// The longest time for each step.
 const PATIENCE: Duration = Duration::from_secs(15);

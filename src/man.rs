@@ -1,4 +1,4 @@
-//! The manual pages and the completions of the shells, both made from the definition of the command line.
+//! Manual pages and shell completions, generated from the definition of the command line.
 
 use std::fmt::Write;
 use std::io;
@@ -20,7 +20,7 @@ pub struct Page {
 /// The page of the program, and one for each verb that is not hidden.
 ///
 /// # Errors
-/// None that memory does not have.
+/// Never in practice: the pages are written to memory.
 pub fn manual(program: Command) -> io::Result<Vec<Page>> {
     let mut program = program.disable_help_subcommand(true);
     program.build();
@@ -33,14 +33,14 @@ pub fn manual(program: Command) -> io::Result<Vec<Page>> {
 /// The page of one verb by its words, such as `config check`, or of the program if there are none.
 ///
 /// # Errors
-/// None that memory does not have.
+/// Never in practice: the pages are written to memory.
 pub fn page(program: Command, verb: &[String]) -> io::Result<Option<Page>> {
     let words = [&[program.get_name().to_owned()], verb].concat();
     let file = format!("{}.{SECTION}", words.join("-"));
     Ok(manual(program)?.into_iter().find(|page| page.file == file))
 }
 
-/// What completes the program's command line in a shell.
+/// The completions for a shell.
 #[must_use]
 pub fn completions(mut program: Command, shell: Shell) -> String {
     let name = program.get_name().to_owned();
@@ -86,7 +86,7 @@ fn verbs(command: &Command) -> impl Iterator<Item = &Command> {
     command.get_subcommands().filter(|verb| !verb.is_hide_set())
 }
 
-/// What stands behind the help, as sections: each paragraph is one, headed by its first line, its lines kept as they are.
+/// The text after the help as sections: one for each paragraph, with its first line as the heading.
 fn sections(after: &str) -> String {
     let mut text = String::new();
     for paragraph in after.split("\n\n").filter(|paragraph| !paragraph.trim().is_empty()) {

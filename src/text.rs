@@ -50,10 +50,10 @@ mod tests {
 
     #[test]
     fn lines_end_between_words_and_commands_stay_whole() {
-        let told = "run `ssh -L 5000:localhost:5000 host` there\n    ssh -L 5000:localhost:5000 host\nand wait";
-        assert_eq!(wrap(told, 0, None), told);
+        let text = "run `ssh -L 5000:localhost:5000 host` there\n    ssh -L 5000:localhost:5000 host\nand wait";
+        assert_eq!(wrap(text, 0, None), text);
         assert_eq!(
-            wrap(told, 2, Some(22)),
+            wrap(text, 2, Some(22)),
             "run\n  `ssh -L 5000:localhost:5000 host`\n  there\n      ssh -L 5000:localhost:5000 host\n  and wait"
         );
         assert_eq!(wrap("a lone ` quotes nothing", 0, Some(16)), "a lone ` quotes\nnothing");

@@ -52,30 +52,30 @@ async fn presented(target: &Target, as_json: bool, width: Option<usize>, now: Ti
     }
 }
 
-/// What a person wants to know before they trust it.
+/// The certificate as text for people.
 fn lines(url: &str, certificate: &Certificate, width: Option<usize>, now: Timestamp) -> String {
     let Certificate { fingerprint, subject, from, until } = certificate;
     let day = |time: &Option<Timestamp>| time.map_or_else(|| "?".to_owned(), |time| time.strftime("%F").to_string());
     let expired = if is_expired(certificate, now) { ", expired" } else { "" };
-    let subject = if subject.is_empty() { "nobody that could be read" } else { subject };
+    let subject = if subject.is_empty() { "(cannot be read)" } else { subject };
     let subject = wrap(subject, COLUMN, width);
     let advice = match (*fingerprint == Fingerprint::STOCK, config::is_loopback(url)) {
         (true, true) => {
-            "This is the certificate that every gateway comes with, and everybody has its key. On this host that does no \
-             harm: trust \"loopback\", the default, is right here. A pin would tell a gateway from something else, not \
-             your gateway from another."
+            "This is the certificate that every gateway comes with, and its private key is public. On this host that does \
+             no harm: trust \"loopback\", the default, is right here. A pin would distinguish a gateway from another \
+             program, but not your gateway from another gateway."
         }
         (true, false) => {
-            "This is the certificate that every gateway comes with, and everybody has its key: a pin on it proves nothing. \
-             Give the gateway a certificate of its own (sslCert in its conf.yaml) and look again."
+            "This is the certificate that every gateway comes with, and its private key is public: a pin on it proves \
+             nothing. Give the gateway its own certificate (sslCert in its conf.yaml) and run this again."
         }
         (false, true) => {
-            "It is the gateway's own. On this host trust \"loopback\", the default, is enough; a pin also notices another \
-             program in the gateway's place."
+            "This is the gateway's own certificate. On this host trust \"loopback\", the default, is enough; a pin also \
+             detects another program in the gateway's place."
         }
         (false, false) => {
-            "It is the gateway's own. Compare the fingerprint with what the gateway's host itself shows before you pin it: \
-             whoever stands in between could show another."
+            "This is the gateway's own certificate. Before you pin it, compare the fingerprint with the one that the \
+             gateway's host shows: an attacker on the network could present another."
         }
     };
     format!(
@@ -87,12 +87,12 @@ fn lines(url: &str, certificate: &Certificate, width: Option<usize>, now: Timest
     )
 }
 
-/// The lines of a configuration that trust this certificate alone.
+/// The lines of a configuration that trust only this certificate.
 fn pin(url: &str, fingerprint: Fingerprint) -> String {
     format!("[gateway.main]\nurl = \"{url}\"\n\n[gateway.main.tls]\ntrust = \"pin\"\npins = [\"{fingerprint}\"]")
 }
 
-/// The same for programs, one object on one line.
+/// The certificate as JSON on one line.
 fn machine_line(url: &str, certificate: &Certificate, now: Timestamp) -> String {
     let Certificate { fingerprint, subject, from, until } = certificate;
     json!({

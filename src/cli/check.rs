@@ -109,32 +109,35 @@ async fn direct(target: Target, as_json: bool) -> anyhow::Result<Exit> {
     Ok(exit)
 }
 
-/// One line that a person understands.
+/// The result as a line for people.
 fn line(looked: &Looked) -> String {
     let snapshot = &looked.snapshot;
     let url = &snapshot.url;
     let detail = looked.error.as_ref().map(|error| format!(" [{error}]")).unwrap_or_default();
     match snapshot.state {
-        State::Live => format!("live: {url} is authenticated and connected, and account data comes"),
-        // One look cannot tell an expired login from one that never was.
+        State::Live => format!("live: {url} is authenticated and connected, and account data arrives"),
+        // A single check cannot distinguish an expired login from one that never was.
         State::LoginRequired(Cause::Expired) => format!("manual login required: nobody is logged in; log in at {url}"),
         State::LoginRequired(cause) => format!("manual login required: {}; log in at {url}", cause.sentence()),
-        State::Contested => format!("contested: somebody else uses the brokerage session of {url}"),
+        State::Contested => format!("contested: another client uses the brokerage session of {url}"),
         State::Recovering { step: Step::Check, .. } | State::Starting => {
             format!("not live: {} at {url}", snapshot.because.sentence())
         }
         State::Recovering { .. } if snapshot.because == StateReason::NoData => {
-            format!("not live: {url} is authenticated, and account data does not come")
+            format!("not live: {url} is authenticated, but account data does not arrive")
         }
         State::Recovering { .. } => {
-            format!("not live: {} ({url}); the login stands, so it can be taken back", snapshot.because.sentence())
+            format!(
+                "not live: {} ({url}); the login is still valid, so it can be recovered",
+                snapshot.because.sentence()
+            )
         }
         State::Unavailable(trouble) => format!("unavailable: {} ({url}){detail}", trouble.sentence()),
         State::Paused { .. } => format!("paused: {url}"),
     }
 }
 
-/// The same for programs, one object on one line.
+/// The result as JSON on one line.
 fn machine_line(looked: &Looked, exit: Exit) -> String {
     let snapshot = &looked.snapshot;
     let because = match snapshot.state {

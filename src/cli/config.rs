@@ -55,10 +55,10 @@ fn check(file: &Path) -> anyhow::Result<Exit> {
     let Some(config) = or_complain(checked) else { return Ok(Exit::Configuration) };
     let names: Vec<&str> = config.gateways.iter().map(|gateway| gateway.name.as_str()).collect();
     let channels: Vec<&str> = config.alerts.channels.iter().map(|channel| channel.name.as_str()).collect();
-    let told =
-        if channels.is_empty() { "the log alone".to_owned() } else { format!("the log, {}", channels.join(", ")) };
+    let destinations =
+        if channels.is_empty() { "the log only".to_owned() } else { format!("the log, {}", channels.join(", ")) };
     warn_of_exposed(&config.alerts, &daemon::host_name());
-    tell(&format!("{} is good; gateways: {}; alerts go to: {told}", file.display(), names.join(", ")))?;
+    tell(&format!("{} is good; gateways: {}; alerts go to: {destinations}", file.display(), names.join(", ")))?;
     Ok(Exit::Live)
 }
 

@@ -1,4 +1,4 @@
-//! The history as a person reads it: how much was live, a timeline, outages, changes. Pure.
+//! The text of `tickled history`: uptime, a timeline, outages, changes. Pure.
 
 use std::time::Duration;
 

@@ -92,19 +92,19 @@ impl Login {
     }
 }
 
-/// Shows the way, and opens the browser of a desktop.
+/// Prints how to log in, and opens a browser on a desktop.
 fn show(login: &Manual, arguments: &Login) {
     print(&login.way(), arguments);
     if login.has_display && !arguments.no_browser {
         let mut command = Command::new("xdg-open");
         command.arg(&login.url).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         if let Err(error) = command.spawn() {
-            complain(&format!("no browser opens by itself ({error}): open the address in yours"));
+            complain(&format!("no browser could be opened ({error}): open the address in your browser"));
         }
     }
 }
 
-/// Prints what a person reads meanwhile. With `--json` the last line is all there is on standard output.
+/// Prints progress for people. With `--json`, standard output gets only the last line.
 fn print(text: &str, arguments: &Login) {
     if arguments.json {
         drop(write!(io::stderr().lock(), "{text}"));
@@ -113,7 +113,7 @@ fn print(text: &str, arguments: &Login) {
     }
 }
 
-/// The gateway, and who is asked about it: the daemon where one answers, else the gateway itself.
+/// The gateway, and how to watch it: through the daemon if one answers, else directly.
 async fn find(arguments: &Login) -> anyhow::Result<Result<(Manual, Witness), Exit>> {
     match arguments.socket.client() {
         Ok(daemon) => by_daemon(daemon, arguments).await,
@@ -172,7 +172,7 @@ fn of(name: &str, url: &str) -> Manual {
     Manual { gateway: name.to_owned(), url: url.to_owned(), host: host_name(), has_display }
 }
 
-/// The gateway that is meant: the one that was named, the only one, or the only one that needs a login.
+/// The gateway that is named, the only one, or the only one that needs a login.
 fn chosen(named: Option<&str>, names: &[String], lost: &[String]) -> Result<String, Exit> {
     match (named, names, lost) {
         (Some(name), ..) if names.iter().any(|known| known == name) => Ok(name.to_owned()),
@@ -190,7 +190,7 @@ fn chosen(named: Option<&str>, names: &[String], lost: &[String]) -> Result<Stri
     }
 }
 
-/// Shows on a terminal that somebody waits, and for what.
+/// Shows on a terminal what is being waited for.
 struct Spinner {
     is_shown: bool,
     turns: usize,

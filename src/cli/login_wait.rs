@@ -13,29 +13,29 @@ use crate::gateway::{self, AuthStatus, Client, Error, Fault};
 use crate::log::human_duration;
 use crate::session::StateKind;
 
-/// A login that somebody is to make.
+/// A manual login that is needed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Manual {
     /// The gateway's name.
     pub(super) gateway: String,
     /// Its address.
     pub(super) url: String,
-    /// This host's name, as people reach it.
+    /// The name of this host.
     pub(super) host: String,
     /// Whether a browser can be shown here.
     pub(super) has_display: bool,
 }
 
-/// Who is asked whether the login has come.
+/// How the session is watched.
 #[derive(Debug)]
 pub(super) enum Witness {
-    /// The daemon, which watches the gateway anyway.
+    /// Through the daemon, which watches the gateway anyway.
     Daemon(control::Client),
-    /// The gateway itself, slowly.
+    /// Directly, with few requests.
     Gateway(Box<Client>),
 }
 
-/// How things stand.
+/// The state of the session, as far as a login matters.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Seen {
     /// The session is live.
@@ -51,27 +51,27 @@ pub(super) enum Seen {
 /// How the wait ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Ended {
-    /// How things stood last.
+    /// The last state.
     pub(super) seen: Seen,
     /// After how long.
     pub(super) waited: Duration,
 }
 
 impl Manual {
-    /// What to do, in lines for a person.
+    /// Instructions for a person.
     pub(super) fn way(&self) -> String {
         let Self { gateway, url, host, has_display } = self;
         match self.tunnel() {
             Some(tunnel) if !has_display => format!(
-                "{gateway}: this host has no display, so log in from where you sit:\n\n    {tunnel}\n\nand open {url} \
-                 in your browser there. It warns of the certificate, which is the gateway's own.\n"
+                "{gateway}: this host has no display. Run this on your own machine:\n\n    {tunnel}\n\nthen open {url} \
+                 in your browser there. It warns about the certificate, which is the gateway's own.\n"
             ),
             Some(_) => format!("{gateway}: log in at {url} in a browser on {host}\n"),
             None => format!("{gateway}: log in at {url} in a browser\n"),
         }
     }
 
-    /// The line that brings the gateway's port to another host; none when it is on another one already.
+    /// The command that forwards the gateway's port to another host; `None` if the gateway is on another host.
     pub(super) fn tunnel(&self) -> Option<String> {
         let port = self.url.rsplit(':').next().unwrap_or_default();
         config::is_loopback(&self.url).then(|| format!("ssh -L {port}:localhost:{port} {}", self.host))
@@ -131,13 +131,13 @@ impl Seen {
     }
 }
 
-/// Waits until the session is live, no login can help, or the time is over. `told` hears how things stand, a few times a
-/// second, with how long it has been.
+/// Waits until the session is live, no login can help, or the time is over. `report` is called with the state and the
+/// time so far, a few times per second.
 pub(super) async fn wait(
     witness: &Witness,
     gateway: &str,
     within: Duration,
-    mut told: impl FnMut(&Seen, Duration),
+    mut report: impl FnMut(&Seen, Duration),
 ) -> Ended {
     let clock = HostClock::start();
     let (mut seen, mut asked_at, mut checked_at) = (None, None, None);
@@ -156,7 +156,7 @@ pub(super) async fn wait(
             }
         };
         let waited = clock.now().mono;
-        told(&now, waited);
+        report(&now, waited);
         let is_over = match now {
             Seen::Live | Seen::Never(..) => true,
             Seen::Needed(..) | Seen::NotYet(..) => waited >= within,
@@ -170,7 +170,7 @@ pub(super) async fn wait(
 }
 
 impl Witness {
-    /// The daemon answers from memory. IBKR's patience belongs to the trading program.
+    /// The daemon answers from memory. IBKR's limits are shared with the trading program.
     const fn pace(&self) -> Duration {
         match self {
             Self::Daemon(_) => Duration::from_secs(1),
@@ -182,7 +182,7 @@ impl Witness {
     async fn ask(&self, gateway: &str, checks: bool) -> Seen {
         match self {
             Self::Daemon(daemon) => {
-                // It looks by itself as well, only not so often as somebody who waits would like.
+                // The daemon checks by itself too, but not often enough for someone who waits.
                 if checks {
                     // Whether it could be asked shows in the next line.
                     drop(daemon.check(Some(gateway)).await);
@@ -200,12 +200,12 @@ impl Witness {
     }
 }
 
-/// What a daemon's word means for somebody who waits.
+/// The state that a daemon reports.
 fn by_daemon(state: StateKind, because: &str, why: &str) -> Seen {
     match (state, because) {
         (StateKind::Live, _) => Seen::Live,
         (StateKind::Paused, _) => {
-            Seen::Never("the daemon is paused for it; `tickled resume` ends that".to_owned(), Exit::NotLive)
+            Seen::Never("the gateway is paused; `tickled resume` ends the pause".to_owned(), Exit::NotLive)
         }
         (StateKind::Unavailable, "certificate" | "address-refused" | "edge-refused") => {
             Seen::Never(why.to_owned(), Exit::HumanNeeded)
@@ -221,15 +221,15 @@ fn by_daemon(state: StateKind, because: &str, why: &str) -> Seen {
     }
 }
 
-/// What the flags mean for somebody who waits.
+/// The state that the flags of a check mean.
 fn by_status(status: &Result<AuthStatus, Error>) -> Seen {
     match status {
         Ok(AuthStatus { competing: true, .. }) => {
-            Seen::NotYet("somebody else uses the session".to_owned(), Exit::NotLive)
+            Seen::NotYet("another client uses the session".to_owned(), Exit::NotLive)
         }
         Ok(AuthStatus { authenticated: true, connected: true, established: None | Some(true), .. }) => Seen::Live,
-        // Without a daemon nothing takes it back, but a login does.
-        Ok(_) => Seen::Needed("the session is not there yet".to_owned(), Exit::NotLive),
+        // Without a daemon nothing recovers the session, but a login does.
+        Ok(_) => Seen::Needed("there is no session yet".to_owned(), Exit::NotLive),
         Err(error) => by_fault(error),
     }
 }
@@ -237,7 +237,7 @@ fn by_status(status: &Result<AuthStatus, Error>) -> Seen {
 fn by_accounts(accounts: &Result<gateway::Accounts, Error>) -> Seen {
     match accounts {
         Ok(accounts) if accounts.count > 0 => Seen::Live,
-        Ok(_) => Seen::NotYet("authenticated, and account data does not come yet".to_owned(), Exit::NotLive),
+        Ok(_) => Seen::NotYet("authenticated, but account data does not arrive yet".to_owned(), Exit::NotLive),
         Err(error) => by_fault(error),
     }
 }
@@ -247,7 +247,7 @@ fn by_fault(error: &Error) -> Seen {
         Fault::Unauthorized { .. } | Fault::LoginPage => {
             Seen::Needed("nobody is logged in".to_owned(), Exit::HumanNeeded)
         }
-        Fault::NoBrokerageSession => Seen::Needed("the session is not there yet".to_owned(), Exit::NotLive),
+        Fault::NoBrokerageSession => Seen::Needed("there is no session yet".to_owned(), Exit::NotLive),
         Fault::NothingListens | Fault::NoAnswer | Fault::Broken | Fault::Network => {
             Seen::NotYet(error.fault.sentence().to_owned(), Exit::NothingAnswers)
         }
@@ -261,12 +261,12 @@ fn by_fault(error: &Error) -> Seen {
     }
 }
 
-/// How often who waits is told how things stand.
+/// The interval of reports.
 const TURN: Duration = Duration::from_millis(125);
 /// How often the gateway is asked for it. IBKR's limits are shared with the trading program.
 const CHECK_EVERY: Duration = Duration::from_secs(5);
 const LEAST: Duration = Duration::from_millis(10);
-/// What is live so soon was live before.
+/// A session that is live this soon was live before.
 const AT_ONCE: Duration = Duration::from_millis(1500);
 
 #[cfg(test)]

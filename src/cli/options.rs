@@ -63,7 +63,7 @@ pub(super) struct ConfigFile {
 }
 
 impl ConfigFile {
-    /// Whether it is to be used where no daemon answers: it exists, or somebody named it.
+    /// Whether it is to be used where no daemon answers: it exists, or was named explicitly.
     pub(super) fn is_usable(&self) -> bool {
         exists_or_named(&self.config)
     }

@@ -1,4 +1,4 @@
-//! The state of things as a person reads it at a glance. Pure.
+//! The text of `tickled status`. Pure.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use crate::log::human_duration;
 use crate::session::StateKind;
 use crate::text::wrap;
 
-/// A table of the gateways, what is to be said of each, and what is open; where little fits on a line, one line a gateway.
+/// A table of the gateways with notes, and the open alerts. On a narrow terminal, one line per gateway.
 #[must_use]
 pub(super) fn text(status: &Status, width: usize, colours: bool) -> String {
     let mut out = String::new();
@@ -42,7 +42,7 @@ fn table(status: &Status, width: usize, colours: bool) -> String {
     let rows: Vec<[String; 6]> = status.gateways.iter().map(|gateway| row(status.at, gateway)).collect();
     let all = || std::iter::once(&head).chain(&rows);
     let widths: Vec<usize> = (0..head.len()).map(|i| longest(all().map(|row| row[i].as_str()))).collect();
-    // The last columns are the first that one can do without.
+    // The last columns are dropped first.
     let fits = |columns: &usize| widths[..*columns].iter().sum::<usize>() + 2 * (columns - 1) <= width;
     let shown = (LEAST..=head.len()).rev().find(fits).unwrap_or(LEAST);
     let line = |row: &[String; 6]| {
@@ -77,7 +77,7 @@ fn row(now: Timestamp, gateway: &Gateway) -> [String; 6] {
     ]
 }
 
-/// What the table has no room for.
+/// Notes below a row of the table.
 fn notes(now: Timestamp, gateway: &Gateway) -> Vec<String> {
     let mut notes = vec![format!("{}; next: {}", gateway.why, gateway.next)];
     if let Some(down) = gateway.down_since.filter(|down| *down < gateway.since) {
@@ -93,10 +93,10 @@ fn notes(now: Timestamp, gateway: &Gateway) -> Vec<String> {
     }
     if gateway.wrong_account {
         let kind = if gateway.paper == Some(true) { "a paper account" } else { "a live account" };
-        notes.push(format!("wrong account: it is {kind}, and the configuration wants the other kind"));
+        notes.push(format!("wrong account: it is {kind}, but the configuration expects the other kind"));
     }
     if gateway.flapping {
-        notes.push("it comes and goes more often than it should".to_owned());
+        notes.push("it changes state too often".to_owned());
     }
     let failed = gateway.last_asked.as_ref().filter(|asked| asked.outcome != "ok");
     if let Some(asked) = failed {
@@ -111,7 +111,7 @@ fn alerts(status: &Status, width: usize) -> String {
         let Alert { code, since, what, todo, .. } = alert;
         let about = alert.gateway.as_deref().or(alert.channel.as_deref()).map(|name| format!("{name}: "));
         let stands = match (alert.told, alert.acknowledged) {
-            (false, _) => ", not told yet",
+            (false, _) => ", not sent yet",
             (true, true) => ", acknowledged",
             (true, false) => "",
         };
@@ -126,11 +126,11 @@ fn alerts(status: &Status, width: usize) -> String {
     out
 }
 
-/// Channels of which something is to be said.
+/// Channels with failures or waiting messages.
 fn channels(status: &Status, width: usize) -> String {
     let ailing = status.channels.iter().filter(|channel| channel.last_failure.is_some() || channel.waiting > 0);
     let lines = ailing.map(|channel| {
-        let why = channel.last_failure.as_deref().unwrap_or("they are being sent");
+        let why = channel.last_failure.as_deref().unwrap_or("being sent");
         let line = format!("channel {}: {} waiting: {why}", channel.name, channel.waiting);
         format!("\n{}\n", wrap(&line, INDENT.len(), Some(width)))
     });
@@ -171,8 +171,8 @@ fn clock(time: Timestamp) -> String {
     time.strftime("%Y-%m-%d %H:%M UTC").to_string()
 }
 
-/// Below this width a table is of no use.
+/// Below this width there is no table.
 const NARROW: usize = 72;
-/// Gateway, state and how long are shown however little fits.
+/// Gateway, state and duration are always shown.
 const LEAST: usize = 3;
 const INDENT: &str = "    ";

@@ -76,10 +76,10 @@ impl Watch {
     }
 }
 
-/// The keys that are pressed. A thread waits for them: a terminal that says nothing holds nobody up.
+/// The keys that are pressed. A thread waits for them, so that a terminal without input does not block.
 fn keys() -> mpsc::Receiver<u8> {
     let (sender, keys) = mpsc::channel(8);
-    // Where nobody can press one, a signal ends it.
+    // Without a terminal for input, only a signal ends it.
     if io::stdin().is_terminal() {
         let read = move || {
             let mut key = [0];

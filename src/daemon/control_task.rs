@@ -244,7 +244,7 @@ fn test(
         return;
     }
     let fault = match &channel {
-        _ if names.is_empty() => Some("there is no [[alerts.channel]]: alerts stand in the log alone".to_owned()),
+        _ if names.is_empty() => Some("there is no [[alerts.channel]]: alerts are only logged".to_owned()),
         Some(name) if !names.contains(&name.as_str()) => {
             Some(format!("there is no channel {name:?}: there are {}", names.join(", ")))
         }

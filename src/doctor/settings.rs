@@ -57,7 +57,7 @@ fn exposed(file: &Path) -> Finding {
 pub(super) async fn channels(settings: &alert::Settings) -> Vec<Finding> {
     if settings.channels.is_empty() {
         let remedy = "add an [[alerts.channel]], and try it with `tickled alert test`: a lost login needs a human";
-        return vec![Finding::warning(Check::Channels, "there is none: alerts stand in the log alone", remedy)];
+        return vec![Finding::warning(Check::Channels, "there are none: alerts are only logged", remedy)];
     }
     let by_proxy = PROXIES.iter().any(|name| env::var_os(name).is_some_and(|value| !value.is_empty()));
     let knocks = alert::ways(settings).into_iter().map(|way| async move {

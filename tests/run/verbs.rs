@@ -35,7 +35,7 @@ async fn check_says_what_a_session_is() {
 
     gateway.set("lapse").await;
     let (code, said) = check(&url, &[]).await;
-    assert!(code == Some(1) && said.contains("the login stands"), "{code:?} {said}");
+    assert!(code == Some(1) && said.contains("the login is still valid"), "{code:?} {said}");
     let changed = ["/v1/api/iserver/reauthenticate", "/v1/api/iserver/auth/ssodh/init", "/v1/api/logout"];
     for path in changed {
         assert_eq!(gateway.asked_for(path).await, 0, "a check changes nothing: {path}");
