@@ -57,7 +57,7 @@ pub struct Entry {
     /// What it is, in a few words.
     pub title: &'static str,
     /// Title of the recovery message; `None` sends no recovery message.
-    pub over: Option<&'static str>,
+    pub resolved_title: Option<&'static str>,
     /// How long it must last before anybody is told.
     pub hold_off: Duration,
     /// Whether it is told again while it lasts.
@@ -71,20 +71,20 @@ pub struct Entry {
     /// While the session flaps, this one is part of that, and told only when it has lasted for long without a break.
     pub may_flap: bool,
     /// When it counts as over once it is no longer so.
-    pub(super) ends: Ends,
+    pub(super) resolve_when: ResolveWhen,
 }
 
 /// When an incident counts as over, once it is no longer so.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Ends {
+pub(super) enum ResolveWhen {
     /// When the session is live: the daemon's own attempts in between are part of the incident.
-    Live,
+    SessionLive,
     /// When the session has been live for some minutes.
-    Steady,
+    SessionStable,
     /// When an answer tells more about the session than that.
-    Known,
+    SessionKnown,
     /// At once.
-    Gone,
+    Immediately,
 }
 
 impl Code {
@@ -109,7 +109,13 @@ impl Code {
         match self {
             Self::LoginRequired => Entry {
                 depends_on: &[Self::GatewayUnreachable, Self::CertificateChanged, Self::AccessDenied],
-                ..row("login-required", Severity::Error, "manual login required", "live again", Ends::Live)
+                ..row(
+                    "login-required",
+                    Severity::Error,
+                    "manual login required",
+                    "live again",
+                    ResolveWhen::SessionLive,
+                )
             },
             Self::SessionContested => Entry {
                 hold_off: Duration::from_secs(120),
@@ -121,7 +127,7 @@ impl Code {
                     Severity::Warning,
                     "somebody else uses the session",
                     "session is free again",
-                    Ends::Known,
+                    ResolveWhen::SessionKnown,
                 )
             },
             Self::GatewayUnreachable => Entry {
@@ -138,7 +144,7 @@ impl Code {
                     Severity::Error,
                     "the gateway cannot be reached",
                     "gateway answers again",
-                    Ends::Known,
+                    ResolveWhen::SessionKnown,
                 )
             },
             Self::CertificateChanged => Entry {
@@ -154,7 +160,7 @@ impl Code {
                     Severity::Error,
                     "the gateway's certificate is not the expected one",
                     "expected certificate is back",
-                    Ends::Known,
+                    ResolveWhen::SessionKnown,
                 )
             },
             Self::AccessDenied => Entry {
@@ -165,7 +171,13 @@ impl Code {
                     Self::CertificateChanged,
                     Self::IbkrUnavailable,
                 ],
-                ..row("access-denied", Severity::Error, "this host is refused", "access is allowed again", Ends::Known)
+                ..row(
+                    "access-denied",
+                    Severity::Error,
+                    "this host is refused",
+                    "access is allowed again",
+                    ResolveWhen::SessionKnown,
+                )
             },
             Self::IbkrUnavailable => Entry {
                 hold_off: Duration::from_secs(300),
@@ -177,7 +189,13 @@ impl Code {
                     Self::AccessDenied,
                 ],
                 may_flap: true,
-                ..row("ibkr-unavailable", Severity::Warning, "IBKR is not available", "IBKR answers again", Ends::Known)
+                ..row(
+                    "ibkr-unavailable",
+                    Severity::Warning,
+                    "IBKR is not available",
+                    "IBKR answers again",
+                    ResolveWhen::SessionKnown,
+                )
             },
             Self::SessionFlapping => Entry {
                 depends_on: &[Self::LoginRequired],
@@ -186,7 +204,7 @@ impl Code {
                     Severity::Warning,
                     "the session comes and goes",
                     "session is stable again",
-                    Ends::Steady,
+                    ResolveWhen::SessionStable,
                 )
             },
             Self::WrongAccount => Entry {
@@ -197,14 +215,14 @@ impl Code {
                     Severity::Error,
                     "the login is for the wrong kind of account",
                     "logged in with the right account",
-                    Ends::Live,
+                    ResolveWhen::SessionLive,
                 )
             },
             Self::LoginEndsSoon => Entry {
-                over: None,
+                resolved_title: None,
                 repeats: false,
                 waits_for_window: false,
-                ..row("login-ends-soon", Severity::Info, "the login ends soon", "", Ends::Gone)
+                ..row("login-ends-soon", Severity::Info, "the login ends soon", "", ResolveWhen::Immediately)
             },
             Self::ConfigRejected => Entry {
                 waits_for_window: false,
@@ -213,7 +231,7 @@ impl Code {
                     Severity::Error,
                     "the changed configuration is refused",
                     "configuration accepted",
-                    Ends::Gone,
+                    ResolveWhen::Immediately,
                 )
             },
             // Only the next alert proves that a channel works again, and repeats of this one do not go to it.
@@ -225,7 +243,7 @@ impl Code {
                     Severity::Error,
                     "an alert could not be delivered",
                     "delivers again",
-                    Ends::Gone,
+                    ResolveWhen::Immediately,
                 )
             },
         }
@@ -239,45 +257,56 @@ impl Code {
 }
 
 /// A row with what most codes have: told at once, repeated, held in a window, a consequence of nothing.
-const fn row(code: &'static str, severity: Severity, title: &'static str, over: &'static str, ends: Ends) -> Entry {
+const fn row(
+    code: &'static str,
+    severity: Severity,
+    title: &'static str,
+    resolved_title: &'static str,
+    resolve_when: ResolveWhen,
+) -> Entry {
     Entry {
         code,
         severity,
         title,
-        over: Some(over),
+        resolved_title: Some(resolved_title),
         hold_off: Duration::ZERO,
         repeats: true,
         waits_for_window: true,
         depends_on: &[],
         replaces: &[],
         may_flap: false,
-        ends,
+        resolve_when,
     }
 }
 
-impl Ends {
+impl ResolveWhen {
     /// Whether it is over in a state that has lasted for `held`.
-    pub(super) fn is(self, state: State, held: Duration) -> bool {
+    pub(super) fn is_met(self, state: State, held: Duration) -> bool {
         match (self, state) {
-            (Self::Gone, state) => !matches!(state, State::Paused { .. }),
-            (Self::Steady, State::Live) => held >= CALM,
-            (Self::Live | Self::Known, State::Live) | (Self::Known, State::Contested | State::LoginRequired(_)) => true,
-            (Self::Live | Self::Steady, State::Contested | State::LoginRequired(_))
+            (Self::Immediately, state) => !matches!(state, State::Paused { .. }),
+            (Self::SessionStable, State::Live) => held >= CALM,
+            (Self::SessionLive | Self::SessionKnown, State::Live)
+            | (Self::SessionKnown, State::Contested | State::LoginRequired(_)) => true,
+            (Self::SessionLive | Self::SessionStable, State::Contested | State::LoginRequired(_))
             | (
-                Self::Live | Self::Steady | Self::Known,
+                Self::SessionLive | Self::SessionStable | Self::SessionKnown,
                 State::Starting | State::Recovering { .. } | State::Unavailable(_) | State::Paused { .. },
             ) => false,
         }
     }
 }
 
-impl Ends {
+impl ResolveWhen {
     /// What an alert waits for that is no longer seen.
     pub(super) const fn awaited(self, recurs: bool) -> &'static str {
         match (self, recurs) {
-            (Self::Steady, _) | (_, true) => "no longer seen; closes once the session has been live for 5 minutes",
-            (Self::Live, false) => "no longer seen; closes when the session is live",
-            (Self::Known | Self::Gone, false) => "no longer seen; closes when the state of the session is known",
+            (Self::SessionStable, _) | (_, true) => {
+                "no longer seen; closes once the session has been live for 5 minutes"
+            }
+            (Self::SessionLive, false) => "no longer seen; closes when the session is live",
+            (Self::SessionKnown | Self::Immediately, false) => {
+                "no longer seen; closes when the state of the session is known"
+            }
         }
     }
 }

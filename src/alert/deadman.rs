@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::clockwork::Moment;
+use super::time::Moment;
 use crate::session::{Cause, Now, State};
 use crate::status::Snapshot;
 

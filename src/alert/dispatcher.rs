@@ -16,9 +16,9 @@ use tokio::time::{sleep, timeout};
 use tracing::{debug, error, info, warn};
 
 use super::channels::{self, Sender};
-use super::keep::{Kept, PersistedMessage};
 use super::notice::{Message, Notice, Origin};
 use super::outbox::{Outbox, Outcome, Verdict};
+use super::persist::{Persisted, PersistedMessage};
 use super::settings::Channel;
 use super::spool::{Spool, State};
 use crate::log::{event, human_duration};
@@ -81,7 +81,7 @@ struct Shared {
     zone: RefCell<TimeZone>,
     origin: Origin,
     spool: Spool,
-    desk: RefCell<Kept>,
+    alerts: RefCell<Persisted>,
     workers: RefCell<Vec<Rc<ChannelWorker>>>,
     heard: mpsc::UnboundedSender<DeliveryEvent>,
     /// Counts the changes of what is to be kept, and how many of them are.
@@ -113,7 +113,7 @@ impl Dispatcher {
         clock: Clock,
         heard: mpsc::UnboundedSender<DeliveryEvent>,
     ) -> Self {
-        let State { desk, channels: mut left, instance } = state;
+        let State { alerts, channels: mut left, instance } = state;
         let now = clock();
         let names = channels.iter().map(|channel| &channel.name);
         let newcomers = names.filter(|name| !left.contains_key(*name)).cloned().collect();
@@ -129,7 +129,7 @@ impl Dispatcher {
             zone: RefCell::new(zone.clone()),
             origin,
             spool,
-            desk: RefCell::new(desk),
+            alerts: RefCell::new(alerts),
             workers: RefCell::new(workers.clone()),
             heard,
             changes: Cell::new(0),
@@ -215,14 +215,14 @@ impl Dispatcher {
         self.shared.touch();
     }
 
-    /// Hands the notices to the channels that take them, and keeps the desk as it is after them. Never waits.
-    pub fn send(&self, notices: &[Notice], desk: Kept) {
+    /// Hands the notices to the channels that take them, and persists the alerts as they are after them. Never waits.
+    pub fn send(&self, notices: &[Notice], alerts: Persisted) {
         let shared = &self.shared;
         for notice in notices {
             channels::log::tell(notice);
             shared.put(notice, |_, _| true);
         }
-        shared.desk.replace(desk);
+        shared.alerts.replace(alerts);
         shared.touch();
     }
 
@@ -355,7 +355,7 @@ impl Shared {
         // Channels with nothing to send as well: the next run knows by that which channels are new.
         let kept = workers.iter().map(|worker| (worker.settings.name.clone(), worker.outbox.borrow().keep(now)));
         let channels = kept.collect();
-        State { desk: self.desk.borrow().clone(), channels, instance: self.origin.instance.clone() }
+        State { alerts: self.alerts.borrow().clone(), channels, instance: self.origin.instance.clone() }
     }
 
     fn touch(&self) {

@@ -10,8 +10,9 @@ use serde::{Deserialize, Serialize};
 use super::{Code, Severity};
 use crate::log::human_duration;
 
-/// Something that a human is to be told, or that is over.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// Something that a human is notified of: an alert, or its end.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Notice {
     /// What it is about.
     pub about: About,
@@ -155,7 +156,7 @@ impl Notice {
                 todo,
             ),
             Phase::Resolved => (
-                format!("{subject}: {} after {lasted}", entry.over.unwrap_or("over")),
+                format!("{subject}: {} after {lasted}", entry.resolved_title.unwrap_or("over")),
                 format!("Nothing to do. {was}\n{footer}"),
                 String::new(),
             ),

@@ -7,9 +7,9 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::Code;
-use super::clockwork::Moment;
-use super::keep::PersistedMessage;
 use super::notice::{Message, Phase};
+use super::persist::PersistedMessage;
+use super::time::Moment;
 use crate::session::Now;
 
 /// The result of one try to deliver.
@@ -307,7 +307,7 @@ impl Queued {
 
     /// Whether the incident lasts, as far as this channel knows: its end would have replaced this message.
     fn is_ongoing(&self) -> bool {
-        let has_end = Code::named(&self.message.code).is_some_and(|code| code.entry().over.is_some());
+        let has_end = Code::named(&self.message.code).is_some_and(|code| code.entry().resolved_title.is_some());
         has_end && matches!(self.message.phase, Phase::Raised | Phase::Repeated)
     }
 }

@@ -1,56 +1,54 @@
-//! The reminder that a login ends soon, once a login. Pure.
+//! The reminder that a login ends soon, once for each login. Pure.
 
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 
-use super::clockwork::last;
-use super::condition::Condition;
-use super::desk::Desk;
-use super::{About, Code, gateway_text, notice};
-use crate::session::{Now, State};
-use crate::status::Snapshot;
+use super::settings::Settings;
+use super::time::last;
+use crate::session::Now;
 
-/// A login, and the reminder of its end.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Login {
-    pub(super) ends: Timestamp,
-    /// None when it was seen too late for a reminder.
-    pub(super) remind: Option<Timestamp>,
+/// The end of a login, and the reminder of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct LoginReminder {
+    /// When the login ends.
+    ends: Timestamp,
+    /// When to remind; `None` when the login was seen too late for that.
+    remind: Option<Timestamp>,
     /// Whether a human was reminded.
-    pub(super) reminded: bool,
+    reminded: bool,
 }
 
-impl Desk {
-    /// The condition that a login ends soon, if the operator wants to know.
-    pub(super) fn reminder(&mut self, now: Now, snapshot: &Snapshot) -> Option<Condition> {
-        let ends = snapshot.login_ends_at?;
-        let before = self.settings.remind_before;
-        if before.is_zero() {
-            return None;
-        }
-        let login = self.logins.entry(snapshot.gateway.clone()).or_insert(Login::UNKNOWN);
-        if login.ends != ends {
-            let latest = ends.saturating_sub(before).ok()?;
-            let at = match self.settings.remind_at {
-                Some(time) => last(time, &self.settings.zone, latest)?,
-                None => latest,
-            };
-            // Who has just logged in needs no reminder.
-            *login = Login { ends, remind: Some(at).filter(|at| *at > now.wall), reminded: false };
-        }
-        let is_due = login.remind.is_some_and(|at| at <= now.wall) && now.wall < ends;
-        // Told while the session is live it goes on through a blip, and it is one a login.
-        let open = self.open.get(&(About::Gateway(snapshot.gateway.clone()), Code::LoginEndsSoon));
-        let goes_on = open.is_some_and(|incident| incident.told.is_some());
-        let begins = snapshot.state == State::Live && !login.reminded;
-        if !is_due || !(goes_on || begins) {
-            return None;
-        }
-        let at = notice::short_clock(ends, now.wall, &self.settings.zone);
-        let annotations = gateway_text::login_ends(&snapshot.url, &at);
-        Some(Condition { code: Code::LoginEndsSoon, annotations, if_long: None })
+impl LoginReminder {
+    /// The reminder of a login that ends at `ends`. A login that begins after the time of its reminder needs none.
+    pub(super) fn new(ends: Timestamp, settings: &Settings, now: Now) -> Option<Self> {
+        let latest = ends.saturating_sub(settings.remind_before).ok()?;
+        let at = match settings.remind_at {
+            Some(time) => last(time, &settings.zone, latest)?,
+            None => latest,
+        };
+        Some(Self { ends, remind: Some(at).filter(|at| *at > now.wall), reminded: false })
     }
-}
 
-impl Login {
-    const UNKNOWN: Self = Self { ends: Timestamp::MIN, remind: None, reminded: false };
+    /// Whether this is about a login that ends at `ends`.
+    pub(super) fn is_about(&self, ends: Timestamp) -> bool {
+        self.ends == ends
+    }
+
+    /// Whether the reminder applies now: from its time to the end of the login, and until a human was reminded, unless
+    /// that alert `is_open`.
+    pub(super) fn applies(&self, now: Now, is_live: bool, is_open: bool) -> bool {
+        let is_time = self.remind.is_some_and(|at| at <= now.wall) && now.wall < self.ends;
+        is_time && (is_open || (is_live && !self.reminded))
+    }
+
+    /// Records that a human was reminded.
+    pub(super) fn done(&mut self) {
+        self.reminded = true;
+    }
+
+    /// When to remind.
+    pub(super) const fn remind_at(&self) -> Option<Timestamp> {
+        self.remind
+    }
 }

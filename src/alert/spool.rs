@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use ring::rand::{SecureRandom, SystemRandom};
 use serde::{Deserialize, Serialize};
 
-use super::keep::{Kept, PersistedMessage};
+use super::persist::{Persisted, PersistedMessage};
 use crate::atomic_file::{AtomicFile, LoadError};
 
 /// Where the file is. Without a folder nothing is kept, and a restart may tell once more what was told.
@@ -20,8 +20,8 @@ pub struct Spool {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct State {
-    /// The incidents.
-    pub desk: Kept,
+    /// The state of the tracker.
+    pub alerts: Persisted,
     /// The unsent messages of each channel, by its name.
     pub channels: BTreeMap<String, Vec<PersistedMessage>>,
     /// Names this daemon in the ids of alerts, whatever its host is called.

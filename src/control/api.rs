@@ -5,7 +5,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::alert::{self, About, ChannelStatus, Standing};
+use crate::alert::{self, About, ActiveAlert, ChannelStatus};
 use crate::session::{State, StateKind};
 use crate::status::Snapshot;
 
@@ -248,22 +248,22 @@ impl Gateway {
     }
 }
 
-impl From<Standing> for Alert {
-    fn from(standing: Standing) -> Self {
-        let (gateway, channel) = match standing.about {
+impl From<ActiveAlert> for Alert {
+    fn from(alert: ActiveAlert) -> Self {
+        let (gateway, channel) = match alert.about {
             About::Gateway(name) => (Some(name), None),
             About::Channel(name) => (None, Some(name)),
             About::Daemon => (None, None),
         };
         Self {
-            code: standing.code.entry().code.to_owned(),
+            code: alert.code.entry().code.to_owned(),
             gateway,
             channel,
-            since: standing.began,
-            told: standing.told,
-            acknowledged: standing.acknowledged,
-            what: standing.what,
-            todo: standing.todo,
+            since: alert.started_at,
+            told: alert.notified,
+            acknowledged: alert.acknowledged,
+            what: alert.summary,
+            todo: alert.action_text,
         }
     }
 }

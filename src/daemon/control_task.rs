@@ -143,8 +143,8 @@ impl ControlTask {
             config: file.to_owned(),
             config_refused: supervisor.refusal().map(str::to_owned),
             gateways: supervisor.gateways().collect(),
-            alerts: supervisor.alarm.standing().map(control::Alert::from).collect(),
-            channels: supervisor.alarm.channels().into_iter().map(control::Channel::from).collect(),
+            alerts: supervisor.alerts.active().map(control::Alert::from).collect(),
+            channels: supervisor.alerts.channels().into_iter().map(control::Channel::from).collect(),
         }
     }
 }
@@ -205,24 +205,24 @@ fn pause(drivers: &Drivers, name: &str, until: Until, now: Timestamp) -> Respons
 }
 
 fn acknowledge(supervisor: &mut Supervisor, gateway: Option<&str>, code: Option<Code>) -> Response {
-    let is_meant = |standing: &alert::Standing| {
-        let about = gateway.is_none_or(|name| standing.about == About::Gateway(name.to_owned()));
-        about && code.is_none_or(|code| code == standing.code) && standing.told
+    let is_meant = |active: &alert::ActiveAlert| {
+        let about = gateway.is_none_or(|name| active.about == About::Gateway(name.to_owned()));
+        about && code.is_none_or(|code| code == active.code) && active.notified
     };
-    let meant: Vec<alert::Standing> = supervisor.alarm.standing().filter(is_meant).collect();
+    let meant: Vec<alert::ActiveAlert> = supervisor.alerts.active().filter(is_meant).collect();
     if meant.is_empty() {
         return Response::Done("there is nothing to acknowledge: no such alert is open".to_owned());
     }
-    let told: Vec<String> = meant.iter().map(|standing| format!("{} ({})", name(standing), standing.what)).collect();
-    for standing in meant {
-        supervisor.acknowledge(&standing.about, standing.code);
+    let told: Vec<String> = meant.iter().map(|active| format!("{} ({})", name(active), active.summary)).collect();
+    for active in meant {
+        supervisor.acknowledge(&active.about, active.code);
     }
     Response::Done(format!("not told again until it is over: {}", told.join("; ")))
 }
 
-fn name(standing: &alert::Standing) -> String {
-    let code = standing.code.entry().code;
-    match &standing.about {
+fn name(active: &alert::ActiveAlert) -> String {
+    let code = active.code.entry().code;
+    match &active.about {
         About::Gateway(name) => format!("{name}: {code}"),
         About::Channel(name) => format!("channel {name}: {code}"),
         About::Daemon => code.to_owned(),

@@ -24,7 +24,7 @@ use tokio::task::LocalSet;
 use tokio::time::sleep_until;
 use tracing::{error, info};
 
-use crate::alert::{self, Alarm};
+use crate::alert::{self, Service};
 use crate::config::{Config, Source};
 use crate::control;
 use crate::driver::{Clock, HostClock};
@@ -134,7 +134,7 @@ async fn watch(
     let clocks: alert::Clock = Rc::new(move || clock.now());
     let names = config.names();
     let spool = alert::Spool::new(places.state.clone());
-    let (alarm, mut heard) = Alarm::start(&config.alerts, &host_name(), &names, spool, clocks);
+    let (alarm, mut heard) = Service::start(&config.alerts, &host_name(), &names, spool, clocks);
     let mut supervisor = Supervisor::new(&config, clock, notifier, alarm, places.state.clone());
     for (gateway, client) in config.gateways.iter().zip(clients) {
         let init = supervisor.expect(&gateway.name);
@@ -196,7 +196,7 @@ async fn watch(
                 // A caller who has hung up needs no answer.
                 drop(answer.send(supervisor.view(control_task.status(&file, &supervisor))));
             }
-            Some(heard) = heard.recv() => supervisor.alarm.hear(clock.now(), &heard),
+            Some(heard) = heard.recv() => supervisor.alerts.on_delivery(clock.now(), &heard),
             Some((gateway, down)) = unit_answers.recv() => supervisor.hear_of_unit(&gateway, down),
             () = drivers.lost() => {
                 let ran = human_duration(clock.now().mono);

@@ -10,7 +10,7 @@ use tracing::{debug, error, info, trace, warn};
 
 use super::log_lines::{self, Said};
 use super::units;
-use crate::alert::{self, Alarm};
+use crate::alert::{self, Service};
 use crate::config::Config;
 use crate::control::{self, Asked, Status};
 use crate::driver::{Answer, Clock, HostClock, Report};
@@ -27,7 +27,7 @@ pub(super) struct Supervisor {
     clock: HostClock,
     pub(super) notifier: Notifier,
     gateways: BTreeMap<String, Known>,
-    pub(super) alarm: Alarm,
+    pub(super) alerts: Service,
     record: Record,
     earlier: PersistedState,
     counts: Counts,
@@ -96,7 +96,7 @@ impl Supervisor {
         config: &Config,
         clock: HostClock,
         notifier: Notifier,
-        alarm: Alarm,
+        alerts: Service,
         state: Option<PathBuf>,
     ) -> Self {
         let (record, earlier) = Record::begin(state, clock.now().wall);
@@ -105,7 +105,7 @@ impl Supervisor {
             clock,
             notifier,
             gateways: BTreeMap::new(),
-            alarm,
+            alerts,
             record,
             earlier,
             counts: Counts::default(),
@@ -153,12 +153,12 @@ impl Supervisor {
         self.counts.forget(name);
         let now = self.clock.now();
         self.record.forget(now.wall, name);
-        self.alarm.step(now, alert::Input::Forget(&alert::About::Gateway(name.to_owned())));
+        self.alerts.step(now, alert::Input::Forget(&alert::About::Gateway(name.to_owned())));
     }
 
     /// Other people are told, or of other gateways, from here on.
     pub(super) fn change(&mut self, config: &Config) {
-        self.alarm.change(&config.alerts, &config.names());
+        self.alerts.change(&config.alerts, &config.names());
     }
 
     /// The heartbeat comes this often from here on.
@@ -182,14 +182,14 @@ impl Supervisor {
 
     /// The changed configuration was refused, for this reason.
     pub(super) fn refused(&mut self, why: &str) {
-        self.alarm.step(self.clock.now(), alert::Input::ConfigRejected(why));
+        self.alerts.step(self.clock.now(), alert::Input::ConfigRejected(why));
         self.trouble = Some("the changed configuration is refused, the old one stays in force".to_owned());
         self.tell_systemd();
     }
 
     /// The changed configuration was taken over.
     pub(super) fn accepted(&mut self) {
-        self.alarm.step(self.clock.now(), alert::Input::ConfigAccepted);
+        self.alerts.step(self.clock.now(), alert::Input::ConfigAccepted);
         self.trouble = None;
         self.config_read = self.clock.now().wall;
         self.tell_systemd();
@@ -222,7 +222,7 @@ impl Supervisor {
             snapshot.unit.clone_from(&known.down);
         }
         self.record.see(now.wall, &snapshot);
-        self.alarm.see(now, &snapshot, good_ping);
+        self.alerts.on_snapshot(now, &snapshot, good_ping);
         if let Some(known) = self.gateways.get_mut(&name) {
             log_lines::step(known.snapshot.as_ref(), &snapshot);
             known.snapshot = Some(snapshot);
@@ -298,7 +298,7 @@ impl Supervisor {
 
     /// A human knows of this, and wants no more of it until it is over.
     pub(super) fn acknowledge(&mut self, about: &alert::About, code: alert::Code) {
-        self.alarm.step(self.clock.now(), alert::Input::Acknowledge { about, code: Some(code) });
+        self.alerts.step(self.clock.now(), alert::Input::Acknowledge { about, code: Some(code) });
     }
 
     /// Takes in how a gateway's unit ended, unless the gateway answers again.
@@ -313,13 +313,13 @@ impl Supervisor {
         }
         snapshot.unit.clone_from(&down);
         known.down = down;
-        self.alarm.see(now, snapshot, false);
+        self.alerts.on_snapshot(now, snapshot, false);
     }
 
     /// Does what a deadline asks for.
     pub(super) fn look(&mut self) {
         let now = Instant::now();
-        self.alarm.step(self.clock.now(), alert::Input::Wake);
+        self.alerts.step(self.clock.now(), alert::Input::Wake);
         if let Some(heartbeat) = self.heartbeat.as_mut().filter(|deadline| deadline.at <= now) {
             heartbeat.at = now + heartbeat.every;
             let snapshots: Vec<&Snapshot> = self.snapshots().collect();
@@ -342,7 +342,7 @@ impl Supervisor {
     /// When [`Supervisor::look`] is to be called at the latest.
     pub(super) fn deadline(&self) -> Instant {
         let now = Instant::now();
-        let alert = Some(now + self.alarm.wake_at().saturating_sub(self.clock.now().mono));
+        let alert = Some(now + self.alerts.wake_at().saturating_sub(self.clock.now().mono));
         let ready = (!self.ready).then(|| now + FIRST_ROUND.saturating_sub(self.clock.now().mono));
         let own = [self.heartbeat, self.watchdog].map(|deadline| deadline.map(|deadline| deadline.at));
         own.into_iter().chain([alert, ready]).flatten().min().unwrap_or(now + LONG)
@@ -350,7 +350,7 @@ impl Supervisor {
 
     /// Ends what is written and sent, for a moment at most.
     pub(super) async fn end(&self) {
-        tokio::join!(self.alarm.finish(), self.record.end(self.clock.now().wall));
+        tokio::join!(self.alerts.finish(), self.record.end(self.clock.now().wall));
     }
 
     fn snapshots(&self) -> impl Iterator<Item = &Snapshot> {
@@ -366,7 +366,7 @@ impl Supervisor {
                 gateway = late,
                 "{late}: the driver is past its own deadline: no sign of life to systemd"
             );
-        } else if !self.alarm.is_whole() {
+        } else if !self.alerts.is_whole() {
             error!(event = event::CHANNEL_LOST, "the task of a channel has ended: no sign of life to systemd");
         } else {
             self.notifier.watchdog();

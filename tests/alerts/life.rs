@@ -6,7 +6,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tickled::alert::settings::{Channel, Kind, Method, Payload, Preset, Url, Webhook};
 use tickled::alert::{
-    About, Desk, Input, Message, Outbox, Outcome, Plan, Settings, Severity, Standing, State as Spooled, takes,
+    About, ActiveAlert, Input, Message, Outbox, Outcome, Plan, Settings, Severity, State as Spooled, Tracker, takes,
 };
 use tickled::session::{Facts, Now, RateLimitState, State, StateReason, Unavailability, WakeReason};
 use tickled::status::Snapshot;
@@ -73,7 +73,7 @@ pub(crate) struct Life {
     /// Time since the origin, and when this process began.
     pub(crate) time: Duration,
     started: Duration,
-    desk: Desk,
+    tracker: Tracker,
     wake_at: Duration,
     outboxes: BTreeMap<String, Outbox>,
     disk: String,
@@ -103,7 +103,7 @@ impl Life {
         let origin: Timestamp = origin.parse().unwrap();
         let since = Now { mono: Duration::ZERO, wall: origin };
         let mut life = Self {
-            desk: Desk::new(settings.clone(), "host"),
+            tracker: Tracker::new(settings.clone(), "host"),
             wake_at: Duration::MAX,
             outboxes: BTreeMap::new(),
             settings,
@@ -145,8 +145,8 @@ impl Life {
     }
 
     /// What the status shows as open.
-    pub(crate) fn standing(&self) -> Vec<Standing> {
-        self.desk.standing().collect()
+    pub(crate) fn active(&self) -> Vec<ActiveAlert> {
+        self.tracker.active().collect()
     }
 
     /// The driver reports.
@@ -159,7 +159,7 @@ impl Life {
     }
 
     pub(crate) fn step(&mut self, input: Input<'_>) {
-        let plan = self.desk.step(self.now(), input);
+        let plan = self.tracker.step(self.now(), input);
         self.do_it(&plan);
     }
 
@@ -203,7 +203,7 @@ impl Life {
     fn save(&mut self) {
         let now = self.now();
         let channels = self.outboxes.iter().map(|(name, outbox)| (name.clone(), outbox.keep(now))).collect();
-        let state = Spooled { desk: self.desk.keep(now), channels, instance: String::new() };
+        let state = Spooled { alerts: self.tracker.snapshot(now), channels, instance: String::new() };
         self.disk = serde_json::to_string(&state).unwrap();
     }
 
@@ -231,9 +231,9 @@ impl Life {
         self.started = self.time;
         self.wake_at = Duration::MAX;
         let now = self.now();
-        let Spooled { desk, channels, .. } = serde_json::from_str(&self.disk).unwrap_or_default();
-        self.desk = Desk::new(self.settings.clone(), "host");
-        let withdrawn = self.desk.restore(desk, now, |about| about.gateway().is_none_or(|name| name == "main"));
+        let Spooled { alerts, channels, .. } = serde_json::from_str(&self.disk).unwrap_or_default();
+        self.tracker = Tracker::new(self.settings.clone(), "host");
+        let withdrawn = self.tracker.restore(alerts, now, |about| about.gateway().is_none_or(|name| name == "main"));
         assert_eq!(withdrawn, []);
         let mut channels = channels;
         let outboxes = self.settings.channels.iter().map(|channel| {

@@ -95,22 +95,22 @@ fn whatever_follows_whatever_no_two_open_alerts_contradict_each_other_or_the_sta
             }
             for _ in 0..1 + below(4) {
                 life.pass(secs([20, 70, 200, 400, 1_900][below(5)]));
-                let open = life.standing();
-                let codes: Vec<Code> = open.iter().map(|standing| standing.code).collect();
+                let open = life.active();
+                let codes: Vec<Code> = open.iter().map(|alert| alert.code).collect();
                 assert!(!contradict(&codes), "{:?}: {open:#?}", life.state());
                 if let Some(code) = code(life.state()) {
                     assert!(codes.contains(&code), "{:?} is open: {open:#?}", life.state());
                 }
-                for standing in open.iter().filter(|standing| !is_so(standing.code, &life)) {
-                    assert!(standing.what.starts_with("no longer seen; "), "{:?}: {standing:?}", life.state());
-                    assert_eq!(standing.todo, "", "{standing:?}");
+                for alert in open.iter().filter(|alert| !is_so(alert.code, &life)) {
+                    assert!(alert.summary.starts_with("no longer seen; "), "{:?}: {alert:?}", life.state());
+                    assert_eq!(alert.action_text, "", "{alert:?}");
                 }
             }
         }
         life.spent = false;
         life.becomes(State::Live);
         life.pass(HOUR);
-        assert_eq!(life.standing(), []);
+        assert_eq!(life.active(), []);
         // What was raised is ended once, on every way there is, and nothing that contradicts it is raised before.
         let mut open: BTreeMap<&str, ()> = BTreeMap::new();
         for told in life.heard.iter().filter(|heard| heard.channel == "pager") {
@@ -155,13 +155,13 @@ fn a_session_that_is_back_is_not_said_to_be_lost() {
     let mut life = begun();
     life.spent = true;
     life.becomes(State::Recovering { attempt: 2, step: Step::Pause });
-    assert!(life.standing()[0].what.starts_with("the session is lost"), "{:?}", life.standing());
+    assert!(life.active()[0].summary.starts_with("the session is lost"), "{:?}", life.active());
     // The hour's attempts stay spent for a moment after somebody else's help.
     life.becomes(State::Live);
-    let open = life.standing();
-    assert_eq!(open[0].what, "no longer seen; closes once the session has been live for 5 minutes");
+    let open = life.active();
+    assert_eq!(open[0].summary, "no longer seen; closes once the session has been live for 5 minutes");
     life.pass(HOUR);
-    assert_eq!(life.standing(), []);
+    assert_eq!(life.active(), []);
 }
 
 #[test]

@@ -10,7 +10,7 @@ use jiff::tz::TimeZone;
 use secrecy::SecretString;
 use serde_json::Value;
 use tickled::alert::settings::Preset;
-use tickled::alert::{Code, Desk, Input, Message, Notice, Phase, Settings, Severity};
+use tickled::alert::{Code, Input, Message, Notice, Phase, Settings, Severity, Tracker};
 use tickled::session::{Cause, Facts, Now, State, StateReason, Unavailability};
 use tickled::status::Snapshot;
 
@@ -18,7 +18,7 @@ use crate::life::{HOUR, secs, snapshot};
 
 /// A desk that is shown one thing, from its beginning to its end; gives what it tells, in order.
 struct Stage {
-    desk: Desk,
+    tracker: Tracker,
     time: Duration,
     told: Vec<Notice>,
 }
@@ -26,7 +26,7 @@ struct Stage {
 impl Stage {
     fn new() -> Self {
         let settings = Settings { zone: zone(), remind_before: HOUR * 2, ..Settings::default() };
-        Self { desk: Desk::new(settings, "trading-host"), time: Duration::ZERO, told: Vec::new() }
+        Self { tracker: Tracker::new(settings, "trading-host"), time: Duration::ZERO, told: Vec::new() }
     }
 
     fn now(&self) -> Now {
@@ -38,7 +38,7 @@ impl Stage {
     }
 
     fn step(&mut self, input: Input<'_>) {
-        let plan = self.desk.step(self.now(), input);
+        let plan = self.tracker.step(self.now(), input);
         self.told.extend(plan.notices);
     }
 

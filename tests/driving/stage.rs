@@ -7,7 +7,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
-use tickled::alert::{Code, Desk, Input, Phase, Settings};
+use tickled::alert::{Code, Input, Phase, Settings, Tracker};
 use tickled::driver::{Answer, Clock, Driver, Flow, Port, Report};
 use tickled::session::{Now, Observation, Policy, Request, SharedBudget, State, Unavailability};
 use tickled::simulator::world::{Control, Options, What, World};
@@ -25,7 +25,7 @@ pub(crate) struct Stage {
     starts: Timestamp,
     world: RefCell<World>,
     asked: RefCell<Vec<(Duration, Request)>>,
-    desk: RefCell<Desk>,
+    tracker: RefCell<Tracker>,
     alarm: Cell<Duration>,
     /// The desk wants to be woken at another time.
     moved: Notify,
@@ -73,7 +73,7 @@ impl Stage {
             starts,
             world: RefCell::new(World::new(&Options { epoch_ms, login_lasts: None, ..Options::default() })),
             asked: RefCell::default(),
-            desk: RefCell::new(Desk::new(Settings::default(), "host")),
+            tracker: RefCell::new(Tracker::new(Settings::default(), "host")),
             alarm: Cell::new(Duration::MAX),
             moved: Notify::new(),
             told: RefCell::default(),
@@ -125,7 +125,7 @@ impl Stage {
     }
 
     fn tell(&self, input: Input<'_>) {
-        let plan = self.desk.borrow_mut().step(self.clock_now(), input);
+        let plan = self.tracker.borrow_mut().step(self.clock_now(), input);
         self.alarm.set(plan.wake_at);
         self.moved.notify_one();
         let at = self.time();

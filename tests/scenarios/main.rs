@@ -16,7 +16,7 @@ use std::time::Duration;
 use jiff::SignedDuration;
 use rules::{Rules, Sky, Tally};
 use script::{Event, Script, span};
-use tickled::alert::{Desk, Input as Told, Notice, Phase, Settings};
+use tickled::alert::{Input as Told, Notice, Phase, Settings, Tracker};
 use tickled::session::{Input, Machine, Now, Observation, Plan, Request, Unavailability};
 use tickled::simulator::world::{Options, What, World};
 use tickled::status::{Place, Snapshot};
@@ -35,7 +35,7 @@ struct Outcome {
 struct Stage {
     world: World,
     machine: Machine,
-    desk: Desk,
+    tracker: Tracker,
     place: Option<Place>,
     plan: Plan,
     alarm: Duration,
@@ -90,7 +90,7 @@ impl Stage {
     }
 
     fn tell(&mut self, told: Told<'_>) {
-        let plan = self.desk.step(self.now(), told);
+        let plan = self.tracker.step(self.now(), told);
         self.alarm = plan.wake_at;
         let at = self.at;
         let (mono, sky) = (self.now().mono, self.sky());
@@ -130,7 +130,7 @@ fn play(script: &Script) -> Outcome {
     let mut stage = Stage {
         world: World::new(&options),
         machine,
-        desk: Desk::new(Settings::default(), "host"),
+        tracker: Tracker::new(Settings::default(), "host"),
         place,
         plan,
         alarm: Duration::MAX,

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use tickled::alert::{Desk, Input as Told, Settings};
+use tickled::alert::{Input as Told, Settings, Tracker};
 use tickled::session::{Input, Machine, Now, Observation, Policy, State, Unavailability};
 use tickled::status::Snapshot;
 use tickled::systemd::unit::{Down, How, read};
@@ -49,9 +49,9 @@ fn alert(how: Option<How>) -> (String, String, String) {
     assert_eq!(machine.state(), State::Unavailable(Unavailability::NothingListens));
     let mut snapshot = Snapshot::of("main", "https://localhost:5000", &machine, &plan, at(0), None);
     snapshot.unit = how.map(|how| Down { unit: "ibkr-gateway.service".to_owned(), how });
-    let mut desk = Desk::new(Settings::default(), "HOST");
-    assert!(desk.step(at(0), Told::Snapshot(&snapshot)).notices.is_empty());
-    let mut told = desk.step(at(200), Told::Wake).notices;
+    let mut tracker = Tracker::new(Settings::default(), "HOST");
+    assert!(tracker.step(at(0), Told::Snapshot(&snapshot)).notices.is_empty());
+    let mut told = tracker.step(at(200), Told::Wake).notices;
     assert_eq!(told.len(), 1);
     let notice = told.remove(0);
     (notice.cause, notice.what, notice.todo)

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
-use tickled::alert::{self, Code, Desk, Phase, Settings};
+use tickled::alert::{self, Code, Phase, Settings, Tracker};
 use tickled::calendar::{Maintenance, Region};
 use tickled::session::{
     ClientId, Competing, Input, Machine, Method, Now, Observation, Plan, Policy, Recovery, Request, SharedBudget,
@@ -39,7 +39,7 @@ pub(crate) struct Life {
     address: Rc<RefCell<SharedBudget>>,
     client: ClientId,
     pub(crate) plan: Plan,
-    desk: Desk,
+    tracker: Tracker,
     /// When the desk has something to say, and what it was last shown.
     alarm: Duration,
     shown: Option<(State, bool, bool, Option<Unavailability>)>,
@@ -94,7 +94,7 @@ impl Life {
             address,
             client,
             plan,
-            desk: Desk::new(Settings::default(), "host"),
+            tracker: Tracker::new(Settings::default(), "host"),
             alarm: Duration::MAX,
             shown: None,
             steps: 0,
@@ -176,7 +176,7 @@ impl Life {
     }
 
     fn tell(&mut self, input: alert::Input<'_>) -> Result<(), String> {
-        let plan = self.desk.step(self.now(), input);
+        let plan = self.tracker.step(self.now(), input);
         self.alarm = plan.wake_at;
         plan.notices.iter().try_for_each(|notice| self.hears(notice))
     }
@@ -210,7 +210,7 @@ impl Life {
             self.tell(alert::Input::Snapshot(&snapshot))?;
         }
         let sky = self.sky();
-        let told = self.desk.has_told(Code::LoginRequired);
+        let told = self.tracker.is_notified(Code::LoginRequired);
         let held = || self.place.as_ref().is_some_and(|place| place.maintenance.at(place.region, now.wall).is_some());
         self.rules.stepped(now.mono, &self.machine, &plan, sky, told, held)?;
         match plan.request {

@@ -46,7 +46,7 @@ pub fn tell(notice: &Notice) {
                     "{about}: still, after {lasted}: {title}: {what}",
                 ),
                 Phase::Resolved => {
-                    let over = entry.over.unwrap_or("over");
+                    let over = entry.resolved_title.unwrap_or("over");
                     info!(
                         event = event::ALERT,
                         gateway, channel, code, phase, lasted, "{about}: {over}, after {lasted}: it was: {title}",

@@ -82,7 +82,8 @@ pub(super) fn takes(channel: &Channel, message: &Message) -> bool {
     let Some(code) = Code::named(&message.code) else { return false };
     let is_own = message.channel.as_deref() == Some(&channel.name);
     let is_far = message.gateway.as_ref().is_some_and(|name| !channel.gateways.contains(name));
-    let is_end_unsaid = message.phase == Phase::Replaced || (message.phase.is_end() && code.entry().over.is_none());
+    let is_end_unsaid =
+        message.phase == Phase::Replaced || (message.phase.is_end() && code.entry().resolved_title.is_none());
     message.severity >= channel.min_severity
         && !is_own
         && (channel.gateways.is_empty() || !is_far)

@@ -12,20 +12,21 @@ use tracing::warn;
 use super::Code;
 use super::channels::{self, Sender};
 use super::deadman::{Deadman, Sign};
-use super::desk::{Desk, Input, Standing};
+
 use super::dispatcher::{ChannelStatus, Clock, DeliveryEvent, Dispatcher};
 use super::heartbeat::Heartbeat;
 use super::notice::{About, Message, Notice};
 use super::secret::SecretFile;
 use super::settings::{self, Settings};
 use super::spool::Spool;
+use super::tracker::{ActiveAlert, Input, Tracker};
 use crate::log::event;
 use crate::session::Now;
 use crate::status::Snapshot;
 
 /// Tells humans what they must know. Lives in a [`LocalSet`](tokio::task::LocalSet).
-pub struct Alarm {
-    desk: Desk,
+pub struct Service {
+    tracker: Tracker,
     dispatcher: Dispatcher,
     deadman: Option<(Deadman, watch::Sender<Option<Sign>>)>,
     wake_at: Duration,
@@ -36,9 +37,9 @@ pub struct Alarm {
     unintroduced: BTreeSet<(About, Code)>,
 }
 
-impl Alarm {
+impl Service {
     /// Starts the channels, and takes back what an earlier run left in `spool`. What the channels report comes out of
-    /// the receiver, and goes into [`Alarm::hear`].
+    /// the receiver, and goes into [`Service::on_delivery`].
     #[must_use]
     pub fn start(
         settings: &Settings,
@@ -58,18 +59,18 @@ impl Alarm {
         if state.instance.is_empty() {
             state.instance = spool.new_instance(host);
         }
-        let (sender, heard) = mpsc::unbounded_channel();
+        let (sender, events) = mpsc::unbounded_channel();
         warn_of_exposed(settings, host);
         let now = clock();
-        let mut desk = Desk::new(settings.clone(), host);
-        let withdrawn = desk.restore(state.desk.clone(), now, |about| is_there(settings, gateways, about));
+        let mut tracker = Tracker::new(settings.clone(), host);
+        let withdrawn = tracker.restore(state.alerts.clone(), now, |about| is_there(settings, gateways, about));
         let left = (spool, state);
         let dispatcher = Dispatcher::start(&settings.channels, &settings.zone, host, left, Rc::clone(&clock), sender);
         let (host, wake_at) = (host.to_owned(), now.mono);
-        let unintroduced = if dispatcher.newcomers().is_empty() { BTreeSet::new() } else { desk.notified() };
-        let mut alarm = Self { desk, dispatcher, deadman: None, wake_at, clock, host, unintroduced };
-        alarm.take_over(settings, gateways, &withdrawn);
-        (alarm, heard)
+        let unintroduced = if dispatcher.newcomers().is_empty() { BTreeSet::new() } else { tracker.notified() };
+        let mut service = Self { tracker, dispatcher, deadman: None, wake_at, clock, host, unintroduced };
+        service.start_deadman(settings, gateways, &withdrawn);
+        (service, events)
     }
 
     /// Applies changed settings and gateways. What is open stays open, and new channels are told of it; what is unsent is
@@ -77,15 +78,15 @@ impl Alarm {
     pub fn change(&mut self, settings: &Settings, gateways: &[String]) {
         warn_of_exposed(settings, &self.host);
         let now = (self.clock)();
-        let before = std::mem::replace(&mut self.desk.settings, settings.clone()).channels;
-        let withdrawn = self.desk.withdraw(now, |about| !is_there(settings, gateways, about));
+        let before = self.tracker.apply(settings).channels;
+        let withdrawn = self.tracker.cancel(now, |about| !is_there(settings, gateways, about));
         let fresh = self.dispatcher.change(&settings.channels, &settings.zone);
         let had = |new: &settings::Channel, message: &Message| {
             before.iter().any(|old| old.name == new.name && channels::takes(old, message))
         };
         self.dispatcher
-            .send_to(&self.desk.ongoing(now), |new, message| fresh.contains(&new.name) || !had(new, message));
-        self.take_over(settings, gateways, &withdrawn);
+            .send_to(&self.tracker.ongoing(now), |new, message| fresh.contains(&new.name) || !had(new, message));
+        self.start_deadman(settings, gateways, &withdrawn);
     }
 
     /// Hands open alerts of an earlier run to the channels that it did not have, except for what was just `sent` to all.
@@ -97,16 +98,16 @@ impl Alarm {
         for notice in sent {
             self.unintroduced.remove(&key(notice));
         }
-        let mut ongoing = self.desk.ongoing(now);
+        let mut ongoing = self.tracker.ongoing(now);
         ongoing.retain(|notice| self.unintroduced.remove(&key(notice)));
         let newcomers = self.dispatcher.newcomers();
         self.dispatcher.send_to(&ongoing, |channel, _| newcomers.contains(&channel.name));
     }
 
-    fn take_over(&mut self, settings: &Settings, gateways: &[String], withdrawn: &[Notice]) {
+    fn start_deadman(&mut self, settings: &Settings, gateways: &[String], withdrawn: &[Notice]) {
         let now = (self.clock)();
         if !withdrawn.is_empty() {
-            self.dispatcher.send(withdrawn, self.desk.keep(now));
+            self.dispatcher.send(withdrawn, self.tracker.snapshot(now));
         }
         self.deadman = settings.deadman.as_ref().map(|settings| {
             let (signs, inbox) = watch::channel(None);
@@ -123,7 +124,7 @@ impl Alarm {
     }
 
     /// Takes in how a gateway is, and whether it has just answered a ping well.
-    pub fn see(&mut self, now: Now, snapshot: &Snapshot, good_ping: bool) {
+    pub fn on_snapshot(&mut self, now: Now, snapshot: &Snapshot, good_ping: bool) {
         if let Some((deadman, _)) = &mut self.deadman {
             deadman.on_snapshot(snapshot, good_ping);
         }
@@ -131,8 +132,8 @@ impl Alarm {
     }
 
     /// Takes in what a channel reports.
-    pub fn hear(&mut self, now: Now, heard: &DeliveryEvent) {
-        match heard {
+    pub fn on_delivery(&mut self, now: Now, event: &DeliveryEvent) {
+        match event {
             DeliveryEvent::Delivered { channel } => self.step(now, Input::Delivered { channel }),
             DeliveryEvent::Undeliverable { channel, title, why } => {
                 self.step(now, Input::Undeliverable { channel, title, why });
@@ -142,10 +143,10 @@ impl Alarm {
 
     /// Takes in anything else that happened.
     pub fn step(&mut self, now: Now, input: Input<'_>) {
-        let plan = self.desk.step(now, input);
+        let plan = self.tracker.step(now, input);
         self.wake_at = plan.wake_at;
         if plan.changed || !plan.notices.is_empty() {
-            self.dispatcher.send(&plan.notices, self.desk.keep(now));
+            self.dispatcher.send(&plan.notices, self.tracker.snapshot(now));
         }
         self.introduce(now, &plan.notices);
         self.sign(now);
@@ -154,24 +155,24 @@ impl Alarm {
     /// Sends a sign of life, if one is due. Without a task for each channel nothing is promised.
     fn sign(&mut self, now: Now) {
         let Some((deadman, signs)) = &mut self.deadman else { return };
-        let (desk, is_heard) = (&self.desk, !self.desk.has_failed_channel());
+        let (tracker, is_heard) = (&self.tracker, !self.tracker.has_failed_channel());
         if self.dispatcher.is_whole()
-            && let Some(sign) = deadman.poll(now, |gateway| desk.needs_human(gateway), is_heard)
+            && let Some(sign) = deadman.poll(now, |gateway| tracker.needs_human(gateway), is_heard)
         {
             signs.send_replace(Some(sign));
         }
         self.wake_at = self.wake_at.min(deadman.wake_at(now));
     }
 
-    /// When to call [`Alarm::step`] with [`Input::Wake`] at the latest, by [`Now::mono`].
+    /// When to call [`Service::step`] with [`Input::Wake`] at the latest, by [`Now::mono`].
     #[must_use]
     pub const fn wake_at(&self) -> Duration {
         self.wake_at
     }
 
     /// All incidents, told or not.
-    pub fn standing(&self) -> impl Iterator<Item = Standing> {
-        self.desk.standing()
+    pub fn active(&self) -> impl Iterator<Item = ActiveAlert> {
+        self.tracker.active()
     }
 
     /// How each channel does.
@@ -186,9 +187,9 @@ impl Alarm {
     }
 }
 
-impl fmt::Debug for Alarm {
+impl fmt::Debug for Service {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Alarm").field("desk", &self.desk).field("host", &self.host).finish_non_exhaustive()
+        f.debug_struct("Service").field("tracker", &self.tracker).field("host", &self.host).finish_non_exhaustive()
     }
 }
 
