@@ -30,6 +30,7 @@
 //! | `systemd` | 1 | notifications to systemd: ready, status, watchdog; never blocks |
 //! | `log` | 1 | log formats, event names, redaction, a writer that never blocks the loop |
 //! | `text` | 1 | wraps text for a terminal (pure) |
+//! | `write_behind` | 1 | writes state in the background: the loop never waits for the disk |
 
 pub mod alert;
 pub mod atomic_file;
@@ -55,3 +56,4 @@ pub mod simulator;
 pub mod status;
 pub mod systemd;
 pub mod text;
+pub mod write_behind;

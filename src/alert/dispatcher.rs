@@ -23,6 +23,7 @@ use super::settings::Channel;
 use super::spool::{Spool, State};
 use crate::log::{event, human_duration};
 use crate::session::Now;
+use crate::write_behind::WriteBehind;
 
 /// Reads the clocks.
 pub type Clock = Rc<dyn Fn() -> Now>;
@@ -84,11 +85,9 @@ struct Shared {
     alerts: RefCell<Persisted>,
     workers: RefCell<Vec<Rc<ChannelWorker>>>,
     heard: mpsc::UnboundedSender<DeliveryEvent>,
-    /// Counts the changes of what is to be kept, and how many of them are.
-    changes: Cell<u64>,
-    kept: Cell<u64>,
-    changed: Notify,
-    settled: Notify,
+    writer: WriteBehind,
+    /// A channel has finished a try.
+    idle: Notify,
 }
 
 /// A channel with what it has to send.
@@ -132,10 +131,8 @@ impl Dispatcher {
             alerts: RefCell::new(alerts),
             workers: RefCell::new(workers.clone()),
             heard,
-            changes: Cell::new(0),
-            kept: Cell::new(0),
-            changed: Notify::new(),
-            settled: Notify::new(),
+            writer: WriteBehind::default(),
+            idle: Notify::new(),
         });
         for (channel, messages) in left {
             for persisted in messages {
@@ -252,11 +249,12 @@ impl Dispatcher {
     /// Waits a moment for what is being sent or written; what is not sent then stays in the spool.
     pub async fn finish(&self) {
         let shared = &self.shared;
-        let is_done = || shared.is_settled() && !shared.workers.borrow().iter().any(|worker| worker.busy.get());
+        let is_busy = || shared.workers.borrow().iter().any(|worker| worker.busy.get());
         let done = async {
-            while !is_done() {
-                shared.settled.notified().await;
+            while is_busy() {
+                shared.idle.notified().await;
             }
+            shared.writer.settle().await;
         };
         // Whoever ends the daemon waits for it.
         let _ = timeout(FAREWELL, done).await;
@@ -309,44 +307,30 @@ impl Shared {
             };
             worker.busy.set(true);
             // A disk that hangs keeps no alert back.
-            let _ = timeout(KEPT_WITHIN, self.settle()).await;
+            let _ = timeout(KEPT_WITHIN, self.writer.settle()).await;
             let outcome = worker.sender.deliver(&message, &mut progress).await;
             let verdict = worker.outbox.borrow_mut().done((self.clock)(), &message, progress, &outcome);
             worker.busy.set(false);
             self.touch();
+            self.idle.notify_waiters();
             self.tell(worker, &message, outcome, &verdict);
         }
     }
 
-    /// Keeps what is to be kept, each time it changes. The loop never waits for the disk.
+    /// Writes the state whenever it changes.
     async fn keep(&self) {
-        let mut last_fault = String::new();
-        loop {
-            while self.is_settled() {
-                if last_fault.is_empty() {
-                    self.changed.notified().await;
-                } else if timeout(KEPT_AGAIN_AFTER, self.changed.notified()).await.is_err() {
-                    break;
-                }
-            }
-            let upto = self.changes.get();
-            let (spool, state) = (self.spool.clone(), self.state());
-            let saved = tokio::task::spawn_blocking(move || spool.save(&state)).await;
-            let fault = match saved {
-                Ok(Ok(())) => String::new(),
-                Ok(Err(error)) => error.to_string(),
-                Err(error) => error.to_string(),
-            };
-            if !fault.is_empty() && fault != last_fault {
-                warn!(
-                    event = event::ALERT_SPOOL,
-                    fault, "alerts cannot be kept on disk, so a restart may repeat or lose one: {fault}"
-                );
-            }
-            last_fault = fault;
-            self.kept.set(upto);
-            self.settled.notify_waiters();
-        }
+        let spool = self.spool.clone();
+        let write = move |state: State| {
+            let saved = spool.save(&state);
+            (state, saved)
+        };
+        let report = |fault: &str| {
+            warn!(
+                event = event::ALERT_SPOOL,
+                fault, "alerts are not on disk, so a restart may repeat or lose one: {fault}"
+            );
+        };
+        self.writer.run(|| self.state(), write, drop, report).await;
     }
 
     fn state(&self) -> State {
@@ -358,24 +342,10 @@ impl Shared {
         State { alerts: self.alerts.borrow().clone(), channels, instance: self.origin.instance.clone() }
     }
 
+    /// The state has changed.
     fn touch(&self) {
-        self.changes.set(self.changes.get() + 1);
-        if !self.spool.keeps() {
-            self.kept.set(self.changes.get());
-        }
-        self.changed.notify_one();
-        self.settled.notify_waiters();
-    }
-
-    fn is_settled(&self) -> bool {
-        self.kept.get() >= self.changes.get()
-    }
-
-    /// Waits until all that is so at the moment is kept.
-    async fn settle(&self) {
-        let upto = self.changes.get();
-        while self.kept.get() < upto {
-            self.settled.notified().await;
+        if self.spool.keeps() {
+            self.writer.changed();
         }
     }
 
@@ -470,8 +440,6 @@ impl fmt::Debug for Shared {
 
 /// How long a message waits for the disk.
 const KEPT_WITHIN: Duration = Duration::from_secs(2);
-/// How long what the disk did not take waits for another attempt, where nothing new comes before.
-const KEPT_AGAIN_AFTER: Duration = Duration::from_secs(60);
 /// How long the daemon's end waits for what is under way.
 const FAREWELL: Duration = Duration::from_secs(1);
 const LONGEST_SLEEP: Duration = Duration::from_hours(24);

@@ -10,7 +10,7 @@ use super::Code;
 use super::notice::{Message, Phase};
 use super::persist::PersistedMessage;
 use super::time::Moment;
-use crate::session::Now;
+use crate::session::{Now, backoff};
 
 /// The result of one try to deliver.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -207,7 +207,7 @@ impl Outbox {
         };
         let is_old = queued.since.until(here) >= GIVEN_UP_AFTER;
         let longest = if is_old || needs_human { LAST_PAUSE } else { LONGEST_PAUSE };
-        let pause = pause(queued.tries, longest).max(asked);
+        let pause = backoff(queued.tries, FIRST_PAUSE, longest).max(asked);
         queued.not_before = Some(here.after(pause));
         queued.stuck_since = needs_human.then(|| queued.stuck_since.unwrap_or(here));
         let is_stuck = queued.stuck_since.is_some_and(|since| since.until(here) >= REPORTED_AFTER)
@@ -310,12 +310,6 @@ impl Queued {
         let has_end = Code::named(&self.message.code).is_some_and(|code| code.entry().resolved_title.is_some());
         has_end && matches!(self.message.phase, Phase::Raised | Phase::Repeated)
     }
-}
-
-/// The pause after that many tries: it doubles, up to the longest.
-fn pause(tries: u32, longest: Duration) -> Duration {
-    let doublings = tries.saturating_sub(1).min(16);
-    FIRST_PAUSE.saturating_mul(1_u32.checked_shl(doublings).unwrap_or(u32::MAX)).min(longest)
 }
 
 /// So many messages wait for one channel at most.

@@ -6,31 +6,28 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use tokio::sync::Notify;
-use tokio::task::{AbortHandle, JoinError, JoinHandle, spawn_blocking, spawn_local};
+use tokio::task::{AbortHandle, spawn_local};
 use tokio::time::timeout;
 use tracing::warn;
 
 use super::{Ledger, PersistedGateway, PersistedState, Row, What};
 use crate::log::event;
 use crate::status::Snapshot;
+use crate::write_behind::WriteBehind;
 
 /// Keeps memory and ledger. Lives in a [`LocalSet`](tokio::task::LocalSet); the disk never keeps it waiting.
 #[derive(Debug)]
 pub struct Record {
-    desk: Rc<Desk>,
+    shared: Rc<Shared>,
     /// None where nothing is kept.
     writer: Option<AbortHandle>,
 }
 
 /// What the record and its writer share.
 #[derive(Debug)]
-struct Desk {
+struct Shared {
     pending: RefCell<Pending>,
-    /// There is something to write.
-    filled: Notify,
-    /// Everything is written.
-    emptied: Notify,
+    writer: WriteBehind,
 }
 
 #[derive(Debug)]
@@ -66,16 +63,16 @@ impl Record {
         // A gateway that has not reported yet is as it was.
         let memory = PersistedState { gateways: earlier.gateways.clone(), ..PersistedState::seen_at(now) };
         let pending = Pending { rows: Vec::new(), memory, written: PersistedState::default(), is_news: false };
-        let desk = Rc::new(Desk { pending: RefCell::new(pending), filled: Notify::new(), emptied: Notify::new() });
-        let writer = folder.map(|folder| spawn_local(Rc::clone(&desk).write(folder)).abort_handle());
-        let record = Self { desk, writer };
+        let shared = Rc::new(Shared { pending: RefCell::new(pending), writer: WriteBehind::default() });
+        let writer = folder.map(|folder| spawn_local(Rc::clone(&shared).write(folder)).abort_handle());
+        let record = Self { shared, writer };
         record.note(now, What::Began { last_seen: earlier.seen });
         (record, earlier)
     }
 
     /// Forgets all gateways but these, which are the configured ones.
     pub fn keep_only(&self, gateways: &[String]) {
-        self.desk.pending.borrow_mut().memory.gateways.retain(|name, _| gateways.contains(name));
+        self.shared.pending.borrow_mut().memory.gateways.retain(|name, _| gateways.contains(name));
     }
 
     /// Adds a row to the ledger.
@@ -89,7 +86,7 @@ impl Record {
     /// Takes in how a gateway is.
     pub fn see(&self, now: Timestamp, snapshot: &Snapshot) {
         let remembered = PersistedGateway::from(snapshot);
-        let mut pending = self.desk.pending.borrow_mut();
+        let mut pending = self.shared.pending.borrow_mut();
         let written = &pending.written;
         let is_known = written.gateways.get(&snapshot.gateway).is_some_and(|written| written.covers(&remembered));
         // A clock that was set back is news as well.
@@ -126,14 +123,14 @@ impl Record {
         });
         if self.writer.is_some() {
             // Whether the disk was quick enough shows at the next start.
-            drop(timeout(WRITTEN_WITHIN, self.desk.emptied.notified()).await);
+            drop(timeout(WRITTEN_WITHIN, self.shared.writer.settle()).await);
         }
     }
 
     fn change(&self, change: impl FnOnce(&mut Pending)) {
         if self.writer.is_some() {
-            change(&mut self.desk.pending.borrow_mut());
-            self.desk.filled.notify_one();
+            change(&mut self.shared.pending.borrow_mut());
+            self.shared.writer.changed();
         }
     }
 }
@@ -146,44 +143,23 @@ impl Drop for Record {
     }
 }
 
-impl Desk {
+impl Shared {
     async fn write(self: Rc<Self>, folder: PathBuf) {
-        let mut last_fault = String::new();
-        loop {
-            let Some((rows, memory)) = self.take() else {
-                self.emptied.notify_waiters();
-                self.filled.notified().await;
-                continue;
-            };
-            let folder = folder.clone();
-            let written = spawn_blocking(move || {
-                let mut rows = rows;
-                let written = if rows.is_empty() { Ok(()) } else { Ledger::new(&folder).append(&rows) };
-                if written.is_ok() {
-                    rows.clear();
-                }
-                let kept = memory.map_or(Ok(()), |memory| memory.save(&folder));
-                (rows, written.and(kept))
-            });
-            let (unwritten, fault) = match said_if_late(written).await {
-                Ok((_, Ok(()))) => (Vec::new(), String::new()),
-                Ok((rows, Err(error))) => (rows, error.to_string()),
-                Err(error) => (Vec::new(), error.to_string()),
-            };
-            if fault.is_empty() {
-                last_fault = fault;
-                continue;
+        let write = move |(mut rows, memory): Batch| {
+            let appended = if rows.is_empty() { Ok(()) } else { Ledger::new(&folder).append(&rows) };
+            if appended.is_ok() {
+                rows.clear();
             }
-            self.put_back(unwritten);
-            if fault != last_fault {
-                warn!(
-                    event = event::STATE_UNKEPT,
-                    fault, "history and pauses cannot be kept on disk, so a restart now forgets them: {fault}"
-                );
-            }
-            last_fault = fault;
-            drop(timeout(AGAIN_AFTER, self.filled.notified()).await);
-        }
+            let saved = memory.as_ref().map_or(Ok(()), |memory| memory.save(&folder));
+            ((rows, memory), appended.and(saved))
+        };
+        let report = |fault: &str| {
+            warn!(
+                event = event::STATE_UNKEPT,
+                fault, "history and pauses are not on disk, so a restart now forgets them: {fault}"
+            );
+        };
+        self.writer.run(|| self.take(), write, |(rows, _)| self.put_back(rows), report).await;
     }
 
     /// What could not be written is written with what comes next.
@@ -194,35 +170,24 @@ impl Desk {
         pending.is_news = true;
     }
 
-    /// What is to be written, if anything is.
-    fn take(&self) -> Option<(Vec<Row>, Option<PersistedState>)> {
+    /// What is to be written.
+    fn take(&self) -> Batch {
         let mut pending = self.pending.borrow_mut();
         let rows = std::mem::take(&mut pending.rows);
         let memory = std::mem::take(&mut pending.is_news).then(|| pending.memory.clone());
         if let Some(memory) = &memory {
             pending.written.clone_from(memory);
         }
-        (!rows.is_empty() || memory.is_some()).then_some((rows, memory))
+        (rows, memory)
     }
 }
 
-/// Waits for a write, and says so once if it takes long: the disk hangs, or no thread can be started for it.
-async fn said_if_late<T>(mut written: JoinHandle<T>) -> Result<T, JoinError> {
-    if let Ok(written) = timeout(LATE_AFTER, &mut written).await {
-        return written;
-    }
-    let fault = "the disk does not answer, or no thread can be started";
-    warn!(event = event::STATE_UNKEPT, fault, "history and pauses are not on disk yet: {fault}");
-    written.await
-}
+/// The new rows, and the state if it changed.
+type Batch = (Vec<Row>, Option<PersistedState>);
 
-/// How long a write may take before the log says so.
-const LATE_AFTER: Duration = Duration::from_secs(10);
 /// How old the word of the daemon's last sign of life on disk may be.
 const SEEN_EVERY: Duration = Duration::from_secs(5 * 60);
 /// How long the end waits for the disk.
 const WRITTEN_WITHIN: Duration = Duration::from_secs(1);
-/// How long what could not be written waits for another attempt, where nothing new comes before.
-const AGAIN_AFTER: Duration = Duration::from_secs(60);
 /// How many rows wait for a disk that takes none; the oldest are given up first.
 const MOST_UNWRITTEN: usize = 1000;
