@@ -12,7 +12,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 
 use crate::config::{self, Source};
-use crate::daemon::{self, Ended, Places};
+use crate::daemon::{self, Ended, Paths};
 use crate::exit::Exit;
 use crate::gateway::Trust;
 use crate::log::{self, Format, Level, OutputFormat};
@@ -62,7 +62,7 @@ async fn play(addresses: &Addresses) -> anyhow::Result<Exit> {
         http: reqwest::Client::builder().tls_backend_preconfigured(Trust::Loopback.config()?).no_proxy().build()?,
     };
     let source = Source { path: name.to_owned(), environment: BTreeMap::new() };
-    let daemon = daemon::run(config, source, Notifier::default(), Places::default());
+    let daemon = daemon::run(config, source, Notifier::default(), Paths::default());
     tokio::pin!(daemon);
     tokio::select! {
         ended = &mut daemon => bail!("the daemon ended by itself: {:?}", ended?),

@@ -19,9 +19,11 @@ use crate::gateway::stream::{Down, Limits, Push};
 use crate::gateway::{self, Client, Fault, SessionId};
 use crate::observe;
 use crate::session::{
-    ClientId, Input, Machine, Now, Observation, Plan, Policy, RateLimitState, Request, SharedBudget, Status, Transition,
+    ClientId, Input, Machine, Now, Observation, Plan, Policy, RateLimitState, Request, SharedBudget, State, Status,
+    Transition, Unavailability,
 };
 use crate::status::{Place, Snapshot};
+use crate::systemd::unit;
 use listening::{Listening, Turn};
 
 /// Where a driver sends its machine's requests.
@@ -92,11 +94,15 @@ pub enum Command {
     Relocate(Place),
     /// Look at the clock: the host slept, or its clock was set.
     Wake,
+    /// How the unit that runs the gateway ended; none if it runs.
+    Unit(Option<unit::Down>),
 }
 
 /// What a driver reports after each step of its machine.
 #[derive(Debug, Clone)]
 pub struct Report {
+    /// When the step was made.
+    pub at: Now,
     /// The gateway as it is.
     pub snapshot: Snapshot,
     /// What changed.
@@ -125,6 +131,8 @@ pub struct Driver<P, C> {
     refutations: u32,
     /// [`Snapshot::detail`]
     detail: Option<String>,
+    /// [`Snapshot::unit`]
+    unit: Option<unit::Down>,
     first: Input,
     port: P,
     clock: C,
@@ -148,6 +156,7 @@ impl<P: Port, C: Clock> Driver<P, C> {
             listening,
             refutations: 0,
             detail: None,
+            unit: None,
             first: Input::Wake,
             port,
             clock,
@@ -219,6 +228,7 @@ impl<P: Port, C: Clock> Driver<P, C> {
             if plan.request.is_some() || !plan.awaiting {
                 flight = None;
             }
+            self.unit = self.unit.take().filter(|_| may_be_down(self.machine.state()));
             let told = self.report(now, &plan, answered.take(), change.take());
             let snapshot = told.snapshot.clone();
             if report(told) == Flow::End {
@@ -246,6 +256,10 @@ impl<P: Port, C: Clock> Driver<P, C> {
                             Input::Wake
                         }
                         Some(Command::Wake) => Input::Wake,
+                        Some(Command::Unit(unit)) => {
+                            self.unit = unit;
+                            Input::Wake
+                        }
                         None => return snapshot,
                     },
                     (request, since, mut answer) = landing(&mut flight) => {
@@ -278,6 +292,7 @@ impl<P: Port, C: Clock> Driver<P, C> {
         }
     }
 
+    /// The one place where a snapshot is put together.
     fn report(
         &self,
         now: Now,
@@ -287,7 +302,8 @@ impl<P: Port, C: Clock> Driver<P, C> {
     ) -> Report {
         let snapshot = Snapshot::of(&self.name, &self.url, &self.machine, plan, now, self.place.as_ref());
         Report {
-            snapshot: Snapshot { detail: self.detail.clone(), ..snapshot },
+            at: now,
+            snapshot: Snapshot { detail: self.detail.clone(), unit: self.unit.clone(), ..snapshot },
             transition: plan.transition,
             jumped: plan.jumped,
             answered,
@@ -295,6 +311,15 @@ impl<P: Port, C: Clock> Driver<P, C> {
             stream,
         }
     }
+}
+
+/// Whether the gateway's process may be down in this state.
+#[must_use]
+pub const fn may_be_down(state: State) -> bool {
+    matches!(
+        state,
+        State::Unavailable(Unavailability::NothingListens | Unavailability::NoAnswer | Unavailability::NotAGateway)
+    )
 }
 
 /// Whether a driver goes on.

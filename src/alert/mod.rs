@@ -49,7 +49,7 @@ pub use persist::{Persisted, PersistedMessage};
 pub use pipeline::WakeReason;
 pub use reach::{NoWay, Place, Way, ways};
 pub use secret::check_secret;
-pub use service::{Service, exposed, takes};
+pub use service::{Service, exposed, takes, warn_of_exposed};
 pub use settings::Settings;
 pub use spool::{Spool, State};
 pub use tracker::{ActiveAlert, Input, Plan, Tracker};

@@ -60,7 +60,7 @@ impl Service {
             state.instance = spool.new_instance(host);
         }
         let (sender, events) = mpsc::unbounded_channel();
-        warn_of_exposed(settings, host);
+        warn_of_exposed(&exposed(settings, host));
         let now = clock();
         let mut tracker = Tracker::new(settings.clone(), host);
         let withdrawn = tracker.restore(state.alerts.clone(), now, |about| is_there(settings, gateways, about));
@@ -76,7 +76,6 @@ impl Service {
     /// Applies changed settings and gateways. What is open stays open, and new channels are told of it; what is unsent is
     /// sent by the channels that still are, and those that did not change go on with what they are doing.
     pub fn change(&mut self, settings: &Settings, gateways: &[String]) {
-        warn_of_exposed(settings, &self.host);
         let now = (self.clock)();
         let before = self.tracker.apply(settings).channels;
         let withdrawn = self.tracker.cancel(now, |about| !is_there(settings, gateways, about));
@@ -202,8 +201,9 @@ fn is_there(settings: &Settings, gateways: &[String], about: &About) -> bool {
     }
 }
 
-fn warn_of_exposed(settings: &Settings, host: &str) {
-    for file in exposed(settings, host) {
+/// Warns of files with a secret that every user of this host may read.
+pub fn warn_of_exposed(files: &[PathBuf]) {
+    for file in files {
         let file = file.display().to_string();
         warn!(
             event = event::SECRET_EXPOSED,
@@ -212,7 +212,7 @@ fn warn_of_exposed(settings: &Settings, host: &str) {
     }
 }
 
-/// The files with a secret that every user of this host may read.
+/// The files with a secret that every user of this host may read. Blocks: the disk may be slow.
 #[must_use]
 pub fn exposed(settings: &Settings, host: &str) -> Vec<PathBuf> {
     let channels = settings.channels.iter().map(|channel| Sender::new(channel, host));

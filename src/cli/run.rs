@@ -14,7 +14,7 @@ use super::options::{ConfigFile, environment};
 use super::output::complain;
 use super::runtime::runtime;
 use crate::config::Source;
-use crate::daemon::{self, Ended, Places};
+use crate::daemon::{self, Ended, Paths};
 use crate::exit::Exit;
 use crate::gateway::BuildError;
 use crate::log;
@@ -49,7 +49,7 @@ impl Run {
             Notifier::default()
         });
         let runtime = runtime()?;
-        let ended = runtime.block_on(daemon::run(config, source, notifier, Places::from_env()));
+        let ended = runtime.block_on(daemon::run(config, source, notifier, Paths::from_env()));
         // A disk or a resolver that hangs is no reason to stay.
         runtime.shutdown_timeout(Duration::ZERO);
         drop(guard);

@@ -3,6 +3,7 @@
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 use std::{env, fs, io};
 
 use rustix::fs::Mode;
@@ -98,9 +99,12 @@ pub fn bind_with_mode(path: &Path, mode: u32) -> io::Result<std::os::unix::net::
         Ok(()) | Err(_) => {}
     }
     // `chmod` afterwards would leave a moment in which others may connect, and would follow a link.
+    // The mask is that of the whole process: one socket after the other.
+    let one = UMASK.lock().unwrap_or_else(PoisonError::into_inner);
     let before = umask(Mode::from_raw_mode(!mode & 0o777));
     let bound = std::os::unix::net::UnixListener::bind(path);
     umask(before);
+    drop(one);
     let listener = bound?;
     listener.set_nonblocking(true)?;
     Ok(listener)
@@ -117,4 +121,5 @@ pub fn bind(path: &Path) -> io::Result<UnixListener> {
     UnixListener::from_std(bind_with_mode(path, 0o660)?)
 }
 
+static UMASK: Mutex<()> = Mutex::new(());
 const NAME: &str = "control.sock";

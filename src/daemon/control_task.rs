@@ -9,19 +9,19 @@ use tokio::task::{AbortHandle, spawn_local};
 use tracing::{debug, info, warn};
 
 use super::drivers::Drivers;
+use super::host::host_name;
+use super::paths::Paths;
 use super::supervisor::Supervisor;
-use super::{Places, host_name};
 use crate::alert::{self, About, Code};
 use crate::config::{self, Config};
-use crate::control::{self, Request, Response, Status, Until};
+use crate::control::{self, Request, Response, Until};
 use crate::driver::{Clock, Command, HostClock};
 use crate::log::event;
 
 /// The control socket while it is open; it ends with this value.
 pub(super) struct ControlTask {
     clock: HostClock,
-    since: Timestamp,
-    places: Places,
+    paths: Paths,
     requests: mpsc::Sender<Request>,
     /// Ends with this value.
     open: Option<Open>,
@@ -38,10 +38,9 @@ struct Open {
 
 impl ControlTask {
     /// Opens the socket. Without it everything else goes on.
-    pub(super) fn open(clock: HostClock, places: Places) -> (Self, mpsc::Receiver<Request>) {
+    pub(super) fn open(clock: HostClock, paths: Paths) -> (Self, mpsc::Receiver<Request>) {
         let (requests, inbox) = mpsc::channel(WAITING);
-        let since = clock.now().wall;
-        let mut control_task = Self { clock, since, places, requests, open: None, fault: String::new() };
+        let mut control_task = Self { clock, paths, requests, open: None, fault: String::new() };
         control_task.open_socket();
         (control_task, inbox)
     }
@@ -60,12 +59,12 @@ impl ControlTask {
     }
 
     fn open_socket(&mut self) {
-        let Some(path) = self.places.socket.clone() else { return };
+        let Some(path) = self.paths.socket.clone() else { return };
         let socket = path.display().to_string();
         match control::bind(&path) {
             Ok(listener) => {
                 info!(event = event::CONTROL_OPEN, socket, "the control socket is {socket}");
-                let serve = control::serve(listener, self.places.state.clone(), self.requests.clone());
+                let serve = control::serve(listener, self.paths.state.clone(), self.requests.clone());
                 self.open = Some(Open { file: identity(&path), server: spawn_local(serve).abort_handle(), path });
                 self.fault.clear();
             }
@@ -85,20 +84,13 @@ impl ControlTask {
     }
 
     /// Does what is asked, and answers.
-    pub(super) fn handle(
-        &self,
-        request: Request,
-        config: &Config,
-        file: &str,
-        drivers: &Drivers,
-        supervisor: &mut Supervisor,
-    ) {
+    pub(super) fn handle(&self, request: Request, config: &Config, drivers: &Drivers, supervisor: &mut Supervisor) {
         let Request { command: asked, reply } = request;
         let now = self.clock.now().wall;
         let names = config.names();
         let known = |name: &String| names.contains(name);
         let response = match asked {
-            control::Command::Status => Response::Status(Box::new(self.status(file, supervisor))),
+            control::Command::Status => Response::Status(Box::new(supervisor.status())),
             control::Command::Config => Response::Config(config::show(config)),
             control::Command::Check(None) => {
                 drivers.check_all();
@@ -130,22 +122,6 @@ impl ControlTask {
         };
         // Who has hung up needs no answer.
         drop(reply.send(response));
-    }
-
-    /// How everything is.
-    pub(super) fn status(&self, file: &str, supervisor: &Supervisor) -> Status {
-        Status {
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-            host: host_name(),
-            pid: std::process::id(),
-            at: self.clock.now().wall,
-            since: self.since,
-            config: file.to_owned(),
-            config_refused: supervisor.refusal().map(str::to_owned),
-            gateways: supervisor.gateways().collect(),
-            alerts: supervisor.alerts.active().map(control::Alert::from).collect(),
-            channels: supervisor.alerts.channels().into_iter().map(control::Channel::from).collect(),
-        }
     }
 }
 

@@ -10,8 +10,8 @@ use tokio::sync::mpsc;
 use tokio::task::{AbortHandle, JoinSet};
 use tracing::info;
 
-use super::instance_lock::{AlreadyLocked, GatewayLocks};
-use super::{Error, log_lines};
+use super::error::Error;
+use super::log_lines;
 use crate::calendar::Maintenance;
 use crate::config::Gateway;
 use crate::driver::{Command, Driver, Flow, HostClock, Report};
@@ -28,7 +28,6 @@ pub(super) struct Drivers {
     /// By the operator's names for them. One that nobody uses any more is kept: the silence that was due there stays due.
     addresses: BTreeMap<String, Rc<RefCell<SharedBudget>>>,
     handles: BTreeMap<String, DriverHandle>,
-    pub(super) locks: GatewayLocks,
     tasks: JoinSet<Snapshot>,
     reports: mpsc::UnboundedSender<(u64, Report)>,
     /// Numbers the drivers, so that a late report of one that was replaced is known as such.
@@ -46,18 +45,7 @@ impl Drivers {
         let (reports, inbox) = mpsc::unbounded_channel();
         let maintenance = Arc::new(maintenance.clone());
         let (addresses, handles) = (BTreeMap::new(), BTreeMap::new());
-        let locks = GatewayLocks::default();
-        (Self { clock, maintenance, addresses, handles, locks, tasks: JoinSet::new(), reports, last: 0 }, inbox)
-    }
-
-    /// Locks these gateways, so that no other daemon on this host manages any of them.
-    pub(super) fn hold(&mut self, gateways: &[Gateway]) -> Result<(), AlreadyLocked> {
-        self.locks.acquire(gateways)
-    }
-
-    /// Releases the locks of all gateways but these.
-    pub(super) fn hold_only(&mut self, gateways: &[Gateway]) {
-        self.locks.retain(gateways);
+        (Self { clock, maintenance, addresses, handles, tasks: JoinSet::new(), reports, last: 0 }, inbox)
     }
 
     /// Starts the driver of `gateway`, made by [`client`] before, in the place of an earlier one.
@@ -92,8 +80,8 @@ impl Drivers {
 
     /// Ends the driver of that name, if there is one. It logs nobody out.
     pub(super) fn end(&mut self, name: &str) {
-        if let Some(post) = self.handles.remove(name) {
-            post.task.abort();
+        if let Some(handle) = self.handles.remove(name) {
+            handle.task.abort();
         }
     }
 
@@ -106,27 +94,27 @@ impl Drivers {
     /// Asks something of one driver. False if there is none of that name, or if its inbox is full, which only one that
     /// hangs lets happen.
     pub(super) fn command(&self, name: &str, command: Command) -> bool {
-        self.handles.get(name).is_some_and(|post| post.commands.try_send(command).is_ok())
+        self.handles.get(name).is_some_and(|handle| handle.commands.try_send(command).is_ok())
     }
 
     /// Asks all drivers to check at once.
     pub(super) fn check_all(&self) {
-        for post in self.handles.values() {
+        for handle in self.handles.values() {
             // A driver whose inbox is full has been asked already.
-            drop(post.commands.try_send(Command::Check));
+            drop(handle.commands.try_send(Command::Check));
         }
     }
 
     /// Has every driver look at the clock at once, because the host slept or its clock was set.
     pub(super) fn wake_all(&self) {
-        for post in self.handles.values() {
+        for handle in self.handles.values() {
             // A driver whose inbox is full wakes anyway.
-            drop(post.commands.try_send(Command::Wake));
+            drop(handle.commands.try_send(Command::Wake));
         }
     }
 
-    /// Has those that are started from here on know this calendar.
-    pub(super) fn know(&mut self, maintenance: &Maintenance) {
+    /// Sets the calendar of the drivers that are started from here on.
+    pub(super) fn set_calendar(&mut self, maintenance: &Maintenance) {
         self.maintenance = Arc::new(maintenance.clone());
     }
 
@@ -141,7 +129,7 @@ impl Drivers {
 
     /// Whether a report with that number comes from the driver that now has this gateway.
     pub(super) fn is_current(&self, number: u64, name: &str) -> bool {
-        self.handles.get(name).is_some_and(|post| post.number == number)
+        self.handles.get(name).is_some_and(|handle| handle.number == number)
     }
 
     /// Waits for a driver to end that nobody ended, which none ever should.

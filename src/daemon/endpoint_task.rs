@@ -10,7 +10,7 @@ use tokio::task::{AbortHandle, spawn_local};
 use tokio::time::sleep;
 use tracing::{info, warn};
 
-use super::host_name;
+use super::host::host_name;
 use crate::config::Endpoint;
 use crate::driver::HostClock;
 use crate::endpoint::{self, Hosts, ViewRequest};
@@ -19,7 +19,7 @@ use crate::log::event;
 /// The endpoint, open or not; it ends with this value.
 pub(super) struct EndpointTask {
     clock: HostClock,
-    looks: mpsc::Sender<ViewRequest>,
+    requests: mpsc::Sender<ViewRequest>,
     folder: Option<PathBuf>,
     server: Option<AbortHandle>,
 }
@@ -31,8 +31,8 @@ impl EndpointTask {
         clock: HostClock,
         folder: Option<PathBuf>,
     ) -> (Self, mpsc::Receiver<ViewRequest>) {
-        let (looks, inbox) = mpsc::channel(WAITING);
-        let mut endpoint_task = Self { clock, looks, folder, server: None };
+        let (requests, inbox) = mpsc::channel(WAITING);
+        let mut endpoint_task = Self { clock, requests, folder, server: None };
         endpoint_task.change(endpoint);
         (endpoint_task, inbox)
     }
@@ -46,17 +46,17 @@ impl EndpointTask {
         let Some(at) = wanted.listen else { return };
         let mut hosts = wanted.hosts.clone();
         hosts.push(host_name());
-        let (clock, looks, folder) = (self.clock, self.looks.clone(), self.folder.clone());
+        let (clock, requests, folder) = (self.clock, self.requests.clone(), self.folder.clone());
         // Bound here and not in the task, so that it is open before the daemon calls itself ready.
         let first = bind(at);
         let server = async move {
             let mut next = first;
             while next.is_none() {
                 sleep(AGAIN_AFTER).await;
-                next = try_bind(at).ok().inspect(|listener| told(at, listener));
+                next = try_bind(at).ok().inspect(|listener| log_open(at, listener));
             }
             if let Some(listener) = next {
-                endpoint::serve(listener, Hosts(hosts), clock, folder, looks).await;
+                endpoint::serve(listener, Hosts(hosts), clock, folder, requests).await;
             }
         };
         self.server = Some(spawn_local(server).abort_handle());
@@ -74,7 +74,7 @@ impl Drop for EndpointTask {
 fn bind(at: SocketAddr) -> Option<TcpListener> {
     match try_bind(at) {
         Ok(listener) => {
-            told(at, &listener);
+            log_open(at, &listener);
             Some(listener)
         }
         Err(error) => {
@@ -88,7 +88,7 @@ fn bind(at: SocketAddr) -> Option<TcpListener> {
     }
 }
 
-fn told(at: SocketAddr, listener: &TcpListener) {
+fn log_open(at: SocketAddr, listener: &TcpListener) {
     let listen = listener.local_addr().unwrap_or(at).to_string();
     let open_to = if endpoint::is_loopback(at.ip()) { "this host" } else { "whoever can reach this host" };
     info!(event = event::ENDPOINT_OPEN, listen, "http://{listen}/ shows how things are to {open_to}");

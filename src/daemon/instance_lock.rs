@@ -4,7 +4,7 @@
 //! the lock. Other users cannot see it either: that is what the socket is for. Nobody is ever answered there; that a
 //! process listens, and which, is all it says. A daemon on another host cannot be seen this way.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File, Permissions, TryLockError};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr};
@@ -23,8 +23,6 @@ use signal_hook_tokio::Signals;
 use tokio::time::{Instant, sleep};
 use tracing::warn;
 
-use super::drivers::Drivers;
-use super::{Ended, Error};
 use crate::config::Gateway;
 use crate::control::{bind_with_mode, common_folders, connect_at_once, create_folder, own_folder};
 use crate::log::event;
@@ -76,26 +74,56 @@ struct Sign {
     path: PathBuf,
 }
 
-impl GatewayLocks {
-    /// Locks all these gateways, or none that is not locked yet.
-    pub(super) fn acquire(&mut self, gateways: &[Gateway]) -> Result<(), AlreadyLocked> {
-        let mut new = BTreeMap::new();
-        for gateway in gateways {
-            let (name, url) = (&gateway.name, &gateway.target.url);
-            let file = file_name(url);
-            if self.held.contains_key(&file) || new.contains_key(&file) {
-                continue;
-            }
-            let mut held = Held { gateway: name.clone(), url: url.clone(), lock: None, is_lost: false };
-            match lock(&file) {
-                Ok(lock) => held.lock = Some(lock),
-                Err(Refusal::Locked(pid)) => return Err(held.locked_by(pid)),
-                Err(Refusal::Impossible(fault)) => unavailable(name, &fault),
-            }
-            new.insert(file, held);
+/// Locks that were taken and are not yet among those of the daemon.
+#[derive(Debug)]
+pub(super) struct TakenLocks {
+    new: BTreeMap<String, Held>,
+    /// Gateways that could not be locked, and why.
+    unlocked: Vec<(String, String)>,
+}
+
+/// Locks all gateways whose locks are not `held` yet, or none of them. Blocks: the disk may be slow.
+///
+/// # Errors
+/// With the first gateway that another daemon has locked.
+pub(super) fn take_locks(gateways: &[Gateway], held: &BTreeSet<String>) -> Result<TakenLocks, AlreadyLocked> {
+    let mut taken = TakenLocks { new: BTreeMap::new(), unlocked: Vec::new() };
+    for gateway in gateways {
+        let (name, url) = (&gateway.name, &gateway.target.url);
+        let file = file_name(url);
+        if held.contains(&file) || taken.new.contains_key(&file) {
+            continue;
         }
-        self.held.append(&mut new);
+        let mut entry = Held { gateway: name.clone(), url: url.to_string(), lock: None, is_lost: false };
+        match lock(&file) {
+            Ok(lock) => entry.lock = Some(lock),
+            Err(Refusal::Locked(pid)) => return Err(entry.locked_by(pid)),
+            Err(Refusal::Impossible(fault)) => taken.unlocked.push((name.clone(), fault)),
+        }
+        taken.new.insert(file, entry);
+    }
+    Ok(taken)
+}
+
+impl GatewayLocks {
+    /// Locks all these gateways, or none that is not locked yet. Blocks.
+    pub(super) fn acquire(&mut self, gateways: &[Gateway]) -> Result<(), AlreadyLocked> {
+        let taken = take_locks(gateways, &self.held())?;
+        self.add(taken);
         Ok(())
+    }
+
+    /// The file names of the locks that are held.
+    pub(super) fn held(&self) -> BTreeSet<String> {
+        self.held.keys().cloned().collect()
+    }
+
+    /// Adds locks that were taken.
+    pub(super) fn add(&mut self, mut taken: TakenLocks) {
+        for (gateway, fault) in &taken.unlocked {
+            unavailable(gateway, fault);
+        }
+        self.held.append(&mut taken.new);
     }
 
     /// Releases all gateways but these.
@@ -265,7 +293,16 @@ fn file_name(url: &str) -> String {
     format!("gateway-{host}-{port}.lock")
 }
 
-/// Waits until all gateways can be locked, and locks them. Returns how the daemon ended if a signal came instead.
+/// What came of waiting for another daemon's end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Wait {
+    /// All gateways are locked.
+    Locked,
+    /// A signal asked this daemon to end.
+    Interrupted,
+}
+
+/// Waits until all gateways can be locked, and locks them.
 ///
 /// On a terminal it does not wait. Under systemd, which would start the daemon again two seconds after each end, it waits
 /// for a while, so that the restarts do not fill the journal.
@@ -274,13 +311,13 @@ fn file_name(url: &str) -> String {
 /// With the gateway that another daemon still manages.
 pub(super) async fn acquire_or_wait(
     mut locked: AlreadyLocked,
-    drivers: &mut Drivers,
+    locks: &mut GatewayLocks,
     gateways: &[Gateway],
     notifier: &mut Notifier,
     signals: &mut Signals,
-) -> Result<Option<Ended>, Error> {
+) -> Result<Wait, AlreadyLocked> {
     if !notifier.has_manager() {
-        return Err(locked.into());
+        return Err(locked);
     }
     let (gateway, fault) = (&locked.name, locked.to_string());
     warn!(event = event::GATEWAY_KEPT, gateway, fault, "{fault}; waiting for its end");
@@ -291,18 +328,18 @@ pub(super) async fn acquire_or_wait(
             signal = signals.next() => match signal {
                 Some(SIGTERM | SIGINT) | None => {
                     notifier.stopping();
-                    return Ok(Some(Ended::Asked));
+                    return Ok(Wait::Interrupted);
                 }
                 // There is nothing yet to check, or to read again.
                 Some(_) => {}
             },
-            () = sleep(AGAIN) => match drivers.hold(gateways) {
-                Ok(()) => return Ok(None),
+            () = sleep(AGAIN) => match locks.acquire(gateways) {
+                Ok(()) => return Ok(Wait::Locked),
                 Err(still) => locked = still,
             },
         }
     }
-    Err(locked.into())
+    Err(locked)
 }
 
 /// How often it is tried.

@@ -10,7 +10,6 @@ use crate::gateway::{Error, Fault, Fingerprint, Target, Trust};
 use crate::log::{self, event, human_duration};
 use crate::session::{Request, State, Transition};
 use crate::status::Snapshot;
-use crate::systemd::unit::Down;
 
 /// One line for a change of state.
 pub(super) fn transition(snapshot: &Snapshot, transition: &Transition) {
@@ -69,7 +68,7 @@ pub(super) fn stream(gateway: &str, change: &StreamChange) {
 
 /// What was said of a gateway's answers, so that it is said once per change.
 #[derive(Debug, Default)]
-pub(super) struct Said {
+pub(super) struct OnceLog {
     /// What was last not understood, by the request it answered.
     puzzles: BTreeMap<&'static str, String>,
     /// The certificate that is refused.
@@ -78,7 +77,7 @@ pub(super) struct Said {
     gone: BTreeSet<&'static str>,
 }
 
-impl Said {
+impl OnceLog {
     /// Says what is to be said of an answer.
     pub(super) fn answered(&mut self, gateway: &str, request: Request, error: Option<&Error>) {
         let call = request.name();
@@ -138,8 +137,11 @@ fn is_new(said: &mut String, what: &str) -> bool {
     is_new
 }
 
-/// One line for a unit that does not run.
-pub(super) fn unit(gateway: &str, down: &Down) {
+/// One line for the unit of a gateway, once it is known not to run.
+pub(super) fn unit(before: Option<&Snapshot>, snapshot: &Snapshot) {
+    let is_new = before.is_none_or(|before| before.unit != snapshot.unit);
+    let Some(down) = snapshot.unit.as_ref().filter(|_| is_new) else { return };
+    let gateway = &snapshot.gateway;
     let (unit, because, sentence) = (&down.unit, down.code(), down.sentence());
     warn!(event = event::UNIT_DOWN, gateway, unit, because, "{gateway}: {sentence}");
 }

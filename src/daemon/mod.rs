@@ -4,8 +4,11 @@ mod clock_watch;
 mod control_task;
 mod drivers;
 mod endpoint_task;
+mod error;
+mod host;
 mod instance_lock;
 mod log_lines;
+mod paths;
 mod polled_fd;
 mod reaper;
 mod reload;
@@ -13,8 +16,6 @@ mod runtime_dir;
 mod supervisor;
 mod units;
 
-use std::fs;
-use std::path::PathBuf;
 use std::rc::Rc;
 
 use futures_util::StreamExt;
@@ -26,8 +27,7 @@ use tracing::{error, info};
 
 use crate::alert::{self, Service};
 use crate::config::{Config, Source};
-use crate::control;
-use crate::driver::{Clock, HostClock};
+use crate::driver::{Clock, Command, HostClock};
 use crate::endpoint::ViewRequest;
 use crate::log::{event, human_duration};
 use crate::systemd::Notifier;
@@ -35,89 +35,46 @@ use clock_watch::ClockWatch;
 use control_task::ControlTask;
 use drivers::Drivers;
 use endpoint_task::EndpointTask;
+pub use error::{Ended, Error};
+pub use host::host_name;
 pub use instance_lock::AlreadyLocked;
+use instance_lock::{GatewayLocks, Wait};
 use log_lines::counted;
+pub use paths::Paths;
 use reaper::Reaper;
 use reload::Reload;
 use runtime_dir::RuntimeDir;
 use supervisor::Supervisor;
 use units::Units;
 
-/// Why a daemon ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Ended {
-    /// It was told to, by a signal.
-    Asked,
-    /// A driver ended, which none ever should.
-    DriverLost,
-}
-
-/// The places outside of the configuration that a daemon uses. Each may be missing: then it goes without.
-#[derive(Debug, Clone, Default)]
-pub struct Places {
-    /// Where it keeps what must survive a restart.
-    pub state: Option<PathBuf>,
-    /// Where its control socket is.
-    pub socket: Option<PathBuf>,
-}
-
-impl Places {
-    /// Those of this process: the first directory of `$STATE_DIRECTORY`, which systemd sets for `StateDirectory=`, and
-    /// the control socket where verbs look for it.
-    #[must_use]
-    pub fn from_env() -> Self {
-        let folders = std::env::var_os("STATE_DIRECTORY").unwrap_or_default();
-        let state = std::env::split_paths(&folders).next().filter(|folder| folder.is_absolute());
-        Self { state, socket: Some(control::default_socket()) }
-    }
-}
-
-/// What keeps a daemon from starting.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// The signals cannot be caught.
-    #[error("cannot catch signals: {0}")]
-    Signals(std::io::Error),
-    /// Another daemon on this host watches one of the gateways.
-    #[error(transparent)]
-    AlreadyLocked(#[from] AlreadyLocked),
-    /// A gateway's client cannot be made.
-    #[error("gateway {name}: {reason}")]
-    Client {
-        /// The gateway.
-        name: String,
-        /// Why not.
-        reason: crate::gateway::BuildError,
-    },
-}
-
 /// Keeps the sessions of all configured gateways alive until a signal ends it. Never logs out. SIGHUP has it read
 /// `source` again; whatever is wrong there changes nothing.
 ///
 /// # Errors
 /// When it cannot start. A gateway that is not there is no reason: it is waited for.
-pub async fn run(config: Config, source: Source, notifier: Notifier, places: Places) -> Result<Ended, Error> {
+pub async fn run(config: Config, source: Source, notifier: Notifier, paths: Paths) -> Result<Ended, Error> {
     let reaper = Reaper::new();
     let ended_children = reaper.is_init().then_some(SIGCHLD);
     let signals = [SIGTERM, SIGINT, SIGHUP, SIGUSR1].into_iter().chain(ended_children);
     let signals = Signals::new(signals).map_err(Error::Signals)?;
-    LocalSet::new().run_until(watch(config, source, notifier, places, signals, reaper)).await
+    LocalSet::new().run_until(watch(config, source, notifier, paths, signals, reaper)).await
 }
 
 async fn watch(
     mut config: Config,
     source: Source,
     mut notifier: Notifier,
-    places: Places,
+    paths: Paths,
     mut signals: Signals,
     mut reaper: Reaper,
 ) -> Result<Ended, Error> {
     let clock = HostClock::start();
     let (mut drivers, mut inbox) = Drivers::new(clock, &config.maintenance);
-    if let Err(locked) = drivers.hold(&config.gateways) {
-        let wait = instance_lock::acquire_or_wait(locked, &mut drivers, &config.gateways, &mut notifier, &mut signals);
-        if let Some(ended) = wait.await? {
-            return Ok(ended);
+    let mut locks = GatewayLocks::default();
+    if let Err(locked) = locks.acquire(&config.gateways) {
+        let wait = instance_lock::acquire_or_wait(locked, &mut locks, &config.gateways, &mut notifier, &mut signals);
+        if wait.await? == Wait::Interrupted {
+            return Ok(Ended::Asked);
         }
     }
     info!(
@@ -133,21 +90,20 @@ async fn watch(
     let clients = config.gateways.iter().map(drivers::client).collect::<Result<Vec<_>, _>>()?;
     let clocks: alert::Clock = Rc::new(move || clock.now());
     let names = config.names();
-    let spool = alert::Spool::new(places.state.clone());
-    let (alarm, mut heard) = Service::start(&config.alerts, &host_name(), &names, spool, clocks);
-    let mut supervisor = Supervisor::new(&config, clock, notifier, alarm, places.state.clone());
+    let spool = alert::Spool::new(paths.state.clone());
+    let (alerts, mut deliveries) = Service::start(&config.alerts, &host_name(), &names, spool, clocks);
+    let mut supervisor = Supervisor::new(&config, &source.path, clock, notifier, alerts, paths.state.clone());
     for (gateway, client) in config.gateways.iter().zip(clients) {
-        let init = supervisor.expect(&gateway.name);
+        let init = supervisor.register(&gateway.name);
         drivers.start(gateway, client, &init);
     }
     let (mut units, mut unit_answers) = Units::new(&config);
     let mut reload = Reload::default();
-    let (mut endpoint_task, mut view_requests) = EndpointTask::open(&config.endpoint, clock, places.state.clone());
-    let (mut control_task, mut requests) = ControlTask::open(clock, places);
+    let (mut endpoint_task, mut view_requests) = EndpointTask::open(&config.endpoint, clock, paths.state.clone());
+    let (mut control_task, mut requests) = ControlTask::open(clock, paths);
     let (clock_watch, mut runtime_dir) = (ClockWatch::start(), RuntimeDir::new());
-    let file = source.path.display().to_string();
     loop {
-        runtime_dir.tend(&mut drivers.locks, &mut control_task);
+        runtime_dir.tend(&mut locks, &mut control_task);
         let deadline = reaper.deadline().map_or(supervisor.deadline(), |at| at.min(supervisor.deadline()));
         tokio::select! {
             biased;
@@ -159,13 +115,13 @@ async fn watch(
                 Some(SIGCHLD) => reaper.child_ended(),
                 Some(SIGHUP) => {
                     info!(event = event::SIGNAL, name = "SIGHUP", "asked by a signal to read the configuration again");
-                    reload.begin(&source, &config, &mut supervisor);
+                    reload.begin(&source, &config, &locks, &mut supervisor);
                 }
                 signal => {
                     let name = signal_name(signal);
                     supervisor.notifier.stopping();
                     drivers.end_all();
-                    supervisor.end().await;
+                    supervisor.finish().await;
                     let ran = human_duration(clock.now().mono);
                     info!(event = event::DAEMON_STOPPED, because = name, ran, "ended by {name}; the sessions stay logged in");
                     return Ok(Ended::Asked);
@@ -173,7 +129,7 @@ async fn watch(
             },
             read = reload.read() => {
                 let before = config.endpoint.clone();
-                reload.end(read, &source, &mut config, &mut drivers, &mut supervisor);
+                reload.finish(read, &source, &mut config, &mut drivers, &mut locks, &mut supervisor);
                 units.know(&config);
                 if config.endpoint != before {
                     endpoint_task.change(&config.endpoint);
@@ -182,22 +138,27 @@ async fn watch(
             Some((number, report)) = inbox.recv() => {
                 if drivers.is_current(number, &report.snapshot.gateway) {
                     units.ask_about(&report.snapshot);
-                    supervisor.take(report);
+                    supervisor.handle_report(report);
                 }
             }
             () = clock_watch.jumped() => drivers.wake_all(),
-            () = runtime_dir.removed() => runtime_dir.restore(&mut drivers.locks, &mut control_task),
+            () = runtime_dir.removed() => runtime_dir.restore(&mut locks, &mut control_task),
             Some(request) = requests.recv() => {
                 wake_outdated(&supervisor, &drivers);
-                control_task.handle(request, &config, &file, &drivers, &mut supervisor);
+                control_task.handle(request, &config, &drivers, &mut supervisor);
             }
             Some(ViewRequest(answer)) = view_requests.recv() => {
                 wake_outdated(&supervisor, &drivers);
                 // A caller who has hung up needs no answer.
-                drop(answer.send(supervisor.view(control_task.status(&file, &supervisor))));
+                drop(answer.send(supervisor.view()));
             }
-            Some(heard) = heard.recv() => supervisor.alerts.on_delivery(clock.now(), &heard),
-            Some((gateway, down)) = unit_answers.recv() => supervisor.hear_of_unit(&gateway, down),
+            Some(event) = deliveries.recv() => supervisor.alerts.on_delivery(clock.now(), &event),
+            Some((gateway, down)) = unit_answers.recv() => {
+                // The report that follows asks about the unit again.
+                if supervisor.unit(&gateway) != down.as_ref() {
+                    drivers.command(&gateway, Command::Unit(down));
+                }
+            }
             () = drivers.lost() => {
                 let ran = human_duration(clock.now().mono);
                 error!(event = event::DAEMON_STOPPED, because = "driver-lost", ran, "a driver ended by itself; please report this");
@@ -205,7 +166,7 @@ async fn watch(
             }
             () = sleep_until(deadline) => {
                 reaper.look();
-                supervisor.look();
+                supervisor.handle_deadline();
             }
         }
     }
@@ -224,10 +185,4 @@ fn signal_name(signal: Option<i32>) -> &'static str {
         Some(SIGINT) => "SIGINT",
         Some(_) | None => "a signal",
     }
-}
-
-/// The name by which people reach this host.
-#[must_use]
-pub fn host_name() -> String {
-    fs::read_to_string("/proc/sys/kernel/hostname").map_or_else(|_| "HOST".to_owned(), |name| name.trim().to_owned())
 }

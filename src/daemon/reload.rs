@@ -1,79 +1,97 @@
-//! The configuration read again: judged as a whole, and carried over gateway by gateway, or not at all.
+//! Reads the configuration again: validates it as a whole, and applies it gateway by gateway, or not at all.
 
-use tokio::task::JoinHandle;
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+
+use tokio::task::{JoinHandle, spawn_blocking};
 use tokio::time::Instant;
 use tracing::{error, info};
 
 use super::drivers::{self, Drivers};
+use super::host::host_name;
+use super::instance_lock::{GatewayLocks, TakenLocks, take_locks};
 use super::log_lines::counted;
 use super::supervisor::Supervisor;
+use crate::alert;
 use crate::config::{Config, Difference, Source};
 use crate::gateway::Client;
 use crate::log::event;
 
-/// A reload, while one is under way. However many are asked for in the meantime, one more follows.
+/// A reload while it is under way. However often one is requested meanwhile, one more follows.
 #[derive(Debug, Default)]
 pub(super) struct Reload {
-    reading: Option<JoinHandle<Read>>,
+    reading: Option<JoinHandle<Outcome>>,
     again: bool,
 }
 
-/// What reading the configuration brought: it, or all that is wrong with it.
-pub(super) type Read = Result<Box<Fresh>, String>;
+/// The new configuration and what applying it needs, or everything that is wrong with it.
+pub(super) type Outcome = Result<Box<Prepared>, String>;
 
-/// A configuration that was read, and what it takes to make it so.
+/// A configuration that can be applied without waiting for anything.
 #[derive(Debug)]
-pub(super) struct Fresh {
+pub(super) struct Prepared {
     config: Config,
     difference: Difference,
-    /// For those that are replaced, in their order.
+    /// For the gateways that are replaced, in their order.
     clients: Vec<Client>,
+    locks: TakenLocks,
+    /// Files with a secret that every user may read.
+    exposed: Vec<PathBuf>,
 }
 
-impl Fresh {
-    /// All that is wanted of the disk. Nothing is touched before it is sure that all of it can be had.
-    fn read(source: &Source, before: &Config) -> Read {
+impl Prepared {
+    /// Does all disk I/O of a reload up front, so that a failure changes nothing and the loop never waits for the disk.
+    fn read(source: &Source, before: &Config, held: &BTreeSet<String>) -> Outcome {
         let config = source.load().map_err(|faults| faults.to_string())?;
         let difference = Difference::between(before, &config);
         let clients = difference.replaced.iter().map(drivers::client).collect::<Result<_, _>>();
         let clients = clients.map_err(|error| error.to_string())?;
-        Ok(Box::new(Self { config, difference, clients }))
+        let exposed = if difference.alerts { alert::exposed(&config.alerts, &host_name()) } else { Vec::new() };
+        let locks = take_locks(&config.gateways, held).map_err(|locked| locked.to_string())?;
+        Ok(Box::new(Self { config, difference, clients, locks, exposed }))
     }
 }
 
 impl Reload {
-    /// Begins to read. The loop never waits for the disk.
-    pub(super) fn begin(&mut self, source: &Source, config: &Config, supervisor: &mut Supervisor) {
+    /// Starts to read the configuration on another thread.
+    pub(super) fn begin(
+        &mut self,
+        source: &Source,
+        config: &Config,
+        locks: &GatewayLocks,
+        supervisor: &mut Supervisor,
+    ) {
         if self.reading.is_some() {
             self.again = true;
             return;
         }
-        supervisor.reloading(Instant::now());
-        let (source, before) = (source.clone(), config.clone());
-        self.reading = Some(tokio::task::spawn_blocking(move || Fresh::read(&source, &before)));
+        supervisor.reload_started(Instant::now());
+        let (source, before, held) = (source.clone(), config.clone(), locks.held());
+        self.reading = Some(spawn_blocking(move || Prepared::read(&source, &before, &held)));
     }
 
-    /// Waits for what is being read.
-    pub(super) async fn read(&mut self) -> Read {
+    /// Waits until the configuration is read.
+    pub(super) async fn read(&mut self) -> Outcome {
         let Some(reading) = &mut self.reading else { return std::future::pending().await };
         reading.await.unwrap_or_else(|error| Err(format!("it cannot be read: {error}")))
     }
 
-    /// Takes over what was read, if it is good; in either case the reload is over.
-    pub(super) fn end(
+    /// Applies the configuration if it is valid. In either case the reload is over.
+    pub(super) fn finish(
         &mut self,
-        read: Read,
+        outcome: Outcome,
         source: &Source,
         config: &mut Config,
         drivers: &mut Drivers,
+        locks: &mut GatewayLocks,
         supervisor: &mut Supervisor,
     ) {
         self.reading = None;
-        let carried = read.and_then(|new| carry_over(config, *new, drivers, supervisor));
-        match carried {
-            Ok(told) => {
+        match outcome {
+            Ok(prepared) => {
+                let told = apply(config, *prepared, drivers, locks, supervisor);
                 info!(event = event::CONFIG_RELOADED, told, "the configuration was read again: {told}");
-                supervisor.accepted();
+                supervisor.config_accepted();
             }
             Err(faults) => {
                 let count = faults.lines().count();
@@ -82,44 +100,46 @@ impl Reload {
                 }
                 let first = faults.lines().next().unwrap_or_default();
                 let more = if count > 1 { " (the log has all that is wrong)" } else { "" };
-                supervisor.refused(&format!("{first}{more}"));
+                supervisor.config_rejected(&format!("{first}{more}"));
             }
         }
-        supervisor.reloaded();
+        supervisor.reload_finished();
         if std::mem::take(&mut self.again) {
-            self.begin(source, config, supervisor);
+            self.begin(source, config, locks, supervisor);
         }
     }
 }
 
-/// Makes what is different so; what is the same keeps its driver, its connection, its incidents.
-fn carry_over(
+/// Applies what is different, and returns it in words. What is the same keeps its driver, its connection and its alerts.
+fn apply(
     config: &mut Config,
-    fresh: Fresh,
+    prepared: Prepared,
     drivers: &mut Drivers,
+    locks: &mut GatewayLocks,
     supervisor: &mut Supervisor,
-) -> Result<String, String> {
-    let Fresh { config: new, difference, clients } = fresh;
+) -> String {
+    let Prepared { config: new, difference, clients, locks: taken, exposed } = prepared;
     let Difference { removed, replaced, moved, alerts, endpoint, log } = difference;
-    drivers.hold(&new.gateways).map_err(|kept| kept.to_string())?;
-    drivers.know(&new.maintenance);
+    locks.add(taken);
+    drivers.set_calendar(&new.maintenance);
     for name in &removed {
         drivers.end(name);
-        supervisor.forget(name);
+        supervisor.remove(name);
     }
-    drivers.hold_only(&new.gateways);
+    locks.retain(&new.gateways);
     for (gateway, client) in replaced.iter().zip(clients) {
-        let init = supervisor.expect(&gateway.name);
+        let init = supervisor.register(&gateway.name);
         drivers.start(gateway, client, &init);
     }
     for gateway in &moved {
         drivers.relocate(gateway);
     }
     if alerts || !removed.is_empty() || !replaced.is_empty() {
-        supervisor.change(&new);
+        alert::warn_of_exposed(&exposed);
+        supervisor.apply_alerts(&new);
     }
     if config.log.heartbeat_every != new.log.heartbeat_every {
-        supervisor.beat(new.log.heartbeat_every);
+        supervisor.set_heartbeat(new.log.heartbeat_every);
     }
     let mut told = vec![
         format!("{} new or changed", counted(replaced.len(), "gateway")),
@@ -136,5 +156,5 @@ fn carry_over(
         told.push("the form and level of the log stay until a restart".to_owned());
     }
     *config = new;
-    Ok(told.join(", "))
+    told.join(", ")
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use tokio::sync::mpsc;
 
 use crate::config::Config;
-use crate::session::{State, Unavailability};
+use crate::driver::may_be_down;
 use crate::status::Snapshot;
 use crate::systemd::unit::{self, Down};
 
@@ -35,7 +35,7 @@ impl Units {
 
     /// Looks for the last word of the unit of a gateway whose process may be gone. The loop goes on meanwhile.
     pub(super) fn ask_about(&self, snapshot: &Snapshot) {
-        let Some(unit) = self.named.get(&snapshot.gateway).filter(|_| is_suspect(snapshot.state)) else { return };
+        let Some(unit) = self.named.get(&snapshot.gateway).filter(|_| may_be_down(snapshot.state)) else { return };
         let (gateway, unit, answers) = (snapshot.gateway.clone(), unit.clone(), self.answers.clone());
         tokio::task::spawn_local(async move {
             let down = unit::ask(&unit).await;
@@ -43,12 +43,4 @@ impl Units {
             drop(answers.send((gateway, down)));
         });
     }
-}
-
-/// Whether the gateway's process may be what is wrong.
-pub(super) const fn is_suspect(state: State) -> bool {
-    matches!(
-        state,
-        State::Unavailable(Unavailability::NothingListens | Unavailability::NoAnswer | Unavailability::NotAGateway)
-    )
 }

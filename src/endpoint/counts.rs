@@ -47,7 +47,8 @@ pub(super) struct Histogram {
 
 impl Counts {
     /// Counts what a driver reports.
-    pub fn take(&mut self, now: Now, report: &Report) {
+    pub fn add(&mut self, report: &Report) {
+        let now = report.at;
         let counted = self.gateways.entry(report.snapshot.gateway.clone()).or_default();
         if let Some((request, answer, took)) = &report.answered {
             *counted.requests.entry((request.name(), outcome(answer))).or_default() += 1;
