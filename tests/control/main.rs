@@ -92,6 +92,8 @@ impl Host {
 
 impl Drop for Host {
     fn drop(&mut self) {
+        // While it runs it creates again what is removed.
+        drop(self.daemon.child.start_kill());
         drop(std::fs::remove_dir_all(&self.place));
     }
 }

@@ -114,6 +114,7 @@ async fn the_time_in_which_it_was_stopped_is_unknown() {
     sleep(Duration::from_secs(9)).await;
     daemon.signal("CONT");
     ledger_has(&folder, "\"unobserved\"").await;
+    daemon.killed().await;
     fs::remove_dir_all(&folder).unwrap();
 }
 
@@ -164,5 +165,6 @@ async fn as_process_1_it_reaps_orphans_and_not_its_own_children() {
         }
     };
     timeout(SOON * 2, reaped).await.expect("no zombie is left");
+    daemon.killed().await;
     fs::remove_dir_all(&folder).unwrap();
 }

@@ -50,7 +50,7 @@ async fn the_second_keeper_of_a_gateway_ends_and_names_the_first() {
     for stale in ["", "4000000000000000000\n", "1\n", "\u{0}not a number"] {
         fs::write(lock, stale).unwrap();
         let mut next = Daemon::spawn(&mut run(&two_lines(&gateway.url()), &runtime));
-        next.becomes("live", SOON).await;
+        next.hears(&[("event", "control-open")], SOON).await;
         next.signal("TERM");
         assert_eq!(next.ends(SOON).await.code(), Some(0));
     }
@@ -84,6 +84,7 @@ async fn under_a_service_manager_the_second_waits_for_the_first() {
     third.hears(&[("event", "gateway-kept")], SOON).await;
     third.signal("TERM");
     assert_eq!(third.ends(Duration::from_secs(2)).await.code(), Some(0));
+    second.killed().await;
     fs::remove_dir_all(&runtime).unwrap();
 }
 
@@ -116,6 +117,8 @@ async fn a_reload_that_adds_what_another_keeps_changes_nothing() {
     daemon.hears(&[("event", "config-reloaded")], SOON).await;
     let mut other = Daemon::spawn(&mut run(&two_lines(&theirs.url()), &runtime));
     other.becomes("live", SOON).await;
+    other.killed().await;
+    daemon.killed().await;
     fs::remove_dir_all(&runtime).unwrap();
 }
 
@@ -153,7 +156,7 @@ async fn no_other_user_can_hold_a_lock() {
         shell.args(binary.get_args()).stderr(Stdio::piped()).kill_on_drop(true);
         shell.envs(binary.get_envs().filter_map(|(name, value)| Some((name, value?))));
         let mut daemon = Daemon::spawn(&mut shell);
-        daemon.becomes("live", SOON).await;
+        daemon.hears(&[("event", "control-open")], SOON).await;
         let modes = modes(&runtime);
         assert_eq!(modes.len(), 4, "{modes:?}");
         for (name, mode) in modes {
@@ -202,7 +205,7 @@ async fn what_is_no_lock_file_is_not_used_as_one() {
         let mut daemon = Daemon::spawn(&mut run(&two_lines(&gateway.url()), &runtime));
         let said = daemon.hears(&[("event", "lock-unavailable")], SOON).await;
         assert_eq!(said["gateway"], "main", "{name}");
-        daemon.becomes("live", SOON).await;
+        daemon.hears(&[("event", "gateway-watched")], SOON).await;
         daemon.signal("TERM");
         assert_eq!(daemon.ends(SOON).await.code(), Some(0), "{name}");
         let mode = fs::metadata(&victim).unwrap().permissions().mode() & 0o777;
@@ -256,6 +259,7 @@ async fn a_runtime_directory_that_vanishes_is_made_again() {
         let kept = runtime.with_extension("moved");
         drop(fs::remove_dir_all(kept));
     }
+    first.killed().await;
     fs::remove_dir_all(&runtime).unwrap();
 }
 

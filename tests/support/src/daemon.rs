@@ -144,6 +144,11 @@ impl Daemon {
         status
     }
 
+    /// Kills it, and waits for its end: until then it creates again what is removed from its runtime directory.
+    pub async fn killed(&mut self) {
+        self.child.kill().await.unwrap();
+    }
+
     pub fn signal(&self, name: &str) {
         let pid = self.pid().to_string();
         let done = std::process::Command::new("kill").args([&format!("-{name}"), &pid]).status().unwrap();
