@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use tickled::calendar::{Maintenance, Region};
-use tickled::config::{self, Config, DEFAULT, Faults, Place};
+use tickled::config::{self, Config, DEFAULT, Diagnostics, Location};
 use tickled::gateway::Trust;
 use tickled::log::{self, Format, Level};
 use tickled::session::{Account, Competing, Method, Policy};
@@ -16,11 +16,11 @@ const BROKEN_FILES: usize = 33;
 
 const TWO_LINES: &str = "[gateway.main]\nurl = \"https://localhost:5000\"\n";
 
-fn parse(text: &str) -> Result<Config, Faults> {
+fn parse(text: &str) -> Result<Config, Diagnostics> {
     parse_with(text, &[])
 }
 
-fn parse_with(text: &str, environment: &[(&str, &str)]) -> Result<Config, Faults> {
+fn parse_with(text: &str, environment: &[(&str, &str)]) -> Result<Config, Diagnostics> {
     let own = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
     let environment: BTreeMap<String, String> = environment.iter().map(own).collect();
     config::parse(text, Path::new("tickled.toml"), &environment)
@@ -270,7 +270,7 @@ fn the_environment_wins_over_the_file() {
 fn an_account_number_of_digits_stays_a_text() {
     // What looks like a number in the environment is what the key takes, never a guess.
     let told = faults_with(TWO_LINES, &[("TICKLED_SESSION__ACCOUNT", "0123")]);
-    assert!(told.contains("\"0123\" is not known here"), "{told}");
+    assert!(told.contains("\"0123\" is not a valid value"), "{told}");
     assert_eq!(parse(TWO_LINES).unwrap().gateways[0].policy.account, Account::Any);
 }
 
@@ -304,7 +304,7 @@ fn a_default_is_named_as_one_when_it_stands_in_the_way() {
     assert_eq!(
         told,
         "environment variable TICKLED_SESSION__PING_EVERY: session.ping_every: \"5s\" is less than check_every, \
-         which is \"10s\" unless you say otherwise; write at least \"10s\", or set check_every = \"5s\" as well"
+         which is \"10s\" by default; write at least \"10s\", or set check_every = \"5s\" as well"
     );
 }
 
@@ -351,7 +351,7 @@ fn byte_order_mark_and_foreign_line_ends_are_read() {
 
     let broken = windows.replace("url", "ürl");
     let faults = parse(&broken).unwrap_err();
-    assert_eq!(faults.iter().next().unwrap().place.to_string(), "tickled.toml:2:1");
+    assert_eq!(faults.iter().next().unwrap().location.to_string(), "tickled.toml:2:1");
 }
 
 #[test]
@@ -373,8 +373,8 @@ fn a_fault_is_one_line_and_may_be_taken_apart() {
     assert_eq!(last.key, "gateway.main.regoin");
     assert_eq!(last.what, "unknown key");
     assert_eq!(last.hint, "did you mean region?");
-    let place = Place::Character { file: "tickled.toml".to_owned(), line: 3, column: 1 };
-    assert_eq!(last.place, place);
+    let place = Location::Character { file: "tickled.toml".to_owned(), line: 3, column: 1 };
+    assert_eq!(last.location, place);
 }
 
 #[test]
@@ -397,7 +397,7 @@ fn sizes_have_an_end() {
     assert_eq!(many.iter().last().unwrap().key, "k19999");
 
     let deep = format!("{TWO_LINES}x = {}1{}\n", "[".repeat(100_000), "]".repeat(100_000));
-    assert!(faults(&deep).contains("this is not TOML"));
+    assert!(faults(&deep).contains("invalid TOML"));
     let deep = format!("{TWO_LINES}[{}]\n", vec!["a"; 60_000].join("."));
     assert!(!faults(&deep).is_empty());
 
@@ -418,11 +418,11 @@ fn a_file_that_cannot_be_read_says_what_to_do() {
     let absent = folder.join("absent.toml");
     assert_eq!(
         told(&absent),
-        "FOLDER/absent.toml: there is no such file; write one with `tickled config default > FILE`"
+        "FOLDER/absent.toml: the file does not exist; write one with `tickled config default > FILE`"
     );
     assert_eq!(
         told(&folder),
-        "FOLDER: it is a directory; name a file like the one `tickled config default > FILE` writes"
+        "FOLDER: it is a directory; name a file like the one that `tickled config default > FILE` writes"
     );
     let latin = folder.join("latin.toml");
     fs::write(&latin, b"# one\n# M\xfcller\n").unwrap();

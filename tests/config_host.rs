@@ -7,11 +7,11 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use tickled::config::{self, Config, Faults};
+use tickled::config::{self, Config, Diagnostics};
 
 const TWO_LINES: &str = "[gateway.main]\nurl = \"https://localhost:5000\"\n";
 
-fn parse_with(text: &str, environment: &[(&str, &str)]) -> Result<Config, Faults> {
+fn parse_with(text: &str, environment: &[(&str, &str)]) -> Result<Config, Diagnostics> {
     let own = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
     let environment: BTreeMap<String, String> = environment.iter().map(own).collect();
     config::parse(text, Path::new("tickled.toml"), &environment)
@@ -285,7 +285,8 @@ fn another_users_secret_is_a_warning() {
     let file = folder.write("tickled.toml", &text, 0o644);
     // The program may stand where only root may go.
     let copy = folder.0.join("tickled");
-    fs::copy(env!("CARGO_BIN_EXE_tickled"), &copy).unwrap();
+    // By a program of its own: a copy that is still open for writing cannot be run.
+    assert!(Command::new("cp").arg(env!("CARGO_BIN_EXE_tickled")).arg(&copy).status().unwrap().success());
     let output = Command::new(&copy).args(["config", "check", &file]).env_clear().uid(65_534).gid(65_534).output();
     let (code, text) = told(&output.unwrap());
     assert_eq!(code, Some(0), "{text}");
@@ -318,7 +319,7 @@ fn odd_files_are_refused_with_their_reason() {
         ("fifo", "it is a FIFO, not a file"),
         ("utf16", "it is UTF-16; save it as UTF-8"),
         ("utf16be", "it is UTF-16; save it as UTF-8"),
-        ("nul", "this is not TOML"),
+        ("nul", "invalid TOML"),
         ("loop", "it cannot be read"),
         ("ca", "is a FIFO, not a file"),
         ("", "it is a directory"),

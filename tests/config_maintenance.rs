@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use jiff::civil::{Weekday, time};
 use tickled::calendar::{Maintenance, Region, Window};
-use tickled::config::{self, Config, DEFAULT, Faults};
+use tickled::config::{self, Config, DEFAULT, Diagnostics};
 
 const GATEWAY: &str = "[gateway.main]\nurl = \"https://localhost:5000\"\n";
 
-fn parse(text: &str, environment: &[(&str, &str)]) -> Result<Config, Faults> {
+fn parse(text: &str, environment: &[(&str, &str)]) -> Result<Config, Diagnostics> {
     let own = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
     let environment: BTreeMap<String, String> = environment.iter().map(own).collect();
     config::parse(&format!("{GATEWAY}{text}"), Path::new("tickled.toml"), &environment)
@@ -95,8 +95,8 @@ fn the_environment_sets_the_grace_and_no_windows() {
         assert_eq!(
             parse("", &[(name, "23:45")]).unwrap_err().to_string(),
             format!(
-                "environment variable {name}: maintenance.window is a list, and no variable holds one of tables; \
-                 write [[maintenance.window]] into the file"
+                "environment variable {name}: maintenance.window is a list of tables, which no variable can hold; \
+                 write [[maintenance.window]] in the file"
             )
         );
     }

@@ -107,7 +107,8 @@ pub enum Url {
 }
 
 /// How an HTTP request is made.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, strum::VariantArray, strum::IntoStaticStr)]
+#[strum(serialize_all = "UPPERCASE")]
 pub enum Method {
     /// POST.
     Post,
@@ -127,7 +128,8 @@ pub enum Payload {
 }
 
 /// A service whose wishes are known.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, strum::VariantArray, strum::IntoStaticStr)]
+#[strum(serialize_all = "lowercase")]
 pub enum Preset {
     /// ntfy, hosted or one's own.
     Ntfy,
@@ -169,7 +171,8 @@ pub struct Email {
 }
 
 /// How a connection to a mail server is protected.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, strum::VariantArray, strum::IntoStaticStr)]
+#[strum(serialize_all = "lowercase")]
 pub enum Tls {
     /// By STARTTLS, without which nothing is sent.
     StartTls,

@@ -1,189 +1,177 @@
-//! The environment as a second source: `TICKLED_SESSION__PING_EVERY` is the key `session.ping_every`.
+//! The environment over the file: `TICKLED_SESSION__PING_EVERY` is the key `session.ping_every`.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::fault::{At, Finding};
-use super::file::{GATEWAY, ROOT, values};
-use super::reading::Reading;
-use super::value::{Kind, Raw};
-use super::words::nearest;
+use config::{Environment, Source};
 
-/// Reads every variable that is meant for the configuration.
-pub(super) fn read(reading: &mut Reading, environment: &BTreeMap<String, String>) {
-    let mut seen = BTreeSet::new();
-    for (name, value) in environment {
-        let Some(rest) = name.strip_prefix(PREFIX) else {
-            continue;
-        };
-        if RESERVED.contains(&name.as_str()) || name.starts_with(OF_AN_ALERT) {
-            continue;
-        }
-        let at = At::Variable(name.escape_debug().to_string());
-        if is_injected(rest, value) {
-            continue;
-        }
-        let (path, kind) = match resolve(rest, &reading.gateways) {
-            Ok(resolved) => resolved,
-            Err(Unknown::Typo(what, hint)) => {
-                reading.note("", at, what, hint);
-                continue;
-            }
-            Err(Unknown::Foreign) => {
-                let what = "it names no key and is ignored".to_owned();
-                let hint = "`tickled config default` lists all keys".to_owned();
-                reading.warnings.push(Finding { key: String::new(), at, what, hint });
-                continue;
-            }
-        };
-        if !seen.insert(path.clone()) {
-            let what = "another variable with the same letters sets this key too".to_owned();
-            reading.note(&path, at, what, "keep one of the two".to_owned());
-            continue;
-        }
-        match kind.read(&raw(kind, value)) {
-            Ok(right) => {
-                reading.environment.put(&path, right, &at);
-                reading.places.insert(path, at);
-            }
-            Err(complaints) => {
-                for complaint in complaints {
-                    reading.note(&path, at.clone(), complaint.what, complaint.hint);
-                }
-            }
-        }
-    }
+use super::diagnostic::{Finding, Position, Report};
+use super::keyword::nearest;
+use super::schema::Key;
+
+/// A key that the environment sets.
+#[derive(Debug)]
+pub(super) struct Override {
+    pub(super) path: String,
+    pub(super) text: String,
+    pub(super) at: Position,
 }
 
-/// Why a variable names no key.
+/// Why a variable sets no key.
 enum Unknown {
-    /// It was probably meant to name one: what is wrong, and what would be right.
-    Typo(String, String),
+    /// It was probably meant to: what is wrong, and what would be right.
+    Misspelt(String, String),
     /// It belongs to something else.
     Foreign,
 }
 
-/// Whether Kubernetes or Docker set this variable for a service called `tickled` or `tickled-NAME`.
-fn is_injected(rest: &str, value: &str) -> bool {
-    let parts: Vec<&str> = rest.split('_').collect();
-    let is_port = |text: &str| text.parse::<u16>().is_ok();
-    let is_protocol = |text: &str| matches!(text, "TCP" | "UDP" | "SCTP");
-    let is_at = |at: usize| match &parts[at..] {
-        ["PORT"] => at == 0 || value.contains("://"),
-        ["NAME"] | ["ENV", ..] => at == 0,
-        ["SERVICE", "HOST"] | ["SERVICE", "PORT", ..] => true,
-        ["PORT", port, protocol] => is_port(port) && is_protocol(protocol),
-        ["PORT", port, protocol, "PROTO" | "PORT" | "ADDR"] => is_port(port) && is_protocol(protocol),
-        _ => false,
-    };
-    !rest.contains("__") && (0..parts.len()).any(is_at)
-}
-
-/// The key that a variable names, or why it names none.
-fn resolve(rest: &str, gateways: &BTreeSet<String>) -> Result<(String, Kind), Unknown> {
-    let folded = rest.to_lowercase();
-    let mut known: Vec<(String, String, Kind)> = Vec::new();
-    let (of_lists, keys): (Vec<_>, Vec<_>) = values(ROOT).into_iter().partition(|(path, _)| path.contains("[]"));
-    for (path, kind) in keys {
-        if let Some(key) = path.strip_prefix("gateway.NAME.") {
-            for name in gateways {
-                let path = format!("gateway.{name}.{key}");
-                known.push((variable(&path), path, kind));
+/// Finds the key of every variable that is ours.
+pub(super) fn read(
+    environment: &BTreeMap<String, String>,
+    keys: &[Key],
+    gateways: &BTreeSet<&str>,
+    report: &mut Report,
+) -> Vec<Override> {
+    let known = variables(keys, gateways);
+    let mut overrides = BTreeMap::new();
+    for (name, text) in environment {
+        let Some(rest) = name.strip_prefix(PREFIX).and_then(|rest| rest.strip_prefix('_')) else { continue };
+        if RESERVED.contains(&rest) || rest.starts_with(OF_AN_ALERT) || is_injected(rest, text) {
+            continue;
+        }
+        let at = Position::Variable(name.escape_debug().to_string());
+        let Some((variable, text)) = variable(name, text) else { continue };
+        match find(&variable, &known, keys, gateways) {
+            Ok(path) if overrides.contains_key(path) => {
+                let what = "another variable with the same letters sets this key too".to_owned();
+                report.unreadable(path, at, what, "keep one of the two".to_owned());
             }
-        } else {
-            known.push((variable(&path), path, kind));
+            Ok(path) => {
+                overrides.insert(path.to_owned(), (text, at));
+            }
+            Err(Unknown::Misspelt(what, hint)) => report.unreadable("", at, what, hint),
+            Err(Unknown::Foreign) => {
+                let (what, hint) = ("it names no key and is ignored".to_owned(), ALL_KEYS.to_owned());
+                report.warnings.push(Finding { key: String::new(), at, what, hint });
+            }
         }
     }
-    let mut named = known.iter().filter(|(variable, ..)| *variable == folded);
+    overrides.into_iter().map(|(path, (text, at))| Override { path, text, at }).collect()
+}
+
+/// The path that a variable names, before it is known to be a key, and its text.
+fn variable(name: &str, text: &str) -> Option<(String, String)> {
+    let one = [(name.to_owned(), text.to_owned())].into_iter().collect();
+    let source = Environment::with_prefix(PREFIX).prefix_separator("_").separator(SEPARATOR).source(Some(one));
+    let (path, value) = source.collect().ok()?.into_iter().next()?;
+    Some((path, value.into_string().ok()?))
+}
+
+/// Each key that a variable can set, with the name that the variable has for it.
+fn variables(keys: &[Key], gateways: &BTreeSet<&str>) -> Vec<(String, String)> {
+    let mut known = Vec::new();
+    for Key { path, .. } in keys.iter().filter(|key| !key.path.contains("[]")) {
+        match path.strip_prefix("gateway.NAME.") {
+            Some(key) => known.extend(gateways.iter().map(|name| format!("gateway.{name}.{key}"))),
+            None => known.push(path.clone()),
+        }
+    }
+    known.into_iter().map(|path| (path.replace('-', "_"), path)).collect()
+}
+
+fn find<'a>(
+    variable: &str,
+    known: &'a [(String, String)],
+    keys: &[Key],
+    gateways: &BTreeSet<&str>,
+) -> Result<&'a str, Unknown> {
+    let mut named = known.iter().filter(|(name, _)| name == variable);
     match (named.next(), named.next()) {
-        (Some((_, path, kind)), None) => return Ok((path.clone(), *kind)),
-        (Some((_, one, _)), Some((_, other, _))) => {
+        (Some((_, path)), None) => return Ok(path),
+        (Some((_, one)), Some((_, other))) => {
             let what = format!("it may mean {one} or {other}");
-            return Err(Unknown::Typo(what, "set it in the file instead".to_owned()));
+            return Err(Unknown::Misspelt(what, "set it in the file instead".to_owned()));
         }
         (None, _) => {}
     }
-    let list = of_lists.iter().filter_map(|(path, _)| path.split_once("[]")).map(|(list, _)| list);
-    if let Some(list) = list.clone().find(|list| folded.starts_with(&variable(list))) {
-        let what = format!("{list} is a list, and no variable holds one of tables");
-        return Err(Unknown::Typo(what, format!("write [[{list}]] into the file")));
+    let mut lists = keys.iter().filter_map(|key| key.path.split_once("[]").map(|(list, _)| list));
+    if let Some(list) = lists.find(|list| variable.starts_with(list)) {
+        let what = format!("{list} is a list of tables, which no variable can hold");
+        return Err(Unknown::Misspelt(what, format!("write [[{list}]] in the file")));
     }
-    if let Some((name, key)) = folded.strip_prefix("gateway__").and_then(of_gateway) {
+    if let Some((name, key)) = variable.strip_prefix("gateway.").and_then(|below| of_gateway(below, keys)) {
         let what = format!("the file has no gateway {name}");
-        let near = nearest(name, gateways.iter().map(String::as_str));
-        let hint = match near {
-            Some(near) => {
-                let near = variable(&format!("gateway.{near}.{key}")).to_uppercase();
-                format!("did you mean {PREFIX}{near}?")
-            }
-            None => format!("write [gateway.{name}] into the file first"),
+        let hint = match nearest(name, gateways.iter().copied()) {
+            Some(near) => format!("did you mean {}?", shown(&format!("gateway.{near}.{key}"))),
+            None => format!("write [gateway.{name}] in the file first"),
         };
-        return Err(Unknown::Typo(what, hint));
+        return Err(Unknown::Misspelt(what, hint));
     }
-    let reserved = RESERVED.iter().filter_map(|name| name.strip_prefix(PREFIX)).map(str::to_lowercase);
-    let options: Vec<String> = reserved.collect();
-    let all = known.iter().map(|(variable, ..)| variable).chain(&options).map(String::as_str);
-    let (table, last) = folded.rsplit_once("__").unwrap_or_default();
-    // Within a table of ours, only its last part can be wrong.
-    let siblings: Vec<&str> =
-        all.clone().filter(|known| known.rsplit_once("__").is_some_and(|(of, _)| of == table)).collect();
+    let reserved = RESERVED.map(str::to_lowercase);
+    let all = known.iter().map(|(name, _)| name).chain(&reserved).map(String::as_str);
+    let (table, last) = variable.rsplit_once('.').unwrap_or_default();
+    // Within a table of ours, only the last part can be wrong.
+    let siblings: Vec<(&str, &str)> =
+        all.clone().filter_map(|known| known.rsplit_once('.')).filter(|(of, _)| *of == table).collect();
     let near = if siblings.is_empty() {
-        nearest(&folded, all).filter(|near| strsim::damerau_levenshtein(&folded, near) <= MOST_SLIPS)
+        // The separators of a variable without the double underscore count as one character each.
+        nearest(variable, all).filter(|near| strsim::damerau_levenshtein(variable, near) <= MOST_SLIPS)
     } else {
-        let last_of = |known: &&&str| known.rsplit_once("__").map_or("", |(_, last)| last).to_owned();
-        siblings.iter().find(|known| nearest(last, [last_of(known).as_str()]).is_some()).copied()
+        nearest(last, siblings.iter().map(|(_, last)| *last))
     };
-    let hint = match near {
-        Some(near) => format!("did you mean {PREFIX}{}?", near.to_uppercase()),
-        None if !siblings.is_empty() => "`tickled config default` lists all keys".to_owned(),
-        None => return Err(Unknown::Foreign),
-    };
-    Err(Unknown::Typo("it names no key".to_owned(), hint))
-}
-
-/// The end of the variable for a key, in small letters.
-fn variable(path: &str) -> String {
-    path.replace('.', "__").replace('-', "_")
-}
-
-/// The gateway and the key that a variable speaks of, if it would be right with such a gateway.
-fn of_gateway(below: &str) -> Option<(&str, String)> {
-    let split = |(path, _): (String, Kind)| {
-        let name = below.strip_suffix(&variable(&path))?.strip_suffix("__")?;
-        Some((name, path))
-    };
-    // `NAME__SESSION__X` ends with `__X` as well: the longest key is meant.
-    let keys = values(GATEWAY).into_iter().filter_map(split);
-    keys.min_by_key(|(name, _)| name.len())
-}
-
-/// The text of a variable as the value a file would hold.
-fn raw(kind: Kind, text: &str) -> Raw<'_> {
-    match kind {
-        Kind::Count { .. } if text.trim().parse::<f64>().is_ok() => Raw::Number(text.trim().to_owned()),
-        Kind::Flag => text.trim().parse().map_or(Raw::Text(text), Raw::Truth),
-        Kind::SomeOf(_) | Kind::Pins | Kind::Texts(_) => Raw::List(
-            text.split(',').map(str::trim).filter(|item| !item.is_empty()).map(|item| (Raw::Text(item), 0)).collect(),
-        ),
-        Kind::Count { .. }
-        | Kind::Span(_)
-        | Kind::OneOf(_)
-        | Kind::TimeOfDay
-        | Kind::TimeOrNone
-        | Kind::Zone
-        | Kind::Url
-        | Kind::File
-        | Kind::Text(_) => Raw::Text(text),
+    match near {
+        Some(near) if siblings.is_empty() => Err(misspelt(format!("did you mean {}?", shown(near)))),
+        Some(near) => Err(misspelt(format!("did you mean {}?", shown(&format!("{table}.{near}"))))),
+        None if siblings.is_empty() => Err(Unknown::Foreign),
+        None => Err(misspelt(ALL_KEYS.to_owned())),
     }
 }
 
-/// All variables that begin with this are the configuration's.
-const PREFIX: &str = "TICKLED_";
+fn misspelt(hint: String) -> Unknown {
+    Unknown::Misspelt("it names no key".to_owned(), hint)
+}
 
-/// Options of the command line, and no keys: the path of the file itself, and the control socket.
-const RESERVED: [&str; 2] = ["TICKLED_CONFIG", "TICKLED_SOCKET"];
+/// The name of the variable for a key.
+fn shown(path: &str) -> String {
+    format!("{PREFIX}_{}", path.replace('.', SEPARATOR).replace('-', "_").to_uppercase())
+}
 
-/// A name with more slips than this is another program's variable.
+/// The gateway and the key that a variable would set if there were such a gateway.
+fn of_gateway<'a>(below: &'a str, keys: &'a [Key]) -> Option<(&'a str, &'a str)> {
+    let split = |key: &'a Key| {
+        let key = key.path.strip_prefix("gateway.NAME.")?;
+        Some((below.strip_suffix(key)?.strip_suffix('.')?, key))
+    };
+    // `NAME.session.x` may end with another key as well: the longest one is meant.
+    keys.iter().filter_map(split).min_by_key(|(name, _)| name.len())
+}
+
+/// Whether Kubernetes or Docker set this variable for a service called `tickled` or `tickled-NAME`.
+fn is_injected(rest: &str, text: &str) -> bool {
+    let parts: Vec<&str> = rest.split('_').collect();
+    let is_port = |text: &str| text.parse::<u16>().is_ok();
+    let is_protocol = |text: &str| matches!(text, "TCP" | "UDP" | "SCTP");
+    let is_at = |at: usize| match parts.get(at..).unwrap_or_default() {
+        ["PORT"] => at == 0 || text.contains("://"),
+        ["NAME"] | ["ENV", ..] => at == 0,
+        ["SERVICE", "HOST"] | ["SERVICE", "PORT", ..] => true,
+        ["PORT", port, protocol] | ["PORT", port, protocol, "PROTO" | "PORT" | "ADDR"] => {
+            is_port(port) && is_protocol(protocol)
+        }
+        _ => false,
+    };
+    !rest.contains(SEPARATOR) && (0..parts.len()).any(is_at)
+}
+
+const PREFIX: &str = "TICKLED";
+const SEPARATOR: &str = "__";
+
+/// Options of the command line, which are no keys: the path of the file itself, and the control socket.
+const RESERVED: [&str; 2] = ["CONFIG", "SOCKET"];
+
+/// What a command channel is given. The command may run `tickled` in turn.
+const OF_AN_ALERT: &str = "ALERT_";
+
+const ALL_KEYS: &str = "`tickled config default` lists all keys";
+
+/// A name with more slips than this is a variable of another program.
 const MOST_SLIPS: usize = 3;
-
-/// What a program finds that a channel runs: it may well run `tickled` in its turn.
-const OF_AN_ALERT: &str = "TICKLED_ALERT_";

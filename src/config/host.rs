@@ -17,14 +17,14 @@ use reqwest::Url;
 use rustix::fs::{Access, access};
 
 use super::Config;
-use super::fault::quoted;
+use super::diagnostic::quoted;
 use crate::alert;
 use crate::alert::settings::{Kind, Url as WebhookUrl};
 use crate::gateway::tls;
 
 /// What is wrong with one thing that a key names.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Problem {
+pub(super) struct HostProblem {
     pub(super) key: String,
     pub(super) what: String,
     pub(super) hint: String,
@@ -34,14 +34,14 @@ pub(super) struct Problem {
 /// The files, programs and hosts that one configuration names.
 #[derive(Debug, Default)]
 struct Inspection {
-    problems: Vec<Problem>,
+    problems: Vec<HostProblem>,
     /// Host names to resolve, with the key of each.
     hosts: Vec<(String, String)>,
     credentials: Option<PathBuf>,
 }
 
 /// Checks everything that `config` names. Takes at most a few seconds, whatever the resolver does.
-pub(super) fn inspect(config: &Config, environment: &BTreeMap<String, String>) -> Vec<Problem> {
+pub(super) fn inspect(config: &Config, environment: &BTreeMap<String, String>) -> Vec<HostProblem> {
     let credentials = environment.get("CREDENTIALS_DIRECTORY").map(PathBuf::from);
     let mut inspection = Inspection { credentials, ..Inspection::default() };
     for gateway in &config.gateways {
@@ -115,11 +115,11 @@ pub(super) fn open(path: &Path) -> io::Result<File> {
 
 impl Inspection {
     fn fail(&mut self, key: String, what: String, hint: String) {
-        self.problems.push(Problem { key, what, hint, is_certain: true });
+        self.problems.push(HostProblem { key, what, hint, is_certain: true });
     }
 
     fn warn(&mut self, key: String, what: String, hint: String) {
-        self.problems.push(Problem { key, what, hint, is_certain: false });
+        self.problems.push(HostProblem { key, what, hint, is_certain: false });
     }
 
     fn secrets(&mut self, key: String, file: Option<&Path>) {

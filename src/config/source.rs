@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
-use super::{Config, Faults, Gateway, load};
+use super::{Config, Diagnostics, Gateway, load};
 
 /// A file, and the environment that is laid over it.
 #[derive(Debug, Clone)]
@@ -19,7 +19,7 @@ impl Source {
     ///
     /// # Errors
     /// Everything that is wrong, not only the first of it.
-    pub fn load(&self) -> Result<Config, Faults> {
+    pub fn load(&self) -> Result<Config, Diagnostics> {
         load(&self.path, &self.environment)
     }
 }

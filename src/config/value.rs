@@ -1,295 +1,369 @@
-//! What a single key may hold, and what to say when it holds something else.
-
-use config::ValueKind;
+//! What a single key may hold: how it is parsed, described and shown.
 
 use std::collections::BTreeSet;
-use std::str::FromStr;
+use std::time::Duration;
 
-use super::fault::{bare, quoted};
-use super::gateway_url::{GatewayUrl, InvalidUrl};
-use super::maintenance::{self, TimeOfDay};
-use super::span::Range;
-use super::text::Form;
-use super::words::nearest;
-use crate::gateway::Fingerprint;
+use toml::Value;
 
-/// What a key may hold.
-#[derive(Debug, Clone, Copy)]
-pub(super) enum Kind {
-    /// A time within this range.
-    Span(Range),
-    /// A whole number from `least` to `most`.
-    Count { least: u16, most: u16 },
-    /// Yes or no.
-    Flag,
-    /// One of these words.
-    OneOf(fn() -> Vec<&'static str>),
-    /// Some of these words, in the operator's order.
-    SomeOf(fn() -> Vec<&'static str>),
-    /// A time of day, to the minute.
-    TimeOfDay,
-    /// The same; empty is none.
-    TimeOrNone,
-    /// The IANA name of a time zone.
-    Zone,
-    /// Where a gateway is.
-    Url,
-    /// Fingerprints of certificates.
-    Pins,
-    /// A file, named from the root; empty is none.
-    File,
-    /// A text of this form.
-    Text(Form),
-    /// Some of them, in the operator's order.
-    Texts(Form),
-}
+use super::diagnostic::{Invalid, Problem, bare, quoted};
+use super::duration::{Range, duration_text};
+use super::keyword::{Keyword, alternatives, nearest, word, words};
 
-/// A value as it came, from the file or from the environment.
+/// A value as the file or the environment has it.
 #[derive(Debug)]
-pub(super) enum Raw<'a> {
+pub(super) enum RawValue<'a> {
     Text(&'a str),
     Number(String),
-    Truth(bool),
-    /// Each with the byte where it begins.
-    List(Vec<(Raw<'a>, usize)>),
-    /// Something no key takes, by what a person calls it.
+    Boolean(bool),
+    /// Each item with the byte where it begins.
+    List(Vec<(RawValue<'a>, usize)>),
+    /// A type that no key takes, by its name.
     Other(&'static str),
 }
 
-/// What is wrong with a value, and what would be right.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct Complaint {
-    /// Which of a list, and the byte where it begins.
-    pub(super) item: Option<(usize, usize)>,
-    pub(super) what: String,
-    pub(super) hint: String,
+pub(super) type Parsed<T> = Result<T, Vec<Problem>>;
+
+/// The type of a key's value.
+pub(super) trait ValueType {
+    type Value;
+
+    /// What the key takes, in words. The shipped file says the same of each key.
+    fn takes(&self) -> String;
+
+    /// The TOML type, in words.
+    fn expects(&self) -> &'static str;
+
+    /// Parses a value, or returns everything that is wrong with it.
+    fn parse(&self, raw: &RawValue<'_>) -> Parsed<Self::Value>;
+
+    /// The value as TOML; `None` where the key is better left out.
+    fn show(&self, value: &Self::Value) -> Option<Value>;
+
+    /// Interprets the text of an environment variable.
+    fn raw<'a>(&self, text: &'a str) -> RawValue<'a> {
+        RawValue::Text(text)
+    }
+
+    /// Refuses a value of the wrong TOML type.
+    fn refuse<T>(&self, raw: &RawValue<'_>) -> Parsed<T> {
+        fail(format!("expected {}, found {}", self.expects(), raw.found()), format!("it takes {}", self.takes()))
+    }
 }
 
-impl Kind {
-    /// What the key takes, in words; the shipped file says the same of each key.
-    pub(super) fn takes(self) -> String {
-        match self {
-            Self::Span(range) => range.to_string(),
-            Self::Count { least, most } => format!("{least} to {most}"),
-            Self::Flag => "true or false".to_owned(),
-            Self::OneOf(words) => alternatives(&words()),
-            Self::SomeOf(words) => format!("a list of {}", alternatives(&words())),
-            Self::TimeOfDay => "00:00 to 23:59".to_owned(),
-            Self::TimeOrNone => "00:00 to 23:59, or \"\" for none".to_owned(),
-            Self::Zone => "an IANA time zone".to_owned(),
-            Self::Url => "http:// or https://, a host, a port".to_owned(),
-            Self::Pins => "a list of SHA-256 fingerprints".to_owned(),
-            Self::File => "a path from the root".to_owned(),
-            Self::Text(form) => form.takes().to_owned(),
-            Self::Texts(form) => form.list().to_owned(),
-        }
+/// A value that is one string.
+pub(super) struct Text<V: 'static> {
+    pub(super) takes: fn() -> String,
+    pub(super) expects: &'static str,
+    pub(super) parse: fn(&str) -> Result<V, Invalid>,
+    pub(super) text: fn(&V) -> String,
+}
+
+/// A whole number from the first to the second.
+pub(super) struct Count<N>(pub(super) N, pub(super) N);
+
+/// `true` or `false`.
+pub(super) struct Flag;
+
+/// A string that may be `""` for none.
+pub(super) struct OrNone<V: 'static> {
+    pub(super) text: Text<V>,
+    /// How none is described, after the string itself.
+    pub(super) none: &'static str,
+    /// Whether none is shown as `""` rather than left out.
+    pub(super) is_shown: bool,
+}
+
+/// A value without a default.
+pub(super) struct Optional<T>(pub(super) T);
+
+/// A list of strings.
+pub(super) struct List<V: 'static> {
+    pub(super) item: Text<V>,
+    pub(super) takes: fn() -> String,
+    pub(super) expects: &'static str,
+    /// Whether a single string stands for a list of one.
+    pub(super) or_single: bool,
+    /// Whether the list may be empty.
+    pub(super) or_empty: bool,
+    /// Whether the same item may occur twice.
+    pub(super) repeats: bool,
+}
+
+/// One of the words of an enum.
+pub(super) const fn one_of<K: Keyword>() -> Text<K> {
+    Text {
+        takes: || alternatives(words::<K>()),
+        expects: "a word in quotes",
+        parse: parse_word,
+        text: |keyword| word(*keyword).to_owned(),
+    }
+}
+
+/// Some of the words of an enum, in the order of the file.
+pub(super) const fn some_of<K: Keyword>() -> List<K> {
+    let takes = || format!("a list of {}", alternatives(words::<K>()));
+    List { expects: "a list of words in quotes", ..list(one_of(), takes) }
+}
+
+/// A list of such strings, at least one and none of them twice.
+pub(super) const fn list<V>(item: Text<V>, takes: fn() -> String) -> List<V> {
+    List { item, takes, expects: "a list of strings in quotes", or_single: false, or_empty: false, repeats: false }
+}
+
+fn parse_word<K: Keyword>(text: &str) -> Result<K, Invalid> {
+    if let Some(keyword) = K::VARIANTS.iter().find(|keyword| word(**keyword) == text) {
+        return Ok(*keyword);
+    }
+    let takes = format!("it takes {}", alternatives(words::<K>()));
+    let hint = match nearest(text, words::<K>()) {
+        Some(near) => format!("did you mean {near:?}? {takes}"),
+        None => takes,
+    };
+    Err((format!("{} is not a valid value", quoted(text)), hint))
+}
+
+impl ValueType for Range {
+    type Value = Duration;
+
+    fn takes(&self) -> String {
+        self.to_string()
     }
 
-    /// The value for the merge, or everything that is wrong with it.
-    pub(super) fn read(self, raw: &Raw<'_>) -> Result<ValueKind, Vec<Complaint>> {
-        let text = |text: &str| ValueKind::String(text.to_owned());
-        match self {
-            Self::Span(range) => match raw {
-                Raw::Text(span) => match range.check(span) {
-                    Ok(()) => Ok(text(span)),
-                    Err((what, hint)) => complain(what, hint),
-                },
-                Raw::Number(number) => {
-                    let (what, hint) = range.without_unit(number, &bare(number));
-                    complain(what, hint)
-                }
-                Raw::List(_) | Raw::Truth(_) | Raw::Other(_) => self.refuse(raw),
-            },
-            Self::Count { least, most } => match raw {
-                Raw::Number(number) => self.count(number, least, most),
-                Raw::Text(count) if count.parse::<u16>().is_ok() => {
-                    complain(format!("{count:?} is text, not a number"), format!("write {count}"))
-                }
-                Raw::Text(_) | Raw::List(_) | Raw::Truth(_) | Raw::Other(_) => self.refuse(raw),
-            },
-            Self::Flag => match raw {
-                Raw::Truth(truth) => Ok(ValueKind::Boolean(*truth)),
-                Raw::Text(truth) if truth.parse::<bool>().is_ok() => {
-                    complain(format!("{truth:?} is text"), format!("write {truth} without quotes"))
-                }
-                Raw::Text(_) | Raw::Number(_) | Raw::List(_) | Raw::Other(_) => self.refuse(raw),
-            },
-            Self::OneOf(words) => match raw {
-                Raw::Text(word) => one_of(word, &words()).map(|()| text(word)),
-                Raw::Number(_) | Raw::List(_) | Raw::Truth(_) | Raw::Other(_) => self.refuse(raw),
-            },
-            Self::SomeOf(words) => match raw {
-                Raw::List(items) if items.is_empty() => {
-                    complain("the list is empty".to_owned(), format!("it takes {}", self.takes()))
-                }
-                Raw::List(items) => self.list(items, |word| one_of(word, &words())),
-                Raw::Text(_) | Raw::Number(_) | Raw::Truth(_) | Raw::Other(_) => self.refuse(raw),
-            },
-            Self::TimeOrNone if matches!(raw, Raw::Text("")) => Ok(text("")),
-            Self::TimeOfDay | Self::TimeOrNone => match raw {
-                Raw::Text(time) => match time.parse::<TimeOfDay>() {
-                    Ok(_) => Ok(text(time)),
-                    Err(fault) => complain(fault.to_string(), fault.hint),
-                },
-                Raw::Number(_) | Raw::List(_) | Raw::Truth(_) | Raw::Other(_) => self.refuse(raw),
-            },
-            Self::Zone => match raw {
-                Raw::Text(zone) => match maintenance::check_zone(zone) {
-                    Ok(()) => Ok(text(zone)),
-                    Err((what, hint)) => complain(what, hint),
-                },
-                Raw::Number(_) | Raw::List(_) | Raw::Truth(_) | Raw::Other(_) => self.refuse(raw),
-            },
-            Self::Pins => match raw {
-                Raw::List(items) => self.list(items, fingerprint),
-                Raw::Text(_) | Raw::Number(_) | Raw::Truth(_) | Raw::Other(_) => self.refuse(raw),
-            },
-            Self::Url => match raw {
-                Raw::Text(url) => match url.parse::<GatewayUrl>() {
-                    Ok(_) => Ok(text(url)),
-                    Err(InvalidUrl { what, hint }) => complain(what, hint),
-                },
-                Raw::Number(_) | Raw::List(_) | Raw::Truth(_) | Raw::Other(_) => self.refuse(raw),
-            },
-            Self::File => match raw {
-                Raw::Text(path) if path.is_empty() || path.starts_with('/') => Ok(text(path)),
-                Raw::Text(path) => complain(
-                    format!("{} does not begin at the root", quoted(path)),
-                    "write the whole path, like \"/etc/tickled/ca.pem\"".to_owned(),
-                ),
-                Raw::Number(_) | Raw::List(_) | Raw::Truth(_) | Raw::Other(_) => self.refuse(raw),
-            },
-            Self::Text(form) => match raw {
-                Raw::Text(written) => of_form(form, written).map(|()| text(written)),
-                Raw::Number(_) | Raw::List(_) | Raw::Truth(_) | Raw::Other(_) => self.refuse(raw),
-            },
-            Self::Texts(form) => match raw {
-                Raw::Text(one) if form.may_be_alone() => {
-                    of_form(form, one).map(|()| ValueKind::from(vec![(*one).to_owned()]))
-                }
-                Raw::List(items) if items.is_empty() && !form.may_be_none() => {
-                    complain("the list is empty".to_owned(), format!("it takes {}", self.takes()))
-                }
-                Raw::List(items) => self.list(items, |text| of_form(form, text)),
-                Raw::Text(_) | Raw::Number(_) | Raw::Truth(_) | Raw::Other(_) => self.refuse(raw),
-            },
-        }
+    fn expects(&self) -> &'static str {
+        "a duration in quotes, like \"60s\""
     }
 
-    /// Refuses a value of the wrong type.
-    fn refuse(self, raw: &Raw<'_>) -> Result<ValueKind, Vec<Complaint>> {
-        let what = format!("expected {}, found {}", self.expects(), raw.found());
-        complain(what, format!("it takes {}", self.takes()))
-    }
-
-    fn expects(self) -> &'static str {
-        match self {
-            Self::Span(_) => "a time in quotes, like \"60s\"",
-            Self::Count { .. } => "a whole number",
-            Self::Flag => "true or false",
-            Self::OneOf(_) => "a word in quotes",
-            Self::SomeOf(_) => "a list of words in quotes",
-            Self::TimeOfDay | Self::TimeOrNone => "a time of day in quotes, like \"23:45\"",
-            Self::Zone => "a time zone in quotes, like \"America/New_York\"",
-            Self::Url => "a URL in quotes",
-            Self::Pins => "a list of fingerprints in quotes",
-            Self::File => "a path in quotes",
-            Self::Text(_) => "a text in quotes",
-            Self::Texts(_) => "a list of texts in quotes",
-        }
-    }
-
-    fn count(self, number: &str, least: u16, most: u16) -> Result<ValueKind, Vec<Complaint>> {
-        let what = match number.parse::<i64>() {
-            Ok(count) if (i64::from(least)..=i64::from(most)).contains(&count) => {
-                return Ok(ValueKind::I64(count));
+    fn parse(&self, raw: &RawValue<'_>) -> Parsed<Duration> {
+        match raw {
+            RawValue::Text(text) => self.parse_text(text).or_else(|(what, hint)| fail(what, hint)),
+            RawValue::Number(number) => {
+                let (what, hint) = self.without_unit(number, &bare(number));
+                fail(what, hint)
             }
-            Ok(count) if count < i64::from(least) => "is too few",
-            Ok(_) => "is too many",
-            Err(_) => "is not a whole number of any use",
+            RawValue::List(_) | RawValue::Boolean(_) | RawValue::Other(_) => self.refuse(raw),
+        }
+    }
+
+    fn show(&self, value: &Duration) -> Option<Value> {
+        Some(duration_text(*value).into())
+    }
+}
+
+impl<N: TryFrom<i64> + Into<i64> + Copy> ValueType for Count<N> {
+    type Value = N;
+
+    fn takes(&self) -> String {
+        let (least, most): (i64, i64) = (self.0.into(), self.1.into());
+        format!("{least} to {most}")
+    }
+
+    fn expects(&self) -> &'static str {
+        "a whole number"
+    }
+
+    fn parse(&self, raw: &RawValue<'_>) -> Parsed<N> {
+        let number = match raw {
+            RawValue::Number(number) => number,
+            RawValue::Text(text) if text.parse::<u16>().is_ok() => {
+                return fail(format!("{text:?} is a string, not a number"), format!("write {text}"));
+            }
+            RawValue::Text(_) | RawValue::List(_) | RawValue::Boolean(_) | RawValue::Other(_) => {
+                return self.refuse(raw);
+            }
         };
-        complain(format!("{} {what}", bare(number)), format!("it takes {}", self.takes()))
+        let (least, most) = (self.0.into(), self.1.into());
+        let what = match number.parse::<i64>() {
+            Ok(count) if count < least => "is too small",
+            Ok(count) if count > most => "is too large",
+            Ok(count) => return N::try_from(count).or_else(|_| self.refuse(raw)),
+            Err(_) => "is not a whole number in the range",
+        };
+        fail(format!("{} {what}", bare(number)), format!("it takes {}", self.takes()))
     }
 
-    fn list(
-        self,
-        items: &[(Raw<'_>, usize)],
-        check: impl Fn(&str) -> Result<(), Vec<Complaint>>,
-    ) -> Result<ValueKind, Vec<Complaint>> {
-        let mut kept = Vec::new();
-        let mut seen = BTreeSet::new();
-        let mut complaints = Vec::new();
-        for (at, (raw, byte)) in items.iter().enumerate() {
-            let checked = match raw {
-                Raw::Text(text) if !self.may_repeat() && !seen.insert(*text) => {
-                    complain(format!("{} stands here twice", quoted(text)), "name it once".to_owned())
-                }
-                Raw::Text(text) => check(text).map(|()| kept.push((*text).to_owned())),
-                Raw::Number(_) | Raw::List(_) | Raw::Truth(_) | Raw::Other(_) => complain(
-                    format!("expected a text in quotes, found {}", raw.found()),
-                    format!("it takes {}", self.takes()),
-                ),
-            };
-            for complaint in checked.err().into_iter().flatten() {
-                let item = Some((at, *byte));
-                complaints.push(Complaint { item, ..complaint });
-            }
-        }
-        if complaints.is_empty() { Ok(ValueKind::from(kept)) } else { Err(complaints) }
+    fn show(&self, value: &N) -> Option<Value> {
+        Some(Value::Integer((*value).into()))
     }
 
-    const fn may_repeat(self) -> bool {
-        matches!(self, Self::Texts(form) if form.may_repeat())
+    fn raw<'a>(&self, text: &'a str) -> RawValue<'a> {
+        let text = text.trim();
+        if text.parse::<f64>().is_ok() { RawValue::Number(text.to_owned()) } else { RawValue::Text(text) }
     }
 }
 
-impl Raw<'_> {
+impl ValueType for Flag {
+    type Value = bool;
+
+    fn takes(&self) -> String {
+        self.expects().to_owned()
+    }
+
+    fn expects(&self) -> &'static str {
+        "true or false"
+    }
+
+    fn parse(&self, raw: &RawValue<'_>) -> Parsed<bool> {
+        match raw {
+            RawValue::Boolean(value) => Ok(*value),
+            RawValue::Text(text) if text.parse::<bool>().is_ok() => {
+                fail(format!("{text:?} is a string"), format!("write {text} without quotes"))
+            }
+            RawValue::Text(_) | RawValue::Number(_) | RawValue::List(_) | RawValue::Other(_) => self.refuse(raw),
+        }
+    }
+
+    fn show(&self, value: &bool) -> Option<Value> {
+        Some((*value).into())
+    }
+
+    fn raw<'a>(&self, text: &'a str) -> RawValue<'a> {
+        text.trim().parse().map_or(RawValue::Text(text), RawValue::Boolean)
+    }
+}
+
+impl<V> ValueType for Text<V> {
+    type Value = V;
+
+    fn takes(&self) -> String {
+        (self.takes)()
+    }
+
+    fn expects(&self) -> &'static str {
+        self.expects
+    }
+
+    fn parse(&self, raw: &RawValue<'_>) -> Parsed<V> {
+        match raw {
+            RawValue::Text(text) => (self.parse)(text).or_else(|(what, hint)| fail(what, hint)),
+            RawValue::Number(_) | RawValue::List(_) | RawValue::Boolean(_) | RawValue::Other(_) => self.refuse(raw),
+        }
+    }
+
+    fn show(&self, value: &V) -> Option<Value> {
+        Some((self.text)(value).into())
+    }
+}
+
+impl<V> ValueType for OrNone<V> {
+    type Value = Option<V>;
+
+    fn takes(&self) -> String {
+        self.text.takes() + self.none
+    }
+
+    fn expects(&self) -> &'static str {
+        self.text.expects
+    }
+
+    fn parse(&self, raw: &RawValue<'_>) -> Parsed<Self::Value> {
+        if matches!(raw, RawValue::Text("")) {
+            return Ok(None);
+        }
+        match raw {
+            RawValue::Text(_) => self.text.parse(raw).map(Some),
+            RawValue::Number(_) | RawValue::List(_) | RawValue::Boolean(_) | RawValue::Other(_) => self.refuse(raw),
+        }
+    }
+
+    fn show(&self, value: &Self::Value) -> Option<Value> {
+        match value {
+            Some(value) => self.text.show(value),
+            None => self.is_shown.then(|| Value::from("")),
+        }
+    }
+}
+
+impl<T: ValueType> ValueType for Optional<T> {
+    type Value = Option<T::Value>;
+
+    fn takes(&self) -> String {
+        self.0.takes()
+    }
+
+    fn expects(&self) -> &'static str {
+        self.0.expects()
+    }
+
+    fn parse(&self, raw: &RawValue<'_>) -> Parsed<Self::Value> {
+        self.0.parse(raw).map(Some)
+    }
+
+    fn show(&self, value: &Self::Value) -> Option<Value> {
+        value.as_ref().and_then(|value| self.0.show(value))
+    }
+
+    fn raw<'a>(&self, text: &'a str) -> RawValue<'a> {
+        self.0.raw(text)
+    }
+}
+
+impl<V> ValueType for List<V> {
+    type Value = Vec<V>;
+
+    fn takes(&self) -> String {
+        (self.takes)()
+    }
+
+    fn expects(&self) -> &'static str {
+        self.expects
+    }
+
+    fn parse(&self, raw: &RawValue<'_>) -> Parsed<Self::Value> {
+        let items = match raw {
+            RawValue::Text(one) if self.or_single => {
+                return (self.item.parse)(one).map(|one| vec![one]).or_else(|(what, hint)| fail(what, hint));
+            }
+            RawValue::List(items) if items.is_empty() && !self.or_empty => {
+                return fail("the list is empty".to_owned(), format!("it takes {}", self.takes()));
+            }
+            RawValue::List(items) => items,
+            RawValue::Text(_) | RawValue::Number(_) | RawValue::Boolean(_) | RawValue::Other(_) => {
+                return self.refuse(raw);
+            }
+        };
+        let (mut values, mut seen, mut problems) = (Vec::new(), BTreeSet::new(), Vec::new());
+        for (index, (raw, byte)) in items.iter().enumerate() {
+            let parsed = match raw {
+                RawValue::Text(text) if !self.repeats && !seen.insert(*text) => {
+                    Err((format!("{} is listed twice", quoted(text)), "list it once".to_owned()))
+                }
+                RawValue::Text(text) => (self.item.parse)(text),
+                RawValue::Number(_) | RawValue::List(_) | RawValue::Boolean(_) | RawValue::Other(_) => Err((
+                    format!("expected a string in quotes, found {}", raw.found()),
+                    format!("it takes {}", self.takes()),
+                )),
+            };
+            match parsed {
+                Ok(value) => values.push(value),
+                Err((what, hint)) => problems.push(Problem { item: Some((index, *byte)), what, hint }),
+            }
+        }
+        if problems.is_empty() { Ok(values) } else { Err(problems) }
+    }
+
+    fn show(&self, values: &Self::Value) -> Option<Value> {
+        let is_shown = !values.is_empty() || self.or_empty;
+        is_shown.then(|| Value::Array(values.iter().map(|value| (self.item.text)(value).into()).collect()))
+    }
+
+    fn raw<'a>(&self, text: &'a str) -> RawValue<'a> {
+        let items = text.split(',').map(str::trim).filter(|item| !item.is_empty());
+        RawValue::List(items.map(|item| (RawValue::Text(item), 0)).collect())
+    }
+}
+
+impl RawValue<'_> {
     fn found(&self) -> String {
         match self {
             Self::Text(text) => quoted(text),
             Self::Number(number) => format!("the number {}", bare(number)),
             Self::List(_) => "a list".to_owned(),
-            Self::Truth(_) => "true or false".to_owned(),
+            Self::Boolean(_) => "true or false".to_owned(),
             Self::Other(what) => (*what).to_owned(),
         }
     }
 }
 
-fn one_of(word: &str, words: &[&'static str]) -> Result<(), Vec<Complaint>> {
-    if words.contains(&word) {
-        return Ok(());
-    }
-    let hint = match nearest(word, words.iter().copied()) {
-        Some(near) => format!("did you mean {near:?}? it takes {}", alternatives(words)),
-        None => format!("it takes {}", alternatives(words)),
-    };
-    complain(format!("{} is not known here", quoted(word)), hint)
-}
-
-fn of_form(form: Form, text: &str) -> Result<(), Vec<Complaint>> {
-    form.check(text).or_else(|(what, hint)| complain(what, hint))
-}
-
-fn fingerprint(text: &str) -> Result<(), Vec<Complaint>> {
-    match Fingerprint::from_str(text) {
-        Ok(_) => Ok(()),
-        Err(fault) => complain(
-            format!("{}: {fault}", quoted(text)),
-            "write what `openssl x509 -noout -fingerprint -sha256` prints after the =".to_owned(),
-        ),
-    }
-}
-
-fn complain<T>(what: String, hint: String) -> Result<T, Vec<Complaint>> {
-    let item = None;
-    Err(vec![Complaint { item, what, hint }])
-}
-
-fn alternatives(words: &[&str]) -> String {
-    let quoted: Vec<String> = words.iter().map(|word| format!("{word:?}")).collect();
-    match quoted.split_last() {
-        Some((last, [])) => last.clone(),
-        Some((last, first)) => format!("{} or {last}", first.join(", ")),
-        None => String::new(),
-    }
+fn fail<T>(what: String, hint: String) -> Parsed<T> {
+    Err(vec![Problem { item: None, what, hint }])
 }

@@ -35,7 +35,8 @@ pub struct Recovery {
 }
 
 /// Which kind of account a login is expected to be for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, strum::VariantArray, strum::IntoStaticStr)]
+#[strum(serialize_all = "kebab-case")]
 pub enum Account {
     /// Either kind.
     Any,
@@ -46,7 +47,8 @@ pub enum Account {
 }
 
 /// What to do while somebody else uses the brokerage session.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, strum::VariantArray, strum::IntoStaticStr)]
+#[strum(serialize_all = "kebab-case")]
 pub enum Competing {
     /// Leave them alone, wait, and tell the operator.
     Yield,
@@ -55,7 +57,8 @@ pub enum Competing {
 }
 
 /// A way to ask IBKR for the brokerage session.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, strum::VariantArray, strum::IntoStaticStr)]
+#[strum(serialize_all = "kebab-case")]
 pub enum Method {
     /// POST /iserver/reauthenticate: the gateway does it by itself, in about three seconds, and competes.
     Gateway,

@@ -1,0 +1,171 @@
+//! The configuration in force as a file that says the same, every key with its value.
+
+use strum::VariantArray;
+
+use super::Config;
+use super::schema::{
+    CHANNEL, CHANNELS, ChannelDraft, ChannelType, Day, DeadmanDraft, Draft, EVERY_CHANNEL, GATEWAY, GatewayDraft,
+    PlainHttp, QuietDraft, ROOT, Row, SESSION, TrustBy, WINDOW, WINDOWS, WindowDraft,
+};
+use super::validate::Gateway;
+use crate::alert::settings::{self, Method, Payload, Url};
+use crate::calendar::Window;
+use crate::gateway::Trust;
+
+/// Formats the configuration as TOML.
+#[must_use]
+pub fn show(config: &Config) -> String {
+    let mut file = File::default();
+    for gateway in &config.gateways {
+        let table = format!("gateway.{}", gateway.name);
+        let draft = gateway_draft(gateway);
+        file.rows(&table, GATEWAY, &draft, |_| true);
+        file.rows(&format!("{table}.session"), SESSION, &draft.policy, |_| true);
+    }
+    let draft = Draft {
+        maintenance: config.maintenance.clone(),
+        alerts: config.alerts.clone(),
+        quiet: config.alerts.quiet.as_ref().map_or_else(QuietDraft::default, quiet_draft),
+        deadman: config.alerts.deadman.as_ref().map_or_else(DeadmanDraft::default, |deadman| DeadmanDraft {
+            url_file: Some(deadman.url_file.clone()),
+            every: deadman.every,
+            fails: deadman.fails,
+        }),
+        endpoint: config.endpoint.clone(),
+        log: config.log.clone(),
+        ..Draft::default()
+    };
+    file.rows("", ROOT, &draft, |row| row.starts_with("maintenance."));
+    if config.maintenance.windows.is_empty() {
+        file.line("maintenance", "window", "[]");
+    }
+    for window in &config.maintenance.windows {
+        file.item(WINDOWS, WINDOW, &window_draft(window), |_| true);
+    }
+    file.rows("", ROOT, &draft, |row| !row.starts_with("maintenance."));
+    for channel in &config.alerts.channels {
+        let draft = channel_draft(channel);
+        let keys = draft.kind.map(ChannelType::keys).unwrap_or_default();
+        file.item(CHANNELS, CHANNEL, &draft, |row| EVERY_CHANNEL.contains(&row) || keys.contains(&row));
+    }
+    file.text
+}
+
+/// A file under way, and the table it is in.
+#[derive(Default)]
+struct File {
+    text: String,
+    table: String,
+}
+
+impl File {
+    fn line(&mut self, table: &str, key: &str, value: &str) {
+        if self.table != table {
+            let blank = if self.text.is_empty() { "" } else { "\n" };
+            self.text += &format!("{blank}[{table}]\n");
+            table.clone_into(&mut self.table);
+        }
+        self.text += &format!("{key} = {value}\n");
+    }
+
+    fn rows<T>(&mut self, prefix: &str, rows: &[Row<T>], target: &T, is_shown: impl Fn(&str) -> bool) {
+        for row in rows.iter().filter(|row| is_shown(row.name)) {
+            let path = if prefix.is_empty() { row.name.to_owned() } else { format!("{prefix}.{}", row.name) };
+            if let (Some((table, key)), Some(value)) = (path.rsplit_once('.'), (row.show)(target)) {
+                self.line(table, key, &value.to_string());
+            }
+        }
+    }
+
+    /// A table of the list called `list`.
+    fn item<T>(&mut self, list: &str, rows: &[Row<T>], target: &T, is_shown: impl Fn(&str) -> bool) {
+        self.text += &format!("\n[[{list}]]\n");
+        list.clone_into(&mut self.table);
+        self.rows(list, rows, target, is_shown);
+        self.table.clear();
+    }
+}
+
+fn gateway_draft(gateway: &Gateway) -> GatewayDraft {
+    let draft = GatewayDraft {
+        url: gateway.target.url.parse().ok(),
+        region: gateway.region,
+        public_address: gateway.public_address.clone(),
+        unit: gateway.unit.clone(),
+        stream: gateway.stream,
+        ..GatewayDraft::new(gateway.policy.clone())
+    };
+    match &gateway.target.trust {
+        Trust::Loopback => draft,
+        Trust::Plain => GatewayDraft { plain_http: PlainHttp::Known, ..draft },
+        Trust::System => GatewayDraft { trust: TrustBy::System, ..draft },
+        Trust::Pin(pins) => GatewayDraft { trust: TrustBy::Pin, pins: pins.clone(), ..draft },
+        Trust::CaFile(path) => GatewayDraft { trust: TrustBy::CaFile, ca_file: Some(path.clone()), ..draft },
+    }
+}
+
+fn window_draft(window: &Window) -> WindowDraft {
+    let day = |weekday| Day::VARIANTS.iter().copied().find(|day| day.weekday() == weekday);
+    WindowDraft {
+        days: window.days.iter().copied().filter_map(day).collect(),
+        from: Some(window.from),
+        to: Some(window.to),
+        zone: jiff::tz::TimeZone::get(&window.zone).ok(),
+        regions: window.regions.clone(),
+    }
+}
+
+fn quiet_draft(quiet: &settings::Quiet) -> QuietDraft {
+    let settings::Quiet { from, to, zone, severities } = quiet.clone();
+    QuietDraft { from: Some(from), to: Some(to), zone: Some(zone), severities }
+}
+
+fn channel_draft(channel: &settings::Channel) -> ChannelDraft {
+    let draft = ChannelDraft {
+        name: Some(channel.name.clone()),
+        min_severity: channel.min_severity,
+        gateways: channel.gateways.clone(),
+        codes: channel.codes.clone(),
+        ..ChannelDraft::default()
+    };
+    match channel.kind.clone() {
+        settings::Kind::Webhook(webhook) => {
+            let (url, url_file) = match webhook.url {
+                Url::Plain(url) => (Some(url), None),
+                Url::File(path) => (None, Some(path)),
+            };
+            let (preset, body) = match webhook.payload {
+                Payload::Preset(preset) => (Some(preset), None),
+                Payload::Body(body) => (None, Some(body).filter(|_| webhook.method != Method::Get)),
+            };
+            ChannelDraft {
+                kind: Some(ChannelType::Webhook),
+                preset,
+                url,
+                url_file,
+                token_file: webhook.token_file,
+                method: webhook.method,
+                headers: webhook.headers,
+                body,
+                to: webhook.to.into_iter().collect(),
+                ca_file: webhook.ca_file,
+                ..draft
+            }
+        }
+        settings::Kind::Email(email) => ChannelDraft {
+            kind: Some(ChannelType::Email),
+            host: Some(email.host),
+            port: Some(email.port),
+            tls: email.tls,
+            from: Some(email.from),
+            to: email.to,
+            user: email.user,
+            password_file: email.password_file,
+            ca_file: email.ca_file,
+            ..draft
+        },
+        settings::Kind::Command(command) => {
+            ChannelDraft { kind: Some(ChannelType::Command), argv: command.argv, within: command.within, ..draft }
+        }
+    }
+}
