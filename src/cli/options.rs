@@ -10,7 +10,7 @@ use clap::Args;
 use super::output::complain;
 use super::terminal::{Form, form};
 use crate::alert;
-use crate::config::{self, Config, Faults};
+use crate::config::{self, Config, Diagnostics};
 use crate::control::{self, Client, Error};
 use crate::gateway::{Target, Trust};
 use crate::session::Policy;
@@ -79,7 +79,7 @@ pub(super) fn load(path: &Path) -> Option<Config> {
 }
 
 /// The same of a configuration that was read already, with its warnings.
-pub(super) fn or_complain(read: Result<Config, Faults>) -> Option<Config> {
+pub(super) fn or_complain(read: Result<Config, Diagnostics>) -> Option<Config> {
     let config = read.inspect_err(|faults| complain(&faults.to_string())).ok()?;
     for warning in &config.warnings {
         complain(&format!("warning: {warning}"));
