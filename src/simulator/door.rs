@@ -146,30 +146,26 @@ fn respond(answer: &Answer, page: impl FnOnce(Bytes) -> Page) -> Response<Page> 
     response
 }
 
-/// What the world needs to know of a request. The body is read for an init only: whatever a login posts is ignored.
+/// What the world needs to know of a request. Whatever a login posts is not read.
 async fn read(request: &mut Request<Incoming>) -> Call {
     let headers: &HeaderMap = request.headers();
     let mut call = Call {
         method: Method::parse(request.method().as_str()),
-        route: Route::parse(request.uri().path()),
         content_length: headers.contains_key(CONTENT_LENGTH),
         user_agent: headers.get(USER_AGENT).is_some_and(|agent| !agent.is_empty()),
-        publish: false,
-        compete: false,
+        query: request.uri().query().unwrap_or_default().to_owned(),
+        ..Call::get(Route::parse(request.uri().path()))
     };
-    if call.route == Route::Init {
-        let query = request.uri().query().unwrap_or_default().to_owned();
+    if call.method != Method::Get && !call.route.is_own() && call.route != Route::Dispatcher {
         let body = match Limited::new(request.body_mut(), LONGEST_BODY).collect().await {
             Ok(body) => body.to_bytes(),
             Err(_) => Bytes::new(),
         };
-        let json: Value = serde_json::from_slice(&body).unwrap_or_default();
-        let is_true =
-            |key: &str| json[key] == Value::Bool(true) || query.split('&').any(|pair| pair == format!("{key}=true"));
-        call.publish = is_true("publish");
-        call.compete = is_true("compete");
+        call.body = serde_json::from_slice(&body).unwrap_or_default();
     }
-    call
+    let is_true = |key: &str| call.body[key] == Value::Bool(true) || call.param(key).as_deref() == Some("true");
+    let (publish, compete) = (is_true("publish"), is_true("compete"));
+    Call { publish, compete, ..call }
 }
 
 /// A TCP connection that can end in a reset instead of an orderly close.

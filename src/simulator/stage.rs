@@ -207,9 +207,10 @@ impl Stage {
         let mut inner = self.lock();
         inner.world.advance(self.now());
         for push in inner.world.pushes() {
-            let overrun = inner.streams.get(&push.stream).is_some_and(|stream| stream.try_send(push).is_err());
+            let id = push.stream;
+            let overrun = inner.streams.get(&id).is_some_and(|stream| stream.try_send(push).is_err());
             if overrun {
-                inner.streams.remove(&push.stream);
+                inner.streams.remove(&id);
             }
         }
         for late in inner.world.late_answers() {

@@ -53,7 +53,7 @@ async fn serve(stage: Arc<Stage>, upgrade: OnUpgrade, session: Option<String>) {
                 tokio::time::sleep_until(stage.moment(push.at)).await;
                 let sent = match push.frame.render() {
                     Some(text) => socket.send(Message::binary(text.into_bytes())).await,
-                    None => socket.close(closing(push.frame)).await,
+                    None => socket.close(closing(&push.frame)).await,
                 };
                 if sent.is_err() {
                     break;
@@ -72,11 +72,8 @@ async fn serve(stage: Arc<Stage>, upgrade: OnUpgrade, session: Option<String>) {
     stage.close_stream(id);
 }
 
-fn closing(frame: Frame) -> Option<CloseFrame> {
-    match frame {
-        Frame::Close(code) => Some(CloseFrame { code: code.into(), reason: "".into() }),
-        Frame::Waiting | Frame::Ready { .. } | Frame::Sts { .. } | Frame::Heartbeat { .. } | Frame::Tic { .. } => None,
-    }
+fn closing(frame: &Frame) -> Option<CloseFrame> {
+    if let Frame::Close(code) = frame { Some(CloseFrame { code: (*code).into(), reason: "".into() }) } else { None }
 }
 
 /// The session id of the cookie: `api={"session":"<id>"}` or `api=<id>`.

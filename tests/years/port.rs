@@ -56,6 +56,7 @@ pub(crate) fn quickly(request: Request, answer: &Answer) -> Observation {
         | Answer::MethodNotAllowed
         | Answer::LengthRequired
         | Answer::PublishMissing
+        | Answer::Program { .. }
         | Answer::Raw(_) => slowly(request, answer),
     }
 }

@@ -101,6 +101,11 @@ pub(super) const COMMANDS: &[Command] = &[
     },
     Command { name: "paper", params: &["on=true"], help: "a paper account, or a live one" },
     Command { name: "deny", params: &["on=true"], help: "the client is not in the gateway's list of addresses" },
+    Command {
+        name: "refuse-subscriptions",
+        params: &["times=1"],
+        help: "a subscription on the websocket is answered \"unable to subscribe\"",
+    },
     Command { name: "streams", params: &["are=served|silent|closed"], help: "what the websocket does" },
 ];
 

@@ -75,6 +75,7 @@ pub(super) fn parse(name: &str, query: &str, body: Vec<u8>, now: Duration) -> Re
         },
         "paper" => Control::Paper(params.flag("on", true)?),
         "deny" => Control::Deny(params.flag("on", true)?),
+        "refuse-subscriptions" => Control::RefuseSubscriptions(params.times()?),
         "streams" => Control::Streams(params.one_of(
             "are",
             &[("served", Streaming::Serves), ("silent", Streaming::Silent), ("closed", Streaming::Closes)],

@@ -4,6 +4,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde_json::Value;
+
 /// What becomes of a request, and when.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[must_use]
@@ -115,6 +117,13 @@ pub enum Answer {
     TooManyRequests,
     /// 500: an init without `publish:true`.
     PublishMissing,
+    /// What a trading program gets: made up, and marked as such.
+    Program {
+        /// The status.
+        status: u16,
+        /// The body.
+        body: Value,
+    },
     /// A status of IBKR's own trouble (500, 503, 429, 601) with a body that is not JSON.
     Trouble(u16),
     /// An answer written out by a script.
@@ -149,7 +158,7 @@ impl Answer {
             Answer::LengthRequired => 411,
             Answer::TooManyRequests => 429,
             Answer::PublishMissing => 500,
-            Answer::Trouble(status) => *status,
+            Answer::Trouble(status) | Answer::Program { status, .. } => *status,
             Answer::Raw(raw) => raw.status,
         }
     }

@@ -1,5 +1,9 @@
 //! What somebody asks of the gateway, reduced to what the answer depends on.
 
+use serde_json::Value;
+
+use super::query;
+
 /// The method of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Method {
@@ -7,6 +11,8 @@ pub enum Method {
     Get,
     /// POST.
     Post,
+    /// DELETE.
+    Delete,
     /// Any other; IBKR refuses it, the gateway's own answers do not care.
     Other,
 }
@@ -19,6 +25,8 @@ impl Method {
             Method::Get
         } else if name.eq_ignore_ascii_case("POST") {
             Method::Post
+        } else if name.eq_ignore_ascii_case("DELETE") {
+            Method::Delete
         } else {
             Method::Other
         }
@@ -30,6 +38,7 @@ impl Method {
         match self {
             Method::Get => "GET",
             Method::Post => "POST",
+            Method::Delete => "DELETE",
             Method::Other => "OTHER",
         }
     }
@@ -192,13 +201,26 @@ pub struct Call {
     pub publish: bool,
     /// `compete` in the body of an init is true: take the brokerage session from whoever has it.
     pub compete: bool,
+    /// The query, without its question mark: what a trading program asks for.
+    pub query: String,
+    /// The body, where it is JSON.
+    pub body: Value,
 }
 
 impl Call {
     /// A well-formed GET.
     #[must_use]
     pub fn get(route: Route) -> Call {
-        Call { method: Method::Get, route, content_length: false, user_agent: true, publish: false, compete: false }
+        Call {
+            method: Method::Get,
+            route,
+            content_length: false,
+            user_agent: true,
+            publish: false,
+            compete: false,
+            query: String::new(),
+            body: Value::Null,
+        }
     }
 
     /// A well-formed POST with `{}` for a body.
@@ -211,5 +233,12 @@ impl Call {
     #[must_use]
     pub fn init(compete: bool) -> Call {
         Call { publish: true, compete, ..Call::post(Route::Init) }
+    }
+
+    /// A parameter of the query, decoded.
+    #[must_use]
+    pub fn param(&self, key: &str) -> Option<String> {
+        let mut pairs = self.query.split('&').map(|pair| pair.split_once('=').unwrap_or((pair, "")));
+        pairs.find(|(name, _)| *name == key).map(|(_, value)| query::decode(value))
     }
 }

@@ -85,6 +85,8 @@ pub enum Control {
     Deny(bool),
     /// What the websocket does.
     Streams(Streaming),
+    /// The next subscriptions on websockets are refused, as IBKR now and then does with a good session.
+    RefuseSubscriptions(Times),
 }
 
 /// How often.

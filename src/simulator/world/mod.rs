@@ -22,10 +22,12 @@ mod pacing;
 mod places;
 mod process;
 mod proxy;
+pub(super) mod query;
 mod render;
 mod stream;
 #[cfg(test)]
 mod tests;
+mod trading;
 mod traffic;
 
 use std::time::Duration;
@@ -197,11 +199,13 @@ impl World {
             Control::Clear => {
                 self.rules.clear();
                 self.process.failing = Times::NEVER;
+                self.streams.refusing = Times::NEVER;
             }
             Control::Latency(latency) => self.latency = latency,
             Control::AuthDelay(delay) => self.process.auth_delay = delay,
             Control::Deny(denied) => self.denied = denied,
             Control::Streams(mode) => self.streams.set_mode(at, mode),
+            Control::RefuseSubscriptions(times) => self.streams.refusing = times,
             Control::ExpireLogin
             | Control::ExpireLoginAt(_)
             | Control::Lapse
@@ -308,7 +312,7 @@ impl World {
     /// A text or binary message of the client on a websocket.
     pub fn hear(&mut self, at: Duration, stream: StreamId, text: &str) {
         self.advance(at);
-        self.streams.hear(self.now, stream, text);
+        self.streams.hear(self.now, stream, text, &self.ibkr);
     }
 
     /// The client closed a websocket.

@@ -46,6 +46,7 @@ impl Answer {
             Answer::MethodNotAllowed => page(status, "text/plain", "Method Not Allowed"),
             Answer::LengthRequired => page(status, "text/html", LENGTH_REQUIRED),
             Answer::PublishMissing => json(json!({"error": "Internal Server Error", "statusCode": 500})),
+            Answer::Program { body, .. } => page(status, "application/json;charset=utf-8", &body.to_string()),
             Answer::Trouble(601) => page(status, "text/plain", "Session Expired"),
             Answer::Trouble(_) => page(status, "text/html", TROUBLE),
             Answer::Raw(raw) => {
@@ -85,6 +86,8 @@ impl Frame {
             }
             Frame::Heartbeat { at_ms } => json!({"topic": "system", "hb": at_ms}),
             Frame::Tic { at_ms } => json!({"topic": "tic", "alive": true, "lastAccessed": at_ms}),
+            Frame::Act { paper } => json!({"topic": "act", "args": accounts_body(*paper)}),
+            Frame::Data(value) => return Some(value.to_string()),
             Frame::Close(_) => return None,
         };
         Some(value.to_string())
@@ -194,7 +197,8 @@ fn portfolio_body(paper: bool) -> Value {
     json!([{"id": account, "accountId": account, "currency": "USD", "type": if paper { "DEMO" } else { "INDIVIDUAL" }}])
 }
 
-fn account(paper: bool) -> &'static str {
+/// The number of the account.
+pub(super) fn account(paper: bool) -> &'static str {
     if paper { "DU0000000" } else { "U0000000" }
 }
 

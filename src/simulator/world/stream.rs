@@ -1,18 +1,22 @@
 //! The websockets: what they say, in which order, and when they fall silent.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::Duration;
 
+use serde_json::Value;
+
 use super::answer::AuthStatus;
-use super::control::Streaming;
+use super::control::{Streaming, Times};
 use super::ibkr::{Ibkr, millis};
+use super::trading::Subscriptions;
 
 /// One open websocket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct StreamId(pub u64);
 
 /// A frame that goes out on a websocket.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Push {
     /// When, since the world began; never before the call that made it.
     pub at: Duration,
@@ -23,7 +27,7 @@ pub struct Push {
 }
 
 /// What a frame says. All of them but the closing go out as binary frames with JSON in them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Frame {
     /// `waiting for session`: the first one, at once.
     Waiting,
@@ -49,6 +53,13 @@ pub enum Frame {
         /// Epoch milliseconds.
         at_ms: u64,
     },
+    /// `act`: the accounts, once on connect.
+    Act {
+        /// The paper user's account.
+        paper: bool,
+    },
+    /// What a trading program subscribed to: made up, and marked as such.
+    Data(Arc<Value>),
     /// The close frame with this code.
     Close(u16),
 }
@@ -74,6 +85,13 @@ enum Phase {
 struct Stream {
     id: StreamId,
     phase: Phase,
+    subscriptions: Subscriptions,
+}
+
+impl Stream {
+    fn is_ready(&self) -> bool {
+        matches!(self.phase, Phase::Ready { .. })
+    }
 }
 
 /// All open websockets.
@@ -87,6 +105,10 @@ pub(super) struct Streams {
     silent: bool,
     /// The connections on which a handshake waits for IBKR, also those whose client has gone.
     handshakes: usize,
+    /// The next subscriptions are refused.
+    pub(super) refusing: Times,
+    /// When the subscribers get data again.
+    data_at: Option<Duration>,
     ids: u64,
     epoch_ms: u64,
 }
@@ -100,6 +122,8 @@ impl Streams {
             mode: Streaming::Serves,
             silent: false,
             handshakes: 0,
+            refusing: Times::NEVER,
+            data_at: None,
             ids: 0,
             epoch_ms,
         }
@@ -115,7 +139,7 @@ impl Streams {
             Phase::Ready { heartbeat_at } => Some(heartbeat_at),
             Phase::Handshake { .. } | Phase::Waiting | Phase::Dead => None,
         };
-        self.open.iter().filter_map(due).min()
+        self.open.iter().filter_map(due).chain(self.data_at).min()
     }
 
     pub(super) fn advance(&mut self, at: Duration, ibkr: &Ibkr) {
@@ -132,6 +156,9 @@ impl Streams {
                     if ibkr.connected {
                         out.push((stream.id, Frame::Sts { flags: ibkr.flags(), paper }));
                     }
+                    if ibkr.view().live {
+                        out.push((stream.id, Frame::Act { paper }));
+                    }
                 }
                 Phase::Ready { heartbeat_at } if heartbeat_at <= at => {
                     stream.phase = Phase::Ready { heartbeat_at: heartbeat_at + HEARTBEAT };
@@ -143,6 +170,13 @@ impl Streams {
                 | Phase::Waiting
                 | Phase::Dead => {}
             }
+        }
+        if self.data_at.is_some_and(|due| due <= at) {
+            for stream in self.open.iter_mut().filter(|stream| stream.is_ready()) {
+                let data = stream.subscriptions.tick(ibkr.view(), at);
+                out.extend(data.into_iter().map(|data| (stream.id, Frame::Data(Arc::new(data)))));
+            }
+            self.await_data(at);
         }
         for (stream, frame) in out {
             self.push(at, stream, frame);
@@ -174,18 +208,29 @@ impl Streams {
         if self.open.is_empty() {
             self.told = ibkr.flags();
         }
-        self.open.push(Stream { id, phase });
+        self.open.push(Stream { id, phase, subscriptions: Subscriptions::default() });
         if self.mode == Streaming::Serves && !self.silent && !wedged {
             self.push(at, id, Frame::Waiting);
         }
         id
     }
 
-    /// A message of the client: `tic` is answered; before `system`/`success` everything is dropped.
-    pub(super) fn hear(&mut self, at: Duration, id: StreamId, text: &str) {
-        let ready = |stream: &Stream| stream.id == id && matches!(stream.phase, Phase::Ready { .. });
-        if text == "tic" && !self.silent && self.open.iter().any(ready) {
+    /// A message of the client: a `tic`, or a subscription. Before `system`/`success` everything is dropped.
+    pub(super) fn hear(&mut self, at: Duration, id: StreamId, text: &str, ibkr: &Ibkr) {
+        let open = self.open.iter_mut().find(|stream| stream.id == id && stream.is_ready());
+        let Some(stream) = open.filter(|_| !self.silent) else {
+            return;
+        };
+        if text == "tic" {
             self.push(at, id, Frame::Tic { at_ms: self.epoch_ms + millis(at) });
+            return;
+        }
+        let subscribes = ["smd+", "sor", "spl"].iter().any(|verb| text.starts_with(verb));
+        let refused = subscribes && self.refusing.take();
+        let data = stream.subscriptions.hear(text, ibkr.view(), at, refused);
+        self.await_data(at);
+        if let Some(data) = data {
+            self.push(at, id, Frame::Data(Arc::new(data)));
         }
     }
 
@@ -210,6 +255,7 @@ impl Streams {
     /// stay open and say nothing more.
     pub(super) fn hear_again(&mut self, at: Duration, go_on: bool, ibkr: &Ibkr) {
         self.silent = false;
+        self.data_at = self.data_at.map(|due| due.max(at + DATA_EVERY));
         if !go_on {
             self.end_upstream();
             return;
@@ -287,7 +333,13 @@ impl Streams {
         let changed = flags != self.told;
         self.told = flags;
         let mut told = Vec::new();
+        let mut data = Vec::new();
         for stream in &mut self.open {
+            if stream.is_ready()
+                && let Some(changed) = stream.subscriptions.changed(ibkr.view())
+            {
+                data.push((stream.id, changed));
+            }
             match stream.phase {
                 Phase::Waiting if login => stream.phase = Phase::Opening { ready_at: at + OPENING },
                 Phase::Opening { .. } if !login => stream.phase = Phase::Waiting,
@@ -305,10 +357,20 @@ impl Streams {
         for id in told {
             self.push(at + TELLING, id, Frame::Sts { flags, paper: ibkr.is_paper() });
         }
+        for (id, changed) in data {
+            self.push(at + TELLING, id, Frame::Data(Arc::new(changed)));
+        }
     }
 
     pub(super) fn take(&mut self) -> Vec<Push> {
         self.out.drain(..).collect()
+    }
+
+    /// Data comes every second while somebody has subscribed to any.
+    fn await_data(&mut self, at: Duration) {
+        let wanted = self.open.iter().any(|stream| !stream.subscriptions.is_empty());
+        let due = self.data_at.filter(|due| *due > at).unwrap_or(at + DATA_EVERY);
+        self.data_at = wanted.then_some(due);
     }
 
     fn push(&mut self, at: Duration, stream: StreamId, frame: Frame) {
@@ -324,4 +386,5 @@ const TELLING: Duration = Duration::from_millis(10);
 const HEARTBEAT: Duration = Duration::from_secs(10);
 /// How many connections to IBKR the gateway has for websockets whose handshake is not answered.
 const CONNECTIONS: usize = 5;
+const DATA_EVERY: Duration = Duration::from_secs(1);
 const MOST_UNSENT: usize = 4096;

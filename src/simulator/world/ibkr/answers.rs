@@ -71,10 +71,12 @@ impl Ibkr {
             Route::PortfolioAccounts => Answer::PortfolioAccounts { paper: self.paper },
             Route::Accounts | Route::Iserver(_) if !self.authenticated => Answer::NoBridge,
             Route::Accounts if self.competing || !self.established => Answer::EmptyAccounts,
-            Route::Accounts => Answer::Accounts { paper: self.paper },
-            Route::Iserver(_)
-            | Route::Proxied(_)
-            | Route::Unknown(_)
+            Route::Accounts => {
+                self.trading.prime();
+                Answer::Accounts { paper: self.paper }
+            }
+            Route::Iserver(_) | Route::Proxied(_) => self.trading.answer(at, call, self.account()),
+            Route::Unknown(_)
             | Route::Root
             | Route::GatewayStatus
             | Route::Reauthenticate
@@ -157,6 +159,7 @@ fn takes(route: &Route, method: Method) -> bool {
     match method {
         Method::Get => true,
         Method::Post => !matches!(route, Route::Validate | Route::Accounts | Route::PortfolioAccounts),
+        Method::Delete => matches!(route, Route::Iserver(_)),
         Method::Other => false,
     }
 }

@@ -76,7 +76,8 @@ impl Ibkr {
             | Control::Script(_)
             | Control::Latency(_)
             | Control::Deny(_)
-            | Control::Streams(_) => {}
+            | Control::Streams(_)
+            | Control::RefuseSubscriptions(_) => {}
         }
     }
 }

@@ -9,6 +9,8 @@ use super::Options;
 use super::answer::{AuthStatus, SessionId};
 use super::control::{Competitor, Established, LoginFault, Shows, Times};
 use super::pacing::Pacing;
+use super::render;
+use super::trading::{Trading, View};
 
 /// The login: what only a human and a browser make.
 #[derive(Clone, Copy, Debug)]
@@ -30,6 +32,7 @@ pub(super) struct Ibkr {
     pub(super) holder: Option<Competitor>,
     pub(super) evictions: u32,
     pub(super) pacing: Pacing,
+    pub(super) trading: Trading,
     options: Options,
     logins: u32,
     last_request: Duration,
@@ -63,6 +66,7 @@ impl Ibkr {
             holder: None,
             evictions: 0,
             pacing: Pacing::new(options.limits),
+            trading: Trading::new(options.epoch_ms),
             options: options.clone(),
             logins: 0,
             last_request: Duration::ZERO,
@@ -121,6 +125,7 @@ impl Ibkr {
             self.establishes_at,
             self.fight_ends_at,
             self.returns.map(|(at, _)| at),
+            self.trading.next(),
         ]
         .into_iter()
         .flatten()
@@ -158,6 +163,20 @@ impl Ibkr {
         {
             self.compete(competitor);
         }
+        if due(self.trading.next()) {
+            self.trading.advance(at);
+        }
+    }
+
+    /// The number of the account.
+    pub(super) fn account(&self) -> &'static str {
+        render::account(self.paper)
+    }
+
+    /// What a websocket sees of the trading side.
+    pub(super) fn view(&self) -> View<'_> {
+        let live = self.authenticated && self.connected && self.established && !self.competing;
+        View { trading: &self.trading, account: self.account(), live }
     }
 
     /// The gateway restarted: its cookies are gone, and with them the login and the session on top.
@@ -211,6 +230,9 @@ impl Ibkr {
     }
 
     fn lose_authentication(&mut self) {
+        if self.authenticated {
+            self.trading.end_session();
+        }
         self.authenticated = false;
         self.established = false;
         self.authenticates_at = None;

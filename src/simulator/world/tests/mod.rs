@@ -6,6 +6,7 @@ mod login;
 mod places;
 mod rivals;
 mod stream;
+mod trading;
 mod walk;
 
 use std::sync::Arc;

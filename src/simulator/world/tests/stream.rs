@@ -13,12 +13,12 @@ fn opened() -> (World, StreamId) {
     let mut world = live();
     let stream = world.open_stream(s(10), None);
     world.advance(s(11));
-    assert_eq!(frames(&mut world).len(), 3);
+    assert_eq!(frames(&mut world).len(), 4);
     (world, stream)
 }
 
 #[test]
-fn a9_waiting_then_the_user_then_the_status() {
+fn a9_waiting_then_the_user_then_the_status_and_the_accounts() {
     let mut world = live();
     world.open_stream(s(10), None);
     world.advance(s(11));
@@ -26,6 +26,7 @@ fn a9_waiting_then_the_user_then_the_status() {
     assert_eq!(texts[0], r#"{"message":"waiting for session"}"#);
     assert!(texts[1].contains(r#""topic":"system""#) && texts[1].contains(r#""success":"#));
     assert!(texts[2].contains(r#""topic":"sts""#) && texts[2].contains(r#""authenticated":true"#));
+    assert!(texts[3].contains(r#""topic":"act""#) && texts[3].contains(r#""selectedAccount":"DU0000000""#));
 }
 
 #[test]
@@ -92,7 +93,7 @@ fn a9_an_old_session_id_never_gets_further_than_waiting() {
     let id = tickle.session.to_string();
     world.open_stream(s(7), Some(&id));
     world.advance(s(8));
-    assert_eq!(frames(&mut world).len(), 3);
+    assert_eq!(frames(&mut world).len(), 4);
     world.set(s(9), Control::LogIn);
     world.advance(s(14));
     frames(&mut world);
@@ -178,7 +179,7 @@ fn a12_a_wedged_gateway_serves_a_new_websocket_once_ibkr_answers() {
     open_at(&mut world, s(31));
     world.advance(s(32));
     let told = frames(&mut world);
-    assert!(matches!(told[..], [(31_000, Frame::Waiting), (31_050, Frame::Ready { .. }), (_, Frame::Sts { .. })]));
+    assert!(matches!(told[..3], [(31_000, Frame::Waiting), (31_050, Frame::Ready { .. }), (_, Frame::Sts { .. })]));
 }
 
 #[test]
@@ -199,7 +200,7 @@ fn a12_ten_websockets_opened_and_closed_while_ibkr_is_silent_leave_five_connecti
     world.set(s(90), Control::CloseConnections);
     open_at(&mut world, s(91));
     world.advance(s(92));
-    assert_eq!((frames(&mut world).len(), world.load().websockets_unanswered), (3, 0));
+    assert_eq!((frames(&mut world).len(), world.load().websockets_unanswered), (4, 0));
 }
 
 #[test]
@@ -209,7 +210,7 @@ fn a12_websockets_are_not_among_the_five() {
         open_at(&mut world, s(10));
     }
     world.advance(s(11));
-    assert_eq!(frames(&mut world).len(), 18);
+    assert_eq!(frames(&mut world).len(), 24);
     assert_eq!(world.load().places_taken, 0);
     assert_eq!(ask(&mut world, s(12), &Call::post(Route::Status)).status(), 200);
 }

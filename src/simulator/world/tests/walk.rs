@@ -1,7 +1,13 @@
 //! Whatever happens in whatever order: time goes on, and the world stays one that can be.
 
+use serde_json::json;
+
 use super::super::{Established, Limits, LoginFault, Method, Reach, Streaming, Unanswered};
 use super::*;
+
+fn order() -> Value {
+    json!({"conid": 1, "side": "BUY", "quantity": 1e300, "orderType": "LMT", "price": -1e300})
+}
 
 /// The same numbers for the same seed.
 struct Dice(u64);
@@ -52,10 +58,22 @@ impl Dice {
             "/v1/api/portfolio/accounts",
             "/v1/api/iserver/other",
             "/v1/api/other",
+            "/v1/api/iserver/account/orders",
+            "/v1/api/iserver/account/DU0000000/orders",
+            "/v1/api/iserver/account/DU0000000/order/-1",
+            "/v1/api/iserver/marketdata/snapshot",
+            "/v1/api/iserver/marketdata/history",
+            "/v1/api/iserver/questions/suppress",
+            "/v1/api/iserver/secdef/search",
+            "/v1/api/trsrv/stocks",
+            "/v1/api/portfolio/DU0000000/ledger",
+            "/v1/api/portfolio/DU0000000/positions/0",
         ]);
         Call {
-            method: self.one_of(&[Method::Get, Method::Post, Method::Post, Method::Other]),
+            method: self.one_of(&[Method::Get, Method::Post, Method::Post, Method::Delete, Method::Other]),
             route: Route::parse(path),
+            query: self.one_of(&["", "conids=1,x&fields=31", "symbols=A,%20,ZZ&symbol=AAPL&conid=1"]).to_owned(),
+            body: self.one_of(&[Value::Null, json!({"messageIds": ["o354", 1]}), json!({"orders": [order(), 1]})]),
             content_length: self.throw(9) != 0,
             user_agent: self.throw(9) != 0,
             publish: self.throw(9) != 0,
@@ -124,6 +142,7 @@ impl Dice {
             Control::Settle { authenticated: self.time(), established: self.time() },
             Control::Paper(self.coin()),
             Control::Deny(self.throw(4) == 0),
+            Control::RefuseSubscriptions(self.times()),
             Control::Streams(self.one_of(&[Streaming::Serves, Streaming::Silent, Streaming::Closes])),
         ];
         self.one_of(&choices)
@@ -159,6 +178,10 @@ fn whatever_happens_time_goes_on_and_the_flags_agree() {
                     if let Some(old) = stream.replace(world.open_stream(now, None)) {
                         world.close_stream(old);
                     }
+                }
+                3 if stream.is_some() => {
+                    let said = ["tic", "sor+{}", "spl", "smd+1+{\"fields\":[\"31\"]}", "smd+x", "umd+1+{}", "+", "smd"];
+                    stream.into_iter().for_each(|stream| world.hear(now, stream, dice.one_of(&said)));
                 }
                 _ => {
                     if let What::Answer(answer) = world.handle(now, &dice.call()).what {
