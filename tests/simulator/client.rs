@@ -61,10 +61,14 @@ impl Running {
         }
     }
 
+    /// A human logs in, and the gateway has made a session of it by itself, to its last request.
     pub(crate) async fn log_in(&self) {
         self.set("/login").await;
-        for _ in 0..100 {
-            if self.read("/world").await["truth"]["live"] == true {
+        for _ in 0..400 {
+            let own = self.read("/upstream").await;
+            let last = own.as_array().and_then(|own| own.last());
+            let done = last.is_some_and(|last| last["path"] == "/v1/api/iserver/accounts" && last["status"] == 200);
+            if done && self.read("/world").await["truth"]["live"] == true {
                 return;
             }
             sleep(Duration::from_millis(5)).await;
