@@ -111,9 +111,9 @@ fn answered(tested: Result<Vec<control::Test>, Error>) -> anyhow::Result<Exit> {
         return Ok(Exit::HumanNeeded);
     }
     for test in &tests {
-        tell(&test.said)?;
+        tell(&test.result)?;
     }
-    Ok(exit(tests.iter().map(|test| (test.told, test.may_be_told))))
+    Ok(exit(tests.iter().map(|test| (test.delivered, test.retryable))))
 }
 
 /// Delivered or not, and whether a failure may pass by itself.

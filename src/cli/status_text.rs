@@ -110,7 +110,7 @@ fn alerts(status: &Status, width: usize) -> String {
     for alert in &status.alerts {
         let Alert { code, since, what, todo, .. } = alert;
         let about = alert.gateway.as_deref().or(alert.channel.as_deref()).map(|name| format!("{name}: "));
-        let stands = match (alert.told, alert.acknowledged) {
+        let stands = match (alert.notified, alert.acknowledged) {
             (false, _) => ", not sent yet",
             (true, true) => ", acknowledged",
             (true, false) => "",

@@ -84,9 +84,9 @@ pub struct Status {
     pub config_refused: Option<String>,
     /// The gateways, by name.
     pub gateways: Vec<Gateway>,
-    /// What is open, told or held back.
+    /// The open alerts, sent or held back.
     pub alerts: Vec<Alert>,
-    /// How humans are told, beside the log.
+    /// The channels of alerts, beside the log.
     pub channels: Vec<Channel>,
 }
 
@@ -162,9 +162,9 @@ pub struct Alert {
     pub channel: Option<String>,
     /// Since when.
     pub since: Timestamp,
-    /// Whether humans were told, or it is held back for the moment.
-    pub told: bool,
-    /// Whether a human has said to know of it.
+    /// Whether it was sent; false while it is held back.
+    pub notified: bool,
+    /// Whether it was acknowledged.
     pub acknowledged: bool,
     /// What it is.
     pub what: String,
@@ -172,7 +172,7 @@ pub struct Alert {
     pub todo: String,
 }
 
-/// A way to tell humans.
+/// A channel of alerts.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Channel {
     /// Its name.
@@ -194,12 +194,12 @@ pub struct Channel {
 pub struct Test {
     /// The channel's name.
     pub channel: String,
-    /// Whether it told all whom it tells.
-    pub told: bool,
-    /// Whether the daemon would try again, if not.
-    pub may_be_told: bool,
-    /// The same in words, with what it answered.
-    pub said: String,
+    /// Whether all recipients got it.
+    pub delivered: bool,
+    /// Whether a failure may pass by itself.
+    pub retryable: bool,
+    /// The result in words, with the answer of the service.
+    pub result: String,
 }
 
 /// Why something was not done: the body of every answer that is not 200.
@@ -260,7 +260,7 @@ impl From<ActiveAlert> for Alert {
             gateway,
             channel,
             since: alert.started_at,
-            told: alert.notified,
+            notified: alert.notified,
             acknowledged: alert.acknowledged,
             what: alert.summary,
             todo: alert.action_text,
@@ -285,9 +285,9 @@ impl From<&alert::TestResult> for Test {
     fn from(trial: &alert::TestResult) -> Self {
         Self {
             channel: trial.channel.clone(),
-            told: trial.is_delivered(),
-            may_be_told: trial.is_retryable(),
-            said: trial.to_string(),
+            delivered: trial.is_delivered(),
+            retryable: trial.is_retryable(),
+            result: trial.to_string(),
         }
     }
 }

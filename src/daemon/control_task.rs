@@ -189,11 +189,11 @@ fn acknowledge(supervisor: &mut Supervisor, gateway: Option<&str>, code: Option<
     if meant.is_empty() {
         return Response::Done("there is nothing to acknowledge: no such alert is open".to_owned());
     }
-    let told: Vec<String> = meant.iter().map(|active| format!("{} ({})", name(active), active.summary)).collect();
+    let names: Vec<String> = meant.iter().map(|active| format!("{} ({})", name(active), active.summary)).collect();
     for active in meant {
         supervisor.acknowledge(&active.about, active.code);
     }
-    Response::Done(format!("not told again until it is over: {}", told.join("; ")))
+    Response::Done(format!("no more repeats until it resolves: {}", names.join("; ")))
 }
 
 fn name(active: &alert::ActiveAlert) -> String {

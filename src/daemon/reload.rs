@@ -89,8 +89,8 @@ impl Reload {
         self.reading = None;
         match outcome {
             Ok(prepared) => {
-                let told = apply(config, *prepared, drivers, locks, supervisor);
-                info!(event = event::CONFIG_RELOADED, told, "the configuration was read again: {told}");
+                let changes = apply(config, *prepared, drivers, locks, supervisor);
+                info!(event = event::CONFIG_RELOADED, changes, "the configuration was reloaded: {changes}");
                 supervisor.config_accepted();
             }
             Err(faults) => {
@@ -141,20 +141,20 @@ fn apply(
     if config.log.heartbeat_every != new.log.heartbeat_every {
         supervisor.set_heartbeat(new.log.heartbeat_every);
     }
-    let mut told = vec![
+    let mut changes = vec![
         format!("{} new or changed", counted(replaced.len(), "gateway")),
         format!("{} removed", removed.len()),
         format!("{} as before", new.gateways.len() - replaced.len()),
     ];
     if alerts {
-        told.push("alerts changed".to_owned());
+        changes.push("alerts changed".to_owned());
     }
     if endpoint {
-        told.push("the endpoint changed".to_owned());
+        changes.push("the endpoint changed".to_owned());
     }
     if log {
-        told.push("the form and level of the log stay until a restart".to_owned());
+        changes.push("the form and level of the log stay until a restart".to_owned());
     }
     *config = new;
-    told.join(", ")
+    changes.join(", ")
 }

@@ -136,13 +136,13 @@ fn counts(out: &mut Page, view: &View) {
 }
 
 fn alerts(out: &mut Page, view: &View) {
-    out.family("tickled_alert_open", GAUGE, "1 for each open alert; told is false while it is held back.");
+    out.family("tickled_alert_open", GAUGE, "1 for each open alert; notified is false while it is held back.");
     for alert in &view.status.alerts {
         let labels = [
             ("code", alert.code.as_str()),
             ("gateway", alert.gateway.as_deref().unwrap_or_default()),
             ("channel", alert.channel.as_deref().unwrap_or_default()),
-            ("told", if alert.told { "true" } else { "false" }),
+            ("notified", if alert.notified { "true" } else { "false" }),
         ];
         out.line("tickled_alert_open", &labels, 1);
     }

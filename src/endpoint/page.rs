@@ -126,8 +126,8 @@ fn facts(now: Timestamp, gateway: &Gateway) -> Vec<(&'static str, String)> {
 
 fn alert_box(now: Timestamp, alert: &Alert) -> String {
     let about = alert.channel.as_deref().map(|name| format!("{name}: ")).unwrap_or_default();
-    let stands = match (alert.told, alert.acknowledged) {
-        (false, _) => ", not told yet",
+    let stands = match (alert.notified, alert.acknowledged) {
+        (false, _) => ", not sent yet",
         (true, true) => ", acknowledged",
         (true, false) => "",
     };

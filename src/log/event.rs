@@ -123,7 +123,7 @@ events! {
     /// The task of an alert channel has ended: systemd gets no sign of life, and will restart the daemon.
     CHANNEL_LOST = "channel-lost" at Error, with [], may [];
     /// The configuration was read again and is in force.
-    CONFIG_RELOADED = "config-reloaded" at Info, with ["told"], may [];
+    CONFIG_RELOADED = "config-reloaded" at Info, with ["changes"], may [];
     /// The configuration was read again and is refused, one line for each fault; the old one stays in force.
     CONFIG_REJECTED = "config-rejected" at Error, with ["fault"], may [];
     /// The configuration is in force, and something about it is odd, such as an unknown environment variable. Logged once, at the start.
@@ -156,6 +156,7 @@ pub const FIELDS: &[(&str, &str)] = &[
     ("by", "how far the clock jumped"),
     ("call", "which request"),
     ("cause", "what it looks like, as a stable word"),
+    ("changes", "what has changed"),
     ("channel", "the channel's name in the configuration"),
     ("code", "which alert, as a stable word"),
     ("config", "the configuration file"),
@@ -185,7 +186,6 @@ pub const FIELDS: &[(&str, &str)] = &[
     ("target", "which part of which library"),
     ("to", "the state after"),
     ("todo", "what the human should do"),
-    ("told", "what has changed"),
     ("took_ms", "how long the request took, in milliseconds"),
     ("total", "how many gateways are watched"),
     ("tries", "at which try"),

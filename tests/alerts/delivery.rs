@@ -161,7 +161,7 @@ async fn a_reload_takes_over_changed_channels_and_loses_nothing_that_is_unsent()
     let busy = channel("busy", &busy_one.url());
     busy_one.replies([Reply::Hang]);
     let said = reload(&mut daemon, &(channel("phone", &old.url()) + &busy)).await;
-    assert!(said["told"].as_str().unwrap().contains("1 as before, alerts changed"), "{said:?}");
+    assert!(said["changes"].as_str().unwrap().contains("1 as before, alerts changed"), "{said:?}");
     old.replies(std::iter::repeat_n(Reply::Answer(503, "", ""), 20));
     gateway.set("expire-login").await;
     old.hears(TOLD).await;

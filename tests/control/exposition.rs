@@ -28,7 +28,7 @@ pub(crate) fn view() -> View {
                 gateway: Some("paper".to_owned()),
                 channel: None,
                 since: wall - Duration::from_secs(60),
-                told: true,
+                notified: true,
                 acknowledged: false,
                 what: "a login is <required>".to_owned(),
                 todo: "log in at https://localhost:5001".to_owned(),

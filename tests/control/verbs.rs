@@ -60,7 +60,7 @@ async fn status_tells_what_a_human_must_do_and_ack_silences_it() {
 
     let acked = host.asks(&["ack", "main", "--code", "login-required"]).await;
     assert_eq!(acked.code, Some(0));
-    assert!(acked.out.starts_with("not told again until it is over: main: login-required ("), "{}", acked.out);
+    assert!(acked.out.starts_with("no more repeats until it resolves: main: login-required ("), "{}", acked.out);
     assert!(host.asks(&["status"]).await.out.contains(", acknowledged\n"));
     let none = host.asks(&["ack", "--code", "wrong-account"]).await;
     assert_eq!((none.code, none.out.as_str()), (Some(0), "there is nothing to acknowledge: no such alert is open\n"));

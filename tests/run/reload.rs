@@ -83,7 +83,8 @@ async fn a_hundred_at_once_leave_one_loop_and_no_descriptor() {
     // The last of them is known by what it changes.
     fs::write(&path, config("1s") + "[alerts]\nrepeat_every = \"5h\"\n").unwrap();
     daemon.signal("HUP");
-    let is_last = |said: &Map<String, Value>| said["told"].as_str().is_some_and(|told| told.contains("alerts changed"));
+    let is_last =
+        |said: &Map<String, Value>| said["changes"].as_str().is_some_and(|changes| changes.contains("alerts changed"));
     while !is_last(&daemon.hears(&[("event", "config-reloaded")], SOON).await) {}
     // Each new loop's first question counts, asked or not: that is paid for by silence.
     let asked = gateway.asked().await.len();
