@@ -284,7 +284,7 @@ impl Shared {
         let now = (self.clock)();
         let message = notice.message(&self.zone.borrow(), &self.origin);
         let is_meant =
-            |worker: &&Rc<ChannelWorker>| channels::takes(&worker.settings, &message) && is_chosen(worker, &message);
+            |worker: &&Rc<ChannelWorker>| channels::matches(&worker.settings, &message) && is_chosen(worker, &message);
         for worker in self.workers.borrow().iter().filter(is_meant) {
             if let Some(lost) = worker.outbox.borrow_mut().put(now, message.clone()) {
                 self.give_up(worker, &lost, "too many alerts wait for it");

@@ -8,8 +8,8 @@ use super::channels::Call;
 use super::channels::http::Http;
 use super::deadman::Sign;
 use super::outbox::Outcome;
-use super::scrub::Secrets;
-use super::secret::SecretFile;
+use super::secret_file::SecretFile;
+use super::secrets::Secrets;
 use super::settings;
 use crate::log::event;
 

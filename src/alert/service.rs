@@ -7,16 +7,16 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
+use tokio::task::spawn_local;
 use tracing::warn;
 
 use super::Code;
-use super::channels::{self, Sender};
+use super::channels;
 use super::deadman::{Deadman, Sign};
-
 use super::dispatcher::{ChannelStatus, Clock, DeliveryEvent, Dispatcher};
 use super::heartbeat::Heartbeat;
 use super::notice::{About, Message, Notice};
-use super::secret::SecretFile;
+use super::secret_file::world_readable_secrets;
 use super::settings::{self, Settings};
 use super::spool::Spool;
 use super::tracker::{ActiveAlert, Input, Tracker};
@@ -60,7 +60,7 @@ impl Service {
             state.instance = spool.new_instance(host);
         }
         let (sender, events) = mpsc::unbounded_channel();
-        warn_of_exposed(&exposed(settings, host));
+        warn_of_exposed(&world_readable_secrets(settings));
         let now = clock();
         let mut tracker = Tracker::new(settings.clone(), host);
         let withdrawn = tracker.restore(state.alerts.clone(), now, |about| is_there(settings, gateways, about));
@@ -81,7 +81,7 @@ impl Service {
         let withdrawn = self.tracker.cancel(now, |about| !is_there(settings, gateways, about));
         let fresh = self.dispatcher.change(&settings.channels, &settings.zone);
         let had = |new: &settings::Channel, message: &Message| {
-            before.iter().any(|old| old.name == new.name && channels::takes(old, message))
+            before.iter().any(|old| old.name == new.name && channels::matches(old, message))
         };
         self.dispatcher
             .send_to(&self.tracker.ongoing(now), |new, message| fresh.contains(&new.name) || !had(new, message));
@@ -110,7 +110,7 @@ impl Service {
         }
         self.deadman = settings.deadman.as_ref().map(|settings| {
             let (signs, inbox) = watch::channel(None);
-            tokio::task::spawn_local(Heartbeat::new(settings).run(inbox));
+            spawn_local(Heartbeat::new(settings).run(inbox));
             (Deadman::new(settings.every, gateways.iter().cloned()), signs)
         });
         // A daemon that starts, or has changed, has accepted its configuration.
@@ -212,16 +212,8 @@ pub fn warn_of_exposed(files: &[PathBuf]) {
     }
 }
 
-/// The files with a secret that every user of this host may read. Blocks: the disk may be slow.
+/// Whether a channel is used for a message.
 #[must_use]
-pub fn exposed(settings: &Settings, host: &str) -> Vec<PathBuf> {
-    let channels = settings.channels.iter().map(|channel| Sender::new(channel, host));
-    let deadman = settings.deadman.iter().filter_map(|deadman| SecretFile::new(&deadman.url_file).exposed());
-    channels.flat_map(|sender| sender.exposed()).chain(deadman).collect()
-}
-
-/// Whether a channel would be used for a message: for whoever shows that.
-#[must_use]
-pub fn takes(channel: &settings::Channel, message: &Message) -> bool {
-    channels::takes(channel, message)
+pub fn matches(channel: &settings::Channel, message: &Message) -> bool {
+    channels::matches(channel, message)
 }

@@ -91,7 +91,7 @@ impl Test {
             return Ok(Exit::Usage);
         }
         let host = daemon::host_name();
-        warn_of_exposed(&alerts, &host);
+        warn_of_exposed(&alerts);
         let results = alert::test(&alerts, &host, HostClock::start().now(), channel, code).await;
         for result in &results {
             tell(&result.to_string())?;

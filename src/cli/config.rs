@@ -8,7 +8,6 @@ use clap::{Args, Subcommand};
 use super::options::{USUAL_CONFIG, environment, load, or_complain, warn_of_exposed};
 use super::output::{say, tell};
 use crate::config;
-use crate::daemon;
 use crate::exit::Exit;
 
 #[derive(Debug, Subcommand)]
@@ -57,7 +56,7 @@ fn check(file: &Path) -> anyhow::Result<Exit> {
     let channels: Vec<&str> = config.alerts.channels.iter().map(|channel| channel.name.as_str()).collect();
     let destinations =
         if channels.is_empty() { "the log only".to_owned() } else { format!("the log, {}", channels.join(", ")) };
-    warn_of_exposed(&config.alerts, &daemon::host_name());
+    warn_of_exposed(&config.alerts);
     tell(&format!("{} is good; gateways: {}; alerts go to: {destinations}", file.display(), names.join(", ")))?;
     Ok(Exit::Live)
 }

@@ -107,8 +107,8 @@ pub(super) fn span(text: &str) -> Result<String, String> {
 }
 
 /// Warns of files with secrets that every user of this host may read.
-pub(super) fn warn_of_exposed(alerts: &alert::Settings, host: &str) {
-    for file in alert::exposed(alerts, host) {
+pub(super) fn warn_of_exposed(alerts: &alert::Settings) {
+    for file in alert::world_readable_secrets(alerts) {
         let file = file.display();
         complain(&format!("{file} holds a secret, and every user of this host may read it: `chmod o-r {file}`"));
     }

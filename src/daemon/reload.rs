@@ -8,7 +8,6 @@ use tokio::time::Instant;
 use tracing::{error, info};
 
 use super::drivers::{self, Drivers};
-use super::host::host_name;
 use super::instance_lock::{GatewayLocks, TakenLocks, take_locks};
 use super::log_lines::counted;
 use super::supervisor::Supervisor;
@@ -46,7 +45,7 @@ impl Prepared {
         let difference = Difference::between(before, &config);
         let clients = difference.replaced.iter().map(drivers::client).collect::<Result<_, _>>();
         let clients = clients.map_err(|error| error.to_string())?;
-        let exposed = if difference.alerts { alert::exposed(&config.alerts, &host_name()) } else { Vec::new() };
+        let exposed = if difference.alerts { alert::world_readable_secrets(&config.alerts) } else { Vec::new() };
         let locks = take_locks(&config.gateways, held).map_err(|locked| locked.to_string())?;
         Ok(Box::new(Self { config, difference, clients, locks, exposed }))
     }

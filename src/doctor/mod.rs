@@ -46,7 +46,7 @@ pub struct Visit {
 
 /// Makes all checks.
 pub async fn examine(visit: &Visit) -> Report {
-    let (config, mut findings) = settings::read(&visit.config, &visit.environment, &visit.host);
+    let (config, mut findings) = settings::read(&visit.config, &visit.environment);
     let keepers = keeper::look();
     let (socket, kept) = host::socket().await;
     findings.push(socket);

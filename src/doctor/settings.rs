@@ -10,19 +10,19 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use super::finding::{Check, Finding};
-use crate::alert::{self, NoWay, Place, Way};
+use crate::alert::{self, ChannelDestination, Destination, Unknown};
 use crate::config::{self, Config};
 use crate::exit::Exit;
 
 /// Reads the configuration and judges it.
-pub(super) fn read(path: &Path, environment: &BTreeMap<String, String>, host: &str) -> (Option<Config>, Vec<Finding>) {
+pub(super) fn read(path: &Path, environment: &BTreeMap<String, String>) -> (Option<Config>, Vec<Finding>) {
     let mut findings: Vec<Finding> =
         fs::metadata(path).ok().and_then(|is| writers(path, is.permissions().mode())).into_iter().collect();
     match config::load(path, environment) {
         Ok(config) => {
             let names = config.names().join(", ");
             findings.push(Finding::good(Check::Config, format!("{} is good; gateways: {names}", path.display())));
-            findings.extend(alert::exposed(&config.alerts, host).iter().map(|file| exposed(file)));
+            findings.extend(alert::world_readable_secrets(&config.alerts).iter().map(|file| exposed(file)));
             (Some(config), findings)
         }
         Err(faults) => {
@@ -60,7 +60,7 @@ pub(super) async fn channels(settings: &alert::Settings) -> Vec<Finding> {
         return vec![Finding::warning(Check::Channels, "there are none: alerts are only logged", remedy)];
     }
     let by_proxy = PROXIES.iter().any(|name| env::var_os(name).is_some_and(|value| !value.is_empty()));
-    let knocks = alert::ways(settings).into_iter().map(|way| async move {
+    let knocks = alert::destinations(settings).into_iter().map(|way| async move {
         let knocked = knock(&way, by_proxy).await;
         channel(&way, knocked).about(&way.name)
     });
@@ -75,32 +75,32 @@ enum Knock {
     NotAsked(String),
 }
 
-async fn knock(way: &Way, by_proxy: bool) -> Knock {
+async fn knock(way: &ChannelDestination, by_proxy: bool) -> Knock {
     match &way.to {
-        Ok(Place::Web { .. }) if by_proxy => Knock::NotAsked("the way leads through a proxy".to_owned()),
-        Ok(Place::Web { host, port } | Place::Mail { host, port }) => {
+        Ok(Destination::Web { .. }) if by_proxy => Knock::NotAsked("the way leads through a proxy".to_owned()),
+        Ok(Destination::Web { host, port } | Destination::Mail { host, port }) => {
             match timeout(WITHIN, TcpStream::connect((host.as_str(), *port))).await {
                 Ok(Ok(_)) => Knock::Open,
                 Ok(Err(error)) => Knock::Closed(error.to_string()),
                 Err(_) => Knock::Closed("no answer".to_owned()),
             }
         }
-        Ok(Place::Program(program)) => match find(program).and_then(|file| fs::metadata(file).ok()) {
+        Ok(Destination::Program(program)) => match find(program).and_then(|file| fs::metadata(file).ok()) {
             Some(is) if is.is_file() && is.permissions().mode() & 0o111 != 0 => Knock::Open,
             Some(_) => Knock::Closed("it is no program that may be run".to_owned()),
             None => Knock::Closed("there is no such program".to_owned()),
         },
-        Err(NoWay::Credential(name)) => Knock::NotAsked(format!("only the daemon is given the credential {name}")),
-        Err(NoWay::Secret(why)) => Knock::Closed(why.clone()),
+        Err(Unknown::Credential(name)) => Knock::NotAsked(format!("only the daemon is given the credential {name}")),
+        Err(Unknown::Secret(why)) => Knock::Closed(why.clone()),
     }
 }
 
 /// Judges one channel.
-fn channel(way: &Way, knock: Knock) -> Finding {
+fn channel(way: &ChannelDestination, knock: Knock) -> Finding {
     let place = match &way.to {
-        Ok(Place::Web { host, port }) => format!("{host}:{port}"),
-        Ok(Place::Mail { host, port }) => format!("the mail server {host}:{port}"),
-        Ok(Place::Program(program)) => program.display().to_string(),
+        Ok(Destination::Web { host, port }) => format!("{host}:{port}"),
+        Ok(Destination::Mail { host, port }) => format!("the mail server {host}:{port}"),
+        Ok(Destination::Program(program)) => program.display().to_string(),
         Err(_) => "its secret".to_owned(),
     };
     match knock {
@@ -110,8 +110,10 @@ fn channel(way: &Way, knock: Knock) -> Finding {
         Knock::NotAsked(why) => Finding::not_asked(Check::Channels, format!("{why}; `tickled alert test` tries it")),
         Knock::Closed(why) => {
             let remedy = match &way.to {
-                Ok(Place::Web { .. } | Place::Mail { .. }) => "correct the address, or let this host out to it",
-                Ok(Place::Program(_)) => "correct argv, or install the program",
+                Ok(Destination::Web { .. } | Destination::Mail { .. }) => {
+                    "correct the address, or let this host out to it"
+                }
+                Ok(Destination::Program(_)) => "correct argv, or install the program",
                 Err(_) => "write the secret into that file, one line, readable for the daemon alone",
             };
             Finding::fault(Check::Channels, Exit::HumanNeeded, format!("{place}: {why}"), remedy)

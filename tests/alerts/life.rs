@@ -6,7 +6,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tickled::alert::settings::{Channel, Kind, Method, Payload, Preset, Url, Webhook};
 use tickled::alert::{
-    About, ActiveAlert, Input, Message, Outbox, Outcome, Plan, Settings, Severity, State as Spooled, Tracker, takes,
+    About, ActiveAlert, Input, Message, Outbox, Outcome, Plan, Settings, Severity, State as Spooled, Tracker, matches,
 };
 use tickled::session::{Facts, Now, RateLimitState, State, StateReason, Unavailability, WakeReason};
 use tickled::status::Snapshot;
@@ -168,7 +168,7 @@ impl Life {
         let now = self.now();
         for notice in &plan.notices {
             let message = notice.message(&self.settings.zone, &"host".into());
-            for channel in self.settings.channels.iter().filter(|channel| takes(channel, &message)) {
+            for channel in self.settings.channels.iter().filter(|channel| matches(channel, &message)) {
                 let outbox = self.outboxes.get_mut(&channel.name).unwrap();
                 assert_eq!(outbox.put(now, message.clone()), None, "no alert gives way");
             }

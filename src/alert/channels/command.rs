@@ -19,7 +19,7 @@ use super::super::settings;
 use crate::log::{event, human_duration, redact};
 
 #[derive(Debug)]
-pub(super) struct Command {
+pub(in crate::alert) struct Command {
     channel: String,
     settings: settings::Command,
 }

@@ -11,15 +11,15 @@ use secrecy::{ExposeSecret, SecretString};
 
 use super::super::notice::{Message, Phase, hash};
 use super::super::outbox::{Outcome, Progress};
-use super::super::scrub::Secrets;
-use super::super::secret::SecretFile;
+use super::super::secret_file::SecretFile;
+use super::super::secrets::Secrets;
 use super::super::settings;
 use super::http::bounded_by;
 use super::smtp::{Conversation, Failure, FailureKind, Limits, Server};
 use crate::gateway::Trust;
 
 #[derive(Debug)]
-pub(super) struct Email {
+pub(in crate::alert) struct Email {
     settings: settings::Email,
     host: String,
     limits: Limits,

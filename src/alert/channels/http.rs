@@ -13,10 +13,10 @@ use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
 use super::super::outbox::Outcome;
-use super::super::scrub::Secrets;
-use super::super::secret;
+use super::super::secret_file;
+use super::super::secrets::Secrets;
 use super::preset::Call;
-use super::said;
+use super::response_text;
 use crate::gateway::Trust;
 
 /// A client that is built when it is first needed. If it cannot be built, for lack of certificates or descriptors, that
@@ -101,7 +101,7 @@ pub(super) async fn bounded_by<T: Send + 'static>(
         check_regular(&path)?;
         work()
     };
-    secret::bounded(file, checked).await.unwrap_or_else(|error| Err(format!("{}: {error}", file.display())))
+    secret_file::bounded(file, checked).await.unwrap_or_else(|error| Err(format!("{}: {error}", file.display())))
 }
 
 /// A pipe in the place of a file of certificates could be waited for without end.
@@ -164,7 +164,7 @@ impl Answer {
 
     /// The text of the body, without secrets and personal data; empty when it says nothing to a person.
     pub(in crate::alert) fn words(&self, secrets: &Secrets) -> String {
-        said::words(&self.body, secrets)
+        response_text::summarize(&self.body, secrets)
     }
 
     /// What the answer means for a message.

@@ -1,11 +1,11 @@
-//! How a human is told: the log, a web request, a mail, a program.
+//! The kinds of channels: the log, a web request, a mail, a program.
 
 mod command;
 mod email;
 pub(super) mod http;
 pub mod log;
 mod preset;
-mod said;
+mod response_text;
 mod smtp;
 mod template;
 mod webhook;
@@ -15,24 +15,16 @@ pub use preset::Call;
 pub use template::check as check_body;
 pub use webhook::is_exposed;
 
-use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::notice::{Message, Phase};
 use super::outbox::{Outcome, Progress};
-use super::secret::SecretFile;
 use super::settings::{self, Channel};
 use super::{Code, Severity};
 
-/// What sends through one channel.
+/// Sends messages through one channel.
 #[derive(Debug)]
-pub(super) struct Sender {
-    settings: Channel,
-    way: Way,
-}
-
-#[derive(Debug)]
-enum Way {
+pub(super) enum Sender {
     Webhook(Box<webhook::Webhook>),
     Email(Box<email::Email>),
     Command(command::Command),
@@ -40,42 +32,25 @@ enum Way {
 
 impl Sender {
     pub(super) fn new(settings: &Channel, host: &str) -> Self {
-        let way = match &settings.kind {
-            settings::Kind::Webhook(webhook) => Way::Webhook(Box::new(webhook::Webhook::new(webhook))),
-            settings::Kind::Email(email) => Way::Email(Box::new(email::Email::new(email, host))),
-            settings::Kind::Command(command) => Way::Command(command::Command::new(&settings.name, command)),
-        };
-        Self { settings: settings.clone(), way }
+        match &settings.kind {
+            settings::Kind::Webhook(webhook) => Self::Webhook(Box::new(webhook::Webhook::new(webhook))),
+            settings::Kind::Email(email) => Self::Email(Box::new(email::Email::new(email, host))),
+            settings::Kind::Command(command) => Self::Command(command::Command::new(&settings.name, command)),
+        }
     }
 
     /// Tries once, in a time that each kind of channel limits. Receivers who are done go into `progress`.
     pub(super) async fn deliver(&self, message: &Message, progress: &mut Progress) -> Outcome {
-        match &self.way {
-            Way::Webhook(webhook) => webhook.deliver(message).await,
-            Way::Email(email) => email.deliver(message, progress).await,
-            Way::Command(command) => command.deliver(message).await,
+        match self {
+            Self::Webhook(webhook) => webhook.deliver(message).await,
+            Self::Email(email) => email.deliver(message, progress).await,
+            Self::Command(command) => command.deliver(message).await,
         }
-    }
-
-    /// Its files with a secret that others may read.
-    pub(super) fn exposed(&self) -> Vec<PathBuf> {
-        let files: Vec<&Path> = match &self.settings.kind {
-            settings::Kind::Webhook(webhook) => {
-                let url = match &webhook.url {
-                    settings::Url::File(path) => Some(path.as_path()),
-                    settings::Url::Plain(_) => None,
-                };
-                url.into_iter().chain(webhook.token_file.as_deref()).collect()
-            }
-            settings::Kind::Email(email) => email.password_file.as_deref().into_iter().collect(),
-            settings::Kind::Command(_) => Vec::new(),
-        };
-        files.into_iter().filter_map(|path| SecretFile::new(path).exposed()).collect()
     }
 }
 
 /// Whether the channel is used for this message.
-pub(super) fn takes(channel: &Channel, message: &Message) -> bool {
+pub(super) fn matches(channel: &Channel, message: &Message) -> bool {
     if message.phase == Phase::Test {
         return true;
     }

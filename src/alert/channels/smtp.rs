@@ -22,7 +22,7 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
-use super::super::scrub::Secrets;
+use super::super::secrets::Secrets;
 use super::super::settings::Tls;
 use super::http::{deepest, is_unknown_name};
 use crate::log::redact;

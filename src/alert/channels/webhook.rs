@@ -7,8 +7,8 @@ use secrecy::{ExposeSecret, SecretString};
 use super::super::Severity;
 use super::super::notice::{Message, Phase};
 use super::super::outbox::Outcome;
-use super::super::scrub::Secrets;
-use super::super::secret::SecretFile;
+use super::super::secret_file::SecretFile;
+use super::super::secrets::Secrets;
 use super::super::settings::{self, Method, Payload, Preset, Url};
 use super::http::{Answer, Http, is_loopback};
 use super::preset::Call;
@@ -16,7 +16,7 @@ use super::template::Template;
 use super::{TOKEN, urgency};
 
 #[derive(Debug)]
-pub(super) struct Webhook {
+pub(in crate::alert) struct Webhook {
     settings: settings::Webhook,
     http: Http,
     template: Option<Result<Template, String>>,

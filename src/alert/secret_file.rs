@@ -12,6 +12,8 @@ use secrecy::SecretString;
 use tokio::task::spawn_blocking;
 use tokio::time::{sleep, timeout};
 
+use super::settings::{Kind, Settings, Url, Webhook};
+
 /// Where a secret is: an absolute path, or the name of a credential that systemd passes on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct SecretFile(PathBuf);
@@ -62,8 +64,8 @@ impl SecretFile {
             .unwrap_or_else(|reason| Err(Error::Unreadable { path: self.0.clone(), reason }))
     }
 
-    /// The file, if every user of this host may read it. Blocks while the disk is slow.
-    pub(super) fn exposed(&self) -> Option<PathBuf> {
+    /// The file, if every user of this host may read it.
+    fn world_readable(&self) -> Option<PathBuf> {
         let path = self.path().ok()?;
         let mode = fs::metadata(&path).ok()?.permissions().mode();
         (mode & READABLE_BY_ALL != 0).then_some(path)
@@ -76,6 +78,19 @@ impl SecretFile {
         let folder = env::var_os("CREDENTIALS_DIRECTORY").ok_or_else(|| Error::NoCredentials(self.0.clone()))?;
         Ok(Path::new(&folder).join(&self.0))
     }
+}
+
+/// Returns the files with a secret that every user of this host may read. Blocks while the disk is slow.
+#[must_use]
+pub fn world_readable_secrets(settings: &Settings) -> Vec<PathBuf> {
+    let channels = settings.channels.iter().flat_map(|channel| match &channel.kind {
+        Kind::Webhook(Webhook { url: Url::File(url), token_file, .. }) => vec![Some(url), token_file.as_ref()],
+        Kind::Webhook(webhook) => vec![webhook.token_file.as_ref()],
+        Kind::Email(email) => vec![email.password_file.as_ref()],
+        Kind::Command(_) => Vec::new(),
+    });
+    let deadman = settings.deadman.as_ref().map(|deadman| &deadman.url_file);
+    channels.flatten().chain(deadman).filter_map(|path| SecretFile::new(path).world_readable()).collect()
 }
 
 /// Whether the file holds a secret that can be used.

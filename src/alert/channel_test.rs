@@ -37,7 +37,7 @@ pub async fn test(
     let alert = Message { phase: Phase::Raised, ..message.clone() };
     let is_meant = |name: &str| channel.is_none_or(|channel| channel == name);
     let takes_it = |settings: &&super::settings::Channel| {
-        is_meant(&settings.name) && (code.is_none() || channel.is_some() || channels::takes(settings, &alert))
+        is_meant(&settings.name) && (code.is_none() || channel.is_some() || channels::matches(settings, &alert))
     };
     let chosen: Vec<_> = settings.channels.iter().filter(takes_it).collect();
     let nobody = code.filter(|_| chosen.is_empty() && channel != Some(DEADMAN)).map(|code| TestResult {

@@ -2,12 +2,12 @@
 
 use serde_json::Value;
 
-use super::super::scrub::Secrets;
+use super::super::secrets::Secrets;
 use crate::log::redact;
 
 /// The answer in words, without the channel's own secrets and without personal data; empty when it says nothing to a
 /// person.
-pub(super) fn words(body: &[u8], secrets: &Secrets) -> String {
+pub(super) fn summarize(body: &[u8], secrets: &Secrets) -> String {
     let text = String::from_utf8_lossy(body);
     let text = text.trim();
     let said = if text.starts_with('<') {
@@ -25,7 +25,7 @@ pub(super) fn words(body: &[u8], secrets: &Secrets) -> String {
 /// What stands under the names by which services tell why: all of it, the most telling first.
 fn sentence(answer: &Value) -> String {
     let mut parts: Vec<&str> = Vec::new();
-    for name in TELLING {
+    for name in MESSAGE_KEYS {
         let said = answer.get(name);
         let one = said.and_then(Value::as_str);
         let several = said.and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str);
@@ -47,7 +47,7 @@ fn title(page: &str) -> Option<String> {
 }
 
 /// Telegram, `PagerDuty` and Discord, Pushover and `PagerDuty`, Gotify, ntfy and Gotify, others, and Uptime Kuma.
-const TELLING: [&str; 9] =
+const MESSAGE_KEYS: [&str; 9] =
     ["description", "message", "errors", "errorDescription", "error", "detail", "reason", "title", "msg"];
 const MOST_PARTS: usize = 3;
 
@@ -57,7 +57,7 @@ mod tests {
 
     #[test]
     fn what_services_answer_becomes_a_sentence() {
-        let said = |body: &str| words(body.as_bytes(), &Secrets::default());
+        let said = |body: &str| summarize(body.as_bytes(), &Secrets::default());
         assert_eq!(said(r#"{"ok":false,"error_code":401,"description":"Unauthorized"}"#), "Unauthorized");
         assert_eq!(
             said(r#"{"user":"invalid","errors":["user identifier is invalid"],"status":0}"#),
