@@ -34,7 +34,7 @@ echo 'pub mod unit;' > "$crate/src/systemd/mod.rs"
 {
     echo 'pub mod alert; pub mod calendar; pub mod gateway; pub mod observe; pub mod session; pub mod simulator; pub mod status; pub mod systemd;'
     echo 'pub mod log { use std::time::Duration;'
-    sed -n '/^pub fn human_duration/,/^}/p; /^const HOUR:/p; /^const DAY:/p' src/log/mod.rs
+    sed -n '/^pub fn human_duration/,/^}/p; /^const HOUR:/p; /^const DAY:/p' src/log/duration.rs
     echo '}'
 } > "$crate/src/lib.rs"
 

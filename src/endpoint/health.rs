@@ -1,6 +1,6 @@
 //! Whether the daemon works, and whether sessions are live: one answer for a machine, more words for a person. Pure.
 
-use super::View;
+use super::view::View;
 use crate::control::no_such_gateway;
 
 /// An answer to `/livez` or `/readyz`.

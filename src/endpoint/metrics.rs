@@ -2,8 +2,8 @@
 
 use std::fmt::{Display, Write};
 
-use super::View;
 use super::counts::{BOUNDS, Histogram, age};
+use super::view::View;
 use crate::control::Gateway;
 use crate::session::StateKind;
 

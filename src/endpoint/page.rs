@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::View;
+use super::view::View;
 use crate::control::{Alert, Gateway};
 use crate::history::chart::{self, band, escaped, percent};
 use crate::history::report::Report;

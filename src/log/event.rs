@@ -1,8 +1,6 @@
 //! The names of what the daemon says, in one table: an interface for whoever filters, counts or alerts on the log.
 
-use std::fmt::Write;
-
-use super::{Level, journal};
+use super::settings::Level;
 
 /// One kind of line: what it is called, how much it matters, and what it carries.
 #[derive(Debug, Clone, Copy)]
@@ -194,26 +192,3 @@ pub const FIELDS: &[(&str, &str)] = &[
     ("url", "the gateway's address"),
     ("version", "the daemon's version"),
 ];
-
-/// The events and their fields as the documentation shows them.
-#[must_use]
-pub fn tables() -> String {
-    let mut text = String::from("| event | level | fields | sometimes | meaning |\n|---|---|---|---|---|\n");
-    for event in EVENTS {
-        let levels: Vec<_> = event.levels.iter().map(|level| level.name().to_uppercase()).collect();
-        let (levels, fields, also) = (levels.join(", "), quoted(event.fields), quoted(event.also));
-        // Writing to a String cannot fail.
-        let _ = writeln!(text, "| `{}` | {levels} | {fields} | {also} | {} |", event.name, event.meaning);
-    }
-    text.push_str("\n| field | meaning |\n|---|---|\n");
-    for (field, meaning) in FIELDS {
-        let _ = writeln!(text, "| `{field}` | {meaning} |");
-    }
-    text.push_str("\n## What `journalctl -x` explains\n\n");
-    text.push_str(&journal::table());
-    text
-}
-
-fn quoted(fields: &[&str]) -> String {
-    fields.iter().map(|field| format!("`{field}`")).collect::<Vec<_>>().join(" ")
-}

@@ -3,12 +3,12 @@
 //! Sent by the log's writer thread, so a journal that stalls delays nobody. The crate `tracing-journald` would send from
 //! the caller, and waits there.
 
-use std::fmt::Write as _;
 use std::io::{self, Write};
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
 
-use super::{Level, event};
+use super::event;
+use super::settings::Level;
 use crate::session::StateKind;
 
 /// One kind of line that the journal's catalogue explains: [`MESSAGE_IDS`] has them all.
@@ -92,16 +92,6 @@ pub fn name(field: &str) -> String {
     let plain: String =
         field.chars().map(|c| if needs_no_confirmation(c) { c.to_ascii_uppercase() } else { '_' }).collect();
     format!("TICKLED_{plain}")
-}
-
-/// What each kind of line is called in the catalogue, as the documentation shows it.
-pub(super) fn table() -> String {
-    let mut text = String::from("| event | where | `MESSAGE_ID` |\n|---|---|---|\n");
-    for MessageId { event, field, value, id } in MESSAGE_IDS {
-        // Writing to a String cannot fail.
-        let _ = writeln!(text, "| `{event}` | `{field}={value}` | `{id}` |");
-    }
-    text
 }
 
 /// The level as syslog numbers it.

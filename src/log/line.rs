@@ -1,7 +1,7 @@
 //! One event as one line of text or JSON, safe against whatever its values contain.
 
 use std::error::Error;
-use std::fmt::{self, Debug, Write};
+use std::fmt::{self, Debug};
 
 use jiff::Timestamp;
 use tracing::field::{Field, Visit};
@@ -10,7 +10,9 @@ use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
 use tracing_subscriber::registry::LookupSpan;
 
-use super::{Clock, Level, OutputFormat, event, is_ours, journal, redact};
+use super::escape::{Quotes, escape, needs_no_quotes};
+use super::settings::{Clock, Level, OutputFormat, is_ours};
+use super::{event, journal, redact};
 
 /// Renders lines in one outward form.
 #[derive(Debug, Clone, Copy)]
@@ -247,7 +249,7 @@ impl Value {
     fn write_text(&self, line: &mut String) {
         match self {
             Self::Bare(text) => line.push_str(text),
-            Self::Text(text) if needs_no_confirmation(text) => line.push_str(text),
+            Self::Text(text) if needs_no_quotes(text) => line.push_str(text),
             Self::Text(text) => {
                 line.push('"');
                 escape(line, text, Quotes::Text);
@@ -266,42 +268,6 @@ impl Value {
             }
         }
     }
-}
-
-/// What surrounds a text while it is escaped.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Quotes {
-    None,
-    Text,
-    Json,
-}
-
-fn escape(line: &mut String, text: &str, quotes: Quotes) {
-    for c in text.chars() {
-        match c {
-            '"' | '\\' if quotes != Quotes::None => line.extend(['\\', c]),
-            '\n' => line.push_str("\\n"),
-            '\r' => line.push_str("\\r"),
-            '\t' => line.push_str("\\t"),
-            c if disturbs(c) => {
-                // Writing to a String cannot fail. None of these is beyond U+FFFF, so JSON needs no pair.
-                let (open, close) = if quotes == Quotes::Json { ("", "") } else { ("{", "}") };
-                let _ = write!(line, "\\u{open}{:04x}{close}", u32::from(c));
-            }
-            c => line.push(c),
-        }
-    }
-}
-
-/// Whether a text can stand behind `key=` without quotes.
-fn needs_no_confirmation(text: &str) -> bool {
-    !text.is_empty() && !text.chars().any(|c| c.is_whitespace() || matches!(c, '"' | '=' | '\\') || disturbs(c))
-}
-
-/// Whether a character moves the cursor, ends a line or turns the reading direction.
-pub(super) fn disturbs(c: char) -> bool {
-    c.is_control()
-        || matches!(c, '\u{2028}' | '\u{2029}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
 }
 
 /// The level in the text, all of one width.

@@ -8,154 +8,31 @@ use std::io::{self, IsTerminal, Write};
 use std::os::fd::AsFd;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 use std::{env, fs};
 
 use tracing::Subscriber;
-use tracing_subscriber::filter::{LevelFilter, filter_fn};
+use tracing_subscriber::filter::filter_fn;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::{Registry, fmt};
 
+pub use duration::human_duration;
 pub use event::{EVENTS, Event};
 use journal::Socket;
 pub use redact::redact;
+use settings::is_ours;
+pub use settings::{Clock, Format, Level, OutputFormat, Settings, Sink};
 pub use writer::Guard;
 
+mod duration;
+pub mod escape;
 pub mod event;
 pub mod journal;
 mod line;
 mod redact;
+mod settings;
+pub mod tables;
 mod writer;
-
-/// What the operator may choose about the log.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Settings {
-    /// How a line is written.
-    pub format: Format,
-    /// The least important level that is still written.
-    pub level: Level,
-    /// Time between two lines that say all is as it was; the daemon keeps it.
-    pub heartbeat_every: Duration,
-}
-
-impl Default for Settings {
-    fn default() -> Self {
-        Self { format: Format::Auto, level: Level::Info, heartbeat_every: Duration::from_hours(1) }
-    }
-}
-
-/// How a line is written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, strum::VariantArray, strum::IntoStaticStr)]
-#[strum(serialize_all = "kebab-case")]
-pub enum Format {
-    /// Whatever suits the place where standard error ends: the journal's own fields, or text.
-    Auto,
-    /// For people: time, level, message, then `key=value`.
-    Text,
-    /// For programs: one flat JSON object a line.
-    Json,
-}
-
-/// How much a line matters, the most important first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, strum::VariantArray, strum::IntoStaticStr)]
-#[strum(serialize_all = "kebab-case")]
-pub enum Level {
-    /// A human is needed now.
-    Error,
-    /// Something is wrong and being handled.
-    Warn,
-    /// One line a state change.
-    Info,
-    /// Each request and decision.
-    Debug,
-    /// Each keep-alive.
-    Trace,
-}
-
-impl Level {
-    /// Its name as the configuration and the JSON lines write it.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Error => "error",
-            Self::Warn => "warn",
-            Self::Info => "info",
-            Self::Debug => "debug",
-            Self::Trace => "trace",
-        }
-    }
-
-    fn filter(self) -> LevelFilter {
-        match self {
-            Self::Error => LevelFilter::ERROR,
-            Self::Warn => LevelFilter::WARN,
-            Self::Info => LevelFilter::INFO,
-            Self::Debug => LevelFilter::DEBUG,
-            Self::Trace => LevelFilter::TRACE,
-        }
-    }
-}
-
-impl From<tracing::Level> for Level {
-    fn from(level: tracing::Level) -> Self {
-        match level {
-            tracing::Level::ERROR => Self::Error,
-            tracing::Level::WARN => Self::Warn,
-            tracing::Level::INFO => Self::Info,
-            tracing::Level::DEBUG => Self::Debug,
-            tracing::Level::TRACE => Self::Trace,
-        }
-    }
-}
-
-/// The format of a line, chosen once for the sink.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum OutputFormat {
-    /// Text with time and level.
-    Plain,
-    /// Text with time and level, coloured for a terminal.
-    Colour,
-    /// Text behind a priority such as `<6>`, without the time: the journal keeps its own.
-    Journal,
-    /// One flat JSON object a line.
-    Json,
-    /// One datagram of fields a line, in the journal's own protocol.
-    Native,
-}
-
-/// Where standard error ends.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Sink {
-    /// In the journal.
-    Journal {
-        /// Whether its own socket can be had as well.
-        has_socket: bool,
-    },
-    /// On a terminal.
-    Terminal {
-        /// Whether colours are wanted there.
-        is_coloured: bool,
-    },
-    /// In a file, in a pipe.
-    Elsewhere,
-}
-
-impl OutputFormat {
-    /// The format of lines for the operator's choice and a sink.
-    #[must_use]
-    pub fn choose(format: Format, sink: Sink) -> Self {
-        match (format, sink) {
-            (Format::Json, _) => Self::Json,
-            (Format::Auto, Sink::Journal { has_socket: true }) => Self::Native,
-            (Format::Auto | Format::Text, Sink::Journal { .. }) => Self::Journal,
-            (Format::Auto | Format::Text, Sink::Terminal { is_coloured: true }) => Self::Colour,
-            (Format::Auto | Format::Text, Sink::Terminal { is_coloured: false } | Sink::Elsewhere) => Self::Plain,
-        }
-    }
-}
-
-/// Where the time of a line comes from.
-pub type Clock = fn() -> SystemTime;
 
 /// Why the log could not be opened.
 #[derive(Debug, thiserror::Error)]
@@ -221,33 +98,6 @@ pub fn subscriber<W: Write + Send + 'static>(
     Ok((Registry::default().with(wanted).with(layer), guard))
 }
 
-/// A duration as a person says it: `340ms`, `3.2s`, `12s`, `4m 10s`, `3h 2m`, `2d 5h`. What is left over is cut off.
-#[must_use]
-pub fn human_duration(duration: Duration) -> String {
-    let seconds = duration.as_secs();
-    let pair = |big: u64, big_unit: &str, small: u64, small_unit: &str| match small {
-        0 => format!("{big}{big_unit}"),
-        small => format!("{big}{big_unit} {small}{small_unit}"),
-    };
-    match seconds {
-        0 if duration.is_zero() => "0s".to_owned(),
-        0 => format!("{}ms", duration.as_millis()),
-        1..10 => match duration.subsec_millis() / 100 {
-            0 => format!("{seconds}s"),
-            tenths => format!("{seconds}.{tenths}s"),
-        },
-        10..60 => format!("{seconds}s"),
-        60..HOUR => pair(seconds / 60, "m", seconds % 60, "s"),
-        HOUR..DAY => pair(seconds / HOUR, "h", seconds % HOUR / 60, "m"),
-        DAY.. => pair(seconds / DAY, "d", seconds % DAY / HOUR, "h"),
-    }
-}
-
-/// Whether a line is the daemon's own; those of its libraries are shown from WARN up.
-fn is_ours(target: &str) -> bool {
-    target.strip_prefix("tickled").is_some_and(|rest| rest.is_empty() || rest.starts_with("::"))
-}
-
 /// Whether `JOURNAL_STREAM` names this very stream: a child with its standard error elsewhere inherits the variable.
 fn is_journal(stream: &fs::File) -> bool {
     let Some(journal) = env::var("JOURNAL_STREAM").ok() else {
@@ -267,6 +117,3 @@ fn wants_colour() -> bool {
 pub fn wall_clock() -> SystemTime {
     SystemTime::now()
 }
-
-const HOUR: u64 = 60 * 60;
-const DAY: u64 = 24 * HOUR;

@@ -2,7 +2,7 @@
 
 use std::net::Ipv6Addr;
 
-use super::line::disturbs;
+use super::escape::disturbs;
 
 /// The beginning of `text` as a log may show it: at most 200 bytes, one line, personal and secret values masked.
 ///

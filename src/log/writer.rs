@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use tracing_subscriber::fmt::MakeWriter;
 
-use super::Level;
 use super::line::{Line, Said};
+use super::settings::Level;
 
 /// Starts the thread that writes to `out`; it ends when the last [`Lines`] is gone.
 pub(super) fn start<W: Write + Send + 'static>(out: W, line: Line) -> io::Result<(Lines, Guard)> {

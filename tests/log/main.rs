@@ -18,6 +18,7 @@ use std::{env, thread};
 
 use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
 use tickled::log::event::{self, EVENTS, FIELDS};
+use tickled::log::tables;
 use tickled::log::{Event, Level, OutputFormat, Settings, human_duration, init, subscriber};
 use tracing::subscriber::with_default;
 
@@ -317,9 +318,9 @@ fn the_documented_events_are_the_events() {
     let heading = "## Events and fields\n\n";
     let (before, tables) = page.split_once(heading).unwrap();
     if env::var_os("UPDATE_DOCS").is_some() {
-        fs::write(path, format!("{before}{heading}{}", event::tables())).unwrap();
+        fs::write(path, format!("{before}{heading}{}", tables::events())).unwrap();
     } else {
-        assert_eq!(tables, event::tables(), "run the test with UPDATE_DOCS=1 to write the page anew");
+        assert_eq!(tables, tables::events(), "run the test with UPDATE_DOCS=1 to write the page anew");
     }
     let names: BTreeSet<_> = EVENTS.iter().map(|event| event.name).collect();
     assert_eq!(names.len(), EVENTS.len(), "a name is given once");
