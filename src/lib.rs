@@ -29,7 +29,7 @@
 //! | `http` | 1 | an HTTP server for a few clients that may misbehave |
 //! | `systemd` | 1 | notifications to systemd: ready, status, watchdog; never blocks |
 //! | `log` | 1 | log formats, event names, redaction, a writer that never blocks the loop |
-//! | `text` | 1 | wraps text for a terminal (pure) |
+//! | `text` | 1 | text for a terminal: wrapped, and escaped where it comes from others (pure) |
 //! | `write_behind` | 1 | writes state in the background: the loop never waits for the disk |
 
 pub mod alert;

@@ -69,7 +69,7 @@ impl Notifier {
 
     /// Keeps the line that `systemctl status` shows current: one line, at most 200 bytes. The same text is sent once.
     pub fn status(&mut self, text: &str) {
-        let text: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+        let text: String = text.chars().map(|c| if crate::text::is_disturbing(c) { ' ' } else { c }).collect();
         let text = &text[..text.floor_char_boundary(MAX_STATUS)];
         if self.has_manager() && self.status != text {
             text.clone_into(&mut self.status);

@@ -1,4 +1,8 @@
-//! Wrapping of text for a terminal. Pure.
+//! Text for a terminal: wrapped, and escaped where it comes from others. Pure.
+
+mod escape;
+
+pub use escape::{escaped, is_disturbing, shortened};
 
 /// Wraps lines between words so that they fit behind `indent`, which is put before each line but the first. Commands
 /// between backticks, and lines that begin with four spaces, are kept in one piece, however long they are: they are there

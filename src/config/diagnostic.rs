@@ -257,7 +257,7 @@ pub(super) fn key_part(name: &str) -> String {
 }
 
 fn one_line(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { '?' } else { c }).collect()
+    crate::text::escaped(text)
 }
 
 const LONGEST_QUOTE: usize = 60;

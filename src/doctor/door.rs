@@ -215,9 +215,9 @@ fn server(answer: &Answer) -> String {
     }
 }
 
-/// The beginning of a foreign text, without what a terminal obeys.
+/// The beginning of a foreign text, escaped.
 pub(super) fn printable(text: &str) -> String {
-    text.chars().filter(|c| !c.is_control()).take(60).collect()
+    crate::text::shortened(text, 60)
 }
 
 /// Whose certificate it is and how old, in words.

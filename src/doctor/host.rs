@@ -66,7 +66,7 @@ fn judge_unit(said: &str) -> Finding {
 }
 
 /// Whether a daemon answers at its socket, and the addresses of the gateways that it keeps.
-pub(super) async fn socket() -> (Finding, Vec<String>) {
+pub(super) async fn socket(is_at_work: bool) -> (Finding, Vec<String>) {
     let asked = match control::Client::find(None) {
         Ok(daemon) => timeout(WITHIN, daemon.status())
             .await
@@ -78,6 +78,11 @@ pub(super) async fn socket() -> (Finding, Vec<String>) {
             let found =
                 format!("a daemon of version {} answers at its socket (process {})", status.version, status.pid);
             (Finding::good(Check::Unit, found), status.gateways.into_iter().map(|gateway| gateway.url).collect())
+        }
+        Err(control::Error::NoDaemon(_)) if is_at_work => {
+            let found = "`tickled run` is at work, and its socket is not where this program looks for it";
+            let remedy = "if it has a runtime directory of its own, set TICKLED_SOCKET to the control.sock in that";
+            (Finding { remedy: Some(remedy.to_owned()), ..Finding::note(Check::Unit, found) }, Vec::new())
         }
         Err(control::Error::NoDaemon(_)) => {
             (Finding::note(Check::Unit, "no daemon answers at a socket: `tickled run` is not at work"), Vec::new())

@@ -1,10 +1,11 @@
 //! Others on this host that keep a session: two of them work against each other.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::finding::{Check, Finding};
 use crate::exit::Exit;
+use crate::text;
 
 /// A keeper that runs.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,8 +17,8 @@ pub(super) struct Keeper {
 /// Which keeper.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Kind {
-    /// `tickled run`, with the configuration it names, if it names one.
-    Tickled(Option<String>),
+    /// `tickled run`, with its configuration.
+    Tickled(PathBuf),
     /// Another program, by its name.
     Other(&'static str),
 }
@@ -28,26 +29,32 @@ pub(super) fn look() -> Vec<Keeper> {
     let keepers = processes.flatten().filter_map(|entry| {
         let pid = entry.file_name().to_str()?.parse().ok()?;
         let line = fs::read(entry.path().join("cmdline")).ok()?;
-        let words: Vec<String> =
-            line.split(|byte| *byte == 0).map(|word| String::from_utf8_lossy(word).into_owned()).collect();
-        Some(Keeper { pid, kind: kind(&words)? })
+        // Another user's directory and environment cannot be read, and are taken for usual ones.
+        let directory = fs::read_link(entry.path().join("cwd")).unwrap_or_default();
+        let environment = fs::read(entry.path().join("environ")).unwrap_or_default();
+        Some(Keeper { pid, kind: kind(&words(&line), &words(&environment), &directory)? })
     });
     keepers.collect()
 }
 
 /// Whether one of them is a daemon with this configuration.
 pub(super) fn daemon<'a>(keepers: &'a [Keeper], config: &Path) -> Vec<&'a Keeper> {
-    let same = |named: &str| {
-        Path::new(named) == config
+    let same = |named: &Path| {
+        named == config
             || fs::canonicalize(named).is_ok_and(|named| fs::canonicalize(config).is_ok_and(|ours| ours == named))
     };
     keepers
         .iter()
         .filter(|keeper| match &keeper.kind {
-            Kind::Tickled(named) => same(named.as_deref().unwrap_or(USUAL_CONFIG)),
+            Kind::Tickled(named) => same(named),
             Kind::Other(_) => false,
         })
         .collect()
+}
+
+/// Whether any of them is a daemon, with whatever configuration.
+pub(super) fn is_tickled_at_work(keepers: &[Keeper]) -> bool {
+    keepers.iter().any(|keeper| matches!(keeper.kind, Kind::Tickled(_)))
 }
 
 /// Judges them.
@@ -68,10 +75,22 @@ pub(super) fn judge(keepers: &[Keeper], config: &Path) -> Vec<Finding> {
         }
     }
     for keeper in keepers {
-        if let Kind::Other(name) = keeper.kind {
-            let found =
-                format!("{name} keeps a session as well (process {}): two keepers undo each other's work", keeper.pid);
-            findings.push(Finding::warning(Check::Keeper, found, format!("end {name} if it is for the same gateway")));
+        match &keeper.kind {
+            Kind::Other(name) => {
+                let found = format!(
+                    "{name} keeps a session as well (process {}): two keepers undo each other's work",
+                    keeper.pid
+                );
+                let remedy = format!("end {name} if it is for the same gateway");
+                findings.push(Finding::warning(Check::Keeper, found, remedy));
+            }
+            Kind::Tickled(named) if !ours.contains(&keeper) => {
+                let named = text::escaped(&named.display().to_string());
+                let found =
+                    format!("`tickled run` is at work with another configuration, {named} (process {})", keeper.pid);
+                findings.push(Finding::note(Check::Keeper, found));
+            }
+            Kind::Tickled(_) => {}
         }
     }
     if findings.is_empty() {
@@ -81,8 +100,13 @@ pub(super) fn judge(keepers: &[Keeper], config: &Path) -> Vec<Finding> {
     findings
 }
 
+/// What the kernel tells of a process: words that end with a zero.
+fn words(text: &[u8]) -> Vec<String> {
+    text.split(|byte| *byte == 0).map(|word| String::from_utf8_lossy(word).into_owned()).collect()
+}
+
 /// What a command line is, by its program or by the script that an interpreter runs.
-fn kind(words: &[String]) -> Option<Kind> {
+fn kind(words: &[String], environment: &[String], directory: &Path) -> Option<Kind> {
     let name = |word: &String| Some(Path::new(word).file_stem()?.to_str()?.to_ascii_lowercase());
     let program = name(words.first()?)?;
     if program == "tickled" {
@@ -93,7 +117,10 @@ fn kind(words: &[String]) -> Option<Kind> {
             None if word == "--config" => arguments.get(at + 1).cloned(),
             None => None,
         });
-        return Some(Kind::Tickled(named));
+        let by_environment =
+            || environment.iter().find_map(|pair| pair.strip_prefix("TICKLED_CONFIG=")).map(str::to_owned);
+        let named = named.or_else(by_environment).unwrap_or_else(|| USUAL_CONFIG.to_owned());
+        return Some(Kind::Tickled(directory.join(named)));
     }
     let interprets = ["python", "node", "sh", "bash", "dash"].iter().any(|known| program.starts_with(known));
     let looked_at = if interprets { words.iter().take(4).filter_map(name).collect() } else { vec![program] };
@@ -114,22 +141,24 @@ const USUAL_CONFIG: &str = "/etc/tickled/tickled.toml";
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
+    use std::path::{Path, PathBuf};
 
     use super::{Keeper, Kind, judge, kind};
     use crate::doctor::Verdict;
     use crate::exit::Exit;
 
     fn of(line: &str) -> Option<Kind> {
-        kind(&line.split(' ').map(str::to_owned).collect::<Vec<_>>())
+        kind(&line.split(' ').map(str::to_owned).collect::<Vec<_>>(), &[], Path::new("/srv"))
     }
 
     #[test]
     fn keepers_are_known_by_what_they_run() {
+        let with = |config: &str| Some(Kind::Tickled(PathBuf::from(config)));
         let rows = [
-            ("/usr/bin/tickled run --config /etc/a.toml", Some(Kind::Tickled(Some("/etc/a.toml".to_owned())))),
-            ("tickled run --config=/etc/a.toml", Some(Kind::Tickled(Some("/etc/a.toml".to_owned())))),
-            ("tickled run", Some(Kind::Tickled(None))),
+            ("/usr/bin/tickled run --config /etc/a.toml", with("/etc/a.toml")),
+            ("tickled run --config=/etc/a.toml", with("/etc/a.toml")),
+            ("tickled run --config b.toml", with("/srv/b.toml")),
+            ("tickled run", with("/etc/tickled/tickled.toml")),
             ("tickled doctor", None),
             ("python3 /srv/ibeam/ibeam_starter.py", Some(Kind::Other("IBeam"))),
             ("/usr/bin/python3 -m ibeam", Some(Kind::Other("IBeam"))),
@@ -142,18 +171,26 @@ mod tests {
         for (line, is) in rows {
             assert_eq!(of(line), is, "{line}");
         }
+        let by_environment = kind(
+            &["tickled".to_owned(), "run".to_owned()],
+            &["HOME=/".to_owned(), "TICKLED_CONFIG=c.toml".to_owned()],
+            Path::new("/srv"),
+        );
+        assert_eq!(by_environment, with("/srv/c.toml"));
     }
 
     #[test]
     fn two_of_the_same_are_a_fault_and_a_foreign_one_a_warning() {
         let config = Path::new("/nowhere/a.toml");
-        let ours = |pid| Keeper { pid, kind: Kind::Tickled(Some("/nowhere/a.toml".to_owned())) };
-        let other = Keeper { pid: 3, kind: Kind::Tickled(Some("/nowhere/b.toml".to_owned())) };
+        let ours = |pid| Keeper { pid, kind: Kind::Tickled(PathBuf::from("/nowhere/a.toml")) };
+        let other = Keeper { pid: 3, kind: Kind::Tickled(PathBuf::from("/nowhere/b.toml")) };
         let foreign = Keeper { pid: 4, kind: Kind::Other("IBeam") };
         let verdicts = |keepers: &[Keeper]| judge(keepers, config).iter().map(|f| f.verdict).collect::<Vec<_>>();
         assert_eq!(verdicts(&[]), [Verdict::Note]);
         assert_eq!(verdicts(std::slice::from_ref(&other)), [Verdict::Note]);
-        assert_eq!(verdicts(&[ours(1), other]), [Verdict::Good]);
+        let said = judge(std::slice::from_ref(&other), config)[0].found.clone();
+        assert!(said.contains("at work with another configuration, /nowhere/b.toml"), "{said}");
+        assert_eq!(verdicts(&[ours(1), other]), [Verdict::Good, Verdict::Note]);
         assert_eq!(verdicts(&[ours(1), ours(2), foreign]), [Verdict::Fault(Exit::AnotherInstance), Verdict::Warning]);
     }
 }

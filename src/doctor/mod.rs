@@ -48,9 +48,13 @@ pub struct Visit {
 pub async fn examine(visit: &Visit) -> Report {
     let (config, mut findings) = settings::read(&visit.config, &visit.environment);
     let keepers = keeper::look();
-    let (socket, kept) = host::socket().await;
+    let (socket, kept) = host::socket(keeper::is_tickled_at_work(&keepers)).await;
     findings.push(socket);
     let is_at_work = !keeper::daemon(&keepers, &visit.config).is_empty();
+    if config.is_none() && !visit.config.exists() {
+        let found = format!("without a configuration a gateway is looked for where it usually is, at {USUAL_URL}");
+        findings.push(Finding::note(Check::Config, found));
+    }
     let mut questions = questions(visit, config.as_ref());
     for question in questions.iter_mut().filter(|question| is_at_work || kept.contains(&question.target.url)) {
         question.no_validation =
@@ -120,7 +124,7 @@ fn questions(visit: &Visit, config: Option<&Config>) -> Vec<Question> {
         None if visit.config.exists() => Vec::new(),
         None => {
             let policy = Policy::default();
-            let url = "https://localhost:5000".to_owned();
+            let url = USUAL_URL.to_owned();
             let target = Target { url, answer_within: policy.answer_within, trust: Trust::Loopback };
             vec![ask("main", target, policy.account)]
         }
@@ -130,6 +134,9 @@ fn questions(visit: &Visit, config: Option<&Config>) -> Vec<Question> {
 fn offline(check: Check) -> Finding {
     Finding::not_asked(check, "not asked: --offline")
 }
+
+/// Where a gateway listens unless its conf.yaml was changed.
+const USUAL_URL: &str = "https://localhost:5000";
 
 const ABOUT_A_GATEWAY: [Check; 11] = [
     Check::Name,

@@ -10,13 +10,14 @@ use jiff::tz::TimeZone;
 use super::connect::{ConnectError, Connector};
 use super::der::{self, Der, OID, SEQUENCE};
 use super::{Fingerprint, GatewayUrl, NotAGatewayUrl};
+use crate::text;
 
 /// What a certificate says of itself. Only its fingerprint is proof of anything.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Certificate {
     /// The SHA-256 of all of it.
     pub fingerprint: Fingerprint,
-    /// Whose it is, as `CN=...`; foreign text, without control characters.
+    /// Whose it is, as `CN=...`; foreign text, escaped.
     pub subject: String,
     /// From when it is meant to be good.
     pub from: Option<Timestamp>,
@@ -91,20 +92,19 @@ fn facts(certificate: &[u8]) -> Option<Facts> {
 }
 
 fn subject(mut names: Der<'_>) -> String {
-    let mut text = String::new();
+    let mut shown = String::new();
     while let Some(mut set) = names.inside(SET) {
-        while let Some(mut pair) = set.inside(SEQUENCE) {
+        while let Some(mut pair) = set.inside(SEQUENCE).filter(|_| shown.len() < MOST) {
             let (Some((OID, kind)), Some((_, value))) = (pair.next(), pair.next()) else { continue };
             let known = KINDS.iter().find(|(oid, _)| *oid == kind);
             let Some((_, kind)) = known else { continue };
             let value = String::from_utf8_lossy(value);
-            let shown = value.chars().filter(|c| !c.is_control()).take(LONGEST);
-            let comma = if text.is_empty() { "" } else { ", " };
+            let comma = if shown.is_empty() { "" } else { ", " };
             // Writing to a String cannot fail.
-            let _ = write!(text, "{comma}{kind}={}", shown.collect::<String>());
+            let _ = write!(shown, "{comma}{kind}={}", text::shortened(&value, LONGEST));
         }
     }
-    text.chars().take(2 * LONGEST).collect()
+    shown
 }
 
 fn time(dates: &mut Der<'_>) -> Option<Timestamp> {
@@ -132,5 +132,6 @@ const KINDS: [(&[u8], &str); 6] = [
     (&[0x55, 0x04, 0x0A], "O"),
     (&[0x55, 0x04, 0x0B], "OU"),
 ];
-/// No name worth showing is longer.
+/// No part of a name that is worth showing is longer, and no name is much longer than that.
 const LONGEST: usize = 64;
+const MOST: usize = 512;

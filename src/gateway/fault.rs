@@ -7,6 +7,7 @@ use super::Target;
 use super::connect::{ConnectError, TlsError};
 use super::http::HttpError;
 use super::wire::{Call, Refusal};
+use crate::text::escaped;
 
 /// A request that got no answer of the kind that was asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -126,7 +127,7 @@ pub(super) fn from_refusal(call: Call, target: &Target, status: u16, refusal: Re
         Refusal::NotUnderstood(detail) => (Fault::NotUnderstood, detail),
     };
     let sample = if fault == Fault::NotUnderstood { body.iter().copied().take(SAMPLE).collect() } else { Vec::new() };
-    Error { call, url: target.url.clone(), status: Some(status), fault, detail, sample }
+    Error { call, url: target.url.clone(), status: Some(status), fault, detail: escaped(&detail), sample }
 }
 
 /// What a failure below the answer means.
@@ -138,7 +139,7 @@ pub(super) fn from_http(call: Call, target: &Target, error: HttpError) -> Error 
         HttpError::NotHttp { .. } => (Fault::NotAGateway, "what came is not HTTP".to_owned()),
         HttpError::Invalid(reason) => (Fault::NotUnderstood, reason),
     };
-    Error { call, url: target.url.clone(), status: None, fault, detail, sample: Vec::new() }
+    Error { call, url: target.url.clone(), status: None, fault, detail: escaped(&detail), sample: Vec::new() }
 }
 
 const fn from_connect(error: &ConnectError) -> Fault {

@@ -6,6 +6,7 @@ use jiff::Timestamp;
 
 use super::report::{GatewayReport, Report, parts};
 use crate::session::StateKind;
+use crate::text::is_disturbing;
 
 /// One gateway's time from left to right in `width` characters, the gravest state of each stretch in its own.
 #[must_use]
@@ -109,7 +110,7 @@ pub fn escaped(text: &str) -> String {
             '>' => out.push_str("&gt;"),
             '"' => out.push_str("&quot;"),
             '\'' => out.push_str("&#39;"),
-            c if c.is_control() => out.push(' '),
+            c if is_disturbing(c) => out.push_str(&crate::text::escaped(c.encode_utf8(&mut [0; 4]))),
             c => out.push(c),
         }
     }

@@ -2,6 +2,8 @@
 
 use std::fmt::Write;
 
+use crate::text::is_disturbing;
+
 /// What surrounds a text while it is escaped.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Quotes {
@@ -18,7 +20,7 @@ pub(super) fn escape(line: &mut String, text: &str, quotes: Quotes) {
             '\n' => line.push_str("\\n"),
             '\r' => line.push_str("\\r"),
             '\t' => line.push_str("\\t"),
-            c if disturbs(c) => escape_by_number(line, c, quotes),
+            c if is_disturbing(c) => escape_by_number(line, c, quotes),
             c => line.push(c),
         }
     }
@@ -37,21 +39,7 @@ fn escape_by_number(line: &mut String, c: char, quotes: Quotes) {
 
 /// Whether a text can follow `key=` without quotes.
 pub(super) fn needs_no_quotes(text: &str) -> bool {
-    !text.is_empty() && !text.chars().any(|c| c.is_whitespace() || matches!(c, '"' | '=' | '\\') || disturbs(c))
-}
-
-/// Whether a character moves the cursor, ends a line, turns the reading direction, or changes or hides a text without
-/// being seen itself.
-#[must_use]
-pub fn disturbs(c: char) -> bool {
-    c.is_control()
-        || matches!(c,
-            '\u{ad}' | '\u{34f}' | '\u{600}'..='\u{605}' | '\u{61c}' | '\u{6dd}' | '\u{70f}' | '\u{890}' | '\u{891}'
-            | '\u{8e2}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}' | '\u{180b}'..='\u{180f}'
-            | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{3164}'
-            | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{ffa0}' | '\u{fff9}'..='\u{fffb}' | '\u{110bd}' | '\u{110cd}'
-            | '\u{13430}'..='\u{1343f}' | '\u{1bca0}'..='\u{1bca3}' | '\u{1d173}'..='\u{1d17a}'
-            | '\u{e0000}'..='\u{e0fff}')
+    !text.is_empty() && !text.chars().any(|c| c.is_whitespace() || matches!(c, '"' | '=' | '\\') || is_disturbing(c))
 }
 
 #[cfg(test)]
@@ -63,7 +51,7 @@ mod tests {
         let hidden =
             "\u{1b}\u{ad}\u{61c}\u{200b}\u{200d}\u{2028}\u{202e}\u{2066}\u{206a}\u{feff}\u{e0041}\u{fe0f}\u{3164}";
         for c in hidden.chars() {
-            assert!(disturbs(c), "{c:?}");
+            assert!(is_disturbing(c), "{c:?}");
             for quotes in [Quotes::None, Quotes::Text, Quotes::Json] {
                 let mut line = String::new();
                 escape(&mut line, &format!("a{c}b"), quotes);
@@ -75,7 +63,7 @@ mod tests {
             assert_eq!(serde_json::from_str::<String>(&json).unwrap(), c.to_string(), "{json}");
         }
         for seen in "aZ9 äß€日本語Ω’—🙂".chars() {
-            assert!(!disturbs(seen), "{seen:?}");
+            assert!(!is_disturbing(seen), "{seen:?}");
         }
     }
 }

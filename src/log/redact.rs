@@ -2,7 +2,7 @@
 
 use std::net::Ipv6Addr;
 
-use super::escape::disturbs;
+use crate::text::is_disturbing;
 
 /// The beginning of `text` as a log may show it: at most 200 bytes, one line, personal and secret values masked.
 ///
@@ -223,7 +223,7 @@ impl Sample {
 
     fn show(&mut self, text: &str) {
         for c in text.chars() {
-            let c = if c.is_whitespace() || disturbs(c) { ' ' } else { c };
+            let c = if c.is_whitespace() || is_disturbing(c) { ' ' } else { c };
             if c != ' ' || !(self.text.is_empty() || self.text.ends_with(' ')) {
                 self.text.push(c);
             }

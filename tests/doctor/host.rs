@@ -50,6 +50,12 @@ async fn without_a_configuration_the_usual_gateway_is_looked_at_all_the_same() {
     let visit = Visit::by(&["--offline"], Path::new("/nowhere/tickled.toml"), |_| {}).await;
     visit.is_first("no configuration", "config", 78, &["there is no such file", "config default"]);
     assert_eq!(visit.of("gateway")["about"], "main");
+    let said = visit.findings().iter().filter(|finding| finding["check"] == "config");
+    let said: Vec<&str> = said.filter_map(|finding| finding["found"].as_str()).collect();
+    assert!(
+        said.iter().any(|found| found.contains("without a configuration") && found.contains("https://localhost:5000")),
+        "{said:?}"
+    );
 }
 
 #[tokio::test]
@@ -172,4 +178,38 @@ async fn the_report_for_people_begins_with_the_cause_and_names_every_check() {
         // Only who names a gateway's folder has its file looked at.
         assert_eq!(said.contains(check.name()), check != Check::ConfYaml, "{}: {said}", check.name());
     }
+}
+
+/// Its socket is elsewhere, and its configuration is named by the environment: it keeps the session all the same.
+#[tokio::test]
+async fn a_daemon_of_another_runtime_directory_is_seen() {
+    let gateway = Gateway::quick().await;
+    let config = file(&format!("{}[maintenance]\nwindow = []\n", two_lines(&gateway.url())));
+    let own = folder();
+    fs::set_permissions(&own, fs::Permissions::from_mode(0o700)).unwrap();
+    let mut daemon = tokio::process::Command::new(env!("CARGO_BIN_EXE_tickled"))
+        .arg("run")
+        .current_dir(config.parent().unwrap())
+        .env("TICKLED_CONFIG", config.file_name().unwrap())
+        .env("RUNTIME_DIRECTORY", &own)
+        .env("STATE_DIRECTORY", &own)
+        .env_remove("TICKLED_SOCKET")
+        .stdout(std::process::Stdio::null())
+        .stderr(std::process::Stdio::null())
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap();
+    for _ in 0..600 {
+        if own.join("control.sock").exists() {
+            break;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    }
+    let visit = Visit::by(&["--offline"], &config, |_| {}).await;
+    let found = |check: &str| visit.of(check)["found"].as_str().unwrap().to_owned();
+    assert!(found("keeper").contains("`tickled run` is at work"), "{}", found("keeper"));
+    let others = offline(&[], AT_5000, &folder()).await;
+    let notes: Vec<&str> = others.findings().iter().filter_map(|finding| finding["found"].as_str()).collect();
+    assert!(notes.iter().any(|note| note.contains("with another configuration")), "{notes:?}");
+    daemon.kill().await.unwrap();
 }
