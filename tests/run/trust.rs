@@ -124,7 +124,7 @@ async fn a_ca_file_without_a_certificate_is_a_fault_of_the_configuration() {
         (None, "No such file"),
         (Some(""), "there is none in it"),
         (Some(include_str!("../../src/simulator/key.pem")), "there is none in it"),
-        (Some(broken), "invalid peer certificate"),
+        (Some(broken), "what is marked as a certificate in it is not one"),
     ] {
         if let Some(held) = held {
             fs::write(&authority, held).unwrap();
