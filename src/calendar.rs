@@ -21,7 +21,7 @@ pub enum Region {
 
 impl Region {
     /// All regions.
-    pub const ALL: [Self; 3] = [Self::NorthAmerica, Self::Europe, Self::Asia];
+    pub const ALL: &'static [Self] = <Self as strum::VariantArray>::VARIANTS;
 
     /// The IANA name of the time zone in which this region's midnight falls.
     #[must_use]

@@ -3,7 +3,8 @@
 use crate::session::{State, StateKind, Unavailability};
 
 /// How a verb ended. The numbers are an interface.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, strum::VariantArray, strum::IntoStaticStr)]
+#[strum(serialize_all = "kebab-case")]
 pub enum Exit {
     /// Live, or done.
     Live = 0,
@@ -27,17 +28,7 @@ pub enum Exit {
 
 impl Exit {
     /// All of them, in the order of their numbers.
-    pub const ALL: [Self; 9] = [
-        Self::Live,
-        Self::NotLive,
-        Self::HumanNeeded,
-        Self::NothingAnswers,
-        Self::Usage,
-        Self::AnotherInstance,
-        Self::Internal,
-        Self::SecondSignal,
-        Self::Configuration,
-    ];
+    pub const ALL: &'static [Self] = <Self as strum::VariantArray>::VARIANTS;
 
     /// The code for a session in this state, wherever it was seen: by the daemon or without one.
     #[must_use]

@@ -136,7 +136,7 @@ fn alerts_wait_for_the_last_window_and_its_grace() {
 fn the_published_windows_hold_alerts_where_they_should() {
     let published = Maintenance::default();
     let held = |region, time: &str| published.at(region, at(time)).is_some();
-    for region in Region::ALL {
+    for region in Region::ALL.iter().copied() {
         let zone = region.zone();
         assert!(held(region, &format!("2026-11-24T00:00 {zone}")), "{region:?}: its midnight");
         assert!(held(region, &format!("2026-11-24T01:44 {zone}")), "{region:?}: its night");

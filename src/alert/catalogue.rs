@@ -117,19 +117,7 @@ pub(super) enum ResolveWhen {
 
 impl Code {
     /// All codes.
-    pub const ALL: [Self; 11] = [
-        Self::LoginRequired,
-        Self::SessionContested,
-        Self::GatewayUnreachable,
-        Self::CertificateChanged,
-        Self::AccessDenied,
-        Self::IbkrUnavailable,
-        Self::SessionFlapping,
-        Self::WrongAccount,
-        Self::LoginEndsSoon,
-        Self::ConfigRejected,
-        Self::AlertUndeliverable,
-    ];
+    pub const ALL: &'static [Self] = <Self as strum::VariantArray>::VARIANTS;
 
     /// The code's row.
     #[must_use]
@@ -280,7 +268,7 @@ impl Code {
     /// The code of that name.
     #[must_use]
     pub fn named(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|code| code.entry().code == name)
+        Self::ALL.iter().copied().find(|code| code.entry().code == name)
     }
 }
 
@@ -341,16 +329,12 @@ impl ResolveWhen {
 
 impl Severity {
     /// All of them, the least first.
-    pub const ALL: [Self; 3] = [Self::Info, Self::Warning, Self::Error];
+    pub const ALL: &'static [Self] = <Self as strum::VariantArray>::VARIANTS;
 
     /// How it is written.
     #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Info => "info",
-            Self::Warning => "warning",
-            Self::Error => "error",
-        }
+    pub fn name(self) -> &'static str {
+        self.into()
     }
 }
 

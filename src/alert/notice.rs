@@ -53,7 +53,8 @@ pub enum About {
 }
 
 /// Where an incident is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, strum::VariantArray, strum::IntoStaticStr)]
+#[strum(serialize_all = "kebab-case")]
 #[serde(rename_all = "kebab-case")]
 pub enum Phase {
     /// A human is told.
@@ -286,15 +287,8 @@ impl Phase {
 
     /// How it is written.
     #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Raised => "raised",
-            Self::Repeated => "repeated",
-            Self::Resolved => "resolved",
-            Self::Withdrawn => "withdrawn",
-            Self::Replaced => "replaced",
-            Self::Test => "test",
-        }
+    pub fn name(self) -> &'static str {
+        self.into()
     }
 }
 

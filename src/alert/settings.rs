@@ -207,30 +207,12 @@ impl Default for Settings {
 
 impl Preset {
     /// All of them.
-    pub const ALL: [Self; 8] = [
-        Self::Ntfy,
-        Self::Slack,
-        Self::Discord,
-        Self::Telegram,
-        Self::Pushover,
-        Self::Gotify,
-        Self::PagerDuty,
-        Self::Json,
-    ];
+    pub const ALL: &'static [Self] = <Self as strum::VariantArray>::VARIANTS;
 
     /// How it is written.
     #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Ntfy => "ntfy",
-            Self::Slack => "slack",
-            Self::Discord => "discord",
-            Self::Telegram => "telegram",
-            Self::Pushover => "pushover",
-            Self::Gotify => "gotify",
-            Self::PagerDuty => "pagerduty",
-            Self::Json => "json",
-        }
+    pub fn name(self) -> &'static str {
+        self.into()
     }
 
     /// The service's address, where there is only one.

@@ -34,13 +34,12 @@ pub(super) fn parse_zone(name: &str) -> Result<TimeZone, Invalid> {
     if let Some((_, zone)) = ABBREVIATIONS.iter().find(|(short, _)| *short == name.to_uppercase()) {
         return Err((format!("{} is an abbreviation, not an IANA time zone", quoted(name)), meant(zone)));
     }
-    let zones: Vec<_> = jiff::tz::db().available().collect();
-    let known = || zones.iter().map(jiff::tz::TimeZoneName::as_str);
-    if known().any(|zone| zone == name)
-        && let Ok(zone) = TimeZone::get(name)
-    {
+    // The database ignores case; the name of a zone does not.
+    if let Some(zone) = TimeZone::get(name).ok().filter(|zone| zone.iana_name() == Some(name)) {
         return Ok(zone);
     }
+    let zones: Vec<_> = jiff::tz::db().available().collect();
+    let known = || zones.iter().map(jiff::tz::TimeZoneName::as_str);
     let city = |zone: &str| zone.rsplit('/').next().unwrap_or_default().to_lowercase();
     let town = name.to_lowercase().replace(' ', "_");
     let near = known().find(|zone| city(zone) == town).or_else(|| nearest(name, known()));

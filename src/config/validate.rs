@@ -154,7 +154,7 @@ pub(super) fn maintenance(draft: &Draft, report: &mut Report) -> Maintenance {
         report.note(WINDOWS, &format!("{} windows are too many", windows.len()), format!("at most {MOST_WINDOWS}"));
         return maintenance;
     }
-    for region in Region::ALL.into_iter().filter(|region| is_endless(&maintenance, *region)) {
+    for region in Region::ALL.iter().copied().filter(|region| is_endless(&maintenance, *region)) {
         let what = format!("alerts of region {:?} would wait forever", word(region));
         let hint = "leave time between the windows, longer than the grace period, in which alerts can go out";
         report.note(WINDOWS, &what, hint);

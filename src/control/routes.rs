@@ -182,7 +182,7 @@ fn parsed<T: DeserializeOwned>(body: &[u8]) -> Result<T, BadRequest> {
 }
 
 fn code_of(name: &str) -> Result<Code, BadRequest> {
-    Code::ALL.into_iter().find(|code| code.entry().code == name).ok_or_else(|| {
+    Code::ALL.iter().copied().find(|code| code.entry().code == name).ok_or_else(|| {
         let all: Vec<&str> = Code::ALL.iter().map(|code| code.entry().code).collect();
         BadRequest::Nonsense(format!("there is no alert {name:?}: there are {}", all.join(", ")))
     })

@@ -6,7 +6,8 @@ use crate::exit::Exit;
 use crate::text::wrap;
 
 /// Something that is looked at. The order is that of causes: what stands earlier explains what fails later.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, strum::VariantArray, strum::IntoStaticStr)]
+#[strum(serialize_all = "kebab-case")]
 pub enum Check {
     /// The configuration, and who may write it.
     Config,
@@ -48,26 +49,7 @@ pub enum Check {
 
 impl Check {
     /// All of them, in the order of causes.
-    pub const ALL: [Self; 18] = [
-        Self::Config,
-        Self::Java,
-        Self::ConfYaml,
-        Self::Name,
-        Self::Port,
-        Self::Tls,
-        Self::Gateway,
-        Self::IpList,
-        Self::Edge,
-        Self::Ibkr,
-        Self::Login,
-        Self::Session,
-        Self::Account,
-        Self::Keeper,
-        Self::Clock,
-        Self::Channels,
-        Self::State,
-        Self::Unit,
-    ];
+    pub const ALL: &'static [Self] = <Self as strum::VariantArray>::VARIANTS;
 
     /// Its name, which is stable.
     #[must_use]

@@ -53,13 +53,7 @@ impl Level {
     /// Its name as the configuration and the JSON lines write it.
     #[must_use]
     pub fn name(self) -> &'static str {
-        match self {
-            Self::Error => "error",
-            Self::Warn => "warn",
-            Self::Info => "info",
-            Self::Debug => "debug",
-            Self::Trace => "trace",
-        }
+        self.into()
     }
 
     pub(super) fn filter(self) -> LevelFilter {

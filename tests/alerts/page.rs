@@ -57,7 +57,7 @@ fn each_code_has_its_paragraph_with_its_facts_and_what_to_do() {
     let page = page();
     let sections: BTreeMap<&str, &str> =
         page.split("\n## ").skip(1).map(|section| section.split_once('\n').unwrap()).collect();
-    for code in Code::ALL {
+    for code in Code::ALL.iter().copied() {
         let entry = code.entry();
         let section = sections.get(entry.code).unwrap_or_else(|| panic!("there is no ## {code}"));
         let facts = facts(code, &entry);
@@ -131,7 +131,7 @@ fn each_example_is_a_configuration_and_every_service_has_one() {
             Kind::Email(_) | Kind::Command(_) => None,
         })
         .collect();
-    let documented = Preset::ALL.into_iter().filter(|preset| *preset != Preset::Json);
+    let documented = Preset::ALL.iter().copied().filter(|preset| *preset != Preset::Json);
     assert_eq!(presets, documented.collect::<Vec<_>>());
     assert!(page.contains("preset = \"json\""));
 }

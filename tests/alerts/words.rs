@@ -168,7 +168,7 @@ fn every_alert_is_read_by_a_human_as_it_stands_here() {
 #[test]
 fn every_alert_names_what_it_is_about_and_what_to_do_and_no_inner_thing() {
     let all = all();
-    for code in Code::ALL {
+    for code in Code::ALL.iter().copied() {
         let phases: Vec<Phase> =
             all.iter().filter(|message| message.code == code.entry().code).map(|message| message.phase).collect();
         assert!(phases.contains(&Phase::Raised), "{code} is told");
@@ -212,7 +212,7 @@ fn every_alert_names_what_it_is_about_and_what_to_do_and_no_inner_thing() {
 #[test]
 fn every_service_is_told_as_it_stands_here() {
     let token = SecretString::from("TOKEN");
-    for preset in Preset::ALL {
+    for preset in Preset::ALL.iter().copied() {
         let (to, token) = (preset.needs_receiver().then_some("RECEIVER"), preset.needs_token().then_some(&token));
         let url = preset.url().unwrap_or("https://SERVICE");
         let (mut page, mut seen) = (String::new(), BTreeSet::new());
