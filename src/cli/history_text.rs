@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::history::chart::{characters, legend, percent};
+use crate::history::chart::{characters, legend};
 use crate::history::report::{GatewayReport, Report};
 use crate::log::human_duration;
 use crate::session::StateKind;
@@ -75,14 +75,7 @@ fn part(report: &Report, gateway: &GatewayReport, width: usize) -> String {
 }
 
 fn headline(gateway: &GatewayReport) -> String {
-    let live =
-        gateway.live_percent.map_or_else(|| "nothing known".to_owned(), |part| format!("{} live", percent(part)));
-    let longest = human_duration(Duration::from_secs(gateway.longest_outage_s));
-    match gateway.outages.len() {
-        0 => format!("{}: {live}, no outage", gateway.gateway),
-        1 => format!("{}: {live}, 1 outage of {longest}", gateway.gateway),
-        n => format!("{}: {live}, {n} outages, longest {longest}", gateway.gateway),
-    }
+    format!("{}: {}", gateway.gateway, gateway.summary())
 }
 
 /// When, what, how long and why; where that is too long for a line, on several.

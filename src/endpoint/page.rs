@@ -1,90 +1,127 @@
 //! The page for a browser: no script, no request for anything else, readable on a phone, by day and by night. Pure.
 
-use std::fmt::Write;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use minijinja::{Environment, Error, Output, State, Value};
+use serde::Serialize;
 
 use super::view::View;
-use crate::control::{Alert, Gateway};
-use crate::history::chart::{self, band, escaped, percent};
+use crate::control::{self, Gateway};
+use crate::history::chart::{self, band, escaped};
 use crate::history::report::Report;
 use crate::log::human_duration;
 
-/// What the ledger says.
+/// The history of all gateways, for the timelines.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Timelines {
-    /// Of the last 24 hours.
+    /// The last 24 hours.
     pub day: Report,
-    /// Of the last 30 days.
+    /// The last 30 days.
     pub month: Report,
 }
 
-/// The page. Without pictures it says that no history is kept.
-#[must_use]
-pub fn html(view: &View, pictures: Option<&Timelines>) -> String {
-    let status = &view.status;
-    let live = status.gateways.iter().filter(|gateway| view.is_live(gateway)).count();
-    let total = view.gateways.len();
-    let mut out = format!(
-        "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
-         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
-         <meta name=\"color-scheme\" content=\"light dark\">\n<meta http-equiv=\"refresh\" content=\"30\">\n\
-         <title>{live} of {total} live - tickled</title>\n<style>{}{STYLE}</style>\n</head>\n<body>\n\
-         <header><h1>{live} of {total} live</h1><p>tickled on {}, {}</p></header>\n",
-        chart::style(),
-        escaped(&status.host),
-        clock(status.at),
-    );
-    if let Some(why) = &status.config_refused {
-        let _ = writeln!(out, "<p class=\"trouble\">{}</p>", escaped(why));
-    }
-    for alert in status.alerts.iter().filter(|alert| alert.gateway.is_none()) {
-        out.push_str(&alert_box(status.at, alert));
-    }
-    for gateway in &status.gateways {
-        section(&mut out, view, gateway, pictures);
-    }
-    let known = |name: &&String| !status.gateways.iter().any(|gateway| gateway.name == **name);
-    for name in view.gateways.iter().filter(known) {
-        let _ = writeln!(out, "<section><h2>{}</h2><p>Nothing is known of it yet.</p></section>", escaped(name));
-    }
-    out.push_str(&legend(pictures.is_some()));
-    let _ = writeln!(
-        out,
-        "<footer>tickled {}. All times are UTC. Also here: <a href=\"/status\">/status</a>, \
-         <a href=\"/metrics\">/metrics</a>, <a href=\"/readyz?verbose\">/readyz</a>.</footer>\n</body>\n</html>",
-        escaped(&status.version)
-    );
-    out
+/// Renders the page. Without timelines it says that no history is kept.
+///
+/// # Errors
+/// When the template cannot be rendered, which is a bug.
+pub fn html(view: &View, timelines: Option<&Timelines>) -> Result<String, Error> {
+    let mut environment = Environment::new();
+    environment.set_formatter(escape);
+    environment.add_template(NAME, include_str!("page.html"))?;
+    environment.get_template(NAME)?.render(minijinja::value::Serde(&page(view, timelines)))
 }
 
-fn section(out: &mut String, view: &View, gateway: &Gateway, pictures: Option<&Timelines>) {
-    let now = view.status.at;
-    let late = view.late.contains(&gateway.name);
-    let (class, state) = if late { ("none", "not known") } else { (gateway.state.name(), gateway.state.name()) };
-    let _ = writeln!(
-        out,
-        "<section>\n<h2>{} <span class=\"state\"><svg class=\"dot\" viewBox=\"0 0 10 10\" aria-hidden=\"true\">\
-         <circle class=\"{class}\" cx=\"5\" cy=\"5\" r=\"5\"/></svg>{state}</span></h2>",
-        escaped(&gateway.name)
-    );
-    if late {
-        out.push_str("<p class=\"trouble\">Its driver is past its own deadline, or the host slept: what is shown here is old.</p>\n");
+/// Escapes every value that is not marked as safe.
+fn escape(out: &mut Output<'_>, _: &mut State<'_, '_>, value: &Value) -> Result<(), Error> {
+    let text = value.to_string();
+    out.write_str(&if value.is_safe() { text } else { escaped(&text) }).map_err(Error::from)
+}
+
+/// What the template shows.
+#[derive(Serialize)]
+struct Page<'a> {
+    live: usize,
+    total: usize,
+    host: &'a str,
+    at: String,
+    version: &'a str,
+    colours: String,
+    config_refused: Option<&'a str>,
+    alerts: Vec<Alert<'a>>,
+    gateways: Vec<Section<'a>>,
+    /// Gateways that have not reported yet.
+    unknown: Vec<&'a str>,
+    /// Classes and names of the states; empty without timelines.
+    legend: Vec<(&'static str, &'static str)>,
+}
+
+#[derive(Serialize)]
+struct Section<'a> {
+    name: &'a str,
+    class: &'static str,
+    state: &'static str,
+    is_late: bool,
+    alerts: Vec<Alert<'a>>,
+    facts: Vec<(&'static str, String)>,
+    timelines: Vec<Timeline>,
+}
+
+#[derive(Serialize)]
+struct Alert<'a> {
+    title: String,
+    lasts: String,
+    stage: &'static str,
+    what: &'a str,
+    todo: &'a str,
+}
+
+#[derive(Serialize)]
+struct Timeline {
+    title: &'static str,
+    summary: String,
+    /// Empty if nothing is known.
+    band: String,
+    from: String,
+    middle: String,
+}
+
+fn page<'a>(view: &'a View, timelines: Option<&Timelines>) -> Page<'a> {
+    let status = &view.status;
+    let alerts = |gateway: Option<&str>| {
+        let about = status.alerts.iter().filter(move |alert| alert.gateway.as_deref() == gateway);
+        about.map(|alert| alert_box(status.at, alert)).collect::<Vec<_>>()
+    };
+    let section = |gateway: &'a Gateway| {
+        let is_late = view.late.contains(&gateway.name);
+        let (class, state) = if is_late { ("none", "not known") } else { (gateway.state.name(), gateway.state.name()) };
+        let reports = timelines.map(|lines| [("24 hours", &lines.day), ("30 days", &lines.month)]);
+        let timelines = reports.into_iter().flatten().map(|(title, report)| timeline(title, report, &gateway.name));
+        Section {
+            name: &gateway.name,
+            class,
+            state,
+            is_late,
+            alerts: alerts(Some(&gateway.name)),
+            facts: facts(status.at, gateway),
+            timelines: timelines.collect(),
+        }
+    };
+    let is_unknown = |name: &&String| !status.gateways.iter().any(|gateway| gateway.name == **name);
+    let states = chart::all_states().map(|state| (state.name(), state.name())).chain([("none", "nothing known")]);
+    Page {
+        live: status.gateways.iter().filter(|gateway| view.is_live(gateway)).count(),
+        total: view.gateways.len(),
+        host: &status.host,
+        at: clock(status.at),
+        version: &status.version,
+        colours: chart::style(),
+        config_refused: status.config_refused.as_deref(),
+        alerts: alerts(None),
+        gateways: status.gateways.iter().map(section).collect(),
+        unknown: view.gateways.iter().filter(is_unknown).map(String::as_str).collect(),
+        legend: if timelines.is_some() { states.collect() } else { Vec::new() },
     }
-    for alert in view.status.alerts.iter().filter(|alert| alert.gateway.as_ref() == Some(&gateway.name)) {
-        out.push_str(&alert_box(now, alert));
-    }
-    out.push_str("<dl>\n");
-    for (term, text) in facts(now, gateway) {
-        let _ = writeln!(out, "<div><dt>{term}</dt><dd>{}</dd></div>", escaped(&text));
-    }
-    out.push_str("</dl>\n");
-    if let Some(pictures) = pictures {
-        picture(out, "24 hours", &pictures.day, &gateway.name);
-        picture(out, "30 days", &pictures.month, &gateway.name);
-    }
-    out.push_str("</section>\n");
 }
 
 fn facts(now: Timestamp, gateway: &Gateway) -> Vec<(&'static str, String)> {
@@ -124,42 +161,25 @@ fn facts(now: Timestamp, gateway: &Gateway) -> Vec<(&'static str, String)> {
     facts
 }
 
-fn alert_box(now: Timestamp, alert: &Alert) -> String {
+fn alert_box(now: Timestamp, alert: &control::Alert) -> Alert<'_> {
     let about = alert.channel.as_deref().map(|name| format!("{name}: ")).unwrap_or_default();
-    let stands = match (alert.notified, alert.acknowledged) {
+    let stage = match (alert.notified, alert.acknowledged) {
         (false, _) => ", not sent yet",
         (true, true) => ", acknowledged",
         (true, false) => "",
     };
-    format!(
-        "<div class=\"alert\"><strong>{}{}</strong>, for {}{stands}<br>{}<br>{}</div>\n",
-        escaped(&about),
-        escaped(&alert.code),
-        span(alert.since, now),
-        escaped(&alert.what),
-        escaped(&alert.todo),
-    )
+    Alert { title: about + &alert.code, lasts: span(alert.since, now), stage, what: &alert.what, todo: &alert.todo }
 }
 
-fn picture(out: &mut String, title: &str, report: &Report, name: &str) {
-    let Some(of) = report.gateways.iter().find(|of| of.gateway == name) else {
-        let _ = writeln!(out, "<figure><figcaption>{title}: nothing is known</figcaption></figure>");
-        return;
-    };
-    let live = of.live_percent.map_or_else(|| "nothing known".to_owned(), |part| format!("{} live", percent(part)));
-    let outages = match of.outages.len() {
-        0 => "no outage".to_owned(),
-        1 => format!("1 outage of {}", seconds(of.longest_outage_s)),
-        n => format!("{n} outages, the longest {}", seconds(of.longest_outage_s)),
-    };
-    let _ = writeln!(
-        out,
-        "<figure><figcaption><b>{title}</b> {live}, {outages}</figcaption>{}<div class=\"axis\"><span>{}</span>\
-         <span>{}</span><span>now</span></div></figure>",
-        band(report, of),
-        clock(report.from),
-        clock(middle(report)),
-    );
+fn timeline(title: &'static str, report: &Report, name: &str) -> Timeline {
+    let of = report.gateways.iter().find(|of| of.gateway == name);
+    Timeline {
+        title,
+        summary: of.map(|of| of.summary()).unwrap_or_default(),
+        band: of.map(|of| band(report, of)).unwrap_or_default(),
+        from: clock(report.from),
+        middle: clock(middle(report)),
+    }
 }
 
 fn middle(report: &Report) -> Timestamp {
@@ -167,50 +187,13 @@ fn middle(report: &Report) -> Timestamp {
     Timestamp::from_second(from + (to - from) / 2).unwrap_or(report.to)
 }
 
-fn legend(has_pictures: bool) -> String {
-    if !has_pictures {
-        return "<p class=\"quiet\">No history is kept: the daemon has no state directory.</p>\n".to_owned();
-    }
-    let states = chart::all_states().map(|state| (state.name(), state.name()));
-    let dots: String = states
-        .chain([("none", "nothing known")])
-        .map(|(class, name)| {
-            format!(
-                "<li><svg class=\"dot\" viewBox=\"0 0 10 10\" aria-hidden=\"true\">\
-                 <rect class=\"{class}\" width=\"10\" height=\"10\"/></svg>{name}</li>"
-            )
-        })
-        .collect();
-    format!("<ul class=\"legend\">{dots}</ul>\n")
-}
-
+/// The time between the two, to the second.
 fn span(from: Timestamp, to: Timestamp) -> String {
-    seconds(to.duration_since(from).as_secs().max(0).unsigned_abs())
-}
-
-fn seconds(seconds: u64) -> String {
-    human_duration(Duration::from_secs(seconds))
+    human_duration(Duration::from_secs(to.duration_since(from).as_secs().max(0).unsigned_abs()))
 }
 
 fn clock(time: Timestamp) -> String {
     time.strftime("%Y-%m-%d %H:%M").to_string()
 }
 
-const STYLE: &str = "\
-:root{color-scheme:light dark;--paper:#fff;--ink:#1b1f24;--quiet:#57606a;--card:#f6f8fa;--edge:#d0d7de;--alarm:#ffebe9;\
---alarm-edge:#cf222e}\
-@media(prefers-color-scheme:dark){:root{--paper:#0d1117;--ink:#e6edf3;--quiet:#9198a1;--card:#151b23;--edge:#3d444d;\
---alarm:#3c1618;--alarm-edge:#f85149}}\
-*{box-sizing:border-box}body{margin:0 auto;max-width:60rem;padding:1rem;background:var(--paper);color:var(--ink);\
-font:1rem/1.45 system-ui,sans-serif;overflow-wrap:anywhere}\
-header p,footer,.quiet,.axis,.legend{color:var(--quiet);font-size:.85rem}h1{margin:.2rem 0;font-size:1.6rem}header p{margin:0}\
-section{background:var(--card);border:1px solid var(--edge);border-radius:.6rem;padding:1rem;margin:1rem 0}\
-h2{display:flex;flex-wrap:wrap;justify-content:space-between;gap:.5rem;margin:0 0 .6rem;font-size:1.25rem}\
-.state{display:inline-flex;align-items:center;gap:.4rem;font-weight:600}.dot{width:.8rem;height:.8rem;flex:none}\
-dl{margin:0;display:grid;grid-template-columns:repeat(auto-fit,minmax(17rem,1fr));gap:.3rem 1.5rem}\
-dl div{display:flex;gap:.6rem}dt{color:var(--quiet);flex:0 0 6rem}dd{margin:0}\
-.alert,.trouble{background:var(--alarm);border-left:.3rem solid var(--alarm-edge);padding:.6rem .8rem;margin:.6rem 0;\
-border-radius:.3rem}figure{margin:1rem 0 0}figcaption{margin-bottom:.3rem}.band{display:block;width:100%;height:1.75rem;\
-border-radius:.3rem}.axis{display:flex;justify-content:space-between;gap:.5rem}\
-.legend{display:flex;flex-wrap:wrap;gap:.3rem 1rem;list-style:none;padding:0}.legend li{display:flex;align-items:center;\
-gap:.35rem}a{color:inherit}@media(max-width:30rem){body{padding:.6rem}section{padding:.8rem}}";
+const NAME: &str = "page.html";

@@ -42,7 +42,7 @@ pub async fn serve(
         status: Shared::default(),
         metrics: Shared::default(),
         page: Shared::default(),
-        pictures: Shared::default(),
+        timelines: Shared::default(),
     };
     let accept = async || {
         let (stream, _) = listener.accept().await?;
@@ -72,7 +72,7 @@ struct Handler {
     status: Shared<Rendered>,
     metrics: Shared<Rendered>,
     page: Shared<Rendered>,
-    pictures: Shared<(Now, Option<Arc<Timelines>>)>,
+    timelines: Shared<(Now, Option<Arc<Timelines>>)>,
 }
 
 impl Handler {
@@ -112,8 +112,8 @@ impl Handler {
                 self.rendered(&self.metrics, kind, &view, |view| Ok(metrics(view))).await
             }
             _ => {
-                let pictures = self.pictures(&view).await;
-                let page = move |view: &View| Ok(html(view, pictures.as_deref()));
+                let timelines = self.timelines(&view).await;
+                let page = move |view: &View| html(view, timelines.as_deref()).map_err(|error| error.to_string());
                 self.rendered(&self.page, "text/html; charset=utf-8", &view, page).await
             }
         }
@@ -155,17 +155,17 @@ impl Handler {
     }
 
     /// The last day and the last thirty, out of the ledger. A disk that is slow does not keep the page waiting for long.
-    async fn pictures(&self, view: &View) -> Option<Arc<Timelines>> {
+    async fn timelines(&self, view: &View) -> Option<Arc<Timelines>> {
         let folder = self.folder.clone()?;
         let now = view.now;
         let draw = move || {
             let read = Ledger::new(&folder).read().inspect_err(|error| debug!(%error, "the ledger cannot be read"));
             let to = now.wall;
-            let pictures =
+            let timelines =
                 |rows: &[Row]| Timelines { day: report(rows, to - DAY, to), month: report(rows, to - MONTH, to) };
-            (now, read.ok().map(|read| Arc::new(pictures(&read.rows))))
+            (now, read.ok().map(|read| Arc::new(timelines(&read.rows))))
         };
-        let drawn = self.pictures.get(|(at, _)| is_within(*at, now, PICTURES_FOR), draw);
+        let drawn = self.timelines.get(|(at, _)| is_within(*at, now, TIMELINES_FOR), draw);
         timeout(DRAWN_WITHIN, drawn).await.ok()??.1
     }
 }
@@ -227,7 +227,7 @@ const LOOK_WITHIN: Duration = Duration::from_secs(2);
 const DRAWN_WITHIN: Duration = Duration::from_secs(2);
 const VIEW_FOR: Duration = Duration::from_millis(200);
 const RENDERED_FOR: Duration = Duration::from_secs(1);
-const PICTURES_FOR: Duration = Duration::from_secs(15);
+const TIMELINES_FOR: Duration = Duration::from_secs(15);
 /// What the wall clock may be slewed by.
 const SLACK: Duration = Duration::from_secs(1);
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);

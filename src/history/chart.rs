@@ -144,22 +144,7 @@ const fn colours(state: StateKind) -> (&'static str, &'static str) {
 
 /// What a picture shows, in one line.
 fn spoken(report: &Report, gateway: &GatewayReport) -> String {
-    let live = gateway.live_percent.map_or_else(|| "nothing known".to_owned(), |p| format!("{} live", percent(p)));
-    let outages = match gateway.outages.len() {
-        0 => "no outage".to_owned(),
-        1 => "1 outage".to_owned(),
-        n => format!("{n} outages"),
-    };
-    format!("{}: {live}, {outages} from {} to {}", gateway.gateway, clock(report.from), clock(report.to))
-}
-
-/// A part of a hundred that never says all where something is missing.
-#[must_use]
-pub fn percent(part: f64) -> String {
-    if part >= 100.0 {
-        return "100 %".to_owned();
-    }
-    if part >= 99.9 { format!("{:.3} %", part.min(99.999)) } else { format!("{part:.1} %") }
+    format!("{}: {} from {} to {}", gateway.gateway, gateway.summary(), clock(report.from), clock(report.to))
 }
 
 /// One rectangle for each run of columns in the same state.

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{Row, What};
+use crate::log::human_duration;
 use crate::session::StateKind;
 
 /// The history of all gateways over one stretch of time.
@@ -65,6 +66,30 @@ pub struct Outage {
     pub worst: StateKind,
     /// Why that was entered, by its code.
     pub because: String,
+}
+
+impl GatewayReport {
+    /// The live part of the time, and the outages, in a few words.
+    #[must_use]
+    pub fn summary(&self) -> String {
+        let live =
+            self.live_percent.map_or_else(|| "nothing known".to_owned(), |part| format!("{} live", percent(part)));
+        let longest = human_duration(Duration::from_secs(self.longest_outage_s));
+        match self.outages.len() {
+            0 => format!("{live}, no outage"),
+            1 => format!("{live}, 1 outage of {longest}"),
+            n => format!("{live}, {n} outages, the longest {longest}"),
+        }
+    }
+}
+
+/// A part of a hundred that never says all where something is missing.
+#[must_use]
+pub fn percent(part: f64) -> String {
+    if part >= 100.0 {
+        return "100 %".to_owned();
+    }
+    if part >= 99.9 { format!("{:.3} %", part.min(99.999)) } else { format!("{part:.1} %") }
 }
 
 /// What the rows of a ledger, oldest first, say of the time from `from` to `to`.

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use tickled::endpoint::{Timelines, html};
-use tickled::history::chart::{characters, percent, svg};
-use tickled::history::report::{Report, report};
+use tickled::history::chart::{characters, svg};
+use tickled::history::report::{Report, percent, report};
 use tickled::history::{Row, What};
 use tickled::session::StateKind;
 
@@ -66,7 +66,7 @@ fn the_picture_has_a_bar_for_each_stretch_where_it_belongs() {
         ]
     );
     assert!(drawn.contains("<title>login-required, 2026-11-24 18:00 UTC to 2026-11-24 19:00 UTC"), "{drawn}");
-    assert!(drawn.contains("main: 94.1 % live, 1 outage from 2026-11-24 12:00 UTC to"), "{drawn}");
+    assert!(drawn.contains("main: 94.1 % live, 1 outage of 1h from 2026-11-24 12:00 UTC to"), "{drawn}");
 }
 
 #[test]
@@ -80,7 +80,7 @@ fn the_page_says_how_each_gateway_is_without_script_or_foreign_markup() {
     let pictures = Timelines { day: day(), month: day() };
     let mut view = view();
     view.gateways.push("young".to_owned());
-    let page = html(&view, Some(&pictures));
+    let page = html(&view, Some(&pictures)).unwrap();
     for part in [
         "<h1>1 of 3 live</h1>",
         "<h2>main ",
@@ -99,13 +99,13 @@ fn the_page_says_how_each_gateway_is_without_script_or_foreign_markup() {
         assert!(!page.contains(part), "{part}\n{page}");
     }
     assert_eq!(page.matches("<svg class=\"band\"").count(), 2, "paper has no history in it");
-    assert!(html(&view, None).contains("No history is kept"));
+    assert!(html(&view, None).unwrap().contains("No history is kept"));
 
     view.late.insert("main".to_owned());
-    let page = html(&view, Some(&pictures));
+    let page = html(&view, Some(&pictures)).unwrap();
     assert!(page.contains("<h1>0 of 3 live</h1>") && page.contains("what is shown here is old"), "{page}");
 
     view.status.gateways = vec![gateway("<b>", StateKind::Live, view.now.wall)];
-    let page = html(&view, None);
+    let page = html(&view, None).unwrap();
     assert!(page.contains("<h2>&lt;b&gt; "), "{page}");
 }
