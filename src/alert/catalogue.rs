@@ -78,8 +78,6 @@ pub enum Severity {
 /// A row of the catalogue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Entry {
-    /// The code as it is written; also the anchor of its paragraph in `docs/alerts.md`.
-    pub code: &'static str,
     /// How severe it is while no human has to act; an error as soon as one has to.
     pub severity: Severity,
     /// What it is, in a few words.
@@ -125,13 +123,7 @@ impl Code {
         match self {
             Self::LoginRequired => Entry {
                 depends_on: &[Self::GatewayUnreachable, Self::CertificateChanged, Self::AccessDenied],
-                ..row(
-                    "login-required",
-                    Severity::Error,
-                    "manual login required",
-                    "live again",
-                    ResolveWhen::SessionLive,
-                )
+                ..row(Severity::Error, "manual login required", "live again", ResolveWhen::SessionLive)
             },
             Self::SessionContested => Entry {
                 hold_off: Duration::from_secs(120),
@@ -139,7 +131,6 @@ impl Code {
                 replaces: &[Self::LoginRequired],
                 may_flap: true,
                 ..row(
-                    "session-contested",
                     Severity::Warning,
                     "somebody else uses the session",
                     "session is free again",
@@ -156,7 +147,6 @@ impl Code {
                 ],
                 may_flap: true,
                 ..row(
-                    "gateway-unreachable",
                     Severity::Error,
                     "the gateway cannot be reached",
                     "gateway answers again",
@@ -172,7 +162,6 @@ impl Code {
                     Self::IbkrUnavailable,
                 ],
                 ..row(
-                    "certificate-changed",
                     Severity::Error,
                     "the gateway's certificate is not the expected one",
                     "expected certificate is back",
@@ -187,13 +176,7 @@ impl Code {
                     Self::CertificateChanged,
                     Self::IbkrUnavailable,
                 ],
-                ..row(
-                    "access-denied",
-                    Severity::Error,
-                    "this host is refused",
-                    "access is allowed again",
-                    ResolveWhen::SessionKnown,
-                )
+                ..row(Severity::Error, "this host is refused", "access is allowed again", ResolveWhen::SessionKnown)
             },
             Self::IbkrUnavailable => Entry {
                 hold_off: Duration::from_secs(300),
@@ -205,18 +188,11 @@ impl Code {
                     Self::AccessDenied,
                 ],
                 may_flap: true,
-                ..row(
-                    "ibkr-unavailable",
-                    Severity::Warning,
-                    "IBKR is not available",
-                    "IBKR answers again",
-                    ResolveWhen::SessionKnown,
-                )
+                ..row(Severity::Warning, "IBKR is not available", "IBKR answers again", ResolveWhen::SessionKnown)
             },
             Self::SessionFlapping => Entry {
                 depends_on: &[Self::LoginRequired],
                 ..row(
-                    "session-flapping",
                     Severity::Warning,
                     "the session comes and goes",
                     "session is stable again",
@@ -227,7 +203,6 @@ impl Code {
                 waits_for_window: false,
                 depends_on: &[Self::LoginRequired],
                 ..row(
-                    "wrong-account",
                     Severity::Error,
                     "the login is for the wrong kind of account",
                     "logged in with the right account",
@@ -238,12 +213,11 @@ impl Code {
                 resolved_title: None,
                 repeats: false,
                 waits_for_window: false,
-                ..row("login-ends-soon", Severity::Info, "the login ends soon", "", ResolveWhen::Immediately)
+                ..row(Severity::Info, "the login ends soon", "", ResolveWhen::Immediately)
             },
             Self::ConfigRejected => Entry {
                 waits_for_window: false,
                 ..row(
-                    "config-rejected",
                     Severity::Error,
                     "the changed configuration is refused",
                     "configuration accepted",
@@ -254,34 +228,32 @@ impl Code {
             Self::AlertUndeliverable => Entry {
                 repeats: false,
                 waits_for_window: false,
-                ..row(
-                    "alert-undeliverable",
-                    Severity::Error,
-                    "an alert could not be delivered",
-                    "delivers again",
-                    ResolveWhen::Immediately,
-                )
+                ..row(Severity::Error, "an alert could not be delivered", "delivers again", ResolveWhen::Immediately)
             },
         }
+    }
+
+    /// The code as it is written; also the anchor of its section in `docs/alerts.md`.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        self.into()
     }
 
     /// The code of that name.
     #[must_use]
     pub fn named(name: &str) -> Option<Self> {
-        Self::ALL.iter().copied().find(|code| code.entry().code == name)
+        Self::ALL.iter().copied().find(|code| code.name() == name)
     }
 }
 
 /// A row with what most codes have: told at once, repeated, held in a window, a consequence of nothing.
 const fn row(
-    code: &'static str,
     severity: Severity,
     title: &'static str,
     resolved_title: &'static str,
     resolve_when: ResolveWhen,
 ) -> Entry {
     Entry {
-        code,
         severity,
         title,
         resolved_title: Some(resolved_title),
@@ -310,9 +282,7 @@ impl ResolveWhen {
             ) => false,
         }
     }
-}
 
-impl ResolveWhen {
     /// What an alert waits for that is no longer seen.
     pub(super) const fn awaited(self, recurs: bool) -> &'static str {
         match (self, recurs) {
@@ -340,6 +310,6 @@ impl Severity {
 
 impl fmt::Display for Code {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.entry().code)
+        f.write_str(self.name())
     }
 }

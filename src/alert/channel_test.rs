@@ -78,7 +78,7 @@ pub fn testable(settings: &Settings) -> Vec<&str> {
 fn rehearsal(message: Message, code: Code) -> Message {
     let entry = code.entry();
     Message {
-        code: entry.code.to_owned(),
+        code: code.name().to_owned(),
         severity: entry.severity,
         title: format!("TEST: {}", entry.title),
         text: format!("This is only a test of how {code} arrives.\n{}", message.text),

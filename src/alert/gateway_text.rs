@@ -1,10 +1,10 @@
 //! The texts of alerts about gateways. Pure.
 
-use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use super::Code;
 use super::annotations::{Action, Annotations, annotations};
+use crate::gateway::GatewayUrl;
 use crate::log::human_duration;
 use crate::session::{Cause, StateReason, Unavailability};
 use crate::status::Snapshot;
@@ -13,23 +13,24 @@ use crate::systemd::unit::{Down, How};
 /// How a human reaches the gateway's login page.
 struct Login<'a> {
     url: &'a str,
-    scheme: &'a str,
-    port: &'a str,
+    scheme: &'static str,
+    port: u16,
     /// The host on which the gateway runs.
-    on: &'a str,
+    on: String,
 }
 
 impl<'a> Login<'a> {
     /// The login page of the gateway at `url`, as seen from this host, `host`.
-    fn at(url: &'a str, host: &'a str) -> Self {
-        let (scheme, authority) = url.split_once("://").unwrap_or(("https", url));
-        let (name, port) = match authority.rsplit_once(':') {
-            Some((name, port)) if !port.contains(']') => (name, port),
-            Some(_) | None => (authority, if scheme == "https" { "443" } else { "80" }),
-        };
-        let is_here =
-            matches!(name, "localhost" | "[::1]") || name.parse::<Ipv4Addr>().is_ok_and(|ip| ip.is_loopback());
-        Self { url, scheme, port, on: if is_here { host } else { name } }
+    fn at(url: &'a str, host: &str) -> Self {
+        let parsed = url.parse::<GatewayUrl>().ok();
+        let is_https = parsed.as_ref().is_none_or(GatewayUrl::is_https);
+        let elsewhere = parsed.as_ref().filter(|url| !url.is_loopback());
+        Self {
+            url,
+            scheme: if is_https { "https" } else { "http" },
+            port: parsed.as_ref().map_or(443, GatewayUrl::port),
+            on: elsewhere.map_or(host, |url| url.host()).to_owned(),
+        }
     }
 
     /// Where to log in, as part of a sentence.

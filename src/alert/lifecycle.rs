@@ -308,8 +308,10 @@ impl AlertGroup<Moment> {
         let is_new = !self.alerts.contains_key(&code);
         let recurs = code.entry().may_flap && self.ended.contains_key(&code);
         let mute_until = self.mute_until;
-        let alert =
-            self.alerts.entry(code).or_insert_with(|| Alert { recurs, ..Alert::new(since, annotations.clone()) });
+        let alert = self.alerts.entry(code).or_insert_with(|| {
+            let presence = Presence::Present { since: here };
+            Alert { recurs, presence, ..Alert::new(since, annotations.clone()) }
+        });
         let before = (alert.presence, std::mem::replace(&mut alert.annotations, annotations), alert.url.take());
         let unbroken = alert.since().map_or(here, |since| since.min(here));
         alert.presence = Presence::Present { since: mute_until.unwrap_or(unbroken) };
@@ -330,6 +332,12 @@ impl AlertGroup<Moment> {
             self.ended.insert(*code, here);
         }
         over
+    }
+
+    /// Whether a human was notified of a cleared problem that an alert of this code would replace.
+    pub(super) fn replaces_another(&self, by: Code) -> bool {
+        let others = by.entry().replaces.iter().filter_map(|code| self.alerts.get(code));
+        others.into_iter().any(|other| other.is_notified() && other.is_cleared())
     }
 
     /// Removes the alerts that an alert of code `by` replaces.

@@ -54,8 +54,8 @@ pub enum About {
 
 /// Where an incident is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, strum::VariantArray, strum::IntoStaticStr)]
-#[strum(serialize_all = "kebab-case")]
 #[serde(rename_all = "kebab-case")]
+#[strum(serialize_all = "kebab-case")]
 pub enum Phase {
     /// A human is told.
     Raised,
@@ -185,7 +185,7 @@ impl Notice {
         };
         let (code, severity) = match self.phase {
             Phase::Raised | Phase::Repeated | Phase::Resolved | Phase::Withdrawn | Phase::Replaced => {
-                (entry.code, self.severity)
+                (self.code.name(), self.severity)
             }
             Phase::Test => ("test", Severity::Info),
         };

@@ -65,7 +65,7 @@ impl Candidate<'_> {
             Stage::Unverified(_) => None,
             Stage::Pending { not_before } => {
                 // An alert that replaces another one must be present without a break.
-                let start = if self.replaces_another() { since } else { self.alert.started };
+                let start = if self.group.replaces_another(self.code) { since } else { self.alert.started };
                 Some(Due { at: start.after(entry.hold_off).max(*not_before), reason: WakeReason::HoldOff })
             }
             Stage::Firing(firing) if firing.acknowledged || !entry.repeats => None,
@@ -111,12 +111,6 @@ impl Candidate<'_> {
             Some(end) => Due { at: Moment::of(end, self.now), reason: WakeReason::QuietEnd },
             None => due,
         }
-    }
-
-    /// Whether a human was notified of a problem that is cleared, and that this alert would replace.
-    fn replaces_another(&self) -> bool {
-        let others = self.code.entry().replaces.iter().filter_map(|code| self.group.alerts.get(code));
-        others.into_iter().any(|other| other.is_notified() && other.is_cleared())
     }
 
     /// Whether a human was notified that the session flaps, or will be.

@@ -1,4 +1,4 @@
-//! All of it together, for a daemon: what it sees goes in, and humans are told.
+//! The alerts of a daemon: tracker, channels and dead man's switch together.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -24,7 +24,7 @@ use crate::log::event;
 use crate::session::Now;
 use crate::status::Snapshot;
 
-/// Tells humans what they must know. Lives in a [`LocalSet`](tokio::task::LocalSet).
+/// Notifies humans. Its tasks run on a [`LocalSet`](tokio::task::LocalSet).
 pub struct Service {
     tracker: Tracker,
     dispatcher: Dispatcher,
@@ -32,14 +32,13 @@ pub struct Service {
     wake_at: Duration,
     clock: Clock,
     host: String,
-    /// Alerts of an earlier run that the channels which are new since then have not got. They wait until the alert is
-    /// seen again.
+    /// Alerts of an earlier run that new channels have not got. They wait until the problem is seen again.
     unintroduced: BTreeSet<(About, Code)>,
 }
 
 impl Service {
-    /// Starts the channels, and takes back what an earlier run left in `spool`. What the channels report comes out of
-    /// the receiver, and goes into [`Service::on_delivery`].
+    /// Starts the channels, and restores the state of an earlier run from `spool`. The reports of the channels come out of
+    /// the receiver; pass them to [`Service::on_delivery`].
     #[must_use]
     pub fn start(
         settings: &Settings,
@@ -52,7 +51,7 @@ impl Service {
             let fault = error.to_string();
             warn!(
                 event = event::ALERT_SPOOL,
-                fault, "what was kept of alerts is lost, so one may be told again: {fault}"
+                fault, "the saved state of the alerts is lost, so an alert may be sent again: {fault}"
             );
             super::spool::State::default()
         });
@@ -69,13 +68,13 @@ impl Service {
         let (host, wake_at) = (host.to_owned(), now.mono);
         let unintroduced = if dispatcher.newcomers().is_empty() { BTreeSet::new() } else { tracker.notified() };
         let mut service = Self { tracker, dispatcher, deadman: None, wake_at, clock, host, unintroduced };
-        service.start_deadman(settings, gateways, &withdrawn);
+        service.finish_change(settings, gateways, &withdrawn);
         (service, events)
     }
 
-    /// Applies changed settings and gateways. What is open stays open, and new channels are told of it; what is unsent is
-    /// sent by the channels that still are, and those that did not change go on with what they are doing.
-    pub fn change(&mut self, settings: &Settings, gateways: &[String]) {
+    /// Applies changed settings and gateways. Open alerts stay open; channels that are new, or that take more than before,
+    /// get them. Unchanged channels go on with what they are doing.
+    pub fn apply(&mut self, settings: &Settings, gateways: &[String]) {
         let now = (self.clock)();
         let before = self.tracker.apply(settings).channels;
         let withdrawn = self.tracker.cancel(now, |about| !is_there(settings, gateways, about));
@@ -85,10 +84,10 @@ impl Service {
         };
         self.dispatcher
             .send_to(&self.tracker.ongoing(now), |new, message| fresh.contains(&new.name) || !had(new, message));
-        self.start_deadman(settings, gateways, &withdrawn);
+        self.finish_change(settings, gateways, &withdrawn);
     }
 
-    /// Hands open alerts of an earlier run to the channels that it did not have, except for what was just `sent` to all.
+    /// Sends open alerts of an earlier run to the channels that it did not have, except for those that were just `sent`.
     fn introduce(&mut self, now: Now, sent: &[Notice]) {
         if self.unintroduced.is_empty() {
             return;
@@ -103,7 +102,8 @@ impl Service {
         self.dispatcher.send_to(&ongoing, |channel, _| newcomers.contains(&channel.name));
     }
 
-    fn start_deadman(&mut self, settings: &Settings, gateways: &[String], withdrawn: &[Notice]) {
+    /// Sends what a change of the configuration closes, and starts the dead man's switch again.
+    fn finish_change(&mut self, settings: &Settings, gateways: &[String], withdrawn: &[Notice]) {
         let now = (self.clock)();
         if !withdrawn.is_empty() {
             self.dispatcher.send(withdrawn, self.tracker.snapshot(now));
@@ -113,7 +113,7 @@ impl Service {
             spawn_local(Heartbeat::new(settings).run(inbox));
             (Deadman::new(settings.every, gateways.iter().cloned()), signs)
         });
-        // A daemon that starts, or has changed, has accepted its configuration.
+        // A daemon that starts or reloads has accepted its configuration.
         self.step(now, Input::ConfigAccepted);
     }
 
@@ -122,7 +122,7 @@ impl Service {
         self.dispatcher.is_whole()
     }
 
-    /// Takes in how a gateway is, and whether it has just answered a ping well.
+    /// Handles the state of a gateway, and whether it has just answered a ping well.
     pub fn on_snapshot(&mut self, now: Now, snapshot: &Snapshot, good_ping: bool) {
         if let Some((deadman, _)) = &mut self.deadman {
             deadman.on_snapshot(snapshot, good_ping);
@@ -130,7 +130,7 @@ impl Service {
         self.step(now, Input::Snapshot(snapshot));
     }
 
-    /// Takes in what a channel reports.
+    /// Handles the report of a channel.
     pub fn on_delivery(&mut self, now: Now, event: &DeliveryEvent) {
         match event {
             DeliveryEvent::Delivered { channel } => self.step(now, Input::Delivered { channel }),
@@ -140,7 +140,7 @@ impl Service {
         }
     }
 
-    /// Takes in anything else that happened.
+    /// Handles anything else that happened.
     pub fn step(&mut self, now: Now, input: Input<'_>) {
         let plan = self.tracker.step(now, input);
         self.wake_at = plan.wake_at;
@@ -151,7 +151,7 @@ impl Service {
         self.sign(now);
     }
 
-    /// Sends a sign of life, if one is due. Without a task for each channel nothing is promised.
+    /// Sends a sign of life, if one is due and every channel has its task.
     fn sign(&mut self, now: Now) {
         let Some((deadman, signs)) = &mut self.deadman else { return };
         let (tracker, is_heard) = (&self.tracker, !self.tracker.has_failed_channel());
@@ -169,18 +169,18 @@ impl Service {
         self.wake_at
     }
 
-    /// All incidents, told or not.
+    /// The open alerts.
     pub fn active(&self) -> impl Iterator<Item = ActiveAlert> {
         self.tracker.active()
     }
 
-    /// How each channel does.
+    /// The state of each channel.
     #[must_use]
     pub fn channels(&self) -> Vec<ChannelStatus> {
         self.dispatcher.channels()
     }
 
-    /// Waits a moment for what is being sent or written.
+    /// Waits a moment for messages and writes that are under way.
     pub async fn finish(&self) {
         self.dispatcher.finish().await;
     }
@@ -192,7 +192,7 @@ impl fmt::Debug for Service {
     }
 }
 
-/// Whether what an incident is about is in the configuration.
+/// Whether the subject of an alert is in the configuration.
 fn is_there(settings: &Settings, gateways: &[String], about: &About) -> bool {
     match about {
         About::Gateway(name) => gateways.contains(name),
@@ -201,7 +201,7 @@ fn is_there(settings: &Settings, gateways: &[String], about: &About) -> bool {
     }
 }
 
-/// Warns of files with a secret that every user of this host may read.
+/// Logs the files with a secret that every user of this host may read.
 pub fn warn_of_exposed(files: &[PathBuf]) {
     for file in files {
         let file = file.display().to_string();

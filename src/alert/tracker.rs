@@ -234,7 +234,9 @@ impl Tracker {
         });
         changed |= !over.is_empty() | group.remove_blips(here);
         for condition in conditions {
-            let since = started(condition.code, snapshot, now);
+            // The problem that it replaces is part of the same outage, and began earlier.
+            let is_next = group.replaces_another(condition.code);
+            let since = if is_next { now } else { started(condition.code, snapshot, now) };
             changed |= group.observe(here, since, condition, &snapshot.url);
         }
         self.revision += u64::from(changed);

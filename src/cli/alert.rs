@@ -52,7 +52,7 @@ impl Test {
             None => None,
             Some(Ok(code)) => Some(code),
             Some(Err(name)) => {
-                let all: Vec<&str> = Code::ALL.iter().map(|code| code.entry().code).collect();
+                let all: Vec<&str> = Code::ALL.iter().map(|code| code.name()).collect();
                 complain(&format!("--as: there is no alert {name:?}: there are {}", all.join(", ")));
                 return Ok(Exit::Usage);
             }

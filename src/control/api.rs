@@ -256,7 +256,7 @@ impl From<ActiveAlert> for Alert {
             About::Daemon => (None, None),
         };
         Self {
-            code: alert.code.entry().code.to_owned(),
+            code: alert.code.name().to_owned(),
             gateway,
             channel,
             since: alert.started_at,

@@ -182,8 +182,8 @@ fn parsed<T: DeserializeOwned>(body: &[u8]) -> Result<T, BadRequest> {
 }
 
 fn code_of(name: &str) -> Result<Code, BadRequest> {
-    Code::ALL.iter().copied().find(|code| code.entry().code == name).ok_or_else(|| {
-        let all: Vec<&str> = Code::ALL.iter().map(|code| code.entry().code).collect();
+    Code::ALL.iter().copied().find(|code| code.name() == name).ok_or_else(|| {
+        let all: Vec<&str> = Code::ALL.iter().map(|code| code.name()).collect();
         BadRequest::Nonsense(format!("there is no alert {name:?}: there are {}", all.join(", ")))
     })
 }

@@ -197,7 +197,7 @@ fn acknowledge(supervisor: &mut Supervisor, gateway: Option<&str>, code: Option<
 }
 
 fn name(active: &alert::ActiveAlert) -> String {
-    let code = active.code.entry().code;
+    let code = active.code.name();
     match &active.about {
         About::Gateway(name) => format!("{name}: {code}"),
         About::Channel(name) => format!("channel {name}: {code}"),

@@ -191,7 +191,7 @@ impl Supervisor {
 
     /// Applies changed alert settings, or a changed list of gateways.
     pub(super) fn apply_alerts(&mut self, config: &Config) {
-        self.alerts.change(&config.alerts, &config.names());
+        self.alerts.apply(&config.alerts, &config.names());
     }
 
     /// Applies a changed interval of the heartbeat line.

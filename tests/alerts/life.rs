@@ -135,7 +135,11 @@ impl Life {
 
     /// The gateway is like this from here on.
     pub(crate) fn becomes(&mut self, state: State) {
-        (self.state, self.since) = (state, self.now());
+        // As the machine has it: a state goes on while only the reason for it changes.
+        if self.state.name() != state.name() {
+            self.since = self.now();
+        }
+        self.state = state;
         self.incident_since = self.incident_since.or(Some(self.since)).filter(|_| state != State::Live);
         self.look();
     }

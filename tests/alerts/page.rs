@@ -19,7 +19,7 @@ fn page() -> String {
 /// The severities that the code's alerts have, from what is really sent.
 fn severity(code: Code) -> String {
     let all = words::all();
-    let raised = all.iter().filter(|message| message.code == code.entry().code && !message.phase.is_end());
+    let raised = all.iter().filter(|message| message.code == code.name() && !message.phase.is_end());
     let severities: BTreeSet<Severity> = raised.map(|message| message.severity).collect();
     assert!(severities.contains(&code.entry().severity), "{code}");
     match severities.iter().collect::<Vec<_>>()[..] {
@@ -59,7 +59,7 @@ fn each_code_has_its_paragraph_with_its_facts_and_what_to_do() {
         page.split("\n## ").skip(1).map(|section| section.split_once('\n').unwrap()).collect();
     for code in Code::ALL.iter().copied() {
         let entry = code.entry();
-        let section = sections.get(entry.code).unwrap_or_else(|| panic!("there is no ## {code}"));
+        let section = sections.get(code.name()).unwrap_or_else(|| panic!("there is no ## {code}"));
         let facts = facts(code, &entry);
         assert!(section.starts_with(&format!("\n{facts}\n")), "{code}: {facts}");
         assert!(section.contains("\nWhat to do: "), "{code}");

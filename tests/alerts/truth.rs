@@ -143,11 +143,26 @@ fn two_troubles_in_turn_are_one_alert_until_one_of_them_stays() {
         life.pass(secs(120));
     }
     assert_eq!(life.told("pager"), ["raised gateway-unreachable"]);
-    life.pass(secs(181));
+    life.pass(secs(179));
+    assert_eq!(life.told("pager"), ["raised gateway-unreachable"], "not for as long as it is held off");
+    life.pass(secs(2));
     assert_eq!(life.told("phone"), ["raised gateway-unreachable", "raised ibkr-unavailable"]);
+
     assert_eq!(life.told("pager"), ["raised gateway-unreachable", "replaced gateway-unreachable"]);
     life.becomes(State::Live);
     assert_eq!(life.told("phone")[2..], ["resolved ibkr-unavailable"]);
+}
+
+#[test]
+fn an_alert_that_takes_the_place_of_another_says_when_its_own_problem_began() {
+    let mut life = begun();
+    life.becomes(DOWN);
+    life.pass(secs(240));
+    life.becomes(SILENT);
+    let since = life.now().wall;
+    life.pass(secs(301));
+    let told = &life.heard.last().unwrap().message;
+    assert_eq!((told.code.as_str(), told.began_at), ("ibkr-unavailable", since));
 }
 
 #[test]

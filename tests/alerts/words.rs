@@ -170,7 +170,7 @@ fn every_alert_names_what_it_is_about_and_what_to_do_and_no_inner_thing() {
     let all = all();
     for code in Code::ALL.iter().copied() {
         let phases: Vec<Phase> =
-            all.iter().filter(|message| message.code == code.entry().code).map(|message| message.phase).collect();
+            all.iter().filter(|message| message.code == code.name()).map(|message| message.phase).collect();
         assert!(phases.contains(&Phase::Raised), "{code} is told");
         assert_eq!(phases.contains(&Phase::Repeated), code.entry().repeats, "{code} is told again");
     }

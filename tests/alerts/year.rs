@@ -117,7 +117,7 @@ fn quiet_hours_hold_what_they_are_told_to_and_tell_in_the_morning_what_is_still_
         ..settings()
     };
     // Midnight in New York, in winter; one night ends before the quiet does, one after it.
-    let mut life = Life::begin(quiet(&Severity::ALL), "2026-03-06T05:00:00Z");
+    let mut life = Life::begin(quiet(Severity::ALL), "2026-03-06T05:00:00Z");
     life.becomes(LOST);
     life.until(HOUR * 6);
     life.becomes(State::Live);

@@ -183,7 +183,7 @@ fn every_code_and_every_state_has_a_message_id_of_its_own() {
     let of = |event: &str, field: &str| -> BTreeSet<&str> {
         MESSAGE_IDS.iter().filter(|id| id.event == event && id.field == field).map(|id| id.value).collect()
     };
-    let codes: BTreeSet<&str> = Code::ALL.iter().map(|code| code.entry().code).collect();
+    let codes: BTreeSet<&str> = Code::ALL.iter().map(|code| code.name()).collect();
     assert_eq!(of(event::ALERT, "code"), codes, "make one with `uuidgen` or `systemd-id128 new`");
     assert_eq!(of(event::ALERT, "phase"), BTreeSet::from(["resolved", "withdrawn"]));
     let states = BTreeSet::from([

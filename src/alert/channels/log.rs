@@ -16,7 +16,7 @@ pub fn tell(notice: &Notice) {
         super::super::About::Channel(name) => (None, Some(name.as_str())),
         super::super::About::Daemon => (None, None),
     };
-    let (code, title, phase) = (entry.code, entry.title, notice.phase.name());
+    let (code, title, phase) = (notice.code.name(), entry.title, notice.phase.name());
     let lasted = human_duration(std::time::Duration::from_secs(notice.lasted.as_secs()));
     // The level is part of the call, so each has one of its own.
     macro_rules! told {
