@@ -39,7 +39,7 @@ impl WriteBehind {
         }
     }
 
-    /// Writes each change. `write` blocks and runs on a thread of its own; it returns what it could not write, which goes to
+    /// Writes each change. `write` blocks and runs on another thread. It returns the rest of the batch; after a failure that goes to
     /// `put_back`. Each new fault goes to `report` once. A write that failed is repeated with the next change, and after a
     /// minute at the latest.
     pub async fn run<T: Send + 'static>(

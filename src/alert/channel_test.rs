@@ -1,4 +1,4 @@
-//! A marked test through the channels and the dead man's switch, the same way as an alert goes, and what each answered.
+//! Sends a marked test through the channels and the dead man's switch, in the way of an alert, and collects the answers.
 
 use std::fmt;
 use std::time::Duration;
@@ -23,8 +23,8 @@ pub struct TestResult {
     pub outcome: Outcome,
 }
 
-/// Sends a marked test through each channel and the dead man's switch, or through the one of that name. With a code it
-/// looks and sounds as that alert would, and goes to the channels that take it. None waits for another.
+/// Sends a marked test through each channel and the dead man's switch at once, or through the one of that name. With a
+/// code it has the priority of that alert and goes to the channels that match it.
 pub async fn test(
     settings: &Settings,
     host: &str,
@@ -63,7 +63,7 @@ pub async fn test(
     results
 }
 
-/// What may be tested by its name.
+/// Returns the names that can be tested.
 #[must_use]
 pub fn testable(settings: &Settings) -> Vec<&str> {
     let channels = settings.channels.iter().map(|channel| channel.name.as_str());
@@ -74,7 +74,7 @@ pub fn testable(settings: &Settings) -> Vec<&str> {
     names
 }
 
-/// A test with the weight of this alert.
+/// Gives the test the priority of this alert.
 fn rehearsal(message: Message, code: Code) -> Message {
     let entry = code.entry();
     Message {
@@ -132,5 +132,5 @@ impl fmt::Display for TestResult {
 
 /// The name under which the dead man's switch is tested.
 pub const DEADMAN: &str = "deadman";
-/// How long a test of one channel may take: somebody waits for it.
+/// How long a test of one channel may take: the operator waits for it.
 const TEST_WITHIN: Duration = Duration::from_secs(30);

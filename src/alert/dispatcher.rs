@@ -1,7 +1,7 @@
 //! Carries messages to the channels: each has a task and an outbox of its own, and none keeps anybody waiting.
 //!
-//! What is to be sent is in the spool before it is sent, and what was sent leaves the spool after it: a restart sends
-//! at most what was just being sent once more. If the spool cannot be written in time the message is sent all the same.
+//! A message is written to the spool before it is sent, and removed after it: a restart repeats at most the messages that
+//! were being sent. If the spool cannot be written in time, the message is sent anyway.
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
@@ -28,7 +28,7 @@ use crate::write_behind::WriteBehind;
 /// Reads the clocks.
 pub type Clock = Rc<dyn Fn() -> Now>;
 
-/// What a channel reports.
+/// A result of a channel.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum DeliveryEvent {
     /// It took a message.
@@ -36,7 +36,7 @@ pub enum DeliveryEvent {
         /// Its name.
         channel: String,
     },
-    /// It does not take a message: the message was given up, or it waits for what a human must mend.
+    /// It could not deliver a message: the message was given up, or a human must mend something first.
     Undeliverable {
         /// Its name.
         channel: String,
@@ -52,7 +52,7 @@ pub enum DeliveryEvent {
 pub struct ChannelStatus {
     /// Its name.
     pub name: String,
-    /// What kind it is of.
+    /// Its kind.
     pub kind: &'static str,
     /// How many messages wait.
     pub waiting: usize,
@@ -84,13 +84,13 @@ struct Shared {
     spool: Spool,
     alerts: RefCell<Persisted>,
     workers: RefCell<Vec<Rc<ChannelWorker>>>,
-    heard: mpsc::UnboundedSender<DeliveryEvent>,
+    events: mpsc::UnboundedSender<DeliveryEvent>,
     writer: WriteBehind,
     /// A channel has finished a try.
     idle: Notify,
 }
 
-/// A channel with what it has to send.
+/// A channel with its outbox.
 struct ChannelWorker {
     sender: Sender,
     settings: Channel,
@@ -102,7 +102,7 @@ struct ChannelWorker {
 }
 
 impl Dispatcher {
-    /// Starts the channels' tasks, with what an earlier run left in `state`.
+    /// Starts the channels' tasks, with the unsent messages of an earlier run.
     #[must_use]
     pub fn start(
         channels: &[Channel],
@@ -110,7 +110,7 @@ impl Dispatcher {
         host: &str,
         (spool, state): (Spool, State),
         clock: Clock,
-        heard: mpsc::UnboundedSender<DeliveryEvent>,
+        events: mpsc::UnboundedSender<DeliveryEvent>,
     ) -> Self {
         let State { alerts, channels: mut left, instance } = state;
         let now = clock();
@@ -130,7 +130,7 @@ impl Dispatcher {
             spool,
             alerts: RefCell::new(alerts),
             workers: RefCell::new(workers.clone()),
-            heard,
+            events,
             writer: WriteBehind::default(),
             idle: Notify::new(),
         });
@@ -145,14 +145,14 @@ impl Dispatcher {
         }
         if dispatcher.shared.spool.keeps() {
             let own = Rc::clone(&dispatcher.shared);
-            dispatcher.keeper = Some(dispatcher.set.spawn_local(async move { own.keep().await }));
+            dispatcher.keeper = Some(dispatcher.set.spawn_local(async move { own.persist().await }));
         }
         dispatcher
     }
 
-    /// Applies changed channels. One that is the same goes on with what it is doing; what a changed one has not sent yet is
-    /// sent the new way; what a removed one has not sent is dropped. Returns the names of those that have to be told of
-    /// what is open: the new ones, and those that failed before they were changed.
+    /// Applies changed channels. An unchanged channel continues. Unsent messages of a changed channel are sent with the new
+    /// settings; those of a removed channel are dropped. Returns the names of the channels that need the open alerts: new
+    /// ones, and those whose last try failed before the change.
     #[must_use = "a new channel does not know what is open"]
     pub fn change(&mut self, channels: &[Channel], zone: &TimeZone) -> Vec<String> {
         let mut fresh = Vec::new();
@@ -216,7 +216,7 @@ impl Dispatcher {
     pub fn send(&self, notices: &[Notice], alerts: Persisted) {
         let shared = &self.shared;
         for notice in notices {
-            channels::log::tell(notice);
+            channels::log::write(notice);
             shared.put(notice, |_, _| true);
         }
         shared.alerts.replace(alerts);
@@ -246,7 +246,7 @@ impl Dispatcher {
         self.shared.workers.borrow().iter().map(|worker| status(worker)).collect()
     }
 
-    /// Waits a moment for what is being sent or written; what is not sent then stays in the spool.
+    /// Waits briefly for tries and writes in progress. Unsent messages stay in the spool.
     pub async fn finish(&self) {
         let shared = &self.shared;
         let is_busy = || shared.workers.borrow().iter().any(|worker| worker.busy.get());
@@ -256,13 +256,13 @@ impl Dispatcher {
             }
             shared.writer.settle().await;
         };
-        // Whoever ends the daemon waits for it.
+        // The end of the daemon must not take longer.
         let _ = timeout(FAREWELL, done).await;
     }
 }
 
 impl ChannelWorker {
-    /// A channel with what an earlier one of its name has not sent.
+    /// Creates a channel with the unsent messages of an earlier one of its name.
     fn new(settings: &Channel, host: &str, left: Vec<PersistedMessage>, now: Now) -> Self {
         let mut outbox = Outbox::default();
         outbox.restore(left, now);
@@ -306,19 +306,19 @@ impl Shared {
                 continue;
             };
             worker.busy.set(true);
-            // A disk that hangs keeps no alert back.
+            // A disk that hangs does not delay an alert.
             let _ = timeout(KEPT_WITHIN, self.writer.settle()).await;
             let outcome = worker.sender.deliver(&message, &mut progress).await;
             let verdict = worker.outbox.borrow_mut().done((self.clock)(), &message, progress, &outcome);
             worker.busy.set(false);
             self.touch();
             self.idle.notify_waiters();
-            self.tell(worker, &message, outcome, &verdict);
+            self.report(worker, &message, outcome, &verdict);
         }
     }
 
     /// Writes the state whenever it changes.
-    async fn keep(&self) {
+    async fn persist(&self) {
         let spool = self.spool.clone();
         let write = move |state: State| {
             let saved = spool.save(&state);
@@ -349,7 +349,7 @@ impl Shared {
         }
     }
 
-    fn tell(&self, worker: &ChannelWorker, message: &Message, outcome: Outcome, verdict: &Verdict) {
+    fn report(&self, worker: &ChannelWorker, message: &Message, outcome: Outcome, verdict: &Verdict) {
         let channel = &worker.settings.name;
         let (gateway, code, phase) = (message.gateway.as_deref(), &message.code, message.phase.name());
         match (outcome, verdict) {
@@ -361,7 +361,7 @@ impl Shared {
                 );
                 match except {
                     Some(why) => self.give_up(worker, message, &why),
-                    None => self.hear(DeliveryEvent::Delivered { channel: channel.clone() }),
+                    None => self.emit(DeliveryEvent::Delivered { channel: channel.clone() }),
                 }
             }
             (Outcome::TryAgain { why: fault, .. }, Verdict::Waits { pause, is_news, report }) => {
@@ -386,7 +386,7 @@ impl Shared {
                     delayed!(debug);
                 }
                 if *report {
-                    self.hear(DeliveryEvent::Undeliverable {
+                    self.emit(DeliveryEvent::Undeliverable {
                         channel: channel.clone(),
                         title: message.title.clone(),
                         why: fault,
@@ -406,14 +406,14 @@ impl Shared {
             event = event::ALERT_GIVEN_UP,
             channel, gateway, code, phase, fault, "channel {channel}: an alert is given up: {fault}"
         );
-        self.hear(DeliveryEvent::Undeliverable {
+        self.emit(DeliveryEvent::Undeliverable {
             channel: channel.clone(),
             title: message.title.clone(),
             why: fault.to_owned(),
         });
     }
 
-    /// Says that a message goes with its channel.
+    /// Logs that a message is dropped because its channel was removed.
     fn drop_unsent(&self, channel: &str, message: &Message) {
         let (gateway, code, phase) = (message.gateway.as_deref(), &message.code, message.phase.name());
         let fault = "it was taken out of the configuration before this alert was sent";
@@ -423,9 +423,9 @@ impl Shared {
         );
     }
 
-    fn hear(&self, heard: DeliveryEvent) {
-        // Nobody listens any more when the daemon ends.
-        drop(self.heard.send(heard));
+    fn emit(&self, event: DeliveryEvent) {
+        // The receiver is gone when the daemon ends.
+        drop(self.events.send(event));
     }
 }
 
@@ -440,6 +440,6 @@ impl fmt::Debug for Shared {
 
 /// How long a message waits for the disk.
 const KEPT_WITHIN: Duration = Duration::from_secs(2);
-/// How long the daemon's end waits for what is under way.
+/// How long the end of the daemon waits for tries and writes in progress.
 const FAREWELL: Duration = Duration::from_secs(1);
 const LONGEST_SLEEP: Duration = Duration::from_hours(24);

@@ -1,4 +1,4 @@
-//! Sends the signs of life of the dead man's switch, and knows how each service is told of a failure.
+//! Sends the pings of the dead man's switch, in the form that each service expects.
 
 use secrecy::ExposeSecret;
 use tokio::sync::watch;
@@ -25,7 +25,7 @@ impl Heartbeat {
         Self { settings: settings.clone(), http: Http::new(None) }
     }
 
-    /// Sends the signs that come, the newest only, until no more can come.
+    /// Sends the newest sign whenever there is a new one, until the sender is dropped.
     pub(super) async fn run(self, mut signs: watch::Receiver<Option<Sign>>) {
         let mut last_fault = None;
         while signs.changed().await.is_ok() {
@@ -74,17 +74,17 @@ impl Heartbeat {
             Err(outcome) => return outcome,
         };
         match answer.outcome(&secrets) {
-            // healthchecks.io says so with the status 200.
+            // healthchecks.io sends these with status 200.
             Outcome::Sent { answer: words, .. } if is_denial(&answer.words(&secrets)) => Outcome::lasting(words),
             outcome @ (Outcome::Sent { .. } | Outcome::TryAgain { .. } | Outcome::Refused { .. }) => outcome,
         }
     }
 }
 
-/// Whether the service can be told of a failure by the address in the file.
+/// Checks that the address in the file allows to report a failure.
 ///
 /// # Errors
-/// When it cannot; with what to write instead, without the address.
+/// When it does not; says what to write instead, and does not show the address.
 pub fn check_deadman(settings: &settings::Deadman) -> Result<(), String> {
     let url = SecretFile::new(&settings.url_file).read().map_err(|error| error.to_string())?;
     match failure_url(url.expose_secret()) {
@@ -93,11 +93,11 @@ pub fn check_deadman(settings: &settings::Deadman) -> Result<(), String> {
     }
 }
 
-/// The address that says that all is not well, from the one that says that it is: Uptime Kuma and Cronitor take a status
-/// in the query, healthchecks.io and its like `/fail` at the end of the path.
+/// Returns the address that reports a failure. Uptime Kuma and Cronitor expect a status in the query; healthchecks.io and
+/// similar services expect `/fail` at the end of the path.
 ///
 /// # Errors
-/// When the service cannot be told of a failure by this address; with what to write instead.
+/// When no failure can be reported with this address; says what to write instead.
 pub fn failure_url(url: &str) -> Result<String, String> {
     let mut parsed =
         reqwest::Url::parse(url).map_err(|_| "the address is not a URL that begins with https://".to_owned())?;
@@ -149,7 +149,7 @@ pub fn failure_url(url: &str) -> Result<String, String> {
         return Err(format!("the address ends in /{last}, which is a signal of its own: write the address without it"));
     }
     if host == "nosnch.in" {
-        return Err("this service cannot be told of a failure: set fails = false".to_owned());
+        return Err("no failure can be reported to this service: set fails = false".to_owned());
     }
     parsed.set_path(&format!("{}/fail", path.trim_end_matches('/')));
     Ok(parsed.to_string())
@@ -160,13 +160,13 @@ fn with_pairs(mut url: reqwest::Url, pairs: impl Iterator<Item = (String, String
     url.to_string()
 }
 
-/// Whether a service says no with the status 200: `OK (not found)`, `OK (rate limited)`.
+/// Whether an answer with status 200 is a refusal: `OK (not found)`, `OK (rate limited)`.
 fn is_denial(words: &str) -> bool {
     let words = words.trim().to_ascii_lowercase();
     words.starts_with("ok (") || words.contains("not found") || words.contains("rate limit")
 }
 
-const FAILURE: &str = "login required";
+const FAILURE: &str = "a human is needed";
 
 #[cfg(test)]
 mod tests {
@@ -183,16 +183,16 @@ mod tests {
             ("https://own.example.org/alive?token=a%26b", "https://own.example.org/alive/fail?token=a%26b"),
             (
                 "https://kuma.example.org/api/push/abc?status=up&msg=OK&ping=",
-                "https://kuma.example.org/api/push/abc?status=down&msg=login+required&ping=",
+                "https://kuma.example.org/api/push/abc?status=down&msg=a+human+is+needed&ping=",
             ),
             (
                 "https://kuma.example.org/up/api/push/abc",
-                "https://kuma.example.org/up/api/push/abc?status=down&msg=login+required",
+                "https://kuma.example.org/up/api/push/abc?status=down&msg=a+human+is+needed",
             ),
             ("https://cronitor.link/p/key/tickled?state=complete", "https://cronitor.link/p/key/tickled?state=fail"),
             (
                 "https://cronitor.link/p/key/tickled",
-                "https://cronitor.link/p/key/tickled?state=fail&msg=login+required",
+                "https://cronitor.link/p/key/tickled?state=fail&msg=a+human+is+needed",
             ),
             (
                 "https://uptime.betterstack.com/api/v1/heartbeat/k",

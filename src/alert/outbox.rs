@@ -184,7 +184,7 @@ impl Outbox {
         }
     }
 
-    /// The channel works: what waits is tried at once.
+    /// The channel works: all waiting messages become due.
     fn succeeded(&mut self, id: &str) {
         (self.failing_since, self.last_failure) = (None, None);
         for queued in &mut self.queue {
@@ -259,7 +259,7 @@ impl Outbox {
         self.queue.iter().map(kept).collect()
     }
 
-    /// Restores what an earlier outbox kept. All of it is tried at once, and given up only after such a try.
+    /// Restores the messages of an earlier outbox. All become due, and are given up only after another try.
     pub fn restore(&mut self, kept: Vec<PersistedMessage>, now: Now) {
         let queued = |kept: PersistedMessage| Queued {
             since: Moment::passed(kept.since, now),

@@ -3,7 +3,7 @@
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 
-/// The secrets that one try sends, in every form in which it sends them or in which they are usually echoed.
+/// The secrets of one request, in all encodings in which they are sent or usually echoed.
 #[derive(Default)]
 pub(super) struct Secrets {
     forms: Vec<Form>,

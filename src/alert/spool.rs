@@ -1,4 +1,4 @@
-//! What is kept of alerts across restarts: one small file in the state directory, replaced as a whole.
+//! The persisted state of alerts: one small file in the state directory, replaced as a whole.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -10,13 +10,13 @@ use serde::{Deserialize, Serialize};
 use super::persist::{Persisted, PersistedMessage};
 use crate::atomic_file::{AtomicFile, LoadError};
 
-/// Where the file is. Without a folder nothing is kept, and a restart may tell once more what was told.
+/// The file. Without a directory nothing is kept, and a restart may repeat notifications.
 #[derive(Debug, Clone, Default)]
 pub struct Spool {
     file: Option<AtomicFile>,
 }
 
-/// What is kept.
+/// The content of the spool.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct State {
@@ -42,7 +42,7 @@ impl Spool {
         self.file.is_some()
     }
 
-    /// What an earlier run kept.
+    /// Returns what an earlier run kept.
     ///
     /// # Errors
     /// When there is something, and it cannot be used.
@@ -60,10 +60,10 @@ impl Spool {
         }
     }
 
-    /// Replaces what is kept. Blocks: the disk may be slow.
+    /// Writes the state. Blocks: the disk may be slow.
     ///
     /// # Errors
-    /// When it cannot be written; what was kept before is still there.
+    /// When it cannot be written; the earlier content is still there.
     pub fn save(&self, state: &State) -> io::Result<()> {
         self.file.as_ref().map_or(Ok(()), |file| file.save(state))
     }

@@ -29,7 +29,7 @@ impl Command {
         Self { channel: channel.to_owned(), settings: settings.clone() }
     }
 
-    /// Runs it, and ends it and all that it has started when it takes too long, has ended, or the daemon ends.
+    /// Runs the program. Kills its whole process group when it ends, takes too long, or the daemon ends.
     pub(super) async fn deliver(&self, message: &Message) -> Outcome {
         let Some((program, arguments)) = self.settings.argv.split_first() else {
             return Outcome::refused("there is no program to run");
@@ -70,7 +70,7 @@ impl Command {
     }
 }
 
-/// Feeds the program its input, and reads what it says until it ends.
+/// Writes the input of the program and reads its output until it ends.
 async fn run(mut child: Child, input: String) -> io::Result<(ExitStatus, Vec<u8>)> {
     let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
     let feed = async {
@@ -84,7 +84,7 @@ async fn run(mut child: Child, input: String) -> io::Result<(ExitStatus, Vec<u8>
     let status = tokio::select! {
         _ = &mut pipes => child.wait().await,
         status = child.wait() => {
-            // What it has left running in the background may keep the pipes open as long as it likes.
+            // A background process may keep the pipes open.
             let _ = timeout(LAST_WORDS, pipes).await;
             status
         }
@@ -92,7 +92,7 @@ async fn run(mut child: Child, input: String) -> io::Result<(ExitStatus, Vec<u8>
     Ok((status?, said.take()))
 }
 
-/// The program's process group: all that it has started and that did not leave the group. Ends with its owner.
+/// The process group of the program. Killed when dropped.
 struct Group(Option<Pid>);
 
 impl Group {
@@ -104,20 +104,20 @@ impl Group {
 impl Drop for Group {
     fn drop(&mut self) {
         if let Some(group) = self.0 {
-            // None of it may be left.
+            // It fails when the group is empty already.
             let _ = kill_process_group(group, Signal::KILL);
         }
     }
 }
 
-/// What it means that a program cannot be started. Only a lack of memory or processes passes by itself.
+/// Classifies a failure to start the program. Only a lack of resources passes by itself.
 fn cannot_run(program: &str, error: &io::Error) -> Outcome {
     let errno = Errno::from_io_error(error);
     let interpreter = (errno == Some(Errno::NOENT)).then(|| interpreter(program)).flatten();
     let why = match (errno, interpreter) {
         (_, Some(interpreter)) => format!("its first line names {interpreter}, which is not there"),
         (Some(Errno::NOEXEC), None) => {
-            "it is no program for this machine, and no script that begins with #!".to_owned()
+            "it is neither a program for this machine nor a script that begins with #!".to_owned()
         }
         (_, None) => error.to_string().split(" (os error").next().unwrap_or_default().to_owned(),
     };
@@ -140,7 +140,7 @@ fn interpreter(program: &str) -> Option<String> {
     Some(redact(line.split_whitespace().next()?))
 }
 
-/// The message as the program finds it in its environment.
+/// The environment variables of a message.
 fn variables(message: &Message) -> Vec<(String, String)> {
     let serde_json::Value::Object(fields) = serde_json::json!(message) else { return Vec::new() };
     let variable = |(name, value): (String, serde_json::Value)| {
@@ -161,7 +161,7 @@ fn json(message: &Message) -> String {
     format!("{}\n", serde_json::json!(message))
 }
 
-/// The beginning of what a program says. The rest is read as well, so that it is not stuck.
+/// Keeps the beginning of the output. Reads the rest as well, so that the program does not block.
 async fn read(pipe: Option<impl AsyncReadExt + Unpin>, said: &RefCell<Vec<u8>>) {
     let Some(mut pipe) = pipe else { return };
     let mut buffer = [0; 1024];
@@ -172,13 +172,13 @@ async fn read(pipe: Option<impl AsyncReadExt + Unpin>, said: &RefCell<Vec<u8>>) 
     }
 }
 
-/// Whether the exit code says that another try is of no use: by sysexits(3) all but "temporary failure", and what a
-/// shell says of a program that it cannot run.
+/// Whether another try cannot help: the codes of sysexits(3) except "temporary failure", and those of a shell that cannot
+/// run a program.
 const fn is_final(code: i32) -> bool {
     matches!(code, 64..=74 | 76..=78 | 126 | 127)
 }
 
-/// What a program inherits; nothing that may be a secret or the service manager's.
+/// The variables that a program inherits: no secrets, nothing of the service manager.
 const INHERITED: &[&str] = &["PATH", "HOME", "LANG", "TZ", "STATE_DIRECTORY", "RUNTIME_DIRECTORY"];
 const LONGEST_OUTPUT: usize = 4 * 1024;
 /// How long the last output of a program that has ended is waited for.

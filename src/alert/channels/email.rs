@@ -38,16 +38,16 @@ impl Email {
         Self { settings: settings.clone(), host: host.to_owned(), limits: Limits::RFC_5321 }
     }
 
-    /// Sends the mail to all receivers that are not done yet. Each is done when the server took the mail for it, or
-    /// refused it for good: a receiver whom the server puts off does not delay the others.
+    /// Sends the mail to all receivers that are not done yet. A receiver is done when the server accepted the mail for it or
+    /// refused it permanently. A receiver that the server defers does not delay the others.
     pub(super) async fn deliver(&self, message: &Message, progress: &mut Progress) -> Outcome {
         let (from, receivers) = match self.mailboxes() {
             Ok(mailboxes) => mailboxes,
             Err(why) => return Outcome::refused(format!("the mail cannot be written: {why}")),
         };
-        let mut puts_off = Vec::new();
-        let failure = self.send(message, &from, &receivers, progress, &mut puts_off).await.err();
-        conclude(&receivers, progress, failure, &puts_off)
+        let mut deferred = Vec::new();
+        let failure = self.send(message, &from, &receivers, progress, &mut deferred).await.err();
+        conclude(&receivers, progress, failure, &deferred)
     }
 
     fn mailboxes(&self) -> Result<(Mailbox, Vec<Receiver>), Box<dyn Error>> {
@@ -64,7 +64,7 @@ impl Email {
         from: &Mailbox,
         receivers: &[Receiver],
         progress: &mut Progress,
-        puts_off: &mut Vec<String>,
+        deferred: &mut Vec<String>,
     ) -> Result<(), Failure> {
         let mut secrets = Secrets::default();
         let password = self.password(&mut secrets).await?;
@@ -91,7 +91,7 @@ impl Email {
             talk.close().await;
             return Ok(());
         }
-        let taken = envelope(&mut talk, from, &meant, is_utf8, progress, puts_off).await?;
+        let taken = envelope(&mut talk, from, &meant, is_utf8, progress, deferred).await?;
         match taken.as_slice() {
             [] => {}
             [receiver] => text(&mut talk, &[receiver], &mail, progress).await?,
@@ -101,7 +101,7 @@ impl Email {
                 let is_refused = matches!(&sent, Err(failure) if failure.kind == FailureKind::Refused);
                 for receiver in all.iter().filter(|_| is_refused) {
                     talk.reset().await?;
-                    if let [receiver] = *envelope(&mut talk, from, &[receiver], is_utf8, progress, puts_off).await? {
+                    if let [receiver] = *envelope(&mut talk, from, &[receiver], is_utf8, progress, deferred).await? {
                         text(&mut talk, &[receiver], &mail, progress).await?;
                     }
                 }
@@ -132,7 +132,7 @@ impl Email {
         config.map(|config| Some(Arc::new(config))).map_err(Failure::lasting)
     }
 
-    /// The mail in the form in which it is sent.
+    /// Renders the mail.
     fn write<'a>(
         &self,
         message: &Message,
@@ -155,21 +155,21 @@ impl Email {
             }
             Phase::Test => mail.message_id(Some(format!("<{}@{domain}>", message.delivery_id()))),
         };
-        // So that no absence is announced in reply.
+        // Suppresses automatic replies.
         let automatic = HeaderValue::new(HeaderName::new_from_ascii_str("Auto-Submitted"), "auto-generated".to_owned());
         let mail = mail.raw_header(automatic).singlepart(SinglePart::plain(format!("{}\n", message.text)))?;
         Ok(mail.formatted())
     }
 }
 
-/// Names the sender and these receivers; returns those whom the server takes. Those whom it refuses are done.
+/// Sends the envelope. Returns the receivers that the server accepts; refused ones are done.
 async fn envelope<'a>(
     talk: &mut Conversation<'_>,
     from: &Mailbox,
     meant: &[&'a Receiver],
     is_utf8: bool,
     progress: &mut Progress,
-    puts_off: &mut Vec<String>,
+    deferred: &mut Vec<String>,
 ) -> Result<Vec<&'a Receiver>, Failure> {
     talk.sender(&from.email, is_utf8).await?;
     let mut taken = Vec::new();
@@ -177,18 +177,18 @@ async fn envelope<'a>(
         match talk.receiver(&receiver.mailbox.email).await {
             Ok(()) => taken.push(receiver),
             Err(failure) if failure.code.is_none() => return Err(failure),
-            // By RFC 5321, section 4.5.3.1.10, it says that there are too many of them, where there are several.
+            // With several receivers 552 means "too many": RFC 5321, section 4.5.3.1.10.
             Err(failure) if failure.kind == FailureKind::Refused && (failure.code != Some(552) || meant.len() == 1) => {
                 progress.refused.insert(receiver.key(), receiver.says(&failure.why));
             }
-            Err(failure) => puts_off.push(receiver.says(&failure.why)),
+            Err(failure) => deferred.push(receiver.says(&failure.why)),
         }
     }
     Ok(taken)
 }
 
-/// Sends the mail to the receivers whom the server took. From its answer on they have it, whatever comes after. Where it
-/// refuses the mail for a single receiver, that one is done.
+/// Sends the text to the accepted receivers. Once the server has accepted it they are done. If the server refuses it for a
+/// single receiver, that one is done too.
 async fn text(
     talk: &mut Conversation<'_>,
     taken: &[&Receiver],
@@ -209,8 +209,8 @@ async fn text(
     }
 }
 
-/// The outcome for the message, from what came of each receiver.
-fn conclude(receivers: &[Receiver], progress: &Progress, failure: Option<Failure>, puts_off: &[String]) -> Outcome {
+/// Combines the results of the receivers.
+fn conclude(receivers: &[Receiver], progress: &Progress, failure: Option<Failure>, deferred: &[String]) -> Outcome {
     let refused = receivers.iter().filter_map(|receiver| progress.refused.get(&receiver.key()).cloned());
     let mut refused: Vec<String> = refused.collect();
     let has_reached = receivers.iter().any(|receiver| progress.reached.contains(&receiver.key()));
@@ -219,7 +219,7 @@ fn conclude(receivers: &[Receiver], progress: &Progress, failure: Option<Failure
     let is_lasting = failure.as_ref().is_some_and(|failure| failure.kind == FailureKind::Lasting);
     let needs_human = is_lasting || !refused.is_empty();
     if !is_done {
-        refused.extend(puts_off.iter().cloned().chain(failure.map(|failure| failure.why)));
+        refused.extend(deferred.iter().cloned().chain(failure.map(|failure| failure.why)));
     }
     let why = (!refused.is_empty()).then(|| refused.join("; "));
     match (is_final, has_reached) {
@@ -239,7 +239,7 @@ impl Receiver {
         progress.reached.contains(&key) || progress.refused.contains_key(&key)
     }
 
-    /// By their numbers: an address must not stand in a log.
+    /// Names the receiver by its number: addresses must not appear in the log.
     fn says(&self, why: &str) -> String {
         if self.of == 1 { why.to_owned() } else { format!("receiver {} of {}: {why}", self.number, self.of) }
     }

@@ -44,7 +44,7 @@ impl Http {
         Self { trust, clients: RefCell::default() }
     }
 
-    /// Makes a request. Redirects are not followed: an alert must not go where nobody sent it.
+    /// Makes a request. Redirects are not followed: an alert must only go to the configured address.
     ///
     /// # Errors
     /// When there is no answer, or no request could be made.
@@ -65,7 +65,7 @@ impl Http {
         match timeout(ANSWER_WITHIN, request.send()).await {
             Ok(Ok(response)) => Ok(Answer::read(response).await),
             Ok(Err(error)) => Err(failed(error, secrets)),
-            // It may well have arrived: another copy is not urgent.
+            // The message may have arrived, so another copy is not urgent.
             Err(_) => {
                 let why = format!("it took the request and did not answer within {}s", ANSWER_WITHIN.as_secs());
                 Err(Outcome::TryAgain { why, after: Some(UNCERTAIN_PAUSE), needs_human: false })
@@ -78,7 +78,7 @@ impl Http {
         if let Some(client) = self.clients.borrow().get(slot).and_then(Option::as_ref) {
             return Ok(client.clone());
         }
-        // To read all certificates that this system trusts takes longer than the loop may stand still.
+        // Reading all certificates of the system takes too long for the loop.
         let trust = self.trust.clone();
         let client = bounded_by(&self.trust, move || build(&trust, is_here)).await?;
         if let Some(slot) = self.clients.borrow_mut().get_mut(slot) {
@@ -104,7 +104,7 @@ pub(super) async fn bounded_by<T: Send + 'static>(
     secret_file::bounded(file, checked).await.unwrap_or_else(|error| Err(format!("{}: {error}", file.display())))
 }
 
-/// A pipe in the place of a file of certificates could be waited for without end.
+/// Reading a FIFO could block for ever.
 fn check_regular(path: &Path) -> Result<(), String> {
     match std::fs::metadata(path) {
         Ok(metadata) if !metadata.is_file() => Err(format!("{} is not a regular file", path.display())),
@@ -124,7 +124,7 @@ fn build(trust: &Trust, is_here: bool) -> Result<Client, String> {
     builder.build().map_err(|error| format!("no web request can be made: {}", deepest(&error)))
 }
 
-/// Whether the address is one of this host, which no proxy can reach for us.
+/// Whether the address is one of this host, which a proxy cannot reach.
 pub(super) fn is_loopback(url: &str) -> bool {
     let Some(host) = reqwest::Url::parse(url).ok().and_then(|url| url.host_str().map(str::to_owned)) else {
         return false;
@@ -150,24 +150,24 @@ impl Answer {
                 }
             }
         };
-        // What came until then is enough.
+        // A part of the body is enough.
         let _ = timeout(BODY_WITHIN, read).await;
         let mut answer = Self { status, after, is_exhausted, body };
         answer.after = answer.after.or_else(|| pause_in(&answer.json()));
         answer
     }
 
-    /// The body as JSON; `null` if it is none.
+    /// The body as JSON; `null` if it is not JSON.
     pub(super) fn json(&self) -> serde_json::Value {
         serde_json::from_slice(&self.body).unwrap_or_default()
     }
 
-    /// The text of the body, without secrets and personal data; empty when it says nothing to a person.
+    /// Summarizes the body without secrets and personal data; empty if it holds no text for people.
     pub(in crate::alert) fn words(&self, secrets: &Secrets) -> String {
         response_text::summarize(&self.body, secrets)
     }
 
-    /// What the answer means for a message.
+    /// Classifies the answer.
     pub(in crate::alert) fn outcome(&self, secrets: &Secrets) -> Outcome {
         let words = self.words(secrets);
         let said = if words.is_empty() { words.clone() } else { format!(", and said: {words}") };
@@ -227,12 +227,12 @@ fn pause_of(seconds: f64) -> Option<Duration> {
     Duration::try_from_secs_f64(seconds).ok()
 }
 
-/// Whether Pushover says that the month's messages are used up.
+/// Whether Pushover's quota for the month is used up.
 fn is_exhausted(headers: &HeaderMap) -> bool {
     headers.get("x-limit-app-remaining").is_some_and(|left| left.as_bytes() == b"0")
 }
 
-/// A request without an answer, in words, without the address, which may be a secret.
+/// Classifies a request without an answer. Does not show the address, which may be a secret.
 fn failed(error: reqwest::Error, secrets: &Secrets) -> Outcome {
     let error = error.without_url();
     let why = secrets.remove(&deepest(&error));
@@ -275,7 +275,7 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(60);
 const BODY_WITHIN: Duration = Duration::from_secs(3);
 /// The pause after a request that may have arrived.
 const UNCERTAIN_PAUSE: Duration = Duration::from_mins(5);
-/// A longer pause that a service asks for is no passing one.
+/// A service that asks for a longer pause needs a human.
 const LONGEST_PASSING: Duration = Duration::from_hours(1);
 /// Alerts are rare: no connection is worth keeping from one to the next.
 const KEPT_ALIVE: Duration = Duration::from_secs(5);

@@ -1,4 +1,4 @@
-//! The channel that is always there: a line in the log.
+//! The built-in channel: a line in the log.
 
 use tracing::{error, info, warn};
 
@@ -6,8 +6,8 @@ use super::super::Severity;
 use super::super::notice::{Notice, Phase, one_line};
 use crate::log::{event, human_duration};
 
-/// Tells a human who reads the log.
-pub fn tell(notice: &Notice) {
+/// Logs a notice.
+pub fn write(notice: &Notice) {
     let entry = notice.code.entry();
     let Notice { about, cause, what, .. } = notice;
     let todo = one_line(&notice.todo);

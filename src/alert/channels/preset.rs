@@ -1,4 +1,4 @@
-//! What each known service wants to be asked: the request for a message, secrets and all. Pure.
+//! The requests of the known services, including secrets. Pure.
 
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
@@ -19,7 +19,7 @@ pub struct Call {
     pub body: String,
 }
 
-/// What a service must be told beside the message.
+/// The address and the token of a service.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Address<'a> {
     pub(super) url: &'a str,
@@ -27,8 +27,8 @@ pub(super) struct Address<'a> {
 }
 
 impl Preset {
-    /// The request that tells the service, with `url` as configured, the secret `token` and the receiver `to` where it
-    /// wants them.
+    /// Returns the request for a message, with the configured `url`, and with `token` and receiver `to` for services that
+    /// need them.
     #[must_use]
     pub fn call(self, message: &Message, url: &str, token: Option<&SecretString>, to: Option<&str>) -> Call {
         let address = Address { url, token };
@@ -40,7 +40,7 @@ impl Preset {
             }
             Self::Discord => {
                 let text = format!("{} **{}**\n{}", mark(message), message.title, message.text);
-                // Nobody is called by an @ that stands in a text by chance.
+                // An @ in the text must not mention anybody.
                 address.json(&json!({ "content": cut(&text, 2000), "allowed_mentions": { "parse": [] } }))
             }
             Self::Telegram => {
@@ -100,7 +100,7 @@ fn ntfy(message: &Message, address: Address<'_>) -> Call {
         ("Title".to_owned(), message.title.clone()),
         ("Priority".to_owned(), priority.to_owned()),
         ("Tags".to_owned(), tag.to_owned()),
-        // Another copy of the same message replaces it.
+        // A second copy of a message replaces the first.
         ("X-Sequence-ID".to_owned(), message.delivery_id()),
     ];
     headers.extend(address.bearer());
@@ -160,14 +160,14 @@ impl Address<'_> {
     }
 }
 
-/// What may hold secrets is not shown.
+/// Does not show the fields: they may hold secrets.
 impl std::fmt::Debug for Call {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Call").finish_non_exhaustive()
     }
 }
 
-/// What an eye sees before it reads.
+/// A coloured mark at the start of the text.
 const fn mark(message: &Message) -> &'static str {
     match (message.phase, message.severity) {
         (Phase::Raised | Phase::Repeated, Severity::Error) => "🔴",
@@ -178,12 +178,12 @@ const fn mark(message: &Message) -> &'static str {
     }
 }
 
-/// A text as Slack wants it.
+/// Escapes a text for Slack.
 fn slack(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }
 
-/// As much of the text as the service takes.
+/// Truncates a text to the limit of a service.
 fn cut(text: &str, most: usize) -> String {
     match text.char_indices().nth(most) {
         None => text.to_owned(),

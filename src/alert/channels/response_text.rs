@@ -1,28 +1,28 @@
-//! What a service says of a request, as a person reads it: the sentence in its JSON, or the title of its page. Pure.
+//! Summarizes the response of a service for people: the message in its JSON, or the title of its page. Pure.
 
 use serde_json::Value;
 
 use super::super::secrets::Secrets;
 use crate::log::redact;
 
-/// The answer in words, without the channel's own secrets and without personal data; empty when it says nothing to a
-/// person.
+/// Summarizes a response, without the channel's own secrets and without personal data; empty if it holds no text for
+/// people.
 pub(super) fn summarize(body: &[u8], secrets: &Secrets) -> String {
     let text = String::from_utf8_lossy(body);
     let text = text.trim();
     let said = if text.starts_with('<') {
         title(text).unwrap_or_default()
     } else if text.starts_with(['{', '[']) {
-        // What is cut off in the middle says nothing.
+        // Truncated JSON is ignored.
         serde_json::from_str(text).map(|answer| sentence(&answer)).unwrap_or_default()
     } else {
         text.to_owned()
     };
-    // Secrets go first: what is masked or cut off afterwards would not be recognised.
+    // Secrets are removed first: after masking or truncation they would not be recognised.
     redact(secrets.remove(said.trim()).trim())
 }
 
-/// What stands under the names by which services tell why: all of it, the most telling first.
+/// Joins the texts under the keys that services use for messages, the most specific first.
 fn sentence(answer: &Value) -> String {
     let mut parts: Vec<&str> = Vec::new();
     for name in MESSAGE_KEYS {

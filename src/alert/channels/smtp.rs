@@ -1,4 +1,4 @@
-//! One conversation with a mail server: lettre speaks SMTP; the limits in time, TLS and the meaning of a refusal are ours.
+//! A session with a mail server. lettre implements SMTP; time limits, TLS and the classification of failures are ours.
 
 use std::error::Error as _;
 use std::fmt::Display;
@@ -50,14 +50,14 @@ impl Failure {
     }
 }
 
-/// What a failure means.
+/// Classes of failures.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum FailureKind {
     /// It passes by itself.
     Passing,
-    /// It hardly passes by itself, and a retry does no harm.
+    /// A human has to mend something; a retry does no harm.
     Lasting,
-    /// The server refuses for good.
+    /// The server refuses permanently.
     Refused,
 }
 
@@ -100,7 +100,7 @@ impl Limits {
 }
 
 impl<'a> Conversation<'a> {
-    /// Connects, and greets the server as `host`, or by address where that is no name that every server takes.
+    /// Connects and sends EHLO, with `host` or, if that is not a full name, with the address of this host.
     pub(super) async fn open(
         server: &Server<'_>,
         host: &str,
@@ -115,8 +115,8 @@ impl<'a> Conversation<'a> {
         let stream = protect(tcp, server, &hello, limits).await?;
         let greeted = AsyncSmtpConnection::connect_with_transport(stream, &hello);
         let connection = match timeout(limits.greeting, greeted).await {
-            Err(_) => return Err(Failure::passing("it took the connection and does not greet")),
-            // Servers refuse all mail like this while they are busy, or while they think ill of an address.
+            Err(_) => return Err(Failure::passing("it accepted the connection and sends no greeting")),
+            // Servers also refuse like this while they are busy or distrust an address.
             Ok(Err(error)) if error.is_permanent() => {
                 return Err(Failure::lasting(words(&error, secrets)));
             }
@@ -125,7 +125,7 @@ impl<'a> Conversation<'a> {
         Ok(Self { connection, limits, secrets })
     }
 
-    /// Logs in. A wrong password is refused once and for all: servers lock out who repeats it.
+    /// Logs in. A wrong password is a permanent failure: servers lock accounts after several tries.
     pub(super) async fn log_in(&mut self, user: &str, password: &str) -> Result<(), Failure> {
         let mechanisms = [Mechanism::Plain, Mechanism::Login];
         let info = self.connection.server_info();
@@ -138,12 +138,12 @@ impl<'a> Conversation<'a> {
         step("AUTH", limit, secrets, answer).await.map(drop)
     }
 
-    /// Whether the server takes addresses beyond ASCII.
+    /// Whether the server accepts non-ASCII addresses.
     pub(super) fn takes_utf8(&self) -> bool {
         self.connection.server_info().supports_feature(Extension::SmtpUtfEight)
     }
 
-    /// Names the sender.
+    /// Sends MAIL.
     pub(super) async fn sender(&mut self, from: &Address, is_utf8: bool) -> Result<(), Failure> {
         let is_8bit = self.connection.server_info().supports_feature(Extension::EightBitMime);
         let utf8 = is_utf8.then_some(MailParameter::SmtpUtfEight);
@@ -152,7 +152,7 @@ impl<'a> Conversation<'a> {
         self.command("MAIL", self.limits.command, command).await
     }
 
-    /// Names a receiver.
+    /// Sends RCPT.
     pub(super) async fn receiver(&mut self, to: &Address) -> Result<(), Failure> {
         self.command("RCPT", self.limits.command, Rcpt::new(to.clone(), Vec::new())).await
     }
@@ -166,12 +166,12 @@ impl<'a> Conversation<'a> {
         Ok(redact(&secrets.remove(&format!("{} {}", response.code(), said.join(" ")))))
     }
 
-    /// Begins anew.
+    /// Sends RSET.
     pub(super) async fn reset(&mut self) -> Result<(), Failure> {
         self.command("RSET", self.limits.command, Rset).await
     }
 
-    /// Takes leave. The mail is delivered whatever the server answers.
+    /// Sends QUIT. The answer does not matter: the mail is delivered.
     pub(super) async fn close(mut self) {
         let limit = self.limits.quit;
         drop(timeout(limit, self.connection.command(Quit)).await);
@@ -195,7 +195,7 @@ async fn step<T>(
     }
 }
 
-/// The name by which we greet a server: this host's, or the address where that is not one with a dot.
+/// The name for EHLO: this host's full name, else its address.
 fn hello(host: &str, local: Option<SocketAddr>) -> ClientId {
     let is_label = |label: &str| {
         !label.is_empty()
@@ -223,7 +223,7 @@ async fn protect(
     let (Tls::StartTls | Tls::Tls, Some(config)) = (server.tls, &server.config) else { return Ok(Box::new(tcp)) };
     let peer = tcp.peer_addr().map_err(|error| unreachable(&error))?;
     let name = ServerName::try_from(server.host.to_owned())
-        .map_err(|_| Failure::refused("its name cannot stand in a certificate"))?;
+        .map_err(|_| Failure::refused("its name is not valid in a certificate"))?;
     let tcp = if server.tls == Tls::StartTls {
         match timeout(limits.greeting, start_tls(tcp, hello)).await {
             Ok(started) => started?,
@@ -238,12 +238,12 @@ async fn protect(
         Ok(Err(error)) => return Err(no_tls(&error)),
         Err(_) => return Err(Failure::passing("it does not finish the TLS handshake")),
     };
-    // Behind STARTTLS no second greeting comes; lettre waits for one.
+    // lettre waits for a greeting, and a server sends none after STARTTLS.
     let greeting: &[u8] = if server.tls == Tls::StartTls { b"220 ready\r\n" } else { b"" };
     Ok(Box::new(Greeted { greeting, stream, peer }))
 }
 
-/// Asks in the open for TLS.
+/// Sends EHLO and STARTTLS on the plain connection.
 async fn start_tls(tcp: TcpStream, hello: &ClientId) -> Result<TcpStream, Failure> {
     let mut stream = BufReader::new(tcp);
     expect(&mut stream, "220").await?;
@@ -255,7 +255,7 @@ async fn start_tls(tcp: TcpStream, hello: &ClientId) -> Result<TcpStream, Failur
     write(&mut stream, "STARTTLS\r\n").await?;
     expect(&mut stream, "220").await?;
     if !stream.buffer().is_empty() {
-        return Err(Failure::lasting("the server went on in the open behind STARTTLS, so nothing was sent"));
+        return Err(Failure::lasting("the server sent plain text after STARTTLS, so nothing was sent"));
     }
     Ok(stream.into_inner())
 }
@@ -273,7 +273,7 @@ async fn expect(stream: &mut BufReader<TcpStream>, code: &str) -> Result<String,
         limited.read_line(&mut reply).await.map_err(|error| broken(&error))?;
         let line = reply.get(begin..).unwrap_or_default();
         if !line.ends_with('\n') || reply.len() > LONGEST_REPLY {
-            return Err(Failure::passing("it hung up, or its reply is none of SMTP"));
+            return Err(Failure::passing("it closed the connection, or its reply is not SMTP"));
         }
         if line.as_bytes().get(3) != Some(&b'-') {
             break;
@@ -301,13 +301,13 @@ fn no_tls(error: &io::Error) -> Failure {
     if why.contains("certificate") {
         Failure::lasting(format!("its certificate is not trusted: {why}"))
     } else if error.kind() == io::ErrorKind::InvalidData {
-        Failure::lasting(format!("it speaks no TLS here: {why}"))
+        Failure::lasting(format!("it does not speak TLS on this port: {why}"))
     } else {
         broken(error)
     }
 }
 
-/// What an error means: by RFC 5321 a 4yz reply passes, a 5yz reply does not.
+/// Classifies an error: by RFC 5321 a 4yz reply is transient and a 5yz reply is permanent.
 fn failure(error: &Error, secrets: &Secrets) -> Failure {
     let kind = if error.is_permanent() { FailureKind::Refused } else { FailureKind::Passing };
     Failure { why: words(error, secrets), kind, code: error.status().map(u16::from) }
@@ -326,7 +326,7 @@ fn words(error: &Error, secrets: &Secrets) -> String {
     redact(&secrets.remove(&told))
 }
 
-/// A stream that begins with a greeting of ours.
+/// A stream with a greeting inserted at its start.
 #[derive(Debug)]
 struct Greeted<S> {
     greeting: &'static [u8],
@@ -410,8 +410,8 @@ mod tests {
     #[tokio::test]
     async fn each_step_has_a_limit_of_its_own() {
         for (replies, tls, why) in [
-            (&[][..], Tls::None, "does not greet"),
-            (&["220 x\r\n"], Tls::None, "does not greet"),
+            (&[][..], Tls::None, "sends no greeting"),
+            (&["220 x\r\n"], Tls::None, "sends no greeting"),
             (&["220 x\r\n", "250 x\r\n"], Tls::None, "no answer to MAIL"),
             (&["220 x\r\n", "250 x\r\n", "250 x\r\n"], Tls::None, "no answer to RCPT"),
             (&["220 x\r\n", "250 x\r\n", "250 x\r\n", "250 x\r\n"], Tls::None, "no answer to DATA"),
@@ -419,12 +419,12 @@ mod tests {
             (&[], Tls::StartTls, "does not answer to STARTTLS"),
             (&["220 x\r\n", "250-x\r\n250 STARTTLS\r\n", "220 x\r\n"], Tls::StartTls, "TLS handshake"),
             (&[], Tls::Tls, "TLS handshake"),
-            (&["220 x\r\n"], Tls::Tls, "no TLS here"),
+            (&["220 x\r\n"], Tls::Tls, "does not speak TLS"),
             (&["220 x\r\n", "250 x\r\n"], Tls::StartTls, "does not offer STARTTLS"),
             (
                 &["220 x\r\n", "250-x\r\n250 STARTTLS\r\n", "220 x\r\n250 forged\r\n"],
                 Tls::StartTls,
-                "in the open behind STARTTLS",
+                "plain text after STARTTLS",
             ),
         ] {
             let failure = talk(server(replies).await, tls).await.unwrap_err();

@@ -1,4 +1,4 @@
-//! The operator's own body for a web request: a template over the fields of a message, bounded in what it may cost.
+//! The body of a web request as a template over the fields of a message, with a limit on its cost.
 
 use std::collections::BTreeSet;
 
@@ -16,16 +16,16 @@ impl Template {
         let mut environment = Environment::new();
         environment.set_undefined_behavior(UndefinedBehavior::Strict);
         environment.set_fuel(Some(FUEL));
-        environment.add_template_owned(NAME, body.to_owned()).map_err(|error| told(&error))?;
+        environment.add_template_owned(NAME, body.to_owned()).map_err(|error| describe(&error))?;
         Ok(Self(environment))
     }
 
     pub(super) fn render(&self, message: &Message) -> Result<String, String> {
         let rendered = self.0.get_template(NAME).and_then(|template| template.render(minijinja::value::Serde(message)));
-        rendered.map_err(|error| told(&error))
+        rendered.map_err(|error| describe(&error))
     }
 
-    /// What it names that no message has, wherever in it that stands.
+    /// Returns an error for a field that no message has.
     fn unknown(&self) -> Option<String> {
         let serde_json::Value::Object(fields) = serde_json::json!(samples().first()?) else { return None };
         let names = self.0.get_template(NAME).ok()?.undeclared_variables(false);
@@ -37,7 +37,7 @@ impl Template {
     }
 }
 
-/// What is wrong with a body, if anything: it is compiled, and tried with messages of every kind.
+/// Returns the error of a body, if any. Compiles it and renders it with messages of every kind.
 #[must_use]
 pub fn check(body: &str) -> Option<String> {
     let template = match Template::new(body) {
@@ -55,13 +55,15 @@ pub fn check(body: &str) -> Option<String> {
         let begins = |with: &[&str]| with.iter().any(|with| body.trim_start().starts_with(with));
         let looks_like_json = begins(&["{", "["]) && !begins(&["{{", "{%", "{#"]);
         if looks_like_json && let Err(error) = serde_json::from_str::<serde::de::IgnoredAny>(&rendered) {
-            return Some(format!("it looks like JSON and becomes none ({error}): write {{{{ title | tojson }}}}"));
+            return Some(format!(
+                "it looks like JSON but renders to invalid JSON ({error}): write {{{{ title | tojson }}}}"
+            ));
         }
     }
     None
 }
 
-/// Messages with all that is awkward in a text: quotes, line ends, absent fields.
+/// Messages with awkward texts: quotes, line ends, absent fields.
 fn samples() -> Vec<Message> {
     let abouts = [About::Gateway("main".to_owned()), About::Channel("phone".to_owned()), About::Daemon];
     let phases = [Phase::Raised, Phase::Repeated, Phase::Resolved, Phase::Withdrawn, Phase::Test];
@@ -80,7 +82,7 @@ fn samples() -> Vec<Message> {
         .collect()
 }
 
-fn told(error: &minijinja::Error) -> String {
+fn describe(error: &minijinja::Error) -> String {
     let line = error.line().map(|line| format!("line {line}: ")).unwrap_or_default();
     if error.kind() == ErrorKind::OutOfFuel {
         return format!("{line}it takes too many steps");

@@ -38,7 +38,7 @@ impl Webhook {
         let outcome = self.send(message).await;
         let opens_incident = matches!(self.settings.payload, Payload::Preset(Preset::PagerDuty));
         match outcome {
-            // A plain test leaves nothing open behind it; one that is to wake somebody must last until it has.
+            // A plain test leaves no open incident. A test with priority stays open until it has woken the operator.
             Outcome::Sent { .. } if message.phase == Phase::Test && opens_incident && message.code == "test" => {
                 self.send(&Message { phase: Phase::Resolved, ..message.clone() }).await
             }
@@ -87,7 +87,7 @@ impl Webhook {
         Ok((answer, secrets))
     }
 
-    /// The request for a message. Adds what it holds of secrets to `secrets`.
+    /// Builds the request for a message. Adds its secrets to `secrets`.
     async fn call(&self, message: &Message, secrets: &mut Secrets) -> Result<Call, Outcome> {
         let url = match &self.settings.url {
             Url::Plain(url) => SecretString::from(url.as_str()),
@@ -107,7 +107,7 @@ impl Webhook {
         let moved_to = self.moved_to.borrow().clone();
         let (url, to) = (url.expose_secret(), moved_to.as_deref().or(self.settings.to.as_deref()));
         if token.is_some() && is_exposed(url) {
-            let why = "plain http to another host would show the token to everybody on the way: write https://";
+            let why = "plain http to another host would expose the token on the network: write https://";
             return Err(Outcome::Refused { why: why.to_owned() });
         }
         let in_header = self.settings.headers.iter().any(|header| header.contains(TOKEN));
@@ -132,7 +132,7 @@ impl Webhook {
         for header in &self.settings.headers {
             let Some((name, value)) = header.split_once(':') else { continue };
             let is_loud = is_ntfy && LOUD.contains(&name.trim().to_ascii_lowercase().as_str());
-            // The end of an incident calls nobody by telephone.
+            // The end of an alert must not ring.
             if is_loud && is_quiet {
                 continue;
             }
@@ -149,7 +149,7 @@ async fn secret(path: &std::path::Path) -> Result<SecretString, Outcome> {
     SecretFile::new(path).load().await.map_err(|error| Outcome::lasting(error.to_string()))
 }
 
-/// Whether others can read on the way what is sent there: plain http to another host than this.
+/// Whether requests to this address can be read by others: plain http to another host.
 #[must_use]
 pub fn is_exposed(url: &str) -> bool {
     reqwest::Url::parse(url).is_ok_and(|parsed| parsed.scheme() == "http" && !is_loopback(url))
