@@ -186,6 +186,41 @@ async fn the_control_port_explains_itself_and_refuses_what_it_does_not_know() {
 }
 
 #[tokio::test]
+async fn what_the_page_about_rehearsing_names_is_there() {
+    let page = include_str!("../../docs/rehearse.md");
+    let running = start(true).await;
+    let is_no_command =
+        |word: &&str| ["/sso", "/v1", "/iserver", "/world", "/ibkr", "/requests"].iter().any(|no| word.starts_with(no));
+    let mut tried = 0;
+    let words = page.split('`').skip(1).step_by(2).filter(|word| word.starts_with('/') && !is_no_command(word));
+    for command in words {
+        let answer = ask(running.addresses.control, &post(command)).await;
+        assert_eq!(answer.status, 200, "{command}: {}", answer.body);
+        tried += 1;
+    }
+    assert!(tried >= 15, "{tried} commands");
+
+    let running = start(true).await;
+    running.log_in().await;
+    let rows = page.lines().skip_while(|line| !line.contains("paths, below")).take_while(|line| line.starts_with('|'));
+    let mut found = 0;
+    for path in rows.flat_map(|row| row.split('`').skip(1).step_by(2)).filter(|word| word.contains('/')) {
+        if path.starts_with('/') {
+            continue;
+        }
+        let path = path.replace("CONID", "1").replace("ID", "DU0000000").replace("ORDER", "1").replace("QUESTION", "1");
+        let path = format!("/v1/api/{path}");
+        let mut statuses = Vec::new();
+        for request in [get(&path), post(&path)] {
+            statuses.push(ask(running.addresses.gateway, &request).await.status);
+        }
+        assert!(statuses.iter().any(|status| ![404, 405].contains(status)), "{path}: {statuses:?}");
+        found += 1;
+    }
+    assert!(found >= 18, "{found} paths");
+}
+
+#[tokio::test]
 async fn a_late_answer_comes_to_a_client_that_stayed() {
     let running = start(true).await;
     running.log_in().await;
