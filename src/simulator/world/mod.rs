@@ -18,6 +18,7 @@ mod answer;
 mod call;
 mod control;
 mod ibkr;
+mod names;
 mod pacing;
 mod places;
 mod process;
@@ -27,6 +28,7 @@ mod render;
 mod stream;
 #[cfg(test)]
 mod tests;
+mod time;
 mod trading;
 mod traffic;
 
@@ -44,10 +46,11 @@ pub use render::Rendered;
 pub use stream::{Frame, Push, StreamId};
 pub use traffic::{Arrival, Load};
 
-use ibkr::{Ibkr, millis};
+use ibkr::Ibkr;
 use process::Process;
 use proxy::Proxied;
 use stream::Streams;
+use time::millis;
 use traffic::Traffic;
 
 /// What a world is like from its beginning.

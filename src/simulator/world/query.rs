@@ -1,7 +1,7 @@
 //! The values of a query: percent signs and plus signs decoded.
 
 /// Decodes a value. What is no code stays as it is.
-pub(in crate::simulator) fn decode(text: &str) -> String {
+pub(crate) fn decode(text: &str) -> String {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
     while let [first, more @ ..] = rest {

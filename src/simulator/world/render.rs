@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::answer::{Answer, AuthStatus, Tickle, Validate, Verdict};
+use super::names::{PAPER_USER, account, user};
 use super::stream::Frame;
 
 /// An answer as it goes over the wire.
@@ -197,15 +198,6 @@ fn portfolio_body(paper: bool) -> Value {
     json!([{"id": account, "accountId": account, "currency": "USD", "type": if paper { "DEMO" } else { "INDIVIDUAL" }}])
 }
 
-/// The number of the account.
-pub(super) fn account(paper: bool) -> &'static str {
-    if paper { "DU0000000" } else { "U0000000" }
-}
-
-fn user(paper: bool) -> &'static str {
-    if paper { PAPER_USER } else { "simulated001" }
-}
-
 const LOGIN: &str = "/sso/Login?forwardTo=22&RL=1&ip2loc=on";
 /// Not IBKR's real host: a client that follows redirects must not end up there from a simulator.
 const IBKR: &str = "https://api.ibkr.invalid";
@@ -219,7 +211,6 @@ const TROUBLE: &str =
     "<html><head><title>Error</title></head><body><h1>The service is not available.</h1></body></html>";
 const MAC: &str = "02:00:00:00:00:01";
 const HARDWARE: &str = "51a051a0|02:00:00:00:00:01";
-const PAPER_USER: &str = "simulated002";
 const FOREIGN_APP: &str = "IBKRMOBILE_SIMULATED";
 const SERVER_NAME: &str = "JisfN0000";
 const SERVER_VERSION: &str = "Build 10.0.0z, Jan 1, 2020 0:00:00 AM";

@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use super::{Ibkr, Login, millis};
+use super::{Ibkr, Login};
 use crate::simulator::world::answer::{Answer, AuthStatus, Tickle, Validate, Verdict};
 use crate::simulator::world::call::{Call, Method, Route};
 use crate::simulator::world::control::Who;
+use crate::simulator::world::time::millis;
 
 impl Ibkr {
     /// Answers a request that reached IBKR. `refused`: it exceeds a rate limit.

@@ -8,8 +8,8 @@ use std::time::Duration;
 use super::Options;
 use super::answer::{AuthStatus, SessionId};
 use super::control::{Competitor, Established, LoginFault, Shows, Times};
+use super::names;
 use super::pacing::Pacing;
-use super::render;
 use super::trading::{Trading, View};
 
 /// The login: what only a human and a browser make.
@@ -170,7 +170,7 @@ impl Ibkr {
 
     /// The number of the account.
     pub(super) fn account(&self) -> &'static str {
-        render::account(self.paper)
+        names::account(self.paper)
     }
 
     /// What a websocket sees of the trading side.
@@ -268,8 +268,4 @@ impl Ibkr {
             self.establishes_at = Some(at + self.settle_established);
         }
     }
-}
-
-pub(super) fn millis(time: Duration) -> u64 {
-    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }

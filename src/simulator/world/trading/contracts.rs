@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{bad, marked, ok};
+use super::reply::{bad, marked, ok};
 use crate::simulator::world::answer::Answer;
 use crate::simulator::world::call::{Call, Method};
 

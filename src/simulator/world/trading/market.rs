@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 
-use super::{bad, contracts, marked, ok, price};
+use super::contracts;
+use super::reply::{bad, marked, ok, price, units};
 use crate::simulator::world::answer::Answer;
 use crate::simulator::world::call::Call;
-use crate::simulator::world::ibkr::millis;
+use crate::simulator::world::time::millis;
 
 /// The last price in hundredths, at `at` since the world began. It moves by less than 2 % within ten minutes.
 pub(super) fn last(conid: u32, at: Duration) -> i64 {
@@ -51,8 +52,8 @@ pub(super) fn history(call: &Call, at: Duration, epoch_ms: u64) -> Answer {
         let time = epoch_ms.saturating_add(millis(at)).saturating_sub(60_000 * ago);
         let (low, high) = (open.min(close), open.max(close));
         json!({
-            "t": time, "o": super::units(open), "c": super::units(close),
-            "h": super::units(high), "l": super::units(low), "v": 100,
+            "t": time, "o": units(open), "c": units(close),
+            "h": units(high), "l": units(low), "v": 100,
         })
     });
     ok(marked(json!({

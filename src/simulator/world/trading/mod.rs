@@ -9,6 +9,7 @@ mod market;
 mod orders;
 mod portfolio;
 mod questions;
+mod reply;
 mod topics;
 
 use std::collections::BTreeSet;
@@ -18,10 +19,12 @@ use serde_json::{Value, json};
 
 use super::answer::Answer;
 use super::call::{Call, Method};
+use super::time::millis;
 
 use orders::{Orders, Ticket};
 use portfolio::Portfolio;
 use questions::{Pending, Purpose, Questions};
+use reply::{bad, marked, not_primed, ok};
 pub(super) use topics::{Subscriptions, View};
 
 /// The trading side of one account.
@@ -184,36 +187,6 @@ impl Trading {
     }
 
     fn wall_ms(&self, at: Duration) -> u64 {
-        self.epoch_ms + super::ibkr::millis(at)
+        self.epoch_ms + millis(at)
     }
-}
-
-fn ok(body: Value) -> Answer {
-    Answer::Program { status: 200, body }
-}
-
-fn bad(fault: &str) -> Answer {
-    Answer::Program { status: 400, body: marked(json!({"error": fault, "statusCode": 400})) }
-}
-
-fn not_primed() -> Answer {
-    Answer::Program { status: 500, body: marked(json!({"error": "Please query /accounts first", "statusCode": 500})) }
-}
-
-/// The object with the mark that says that its contents are made up.
-fn marked(mut object: Value) -> Value {
-    object["simulated"] = Value::Bool(true);
-    object
-}
-
-/// Hundredths as the number that they are hundredths of.
-#[expect(clippy::cast_precision_loss, reason = "an amount of money that a program shows")]
-fn units(cents: i64) -> f64 {
-    cents as f64 / 100.0
-}
-
-/// Hundredths as IBKR writes prices: text with two places.
-fn price(cents: i64) -> String {
-    let sign = if cents < 0 { "-" } else { "" };
-    format!("{sign}{}.{:02}", cents.abs() / 100, cents.abs() % 100)
 }

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::{bad, contracts, marked, market, ok, price, units};
+use super::reply::{bad, marked, ok, price, units};
+use super::{contracts, market};
 use crate::simulator::world::answer::Answer;
 
 /// An order's number.

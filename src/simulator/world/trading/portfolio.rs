@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::{contracts, marked, market, ok, units};
+use super::reply::{bad, marked, ok, units};
+use super::{contracts, market};
 use crate::simulator::world::answer::Answer;
 use crate::simulator::world::call::{Call, Method};
 
@@ -54,7 +55,7 @@ impl Portfolio {
         let now_s = epoch_s + at.as_secs();
         Some(match (call.method, parts) {
             (Method::Post, [_, "positions", "invalidate"]) => ok(json!({"message": "success"})),
-            (Method::Get, [given, ..]) if *given != account => super::bad("account not found"),
+            (Method::Get, [given, ..]) if *given != account => bad("account not found"),
             (Method::Get, [_, "positions"] | [_, "positions", "0"]) => ok(self.rows(account, at)),
             (Method::Get, [_, "positions", _]) => ok(json!([])),
             (Method::Get, [_, "position", conid]) => {

@@ -8,8 +8,9 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use super::market;
 use super::orders::{OrderId, Ticket};
-use super::{bad, marked, market, ok};
+use super::reply::{bad, marked, ok, units};
 use crate::simulator::world::answer::Answer;
 
 /// What is suppressed, and what waits for a reply.
@@ -48,7 +49,7 @@ impl Pending {
     pub(super) fn new(purpose: Purpose, tickets: Vec<Ticket>, at: Duration) -> Pending {
         let asks = |question: fn(&Ticket, Duration) -> bool| tickets.iter().any(|ticket| question(ticket, at));
         let mut left = Vec::new();
-        if asks(|ticket, at| ticket.quantity * super::units(market::last(ticket.conid, at)) > 100_000.0) {
+        if asks(|ticket, at| ticket.quantity * units(market::last(ticket.conid, at)) > 100_000.0) {
             left.push(VALUE_LIMIT);
         }
         if asks(|ticket, _| ticket.quantity > 500.0) {

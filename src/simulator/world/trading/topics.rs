@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::{Trading, marked, market};
+use super::reply::marked;
+use super::{Trading, market};
 
 /// What a websocket sees of the trading side.
 #[derive(Clone, Copy, Debug)]

@@ -1,0 +1,38 @@
+//! The form of the answers: statuses, the mark of what is made up, and amounts.
+
+use serde_json::{Value, json};
+
+use crate::simulator::world::answer::Answer;
+
+/// 200 with this body.
+pub(super) fn ok(body: Value) -> Answer {
+    Answer::Program { status: 200, body }
+}
+
+/// 400 with the reason.
+pub(super) fn bad(fault: &str) -> Answer {
+    Answer::Program { status: 400, body: marked(json!({"error": fault, "statusCode": 400})) }
+}
+
+/// What an account's path answers while `/iserver/accounts` has not been asked for in this session.
+pub(super) fn not_primed() -> Answer {
+    Answer::Program { status: 500, body: marked(json!({"error": "Please query /accounts first", "statusCode": 500})) }
+}
+
+/// The object with the mark that says that its contents are made up.
+pub(super) fn marked(mut object: Value) -> Value {
+    object["simulated"] = Value::Bool(true);
+    object
+}
+
+/// Hundredths as the number that they are hundredths of.
+#[expect(clippy::cast_precision_loss, reason = "an amount of money that a program shows")]
+pub(super) fn units(cents: i64) -> f64 {
+    cents as f64 / 100.0
+}
+
+/// Hundredths as IBKR writes prices: text with two places.
+pub(super) fn price(cents: i64) -> String {
+    let sign = if cents < 0 { "-" } else { "" };
+    format!("{sign}{}.{:02}", cents.abs() / 100, cents.abs() % 100)
+}
