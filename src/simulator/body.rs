@@ -17,7 +17,7 @@ pub(super) enum Page {
     Chunked(Bytes),
     /// The first half, then an end that is none.
     Cut {
-        /// What is still to be given.
+        /// The bytes that are not sent yet.
         half: Option<Bytes>,
         /// It is on its way.
         sent: bool,
@@ -58,7 +58,7 @@ impl Body for Page {
                 } else if *sent {
                     Poll::Ready(Some(Err(io::ErrorKind::ConnectionAborted.into())))
                 } else {
-                    // Whoever polls sends what it has when there is no more for the moment.
+                    // Pending makes hyper send what it has buffered so far.
                     *sent = true;
                     context.waker().wake_by_ref();
                     Poll::Pending

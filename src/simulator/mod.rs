@@ -1,7 +1,7 @@
 //! A Client Portal Gateway that is not one: for tests, for the demo, and for rehearsing a lapse.
 //!
 //! [`world`] is what happens; this is how it is reached: HTTPS and a websocket where the gateway would be, and a
-//! second, plain port that sets the world. [`serve`] runs both until it is told to stop, or is dropped. Both listen on
+//! second, plain port that sets the world. [`serve`] runs both until the shutdown future ends, or it is dropped. Both listen on
 //! loopback only.
 //!
 //! It imports nothing else of this crate, not even the shape of IBKR's answers: a shared mistake would hide itself.
@@ -74,7 +74,7 @@ impl Addresses {
     }
 }
 
-/// Runs one simulated gateway until `shutdown`. `ready` is told where once both ports listen.
+/// Runs one simulated gateway until `shutdown`. Calls `ready` with the addresses once both ports listen.
 ///
 /// # Errors
 ///
@@ -103,7 +103,7 @@ pub async fn serve(
 async fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     if !address.ip().is_loopback() {
         let refusal = format!(
-            "the simulator does not listen on {address}: it answers to anybody, so it takes loopback addresses only, \
+            "the simulator does not listen on {address}: it answers every client, so it takes loopback addresses only, \
              for instance 127.0.0.1:{}",
             address.port()
         );
@@ -114,7 +114,7 @@ async fn bind(address: SocketAddr) -> io::Result<TcpListener> {
         .map_err(|error| io::Error::new(error.kind(), format!("the simulator cannot listen on {address}: {error}")))
 }
 
-#[expect(clippy::disallowed_methods, reason = "the world's dates are those of the clock; everything else is told")]
+#[expect(clippy::disallowed_methods, reason = "the world's dates are those of the clock")]
 fn epoch_ms() -> u64 {
     let since = std::time::SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)

@@ -169,7 +169,7 @@ impl Stage {
         inner.world.close_stream(id);
     }
 
-    /// What is really so, and what was counted.
+    /// The true state, and the counters.
     pub(super) fn world_json(&self) -> Value {
         let at = self.now();
         let mut inner = self.lock();
@@ -202,7 +202,7 @@ impl Stage {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Lets happen what is due, sends what is to be sent, and says when to come again.
+    /// Does what is due, sends what is ready, and returns when to come again.
     fn turn(&self, process: &watch::Sender<Process>) -> Option<Duration> {
         let mut inner = self.lock();
         inner.world.advance(self.now());

@@ -18,7 +18,7 @@ use super::body::Page;
 use super::stage::Stage;
 use super::world::Frame;
 
-/// Answers 101 and serves the websocket from then on; 400 to what is no websocket handshake.
+/// Answers 101 and serves the websocket from then on; 400 unless it is a websocket handshake.
 pub(super) fn upgrade(stage: &Arc<Stage>, mut request: Request<Incoming>) -> Response<Page> {
     let mut response = Response::new(Page::Whole(Bytes::new()));
     let Some(key) = request.headers().get(SEC_WEBSOCKET_KEY) else {

@@ -73,7 +73,7 @@ impl Running {
             }
             sleep(Duration::from_millis(5)).await;
         }
-        panic!("nobody got in");
+        panic!("the login made no session");
     }
 }
 

@@ -28,7 +28,7 @@ async fn ibind_gets_through_a_lapse_and_a_recovery() {
         .envs([("IBIND_LOG_TO_FILE", "False"), ("IBIND_LOG_TO_CONSOLE", "False")])
         .kill_on_drop(true);
     let ended = timeout(LONGEST, program.output()).await.expect("the program ends").unwrap();
-    assert!(ended.status.success(), "{}", told(&ended));
+    assert!(ended.status.success(), "{}", output(&ended));
 }
 
 /// The interpreter of a virtual environment that has ibind, made if there is none; or why there can be none.
@@ -48,13 +48,13 @@ async fn python() -> Result<PathBuf, String> {
 async fn run(what: &str, command: &mut Command) -> Result<(), String> {
     match timeout(LONGEST, command.kill_on_drop(true).output()).await {
         Ok(Ok(ended)) if ended.status.success() => Ok(()),
-        Ok(Ok(ended)) => Err(format!("{what}: {}", told(&ended))),
+        Ok(Ok(ended)) => Err(format!("{what}: {}", output(&ended))),
         Ok(Err(error)) => Err(format!("{what}: {error}")),
         Err(_) => Err(format!("{what} within {LONGEST:?}")),
     }
 }
 
-fn told(ended: &Output) -> String {
+fn output(ended: &Output) -> String {
     format!("{}{}", String::from_utf8_lossy(&ended.stdout), String::from_utf8_lossy(&ended.stderr))
 }
 

@@ -24,24 +24,24 @@ pub(super) const COMMANDS: &[Command] = &[
     Command {
         name: "compete",
         params: &["shows=taken|both|quiet", "stubborn=false", "returns=never"],
-        help: "somebody else takes the brokerage session; evicted, it returns after that time",
+        help: "another client takes the brokerage session; if evicted, it returns after that time",
     },
-    Command { name: "leave", params: &[], help: "that somebody leaves" },
+    Command { name: "leave", params: &[], help: "the other client leaves" },
     Command {
         name: "away",
         params: &[],
-        help: "IBKR does not answer: what is proxied hangs, and keeps one of the gateway's five connections",
+        help: "IBKR does not answer: a proxied request hangs and keeps one of the gateway's five connections",
     },
     Command { name: "failing", params: &["status=503", "after=10s"], help: "IBKR answers everything with this status" },
     Command {
         name: "back",
         params: &["unanswered=closed|answered|kept"],
-        help: "IBKR answers again: what hangs gets nothing, or is answered late, or keeps its connection",
+        help: "IBKR answers again: hanging requests get nothing, or a late answer, or keep their connections",
     },
     Command {
         name: "close",
         params: &[],
-        help: "the connections that wait for IBKR are closed: what hangs gets nothing, what is queued is sent",
+        help: "close the connections that wait for IBKR: hanging requests get nothing, queued ones are sent",
     },
     Command {
         name: "restart",
@@ -68,7 +68,7 @@ pub(super) const COMMANDS: &[Command] = &[
     Command {
         name: "pacing",
         params: &["limits=all|second|off"],
-        help: "what is too fast gets 429 for 15 minutes; second: 10 requests a second, as from the start",
+        help: "rate limits; exceeding one gets 429 for 15 minutes; the default is second: 10 requests a second",
     },
     Command { name: "latency", params: &["is=20ms"], help: "how long IBKR takes" },
     Command { name: "auth-delay", params: &["is=3s"], help: "authDelay of the gateway's conf.yaml" },

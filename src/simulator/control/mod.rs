@@ -14,7 +14,7 @@ use params::Params;
 ///
 /// # Errors
 ///
-/// Says what is wrong with it.
+/// Describes what is wrong with the command.
 pub(super) fn parse(name: &str, query: &str, body: Vec<u8>, now: Duration) -> Result<Control, String> {
     let Some(command) = COMMANDS.iter().find(|command| command.name == name) else {
         return Err(format!("there is no command \"{name}\""));
@@ -87,7 +87,7 @@ pub(super) fn parse(name: &str, query: &str, body: Vec<u8>, now: Duration) -> Re
 /// The page of all commands, for a control port at this address.
 pub(super) fn help(address: &str) -> String {
     let mut text = format!(
-        "The simulator's control port.\n\n  curl http://{address}/world       what is really so, and what was counted\n  \
+        "The simulator's control port.\n\n  curl http://{address}/world       the true state, and counters\n  \
          curl http://{address}/requests    every request seen at the gateway\n  \
          curl http://{address}/ibkr        every request that reached IBKR\n  \
          curl http://{address}/upstream    those of them that the gateway made by itself\n\n\

@@ -117,7 +117,7 @@ pub enum Answer {
     TooManyRequests,
     /// 500: an init without `publish:true`.
     PublishMissing,
-    /// What a trading program gets: made up, and marked as such.
+    /// An answer to a trading program: invented data, marked as such.
     Program {
         /// The status.
         status: u16,
@@ -169,7 +169,7 @@ impl Answer {
 pub struct AuthStatus {
     /// The brokerage session is authenticated.
     pub authenticated: bool,
-    /// Somebody else fights for it. `false` is no information.
+    /// Another client competes for it. `false` is no information.
     pub competing: bool,
     /// The bridge to the backend is up, authenticated or not.
     pub connected: bool,

@@ -1,4 +1,4 @@
-//! What somebody asks of the gateway, reduced to what the answer depends on.
+//! A request to the gateway, reduced to what the answer depends on.
 
 use serde_json::Value;
 
@@ -199,7 +199,7 @@ pub struct Call {
     pub user_agent: bool,
     /// `publish` in the body of an init is true. IBKR answers 500 otherwise.
     pub publish: bool,
-    /// `compete` in the body of an init is true: take the brokerage session from whoever has it.
+    /// `compete` in the body of an init is true: take the brokerage session from another client.
     pub compete: bool,
     /// The query, without its question mark: what a trading program asks for.
     pub query: String,

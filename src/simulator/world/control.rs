@@ -19,13 +19,13 @@ pub enum Control {
     Lapse,
     /// The brokerage session is ended from elsewhere, as in the nightly kick: all three flags false, the login stands.
     LogOutElsewhere,
-    /// Somebody else (TWS, a phone) takes the brokerage session.
+    /// Another client (TWS, a phone) takes the brokerage session.
     Compete(Competitor),
-    /// That somebody leaves. What was lost does not come back by itself.
+    /// The other client leaves. A lost session does not come back by itself.
     Leave,
-    /// How IBKR's servers answer. Unless it falls silent now, it closes the connections on which it owes an answer.
+    /// How IBKR's servers answer. Every value but [`Reach::Away`] also closes the connections that wait for an answer.
     Ibkr(Reach),
-    /// IBKR answers again, and this becomes of what it left unanswered.
+    /// IBKR answers again. The field says what happens to the requests that it left unanswered.
     Return(Unanswered),
     /// IBKR, or the network, closes the gateway's connections that wait for an answer. Their requests get nothing, and
     /// what waits in the gateway is sent.
@@ -118,7 +118,7 @@ impl Times {
     }
 }
 
-/// Somebody else who uses the same user name.
+/// Another client with the same user name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Competitor {
     /// How it shows.
@@ -157,7 +157,7 @@ pub enum Reach {
     },
 }
 
-/// What becomes of the requests that IBKR has left unanswered when it comes back.
+/// What happens, when IBKR comes back, to the requests that it left unanswered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unanswered {
     /// Their connections are closed: they get nothing, and the queue is sent.
@@ -169,7 +169,7 @@ pub enum Unanswered {
     Kept,
 }
 
-/// IBKR's rate limits. Who is too fast gets 429 for 15 minutes, and so does everything else from the same address.
+/// IBKR's rate limits. Exceeding one gets 429 for 15 minutes, for every request from the same address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Limits {
     /// None.
@@ -197,7 +197,7 @@ pub enum Established {
     Follows,
     /// It stays false, and accounts stay empty.
     Never,
-    /// There is no such field, as in older builds.
+    /// The field is missing, as in older builds.
     Absent,
 }
 

@@ -1,6 +1,6 @@
 //! The pure world: a Client Portal Gateway and IBKR behind it, without clock, network or chance.
 //!
-//! Time is told, not read: every call says how long after the world's beginning it happens. The same calls give the
+//! Time is an argument: every call says how long after the world's beginning it happens. The same calls give the
 //! same answers, always. What the gateway does was measured on a real one; what IBKR does is from its documentation
 //! and from what others have seen of it. Where neither says enough, the world is the less pleasant of the two.
 //!
@@ -68,7 +68,7 @@ pub struct Options {
     pub idle_after: Duration,
     /// How long a login lives at most (24 h); none for ever.
     pub login_lasts: Option<Duration>,
-    /// How long `competing` stays true after somebody was evicted ("some seconds").
+    /// How long `competing` stays true after an eviction ("some seconds").
     pub fight_lasts: Duration,
     /// A paper account.
     pub paper: bool,
@@ -92,7 +92,7 @@ impl Default for Options {
     }
 }
 
-/// What is really so, whatever the answers say.
+/// The true state, whatever the answers say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Truth {
     /// Everything holds that a client may call a live session, and it can be reached.
@@ -119,9 +119,9 @@ pub struct Truth {
     pub competing: bool,
     /// The account data is loaded.
     pub established: bool,
-    /// Somebody else has the brokerage session, flagged or not.
+    /// Another client has the brokerage session, flagged or not.
     pub held_elsewhere: bool,
-    /// How often somebody else was thrown out of the session.
+    /// How often another client was evicted from the session.
     pub evictions: u32,
 }
 
@@ -143,7 +143,7 @@ pub struct World {
 }
 
 impl World {
-    /// A world at its beginning: the gateway runs, and nobody has logged in.
+    /// A world at its beginning: the gateway runs, without a login.
     #[must_use]
     pub fn new(options: &Options) -> World {
         World {
@@ -251,7 +251,7 @@ impl World {
         [self.ibkr.next(), self.process.next(), self.streams.next(), self.places.next()].into_iter().flatten().min()
     }
 
-    /// What is so now.
+    /// The true state now.
     #[must_use]
     pub fn truth(&self) -> Truth {
         let listening = self.process.listens_at.is_none();
@@ -297,8 +297,8 @@ impl World {
         self.traffic.log()
     }
 
-    /// The answers since this was asked last of requests that had to wait, each with the time at which it comes. A
-    /// request that IBKR never answers is never among them.
+    /// Returns, once each, the answers to requests that had to wait, with the time at which they arrive. A request that
+    /// IBKR never answers is never among them.
     pub fn late_answers(&mut self) -> Vec<Late> {
         std::mem::take(&mut self.late)
     }

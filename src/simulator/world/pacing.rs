@@ -1,4 +1,4 @@
-//! IBKR's rate limits, and the penalty for whoever exceeds them.
+//! IBKR's rate limits, and the penalty for exceeding them.
 
 use std::time::Duration;
 

@@ -2,7 +2,7 @@
 //!
 //! A request takes a place until IBKR has answered it. One that IBKR does not answer keeps its place, also after its
 //! client has hung up. A request that finds no free place waits. The queue has no limit, is first in, first out, and is
-//! not emptied when clients go: whatever waits is sent as soon as there is a place for it.
+//! not emptied when clients go: every waiting request is sent as soon as there is a place for it.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -25,7 +25,7 @@ pub struct Places<T> {
 enum Place<T> {
     /// Free from this time on: the answer is complete then.
     FreeAt(Duration),
-    /// Taken by a request that was handed out and whose fate was not told.
+    /// Taken by a request that was returned for sending and is neither answered nor kept yet.
     Open,
     /// Taken by this request for as long as IBKR does not answer it.
     Unanswered(T),
@@ -173,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_overtakes_the_queue() {
+    fn no_request_overtakes_the_queue() {
         let mut places = wedged(4);
         let (place, _) = places.request(s(0), 4).unwrap();
         places.answer(place, s(2));

@@ -1,6 +1,6 @@
 //! The values of a query: percent signs and plus signs decoded.
 
-/// Decodes a value. What is no code stays as it is.
+/// Decodes a value. An invalid code stays as it is.
 pub(crate) fn decode(text: &str) -> String {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();

@@ -59,7 +59,7 @@ pub enum Frame {
         /// The paper user's account.
         paper: bool,
     },
-    /// What a trading program subscribed to: made up, and marked as such.
+    /// Data of a subscription: invented, and marked as such.
     Data(Arc<Value>),
     /// The close frame with this code.
     Close(u16),
@@ -72,7 +72,7 @@ enum Phase {
         /// The session id the client gave is that of the login, or it gave none.
         known: bool,
     },
-    /// There is no login to serve; one may come.
+    /// Waits for a login.
     Waiting,
     /// Will be ready then; drops whatever it is sent until it is.
     Opening { ready_at: Duration },
@@ -367,7 +367,7 @@ impl Streams {
         self.out.drain(..).collect()
     }
 
-    /// Data comes every second while somebody has subscribed to any.
+    /// Schedules the data of the next second while there is a subscription.
     fn await_data(&mut self, at: Duration) {
         let wanted = self.open.iter().any(|stream| !stream.subscriptions.is_empty());
         let due = self.data_at.filter(|due| *due > at).unwrap_or(at + DATA_EVERY);

@@ -17,7 +17,7 @@ impl Ibkr {
         if call.method == Method::Post && !call.content_length {
             return Answer::LengthRequired;
         }
-        if let Some(answer) = self.answer_anybody(at, call) {
+        if let Some(answer) = self.answer_without_login(at, call) {
             return answer;
         }
         if refused {
@@ -36,7 +36,7 @@ impl Ibkr {
     }
 
     /// What needs no login: the login page and where it posts to.
-    fn answer_anybody(&mut self, at: Duration, call: &Call) -> Option<Answer> {
+    fn answer_without_login(&mut self, at: Duration, call: &Call) -> Option<Answer> {
         if call.route == Route::LoginPage {
             Some(Answer::LoginPage)
         } else if call.route == Route::Dispatcher && call.method == Method::Post {

@@ -21,7 +21,7 @@ pub(super) struct Login {
     pub(super) session: SessionId,
 }
 
-/// IBKR's side of the world. Everything in it happens when [`Ibkr::next`] says so, or because somebody asks.
+/// IBKR's side of the world. Everything in it happens when [`Ibkr::next`] says so, or because of a request.
 #[derive(Clone, Debug)]
 pub(super) struct Ibkr {
     pub(super) login: Option<Login>,
@@ -132,7 +132,7 @@ impl Ibkr {
         .min()
     }
 
-    /// Lets happen what is due.
+    /// Does what is due.
     pub(super) fn advance(&mut self, at: Duration) {
         let due = |when: Option<Duration>| when.is_some_and(|when| when <= at);
         if due(self.login.and_then(|login| login.ends_at)) {

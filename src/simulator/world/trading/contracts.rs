@@ -6,7 +6,7 @@ use super::reply::{bad, marked, ok};
 use crate::simulator::world::answer::Answer;
 use crate::simulator::world::call::{Call, Method};
 
-/// The number of the stock with this symbol; `None` for what is not one to five letters.
+/// The number of the stock with this symbol; `None` unless it has one to five letters.
 pub(super) fn conid(symbol: &str) -> Option<u32> {
     let fits = (1..=5).contains(&symbol.len()) && symbol.bytes().all(|letter| letter.is_ascii_alphabetic());
     fits.then(|| {

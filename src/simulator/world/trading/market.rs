@@ -1,4 +1,4 @@
-//! Prices: made of the contract's number and the time, so that they move and can be foretold.
+//! Prices: computed from the contract's number and the time, so that they move and can be predicted.
 
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ pub(super) fn last(conid: u32, at: Duration) -> i64 {
     base + base * wave(seconds, 600) / 10_000 + wave(seconds, 20) / 10
 }
 
-/// A price that does not move, near which the contract trades.
+/// A fixed price; the contract trades within 2 % of it.
 pub(super) fn base(conid: u32) -> i64 {
     2_000 + i64::from(conid) * 7_919 % 48_000
 }
@@ -65,7 +65,7 @@ pub(super) fn history(call: &Call, at: Duration, epoch_ms: u64) -> Answer {
     })))
 }
 
-/// What a field of market data says. The numbers are IBKR's.
+/// The value of a market data field. The numbers are IBKR's.
 fn value(field: &str, conid: u32, at: Duration) -> Option<String> {
     let last = last(conid, at);
     let change = last - base(conid);

@@ -1,8 +1,8 @@
 //! What a trading program asks of IBKR: contracts, market data, orders and their questions, positions.
 //!
-//! All of it is made up, and every object says so with `"simulated": true`; names begin with SIMULATED. What belongs to
-//! the brokerage session ends with it, as IBKR's does: the priming by `/iserver/accounts`, the suppressed questions, the
-//! questions that wait for a reply, and whatever a first request prepares for a second. Orders and positions stay.
+//! All data are invented: every object has `"simulated": true`, and names begin with SIMULATED. As at IBKR, some state
+//! ends with the brokerage session: the priming by `/iserver/accounts`, suppressed questions, questions that wait for a
+//! reply, and everything that a first request prepares for a second. Orders and positions stay.
 
 mod contracts;
 mod market;

@@ -373,7 +373,7 @@ pub(super) fn preview(body: &Value, at: Duration) -> Answer {
     })))
 }
 
-/// A price in hundredths; none when it is no price.
+/// A price in hundredths; `None` when it is out of range.
 #[expect(clippy::cast_possible_truncation, reason = "the number is bounded")]
 fn cents(price: f64) -> Option<i64> {
     let cents = (price * 100.0).round();

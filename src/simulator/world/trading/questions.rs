@@ -1,7 +1,7 @@
 //! The questions that IBKR asks before it takes an order, and the suppression of questions.
 //!
-//! Every order is asked about at least once a session, unless the question is suppressed: it is the suppression's loss
-//! with the session that a program must be ready for.
+//! Every order causes at least one question, unless that question is suppressed. So a program that relies on
+//! suppressions notices when a new session has lost them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -13,7 +13,7 @@ use super::orders::{OrderId, Ticket};
 use super::reply::{bad, marked, ok, units};
 use crate::simulator::world::answer::Answer;
 
-/// What is suppressed, and what waits for a reply.
+/// The suppressed questions, and those that wait for a reply.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Questions {
     suppressed: BTreeSet<String>,
@@ -86,7 +86,7 @@ impl Questions {
         ok(json!({"status": "submitted"}))
     }
 
-    /// Nothing is suppressed and nothing waits; the ids of old questions do not come again.
+    /// Without suppressions and waiting questions; ids are not reused.
     pub(super) fn of_the_next_session(&self) -> Questions {
         Questions { asked: self.asked, ..Questions::default() }
     }

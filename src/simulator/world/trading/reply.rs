@@ -1,4 +1,4 @@
-//! The form of the answers: statuses, the mark of what is made up, and amounts.
+//! The form of the answers: status codes, the mark on invented data, and amounts.
 
 use serde_json::{Value, json};
 
@@ -14,12 +14,12 @@ pub(super) fn bad(fault: &str) -> Answer {
     Answer::Program { status: 400, body: marked(json!({"error": fault, "statusCode": 400})) }
 }
 
-/// What an account's path answers while `/iserver/accounts` has not been asked for in this session.
+/// The answer of an account's path before the first request for `/iserver/accounts` in this session.
 pub(super) fn not_primed() -> Answer {
     Answer::Program { status: 500, body: marked(json!({"error": "Please query /accounts first", "statusCode": 500})) }
 }
 
-/// The object with the mark that says that its contents are made up.
+/// Marks an object as invented data.
 pub(super) fn marked(mut object: Value) -> Value {
     object["simulated"] = Value::Bool(true);
     object

@@ -1,6 +1,6 @@
 //! The topics that a program subscribes to on a websocket: `smd`, `sor` and `spl`.
 //!
-//! A subscription belongs to the brokerage session. When that ends nothing says so: the data stops.
+//! A subscription belongs to the brokerage session. When the session ends, the data stops without a message.
 
 use std::time::Duration;
 
@@ -41,7 +41,7 @@ impl Subscriptions {
         self.market.is_empty() && self.orders.is_none() && !self.profit
     }
 
-    /// Reads a message of the client, such as `smd+265598+{"fields":["31"]}` or `uor+{}`. Returns what is sent at once.
+    /// Reads a message of the client, such as `smd+265598+{"fields":["31"]}` or `uor+{}`. Returns the frame that is sent at once.
     pub(in crate::simulator::world) fn hear(
         &mut self,
         text: &str,
@@ -92,7 +92,7 @@ impl Subscriptions {
         }
     }
 
-    /// What is sent every second.
+    /// The frames of every second.
     pub(in crate::simulator::world) fn tick(&mut self, view: View<'_>, at: Duration) -> Vec<Value> {
         self.forget_other_sessions(view);
         self.market.retain(|market| at < market.ends_at);
@@ -103,7 +103,7 @@ impl Subscriptions {
         frames
     }
 
-    /// What is sent when orders have changed.
+    /// The frame of changed orders, if any.
     pub(in crate::simulator::world) fn changed(&mut self, view: View<'_>) -> Option<Value> {
         self.forget_other_sessions(view);
         let seen = self.orders.as_mut()?;
