@@ -31,20 +31,20 @@ fn severity(code: Code) -> String {
 
 /// A code's line of facts.
 fn facts(code: Code, entry: &Entry) -> String {
-    let told = if entry.hold_off.is_zero() {
-        "told at once".to_owned()
+    let sent = if entry.hold_off.is_zero() {
+        "sent at once".to_owned()
     } else {
-        format!("told after {}", human_duration(entry.hold_off))
+        format!("sent after {}", human_duration(entry.hold_off))
     };
     let repeated = if entry.repeats { "repeated" } else { "not repeated" };
-    let mut facts = vec![severity(code), told, repeated.to_owned()];
+    let mut facts = vec![severity(code), sent, repeated.to_owned()];
     if entry.waits_for_window {
         facts.push("waits for the end of a maintenance window".to_owned());
     }
     let causes: Vec<String> = entry.depends_on.iter().map(|cause| format!("`{cause}`")).collect();
     if let Some((last, others)) = causes.split_last() {
         let causes = if others.is_empty() { last.clone() } else { format!("{} or {last}", others.join(", ")) };
-        facts.push(format!("silent while {causes} is told"));
+        facts.push(format!("silent while {causes} is open"));
     }
     if entry.may_flap {
         facts.push("part of `session-flapping` for 30m".to_owned());
