@@ -2,7 +2,7 @@
 # Installs tickled as a service of systemd from what `cargo build --release` made, or takes it away again.
 #
 #   sudo ./systemd/install.sh               install, or upgrade: the configuration stays, a running daemon is restarted
-#   sudo ./systemd/install.sh --uninstall   take it away, but for the configuration, the state and the group
+#   sudo ./systemd/install.sh --uninstall   remove it; the configuration, the state and the group stay
 #
 # Nothing is enabled or started that was not before: look at the configuration first. Run it as often as you like.
 #

@@ -130,7 +130,7 @@ events! {
     SYSTEMD_UNHEARD = "systemd-unheard" at Warn, with ["fault"], may [];
     /// An answer made no sense; its beginning is shown without what is personal.
     ANSWER_NOT_UNDERSTOOD = "answer-not-understood" at Warn, with ["gateway", "call", "sample"], may ["status"];
-    /// A gateway's certificate is refused, and nothing is sent to whoever shows it; said once for each certificate.
+    /// A gateway's certificate is refused, and no request is sent there; logged once for each certificate.
     CERTIFICATE_REFUSED = "certificate-refused" at Warn, with ["gateway", "fault"], may [];
     /// A request is not known to the gateway or to IBKR any more; said once. Where that can be, it is left out from then on.
     METHOD_GONE = "method-gone" at Warn, with ["gateway", "call"], may ["status"];
