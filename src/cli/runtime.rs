@@ -17,7 +17,8 @@ pub(super) fn asynchronously<T>(verb: impl Future<Output = anyhow::Result<T>>) -
 /// more threads can be started. Without one, tokio would end the process.
 pub(super) fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
     let mut builder = tokio::runtime::Builder::new_current_thread();
-    let builder = builder.enable_all().max_blocking_threads(MAX_HELPERS).thread_keep_alive(Duration::MAX);
+    let builder =
+        builder.enable_all().max_blocking_threads(MAX_HELPERS).thread_keep_alive(Duration::MAX).thread_name("files");
     let runtime = builder.build().context("cannot start the runtime")?;
     let probe =
         std::thread::Builder::new().spawn(|| ()).context("cannot start a thread (limits: `ulimit -u`, pids.max)")?;
