@@ -75,7 +75,7 @@ impl AtomicFile {
         serde_json::from_value(Value::Object(fields)).map_err(|error| error.to_string())
     }
 
-    /// Replaces what is kept. `value` is written as an object of JSON, with the version beside its fields.
+    /// Replaces the file. `value` is written as a JSON object, with the version among its fields.
     ///
     /// # Errors
     /// When it cannot be written; what was kept before is still there.

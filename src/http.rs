@@ -28,8 +28,7 @@ pub struct Limits {
     pub all_within: Duration,
 }
 
-/// Serves until it is dropped: `accept` gives one connection after the other, with what is known of it, and `answer`
-/// answers. Lives in a [`LocalSet`](tokio::task::LocalSet).
+/// Serves until it is dropped. `accept` returns the next connection and its context, and `answer` handles a request. Lives in a [`LocalSet`](tokio::task::LocalSet).
 pub async fn serve<S, C, A>(limits: Limits, accept: impl AsyncFn() -> io::Result<(S, C)>, answer: A)
 where
     S: AsyncRead + AsyncWrite + Unpin + 'static,

@@ -1,10 +1,10 @@
-//! What the service manager is told: ready, status, reloading, stopping, watchdog; a manager that does not listen costs nothing.
+//! Notifies the service manager: ready, status, reloading, stopping, watchdog. A manager that does not listen costs nothing.
 //!
 //! Every call sends at once or not at all: the socket is non-blocking, and a full one never puts the loop to sleep.
 //! READY, RELOADING, STOPPING and the latest STATUS that could not be sent are kept, and go out first with the next call
 //! of any kind; [`Notifier::retry`] is the call for that alone. A lost WATCHDOG is not kept: the next one is on its way.
 //!
-//! Children inherit `NOTIFY_SOCKET`: whoever starts one removes it there. Nothing here changes the environment.
+//! Children inherit `NOTIFY_SOCKET`: the code that starts one removes it there. Nothing here changes the environment.
 
 use std::collections::VecDeque;
 use std::ffi::OsStr;
@@ -115,9 +115,9 @@ impl Notifier {
             return;
         }
         match milestone {
-            // Nobody needs to hear what came before the end.
+            // Earlier notifications do not matter once the daemon stops.
             Milestone::Stopping => self.unsent.clear(),
-            // A reload that was never told needs no telling when another begins.
+            // A reload that was not notified yet is replaced by the next one.
             Milestone::Reloading { .. } => {
                 let untold = self.unsent.iter().position(|earlier| matches!(earlier, Milestone::Reloading { .. }));
                 self.unsent.truncate(untold.unwrap_or(self.unsent.len()));

@@ -1,4 +1,4 @@
-//! What goes over the control socket, as it stands in the JSON.
+//! The types of the control socket, as in its JSON.
 
 use std::time::Duration;
 
@@ -9,10 +9,10 @@ use crate::alert::{self, About, ActiveAlert, ChannelStatus};
 use crate::session::{State, StateKind};
 use crate::status::Snapshot;
 
-/// What is asked of a daemon.
+/// A command to the daemon.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Command {
-    /// How everything is.
+    /// The status of everything.
     Status,
     /// The configuration in force.
     Config,
@@ -24,7 +24,7 @@ pub enum Command {
     Resume(String),
     /// End the session of this gateway.
     Logout(String),
-    /// Do not tell again what is open: of this gateway, or of all; of this kind, or of all.
+    /// Acknowledge open alerts: of this gateway or of all, of this kind or of all.
     Acknowledge(Option<String>, Option<alert::Code>),
     /// Send a marked test through this channel, or through all, with the weight of this alert.
     Test {
@@ -49,7 +49,7 @@ pub enum Until {
 /// What the daemon answers.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Response {
-    /// How everything is.
+    /// The status of everything.
     Status(Box<Status>),
     /// The configuration, as TOML.
     Config(String),
@@ -57,11 +57,11 @@ pub enum Response {
     Done(String),
     /// What became of the tests.
     Tested(Vec<Test>),
-    /// There is no such thing, in words.
+    /// Something that was named does not exist, in words.
     Unknown(String),
-    /// It makes no sense, in words.
+    /// The command is invalid, in words.
     Invalid(String),
-    /// It cannot be done at present, in words.
+    /// The command cannot be carried out at present, in words.
     Refused(String),
 }
 

@@ -1,4 +1,4 @@
-//! The other side of the control socket: what verbs ask a daemon.
+//! The client of the control socket, for the verbs.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -25,7 +25,7 @@ pub struct Client {
 /// Why a daemon did not do what it was asked.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// Nobody listens.
+    /// No process listens there.
     #[error("no daemon answers at {}; is it running? `systemctl status tickled` says; another socket: --socket PATH", told(.0))]
     NoDaemon(Vec<PathBuf>),
     /// This user may not use the socket.
@@ -73,7 +73,7 @@ impl Client {
 
     fn at(socket: PathBuf) -> Result<Self, Error> {
         let builder = reqwest::Client::builder().unix_socket(socket.clone()).no_proxy();
-        // There is no TLS here, and reqwest wants to know how it would be done.
+        // There is no TLS here, but reqwest needs a TLS backend to build a client.
         let tls = Trust::Loopback.config().map_err(|error| error.to_string());
         let built =
             tls.and_then(|tls| builder.tls_backend_preconfigured(tls).build().map_err(|error| error.to_string()));
@@ -141,7 +141,7 @@ impl Client {
         self.have(&of_gateway(gateway, "/logout")?, json!({})).await
     }
 
-    /// Has open alerts not told again until they are over: of one gateway or all, of one kind or all.
+    /// Acknowledges open alerts, which are then not repeated: of one gateway or all, of one kind or all.
     ///
     /// # Errors
     /// When nothing such is open, or the daemon does not answer as it should.
@@ -224,7 +224,7 @@ fn told(places: &[PathBuf]) -> String {
     places.join(" or ")
 }
 
-/// What is to be said of no answer at all.
+/// Why there was no answer, and what to do.
 fn silence(error: &reqwest::Error) -> String {
     let why = if error.is_timeout() { "does not answer in time" } else { "hangs up before it answers" };
     format!("{why}; `systemctl status tickled` says how it is")

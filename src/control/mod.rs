@@ -23,7 +23,7 @@ use tokio::sync::oneshot;
 /// Something asked of the daemon's loop.
 #[derive(Debug)]
 pub struct Request {
-    /// What is asked.
+    /// The command.
     pub command: Command,
     /// Where the answer goes.
     pub reply: oneshot::Sender<Response>,

@@ -15,7 +15,7 @@ use crate::alert::Code;
 pub struct Route {
     /// The method.
     pub method: &'static str,
-    /// The path, with capitals for what is to be filled in.
+    /// The path, with placeholders in capitals.
     pub path: &'static str,
     /// What it does.
     pub what: &'static str,
@@ -62,7 +62,7 @@ pub(super) enum Parsed {
 /// Why a request is none.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum BadRequest {
-    /// There is no such path.
+    /// The path does not exist.
     NoSuchPath,
     /// The path takes another method.
     OtherMethod(&'static str),
@@ -164,7 +164,7 @@ fn history(query: &str) -> Result<Parsed, BadRequest> {
     Ok(Parsed::History(since))
 }
 
-/// `30m`, `2h`, `7d`: a day has 24 hours here, as nobody asks for more precision than that.
+/// Parses `30m`, `2h` or `7d`. A day has 24 hours.
 #[must_use]
 pub fn span(text: &str) -> Option<Duration> {
     let days = || DAY.checked_mul(text.strip_suffix('d')?.parse().ok()?);

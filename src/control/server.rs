@@ -1,4 +1,4 @@
-//! The daemon's side of the control socket: few connections, short heads, small bodies, and no waiting for anybody.
+//! The server of the control socket. Connections, heads and bodies are limited, and no client can block it.
 
 use std::path::PathBuf;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! What an operator asks of the daemon over the control socket, and what is done about it.
+//! Carries out the commands that operators send over the control socket.
 
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -18,7 +18,7 @@ use crate::control::{self, Request, Response, Until};
 use crate::driver::{Clock, Command, HostClock};
 use crate::log::event;
 
-/// The control socket while it is open; it ends with this value.
+/// The control socket. Dropping this closes it.
 pub(super) struct ControlTask {
     clock: HostClock,
     paths: Paths,
@@ -83,7 +83,7 @@ impl ControlTask {
         }
     }
 
-    /// Does what is asked, and answers.
+    /// Carries out a command and replies.
     pub(super) fn handle(&self, request: Request, config: &Config, drivers: &Drivers, supervisor: &mut Supervisor) {
         let Request { command: asked, reply } = request;
         let now = self.clock.now().wall;
@@ -120,7 +120,7 @@ impl ControlTask {
             }
             control::Command::Test { channel, code } => return test(channel, code, config, self.clock, reply),
         };
-        // Who has hung up needs no answer.
+        // A caller that has hung up needs no reply.
         drop(reply.send(response));
     }
 }
@@ -141,12 +141,12 @@ impl Drop for Open {
     }
 }
 
-/// Device and inode of what is at `path`.
+/// Device and inode of the file at `path`.
 fn identity(path: &Path) -> Option<(u64, u64)> {
     std::fs::symlink_metadata(path).ok().map(|file| (file.dev(), file.ino()))
 }
 
-/// What was done stands in the log as well; the hint is for whoever asked.
+/// Sends a command to a driver. The log has the action too; the hint is only for the caller.
 fn command(drivers: &Drivers, name: &str, command: Command, done: &str, hint: &str) -> Response {
     let is_check = command == Command::Check;
     if drivers.command(name, command) {

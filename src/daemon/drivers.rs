@@ -1,4 +1,4 @@
-//! The drivers: exactly one for each gateway, started, replaced and ended by name.
+//! The drivers: exactly one for each gateway, started, replaced and ended by the gateway's name.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -21,16 +21,16 @@ use crate::log::event;
 use crate::session::SharedBudget;
 use crate::status::{Place, Snapshot};
 
-/// All drivers. One that is dropped from here is ended, whatever it is doing.
+/// All drivers. Dropping this ends them, whatever they are doing.
 pub(super) struct Drivers {
     clock: HostClock,
     maintenance: Arc<Maintenance>,
-    /// By the operator's names for them. One that nobody uses any more is kept: the silence that was due there stays due.
+    /// By the operator's names for the addresses. One without gateways is kept, because a rate limit there still counts.
     addresses: BTreeMap<String, Rc<RefCell<SharedBudget>>>,
     handles: BTreeMap<String, DriverHandle>,
     tasks: JoinSet<Snapshot>,
     reports: mpsc::UnboundedSender<(u64, Report)>,
-    /// Numbers the drivers, so that a late report of one that was replaced is known as such.
+    /// The number of the last driver. A late report of a replaced driver is recognised by its number.
     last: u64,
 }
 
@@ -48,7 +48,7 @@ impl Drivers {
         (Self { clock, maintenance, addresses, handles, tasks: JoinSet::new(), reports, last: 0 }, inbox)
     }
 
-    /// Starts the driver of `gateway`, made by [`client`] before, in the place of an earlier one.
+    /// Starts the driver of `gateway` with its client (see [`client`]). Replaces an earlier driver.
     pub(super) fn start(&mut self, gateway: &Gateway, client: Client, init: &DriverInit) {
         let (name, url) = (&gateway.name, &gateway.target.url);
         self.end(name);
@@ -78,7 +78,7 @@ impl Drivers {
         self.handles.insert(name.clone(), DriverHandle { number, commands: sender, task });
     }
 
-    /// Ends the driver of that name, if there is one. It logs nobody out.
+    /// Ends the driver of a gateway, if there is one. The session stays logged in.
     pub(super) fn end(&mut self, name: &str) {
         if let Some(handle) = self.handles.remove(name) {
             handle.task.abort();
@@ -91,8 +91,7 @@ impl Drivers {
         self.tasks.abort_all();
     }
 
-    /// Asks something of one driver. False if there is none of that name, or if its inbox is full, which only one that
-    /// hangs lets happen.
+    /// Sends a command to one driver. Returns false if there is no such driver, or if its inbox is full because it hangs.
     pub(super) fn command(&self, name: &str, command: Command) -> bool {
         self.handles.get(name).is_some_and(|handle| handle.commands.try_send(command).is_ok())
     }
@@ -118,7 +117,7 @@ impl Drivers {
         self.maintenance = Arc::new(maintenance.clone());
     }
 
-    /// Tells a driver of a region or a calendar that has changed.
+    /// Sends a driver a changed region or calendar.
     pub(super) fn relocate(&self, gateway: &Gateway) {
         self.command(&gateway.name, Command::Relocate(self.place(gateway)));
     }
@@ -127,12 +126,12 @@ impl Drivers {
         Place { region: gateway.region, maintenance: Arc::clone(&self.maintenance) }
     }
 
-    /// Whether a report with that number comes from the driver that now has this gateway.
+    /// Whether a report with this number comes from the current driver of the gateway.
     pub(super) fn is_current(&self, number: u64, name: &str) -> bool {
         self.handles.get(name).is_some_and(|handle| handle.number == number)
     }
 
-    /// Waits for a driver to end that nobody ended, which none ever should.
+    /// Waits until a driver ends by itself, which would be a bug.
     pub(super) async fn lost(&mut self) {
         loop {
             match self.tasks.join_next().await {
@@ -151,7 +150,7 @@ pub(super) fn client(gateway: &Gateway) -> Result<Client, Error> {
     Ok(if gateway.stream { client.with_session_ids() } else { client })
 }
 
-/// Different for every driver, so that many do not ask in step.
+/// Different for every driver, so that many do not send their requests in step.
 fn seed() -> u64 {
     RandomState::new().build_hasher().finish()
 }

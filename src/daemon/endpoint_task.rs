@@ -1,4 +1,4 @@
-//! The endpoint of a running daemon: opened, moved and closed as the configuration says, and answered from the supervisor.
+//! Opens, moves and closes the daemon's endpoint as the configuration says.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -16,7 +16,7 @@ use crate::driver::HostClock;
 use crate::endpoint::{self, Hosts, ViewRequest};
 use crate::log::event;
 
-/// The endpoint, open or not; it ends with this value.
+/// The endpoint, open or not. Dropping this closes it.
 pub(super) struct EndpointTask {
     clock: HostClock,
     requests: mpsc::Sender<ViewRequest>,
@@ -25,7 +25,7 @@ pub(super) struct EndpointTask {
 }
 
 impl EndpointTask {
-    /// Opens the endpoint, if the configuration wants one. `folder` is where the ledger is, if one is kept.
+    /// Opens the endpoint if it is configured. `folder` holds the ledger, if there is one.
     pub(super) fn open(
         endpoint: &Endpoint,
         clock: HostClock,
@@ -37,8 +37,8 @@ impl EndpointTask {
         (endpoint_task, inbox)
     }
 
-    /// Closes what is open, and opens what is wanted from here on. What cannot be opened yet is tried again: an
-    /// address may come later than the daemon.
+    /// Applies a changed configuration. If the address cannot be bound, it is tried again: an address may come up later than
+    /// the daemon.
     pub(super) fn change(&mut self, wanted: &Endpoint) {
         if let Some(server) = self.server.take() {
             server.abort();
@@ -94,7 +94,7 @@ fn log_open(at: SocketAddr, listener: &TcpListener) {
     info!(event = event::ENDPOINT_OPEN, listen, "http://{listen}/ shows how things are to {open_to}");
 }
 
-/// Binds without waiting; what was there a moment ago, and is closed, is no hindrance.
+/// Binds at once, also where a listener was closed a moment ago.
 fn try_bind(at: SocketAddr) -> std::io::Result<TcpListener> {
     let socket = if at.is_ipv4() { tokio::net::TcpSocket::new_v4()? } else { tokio::net::TcpSocket::new_v6()? };
     socket.set_reuseaddr(true)?;

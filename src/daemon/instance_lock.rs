@@ -1,8 +1,8 @@
 //! One daemon per gateway on this host: a lock file for each gateway, and a socket beside it that shows the lock.
 //!
 //! The lock is the kernel's and ends with the process. Only the owner can open the file, so that no other user can hold
-//! the lock. Other users cannot see it either: that is what the socket is for. Nobody is ever answered there; that a
-//! process listens, and which, is all it says. A daemon on another host cannot be seen this way.
+//! the lock. Other users cannot see the lock either, so the daemon listens on a socket beside it. It never answers there:
+//! that a process listens, and which, is the information. A daemon on another host is not seen this way.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File, Permissions, TryLockError};
@@ -256,8 +256,8 @@ fn pid_behind(socket: OwnedFd) -> Option<u32> {
     stream.peer_cred().ok()?.pid()?.try_into().ok().filter(|pid| *pid > 0)
 }
 
-/// Opens the lock file: a regular file of our own, in a directory of our own that nobody else can write. Follows no
-/// link, and does not wait for the other end of a pipe.
+/// Opens the lock file. It must be a regular file of this user, in a directory that only this user can write. Follows no
+/// link and does not wait for the other end of a pipe.
 fn open(folder: &Path, name: &str) -> io::Result<File> {
     create_folder(folder)?;
     let folder = File::open(folder)?;

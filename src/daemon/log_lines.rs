@@ -1,4 +1,4 @@
-//! What the daemon says in the log about its gateways: transitions, the stream, whom a connection trusts.
+//! The log lines about gateways: transitions, recoveries, the stream, answers, certificates.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -66,19 +66,19 @@ pub(super) fn stream(gateway: &str, change: &StreamChange) {
     }
 }
 
-/// What was said of a gateway's answers, so that it is said once per change.
+/// What was logged about a gateway's answers, so that it is logged once per change.
 #[derive(Debug, Default)]
 pub(super) struct OnceLog {
-    /// What was last not understood, by the request it answered.
+    /// The last answer that was not understood, by request.
     puzzles: BTreeMap<&'static str, String>,
     /// The certificate that is refused.
     certificate: String,
-    /// What is not known there any more.
+    /// Requests that the gateway no longer supports.
     gone: BTreeSet<&'static str>,
 }
 
 impl OnceLog {
-    /// Says what is to be said of an answer.
+    /// Logs what is new about an answer.
     pub(super) fn answered(&mut self, gateway: &str, request: Request, error: Option<&Error>) {
         let call = request.name();
         let Some(error) = error else {
@@ -146,7 +146,7 @@ pub(super) fn unit(before: Option<&Snapshot>, snapshot: &Snapshot) {
     warn!(event = event::UNIT_DOWN, gateway, unit, because, "{gateway}: {sentence}");
 }
 
-/// Says once whom the gateway's connection trusts, and when that proves little.
+/// Logs which certificates are trusted, and warns if that proves little.
 pub(super) fn trust(gateway: &str, target: &Target) {
     let far = !config::is_loopback(&target.url);
     match &target.trust {

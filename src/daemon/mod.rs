@@ -1,4 +1,4 @@
-//! `run`: one driver a gateway, the alerts, the signals, the reload, and the word to systemd.
+//! The daemon: one driver per gateway, the supervisor, and the tasks for signals, reload, control socket and endpoint.
 
 mod clock_watch;
 mod control_task;
@@ -47,11 +47,11 @@ use runtime_dir::RuntimeDir;
 use supervisor::Supervisor;
 use units::Units;
 
-/// Keeps the sessions of all configured gateways alive until a signal ends it. Never logs out. SIGHUP has it read
-/// `source` again; whatever is wrong there changes nothing.
+/// Keeps the sessions of all configured gateways alive until a signal ends it. Never logs out. On SIGHUP it reads `source`
+/// again; an invalid configuration changes nothing.
 ///
 /// # Errors
-/// When it cannot start. A gateway that is not there is no reason: it is waited for.
+/// When it cannot start. A gateway that is down is waited for.
 pub async fn run(config: Config, source: Source, notifier: Notifier, paths: Paths) -> Result<Ended, Error> {
     let reaper = Reaper::new();
     let ended_children = reaper.is_init().then_some(SIGCHLD);
@@ -172,7 +172,7 @@ async fn watch(
     }
 }
 
-/// Has the drivers look at the clock if the state of a gateway is older than it may be.
+/// Wakes the drivers if the state of a gateway is older than it may be.
 fn wake_outdated(supervisor: &Supervisor, drivers: &Drivers) {
     if supervisor.has_outdated() {
         drivers.wake_all();

@@ -1,7 +1,7 @@
 //! Reaps orphans while the daemon is process 1, as in a container without an init: the kernel hands them to it.
 //!
-//! A child of the daemon's own is awaited by the task that started it, as soon as the loop turns. So only a process that
-//! is still a zombie a while after it was first seen as one is an orphan, and nobody else waits for it.
+//! The daemon's own children are awaited by the tasks that started them, as soon as the loop turns. So a process that is
+//! still a zombie two seconds after it was first seen is an orphan, and no task waits for it.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -57,7 +57,7 @@ impl Reaper {
     }
 }
 
-/// Children of process 1 that have ended and that nobody has awaited: their process ids and start times.
+/// Children of process 1 that have ended and were not awaited: their process ids and start times.
 fn zombies() -> BTreeSet<(i32, String)> {
     let Ok(processes) = fs::read_dir("/proc") else { return BTreeSet::new() };
     let zombies = processes.flatten().filter_map(|process| {

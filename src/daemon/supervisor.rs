@@ -47,7 +47,7 @@ pub(super) struct Supervisor {
     watchdog: Option<Deadline>,
 }
 
-/// What is known of one gateway.
+/// The state of one gateway.
 struct GatewayEntry {
     /// When its driver was started.
     started: Duration,

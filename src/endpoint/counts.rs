@@ -1,4 +1,4 @@
-//! What is counted while the daemon runs, for the metrics. Pure.
+//! The counters and histograms behind the metrics. Pure.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -13,7 +13,7 @@ pub struct Counts {
     pub(super) gateways: BTreeMap<String, Counted>,
 }
 
-/// What is counted of one gateway.
+/// The counts of one gateway.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(super) struct Counted {
     /// By request and outcome.

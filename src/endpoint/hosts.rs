@@ -1,8 +1,8 @@
-//! Under which names the endpoint may be asked: a page of somebody else's that a browser takes for ours gets nothing. Pure.
+//! The host names that the endpoint answers to, as a defence against DNS rebinding. Pure.
 
 use std::net::IpAddr;
 
-/// The names that are ours, beside `localhost` and the address that was connected to.
+/// The names of this host, in addition to `localhost` and the address that was connected to.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Hosts(pub Vec<String>);
 

@@ -1,4 +1,5 @@
-//! The endpoint's server: few connections, short heads, no bodies, and no waiting for anybody.
+//! The endpoint's server. Connections and heads are limited, and expensive answers are rendered once a second on another
+//! thread.
 
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -119,7 +120,7 @@ impl Handler {
         }
     }
 
-    /// The latest text of its kind, or a new one of `view`, rendered beside the daemon's loop.
+    /// The latest text of its kind, or a new one of `view`, rendered on another thread.
     async fn rendered(
         &self,
         latest: &Shared<Rendered>,
@@ -137,7 +138,7 @@ impl Handler {
         }
     }
 
-    /// What there is to see, by the daemon's loop; nothing if it does not answer.
+    /// The latest view, or a new one of the daemon's loop; none if the loop does not answer.
     async fn look(&self) -> Option<Arc<View>> {
         let mut last = self.view.lock().await;
         let now = self.clock.now();

@@ -72,7 +72,7 @@ impl Ledger {
         open(File::options().read(true).append(true).create(true).mode(0o600), &self.file)
     }
 
-    /// All that stands there; nothing if there is no file.
+    /// Reads all rows; none if there is no file.
     ///
     /// # Errors
     /// When there is one, and it cannot be read.

@@ -1,4 +1,4 @@
-//! What is kept across restarts beside the alerts: how each gateway was, its pause, and a ledger of all that changed.
+//! The history across restarts: the last state and the pause of each gateway, and a ledger of all changes.
 
 pub mod chart;
 mod ledger;
@@ -35,7 +35,7 @@ pub enum What {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         last_seen: Option<Timestamp>,
     },
-    /// The daemon ended as it was told to.
+    /// The daemon ended on a signal.
     Ended,
     /// A gateway is watched from here on.
     Watched {

@@ -21,7 +21,7 @@ pub struct PersistedState {
     pub gateways: BTreeMap<String, PersistedGateway>,
 }
 
-/// What is remembered of one gateway.
+/// The persisted state of one gateway.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PersistedGateway {

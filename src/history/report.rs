@@ -1,4 +1,4 @@
-//! What follows from a ledger: when each gateway was what, its outages, and how much of the time it was live. Pure.
+//! Evaluates a ledger: the states of each gateway over time, its outages, and how much of the time it was live. Pure.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -49,7 +49,7 @@ pub struct Span {
     pub to: Timestamp,
     /// What it was; nothing while no daemon watched it.
     pub state: Option<StateKind>,
-    /// Why, by its code; empty if nobody knows.
+    /// Why, by its code; empty if unknown.
     pub because: String,
 }
 

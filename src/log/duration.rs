@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-/// A duration as a person says it: `340ms`, `3.2s`, `12s`, `4m 10s`, `3h 2m`, `2d 5h`. What is left over is cut off.
+/// Formats a duration in at most two units: `340ms`, `3.2s`, `12s`, `4m 10s`, `3h 2m`, `2d 5h`. The rest is cut off.
 #[must_use]
 pub fn human_duration(duration: Duration) -> String {
     let seconds = duration.as_secs();

@@ -1,4 +1,4 @@
-//! The names of what the daemon says, in one table: an interface for whoever filters, counts or alerts on the log.
+//! The event names of the log, in one table: an interface for programs that filter, count or alert on the log.
 
 use super::settings::Level;
 

@@ -38,7 +38,7 @@ impl Socket {
     /// A way to the journal that listens at `path`.
     ///
     /// # Errors
-    /// When nobody listens there.
+    /// When no process listens there.
     pub fn at(path: &Path) -> io::Result<Self> {
         UnixDatagram::unbound()?.connect(path)?;
         // By the path each time: a journal that was started anew is another socket.

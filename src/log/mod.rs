@@ -1,7 +1,7 @@
 //! The daemon's voice on standard error: formats, levels, event names, and a writer that never makes the caller wait.
 //!
 //! A line is rendered where it is said and handed to one writer thread through a bounded queue. When standard error is
-//! slow, closed or full, the line is lost, counted, and the count is told as soon as there is room again.
+//! slow, closed or full, the line is lost and counted, and the count is logged as soon as there is room again.
 //! Only [`Settings::level`] decides what is said: no environment variable changes it.
 
 use std::io::{self, IsTerminal, Write};

@@ -99,7 +99,7 @@ pub enum OutputFormat {
 pub enum Sink {
     /// In the journal.
     Journal {
-        /// Whether its own socket can be had as well.
+        /// Whether its own socket is available as well.
         has_socket: bool,
     },
     /// On a terminal.

@@ -150,7 +150,7 @@ impl<W: Write> Writer<W> {
                 Ok(0) => break,
                 Ok(written) => rest = &rest[written..],
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                // Whoever shares the stream with us may have made it non-blocking for all.
+                // Another process that shares the stream may have made it non-blocking.
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {
                     thread::sleep(ASK_AGAIN_AFTER);
                 }

@@ -1,4 +1,4 @@
-//! How a gateway's own unit ended, as its `ExecStopPost=` left word: with a fault, or because somebody stopped it.
+//! Reads how a gateway's own unit ended, from the file that its `ExecStopPost=` writes.
 //!
 //! A file rather than a question: a user that exists only while its service runs cannot ask systemd, because the D-Bus
 //! daemon closes the connection of a user that it does not know.
@@ -23,7 +23,7 @@ pub enum How {
         /// What systemd calls that: `exit-code`, `signal`, `oom-kill`.
         result: String,
     },
-    /// Somebody stopped it.
+    /// It was stopped.
     Stopped,
 }
 
