@@ -303,7 +303,7 @@ async fn a_program_that_cannot_be_run_is_named_with_its_reason_and_given_up() {
     std::os::unix::fs::symlink("loop", folder.join("loop")).unwrap();
     for (program, reason) in [
         (file("no-script", b"echo told\n", 0o755), "begins with #!"),
-        (file("other-machine", b"\x7fELF\x02\x01\x01", 0o755), "no program for this machine"),
+        (file("other-machine", b"\x7fELF\x02\x01\x01", 0o755), "neither a program for this machine"),
         (file("no-interpreter", b"#!/opt/none/python3 -u\nprint()\n", 0o755), "its first line names /opt/none/python3"),
         (file("dos", b"#!/bin/sh\r\ntrue\r\n", 0o755), "its first line names /bin/sh"),
         (file("not-executable", b"#!/bin/sh\n", 0o644), "ermission denied"),
