@@ -3,6 +3,7 @@
 //! A title is an instruction that makes sense on a lock screen among fifty other notifications. The text begins with
 //! what to do, then says why, then how.
 
+use super::notice::sentence;
 use super::{Code, Severity};
 
 /// What a notification says about a problem.
@@ -98,18 +99,21 @@ pub(super) fn config_rejected(why: &str) -> Annotations {
     )
 }
 
-/// `file:8:1: session.nonsense: unknown key` as `Line 8: unknown key session.nonsense`.
+/// `file:8:1: session.nonsense: unknown key` as `Line 8: unknown key session.nonsense`; a text without a place as a
+/// sentence.
 fn at_line(why: &str) -> String {
     let mut parts = why.splitn(4, ':');
     let placed = (parts.next(), parts.next(), parts.next(), parts.next());
-    let (Some(_), Some(line), Some(column), Some(text)) = placed else { return why.to_owned() };
-    if line.parse::<u32>().is_err() || column.parse::<u32>().is_err() {
-        return why.to_owned();
-    }
-    let text = text.trim_start();
-    match text.split_once(": unknown key") {
-        Some((key, rest)) => format!("Line {line}: unknown key {key}{rest}"),
-        None => format!("Line {line}: {text}"),
+    let is_number = |text: &str| text.parse::<u32>().is_ok();
+    match placed {
+        (Some(_), Some(line), Some(column), Some(text)) if is_number(line) && is_number(column) => {
+            let text = text.trim();
+            match text.split_once(": unknown key") {
+                Some((key, rest)) => format!("Line {line}: unknown key {key}{rest}"),
+                None => format!("Line {line}: {text}"),
+            }
+        }
+        _ => sentence(why),
     }
 }
 
@@ -117,7 +121,7 @@ fn at_line(why: &str) -> String {
 pub(super) fn undeliverable(channel: &str, title: &str, why: &str) -> Annotations {
     annotations(
         "given-up",
-        format!("could not deliver \"{}\" ({})", shortened(title, 40), shortened(&in_short(why), 30)),
+        format!("could not deliver \"{}\" ({})", shortened(title, 40), shortened(in_short(why), 30)),
         format!("channel {channel}: {why}. Not delivered: \"{title}\""),
         format!("fix the channel, then test it: `tickled alert test --channel {channel}`"),
         Action::MendChannel,
@@ -125,11 +129,11 @@ pub(super) fn undeliverable(channel: &str, title: &str, why: &str) -> Annotation
 }
 
 /// The status of an HTTP answer, or the first clause.
-fn in_short(why: &str) -> String {
+fn in_short(why: &str) -> &str {
     let status = why.split_once("answered ").and_then(|(_, rest)| rest.split([' ', ',', ':', '.', ';']).next());
     match status.filter(|status| status.len() == 3 && status.bytes().all(|byte| byte.is_ascii_digit())) {
-        Some(status) => status.to_owned(),
-        None => why.split([',', ':', ';']).next().unwrap_or_default().to_owned(),
+        Some(status) => status,
+        None => why.split([',', ':', ';']).next().filter(|clause| !clause.is_empty()).unwrap_or("no reason given"),
     }
 }
 

@@ -76,7 +76,7 @@ pub(super) struct Firing<T> {
     pub(super) actions: BTreeSet<Action>,
     /// The highest severity they had.
     pub(super) worst: Severity,
-    /// The human wants no repeats.
+    /// The human wants no repeats, unless it becomes more severe.
     pub(super) acknowledged: bool,
 }
 
@@ -144,6 +144,7 @@ impl Alert<Moment> {
         let (action, severity) = (self.annotations.action, self.annotations.severity(code));
         if let Stage::Firing(firing) = &mut self.stage {
             firing.notified = here;
+            firing.acknowledged &= severity <= firing.worst;
             firing.actions.insert(action);
             firing.worst = firing.worst.max(severity);
             return Phase::Repeated;

@@ -337,7 +337,7 @@ pub(super) fn one_line(lines: &str) -> String {
 }
 
 /// A sentence out of a part of one.
-fn sentence(part: &str) -> String {
+pub(super) fn sentence(part: &str) -> String {
     let mut letters = part.chars();
     let Some(first) = letters.next() else { return String::new() };
     ended(&format!("{}{}", first.to_uppercase(), letters.as_str()))

@@ -57,7 +57,8 @@ impl Candidate<'_> {
         Some(self.quiet_hours(due))
     }
 
-    /// A new alert waits for its hold-off. It may be repeated after an interval, and at once for another action.
+    /// A new alert waits for its hold-off. It is repeated after an interval, and at once for another action. An
+    /// acknowledged one is not.
     fn hold_off(&self) -> Option<Due> {
         let entry = self.code.entry();
         let since = self.alert.since().filter(|_| self.alert.is_present())?;
@@ -68,8 +69,12 @@ impl Candidate<'_> {
                 let start = if self.group.replaces_another(self.code) { since } else { self.alert.started };
                 Some(Due { at: start.after(entry.hold_off).max(*not_before), reason: WakeReason::HoldOff })
             }
-            Stage::Firing(firing) if firing.acknowledged || !entry.repeats => None,
             Stage::Firing(firing) => {
+                // An acknowledged warning that becomes an error is news.
+                let is_worse = self.alert.annotations.severity(self.code) > firing.worst;
+                if !entry.repeats || (firing.acknowledged && !is_worse) {
+                    return None;
+                }
                 let is_known = firing.actions.contains(&self.alert.annotations.action);
                 let at = if is_known { firing.notified.after(self.settings.repeat_every) } else { self.here() };
                 Some(Due { at, reason: WakeReason::Repeat })

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use tickled::alert::settings::{Channel, Preset};
-use tickled::alert::{Code, Settings, Severity};
+use tickled::alert::{Code, Input, Settings, Severity};
 use tickled::session::{Cause, State, Step, Unavailability};
 
 use crate::life::{HOUR, Life, channel, secs};
@@ -257,4 +257,55 @@ fn quiet_hours_hold_a_warning_and_let_it_through_as_soon_as_it_is_an_error() {
     life.pass(Duration::from_secs(60));
     life.becomes(State::Live);
     assert_eq!(life.told("phone")[1..], ["resolved ibkr-unavailable"]);
+}
+
+#[test]
+fn who_acknowledges_a_warning_hears_when_it_becomes_an_error() {
+    let mut life = begun();
+    life.becomes(SILENT);
+    life.pass(secs(600));
+    life.step(Input::Acknowledge { about: &Life::main(), code: None });
+    assert!(life.active()[0].acknowledged);
+    life.pass(secs(1_190));
+    assert_eq!(life.told("phone"), ["raised ibkr-unavailable"]);
+    life.restart();
+    life.pass(HOUR);
+    assert_eq!(life.told("phone")[1..], ["repeated ibkr-unavailable"], "once");
+    assert!(!life.active()[0].acknowledged);
+    life.step(Input::Acknowledge { about: &Life::main(), code: None });
+    life.pass(HOUR * 24);
+    assert_eq!(life.told("phone").len(), 2);
+}
+
+/// The operator's pause and logout are no failure, and end no alert that a human was notified of before.
+#[test]
+fn a_pause_keeps_an_open_alert_open_and_silent() {
+    for state in [State::Paused { until: None }, State::LoginRequired(Cause::ByOperator)] {
+        let mut life = begun();
+        life.becomes(LOST);
+        life.becomes(state);
+        life.pass(HOUR * 9);
+        assert_eq!(life.told("phone"), ["raised login-required"], "{state:?}");
+        life.becomes(State::Live);
+        assert_eq!(life.told("phone")[1..], ["resolved login-required"], "{state:?}");
+    }
+}
+
+/// It begins a minute before the window, which explains what goes on; after the window it is told, if it goes on.
+#[test]
+fn a_problem_that_begins_shortly_before_a_window_waits_for_its_end() {
+    for goes_on in [false, true] {
+        let mut life = begun();
+        life.becomes(DOWN);
+        life.pass(secs(60));
+        life.hold_until = Some("2026-03-06T06:55:00Z".parse().unwrap());
+        life.look();
+        life.pass(HOUR);
+        if !goes_on {
+            life.becomes(State::Live);
+        }
+        life.until(HOUR * 3);
+        let told: &[&str] = if goes_on { &["raised gateway-unreachable"] } else { &[] };
+        assert_eq!(life.told("phone"), told);
+    }
 }

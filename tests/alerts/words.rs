@@ -233,3 +233,31 @@ fn every_service_is_told_as_it_stands_here() {
         hold_against(&format!("{}.txt", preset.name()), &page);
     }
 }
+
+#[test]
+fn a_reason_from_elsewhere_becomes_a_title_that_fits() {
+    let long = "x".repeat(200);
+    for (why, end) in [
+        ("it answered 404 Not Found, and said: no such topic", " (404)"),
+        ("no answer within 10s", " (no answer within 10s)"),
+        ("its certificate is not trusted: unknown issuer", " (its certificate is not trusted)"),
+        ("550 5.1.1 no such user here, for whatever reason", " (550 5.1.1 no such user here)"),
+        ("", " (no reason given)"),
+    ] {
+        let mut stage = Stage::new();
+        stage.step(Input::Undeliverable { channel: "phone", title: &long, why });
+        let title = &Stage::messages(stage.told)[0].title;
+        assert!(title.ends_with(end) && title.chars().count() <= 100, "{why:?}: {title}");
+    }
+    for (why, what) in [
+        ("/etc/tickled/tickled.toml:8:1: session.nonsense: unknown key", "Line 8: unknown key session.nonsense."),
+        ("t.toml:3:9: gateway.x.url: \"a:1:2: b\" is odd", "Line 3: gateway.x.url: \"a:1:2: b\" is odd."),
+        ("cannot read /etc/tickled.toml: No such file", "Cannot read /etc/tickled.toml: No such file."),
+        ("a:b:c: d", "A:b:c: d."),
+    ] {
+        let mut stage = Stage::new();
+        stage.step(Input::ConfigRejected(why));
+        let told = &Stage::messages(stage.told)[0].what;
+        assert_eq!(*told, format!("Still running the old config. {what}"));
+    }
+}
