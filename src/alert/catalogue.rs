@@ -1,4 +1,4 @@
-//! The catalogue: every code that a human can be told, with its patience, its repeats and what silences it.
+//! The catalogue of alerts: every code with its severity, its hold-off, its repeats and what holds it back.
 
 use std::fmt;
 use std::time::Duration;
@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::session::{CALM, State};
 
-/// What a human can be told. The code is stable: it stands in logs, alerts and the configuration.
+/// The code of an alert. Codes are stable: logs, messages and the configuration use them.
 #[derive(
     Debug,
     Clone,
@@ -27,7 +27,7 @@ use crate::session::{CALM, State};
 pub enum Code {
     /// Only a login in a browser brings the session back.
     LoginRequired,
-    /// Somebody else uses the brokerage session.
+    /// Another program uses the brokerage session.
     SessionContested,
     /// The gateway does not answer.
     GatewayUnreachable,
@@ -37,19 +37,19 @@ pub enum Code {
     AccessDenied,
     /// The gateway answers, IBKR does not.
     IbkrUnavailable,
-    /// The session comes and goes.
+    /// The session is lost and restored again and again.
     SessionFlapping,
     /// The account is of the other kind than configured.
     WrongAccount,
-    /// The login ends in a while, as it does every day.
+    /// The login ends soon, as it does every day.
     LoginEndsSoon,
     /// A changed configuration was refused, and the old one stays in force.
     ConfigRejected,
-    /// A channel did not take an alert.
+    /// A channel did not deliver an alert.
     AlertUndeliverable,
 }
 
-/// How bad it is, the least first.
+/// The severity of an alert, the lowest first.
 #[derive(
     Debug,
     Clone,
@@ -69,7 +69,7 @@ pub enum Code {
 pub enum Severity {
     /// Good to know.
     Info,
-    /// It is being handled, or passes.
+    /// It is being handled, or passes by itself.
     Warning,
     /// A human is needed.
     Error,
@@ -84,30 +84,30 @@ pub struct Entry {
     pub title: &'static str,
     /// Title of the recovery message; `None` sends no recovery message.
     pub resolved_title: Option<&'static str>,
-    /// How long it must last before anybody is told.
+    /// How long the problem must last before a human is notified.
     pub hold_off: Duration,
-    /// Whether it is told again while it lasts.
+    /// Whether it is repeated while it lasts.
     pub repeats: bool,
-    /// Whether it waits until IBKR's maintenance window is over.
+    /// Whether it waits for the end of a maintenance window.
     pub waits_for_window: bool,
-    /// While one of these is told and true, this one is its consequence, and silent.
+    /// The causes of this one: while one of them is notified and present, this one is held back.
     pub depends_on: &'static [Code],
-    /// When one of these was told and is no longer so, this one takes its place.
+    /// The alerts that this one replaces, once they are no longer present.
     pub replaces: &'static [Code],
-    /// While the session flaps, this one is part of that, and told only when it has lasted for long without a break.
+    /// Whether it is part of `session-flapping`, and notified by itself only when it lasts for long without a break.
     pub may_flap: bool,
-    /// When it counts as over once it is no longer so.
+    /// When it ends, once the problem is no longer seen.
     pub(super) resolve_when: ResolveWhen,
 }
 
-/// When an incident counts as over, once it is no longer so.
+/// When an alert ends, once its problem is no longer seen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum ResolveWhen {
-    /// When the session is live: the daemon's own attempts in between are part of the incident.
+    /// When the session is live. Attempts to restore it in between are part of the outage.
     SessionLive,
     /// When the session has been live for some minutes.
     SessionStable,
-    /// When an answer tells more about the session than that.
+    /// When the state of the session is known.
     SessionKnown,
     /// At once.
     Immediately,
@@ -246,7 +246,7 @@ impl Code {
     }
 }
 
-/// A row with what most codes have: told at once, repeated, held in a window, a consequence of nothing.
+/// A row with the values of most codes: no hold-off, repeated, held back in a window, without causes.
 const fn row(
     severity: Severity,
     title: &'static str,
@@ -268,7 +268,7 @@ const fn row(
 }
 
 impl ResolveWhen {
-    /// Whether it is over in a state that has lasted for `held`.
+    /// Whether an alert ends in a state that has lasted for `held`.
     pub(super) fn is_met(self, state: State, held: Duration) -> bool {
         match (self, state) {
             (Self::Immediately, state) => !matches!(state, State::Paused { .. }),
@@ -283,7 +283,7 @@ impl ResolveWhen {
         }
     }
 
-    /// What an alert waits for that is no longer seen.
+    /// What an alert whose problem is no longer seen waits for.
     pub(super) const fn awaited(self, recurs: bool) -> &'static str {
         match (self, recurs) {
             (Self::SessionStable, _) | (_, true) => {

@@ -1,19 +1,19 @@
-//! When a human is told, how often, when that is called off, and by which ways.
+//! Alerts: when a human is notified, how often, and through which channels.
 //!
 //! | part | what |
 //! |---|---|
-//! | [`Code`] | the catalogue: what can be told, with its patience, its repeats and its causes |
-//! | [`Tracker`] | the machine: which incidents there are, and what is to be told of them (pure) |
-//! | [`Notice`], [`Message`] | what is told, and the same in words (pure) |
-//! | [`Outbox`] | what a channel has still to send, and when it tries (pure) |
+//! | [`Code`] | the catalogue: every alert with its severity, hold-off, repeats and causes |
+//! | [`Tracker`] | which alerts are open, and when a human is notified of one (pure) |
+//! | [`Notice`], [`Message`] | a notification, and its texts (pure) |
+//! | [`Outbox`] | the unsent messages of a channel, and when it tries (pure) |
 //! | [`Deadman`] | when a sign of life is due (pure) |
-//! | [`Dispatcher`] | the channels' tasks, and the [`Spool`] that survives a restart |
+//! | [`Dispatcher`] | the tasks of the channels, and the [`Spool`] that survives a restart |
 //! | [`test()`] | a marked test through the channels |
 //! | [`Service`] | all of it together, for a daemon |
 //!
-//! An incident is told once, after its hold-off; again every [`Settings::repeat_every`] while it lasts, or at once when
-//! it takes another remedy; and called off once. One that ended within its hold-off is not told at all. While its cause
-//! is told, a consequence is silent.
+//! A human is notified of an alert once, after its hold-off; again every [`Settings::repeat_every`] while it lasts, or at
+//! once when it needs another action; and once of its end. An alert that ends within its hold-off is not notified, nor is
+//! a consequence while its cause is.
 
 mod annotations;
 mod catalogue;

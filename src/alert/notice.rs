@@ -1,4 +1,4 @@
-//! What a human is told, before it takes a channel's form: the notice, and the message made of it. Pure.
+//! Notifications before they take the form of a channel: the notice, and the message made of it. Pure.
 
 use std::fmt;
 use std::time::Duration;
@@ -14,15 +14,15 @@ use crate::log::human_duration;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Notice {
-    /// What it is about.
+    /// Its subject.
     pub about: About,
-    /// What it is, in the catalogue.
+    /// Its code in the catalogue.
     pub code: Code,
-    /// Whether it begins, lasts or ends.
+    /// Whether the alert begins, lasts or ends.
     pub phase: Phase,
-    /// How severe it is now; of an end, how severe it was at its worst.
+    /// The severity of the alert; of an end, the highest that it had.
     pub severity: Severity,
-    /// When the incident began.
+    /// When the problem began.
     pub began: Timestamp,
     /// How long it has lasted.
     pub lasted: Duration,
@@ -30,7 +30,7 @@ pub struct Notice {
     pub at: Timestamp,
     /// What to do and why, in a few words.
     pub title: String,
-    /// What it looks like, as a stable word.
+    /// The reason as a stable word.
     pub cause: String,
     /// The same as a sentence, without its capital and its full stop.
     pub what: String,
@@ -40,7 +40,7 @@ pub struct Notice {
     pub url: Option<String>,
 }
 
-/// What an incident is about.
+/// The subject of an alert.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum About {
@@ -52,38 +52,38 @@ pub enum About {
     Daemon,
 }
 
-/// Where an incident is.
+/// The phase of an alert.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, strum::VariantArray, strum::IntoStaticStr)]
 #[serde(rename_all = "kebab-case")]
 #[strum(serialize_all = "kebab-case")]
 pub enum Phase {
-    /// A human is told.
+    /// It begins.
     Raised,
-    /// A human is told once more, because it lasts, or because something else has to be done about it.
+    /// It lasts, or needs another action.
     Repeated,
     /// It is over.
     Resolved,
-    /// It is closed without being over: what it is about is not in the configuration any more.
+    /// It is closed without being over, because its subject is no longer in the configuration.
     Withdrawn,
     /// It is closed because another alert about the same gateway says what is wrong now.
     Replaced,
-    /// Nothing is wrong: somebody tries out a channel.
+    /// Nothing is wrong: this is a test of a channel.
     Test,
 }
 
-/// What channels send, keep and show: one notice in words. As JSON it is the documented schema.
+/// A notice as text, as channels send and keep it. As JSON it is the documented schema.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Message {
     /// The version of this schema.
     pub version: u32,
-    /// Names the incident's subject and code at this daemon: the same from its beginning to its end, also when the host
-    /// gets another name.
+    /// Names the subject and code of the alert at this daemon: the same from its beginning to its end, also when the host
+    /// is renamed.
     pub id: String,
-    /// Where the incident is.
+    /// The phase of the alert.
     pub phase: Phase,
     /// The code in the catalogue, or `test`.
     pub code: String,
-    /// How bad it is.
+    /// The severity.
     pub severity: Severity,
     /// The gateway it is about, if it is about one.
     pub gateway: Option<String>,
@@ -91,25 +91,25 @@ pub struct Message {
     pub channel: Option<String>,
     /// The host of the daemon.
     pub host: String,
-    /// One line that says it all.
+    /// One line: what to do, and why.
     pub title: String,
-    /// The rest, a sentence a line.
+    /// What to do, why, and how, on a line each.
     pub text: String,
-    /// What it looks like, as a stable word.
+    /// The reason as a stable word.
     pub cause: String,
     /// The same as a sentence.
     pub what: String,
-    /// What to do about it, as a sentence; empty when it is over.
+    /// What to do about it, in sentences; empty when it is over.
     pub todo: String,
     /// The gateway's address.
     pub url: Option<String>,
-    /// When the incident began, for people.
+    /// When the problem began, for people.
     pub since: String,
-    /// When the incident began, for programs.
+    /// When the problem began, for programs.
     pub began_at: Timestamp,
-    /// When this was said.
+    /// When this message was made.
     pub told_at: Timestamp,
-    /// How long the incident has lasted, for people.
+    /// How long the problem has lasted, for people.
     pub lasted: String,
     /// The same in seconds.
     pub lasted_s: u64,
@@ -132,7 +132,7 @@ impl From<&str> for Origin {
 }
 
 impl Notice {
-    /// The notice in words, its times in `zone`, from the daemon of `origin`.
+    /// The notice as text, with times in `zone`, from the daemon of `origin`.
     #[must_use]
     pub fn message(&self, zone: &TimeZone, origin: &Origin) -> Message {
         let Origin { host, instance } = origin;
@@ -219,7 +219,7 @@ impl Notice {
         format!("{}\n{}{more}", sentence(first), sentence(&self.what))
     }
 
-    /// A notice that only tries out a channel.
+    /// A notice that only tests a channel.
     #[must_use]
     pub fn test(at: Timestamp) -> Self {
         Self {
@@ -276,7 +276,7 @@ impl About {
 }
 
 impl Phase {
-    /// Whether nobody waits for anything more about the incident.
+    /// Whether the alert ends with it.
     #[must_use]
     pub const fn is_end(self) -> bool {
         match self {
@@ -302,7 +302,7 @@ impl fmt::Display for About {
     }
 }
 
-/// A time as a person reads it, with its zone.
+/// A time for people, with its zone.
 pub(super) fn clock(at: Timestamp, zone: &TimeZone) -> String {
     at.to_zoned_datetime(zone.clone()).strftime("%Y-%m-%d %H:%M %Z").to_string()
 }
@@ -324,7 +324,7 @@ pub(super) fn short_clock(at: Timestamp, now: Timestamp, zone: &TimeZone) -> Str
     at.strftime(if at.date() == now.date() { "%H:%M %Z" } else { "%-d %b %H:%M %Z" }).to_string()
 }
 
-/// Whole seconds: nobody wants to read more.
+/// The duration in whole seconds, which is enough for people.
 const fn whole(time: Duration) -> Duration {
     Duration::from_secs(time.as_secs())
 }
@@ -336,7 +336,7 @@ pub(super) fn one_line(lines: &str) -> String {
     lines.lines().enumerate().map(line).collect::<Vec<_>>().join(" ")
 }
 
-/// A sentence out of a part of one.
+/// Makes a sentence of a part of one.
 pub(super) fn sentence(part: &str) -> String {
     let mut letters = part.chars();
     let Some(first) = letters.next() else { return String::new() };

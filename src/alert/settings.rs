@@ -1,4 +1,4 @@
-//! What the operator chooses about alerts: when they are told, through which channels, and where a sign of life goes.
+//! The settings of alerts: when to notify, through which channels, and where a sign of life goes.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -8,27 +8,27 @@ use jiff::tz::TimeZone;
 
 use super::{Code, Severity};
 
-/// The operator's choices about alerts. [`Settings::default`] is the documented default of every key.
+/// The settings of alerts. [`Settings::default`] is the documented default of every key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {
-    /// The zone in which times of day are meant and shown.
+    /// The time zone of the times of day, here and in texts.
     pub zone: TimeZone,
-    /// How often an alert is told again while it lasts.
+    /// How often an alert is repeated while it lasts.
     pub repeat_every: Duration,
     /// How long before a login ends a reminder is sent; zero is never.
     pub remind_before: Duration,
     /// The time of day at which that reminder comes, rather than in the middle of the night: the last such time that
     /// is early enough.
     pub remind_at: Option<Time>,
-    /// When people are not to be disturbed.
+    /// The quiet hours.
     pub quiet: Option<Quiet>,
-    /// Each way to tell a human, beside the log.
+    /// The channels, besides the log.
     pub channels: Vec<Channel>,
     /// Where a sign of life goes.
     pub deadman: Option<Deadman>,
 }
 
-/// When people are not to be disturbed, and by what.
+/// The quiet hours, and what they hold back.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Quiet {
     /// The first moment of quiet.
@@ -37,7 +37,7 @@ pub struct Quiet {
     pub to: Time,
     /// The zone of both.
     pub zone: TimeZone,
-    /// What is held until the end.
+    /// The severities that are held back until the end.
     pub severities: Vec<Severity>,
 }
 
@@ -46,18 +46,18 @@ pub struct Quiet {
 pub struct Deadman {
     /// The file with the URL, which is a secret: a path, or the name of a systemd credential.
     pub url_file: PathBuf,
-    /// How often at most.
+    /// The shortest time between two signs of the same kind.
     pub every: Duration,
-    /// Whether `URL/fail` tells the service that all is not well, as healthchecks.io has it.
+    /// Whether to report failures to the service.
     pub fails: bool,
 }
 
-/// One way to tell a human.
+/// A channel that notifies a human.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Channel {
-    /// What the operator calls it.
+    /// Its name.
     pub name: String,
-    /// The least important alerts it is used for.
+    /// The lowest severity it is used for.
     pub min_severity: Severity,
     /// The gateways it is used for; empty for all.
     pub gateways: Vec<String>,
@@ -81,28 +81,28 @@ pub enum Kind {
 /// A channel that makes an HTTP request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Webhook {
-    /// Where to.
+    /// The URL.
     pub url: Url,
     /// `POST`, `PUT` or `GET`.
     pub method: Method,
-    /// Further headers, as `Name: value`.
+    /// Additional headers, as `Name: value`.
     pub headers: Vec<String>,
-    /// What is sent.
+    /// The body.
     pub payload: Payload,
-    /// The file with the secret that the service wants.
+    /// The file with the secret of the service.
     pub token_file: Option<PathBuf>,
-    /// Whom the service tells, where it asks for that.
+    /// The receiver at the service, where it needs one.
     pub to: Option<String>,
-    /// Whom to trust, instead of this system's list.
+    /// The certificates to trust instead of those of the system.
     pub ca_file: Option<PathBuf>,
 }
 
 /// Where a webhook's URL comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Url {
-    /// It is no secret.
+    /// In the configuration, because it is no secret.
     Plain(String),
-    /// It is one, and stands in this file.
+    /// In this file, because it is a secret.
     File(PathBuf),
 }
 
@@ -118,22 +118,22 @@ pub enum Method {
     Get,
 }
 
-/// What a webhook sends.
+/// The body of a webhook.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Payload {
-    /// What a known service wants.
+    /// The form of a known service.
     Preset(Preset),
-    /// The operator's own template.
+    /// A template of the operator.
     Body(String),
 }
 
-/// A service whose wishes are known.
+/// A known service.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, strum::VariantArray, strum::IntoStaticStr)]
 #[strum(serialize_all = "lowercase")]
 pub enum Preset {
-    /// ntfy, hosted or one's own.
+    /// ntfy, hosted or self-hosted.
     Ntfy,
-    /// An incoming webhook of Slack, or of what takes the same.
+    /// An incoming webhook of Slack, or of a compatible service.
     Slack,
     /// A webhook of Discord.
     Discord,
@@ -145,7 +145,7 @@ pub enum Preset {
     Gotify,
     /// PagerDuty's Events API, version 2.
     PagerDuty,
-    /// The documented schema, for programs of one's own.
+    /// The documented schema, for other programs.
     Json,
 }
 
@@ -158,15 +158,15 @@ pub struct Email {
     pub port: u16,
     /// How the connection is protected.
     pub tls: Tls,
-    /// Who sends.
+    /// The sender.
     pub from: String,
-    /// Who receives; at least one.
+    /// The receivers; at least one.
     pub to: Vec<String>,
-    /// The user at the mail server, where it wants one.
+    /// The user at the mail server, where it needs one.
     pub user: Option<String>,
     /// The file with that user's password.
     pub password_file: Option<PathBuf>,
-    /// Whom to trust, instead of this system's list.
+    /// The certificates to trust instead of those of the system.
     pub ca_file: Option<PathBuf>,
 }
 
@@ -174,7 +174,7 @@ pub struct Email {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, strum::VariantArray, strum::IntoStaticStr)]
 #[strum(serialize_all = "lowercase")]
 pub enum Tls {
-    /// By STARTTLS, without which nothing is sent.
+    /// By STARTTLS, which is mandatory.
     StartTls,
     /// From its first byte.
     Tls,
@@ -226,7 +226,7 @@ impl Preset {
         }
     }
 
-    /// Whether it does nothing without a token.
+    /// Whether it needs a token.
     #[must_use]
     pub const fn needs_token(self) -> bool {
         match self {
@@ -235,7 +235,7 @@ impl Preset {
         }
     }
 
-    /// Whether it must be told whom to tell.
+    /// Whether it needs a receiver.
     #[must_use]
     pub const fn needs_receiver(self) -> bool {
         match self {
