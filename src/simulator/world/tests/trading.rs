@@ -291,6 +291,26 @@ fn everything_that_is_made_up_says_so() {
     }
 }
 
+#[test]
+fn an_order_that_its_program_gave_up_on_is_placed_when_the_queue_is_sent() {
+    let mut world = primed();
+    post(&mut world, s(6), "iserver/questions/suppress", json!({"messageIds": ["o354"]}));
+    world.set(s(7), Control::Ibkr(Reach::Away));
+    for _ in 0..5 {
+        assert_eq!(world.handle(s(7), &Call::post(Route::Tickle)).what, What::Hang);
+    }
+    let route = Route::parse(&format!("/v1/api/{ORDERS}"));
+    for _ in 0..2 {
+        let body = order(1, "MKT", None);
+        assert_eq!(world.handle(s(8), &Call { body, ..Call::post(route.clone()) }).what, What::Hang);
+    }
+    world.set(s(60), Control::Ibkr(Reach::Here));
+    get(&mut world, s(62), "iserver/account/orders");
+    let (_, orders) = get(&mut world, s(62), "iserver/account/orders");
+    let statuses: Vec<&Value> = orders["orders"].as_array().unwrap().iter().map(|order| &order["status"]).collect();
+    assert_eq!(statuses, ["Filled", "Filled"], "twice what was wanted");
+}
+
 /// A websocket that is ready at 11 s, and a world that is primed.
 fn listening() -> (World, StreamId) {
     let mut world = primed();

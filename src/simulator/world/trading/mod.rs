@@ -102,11 +102,10 @@ impl Trading {
             (Get | Post, ["secdef", "search"]) => contracts::search(call),
             (Get, ["contract", conid, "info"]) => contracts::info(conid),
             (Get, ["marketdata", "history"]) => market::history(call, at, self.epoch_ms),
-            (Get, ["marketdata", ..]) if !primed => not_primed(),
+            (_, ["marketdata" | "account" | "reply", ..]) if !primed => not_primed(),
             (Get, ["marketdata", "snapshot"]) => self.snapshot(at, call),
             (Get, ["marketdata", "unsubscribeall"]) => ok(json!({"unsubscribed": true})),
             (Post, ["marketdata", "unsubscribe"]) => ok(json!({"success": true})),
-            (_, ["account" | "reply", ..]) if !primed => not_primed(),
             (Post, ["account"]) => ok(json!({"set": true, "acctId": account})),
             (Post, ["reply", id]) => self.reply(at, account, id, &call.body),
             (Get, ["account", "orders"]) => {
