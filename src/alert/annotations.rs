@@ -89,12 +89,14 @@ pub(super) fn annotations(
 }
 
 /// A changed configuration was refused. `why` is the first error, as `file:line:column: text` where it has a place.
-pub(super) fn config_rejected(why: &str) -> Annotations {
+pub(super) fn config_rejected(file: &str, why: &str) -> Annotations {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "/._-+@:,".contains(c);
+    let file = if file.chars().all(is_plain) { file.to_owned() } else { format!("'{}'", file.replace('\'', "'\\''")) };
     annotations(
         "config-rejected",
         "fix the configuration – still running the old one",
         format!("still running the old config. {}", at_line(why)),
-        "fix the file, check it with `tickled config check`, then reload: `systemctl reload tickled`",
+        format!("fix the file, check it with `tickled config check {file}`, then reload: `systemctl reload tickled`"),
         Action::MendConfig,
     )
 }

@@ -29,7 +29,12 @@ pub enum Input<'a> {
     /// This is no longer in the configuration.
     Forget(&'a About),
     /// A changed configuration was refused, for this reason.
-    ConfigRejected(&'a str),
+    ConfigRejected {
+        /// The configuration file.
+        file: &'a str,
+        /// The first error.
+        why: &'a str,
+    },
     /// A changed configuration was applied.
     ConfigAccepted,
     /// A channel did not deliver a message.
@@ -117,8 +122,8 @@ impl Tracker {
             Input::Wake => {}
             Input::Snapshot(snapshot) => self.on_snapshot(now, snapshot, &mut notices),
             Input::Forget(about) => notices.extend(self.cancel(now, |whose| whose == about)),
-            Input::ConfigRejected(why) => {
-                self.raise(now, About::Daemon, Code::ConfigRejected, annotations::config_rejected(why));
+            Input::ConfigRejected { file, why } => {
+                self.raise(now, About::Daemon, Code::ConfigRejected, annotations::config_rejected(file, why));
             }
             Input::ConfigAccepted => self.resolve(now, &About::Daemon, Code::ConfigRejected, &mut notices),
             Input::Undeliverable { channel, title, why } => {

@@ -99,7 +99,7 @@ impl Reload {
                 }
                 let first = faults.lines().next().unwrap_or_default();
                 let more = if count > 1 { " (the log has all that is wrong)" } else { "" };
-                supervisor.config_rejected(&format!("{first}{more}"));
+                supervisor.config_rejected(&source.path, &format!("{first}{more}"));
             }
         }
         supervisor.reload_finished();

@@ -213,9 +213,10 @@ impl Supervisor {
         }
     }
 
-    /// The changed configuration was refused, for this reason.
-    pub(super) fn config_rejected(&mut self, why: &str) {
-        self.alerts.step(self.clock.now(), alert::Input::ConfigRejected(why));
+    /// The changed configuration in `file` was refused, for this reason.
+    pub(super) fn config_rejected(&mut self, file: &Path, why: &str) {
+        let file = file.display().to_string();
+        self.alerts.step(self.clock.now(), alert::Input::ConfigRejected { file: &file, why });
         self.config_refused = Some("the changed configuration is refused, the old one stays in force".to_owned());
         self.notify_systemd();
     }

@@ -125,7 +125,7 @@ pub(crate) fn all() -> Vec<Message> {
     }
     let why = "/etc/tickled/tickled.toml:4:1: session.ping_evry: unknown key; did you mean ping_every? (the log has all \
                that is wrong)";
-    stage.step(Input::ConfigRejected(why));
+    stage.step(Input::ConfigRejected { file: "/etc/tickled/tickled.toml", why });
     stage.pass(HOUR * 4 + secs(60));
     stage.step(Input::ConfigAccepted);
     let why = "it answered 401 Unauthorized, and said: you need a valid access token";
