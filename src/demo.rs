@@ -16,7 +16,8 @@ use crate::daemon::{self, Ended, Paths};
 use crate::exit::Exit;
 use crate::gateway::Trust;
 use crate::log::{self, Format, Level, OutputFormat};
-use crate::simulator::{self, Addresses, world::Options};
+use crate::simulator::world::{Limits, Options};
+use crate::simulator::{self, Addresses};
 use crate::systemd::Notifier;
 
 /// Runs the demo. [`Exit::Live`] only if every step was observed.
@@ -179,7 +180,9 @@ impl Write for Sink {
 fn settings() -> simulator::Settings {
     let anywhere = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
     let mut settings = simulator::Settings::new(anywhere, anywhere);
-    settings.options = Options { auth_delay: Duration::from_millis(500), ..settings.options };
+    // Everything is faster than in reality, and so are the requests.
+    let quick = Options { auth_delay: Duration::from_millis(500), limits: Limits::Off, ..settings.options };
+    settings.options = quick;
     settings
 }
 

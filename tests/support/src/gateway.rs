@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 use tickled::gateway::{Client, Target, Trust};
+use tickled::simulator::world::Limits;
 use tickled::simulator::{self, Addresses, Settings};
 use tokio::sync::oneshot;
 use tokio::time::{sleep, timeout};
@@ -23,6 +24,8 @@ impl Gateway {
         let (ready, addresses) = oneshot::channel();
         let anywhere = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         let mut settings = Settings::new(anywhere, anywhere);
+        // The tests' daemons ask more often than a real one. Where a limit is the subject, a test sets it.
+        settings.options.limits = Limits::Off;
         change(&mut settings);
         let told = |addresses| ready.send(addresses).unwrap();
         tokio::spawn(simulator::serve(settings, told, std::future::pending()));
