@@ -133,7 +133,7 @@ impl Default for Maintenance {
             window(&NOT_SATURDAY, time(6, 25, 0, 0), time(7, 45, 0, 0), "Europe/Zurich", &[Region::Europe]),
             window(&NOT_SATURDAY, time(4, 45, 0, 0), time(6, 5, 0, 0), "Asia/Hong_Kong", &[Region::Asia]),
             window(&NOT_SATURDAY, time(20, 15, 0, 0), time(21, 15, 0, 0), "Asia/Hong_Kong", &[Region::Asia]),
-            window(&[Weekday::Friday], time(23, 0, 0, 0), time(3, 0, 0, 0), "America/New_York", &Region::ALL),
+            window(&[Weekday::Friday], time(23, 0, 0, 0), time(3, 0, 0, 0), "America/New_York", Region::ALL),
         ]);
         Self { windows, grace: Duration::from_secs(600) }
     }

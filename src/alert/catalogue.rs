@@ -51,6 +51,7 @@ pub enum Code {
 
 /// The severity of an alert, the lowest first.
 #[derive(
+    Default,
     Debug,
     Clone,
     Copy,
@@ -68,6 +69,7 @@ pub enum Code {
 #[serde(rename_all = "kebab-case")]
 pub enum Severity {
     /// Good to know.
+    #[default]
     Info,
     /// It is being handled, or passes by itself.
     Warning,

@@ -107,10 +107,11 @@ pub enum Url {
 }
 
 /// How an HTTP request is made.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, strum::VariantArray, strum::IntoStaticStr)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, strum::VariantArray, strum::IntoStaticStr)]
 #[strum(serialize_all = "UPPERCASE")]
 pub enum Method {
     /// POST.
+    #[default]
     Post,
     /// PUT.
     Put,
@@ -171,10 +172,11 @@ pub struct Email {
 }
 
 /// How a connection to a mail server is protected.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, strum::VariantArray, strum::IntoStaticStr)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, strum::VariantArray, strum::IntoStaticStr)]
 #[strum(serialize_all = "lowercase")]
 pub enum Tls {
     /// By STARTTLS, which is mandatory.
+    #[default]
     StartTls,
     /// From its first byte.
     Tls,

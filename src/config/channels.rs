@@ -302,7 +302,7 @@ impl Channel<'_> {
             let hint = format!("write each argument by itself, as [{program:?}, {rest:?}]");
             self.note("argv[0]", "this line is not split into arguments: no shell is involved", hint);
         }
-        Some(Command { argv: keys.argv.clone(), within: keys.within })
+        Some(Command { argv: keys.argv.clone(), within: keys.within.unwrap_or(channels::WITHIN) })
     }
 
     fn path(&self, key: &str) -> String {

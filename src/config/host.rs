@@ -225,7 +225,7 @@ impl Inspection {
             let folder = Path::new(folder);
             folder.join(unit).exists() || template.as_ref().is_some_and(|name| folder.join(name).exists())
         };
-        if Path::new("/run/systemd/system").exists() && !UNITS.iter().any(|folder| is_there(&folder)) {
+        if Path::new("/run/systemd/system").exists() && !UNITS.iter().any(is_there) {
             let what = format!("this host has no unit {}", quoted(unit));
             self.warn(key, what, "`systemctl list-unit-files` lists them".to_owned());
         }

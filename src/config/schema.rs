@@ -23,7 +23,7 @@ use super::string_format::{
 };
 use super::value::{Count, Flag, List, Optional, OrNone, RawValue, Text, ValueType, list, one_of, some_of};
 use crate::alert::settings::{Method, Preset, Tls};
-use crate::alert::{self, Code, Severity, channels};
+use crate::alert::{self, Code, Severity};
 use crate::calendar::{Maintenance, Region};
 use crate::gateway::Fingerprint;
 use crate::log::{self, Format, Level};
@@ -124,7 +124,7 @@ pub(super) struct DeadmanDraft {
 }
 
 /// Each type of channel uses some of these; see [`ChannelType::keys`].
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct ChannelDraft {
     pub(super) name: Option<String>,
     pub(super) kind: Option<ChannelType>,
@@ -147,7 +147,7 @@ pub(super) struct ChannelDraft {
     pub(super) password_file: Option<PathBuf>,
     pub(super) ca_file: Option<PathBuf>,
     pub(super) argv: Vec<String>,
-    pub(super) within: Duration,
+    pub(super) within: Option<Duration>,
 }
 
 /// How a gateway's certificate is verified: [`crate::gateway::Trust`] without its data.
@@ -246,7 +246,7 @@ pub(super) const CHANNEL: &[Row<ChannelDraft>] = &[
     key!("password_file", or_none(SECRET_FILE, "", false), |channel| channel.password_file),
     key!("ca_file", or_none(PATH, "", false), |channel| channel.ca_file),
     key!("argv", ARGV, |channel| channel.argv),
-    key!("within", from_to(SECOND, MINUTE), |channel| channel.within),
+    key!("within", Optional(from_to(SECOND, MINUTE)), |channel| channel.within),
 ];
 
 /// The keys of all other tables.
@@ -366,35 +366,6 @@ impl Default for QuietDraft {
 impl Default for DeadmanDraft {
     fn default() -> Self {
         Self { url_file: None, every: Duration::from_secs(MINUTE), fails: true }
-    }
-}
-
-impl Default for ChannelDraft {
-    fn default() -> Self {
-        Self {
-            name: None,
-            kind: None,
-            min_severity: Severity::Info,
-            gateways: Vec::new(),
-            codes: Vec::new(),
-            preset: None,
-            url: None,
-            url_file: None,
-            token_file: None,
-            method: Method::Post,
-            headers: Vec::new(),
-            body: None,
-            host: None,
-            port: None,
-            tls: Tls::StartTls,
-            from: None,
-            to: Vec::new(),
-            user: None,
-            password_file: None,
-            ca_file: None,
-            argv: Vec::new(),
-            within: channels::WITHIN,
-        }
     }
 }
 

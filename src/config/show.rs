@@ -165,7 +165,7 @@ fn channel_draft(channel: &settings::Channel) -> ChannelDraft {
             ..draft
         },
         settings::Kind::Command(command) => {
-            ChannelDraft { kind: Some(ChannelType::Command), argv: command.argv, within: command.within, ..draft }
+            ChannelDraft { kind: Some(ChannelType::Command), argv: command.argv, within: Some(command.within), ..draft }
         }
     }
 }
