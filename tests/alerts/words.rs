@@ -256,7 +256,7 @@ fn a_reason_from_elsewhere_becomes_a_title_that_fits() {
         ("a:b:c: d", "A:b:c: d."),
     ] {
         let mut stage = Stage::new();
-        stage.step(Input::ConfigRejected(why));
+        stage.step(Input::ConfigRejected { file: "/etc/tickled/tickled.toml", why });
         let told = &Stage::messages(stage.told)[0].what;
         assert_eq!(*told, format!("Still running the old config. {what}"));
     }
