@@ -322,6 +322,15 @@ async fn a_wrong_password_is_given_up_and_is_not_repeated() {
 }
 
 #[tokio::test]
+async fn a_reply_without_an_end_is_left_at_once() {
+    let server = Mailserver::start(Protection::Open).await;
+    let endless: &'static str = Box::leak("250-more\r\n".repeat(200_000).into_boxed_str());
+    server.answers("EHLO", endless);
+    let outcome = attempt(Kind::Email(email(&server, Tls::None, None))).await;
+    assert!(is_tried_again(&outcome) && why(&outcome).contains("too much"), "{outcome:?}");
+}
+
+#[tokio::test]
 async fn a_test_with_a_mail_server_that_hangs_comes_to_an_end() {
     let server = Mailserver::start(Protection::Open).await;
     server.answers("GREETING", "hang");

@@ -220,8 +220,10 @@ async fn protect(
     hello: &ClientId,
     limits: Limits,
 ) -> Result<Box<dyn AsyncTokioStream>, Failure> {
-    let (Tls::StartTls | Tls::Tls, Some(config)) = (server.tls, &server.config) else { return Ok(Box::new(tcp)) };
-    let peer = tcp.peer_addr().map_err(|error| unreachable(&error))?;
+    let (peer, left) = (tcp.peer_addr().map_err(|error| unreachable(&error))?, LONGEST_SESSION);
+    let (Tls::StartTls | Tls::Tls, Some(config)) = (server.tls, &server.config) else {
+        return Ok(Box::new(Greeted { greeting: b"", stream: tcp, peer, left }));
+    };
     let name = ServerName::try_from(server.host.to_owned())
         .map_err(|_| Failure::refused("its name is not valid in a certificate"))?;
     let tcp = if server.tls == Tls::StartTls {
@@ -240,7 +242,7 @@ async fn protect(
     };
     // lettre waits for a greeting, and a server sends none after STARTTLS.
     let greeting: &[u8] = if server.tls == Tls::StartTls { b"220 ready\r\n" } else { b"" };
-    Ok(Box::new(Greeted { greeting, stream, peer }))
+    Ok(Box::new(Greeted { greeting, stream, peer, left }))
 }
 
 /// Sends EHLO and STARTTLS on the plain connection.
@@ -326,12 +328,14 @@ fn words(error: &Error, secrets: &Secrets) -> String {
     redact(&secrets.remove(&told))
 }
 
-/// A stream with a greeting inserted at its start.
+/// A stream with a greeting inserted at its start, and a limit on what the server sends.
 #[derive(Debug)]
 struct Greeted<S> {
     greeting: &'static [u8],
     stream: S,
     peer: SocketAddr,
+    /// How much more the server may send.
+    left: usize,
 }
 
 impl<S: AsyncRead + Unpin> AsyncRead for Greeted<S> {
@@ -339,7 +343,17 @@ impl<S: AsyncRead + Unpin> AsyncRead for Greeted<S> {
         let own = self.get_mut();
         let (now, later) = own.greeting.split_at(own.greeting.len().min(buffer.remaining()));
         if now.is_empty() {
-            return Pin::new(&mut own.stream).poll_read(cx, buffer);
+            // lettre parses a reply anew with each line, so an endless one would occupy the loop.
+            if own.left == 0 {
+                return Poll::Ready(Err(io::Error::other("the server sends too much")));
+            }
+            let mut bytes = [0; 1024];
+            let most = bytes.len().min(own.left).min(buffer.remaining());
+            let mut part = ReadBuf::new(bytes.get_mut(..most).unwrap_or_default());
+            let polled = Pin::new(&mut own.stream).poll_read(cx, &mut part);
+            own.left -= part.filled().len();
+            buffer.put_slice(part.filled());
+            return polled;
         }
         buffer.put_slice(now);
         own.greeting = later;
@@ -369,6 +383,8 @@ impl<S: AsyncRead + AsyncWrite + Send + Sync + Unpin + std::fmt::Debug> AsyncTok
 
 const LONGEST_LINE: u64 = 2 * 1024;
 const LONGEST_REPLY: usize = 32 * 1024;
+/// A whole session with many receivers needs less.
+const LONGEST_SESSION: usize = 32 * 1024;
 
 #[cfg(test)]
 mod tests {
