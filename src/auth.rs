@@ -96,7 +96,7 @@ pub async fn look(client: &Client) -> Looked {
 /// Runs a machine until `enough`.
 async fn settle(client: &Client, policy: Policy, mut enough: impl FnMut(&Report) -> bool) -> Looked {
     let clock = HostClock::start();
-    let driver = Driver::new("gateway", &client.target().url, policy, 0, client.clone(), clock);
+    let driver = Driver::new("gateway", client.target().url.as_str(), policy, 0, client.clone(), clock);
     let (_commands, inbox) = mpsc::channel(1);
     let mut error = None;
     let snapshot = driver

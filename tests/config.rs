@@ -61,7 +61,7 @@ fn two_lines_are_enough() {
         panic!("one gateway expected: {config:?}");
     };
     assert_eq!(gateway.name, "main");
-    assert_eq!(gateway.target.url, "https://localhost:5000");
+    assert_eq!(gateway.target.url.as_str(), "https://localhost:5000");
     assert_eq!(gateway.target.trust, Trust::Loopback);
     assert_eq!(gateway.target.answer_within, Policy::default().answer_within);
     assert_eq!(gateway.region, Region::NorthAmerica);
@@ -255,7 +255,7 @@ fn the_environment_wins_over_the_file() {
     let [main, desk] = config.gateways.as_slice() else {
         panic!("two gateways expected: {config:?}");
     };
-    assert_eq!(desk.target.url, "https://127.0.0.1:5001");
+    assert_eq!(desk.target.url.as_str(), "https://127.0.0.1:5001");
     assert_eq!(desk.policy.competing, Competing::Yield);
     assert_eq!(main.policy.competing, Competing::TakeOver);
     assert_eq!((main.stream, desk.stream), (true, false));

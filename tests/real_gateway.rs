@@ -17,7 +17,7 @@ fn named() -> Option<String> {
 }
 
 fn client(url: &str, trust: Trust) -> Client {
-    let target = Target { url: url.to_owned(), answer_within: Duration::from_secs(15), trust };
+    let target = Target { url: url.parse().expect("a URL"), answer_within: Duration::from_secs(15), trust };
     Client::new(target).expect("a client").with_session_ids()
 }
 

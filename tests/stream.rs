@@ -29,7 +29,7 @@ fn client(url: &str, trust: Trust) -> Client {
 }
 
 fn client_within(answer_within: Duration, url: &str, trust: Trust) -> Client {
-    let target = Target { url: url.to_owned(), answer_within, trust };
+    let target = Target { url: url.parse().expect("a URL"), answer_within, trust };
     Client::new(target).expect("a client").with_session_ids()
 }
 

@@ -20,7 +20,7 @@ const QUICK: Limits =
     Limits { heartbeat_within: Duration::from_secs(2), tic_every: Duration::from_millis(100), bytes: 1024 * 1024 };
 
 fn client(url: &str, trust: Trust) -> Client {
-    let target = Target { url: url.to_owned(), answer_within: SOON, trust };
+    let target = Target { url: url.parse().expect("a URL"), answer_within: SOON, trust };
     Client::new(target).expect("a client").with_session_ids()
 }
 

@@ -23,7 +23,7 @@ impl<'a> Login<'a> {
     /// The login page of the gateway at `url`, as seen from this host, `host`.
     fn at(url: &'a str, host: &str) -> Self {
         let parsed = url.parse::<GatewayUrl>().ok();
-        let is_https = parsed.as_ref().is_none_or(GatewayUrl::is_https);
+        let is_https = parsed.as_ref().is_none_or(GatewayUrl::is_encrypted);
         let elsewhere = parsed.as_ref().filter(|url| !url.is_loopback());
         Self {
             url,

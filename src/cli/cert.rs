@@ -7,9 +7,9 @@ use serde_json::json;
 use super::options::target;
 use super::output::{complain, say};
 use super::terminal::terminal;
-use crate::config;
 use crate::driver::{Clock, HostClock};
 use crate::exit::Exit;
+use crate::gateway::GatewayUrl;
 use crate::gateway::certificate::{self, Certificate, Unseen};
 use crate::gateway::{Fingerprint, Target};
 use crate::text::wrap;
@@ -46,20 +46,20 @@ async fn presented(target: &Target, as_json: bool, width: Option<usize>, now: Ti
         Ok(certificate) => (lines(url, &certificate, width, now), Exit::Live),
         Err(unseen) if as_json => {
             let exit = Exit::NothingAnswers;
-            (json!({ "url": url, "detail": unseen.to_string(), "exit": exit.code() }).to_string(), exit)
+            (json!({ "url": url.as_str(), "detail": unseen.to_string(), "exit": exit.code() }).to_string(), exit)
         }
         Err(unseen) => (hint(&unseen), Exit::NothingAnswers),
     }
 }
 
 /// The certificate as text for people.
-fn lines(url: &str, certificate: &Certificate, width: Option<usize>, now: Timestamp) -> String {
+fn lines(url: &GatewayUrl, certificate: &Certificate, width: Option<usize>, now: Timestamp) -> String {
     let Certificate { fingerprint, subject, from, until } = certificate;
     let day = |time: &Option<Timestamp>| time.map_or_else(|| "?".to_owned(), |time| time.strftime("%F").to_string());
     let expired = if is_expired(certificate, now) { ", expired" } else { "" };
     let subject = if subject.is_empty() { "(cannot be read)" } else { subject };
     let subject = wrap(subject, COLUMN, width);
-    let advice = match (*fingerprint == Fingerprint::STOCK, config::is_loopback(url)) {
+    let advice = match (*fingerprint == Fingerprint::STOCK, url.is_loopback()) {
         (true, true) => {
             "This is the certificate that every gateway comes with, and its private key is public. On this host that does \
              no harm: trust \"loopback\", the default, is right here. A pin would distinguish a gateway from another \
@@ -88,15 +88,15 @@ fn lines(url: &str, certificate: &Certificate, width: Option<usize>, now: Timest
 }
 
 /// The lines of a configuration that trust only this certificate.
-fn pin(url: &str, fingerprint: Fingerprint) -> String {
+fn pin(url: &GatewayUrl, fingerprint: Fingerprint) -> String {
     format!("[gateway.main]\nurl = \"{url}\"\n\n[gateway.main.tls]\ntrust = \"pin\"\npins = [\"{fingerprint}\"]")
 }
 
 /// The certificate as JSON on one line.
-fn machine_line(url: &str, certificate: &Certificate, now: Timestamp) -> String {
+fn machine_line(url: &GatewayUrl, certificate: &Certificate, now: Timestamp) -> String {
     let Certificate { fingerprint, subject, from, until } = certificate;
     json!({
-        "url": url,
+        "url": url.as_str(),
         "fingerprint": fingerprint.to_string(),
         "subject": subject,
         "valid_from": from,

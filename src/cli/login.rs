@@ -160,7 +160,7 @@ fn by_config(arguments: &Login) -> anyhow::Result<Result<(Manual, Witness), Exit
 }
 
 fn asked_directly(name: &str, target: Target) -> anyhow::Result<(Manual, Witness)> {
-    let login = of(name, &target.url);
+    let login = of(name, target.url.as_str());
     let client = Client::new(target).context("cannot ask the gateway")?;
     Ok((login, Witness::Gateway(Box::new(client))))
 }

@@ -5,10 +5,10 @@ use std::time::Duration;
 use serde_json::json;
 use tokio::time::sleep;
 
-use crate::config;
 use crate::control;
 use crate::driver::{Clock, HostClock};
 use crate::exit::Exit;
+use crate::gateway::GatewayUrl;
 use crate::gateway::{self, AuthStatus, Client, Error, Fault};
 use crate::log::human_duration;
 use crate::session::StateKind;
@@ -73,8 +73,8 @@ impl Manual {
 
     /// The command that forwards the gateway's port to another host; `None` if the gateway is on another host.
     pub(super) fn tunnel(&self) -> Option<String> {
-        let port = self.url.rsplit(':').next().unwrap_or_default();
-        config::is_loopback(&self.url).then(|| format!("ssh -L {port}:localhost:{port} {}", self.host))
+        let url: GatewayUrl = self.url.parse().ok()?;
+        url.is_loopback().then(|| url.ssh_tunnel(&self.host))
     }
 
     /// What is waited for while a login does not help yet, in a line for a person.

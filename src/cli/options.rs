@@ -12,7 +12,7 @@ use super::terminal::{Form, form};
 use crate::alert;
 use crate::config::{self, Config, Diagnostics};
 use crate::control::{self, Client, Error};
-use crate::gateway::{Target, Trust};
+use crate::gateway::{GatewayUrl, Target, Trust};
 use crate::session::Policy;
 
 /// How a daemon is reached, and in what form it answers.
@@ -95,8 +95,8 @@ pub(super) fn environment() -> BTreeMap<String, String> {
 
 /// The gateway with a URL from the command line; what is wrong with the URL, on standard error.
 pub(super) fn target(url: &str) -> Option<Target> {
-    let url = config::address(url).inspect_err(|what| complain(&format!("--url: {what}"))).ok()?;
-    let trust = if config::is_loopback(&url) { Trust::Loopback } else { Trust::System };
+    let url: GatewayUrl = url.parse().inspect_err(|error| complain(&format!("--url: {error}"))).ok()?;
+    let trust = if url.is_loopback() { Trust::Loopback } else { Trust::System };
     Some(Target { url, answer_within: Policy::default().answer_within, trust })
 }
 

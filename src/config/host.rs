@@ -46,7 +46,7 @@ pub(super) fn inspect(config: &Config, environment: &BTreeMap<String, String>) -
     let mut inspection = Inspection { credentials, ..Inspection::default() };
     for gateway in &config.gateways {
         let path = format!("gateway.{}", gateway.name);
-        inspection.url(format!("{path}.url"), &gateway.target.url);
+        inspection.url(format!("{path}.url"), gateway.target.url.as_str());
         if let Some(unit) = &gateway.unit {
             inspection.unit(format!("{path}.unit"), unit);
         }

@@ -4,7 +4,6 @@ mod channels;
 mod diagnostic;
 mod duration;
 mod environment;
-mod gateway_url;
 mod host;
 mod keyword;
 mod reader;
@@ -18,7 +17,6 @@ mod validate;
 mod value;
 
 pub use diagnostic::{Diagnostic, Diagnostics, Location};
-pub use gateway_url::{GatewayUrl, InvalidUrl};
 pub use schema::{Endpoint, Key, keys};
 pub use show::show;
 pub use source::{Difference, Source};
@@ -165,21 +163,6 @@ fn read_file(path: &Path) -> Result<String, Diagnostics> {
             Err(refused(format!("line {line} is not UTF-8"), "save it as UTF-8, or leave foreign letters out"))
         }
     }
-}
-
-/// Parses the URL of a gateway as a person types it, into the form of a [`Target`](crate::gateway::Target).
-///
-/// # Errors
-///
-/// What is wrong with it, and what would be right.
-pub fn address(text: &str) -> Result<String, String> {
-    text.parse().map(|url: GatewayUrl| url.to_string()).map_err(|error: InvalidUrl| error.to_string())
-}
-
-/// Whether the URL is on this host by its own text. Names other than `localhost` are not resolved.
-#[must_use]
-pub fn is_loopback(url: &str) -> bool {
-    url.parse().is_ok_and(|url: GatewayUrl| url.is_loopback())
 }
 
 fn too_large(path: &Path) -> Diagnostics {

@@ -15,7 +15,6 @@ use toml::Value;
 
 use super::diagnostic::Problem;
 use super::duration::Range;
-use super::gateway_url::GatewayUrl;
 use super::keyword::Keyword;
 use super::string_format::{
     ARGUMENT, FINGERPRINT, GATEWAY_URL, HEADER, HOST, LINE, LISTEN, MAIL, NAME, PATH, RECIPIENT, SECRET_FILE, TEMPLATE,
@@ -25,7 +24,7 @@ use super::value::{Count, Flag, List, Optional, OrNone, RawValue, Text, ValueTyp
 use crate::alert::settings::{Method, Preset, Tls};
 use crate::alert::{self, Code, Severity};
 use crate::calendar::{Maintenance, Region};
-use crate::gateway::Fingerprint;
+use crate::gateway::{Fingerprint, GatewayUrl};
 use crate::log::{self, Format, Level};
 use crate::session::{self, Account, Competing, Policy};
 

@@ -88,7 +88,7 @@ impl File {
 
 fn gateway_draft(gateway: &Gateway) -> GatewayDraft {
     let draft = GatewayDraft {
-        url: gateway.target.url.parse().ok(),
+        url: Some(gateway.target.url.clone()),
         region: gateway.region,
         public_address: gateway.public_address.clone(),
         unit: gateway.unit.clone(),

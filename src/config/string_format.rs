@@ -8,11 +8,11 @@ use jiff::tz::TimeZone;
 use reqwest::Url;
 
 use super::diagnostic::{Invalid, quoted};
-use super::gateway_url::{GatewayUrl, InvalidUrl};
 use super::time::{ANY_TIME, parse_time, parse_zone, time_text};
 use super::value::Text;
 use crate::alert::channels;
 use crate::gateway::Fingerprint;
+use crate::gateway::{GatewayUrl, InvalidUrl};
 use crate::log::redact;
 
 /// A format of strings that are kept as they are.

@@ -9,11 +9,10 @@ use jiff::Timestamp;
 
 use super::diagnostic::Report;
 use super::duration::duration_text;
-use super::gateway_url::GatewayUrl;
 use super::keyword::{nearest, word};
 use super::schema::{Draft, GatewayDraft, LONGEST_CHECK, PlainHttp, TrustBy, WINDOWS};
 use crate::calendar::{Maintenance, Region, Window};
-use crate::gateway::{Target, Trust};
+use crate::gateway::{GatewayUrl, Target, Trust};
 use crate::session::{Policy, SharedBudget};
 
 /// One gateway to keep alive.
@@ -77,7 +76,7 @@ pub(super) fn gateways(draft: &Draft, report: &mut Report, certificates: Certifi
         }
         gateways.push(Gateway {
             name: name.clone(),
-            target: Target { url: url.to_string(), answer_within: gateway.policy.answer_within, trust },
+            target: Target { url: url.clone(), answer_within: gateway.policy.answer_within, trust },
             region: gateway.region,
             public_address: gateway.public_address.clone(),
             unit: gateway.unit.clone(),

@@ -50,7 +50,7 @@ impl Drivers {
 
     /// Starts the driver of `gateway` with its client (see [`client`]). Replaces an earlier driver.
     pub(super) fn start(&mut self, gateway: &Gateway, client: Client, init: &DriverInit) {
-        let (name, url) = (&gateway.name, &gateway.target.url);
+        let (name, url) = (&gateway.name, gateway.target.url.as_str());
         self.end(name);
         info!(event = event::GATEWAY_WATCHED, gateway = name, url, "{name}: watching {url}");
         log_lines::trust(name, &gateway.target);

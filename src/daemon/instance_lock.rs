@@ -7,7 +7,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File, Permissions, TryLockError};
 use std::io;
-use std::net::{IpAddr, Ipv4Addr};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::net::{UnixListener, UnixStream};
@@ -15,7 +14,6 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use futures_util::StreamExt;
-use reqwest::Url;
 use rustix::fs::{Mode, OFlags, openat};
 use rustix::process::geteuid;
 use signal_hook::consts::{SIGINT, SIGTERM};
@@ -25,6 +23,7 @@ use tracing::warn;
 
 use crate::config::Gateway;
 use crate::control::{bind_with_mode, common_folders, connect_at_once, create_folder, own_folder};
+use crate::gateway::GatewayUrl;
 use crate::log::event;
 use crate::systemd::Notifier;
 
@@ -279,16 +278,8 @@ fn open(folder: &Path, name: &str) -> io::Result<File> {
 }
 
 /// The same for all ways to write a gateway's address that are the same port.
-fn file_name(url: &str) -> String {
-    let place = Url::parse(url).ok().and_then(|url| Some((url.host_str()?.to_owned(), url.port_or_known_default()?)));
-    let (host, port) = place.unwrap_or_else(|| (url.to_owned(), 0));
-    let address = host.trim_matches(['[', ']']).parse().map(|address: IpAddr| address.to_canonical());
-    let is_here = host == "localhost" || matches!(address, Ok(IpAddr::V6(address)) if address.is_loopback());
-    let host = match address {
-        _ if is_here => IpAddr::V4(Ipv4Addr::LOCALHOST).to_string(),
-        Ok(address) => address.to_string(),
-        Err(_) => host,
-    };
+fn file_name(url: &GatewayUrl) -> String {
+    let (host, port) = url.identity();
     let host: String = host.chars().map(|c| if c.is_ascii_alphanumeric() || c == '.' { c } else { '_' }).collect();
     format!("gateway-{host}-{port}.lock")
 }

@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use tracing::{debug, info, warn};
 
-use crate::config;
 use crate::driver::StreamChange;
 use crate::gateway::{Error, Fault, Fingerprint, Target, Trust};
 use crate::log::{self, event, human_duration};
@@ -148,7 +147,7 @@ pub(super) fn unit(before: Option<&Snapshot>, snapshot: &Snapshot) {
 
 /// Logs which certificates are trusted, and warns if that proves little.
 pub(super) fn trust(gateway: &str, target: &Target) {
-    let far = !config::is_loopback(&target.url);
+    let far = !target.url.is_loopback();
     match &target.trust {
         Trust::Loopback => {
             info!(

@@ -110,12 +110,8 @@ pub(super) fn allow_line(address: IpAddr) -> String {
 
 fn no_login(question: &Question, denied: bool) -> Finding {
     let url = question.url();
-    let (_, port) = question.host_and_port();
     let how = if question.is_here() {
-        let here = &question.here;
-        format!(
-            "log in at {url} in a browser on this host; from elsewhere first `ssh -L {port}:localhost:{port} {here}`"
-        )
+        format!("log in at {url} in a browser on this host; from elsewhere first `{}`", url.ssh_tunnel(&question.here))
     } else {
         format!("log in at {url} in a browser, best on the gateway's own host")
     };

@@ -49,7 +49,7 @@ fn judge(conf: &Conf, questions: &[Question]) -> Vec<Finding> {
             let found = format!("listenPort is {port}, and {} is asked at {}", first.name, first.url());
             findings.push(fault(Exit::Configuration, found, format!("write url = \"{scheme}://localhost:{port}\"")));
         }
-        (Some(question), _) if question.is_encrypted() != ssl => {
+        (Some(question), _) if question.url().is_encrypted() != ssl => {
             let found = format!("listenSsl is {ssl}, and {} is asked at {}", question.name, question.url());
             let (host, _) = question.host_and_port();
             findings.push(fault(Exit::Configuration, found, format!("write url = \"{scheme}://{host}:{port}\"")));
@@ -203,7 +203,8 @@ mod tests {
         \x20   - 10.*\n    - 192.*  # the house\n    - 131.216.*\n    - 127.0.0.1\n  deny:\n    - 212.90.324.10\n";
 
     fn question(url: &str) -> Question {
-        let target = Target { url: url.to_owned(), answer_within: Duration::from_secs(15), trust: Trust::Loopback };
+        let target =
+            Target { url: url.parse().unwrap(), answer_within: Duration::from_secs(15), trust: Trust::Loopback };
         Question {
             name: "main".to_owned(),
             target,

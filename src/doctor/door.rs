@@ -10,7 +10,7 @@ use crate::exit::Exit;
 use crate::gateway::certificate::Certificate;
 use crate::gateway::probe::Answer;
 use crate::gateway::wire::{Refusal, read_listening};
-use crate::gateway::{ConnectError, Fingerprint, GatewayUrl, TlsError, Trust};
+use crate::gateway::{ConnectError, Fingerprint, TlsError, Trust};
 
 /// Judges the way to the gateway. The last finding is a fault when the way ends there; `true` when it leads to a
 /// gateway.
@@ -137,8 +137,7 @@ fn stranger(question: &Question, seen: &Seen) -> Option<Finding> {
     };
     Some(match seen.banner.as_ref()? {
         Banner::Http(answer) if is_gateway(answer) => {
-            let url = question.url().parse::<GatewayUrl>().ok()?.with_https(false);
-            let error = TlsError::PlainHttp(url);
+            let error = TlsError::PlainHttp(question.url().with_encryption(false));
             Finding::fault(Check::Tls, Exit::Configuration, error.finding(), error.remedy().unwrap_or_default())
         }
         Banner::Http(answer) => match is_airplay(answer) {

@@ -56,7 +56,9 @@ pub async fn examine(visit: &Visit) -> Report {
         findings.push(Finding::note(Check::Config, found));
     }
     let mut questions = questions(visit, config.as_ref());
-    for question in questions.iter_mut().filter(|question| is_at_work || kept.contains(&question.target.url)) {
+    for question in
+        questions.iter_mut().filter(|question| is_at_work || kept.iter().any(|url| url == question.url().as_str()))
+    {
         question.no_validation =
             Some("not asked: the daemon asks it, and IBKR allows that question once a minute".to_owned());
     }
@@ -124,9 +126,8 @@ fn questions(visit: &Visit, config: Option<&Config>) -> Vec<Question> {
         None if visit.config.exists() => Vec::new(),
         None => {
             let policy = Policy::default();
-            let url = USUAL_URL.to_owned();
-            let target = Target { url, answer_within: policy.answer_within, trust: Trust::Loopback };
-            vec![ask("main", target, policy.account)]
+            let usual = |url| Target { url, answer_within: policy.answer_within, trust: Trust::Loopback };
+            USUAL_URL.parse().map(|url| ask("main", usual(url), policy.account)).into_iter().collect()
         }
     }
 }

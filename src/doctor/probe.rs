@@ -12,18 +12,18 @@ use super::recently;
 use super::seen::{Answer, Banner, Got, Port, Question, Seen, Tls};
 use crate::driver::{Clock, HostClock};
 use crate::gateway::probe::{self, NoAnswer, Probe};
-use crate::gateway::{Call, ConnectError, GatewayUrl, Target, TlsError, Trust};
+use crate::gateway::{Call, ConnectError, Target, TlsError, Trust};
 
 /// Looks at one gateway, as far as each answer makes the next question sensible.
 pub(super) async fn look(question: &Question) -> Seen {
     let mut seen = Seen::default();
-    let Ok(url) = question.url().parse::<GatewayUrl>() else { return seen };
-    let (probe, no_trust) = match Probe::new(&question.target, &url) {
+    let url = question.url();
+    let (probe, no_trust) = match Probe::new(&question.target) {
         Ok(probe) => (Ok(probe), None),
         // Without its trust it is still looked whether anything is there.
         Err(error) => {
             let target = Target { trust: Trust::Loopback, ..question.target.clone() };
-            (Probe::new(&target, &url), Some(error.to_string()))
+            (Probe::new(&target), Some(error.to_string()))
         }
     };
     let Ok(probe) = probe else { return seen };
@@ -60,7 +60,7 @@ pub(super) async fn look(question: &Question) -> Seen {
             }
             seen.tls = Some(Tls::Failed(error));
         }
-        Err(ConnectError::Broken(_)) if url.is_https() => {
+        Err(ConnectError::Broken(_)) if url.is_encrypted() => {
             seen.banner = Some(banner(&probe).await);
             seen.tls = Some(Tls::Failed(TlsError::NoAnswer));
         }
@@ -72,12 +72,12 @@ pub(super) async fn look(question: &Question) -> Seen {
     if !matches!((&seen.port, &seen.tls), (Some(Port::Open), None | Some(Tls::Trusted(_)))) {
         return seen;
     }
-    if !url.is_https() {
+    if !url.is_encrypted() {
         match banner(&probe).await {
             Banner::Http(answer) if answer.status != 400 => {}
             banner @ (Banner::Http(_) | Banner::Other(_) | Banner::Nothing) => {
                 if is_tls(&probe.look(&addresses, WITHIN).await) {
-                    seen.tls = Some(Tls::Failed(TlsError::NotPlainHttp(url.with_https(true))));
+                    seen.tls = Some(Tls::Failed(TlsError::NotPlainHttp(url.with_encryption(true))));
                     return seen;
                 }
                 if !matches!(banner, Banner::Http(_)) {
@@ -109,7 +109,10 @@ async fn ask(question: &Question, probe: &Probe, seen: &mut Seen) {
         seen.accounts = Some(get(probe, Call::Accounts, patience).await);
     } else if seems_logged_out(&status) {
         seen.login_page = Some(got(probe.get(LOGIN_PAGE, patience).await));
-    } else if seems_lapsed(&status) && question.no_validation.is_none() && recently::may_validate(question.url()) {
+    } else if seems_lapsed(&status)
+        && question.no_validation.is_none()
+        && recently::may_validate(question.url().as_str())
+    {
         seen.validation = Some(get(probe, Call::ValidateSso, patience).await);
     }
     seen.status = Some(status);

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use crate::gateway::certificate::Certificate;
 use crate::gateway::probe;
 use crate::gateway::wire::Reply;
-use crate::gateway::{ConnectError, Target, TlsError};
+use crate::gateway::{ConnectError, GatewayUrl, Target, TlsError};
 use crate::session::Account;
 
 /// What is asked about one gateway, and of it.
@@ -108,24 +108,17 @@ impl Answer {
 }
 
 impl Question {
-    pub(super) fn url(&self) -> &str {
+    pub(super) const fn url(&self) -> &GatewayUrl {
         &self.target.url
     }
 
     /// The host and port of the URL.
     pub(super) fn host_and_port(&self) -> (&str, u16) {
-        let (_, place) = self.target.url.split_once("://").unwrap_or(("", &self.target.url));
-        let (host, port) = place.rsplit_once(':').unwrap_or((place, ""));
-        (host.trim_start_matches('[').trim_end_matches(']'), port.parse().unwrap_or_default())
-    }
-
-    pub(super) fn is_encrypted(&self) -> bool {
-        self.target.url.starts_with("https:")
+        (self.url().host(), self.url().port())
     }
 
     /// Whether the gateway is on this host, by its very name.
     pub(super) fn is_here(&self) -> bool {
-        let (host, _) = self.host_and_port();
-        host == "localhost" || host.parse().is_ok_and(|ip: IpAddr| ip.to_canonical().is_loopback())
+        self.url().is_loopback()
     }
 }

@@ -9,7 +9,7 @@ use jiff::tz::TimeZone;
 
 use super::connect::{ConnectError, Connector};
 use super::der::{self, Der, OID, SEQUENCE};
-use super::{Fingerprint, GatewayUrl, NotAGatewayUrl};
+use super::{Fingerprint, GatewayUrl};
 use crate::text;
 
 /// What a certificate says of itself. Only its fingerprint is proof of anything.
@@ -51,15 +51,14 @@ pub enum Unseen {
 ///
 /// # Errors
 /// Why no certificate was seen.
-pub async fn presented(url: &str, within: Duration) -> Result<Certificate, Unseen> {
-    let unreachable = |reason: String| Unseen::Unreachable { url: url.to_owned(), reason };
-    let no_tls = |reason: String| Unseen::NoTls { url: url.to_owned(), reason };
-    let place: GatewayUrl = url.parse().map_err(|error: NotAGatewayUrl| unreachable(error.to_string()))?;
-    if !place.is_https() {
+pub async fn presented(url: &GatewayUrl, within: Duration) -> Result<Certificate, Unseen> {
+    let unreachable = |reason: String| Unseen::Unreachable { url: url.to_string(), reason };
+    let no_tls = |reason: String| Unseen::NoTls { url: url.to_string(), reason };
+    if !url.is_encrypted() {
         return Err(no_tls("plain http shows none".to_owned()));
     }
     // Any host may be looked at, and any certificate: nothing is believed here.
-    let connector = Connector::to_look(place).map_err(|error| no_tls(error.to_string()))?;
+    let connector = Connector::to_look(url.clone()).map_err(|error| no_tls(error.to_string()))?;
     let connection = connector.connect(within).await.map_err(|error| match error {
         ConnectError::Tls(_) | ConnectError::Broken(_) => no_tls(error.to_string()),
         ConnectError::Resolve(_)

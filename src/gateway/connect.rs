@@ -220,7 +220,7 @@ impl Connector {
         let until = Instant::now() + within;
         let tcp = first(addresses, until).await?;
         let own_address = tcp.local_addr().ok().map(|own| own.ip());
-        if !self.url.is_https() {
+        if !self.url.is_encrypted() {
             return Ok(Connection { io: Metered::new(Box::pin(tcp)), certificate: None, own_address });
         }
         let mut shaken = self.handshake(&self.tls, tcp, until).await;
@@ -254,7 +254,7 @@ impl Connector {
         match tls {
             Some(rustls::Error::InvalidCertificate(reason)) => certificate_refused(reason).into(),
             Some(error) if meter.is_tls() => TlsError::NothingInCommon(error.to_string()).into(),
-            _ if meter.first().starts_with(b"HTTP/") => TlsError::PlainHttp(self.url.with_https(false)).into(),
+            _ if meter.first().starts_with(b"HTTP/") => TlsError::PlainHttp(self.url.with_encryption(false)).into(),
             Some(_) if !meter.first().is_empty() => TlsError::Neither.into(),
             Some(error) => TlsError::Setup(error.to_string()).into(),
             None => ConnectError::Broken(error.to_string()),
@@ -263,7 +263,7 @@ impl Connector {
 
     /// Whether TLS is spoken where plain HTTP was tried.
     pub(super) async fn speaks_tls(&self, within: Duration) -> bool {
-        let looking = Self::to_look(self.url.with_https(true));
+        let looking = Self::to_look(self.url.with_encryption(true));
         let Ok(looking) = looking else { return false };
         !matches!(
             looking.connect(within).await,
@@ -286,7 +286,7 @@ impl Connector {
 
     /// The same in plain HTTP or over TLS, whatever the URL says.
     pub(super) fn over(&self, tls: bool) -> Self {
-        Self { url: self.url.with_https(tls), ..self.clone() }
+        Self { url: self.url.with_encryption(tls), ..self.clone() }
     }
 
     /// Refuses addresses of other hosts, if the trust is for this one alone.

@@ -127,7 +127,7 @@ pub(super) fn from_refusal(call: Call, target: &Target, status: u16, refusal: Re
         Refusal::NotUnderstood(detail) => (Fault::NotUnderstood, detail),
     };
     let sample = if fault == Fault::NotUnderstood { body.iter().copied().take(SAMPLE).collect() } else { Vec::new() };
-    Error { call, url: target.url.clone(), status: Some(status), fault, detail: escaped(&detail), sample }
+    Error { call, url: target.url.to_string(), status: Some(status), fault, detail: escaped(&detail), sample }
 }
 
 /// What a failure below the answer means.
@@ -139,7 +139,7 @@ pub(super) fn from_http(call: Call, target: &Target, error: HttpError) -> Error 
         HttpError::NotHttp { .. } => (Fault::NotAGateway, "what came is not HTTP".to_owned()),
         HttpError::Invalid(reason) => (Fault::NotUnderstood, reason),
     };
-    Error { call, url: target.url.clone(), status: None, fault, detail: escaped(&detail), sample: Vec::new() }
+    Error { call, url: target.url.to_string(), status: None, fault, detail: escaped(&detail), sample: Vec::new() }
 }
 
 const fn from_connect(error: &ConnectError) -> Fault {

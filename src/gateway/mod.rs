@@ -9,7 +9,7 @@
 //! use tickled::gateway::{Client, Target, Trust};
 //!
 //! let client = Client::new(Target {
-//!     url: "https://localhost:5000".to_owned(),
+//!     url: "https://localhost:5000".parse()?,
 //!     answer_within: Duration::from_secs(15),
 //!     trust: Trust::Loopback,
 //! })?;
@@ -36,7 +36,7 @@ pub use connect::{ConnectError, Elsewhere, TlsError};
 pub use fault::{Error, Fault};
 pub use signature::Unusable;
 pub use tls::{Fingerprint, Trust};
-pub use url::{GatewayUrl, NotAGatewayUrl};
+pub use url::{GatewayUrl, InvalidUrl};
 pub use wire::{Accounts, AuthStatus, Call, Logout, Reauthentication, SessionId, SsoValidation, Tickle};
 
 use std::sync::Arc;
@@ -55,8 +55,8 @@ use wire::{Refusal, Reply};
 /// A gateway, and how to reach it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Target {
-    /// `scheme://host:port`, nothing behind it.
-    pub url: String,
+    /// Where it is.
+    pub url: GatewayUrl,
     /// How long one answer may take, head and body together. IBKR's own 503 takes ten seconds.
     pub answer_within: Duration,
     /// Whom to take for the gateway.
@@ -79,9 +79,6 @@ pub struct Client {
 /// Why a client cannot be made.
 #[derive(Debug, thiserror::Error)]
 pub enum BuildError {
-    /// The address cannot be one.
-    #[error(transparent)]
-    Url(#[from] NotAGatewayUrl),
     /// The trust cannot be set up.
     #[error(transparent)]
     Trust(#[from] tls::Error),
@@ -96,7 +93,7 @@ impl Client {
     /// # Errors
     /// When the trust cannot be set up, or is not for this address.
     pub fn new(target: Target) -> Result<Self, BuildError> {
-        let connector = Connector::new(target.url.parse()?, &target.trust)?;
+        let connector = Connector::new(target.url.clone(), &target.trust)?;
         connector.check()?;
         Ok(Self { http: Http::new(connector), target, checks_by_get: Arc::default(), keeps_session: false })
     }
@@ -215,7 +212,7 @@ impl Client {
         match read(&reply) {
             Ok(read) => Ok(read),
             Err(Refusal::NotUnderstood(_)) if self.should_be_https(&reply).await => {
-                let url = self.http.connector().url().with_https(true);
+                let url = self.http.connector().url().with_encryption(true);
                 Err(fault::from_http(call, &self.target, HttpError::Connect(TlsError::NotPlainHttp(url).into())))
             }
             Err(Refusal::NotUnderstood(why)) => {
@@ -230,18 +227,18 @@ impl Client {
     async fn explain(&self, error: HttpError) -> HttpError {
         let url = self.http.connector().url();
         let is_tls = match &error {
-            _ if url.is_https() => false,
+            _ if url.is_encrypted() => false,
             HttpError::NotHttp { is_tls, .. } => *is_tls,
             HttpError::Broken { silent: true, .. } => self.http.connector().speaks_tls(self.patience()).await,
             HttpError::Connect(_) | HttpError::TimedOut | HttpError::Broken { .. } | HttpError::Invalid(_) => false,
         };
-        if is_tls { HttpError::Connect(TlsError::NotPlainHttp(url.with_https(true)).into()) } else { error }
+        if is_tls { HttpError::Connect(TlsError::NotPlainHttp(url.with_encryption(true)).into()) } else { error }
     }
 
     /// To plain HTTP on their TLS port many servers answer 400 in plain HTTP.
     async fn should_be_https(&self, reply: &Reply<'_>) -> bool {
         let connector = self.http.connector();
-        reply.status == 400 && !connector.url().is_https() && connector.speaks_tls(self.patience()).await
+        reply.status == 400 && !connector.url().is_encrypted() && connector.speaks_tls(self.patience()).await
     }
 
     /// The gateway answers `is_listening` by itself, in milliseconds.

@@ -11,7 +11,7 @@ use super::certificate::{self, Certificate};
 use super::connect::{ConnectError, Connection, Connector, Elsewhere};
 use super::http::{self, Http, HttpError};
 use super::wire::{Call, Reply};
-use super::{GatewayUrl, Target, tls};
+use super::{Target, tls};
 
 /// Looks at one gateway.
 #[derive(Debug)]
@@ -87,9 +87,9 @@ impl Probe {
     ///
     /// # Errors
     /// When its trust cannot be set up.
-    pub fn new(target: &Target, url: &GatewayUrl) -> Result<Self, tls::Error> {
-        let connector = Connector::new(url.clone(), &target.trust)?;
-        Ok(Self { http: Http::new(connector), looking: Connector::to_look(url.clone())? })
+    pub fn new(target: &Target) -> Result<Self, tls::Error> {
+        let connector = Connector::new(target.url.clone(), &target.trust)?;
+        Ok(Self { http: Http::new(connector), looking: Connector::to_look(target.url.clone())? })
     }
 
     /// Resolves the host, wherever it is.

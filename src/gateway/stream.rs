@@ -177,7 +177,7 @@ impl Client {
     }
 
     async fn open_stream(&self, session: &SessionId, limits: Limits) -> Result<Stream, Down> {
-        let request = request(&self.target.url, session)?;
+        let request = request(self.target.url.as_str(), session)?;
         let connection = self.http.connector().connect(self.target.answer_within).await;
         let pipe = connection.map_err(|error| Down::Unreachable(error.to_string()))?.io;
         let meter = pipe.meter();

@@ -90,7 +90,7 @@ async fn what_speaks_no_tls_is_told_how_to_ask_it() {
 async fn a_greeting_without_an_answer_is_given_up_after_three_seconds() {
     let port = saying(b"").await;
     let target = Target {
-        url: format!("https://127.0.0.1:{port}"),
+        url: format!("https://127.0.0.1:{port}").parse().unwrap(),
         answer_within: Duration::from_secs(60),
         trust: Trust::Loopback,
     };
@@ -104,7 +104,7 @@ async fn a_greeting_without_an_answer_is_given_up_after_three_seconds() {
 #[tokio::test]
 async fn a_name_that_leads_nowhere_is_a_matter_of_the_network() {
     let target = Target {
-        url: "https://no-such-host.invalid:5000".to_owned(),
+        url: "https://no-such-host.invalid:5000".parse().unwrap(),
         answer_within: Duration::from_secs(5),
         trust: Trust::System,
     };

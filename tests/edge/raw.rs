@@ -113,7 +113,7 @@ impl Raw {
     /// The same, and no answer is waited for longer than [`HASTE`].
     pub(crate) fn hasty_client(&self) -> Client {
         let url = format!("http://{}", self.address);
-        Client::new(Target { url, answer_within: HASTE, trust: Trust::Loopback }).unwrap()
+        Client::new(Target { url: url.parse().unwrap(), answer_within: HASTE, trust: Trust::Loopback }).unwrap()
     }
 }
 
@@ -125,7 +125,7 @@ impl Drop for Raw {
 
 /// A client without TLS, for sockets that need none to misbehave.
 pub(crate) fn client(url: &str) -> Client {
-    Client::new(Target { url: url.to_owned(), answer_within: PATIENCE, trust: Trust::Loopback }).unwrap()
+    Client::new(Target { url: url.parse().unwrap(), answer_within: PATIENCE, trust: Trust::Loopback }).unwrap()
 }
 
 /// A whole answer with a JSON body.

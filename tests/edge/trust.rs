@@ -121,7 +121,7 @@ async fn answer(acceptor: TlsAcceptor, tcp: tokio::net::TcpStream, heard: &Atomi
 }
 
 fn client(url: &str, trust: Trust) -> Result<Client, BuildError> {
-    Client::new(Target { url: url.to_owned(), answer_within: PATIENCE, trust })
+    Client::new(Target { url: url.parse().expect("a URL"), answer_within: PATIENCE, trust })
 }
 
 /// Whether it leads nowhere else is judged at each connection.
@@ -221,7 +221,10 @@ async fn a_certificate_of_any_form_is_accepted_where_it_is_named() {
             let checked = server.client(trust.clone()).check_auth_status().await;
             assert!(checked.is_ok(), "{form} by {trust:?}: {checked:?}");
         }
-        assert_eq!(certificate::presented(&server.url, PATIENCE).await.unwrap().fingerprint, face.fingerprint());
+        assert_eq!(
+            certificate::presented(&server.url.parse().unwrap(), PATIENCE).await.unwrap().fingerprint,
+            face.fingerprint()
+        );
         // With another's key it is only a copy.
         let heard = server.heard();
         *server.face.lock().unwrap() = face.with_key_of(&Face::own());
@@ -333,7 +336,7 @@ async fn what_a_certificate_says_of_itself_is_read() {
     let key = KeyPair::generate().unwrap();
     let made = parameters.self_signed(&key).unwrap();
     let server = Server::showing(Face::of(made.der(), &key)).await;
-    let seen = certificate::presented(&server.url, PATIENCE).await.unwrap();
+    let seen = certificate::presented(&server.url.parse().unwrap(), PATIENCE).await.unwrap();
     assert_eq!(seen.subject, r"CN=Desk\u{1b}[31m Th\u{202e}r\u{200b}ee\u{e0041}, O=Example");
     assert_eq!(seen.fingerprint, Fingerprint::of(made.der()));
     assert_eq!(seen.from.unwrap().to_string(), "1999-12-31T00:00:00Z");
@@ -383,7 +386,7 @@ async fn tls_that_is_not_ours_is_told_as_that() {
         assert_eq!(refused.fault, Fault::Tls, "{name}: {refused}");
         let words = "it speaks TLS, but no version or cipher that tickled speaks";
         assert!(refused.detail.contains(words) && refused.detail.contains("TLS 1.2"), "{name}: {refused}");
-        let unseen = certificate::presented(&url, PATIENCE).await.unwrap_err().to_string();
+        let unseen = certificate::presented(&url.parse().unwrap(), PATIENCE).await.unwrap_err().to_string();
         assert!(unseen.contains(words), "{name}: {unseen}");
     }
     for (bytes, fault) in [(&b"SSH-2.0-OpenSSH_9.2\r\n"[..], Fault::NotAGateway), (b"", Fault::Broken)] {

@@ -98,7 +98,7 @@ impl Gateway {
 
     /// The id of its session, which no line of anybody's may hold.
     pub async fn session(&self) -> String {
-        let target = Target { url: self.url(), answer_within: SOON, trust: Trust::Loopback };
+        let target = Target { url: self.url().parse().unwrap(), answer_within: SOON, trust: Trust::Loopback };
         let tickle = Client::new(target).unwrap().with_session_ids().ping_server().await.unwrap();
         let session = tickle.session.unwrap().expose().to_owned();
         assert_eq!(session.len(), 32, "the simulator's ids are as long as IBKR's");
