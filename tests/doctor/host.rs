@@ -48,7 +48,7 @@ async fn a_wrong_configuration_is_the_cause_of_everything() {
 #[tokio::test]
 async fn without_a_configuration_the_usual_gateway_is_looked_at_all_the_same() {
     let visit = Visit::by(&["--offline"], Path::new("/nowhere/tickled.toml"), |_| {}).await;
-    visit.is_first("no configuration", "config", 78, &["there is no such file", "config default"]);
+    visit.is_first("no configuration", "config", 78, &["the file does not exist", "config default"]);
     assert_eq!(visit.of("gateway")["about"], "main");
     let said = visit.findings().iter().filter(|finding| finding["check"] == "config");
     let said: Vec<&str> = said.filter_map(|finding| finding["found"].as_str()).collect();
