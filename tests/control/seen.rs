@@ -250,7 +250,8 @@ fn fits(verb: &str, said: &str, columns: usize) {
             plain = plain.replace(colour, "");
         }
         let longest = plain.split('`').flat_map(|part| part.split("  ")).map(str::len).max().unwrap_or(0);
-        let is_whole = plain.contains(':') && plain.split(' ').any(|word| word.len() > 40)
+        let is_whole = !plain.trim().contains(' ')
+            || plain.contains(':') && plain.split(' ').any(|word| word.len() > 40)
             || plain.matches('`').count() >= 2 && longest > 20
             || plain.starts_with("    ssh ");
         assert!(plain.chars().count() <= columns || is_whole, "{verb} at {columns} columns: {plain:?}");
