@@ -16,7 +16,7 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 
 use crate::gateway::stream::{Down, Limits, Push};
-use crate::gateway::{self, Client, Fault, SessionId};
+use crate::gateway::{self, Client, ErrorKind, SessionId};
 use crate::observe;
 use crate::session::{
     ClientId, Input, Machine, Now, Observation, Plan, Policy, RateLimitState, Request, SharedBudget, State, Status,
@@ -268,7 +268,7 @@ impl<P: Port, C: Clock> Driver<P, C> {
                             self.listening.pinged(session);
                         }
                         let refused =
-                            answer.error.as_ref().filter(|error| matches!(error.fault, Fault::Certificate | Fault::Tls));
+                            answer.error.as_ref().filter(|error| matches!(error.kind, ErrorKind::Certificate | ErrorKind::Tls));
                         self.detail = refused.map(|error| error.detail.clone());
                         let input = Input::Answer(request, answer.observation);
                         answered = Some((request, answer, self.clock.now().mono.saturating_sub(since)));

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use crate::gateway::{Accounts, AuthStatus, Error, Fault, Logout, Reauthentication, SsoValidation, Tickle};
+use crate::gateway::{Accounts, AuthStatus, Error, ErrorKind, Logout, Reauthentication, SsoValidation, Tickle};
 use crate::session::{self, Observation, Sso, Status, Unavailability};
 
 /// The answer to a check or to `open_brokerage`.
@@ -10,7 +10,7 @@ use crate::session::{self, Observation, Sso, Status, Unavailability};
 pub fn status(answer: &Result<AuthStatus, Error>) -> Observation {
     match answer {
         Ok(status) => Observation::Status(flags(status)),
-        Err(error) => fault(error.fault),
+        Err(error) => fault(error.kind),
     }
 }
 
@@ -19,7 +19,7 @@ pub fn status(answer: &Result<AuthStatus, Error>) -> Observation {
 pub fn ping(answer: &Result<Tickle, Error>) -> Observation {
     match answer {
         Ok(tickle) => tickle.auth_status.as_ref().map_or(Observation::NoStatus, |s| Observation::Status(flags(s))),
-        Err(error) => fault(error.fault),
+        Err(error) => fault(error.kind),
     }
 }
 
@@ -34,7 +34,7 @@ pub fn reauthentication(answer: &Result<Reauthentication, Error>) -> Observation
             | Reauthentication::Reauthenticated
             | Reauthentication::Other(_),
         ) => Observation::Accepted,
-        Err(error) => fault(error.fault),
+        Err(error) => fault(error.kind),
     }
 }
 
@@ -47,7 +47,7 @@ pub fn sso(answer: &Result<SsoValidation, Error>) -> Observation {
             borrowed: sso.client_app.as_deref().is_some_and(|app| !app.is_empty()),
             auth_time: sso.auth_time.and_then(|ms| Timestamp::from_millisecond(ms).ok()),
         }),
-        Err(error) => fault(error.fault),
+        Err(error) => fault(error.kind),
     }
 }
 
@@ -58,10 +58,10 @@ pub fn accounts(answer: &Result<Accounts, Error>) -> Observation {
         Ok(accounts) => {
             Observation::Accounts(session::Accounts { usable: accounts.count > 0, is_paper: accounts.is_paper })
         }
-        Err(Error { fault: Fault::NoBrokerageSession, .. }) => {
+        Err(Error { kind: ErrorKind::NoBrokerageSession, .. }) => {
             Observation::Accounts(session::Accounts { usable: false, is_paper: None })
         }
-        Err(error) => fault(error.fault),
+        Err(error) => fault(error.kind),
     }
 }
 
@@ -70,7 +70,7 @@ pub fn accounts(answer: &Result<Accounts, Error>) -> Observation {
 pub fn listening(answer: &Result<(), Error>) -> Observation {
     match answer {
         Ok(()) => Observation::Listening,
-        Err(error) => fault(error.fault),
+        Err(error) => fault(error.kind),
     }
 }
 
@@ -79,7 +79,7 @@ pub fn listening(answer: &Result<(), Error>) -> Observation {
 pub fn logout(answer: &Result<Logout, Error>) -> Observation {
     match answer {
         Ok(_) => Observation::Ended,
-        Err(error) => fault(error.fault),
+        Err(error) => fault(error.kind),
     }
 }
 
@@ -96,22 +96,24 @@ pub const fn flags(status: &AuthStatus) -> Status {
 
 /// What a failed request says about the session: mostly nothing.
 #[must_use]
-pub const fn fault(fault: Fault) -> Observation {
-    match fault {
-        Fault::Unauthorized { .. } => Observation::Unauthorized,
-        Fault::LoginPage => Observation::LoginPage,
-        Fault::NoBrokerageSession => Observation::NoStatus,
-        Fault::Gone => Observation::Gone,
-        Fault::NothingListens => Observation::Trouble(Unavailability::NothingListens),
-        Fault::NoAnswer | Fault::Broken => Observation::Trouble(Unavailability::NoAnswer),
-        Fault::Network => Observation::Trouble(Unavailability::Network),
-        Fault::Certificate => Observation::Trouble(Unavailability::Certificate),
-        Fault::Tls => Observation::Trouble(Unavailability::Tls),
-        Fault::NotAGateway => Observation::Trouble(Unavailability::NotAGateway),
-        Fault::AddressRefused => Observation::Trouble(Unavailability::AddressRefused),
-        Fault::EdgeRefused => Observation::Trouble(Unavailability::EdgeRefused),
-        Fault::TooManyRequests { retry_after } => Observation::Trouble(Unavailability::TooManyRequests { retry_after }),
-        Fault::Ibkr => Observation::Trouble(Unavailability::IbkrError),
-        Fault::NotUnderstood => Observation::Trouble(Unavailability::Nonsense),
+pub const fn fault(kind: ErrorKind) -> Observation {
+    match kind {
+        ErrorKind::Unauthorized { .. } => Observation::Unauthorized,
+        ErrorKind::LoginPage => Observation::LoginPage,
+        ErrorKind::NoBrokerageSession => Observation::NoStatus,
+        ErrorKind::Gone => Observation::Gone,
+        ErrorKind::NothingListens => Observation::Trouble(Unavailability::NothingListens),
+        ErrorKind::NoAnswer | ErrorKind::Broken => Observation::Trouble(Unavailability::NoAnswer),
+        ErrorKind::Network => Observation::Trouble(Unavailability::Network),
+        ErrorKind::Certificate => Observation::Trouble(Unavailability::Certificate),
+        ErrorKind::Tls => Observation::Trouble(Unavailability::Tls),
+        ErrorKind::NotAGateway => Observation::Trouble(Unavailability::NotAGateway),
+        ErrorKind::AddressRefused => Observation::Trouble(Unavailability::AddressRefused),
+        ErrorKind::EdgeRefused => Observation::Trouble(Unavailability::EdgeRefused),
+        ErrorKind::TooManyRequests { retry_after } => {
+            Observation::Trouble(Unavailability::TooManyRequests { retry_after })
+        }
+        ErrorKind::Ibkr => Observation::Trouble(Unavailability::IbkrError),
+        ErrorKind::NotUnderstood => Observation::Trouble(Unavailability::Nonsense),
     }
 }

@@ -5,7 +5,7 @@
 use std::process::Command;
 use std::time::Duration;
 
-use tickled::gateway::{Client, Fault, Fingerprint, Target, Trust};
+use tickled::gateway::{Client, ErrorKind, Fingerprint, Target, Trust};
 
 /// The gateway's URL; none says why nothing is tried.
 fn named() -> Option<String> {
@@ -27,11 +27,17 @@ async fn it_listens_and_its_answer_to_a_check_is_understood() {
     let client = client(&url, Trust::Loopback);
     client.is_listening().await.expect("a gateway that listens");
     if let Err(error) = client.check_auth_status().await {
-        let strange = [Fault::NotUnderstood, Fault::NotAGateway, Fault::Gone, Fault::Broken, Fault::Certificate];
-        assert!(!strange.contains(&error.fault), "{error}");
+        let strange = [
+            ErrorKind::NotUnderstood,
+            ErrorKind::NotAGateway,
+            ErrorKind::Gone,
+            ErrorKind::Broken,
+            ErrorKind::Certificate,
+        ];
+        assert!(!strange.contains(&error.kind), "{error}");
     }
     if let Err(error) = client.ping_server().await {
-        assert_ne!(error.fault, Fault::NotUnderstood, "{error}");
+        assert_ne!(error.kind, ErrorKind::NotUnderstood, "{error}");
     }
 }
 
@@ -40,7 +46,7 @@ async fn its_certificate_can_be_pinned_and_a_wrong_pin_is_refused() {
     let Some(url) = named().filter(|url| url.starts_with("https:")) else { return };
     let wrong: Fingerprint = "00".repeat(32).parse().expect("a fingerprint");
     let refused = client(&url, Trust::Pin(vec![wrong])).is_listening().await.expect_err("a refusal");
-    assert_eq!(refused.fault, Fault::Certificate, "{refused}");
+    assert_eq!(refused.kind, ErrorKind::Certificate, "{refused}");
     let presented = refused.detail.split_whitespace().find_map(|word| word.trim_end_matches(',').parse().ok());
     let presented: Fingerprint = presented.expect("the fingerprint that was presented");
     client(&url, Trust::Pin(vec![presented])).is_listening().await.expect("the right pin");

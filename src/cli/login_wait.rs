@@ -9,7 +9,7 @@ use crate::control;
 use crate::driver::{Clock, HostClock};
 use crate::exit::Exit;
 use crate::gateway::GatewayUrl;
-use crate::gateway::{self, AuthStatus, Client, Error, Fault};
+use crate::gateway::{self, AuthStatus, Client, Error, ErrorKind};
 use crate::log::human_duration;
 use crate::session::StateKind;
 
@@ -243,21 +243,21 @@ fn by_accounts(accounts: &Result<gateway::Accounts, Error>) -> Seen {
 }
 
 fn by_fault(error: &Error) -> Seen {
-    match error.fault {
-        Fault::Unauthorized { .. } | Fault::LoginPage => {
+    match error.kind {
+        ErrorKind::Unauthorized { .. } | ErrorKind::LoginPage => {
             Seen::Needed("nobody is logged in".to_owned(), Exit::HumanNeeded)
         }
-        Fault::NoBrokerageSession => Seen::Needed("there is no session yet".to_owned(), Exit::NotLive),
-        Fault::NothingListens | Fault::NoAnswer | Fault::Broken | Fault::Network => {
-            Seen::NotYet(error.fault.sentence().to_owned(), Exit::NothingAnswers)
+        ErrorKind::NoBrokerageSession => Seen::Needed("there is no session yet".to_owned(), Exit::NotLive),
+        ErrorKind::NothingListens | ErrorKind::NoAnswer | ErrorKind::Broken | ErrorKind::Network => {
+            Seen::NotYet(error.kind.sentence().to_owned(), Exit::NothingAnswers)
         }
-        Fault::Ibkr | Fault::NotUnderstood => Seen::NotYet(error.fault.sentence().to_owned(), Exit::NotLive),
-        Fault::NotAGateway | Fault::Gone => Seen::Never(error.to_string(), Exit::NothingAnswers),
-        Fault::Certificate | Fault::Tls | Fault::AddressRefused | Fault::EdgeRefused => {
+        ErrorKind::Ibkr | ErrorKind::NotUnderstood => Seen::NotYet(error.kind.sentence().to_owned(), Exit::NotLive),
+        ErrorKind::NotAGateway | ErrorKind::Gone => Seen::Never(error.to_string(), Exit::NothingAnswers),
+        ErrorKind::Certificate | ErrorKind::Tls | ErrorKind::AddressRefused | ErrorKind::EdgeRefused => {
             Seen::Never(error.to_string(), Exit::HumanNeeded)
         }
         // To go on asking would make it longer.
-        Fault::TooManyRequests { .. } => Seen::Never(error.fault.sentence().to_owned(), Exit::NotLive),
+        ErrorKind::TooManyRequests { .. } => Seen::Never(error.kind.sentence().to_owned(), Exit::NotLive),
     }
 }
 

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use tracing::{debug, info, warn};
 
 use crate::driver::StreamChange;
-use crate::gateway::{Error, Fault, Fingerprint, Target, Trust};
+use crate::gateway::{Error, ErrorKind, Fingerprint, Target, Trust};
 use crate::log::{self, event, human_duration};
 use crate::session::{Request, State, Transition};
 use crate::status::Snapshot;
@@ -87,43 +87,43 @@ impl OnceLog {
             return;
         };
         let status = error.status;
-        match error.fault {
-            Fault::NotUnderstood
+        match error.kind {
+            ErrorKind::NotUnderstood
                 if is_new(self.puzzles.entry(call).or_default(), &format!("{status:?} {}", error.detail)) =>
             {
                 let sample = log::redact(&String::from_utf8_lossy(&error.sample));
                 warn!(event = event::ANSWER_NOT_UNDERSTOOD, gateway, call, status, sample, "{gateway}: {error}");
             }
-            Fault::Certificate | Fault::Tls if is_new(&mut self.certificate, &error.detail) => {
+            ErrorKind::Certificate | ErrorKind::Tls if is_new(&mut self.certificate, &error.detail) => {
                 let fault = &error.detail;
                 warn!(
                     event = event::CERTIFICATE_REFUSED,
                     gateway, fault, "{gateway}: nothing is sent to {}: {fault}", error.url
                 );
             }
-            Fault::Gone if self.gone.insert(call) => {
+            ErrorKind::Gone if self.gone.insert(call) => {
                 let then = if request.can_be_left_out() { "left out from here on" } else { "asked all the same" };
                 warn!(
                     event = event::METHOD_GONE,
                     gateway, call, status, "{gateway}: {call} is not known at {} any more, and {then}", error.url
                 );
             }
-            Fault::NotUnderstood
-            | Fault::Certificate
-            | Fault::Tls
-            | Fault::Gone
-            | Fault::NothingListens
-            | Fault::NoAnswer
-            | Fault::Broken
-            | Fault::Network
-            | Fault::NotAGateway
-            | Fault::Unauthorized { .. }
-            | Fault::LoginPage
-            | Fault::NoBrokerageSession
-            | Fault::AddressRefused
-            | Fault::EdgeRefused
-            | Fault::TooManyRequests { .. }
-            | Fault::Ibkr => {}
+            ErrorKind::NotUnderstood
+            | ErrorKind::Certificate
+            | ErrorKind::Tls
+            | ErrorKind::Gone
+            | ErrorKind::NothingListens
+            | ErrorKind::NoAnswer
+            | ErrorKind::Broken
+            | ErrorKind::Network
+            | ErrorKind::NotAGateway
+            | ErrorKind::Unauthorized { .. }
+            | ErrorKind::LoginPage
+            | ErrorKind::NoBrokerageSession
+            | ErrorKind::AddressRefused
+            | ErrorKind::EdgeRefused
+            | ErrorKind::TooManyRequests { .. }
+            | ErrorKind::Ibkr => {}
         }
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::driver::{Answer, Report};
-use crate::gateway::Fault;
+use crate::gateway::ErrorKind;
 use crate::session::{Now, Request, State, StateKind};
 
 /// All counts since the daemon began, by gateway.
@@ -130,23 +130,23 @@ const fn is_for_humans(state: State) -> bool {
 /// A stable word for what came of a request.
 fn outcome(answer: &Answer) -> &'static str {
     let Some(error) = &answer.error else { return "ok" };
-    match error.fault {
-        Fault::NothingListens => "nothing-listens",
-        Fault::NoAnswer => "no-answer",
-        Fault::Broken => "broken",
-        Fault::Network => "network",
-        Fault::Certificate => "certificate",
-        Fault::Tls => "tls",
-        Fault::NotAGateway => "not-a-gateway",
-        Fault::Unauthorized { .. } => "unauthorized",
-        Fault::LoginPage => "login-page",
-        Fault::NoBrokerageSession => "no-brokerage-session",
-        Fault::AddressRefused => "address-refused",
-        Fault::EdgeRefused => "edge-refused",
-        Fault::Gone => "gone",
-        Fault::TooManyRequests { .. } => "too-many-requests",
-        Fault::Ibkr => "ibkr-error",
-        Fault::NotUnderstood => "not-understood",
+    match error.kind {
+        ErrorKind::NothingListens => "nothing-listens",
+        ErrorKind::NoAnswer => "no-answer",
+        ErrorKind::Broken => "broken",
+        ErrorKind::Network => "network",
+        ErrorKind::Certificate => "certificate",
+        ErrorKind::Tls => "tls",
+        ErrorKind::NotAGateway => "not-a-gateway",
+        ErrorKind::Unauthorized { .. } => "unauthorized",
+        ErrorKind::LoginPage => "login-page",
+        ErrorKind::NoBrokerageSession => "no-brokerage-session",
+        ErrorKind::AddressRefused => "address-refused",
+        ErrorKind::EdgeRefused => "edge-refused",
+        ErrorKind::Gone => "gone",
+        ErrorKind::TooManyRequests { .. } => "too-many-requests",
+        ErrorKind::Ibkr => "ibkr-error",
+        ErrorKind::NotUnderstood => "not-understood",
     }
 }
 

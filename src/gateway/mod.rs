@@ -22,7 +22,7 @@ mod body;
 pub mod certificate;
 mod connect;
 mod der;
-mod fault;
+mod error;
 mod http;
 mod metered;
 pub mod probe;
@@ -33,7 +33,7 @@ mod url;
 pub mod wire;
 
 pub use connect::{ConnectError, Elsewhere, TlsError};
-pub use fault::{Error, Fault};
+pub use error::{Error, ErrorKind};
 pub use signature::Unusable;
 pub use tls::{Fingerprint, Trust};
 pub use url::{GatewayUrl, InvalidUrl};
@@ -124,12 +124,15 @@ impl Client {
         };
         // Some builds know it by GET alone. The next check tries the other method; what works stays.
         checked.map_err(|error| {
-            if !matches!((error.fault, error.status), (Fault::NotUnderstood | Fault::Gone, Some(400 | 404 | 405))) {
+            if !matches!(
+                (error.kind, error.status),
+                (ErrorKind::NotUnderstood | ErrorKind::Gone, Some(400 | 404 | 405))
+            ) {
                 return error;
             }
             self.checks_by_get.store(!by_get, Ordering::Relaxed);
             let detail = format!("{} was refused, {} is tried next", method_name(by_get), method_name(!by_get));
-            Error { fault: Fault::NotUnderstood, detail, ..error }
+            Error { kind: ErrorKind::NotUnderstood, detail, ..error }
         })
     }
 
@@ -162,7 +165,7 @@ impl Client {
     /// Asks whether the login stands: GET /v1/api/sso/validate. IBKR allows one a minute.
     ///
     /// # Errors
-    /// What went wrong, by meaning; [`Fault::Unauthorized`] means that there is no login.
+    /// What went wrong, by meaning; [`ErrorKind::Unauthorized`] means that there is no login.
     pub async fn validate_sso(&self) -> Result<SsoValidation, Error> {
         self.get(Call::ValidateSso, wire::read).await
     }
@@ -178,7 +181,7 @@ impl Client {
     /// The data call that proves a session: GET /v1/api/iserver/accounts.
     ///
     /// # Errors
-    /// What went wrong, by meaning; [`Fault::NoBrokerageSession`] when the brokerage session is missing.
+    /// What went wrong, by meaning; [`ErrorKind::NoBrokerageSession`] when the brokerage session is missing.
     pub async fn accounts(&self) -> Result<Accounts, Error> {
         self.get(Call::Accounts, wire::read).await
     }
@@ -206,20 +209,20 @@ impl Client {
         let body = Body::new(self.keeps_session);
         let answer = match self.http.request(method, call.path(), json, body, within).await {
             Ok(answer) => answer,
-            Err(error) => return Err(fault::from_http(call, &self.target, self.explain(error).await)),
+            Err(error) => return Err(error::from_http(call, &self.target, self.explain(error).await)),
         };
         let reply = answer.reply();
         match read(&reply) {
             Ok(read) => Ok(read),
             Err(Refusal::NotUnderstood(_)) if self.should_be_https(&reply).await => {
                 let url = self.http.connector().url().with_encryption(true);
-                Err(fault::from_http(call, &self.target, HttpError::Connect(TlsError::NotPlainHttp(url).into())))
+                Err(error::from_http(call, &self.target, HttpError::Connect(TlsError::NotPlainHttp(url).into())))
             }
             Err(Refusal::NotUnderstood(why)) => {
                 let why = answer.encoding().unwrap_or(why);
-                Err(fault::from_refusal(call, &self.target, reply.status, Refusal::NotUnderstood(why), &answer.body))
+                Err(error::from_refusal(call, &self.target, reply.status, Refusal::NotUnderstood(why), &answer.body))
             }
-            Err(refusal) => Err(fault::from_refusal(call, &self.target, reply.status, refusal, &answer.body)),
+            Err(refusal) => Err(error::from_refusal(call, &self.target, reply.status, refusal, &answer.body)),
         }
     }
 

@@ -3,7 +3,7 @@
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 use std::time::Duration;
 
-use tickled::gateway::Fault;
+use tickled::gateway::ErrorKind;
 use tokio::time::Instant;
 
 use crate::raw::{Deed, Raw, client, json};
@@ -45,13 +45,13 @@ async fn a_connection_that_ended_between_two_requests_costs_nothing() {
 async fn a_call_sends_one_request_whatever_happens_to_the_connection() {
     let server = Raw::doing(|_, before| if before % 2 == 0 { Deed::Close } else { Deed::Reset }).await;
     let client = server.client();
-    assert_eq!(client.check_auth_status().await.unwrap_err().fault, Fault::Broken);
-    assert_eq!(client.ping_server().await.unwrap_err().fault, Fault::Broken);
-    assert_eq!(client.accounts().await.unwrap_err().fault, Fault::Broken);
-    assert_eq!(client.validate_sso().await.unwrap_err().fault, Fault::Broken);
-    assert_eq!(client.reauthenticate().await.unwrap_err().fault, Fault::Broken);
-    assert_eq!(client.open_brokerage(false).await.unwrap_err().fault, Fault::Broken);
-    assert_eq!(client.end_session().await.unwrap_err().fault, Fault::Broken);
+    assert_eq!(client.check_auth_status().await.unwrap_err().kind, ErrorKind::Broken);
+    assert_eq!(client.ping_server().await.unwrap_err().kind, ErrorKind::Broken);
+    assert_eq!(client.accounts().await.unwrap_err().kind, ErrorKind::Broken);
+    assert_eq!(client.validate_sso().await.unwrap_err().kind, ErrorKind::Broken);
+    assert_eq!(client.reauthenticate().await.unwrap_err().kind, ErrorKind::Broken);
+    assert_eq!(client.open_brokerage(false).await.unwrap_err().kind, ErrorKind::Broken);
+    assert_eq!(client.end_session().await.unwrap_err().kind, ErrorKind::Broken);
     assert_eq!(
         server.lines(),
         [
@@ -71,17 +71,17 @@ async fn a_call_sends_one_request_whatever_happens_to_the_connection() {
 async fn after_any_failure_the_next_request_goes_by_a_fresh_connection() {
     let half = Deed::Bytes(b"HTTP/1.1 200 OK\r\nContent-Length: 50\r\n\r\n{\"auth".to_vec());
     let rows = [
-        (Deed::Reset, Fault::Broken),
-        (Deed::Close, Fault::Broken),
-        (half, Fault::NoAnswer),
-        (Deed::Hang, Fault::NoAnswer),
+        (Deed::Reset, ErrorKind::Broken),
+        (Deed::Close, ErrorKind::Broken),
+        (half, ErrorKind::NoAnswer),
+        (Deed::Hang, ErrorKind::NoAnswer),
     ];
     for (fails, fault) in rows {
         let failing = fails.clone();
         let server = Raw::doing(move |_, before| if before == 1 { failing.clone() } else { json(LIVE) }).await;
         let client = server.hasty_client();
         client.check_auth_status().await.unwrap();
-        assert_eq!(client.check_auth_status().await.unwrap_err().fault, fault, "{fails:?}");
+        assert_eq!(client.check_auth_status().await.unwrap_err().kind, fault, "{fails:?}");
         client.check_auth_status().await.unwrap();
         assert_eq!(server.heard().iter().map(|heard| heard.connection).collect::<Vec<_>>(), [0, 0, 1], "{fails:?}");
     }
@@ -98,7 +98,7 @@ async fn a_late_answer_is_nobodys() {
     })
     .await;
     let client = server.hasty_client();
-    assert_eq!(client.check_auth_status().await.unwrap_err().fault, Fault::NoAnswer);
+    assert_eq!(client.check_auth_status().await.unwrap_err().kind, ErrorKind::NoAnswer);
     for _ in 0..3 {
         assert!(client.check_auth_status().await.unwrap().authenticated);
     }
@@ -121,7 +121,7 @@ async fn localhost_is_found_on_either_family_alone() {
 async fn a_gateway_that_hangs_is_given_up_and_asked_anew_on_a_fresh_connection() {
     let server = Raw::doing(|_, before| if before == 0 { Deed::Hang } else { json(LIVE) }).await;
     let client = server.hasty_client();
-    assert_eq!(client.ping_server().await.unwrap_err().fault, Fault::NoAnswer);
+    assert_eq!(client.ping_server().await.unwrap_err().kind, ErrorKind::NoAnswer);
     client.check_auth_status().await.unwrap();
     assert_eq!(server.heard().iter().map(|heard| heard.connection).collect::<Vec<_>>(), [0, 1]);
 }
@@ -131,5 +131,5 @@ async fn nothing_that_listens_is_told_from_what_does_not_answer() {
     let nobody = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", nobody.local_addr().unwrap());
     drop(nobody);
-    assert_eq!(client(&url).ping_server().await.unwrap_err().fault, Fault::NothingListens);
+    assert_eq!(client(&url).ping_server().await.unwrap_err().kind, ErrorKind::NothingListens);
 }

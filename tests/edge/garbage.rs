@@ -3,7 +3,7 @@
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
-use tickled::gateway::{Client, Fault, Target, Trust};
+use tickled::gateway::{Client, ErrorKind, Target, Trust};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tokio::time::Instant;
@@ -11,34 +11,34 @@ use tokio::time::Instant;
 use crate::raw::{Deed, Raw, client};
 
 /// What is sent back, and what it is taken for.
-fn garbage() -> Vec<(&'static str, Vec<u8>, Fault)> {
+fn garbage() -> Vec<(&'static str, Vec<u8>, ErrorKind)> {
     let ok = |headers: &str, body: &str| format!("HTTP/1.1 200 OK\r\n{headers}\r\n{body}").into_bytes();
     let long = "x".repeat(2 * 1024 * 1024);
     let many: String = (0..500).map(|n| format!("X-{n}: y\r\n")).collect();
     vec![
-        ("no HTTP at all", b"hello\n".to_vec(), Fault::NotAGateway),
-        ("a mail server", b"220 mail.example ESMTP\r\n".to_vec(), Fault::NotAGateway),
-        ("binary", (0..=255).collect(), Fault::NotAGateway),
-        ("HTTP/2 by itself", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec(), Fault::NotAGateway),
-        ("a TLS alert", b"\x15\x03\x03\x00\x02\x02\x46".to_vec(), Fault::Tls),
-        ("a header of 2 MB", ok(&format!("X: {long}\r\n"), ""), Fault::NotUnderstood),
-        ("a header without an end", format!("HTTP/1.1 200 OK\r\nX: {long}").into_bytes(), Fault::NotUnderstood),
-        ("500 headers", ok(&many, ""), Fault::NotUnderstood),
-        ("two lengths", ok("Content-Length: 2\r\nContent-Length: 3\r\n", "{}{"), Fault::NotUnderstood),
-        ("a length below zero", ok("Content-Length: -2\r\n", "{}"), Fault::NotUnderstood),
+        ("no HTTP at all", b"hello\n".to_vec(), ErrorKind::NotAGateway),
+        ("a mail server", b"220 mail.example ESMTP\r\n".to_vec(), ErrorKind::NotAGateway),
+        ("binary", (0..=255).collect(), ErrorKind::NotAGateway),
+        ("HTTP/2 by itself", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec(), ErrorKind::NotAGateway),
+        ("a TLS alert", b"\x15\x03\x03\x00\x02\x02\x46".to_vec(), ErrorKind::Tls),
+        ("a header of 2 MB", ok(&format!("X: {long}\r\n"), ""), ErrorKind::NotUnderstood),
+        ("a header without an end", format!("HTTP/1.1 200 OK\r\nX: {long}").into_bytes(), ErrorKind::NotUnderstood),
+        ("500 headers", ok(&many, ""), ErrorKind::NotUnderstood),
+        ("two lengths", ok("Content-Length: 2\r\nContent-Length: 3\r\n", "{}{"), ErrorKind::NotUnderstood),
+        ("a length below zero", ok("Content-Length: -2\r\n", "{}"), ErrorKind::NotUnderstood),
         (
             "a length beyond all numbers",
             ok(&format!("Content-Length: 1{}\r\n", "0".repeat(30)), ""),
-            Fault::NotUnderstood,
+            ErrorKind::NotUnderstood,
         ),
-        ("status 1000", b"HTTP/1.1 1000 What\r\n\r\n".to_vec(), Fault::NotUnderstood),
-        ("status 99", b"HTTP/1.1 099 What\r\n\r\n".to_vec(), Fault::NotUnderstood),
-        ("a header with a zero in it", ok("X: a\u{0}b\r\n", ""), Fault::NotUnderstood),
-        ("a chunk of no size", ok("Transfer-Encoding: chunked\r\n", "zz\r\n{}\r\n0\r\n\r\n"), Fault::NotUnderstood),
+        ("status 1000", b"HTTP/1.1 1000 What\r\n\r\n".to_vec(), ErrorKind::NotUnderstood),
+        ("status 99", b"HTTP/1.1 099 What\r\n\r\n".to_vec(), ErrorKind::NotUnderstood),
+        ("a header with a zero in it", ok("X: a\u{0}b\r\n", ""), ErrorKind::NotUnderstood),
+        ("a chunk of no size", ok("Transfer-Encoding: chunked\r\n", "zz\r\n{}\r\n0\r\n\r\n"), ErrorKind::NotUnderstood),
         (
             "a chunk beyond all numbers",
             ok("Transfer-Encoding: chunked\r\n", "ffffffffffffffffff\r\n{}"),
-            Fault::NotUnderstood,
+            ErrorKind::NotUnderstood,
         ),
     ]
 }
@@ -48,7 +48,7 @@ async fn what_is_no_http_is_told_apart_and_asked_once() {
     for (name, bytes, meaning) in garbage() {
         let server = Raw::doing(move |_, _| Deed::Bytes(bytes.clone())).await;
         let error = server.client().check_auth_status().await.unwrap_err();
-        assert_eq!(error.fault, meaning, "{name}: {error}");
+        assert_eq!(error.kind, meaning, "{name}: {error}");
         assert_eq!(server.heard().len(), 1, "{name}: asked once");
         assert!(error.to_string().len() < 400, "{name}: {error}");
     }
@@ -75,12 +75,12 @@ async fn saying(bytes: &'static [u8]) -> u16 {
 async fn what_speaks_no_tls_is_told_how_to_ask_it() {
     let port = saying(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n").await;
     let error = client(&format!("https://127.0.0.1:{port}")).check_auth_status().await.unwrap_err();
-    assert_eq!(error.fault, Fault::Tls, "{error}");
+    assert_eq!(error.kind, ErrorKind::Tls, "{error}");
     let plain = format!("url = \"http://127.0.0.1:{port}\"");
     assert!(error.detail.contains("speaks plain HTTP") && error.detail.contains(&plain), "{error}");
     let port = saying(b"\x15\x03\x03\x00\x02\x02\x46").await;
     let error = client(&format!("http://127.0.0.1:{port}")).check_auth_status().await.unwrap_err();
-    assert_eq!(error.fault, Fault::Tls, "{error}");
+    assert_eq!(error.kind, ErrorKind::Tls, "{error}");
     let encrypted = format!("url = \"https://127.0.0.1:{port}\"");
     assert!(error.detail.contains("speaks TLS") && error.detail.contains(&encrypted), "{error}");
 }
@@ -96,7 +96,7 @@ async fn a_greeting_without_an_answer_is_given_up_after_three_seconds() {
     };
     let started = Instant::now();
     let error = Client::new(target).unwrap().check_auth_status().await.unwrap_err();
-    assert_eq!(error.fault, Fault::NoAnswer, "{error}");
+    assert_eq!(error.kind, ErrorKind::NoAnswer, "{error}");
     let took = started.elapsed();
     assert!((3..30).contains(&took.as_secs()), "{took:?}");
 }
@@ -110,7 +110,7 @@ async fn a_name_that_leads_nowhere_is_a_matter_of_the_network() {
     };
     let error = Client::new(target).unwrap().check_auth_status().await.unwrap_err();
     // Where there is a resolver it says no; where there is none it may not answer.
-    assert!(matches!(error.fault, Fault::Network | Fault::NoAnswer), "{error}");
+    assert!(matches!(error.kind, ErrorKind::Network | ErrorKind::NoAnswer), "{error}");
 }
 
 /// A server that answers everything with one and the same, as another program on the port does.
@@ -120,7 +120,7 @@ async fn another_program_is_not_taken_for_a_gateway() {
         let text = format!("HTTP/1.1 {status}\r\nContent-Length: {}\r\n\r\n{body}", body.len());
         let server = Raw::doing(move |_, _| Deed::Say(text.clone())).await;
         let client = server.client();
-        assert_eq!(client.is_listening().await.unwrap_err().fault, Fault::NotAGateway, "{status}");
+        assert_eq!(client.is_listening().await.unwrap_err().kind, ErrorKind::NotAGateway, "{status}");
         assert!(client.check_auth_status().await.is_err() && client.ping_server().await.is_err(), "{status}");
     }
 }

@@ -4,7 +4,7 @@ use std::net::TcpListener;
 use std::process::Command;
 use std::time::Duration;
 
-use tickled::gateway::{Error, Fault};
+use tickled::gateway::{Error, ErrorKind};
 use tokio::time::{Instant, timeout};
 
 use crate::raw::{Deed, HASTE, PATIENCE, Raw, answer, json};
@@ -87,7 +87,7 @@ async fn the_limit_is_for_the_whole_answer() {
         let started = Instant::now();
         let client = server.hasty_client();
         let asked = timeout(PATIENCE * 3, client.check_auth_status());
-        assert_eq!(asked.await.unwrap().unwrap_err().fault, Fault::NoAnswer, "{head:?}");
+        assert_eq!(asked.await.unwrap().unwrap_err().kind, ErrorKind::NoAnswer, "{head:?}");
         assert!(started.elapsed() >= HASTE, "{head:?}: it was not waited for");
         assert_eq!(server.heard().len(), 1, "{head:?}: what took too long is not asked twice");
     }
@@ -122,7 +122,7 @@ async fn no_body_is_read_past_its_limit() {
 
 fn assert_is_too_long(error: &Error, kib: usize) {
     let detail = format!("a body of more than {kib} KiB");
-    assert_eq!((error.fault, error.detail.as_str()), (Fault::NotUnderstood, detail.as_str()));
+    assert_eq!((error.kind, error.detail.as_str()), (ErrorKind::NotUnderstood, detail.as_str()));
 }
 
 /// A head is kept as long as its answer, and looked through for what may be shown.
@@ -135,7 +135,7 @@ async fn no_head_past_the_limit_is_believed() {
         let said = live(headers);
         let server = Raw::doing(move |_, _| Deed::Say(said.clone())).await;
         let error = server.client().check_auth_status().await.unwrap_err();
-        assert_eq!((error.fault, error.detail.as_str()), (Fault::NotUnderstood, "a head of more than 64 KiB"));
+        assert_eq!((error.kind, error.detail.as_str()), (ErrorKind::NotUnderstood, "a head of more than 64 KiB"));
         assert_eq!(server.heard().len(), 1, "asked once");
     }
     let said = live(format!("X-Long: {}\r\n", "x".repeat(60 * 1024)));
@@ -151,8 +151,8 @@ async fn no_redirect_is_followed() {
         _ => json(LIVE),
     })
     .await;
-    let fault = server.client().check_auth_status().await.unwrap_err().fault;
-    assert_eq!(fault, Fault::LoginPage);
+    let fault = server.client().check_auth_status().await.unwrap_err().kind;
+    assert_eq!(fault, ErrorKind::LoginPage);
     assert_eq!(server.lines(), ["POST /v1/api/iserver/auth/status"]);
 
     let elsewhere = Raw::doing(|_, _| json(LIVE)).await;
@@ -211,7 +211,7 @@ async fn a_long_answer_that_is_cut_off_is_not_understood() {
     for cut in [body.len() - 1, body.len() / 2, 70_000] {
         let part = body[..cut].to_owned();
         let server = Raw::doing(move |_, _| answer("200 OK", "", &part)).await;
-        assert_eq!(server.client().accounts().await.unwrap_err().fault, Fault::NotUnderstood, "{cut}");
+        assert_eq!(server.client().accounts().await.unwrap_err().kind, ErrorKind::NotUnderstood, "{cut}");
     }
 }
 
@@ -233,7 +233,7 @@ async fn a_whole_object_counts_however_its_connection_ends() {
         let half = said[..said.len() - 20].to_owned();
         let server = Raw::doing(move |_, _| Deed::Last(half.clone())).await;
         let error = server.client().check_auth_status().await.unwrap_err();
-        assert!(matches!(error.fault, Fault::Broken | Fault::NotUnderstood), "{name}: {error}");
+        assert!(matches!(error.kind, ErrorKind::Broken | ErrorKind::NotUnderstood), "{name}: {error}");
     }
     // Nor does it take the other side to end the connection.
     let server = Raw::doing(|_, _| Deed::Say(format!("HTTP/1.1 200 OK\r\n\r\n{LIVE}"))).await;
@@ -266,7 +266,7 @@ async fn a_header_that_is_not_read_does_no_harm() {
 async fn a_content_encoding_is_named() {
     let server = Raw::doing(|_, _| answer("200 OK", "Content-Encoding: gzip\r\n", "\u{1f}\u{8b}")).await;
     let error = server.client().check_auth_status().await.unwrap_err();
-    assert_eq!(error.fault, Fault::NotUnderstood);
+    assert_eq!(error.kind, ErrorKind::NotUnderstood);
     assert!(error.detail.contains("Content-Encoding is \"gzip\""), "{error}");
     // One that only claims to be is read all the same.
     for encoding in ["identity", "gzip", "br"] {
@@ -283,7 +283,7 @@ async fn a_flood_of_interim_answers_is_cut_off_early() {
         let server = Raw::doing(move |_, _| Deed::Flood(String::new(), piece.clone())).await;
         let started = Instant::now();
         let error = server.client().check_auth_status().await.unwrap_err();
-        assert_eq!(error.fault, Fault::NotUnderstood, "{status}: {error}");
+        assert_eq!(error.kind, ErrorKind::NotUnderstood, "{status}: {error}");
         assert!(started.elapsed() < PATIENCE / 2, "{status}");
     }
     // A few of them are in order.
@@ -311,7 +311,7 @@ async fn a_check_that_is_refused_by_post_is_asked_by_get() {
         .await;
         let client = server.client();
         let error = client.check_auth_status().await.unwrap_err();
-        assert_eq!(error.fault, Fault::NotUnderstood, "{status}: {error}");
+        assert_eq!(error.kind, ErrorKind::NotUnderstood, "{status}: {error}");
         for _ in 0..2 {
             assert!(client.check_auth_status().await.unwrap().authenticated, "{status}");
         }
@@ -343,6 +343,6 @@ async fn a_session_id_is_kept_only_for_who_listens_to_the_stream() {
     let server =
         Raw::doing(|_, _| json(r#"{"session":"5ecret","iserver":{"authStatus":{"authenticated":"maybe"}}}"#)).await;
     let error = server.client().ping_server().await.unwrap_err();
-    assert_eq!(error.fault, Fault::NotUnderstood);
+    assert_eq!(error.kind, ErrorKind::NotUnderstood);
     assert!(!String::from_utf8_lossy(&error.sample).contains("5ecret"), "{error:?}");
 }

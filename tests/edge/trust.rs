@@ -17,7 +17,7 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
-use tickled::gateway::{BuildError, Client, Fault, Fingerprint, Target, Trust, certificate};
+use tickled::gateway::{BuildError, Client, ErrorKind, Fingerprint, Target, Trust, certificate};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
@@ -156,7 +156,7 @@ async fn one_of_several_pins_is_enough_and_a_wrong_one_gets_nothing() {
     let heard = server.heard();
     assert!(heard > 0);
     let refused = server.client(Trust::Pin(vec![wrong, Fingerprint::STOCK])).check_auth_status().await.unwrap_err();
-    assert_eq!(refused.fault, Fault::Certificate, "{refused}");
+    assert_eq!(refused.kind, ErrorKind::Certificate, "{refused}");
     assert_eq!(refused.detail, format!("it presented {right}, pinned is {wrong} or {}", Fingerprint::STOCK));
     assert_eq!(server.heard(), heard, "not a byte of the request was sent");
 }
@@ -169,7 +169,7 @@ async fn a_certificate_that_is_only_replayed_is_refused() {
     let server = Server::showing(Face::of(&certificate, &other_key)).await;
     for trust in [Trust::Pin(vec![Fingerprint::of(&certificate)]), Trust::Loopback] {
         let refused = server.client(trust).check_auth_status().await.unwrap_err();
-        assert_eq!(refused.fault, Fault::Certificate, "{refused}");
+        assert_eq!(refused.kind, ErrorKind::Certificate, "{refused}");
     }
     assert_eq!(server.heard(), 0);
 }
@@ -230,7 +230,7 @@ async fn a_certificate_of_any_form_is_accepted_where_it_is_named() {
         *server.face.lock().unwrap() = face.with_key_of(&Face::own());
         for trust in [Trust::Loopback, pin, in_file] {
             let refused = server.client(trust).check_auth_status().await.unwrap_err();
-            assert_eq!(refused.fault, Fault::Certificate, "{form}: {refused}");
+            assert_eq!(refused.kind, ErrorKind::Certificate, "{form}: {refused}");
         }
         assert_eq!(server.heard(), heard, "{form}");
         fs::remove_file(&file).unwrap();
@@ -247,11 +247,11 @@ async fn a_certificate_that_is_not_named_is_refused_with_the_reason() {
     for (form, face) in odd_faces() {
         let server = Server::showing(face.clone()).await;
         let other = server.client(Trust::Pin(vec![Fingerprint::STOCK])).check_auth_status().await.unwrap_err();
-        assert_eq!(other.fault, Fault::Certificate, "{form}: {other}");
+        assert_eq!(other.kind, ErrorKind::Certificate, "{form}: {other}");
         assert!(other.detail.starts_with("it presented "), "{form}: {other}");
         let refused = server.client(in_file.clone()).check_auth_status().await.unwrap_err();
         let is_unusable = unusable.contains(&form);
-        assert_eq!(refused.fault == Fault::Tls, is_unusable, "{form}: {refused}");
+        assert_eq!(refused.kind == ErrorKind::Tls, is_unusable, "{form}: {refused}");
         assert_eq!(refused.detail.contains("cannot be used"), is_unusable, "{form}: {refused}");
         assert_eq!(server.heard(), 0, "{form}");
     }
@@ -318,7 +318,7 @@ async fn a_ca_file_vouches_for_what_it_signed_and_for_nothing_else() {
     for face in [Face::of(signed(&["desk"]).der(), &key), Face::own()] {
         *server.face.lock().unwrap() = face;
         let refused = server.client(trust.clone()).check_auth_status().await.unwrap_err();
-        assert_eq!(refused.fault, Fault::Certificate, "{refused}");
+        assert_eq!(refused.kind, ErrorKind::Certificate, "{refused}");
     }
     assert_eq!(server.heard(), heard);
     fs::remove_file(&file).unwrap();
@@ -383,15 +383,15 @@ async fn tls_that_is_not_ours_is_told_as_that() {
     ] {
         let url = greeting_back(bytes).await;
         let refused = client(&url, Trust::Loopback).unwrap().check_auth_status().await.unwrap_err();
-        assert_eq!(refused.fault, Fault::Tls, "{name}: {refused}");
+        assert_eq!(refused.kind, ErrorKind::Tls, "{name}: {refused}");
         let words = "it speaks TLS, but no version or cipher that tickled speaks";
         assert!(refused.detail.contains(words) && refused.detail.contains("TLS 1.2"), "{name}: {refused}");
         let unseen = certificate::presented(&url.parse().unwrap(), PATIENCE).await.unwrap_err().to_string();
         assert!(unseen.contains(words), "{name}: {unseen}");
     }
-    for (bytes, fault) in [(&b"SSH-2.0-OpenSSH_9.2\r\n"[..], Fault::NotAGateway), (b"", Fault::Broken)] {
+    for (bytes, fault) in [(&b"SSH-2.0-OpenSSH_9.2\r\n"[..], ErrorKind::NotAGateway), (b"", ErrorKind::Broken)] {
         let url = greeting_back(bytes.to_vec()).await;
         let refused = client(&url, Trust::Loopback).unwrap().check_auth_status().await.unwrap_err();
-        assert_eq!(refused.fault, fault, "{refused}");
+        assert_eq!(refused.kind, fault, "{refused}");
     }
 }

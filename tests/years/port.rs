@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use tickled::gateway::wire::{self, Refusal, Reply};
-use tickled::gateway::{Fault, Tickle};
+use tickled::gateway::{ErrorKind, Tickle};
 use tickled::observe;
 use tickled::session::{Accounts, Observation, Request, Sso, Status, Unavailability};
 use tickled::simulator::world::{Answer, AuthStatus, Call, Route, Verdict};
@@ -107,16 +107,16 @@ fn seen<T>(read: Result<T, Refusal>, observe: impl Fn(&T) -> Observation) -> Obs
     match read {
         Ok(answer) => observe(&answer),
         Err(refusal) => observe::fault(match refusal {
-            Refusal::Unauthorized { denied } => Fault::Unauthorized { denied },
-            Refusal::LoginPage => Fault::LoginPage,
-            Refusal::NoBrokerageSession => Fault::NoBrokerageSession,
-            Refusal::AddressRefused => Fault::AddressRefused,
-            Refusal::EdgeRefused => Fault::EdgeRefused,
-            Refusal::Gone => Fault::Gone,
-            Refusal::TooManyRequests { retry_after } => Fault::TooManyRequests { retry_after },
-            Refusal::Ibkr => Fault::Ibkr,
-            Refusal::NotAGateway => Fault::NotAGateway,
-            Refusal::NotUnderstood(_) => Fault::NotUnderstood,
+            Refusal::Unauthorized { denied } => ErrorKind::Unauthorized { denied },
+            Refusal::LoginPage => ErrorKind::LoginPage,
+            Refusal::NoBrokerageSession => ErrorKind::NoBrokerageSession,
+            Refusal::AddressRefused => ErrorKind::AddressRefused,
+            Refusal::EdgeRefused => ErrorKind::EdgeRefused,
+            Refusal::Gone => ErrorKind::Gone,
+            Refusal::TooManyRequests { retry_after } => ErrorKind::TooManyRequests { retry_after },
+            Refusal::Ibkr => ErrorKind::Ibkr,
+            Refusal::NotAGateway => ErrorKind::NotAGateway,
+            Refusal::NotUnderstood(_) => ErrorKind::NotUnderstood,
         }),
     }
 }

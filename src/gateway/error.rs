@@ -1,4 +1,4 @@
-//! What went wrong with a request, by meaning, and in words that an operator can act on.
+//! Failed requests, by what the failure means, with a text that an operator can act on.
 
 use std::fmt;
 use std::time::Duration;
@@ -19,8 +19,8 @@ pub struct Error {
     /// The HTTP status, if the answer came so far.
     pub status: Option<u16>,
     /// What it means.
-    pub fault: Fault,
-    /// What exactly came back or went wrong; empty if `fault` says it all.
+    pub kind: ErrorKind,
+    /// What exactly came back or went wrong; empty if `kind` says it all.
     pub detail: String,
     /// The beginning of a body that is not understood. Foreign text: redact before showing it.
     pub sample: Vec<u8>,
@@ -28,7 +28,7 @@ pub struct Error {
 
 /// What a failed request means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Fault {
+pub enum ErrorKind {
     /// Nothing listens on the port.
     NothingListens,
     /// No answer in time.
@@ -69,7 +69,7 @@ pub enum Fault {
     NotUnderstood,
 }
 
-impl Fault {
+impl ErrorKind {
     /// What happened, and what to do about it where that is known.
     #[must_use]
     pub const fn sentence(self) -> &'static str {
@@ -99,7 +99,7 @@ impl Fault {
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} at {}: {}", self.call.name(), self.url, self.fault.sentence())?;
+        write!(f, "{} at {}: {}", self.call.name(), self.url, self.kind.sentence())?;
         if let Some(status) = self.status {
             write!(f, " (status {status})")?;
         }
@@ -114,42 +114,43 @@ impl std::error::Error for Error {}
 
 /// What a refusal means, with the beginning of its body where that is all there is to say.
 pub(super) fn from_refusal(call: Call, target: &Target, status: u16, refusal: Refusal, body: &[u8]) -> Error {
-    let (fault, detail) = match refusal {
-        Refusal::Unauthorized { denied } => (Fault::Unauthorized { denied }, String::new()),
-        Refusal::LoginPage => (Fault::LoginPage, String::new()),
-        Refusal::NoBrokerageSession => (Fault::NoBrokerageSession, String::new()),
-        Refusal::AddressRefused => (Fault::AddressRefused, String::new()),
-        Refusal::EdgeRefused => (Fault::EdgeRefused, String::new()),
-        Refusal::Gone => (Fault::Gone, String::new()),
-        Refusal::TooManyRequests { retry_after } => (Fault::TooManyRequests { retry_after }, String::new()),
-        Refusal::Ibkr => (Fault::Ibkr, String::new()),
-        Refusal::NotAGateway => (Fault::NotAGateway, String::new()),
-        Refusal::NotUnderstood(detail) => (Fault::NotUnderstood, detail),
+    let (kind, detail) = match refusal {
+        Refusal::Unauthorized { denied } => (ErrorKind::Unauthorized { denied }, String::new()),
+        Refusal::LoginPage => (ErrorKind::LoginPage, String::new()),
+        Refusal::NoBrokerageSession => (ErrorKind::NoBrokerageSession, String::new()),
+        Refusal::AddressRefused => (ErrorKind::AddressRefused, String::new()),
+        Refusal::EdgeRefused => (ErrorKind::EdgeRefused, String::new()),
+        Refusal::Gone => (ErrorKind::Gone, String::new()),
+        Refusal::TooManyRequests { retry_after } => (ErrorKind::TooManyRequests { retry_after }, String::new()),
+        Refusal::Ibkr => (ErrorKind::Ibkr, String::new()),
+        Refusal::NotAGateway => (ErrorKind::NotAGateway, String::new()),
+        Refusal::NotUnderstood(detail) => (ErrorKind::NotUnderstood, detail),
     };
-    let sample = if fault == Fault::NotUnderstood { body.iter().copied().take(SAMPLE).collect() } else { Vec::new() };
-    Error { call, url: target.url.to_string(), status: Some(status), fault, detail: escaped(&detail), sample }
+    let sample =
+        if kind == ErrorKind::NotUnderstood { body.iter().copied().take(SAMPLE).collect() } else { Vec::new() };
+    Error { call, url: target.url.to_string(), status: Some(status), kind, detail: escaped(&detail), sample }
 }
 
 /// What a failure below the answer means.
 pub(super) fn from_http(call: Call, target: &Target, error: HttpError) -> Error {
-    let (fault, detail) = match error {
+    let (kind, detail) = match error {
         HttpError::Connect(error) => (from_connect(&error), error.to_string()),
-        HttpError::TimedOut => (Fault::NoAnswer, String::new()),
-        HttpError::Broken { reason, .. } => (Fault::Broken, reason),
-        HttpError::NotHttp { .. } => (Fault::NotAGateway, "what came is not HTTP".to_owned()),
-        HttpError::Invalid(reason) => (Fault::NotUnderstood, reason),
+        HttpError::TimedOut => (ErrorKind::NoAnswer, String::new()),
+        HttpError::Broken { reason, .. } => (ErrorKind::Broken, reason),
+        HttpError::NotHttp { .. } => (ErrorKind::NotAGateway, "what came is not HTTP".to_owned()),
+        HttpError::Invalid(reason) => (ErrorKind::NotUnderstood, reason),
     };
-    Error { call, url: target.url.to_string(), status: None, fault, detail: escaped(&detail), sample: Vec::new() }
+    Error { call, url: target.url.to_string(), status: None, kind, detail: escaped(&detail), sample: Vec::new() }
 }
 
-const fn from_connect(error: &ConnectError) -> Fault {
+const fn from_connect(error: &ConnectError) -> ErrorKind {
     match error {
-        ConnectError::Refused => Fault::NothingListens,
-        ConnectError::Resolve(_) | ConnectError::Unreachable(_) => Fault::Network,
-        ConnectError::Elsewhere(_) | ConnectError::Tls(TlsError::Untrusted(_)) => Fault::Certificate,
-        ConnectError::Local(_) | ConnectError::TimedOut | ConnectError::Tls(TlsError::NoAnswer) => Fault::NoAnswer,
-        ConnectError::Broken(_) => Fault::Broken,
-        ConnectError::Tls(TlsError::Neither) => Fault::NotAGateway,
+        ConnectError::Refused => ErrorKind::NothingListens,
+        ConnectError::Resolve(_) | ConnectError::Unreachable(_) => ErrorKind::Network,
+        ConnectError::Elsewhere(_) | ConnectError::Tls(TlsError::Untrusted(_)) => ErrorKind::Certificate,
+        ConnectError::Local(_) | ConnectError::TimedOut | ConnectError::Tls(TlsError::NoAnswer) => ErrorKind::NoAnswer,
+        ConnectError::Broken(_) => ErrorKind::Broken,
+        ConnectError::Tls(TlsError::Neither) => ErrorKind::NotAGateway,
         ConnectError::Tls(
             TlsError::Unusable(_)
             | TlsError::ShortKey(_)
@@ -157,7 +158,7 @@ const fn from_connect(error: &ConnectError) -> Fault {
             | TlsError::PlainHttp(_)
             | TlsError::NotPlainHttp(_)
             | TlsError::Setup(_),
-        ) => Fault::Tls,
+        ) => ErrorKind::Tls,
     }
 }
 
