@@ -262,15 +262,17 @@ pub(super) fn unavailable(trouble: Unavailability, snapshot: &Snapshot, host: &s
              and VPNs"
                 .to_owned(),
         ),
-        Unavailability::IbkrSilent | Unavailability::IbkrError => (
+        Unavailability::IbkrSilent => (
             Code::IbkrUnavailable,
             Action::Wait,
-            match trouble {
-                Unavailability::IbkrError => "waiting for IBKR – it answers with errors",
-                _ => "waiting for IBKR – it does not answer",
-            }
-            .to_owned(),
-            "nothing yet: tickled keeps asking, and restores the session when IBKR answers".to_owned(),
+            "waiting for IBKR – it does not answer".to_owned(),
+            WAITING.to_owned(),
+        ),
+        Unavailability::IbkrError => (
+            Code::IbkrUnavailable,
+            Action::Wait,
+            "waiting for IBKR – it answers with errors".to_owned(),
+            WAITING.to_owned(),
         ),
         Unavailability::Nonsense => (
             Code::IbkrUnavailable,
@@ -378,3 +380,5 @@ fn in_minutes(asked: Duration) -> String {
 
 /// IBKR's own pause after too many requests.
 const SHORTEST_QUIET: Duration = Duration::from_mins(15);
+/// What to do while IBKR does not answer as it should.
+const WAITING: &str = "nothing yet: tickled keeps asking, and restores the session when IBKR answers";

@@ -414,11 +414,10 @@ fn remind(
 /// When a problem of this code began that is seen in `snapshot` for the first time.
 fn started(code: Code, snapshot: &Snapshot, now: Now) -> Now {
     match (code.entry().resolve_when, snapshot.state) {
-        // An account of the wrong kind, for one, is seen while the session is live.
-        (_, State::Live) | (ResolveWhen::Immediately, _) => now,
+        // An account of the wrong kind, for one, is seen while the session is live; a refused certificate may be seen
+        // while a login is required, and began after that.
+        (_, State::Live) | (ResolveWhen::Immediately, _) | (ResolveWhen::SessionKnown, State::LoginRequired(_)) => now,
         (ResolveWhen::SessionLive | ResolveWhen::SessionStable, _) => snapshot.incident_since.unwrap_or(snapshot.since),
-        // A refused certificate, for one, is seen while a login is required, and began after that.
-        (ResolveWhen::SessionKnown, State::LoginRequired(_)) => now,
         (ResolveWhen::SessionKnown, _) => snapshot.since,
     }
 }
