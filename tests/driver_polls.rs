@@ -1,5 +1,4 @@
 //! The driver as a future: what wakes it, and what a poll that nothing asked for does.
-#![expect(clippy::unwrap_used, reason = "a helper that fails fails its test")]
 
 use std::cell::{Cell, RefCell};
 use std::future::pending;

@@ -65,7 +65,7 @@ impl Test {
             }
         }
         let file = self.config.as_deref().unwrap_or(Path::new(USUAL_CONFIG));
-        self.from_here(file, code).await
+        self.without_daemon(file, code).await
     }
 
     /// The daemon sends the test, because only it may read its secrets.
@@ -74,7 +74,7 @@ impl Test {
     }
 
     /// This process sends the test.
-    async fn from_here(&self, file: &Path, code: Option<Code>) -> anyhow::Result<Exit> {
+    async fn without_daemon(&self, file: &Path, code: Option<Code>) -> anyhow::Result<Exit> {
         let Some(Config { alerts, .. }) = load(file) else { return Ok(Exit::Configuration) };
         let names = alert::testable(&alerts);
         if names.is_empty() {

@@ -80,12 +80,12 @@ impl Manual {
     /// What is waited for while a login does not help yet, in a line for a person.
     pub(super) fn waiting(&self, why: &str, exit: Exit) -> String {
         let Self { gateway, url, .. } = self;
-        match exit {
-            Exit::NothingAnswers => format!(
+        if exit == Exit::NothingAnswers {
+            return format!(
                 "{gateway}: no login is possible yet ({url}): {why}. Waiting for it; `tickled doctor` looks for the cause\n"
-            ),
-            _ => format!("{gateway}: no login is needed so far: {why}. Waiting for what comes of it\n"),
+            );
         }
+        format!("{gateway}: no login is needed so far: {why}. Waiting for what comes of it\n")
     }
 
     /// How it ended, in a line for a person.

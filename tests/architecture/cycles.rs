@@ -204,8 +204,8 @@ fn code(text: &str) -> String {
 
 /// The trees of all `use`, each with whether it is public, and the rest of the code.
 fn statements(code: &str) -> (Vec<(String, bool)>, String) {
-    let (mut found, mut rest, mut open): (Vec<(String, bool)>, String, Option<(String, bool)>) =
-        (Vec::new(), String::new(), None);
+    let (mut found, mut rest) = (Vec::new(), String::new());
+    let mut open: Option<(String, bool)> = None;
     for line in code.lines() {
         let text = line.trim_start();
         if open.is_none() {
