@@ -117,9 +117,8 @@ fn hint(unseen: &Unseen) -> String {
         Unseen::Unreachable { .. } => {
             format!("{unseen}; start the gateway, or correct the address: `tickled doctor` looks for the cause")
         }
-        Unseen::NoTls { .. } => {
-            format!("{unseen}; a gateway with listenSsl: false in its conf.yaml has none, and is asked by http://")
-        }
+        // Its reason says what to do, where that is known.
+        Unseen::NoTls { .. } => unseen.to_string(),
     }
 }
 

@@ -9,6 +9,7 @@ use std::time::Duration;
 use rustix::io::Errno;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{CertificateError, ClientConfig};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpStream, lookup_host};
 use tokio::time::{Instant, timeout_at};
 use tokio_rustls::TlsConnector;
@@ -227,6 +228,11 @@ impl Connector {
         if let (Err(ConnectError::Tls(TlsError::ShortKey(_))), Some(tls)) = (&shaken, &self.short_key_tls) {
             shaken = self.handshake(tls, first(addresses, until).await?, until).await;
         }
+        // Some servers end the connection without a word when they have nothing in common with the client.
+        if matches!(shaken, Err(ConnectError::Broken(_))) && answers_old_tls(addresses, until).await {
+            let reason = "it ends the connection without a reason".to_owned();
+            return Err(TlsError::NothingInCommon(reason).into());
+        }
         let (io, certificate) = shaken?;
         Ok(Connection { io, certificate: Some(certificate), own_address })
     }
@@ -294,6 +300,43 @@ impl Connector {
         let far = addresses.into_iter().find(|address| self.only_here && !address.to_canonical().is_loopback());
         far.map_or(Ok(()), |address| Err(Elsewhere { host: self.url.host().to_owned(), address }))
     }
+}
+
+/// Whether a greeting with the versions, curves and signatures that the TLS library lacks is answered in TLS.
+async fn answers_old_tls(addresses: &[SocketAddr], until: Instant) -> bool {
+    let answered = async {
+        let mut tcp = first(addresses, until).await.ok()?;
+        tcp.write_all(&old_greeting()).await.ok()?;
+        let mut begins = [0; 2];
+        tcp.read_exact(&mut begins).await.ok()?;
+        // A handshake message; an alert would have come before as well.
+        Some(begins == [0x16, 0x03])
+    };
+    timeout_at(until, answered).await.ok().flatten().unwrap_or_default()
+}
+
+/// A `ClientHello` for TLS 1.0 to 1.2.
+fn old_greeting() -> Vec<u8> {
+    const SUITES: [u16; 16] = [
+        0xC02F, 0xC030, 0xC02B, 0xC02C, 0xCCA8, 0xCCA9, 0xC013, 0xC014, 0xC009, 0xC00A, 0x009C, 0x009D, 0x002F, 0x0035,
+        0x000A, 0x00FF,
+    ];
+    const GROUPS: [u16; 5] = [0x001D, 0x0017, 0x0018, 0x0019, 0x001E];
+    const SIGNATURES: [u16; 13] =
+        [0x0403, 0x0503, 0x0603, 0x0807, 0x0808, 0x0804, 0x0805, 0x0806, 0x0401, 0x0501, 0x0601, 0x0201, 0x0203];
+    let list = |numbers: &[u16]| sized(&numbers.iter().flat_map(|number| number.to_be_bytes()).collect::<Vec<_>>());
+    let extension = |kind: u8, content: Vec<u8>| [vec![0, kind], sized(&content)].concat();
+    let extensions =
+        [extension(10, list(&GROUPS)), extension(11, vec![1, 0]), extension(13, list(&SIGNATURES))].concat();
+    let body = [vec![3, 3], vec![0x5A; 32], vec![0], list(&SUITES), vec![1, 0], sized(&extensions)].concat();
+    let message = [vec![1, 0], sized(&body)].concat();
+    [vec![0x16, 3, 1], sized(&message)].concat()
+}
+
+/// The bytes behind their length in two bytes.
+fn sized(bytes: &[u8]) -> Vec<u8> {
+    let length = u16::try_from(bytes.len()).unwrap_or_default().to_be_bytes();
+    [&length, bytes].concat()
 }
 
 /// Connects to the first address that takes a connection. Each gets a fair share of the time.

@@ -395,3 +395,24 @@ async fn tls_that_is_not_ours_is_told_as_that() {
         assert_eq!(refused.kind, fault, "{refused}");
     }
 }
+
+/// Ends the connection at a greeting without the curve that it has, and greets back where that is offered.
+#[tokio::test]
+async fn tls_that_ends_without_a_word_is_told_as_that() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("https://{}", listener.local_addr().unwrap());
+    tokio::spawn(async move {
+        while let Ok((mut tcp, _)) = listener.accept().await {
+            let mut heard = vec![0; 4096];
+            let read = tcp.read(&mut heard).await.unwrap_or_default();
+            let offers_p521 = heard[..read].windows(4).any(|window| window == [0, 0x18, 0, 0x19]);
+            assert_eq!(usize::from(heard[3]) << 8 | usize::from(heard[4]), read - 5, "a whole record");
+            if offers_p521 {
+                drop(tcp.write_all(&[0x16, 3, 3, 0, 1, 2]).await);
+            }
+        }
+    });
+    let refused = client(&url, Trust::Loopback).unwrap().check_auth_status().await.unwrap_err();
+    assert_eq!(refused.kind, ErrorKind::Tls, "{refused}");
+    assert!(refused.detail.contains("no version or cipher that tickled speaks"), "{refused}");
+}
