@@ -1,5 +1,6 @@
 //! The only place that knows machine, network and clock: does what the plan says, and reports what came.
 
+pub mod answers;
 mod listening;
 
 pub use listening::StreamChange;
@@ -17,9 +18,8 @@ use tokio::time::{Instant, sleep_until};
 
 use crate::gateway::stream::{Down, Limits, Push};
 use crate::gateway::{self, Client, ErrorKind, SessionId};
-use crate::observe;
 use crate::session::{
-    ClientId, Input, Machine, Now, Observation, Plan, Policy, RateLimitState, Request, SharedBudget, State, Status,
+    Answer, ClientId, Failure, Input, Machine, Now, Plan, Policy, RateLimitState, Request, SharedBudget, State, Status,
     Transition, Unavailability,
 };
 use crate::status::{Place, Snapshot};
@@ -29,7 +29,7 @@ use listening::{Listening, Turn};
 /// Where a driver sends its machine's requests.
 pub trait Port {
     /// Sends one request and waits for what it brings, never longer than the machine's `answer_within`.
-    fn ask(&self, request: Request) -> impl Future<Output = Answer>;
+    fn ask(&self, request: Request) -> impl Future<Output = Received>;
 
     /// Opens the gateway's stream with the id that a ping gave, and tells what comes until it is down. Where there is
     /// no such thing, nothing ever comes.
@@ -40,9 +40,9 @@ pub trait Port {
 
 /// What a request brought.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Answer {
+pub struct Received {
     /// What it means to the machine.
-    pub observation: Observation,
+    pub answer: Answer,
     /// What went wrong, for the log.
     pub error: Option<gateway::Error>,
     /// What opens the stream, if it was a ping.
@@ -110,7 +110,7 @@ pub struct Report {
     /// The wall clock jumped by this much.
     pub jumped: Option<jiff::SignedDuration>,
     /// The request that was answered, what came of it, and how long it took.
-    pub answered: Option<(Request, Answer, Duration)>,
+    pub answered: Option<(Request, Received, Duration)>,
     /// The request that is being sent.
     pub sending: Option<Request>,
     /// The stream came or went.
@@ -235,7 +235,7 @@ impl<P: Port, C: Clock> Driver<P, C> {
                 return snapshot;
             }
             if let Some(request) = plan.request {
-                flight = Some(Flight { request, since: now.mono, answer: Box::pin(self.port.ask(request)) });
+                flight = Some(Flight { request, since: now.mono, received: Box::pin(self.port.ask(request)) });
             }
             match self.listening.turn(now.mono, self.machine.state()) {
                 Turn::Stay => {}
@@ -262,16 +262,16 @@ impl<P: Port, C: Clock> Driver<P, C> {
                         }
                         None => return snapshot,
                     },
-                    (request, since, mut answer) = landing(&mut flight) => {
+                    (request, since, mut received) = landing(&mut flight) => {
                         flight = None;
-                        if let Some(session) = answer.session.take() {
+                        if let Some(session) = received.session.take() {
                             self.listening.pinged(session);
                         }
                         let refused =
-                            answer.error.as_ref().filter(|error| matches!(error.kind, ErrorKind::Certificate | ErrorKind::Tls));
+                            received.error.as_ref().filter(|error| matches!(error.kind, ErrorKind::Certificate | ErrorKind::Tls));
                         self.detail = refused.map(|error| error.detail.clone());
-                        let input = Input::Answer(request, answer.observation);
-                        answered = Some((request, answer, self.clock.now().mono.saturating_sub(since)));
+                        let input = Input::Answer(received.answer);
+                        answered = Some((request, received, self.clock.now().mono.saturating_sub(since)));
                         input
                     }
                     push = hearing(&mut heard) => {
@@ -297,7 +297,7 @@ impl<P: Port, C: Clock> Driver<P, C> {
         &self,
         now: Now,
         plan: &Plan,
-        answered: Option<(Request, Answer, Duration)>,
+        answered: Option<(Request, Received, Duration)>,
         stream: Option<StreamChange>,
     ) -> Report {
         let snapshot = Snapshot::of(&self.name, &self.url, &self.machine, plan, now, self.place.as_ref());
@@ -334,12 +334,12 @@ pub enum Flow {
 struct Flight<'a> {
     request: Request,
     since: Duration,
-    answer: Pin<Box<dyn Future<Output = Answer> + 'a>>,
+    received: Pin<Box<dyn Future<Output = Received> + 'a>>,
 }
 
-async fn landing(flight: &mut Option<Flight<'_>>) -> (Request, Duration, Answer) {
+async fn landing(flight: &mut Option<Flight<'_>>) -> (Request, Duration, Received) {
     match flight {
-        Some(flight) => (flight.request, flight.since, flight.answer.as_mut().await),
+        Some(flight) => (flight.request, flight.since, flight.received.as_mut().await),
         None => std::future::pending().await,
     }
 }
@@ -356,26 +356,31 @@ async fn hearing(heard: &mut Option<Heard<'_>>) -> Result<Push, Down> {
 
 const fn status(push: &Push) -> Option<Status> {
     match push {
-        Push::Status(status) => Some(observe::flags(status)),
+        Push::Status(status) => Some(answers::flags(status)),
         Push::Ready | Push::Heartbeat => None,
     }
 }
 
 impl Port for Client {
-    async fn ask(&self, request: Request) -> Answer {
+    async fn ask(&self, request: Request) -> Received {
         match request {
             Request::Ping => {
                 let mut pinged = self.ping_server().await;
                 let session = pinged.as_mut().ok().and_then(|tickle| tickle.session.take());
-                Answer { session, ..answer(pinged, observe::ping) }
+                let error = pinged.as_ref().err().cloned();
+                Received { answer: Answer::Ping(answers::ping(&pinged)), error, session }
             }
-            Request::Check => answer(self.check_auth_status().await, observe::status),
-            Request::Reauthenticate => answer(self.reauthenticate().await, observe::reauthentication),
-            Request::OpenBrokerage { compete } => answer(self.open_brokerage(compete).await, observe::status),
-            Request::ValidateSso => answer(self.validate_sso().await, observe::sso),
-            Request::Accounts => answer(self.accounts().await, observe::accounts),
-            Request::IsListening => answer(self.is_listening().await, observe::listening),
-            Request::EndSession => answer(self.end_session().await, observe::logout),
+            Request::Check => received(self.check_auth_status().await, Answer::Check, answers::flags),
+            Request::Reauthenticate => {
+                received(self.reauthenticate().await, Answer::Reauthenticate, answers::reauthentication)
+            }
+            Request::OpenBrokerage { compete } => {
+                received(self.open_brokerage(compete).await, Answer::OpenBrokerage, answers::flags)
+            }
+            Request::ValidateSso => received(self.validate_sso().await, Answer::ValidateSso, answers::sso),
+            Request::Accounts => received(self.accounts().await, Answer::Accounts, answers::accounts),
+            Request::IsListening => received(self.is_listening().await, Answer::IsListening, |()| ()),
+            Request::EndSession => received(self.end_session().await, Answer::EndSession, |_| ()),
         }
     }
 
@@ -391,6 +396,15 @@ impl Port for Client {
     }
 }
 
-fn answer<T>(outcome: Result<T, gateway::Error>, observe: fn(&Result<T, gateway::Error>) -> Observation) -> Answer {
-    Answer { observation: observe(&outcome), error: outcome.err(), session: None }
+/// What a call of the client means, and what went wrong.
+fn received<T, U>(
+    outcome: Result<T, gateway::Error>,
+    answer: fn(Result<U, Failure>) -> Answer,
+    meaning: impl FnOnce(&T) -> U,
+) -> Received {
+    let (read, error) = match &outcome {
+        Ok(answer) => (Ok(meaning(answer)), None),
+        Err(error) => (Err(answers::failure(error.kind)), Some(error.clone())),
+    };
+    Received { answer: answer(read), error, session: None }
 }

@@ -20,7 +20,6 @@
 //! | `alert` | 3 | when to alert a human, and by which channels |
 //! | `status` | 2 | the state of one gateway as a value, and in words (pure) |
 //! | `exit` | 2 | exit codes, and which of them a state means (pure) |
-//! | `observe` | 2 | what a gateway's answer means to the machine (pure) |
 //! | `session` | 1 | **the session machine** (pure) |
 //! | `calendar` | 1 | midnights and maintenance windows (pure) |
 //! | `gateway` | 1 | the client of a gateway: one method per request, failures by meaning, TLS |
@@ -50,7 +49,6 @@ pub mod history;
 pub mod http;
 pub mod log;
 pub mod man;
-pub mod observe;
 pub mod session;
 pub mod simulator;
 pub mod status;

@@ -5,7 +5,7 @@ use std::future::pending;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use tickled::driver::{Answer, Clock, Command, Driver, Flow, Port};
+use tickled::driver::{Clock, Command, Driver, Flow, Port, Received};
 use tickled::session::{Now, Policy, Request, StateKind};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, advance};
@@ -25,7 +25,7 @@ impl Silent {
 }
 
 impl Port for &Silent {
-    async fn ask(&self, _: Request) -> Answer {
+    async fn ask(&self, _: Request) -> Received {
         self.requests.set(self.requests.get() + 1);
         pending().await
     }

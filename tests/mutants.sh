@@ -9,7 +9,9 @@ crate=target/mutants/crate
 rm -rf "$crate/src" "$crate/tests"
 mkdir -p "$crate/src/gateway" "$crate/src/systemd" "$crate/src/alert" "$crate/src/simulator" "$crate/tests/data" "$crate/.cargo"
 
-cp -r src/session src/calendar.rs src/status.rs src/observe.rs "$crate/src/"
+cp -r src/session src/calendar.rs src/status.rs "$crate/src/"
+mkdir -p "$crate/src/driver"
+cp src/driver/answers.rs "$crate/src/driver/"
 cp -r src/simulator/world src/simulator/login.html "$crate/src/simulator/"
 rm -rf "$crate/src/simulator/world/tests"
 sed -i '/^#\[cfg(test)\]$/{N;/mod tests;/d;}' "$crate/src/simulator/world/mod.rs"
@@ -30,9 +32,10 @@ for file in catalogue clockwork condition desk keep notice reminder settings; do
     echo 'pub use notice::{About, Message, Notice, Phase}; pub use settings::Settings;'
 } > "$crate/src/alert/mod.rs"
 echo 'pub mod world;' > "$crate/src/simulator/mod.rs"
+echo 'pub mod answers;' > "$crate/src/driver/mod.rs"
 echo 'pub mod unit;' > "$crate/src/systemd/mod.rs"
 {
-    echo 'pub mod alert; pub mod calendar; pub mod gateway; pub mod observe; pub mod session; pub mod simulator; pub mod status; pub mod systemd;'
+    echo 'pub mod alert; pub mod calendar; pub mod driver; pub mod gateway; pub mod session; pub mod simulator; pub mod status; pub mod systemd;'
     echo 'pub mod log { use std::time::Duration;'
     sed -n '/^pub fn human_duration/,/^}/p; /^const HOUR:/p; /^const DAY:/p' src/log/duration.rs
     echo '}'
@@ -46,11 +49,11 @@ cp -r tests/session_table "$crate/tests/all/a_table"
 cp tests/calendar.rs "$crate/tests/all/b_calendar.rs"
 cp -r tests/scenarios "$crate/tests/all/c_scenarios"
 cp -r tests/years "$crate/tests/all/d_years"
-cp tests/support/src/chance.rs "$crate/tests/all/"
+cp tests/support/src/chance.rs tests/support/src/said.rs "$crate/tests/all/"
 cp tests/years/port.rs tests/years/rules.rs "$crate/tests/all/"
 sed -i 's|"\.\./years/|"../|; s|^mod script;|#[path = "script.rs"] mod script;|' "$crate/tests/all/c_scenarios/main.rs"
 sed -i 's/crate::/super::/g; s|^mod crowd;|#[path = "crowd.rs"] mod z_crowd;|' "$crate"/tests/all/d_years/*.rs
-sed -i 's/support::chance/crate::chance/' "$crate"/tests/all/*/*.rs
+sed -i 's/support::chance/crate::chance/; s/use support::{\?\(Said[^;]*\);/use crate::said::{\1;/; s/use crate::said::{Said;/use crate::said::Said;/' "$crate"/tests/all/*/*.rs
 for file in "$crate"/tests/all/*.rs "$crate"/tests/all/*/*.rs; do sed -i '/^#!\[expect/d' "$file"; done
 cat > "$crate/tests/all/main.rs" <<'RUST'
 #![allow(warnings)]
@@ -58,6 +61,7 @@ cat > "$crate/tests/all/main.rs" <<'RUST'
 mod a_table;
 mod b_calendar;
 mod chance;
+mod said;
 #[path = "c_scenarios/main.rs"]
 mod c_scenarios;
 #[path = "d_years/main.rs"]

@@ -5,10 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use support::{Said, said};
 use tickled::calendar::{Maintenance, Region};
-use tickled::driver::{Answer, Clock, Command, Driver, Flow, Port};
+use tickled::driver::{Clock, Command, Driver, Flow, Port, Received};
 use tickled::session::{
-    Accounts, Input, Machine, Now, Observation, Plan, Policy, Request, Sso, State, Status, Unavailability, WakeReason,
+    Accounts, Input, Machine, Now, Plan, Policy, Request, Sso, State, Status, Unavailability, WakeReason,
 };
 use tickled::status::{Place, Snapshot, summary};
 use tokio::sync::mpsc;
@@ -25,16 +26,16 @@ fn place(region: Region) -> Place {
 }
 
 /// What a healthy gateway with a login of that time says.
-fn well(request: Request, login: Option<Timestamp>) -> Observation {
+fn well(request: Request, login: Option<Timestamp>) -> Said {
     match request {
         Request::Ping | Request::Check | Request::OpenBrokerage { .. } => {
-            Observation::Status(Status { authenticated: true, connected: true, competing: false, established: None })
+            Said::Status(Status { authenticated: true, connected: true, competing: false, established: None })
         }
-        Request::Reauthenticate => Observation::Accepted,
-        Request::ValidateSso => Observation::Sso(Sso { valid: true, borrowed: false, auth_time: login }),
-        Request::Accounts => Observation::Accounts(Accounts { usable: true, is_paper: None }),
-        Request::IsListening => Observation::Listening,
-        Request::EndSession => Observation::Ended,
+        Request::Reauthenticate => Said::Accepted,
+        Request::ValidateSso => Said::Sso(Sso { valid: true, borrowed: false, auth_time: login }),
+        Request::Accounts => Said::Accounts(Accounts { usable: true, is_paper: None }),
+        Request::IsListening => Said::Listening,
+        Request::EndSession => Said::Ended,
     }
 }
 
@@ -54,13 +55,13 @@ impl Watched {
     }
 
     /// Lets time pass, and every request be answered by `world`, until `enough`.
-    fn until(mut self, world: impl Fn(Request) -> Observation, enough: impl Fn(&Machine) -> bool) -> Self {
+    fn until(mut self, world: impl Fn(Request) -> Said, enough: impl Fn(&Machine) -> bool) -> Self {
         for _ in 0..10_000 {
             if enough(&self.machine) {
                 return self;
             }
             let input = match self.plan.request {
-                Some(request) => Input::Answer(request, world(request)),
+                Some(request) => said(request, world(request)),
                 None => {
                     let left = self.plan.wake_at.saturating_sub(self.now.mono);
                     self.now = Now { mono: self.now.mono + left, wall: self.now.wall + left };
@@ -92,7 +93,7 @@ fn live(wall: Timestamp, login: Timestamp) -> Watched {
 }
 
 fn unavailable(wall: Timestamp) -> Watched {
-    let world = |_| Observation::Trouble(Unavailability::IbkrError);
+    let world = |_| Said::Unavailable(Unavailability::IbkrError);
     Watched::start(wall).until(world, |machine| matches!(machine.state(), State::Unavailable(_)))
 }
 
@@ -177,7 +178,7 @@ fn the_end_of_the_login_is_foretold_while_it_lies_ahead() {
 
     // IBKR is away, and the login is where it was.
     let away = live(at("2026-11-24T12:00 America/New_York"), login)
-        .until(|_| Observation::Trouble(Unavailability::IbkrError), |m| matches!(m.state(), State::Unavailable(_)));
+        .until(|_| Said::Unavailable(Unavailability::IbkrError), |m| matches!(m.state(), State::Unavailable(_)));
     assert_eq!(ends(&away, "2026-11-24T12:30 America/New_York"), midnight);
 
     let paused = live(at("2026-11-24T12:00 America/New_York"), login).step(Input::Pause { until: None });
@@ -185,7 +186,7 @@ fn the_end_of_the_login_is_foretold_while_it_lies_ahead() {
     assert_eq!(ends(&paused, "2026-11-24T12:30 America/New_York"), None);
 
     // The login stands and no attempt leads to a session: its end is nobody's concern.
-    let lost = Observation::Status(Status { connected: true, ..Status::default() });
+    let lost = Said::Status(Status { connected: true, ..Status::default() });
     let wedged = live(at("2026-11-24T12:00 America/New_York"), login).until(
         |request| if well(request, None) == well(Request::Check, None) { lost } else { well(request, Some(login)) },
         |m| matches!(m.state(), State::LoginRequired(_)),
@@ -194,7 +195,7 @@ fn the_end_of_the_login_is_foretold_while_it_lies_ahead() {
     assert_eq!(ends(&wedged, "2026-11-24T12:30 America/New_York"), None);
 
     let gone = live(at("2026-11-24T12:00 America/New_York"), login)
-        .until(|_| Observation::Unauthorized, |m| matches!(m.state(), State::LoginRequired(_)));
+        .until(|_| Said::Unauthorized, |m| matches!(m.state(), State::LoginRequired(_)));
     assert_eq!(ends(&gone, "2026-11-24T12:30 America/New_York"), None);
 }
 
@@ -205,12 +206,12 @@ struct Scripted<'a> {
 }
 
 impl Port for Scripted<'_> {
-    async fn ask(&self, request: Request) -> Answer {
+    async fn ask(&self, request: Request) -> Received {
         let well = self.clock.now().wall < self.until;
         let login = at("2026-11-23T09:00 America/New_York");
         let observation =
-            if well { self::well(request, Some(login)) } else { Observation::Trouble(Unavailability::IbkrError) };
-        Answer { observation, error: None, session: None }
+            if well { self::well(request, Some(login)) } else { Said::Unavailable(Unavailability::IbkrError) };
+        Received { answer: observation.to(request).unwrap(), error: None, session: None }
     }
 }
 

@@ -6,10 +6,11 @@ use std::time::Duration;
 use futures_util::{Stream, stream};
 use jiff::Timestamp;
 use serde_json::json;
-use tickled::driver::{Answer, Clock, Command, Driver, Flow, Port, Report, StreamChange};
+use support::Said;
+use tickled::driver::{Clock, Command, Driver, Flow, Port, Received, Report, StreamChange};
 use tickled::gateway::stream::{Down, Push};
 use tickled::gateway::{AuthStatus, SessionId};
-use tickled::session::{Accounts, Now, Observation, Policy, Request, Sso, State, StateReason, Status, Unavailability};
+use tickled::session::{Accounts, Now, Policy, Request, Sso, State, StateReason, Status, Unavailability};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, sleep_until};
 
@@ -41,29 +42,27 @@ const CHECK: Asked = Asked::Request(Request::Check);
 const LATENCY: Duration = Duration::from_millis(20);
 
 impl Port for &Gateway {
-    async fn ask(&self, request: Request) -> Answer {
+    async fn ask(&self, request: Request) -> Received {
         self.asked.borrow_mut().push((self.time(), Asked::Request(request)));
         sleep(LATENCY).await;
         let mut session = None;
         let observation = match (self.trouble.get(), request) {
-            (Some(trouble), request) if request != Request::IsListening => Observation::Trouble(trouble),
-            (_, Request::IsListening) => Observation::Listening,
+            (Some(trouble), request) if request != Request::IsListening => Said::Unavailable(trouble),
+            (_, Request::IsListening) => Said::Listening,
             (_, Request::Ping) => {
                 self.pings.set(self.pings.get() + 1);
                 session = Some(id(self.pings.get()));
-                Observation::Status(self.flags.get())
+                Said::Status(self.flags.get())
             }
-            (_, Request::Check | Request::OpenBrokerage { .. }) => Observation::Status(self.flags.get()),
-            (_, Request::Reauthenticate) => Observation::Accepted,
+            (_, Request::Check | Request::OpenBrokerage { .. }) => Said::Status(self.flags.get()),
+            (_, Request::Reauthenticate) => Said::Accepted,
             (_, Request::ValidateSso) => {
-                Observation::Sso(Sso { valid: true, borrowed: false, auth_time: Some(Timestamp::UNIX_EPOCH) })
+                Said::Sso(Sso { valid: true, borrowed: false, auth_time: Some(Timestamp::UNIX_EPOCH) })
             }
-            (_, Request::Accounts) => {
-                Observation::Accounts(Accounts { usable: self.flags.get() == GOOD, is_paper: None })
-            }
-            (_, Request::EndSession) => Observation::Ended,
+            (_, Request::Accounts) => Said::Accounts(Accounts { usable: self.flags.get() == GOOD, is_paper: None }),
+            (_, Request::EndSession) => Said::Ended,
         };
-        Answer { observation, error: None, session }
+        Received { answer: observation.to(request).unwrap(), error: None, session }
     }
 
     fn listen(&self, session: SessionId) -> impl Stream<Item = Result<Push, Down>> {

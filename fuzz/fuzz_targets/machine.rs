@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use libfuzzer_sys::fuzz_target;
-use tickled::session::{Accounts, Input, Machine, Now, Observation, Policy, Request, Sso, State, Status, Unavailability};
+use tickled::session::{
+    Accounts, Answer, Failure, Input, Machine, Now, Policy, Reauthentication, Request, Sso, State, Status, Unavailability,
+};
 
 fuzz_target!(|data: &[u8]| {
     let Some((seed, steps)) = data.split_first() else { return };
@@ -24,13 +26,15 @@ fuzz_target!(|data: &[u8]| {
                 // An answer comes within a second or so.
                 pass(&mut now, Duration::from_millis(u64::from(step[0]) * 4));
                 asked = None;
-                let observation = observation(request, step[1]);
-                good = match observation {
-                    Observation::Status(status) => is_good(status),
-                    Observation::Accounts(_) | Observation::Gone | Observation::Sso(_) => good,
-                    _ => false,
+                let answer = answer(request, step[1]);
+                good = match answer {
+                    Answer::Ping(Ok(status)) | Answer::Check(Ok(status)) | Answer::OpenBrokerage(Ok(status)) => {
+                        is_good(status)
+                    }
+                    Answer::Accounts(Ok(_)) | Answer::ValidateSso(Ok(_)) => good,
+                    _ => good && answer.failure() == Some(Failure::Unsupported),
                 };
-                Input::Answer(request, observation)
+                Input::Answer(answer)
             }
             (5, _) => Input::Push(status(step[1])),
             (6, _) => match step[1] % 4 {
@@ -88,30 +92,35 @@ fn retry_after(byte: u8) -> Option<Duration> {
     (byte < 240).then_some(Duration::from_secs(seconds))
 }
 
-fn observation(request: Request, byte: u8) -> Observation {
+fn answer(request: Request, byte: u8) -> Answer {
     if byte < 160 {
+        let status = if byte < 96 { LIVE } else { status(byte) };
         return match request {
-            Request::Ping | Request::Check | Request::OpenBrokerage { .. } if byte < 96 => Observation::Status(LIVE),
-            Request::Ping | Request::Check | Request::OpenBrokerage { .. } => Observation::Status(status(byte)),
-            Request::Reauthenticate => Observation::Accepted,
-            Request::ValidateSso => Observation::Sso(Sso { valid: byte < 128, borrowed: byte < 8, auth_time: None }),
-            Request::Accounts => Observation::Accounts(Accounts { usable: byte < 140, is_paper: None }),
-            Request::IsListening => Observation::Listening,
-            Request::EndSession => Observation::Ended,
+            Request::Ping => Answer::Ping(Ok(status)),
+            Request::Check => Answer::Check(Ok(status)),
+            Request::OpenBrokerage { .. } => Answer::OpenBrokerage(Ok(status)),
+            Request::Reauthenticate if byte < 8 => Answer::Reauthenticate(Ok(Reauthentication::NotLoggedIn)),
+            Request::Reauthenticate => Answer::Reauthenticate(Ok(Reauthentication::Accepted)),
+            Request::ValidateSso => {
+                Answer::ValidateSso(Ok(Sso { valid: byte < 128, borrowed: byte < 8, auth_time: None }))
+            }
+            Request::Accounts => Answer::Accounts(Ok(Accounts { usable: byte < 140, is_paper: None })),
+            Request::IsListening => Answer::IsListening(Ok(())),
+            Request::EndSession => Answer::EndSession(Ok(())),
         };
     }
-    match byte % 12 {
-        0 => Observation::NoStatus,
-        1 => Observation::NotLoggedIn,
-        2 => Observation::Unauthorized,
-        3 => Observation::LoginPage,
-        4 => Observation::Gone,
-        5 => Observation::Trouble(Unavailability::NothingListens),
-        6 => Observation::Trouble(Unavailability::NoAnswer),
-        7 => Observation::Trouble(Unavailability::IbkrError),
-        8 => Observation::Trouble(Unavailability::EdgeRefused),
-        9 => Observation::Trouble(Unavailability::TooManyRequests { retry_after: retry_after(byte) }),
-        10 => Observation::Trouble(Unavailability::Nonsense),
-        _ => Observation::Trouble(Unavailability::Certificate),
-    }
+    let cause = match byte % 12 {
+        0 => return Answer::failed(request, Failure::NoSession),
+        1 | 2 => return Answer::failed(request, Failure::Unauthorized),
+        3 => return Answer::failed(request, Failure::LoginPage),
+        4 => return Answer::failed(request, Failure::Unsupported),
+        5 => Unavailability::NothingListens,
+        6 => Unavailability::NoAnswer,
+        7 => Unavailability::IbkrError,
+        8 => Unavailability::EdgeRefused,
+        9 => Unavailability::TooManyRequests { retry_after: retry_after(byte) },
+        10 => Unavailability::Nonsense,
+        _ => Unavailability::Certificate,
+    };
+    Answer::failed(request, Failure::Unavailable(cause))
 }

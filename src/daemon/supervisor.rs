@@ -14,7 +14,7 @@ use super::log_lines::{self, OnceLog};
 use crate::alert::{self, Service};
 use crate::config::Config;
 use crate::control::{self, Asked, Status};
-use crate::driver::{Answer, Clock, HostClock, Report};
+use crate::driver::{Clock, HostClock, Received, Report};
 use crate::endpoint::{Counts, View};
 use crate::history::{DriverInit, PersistedGateway, PersistedState, Record, What};
 use crate::log::{self, event};
@@ -392,7 +392,7 @@ impl Supervisor {
 }
 
 /// Logs a request and its outcome, and returns it as the status shows it.
-fn asked(name: &str, at: Timestamp, request: Request, answer: &Answer, took: Duration) -> Asked {
+fn asked(name: &str, at: Timestamp, request: Request, answer: &Received, took: Duration) -> Asked {
     let outcome = answer.error.as_ref().map_or_else(|| "ok".to_owned(), ToString::to_string);
     let (call, took_ms) = (request.name(), u64::try_from(took.as_millis()).unwrap_or(u64::MAX));
     let keeps_alive = answer.error.is_none() && matches!(request, Request::Ping | Request::Check);

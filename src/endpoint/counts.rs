@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::driver::{Answer, Report};
+use crate::driver::{Received, Report};
 use crate::gateway::ErrorKind;
 use crate::session::{Now, Request, State, StateKind};
 
@@ -128,7 +128,7 @@ const fn is_for_humans(state: State) -> bool {
 }
 
 /// A stable word for what came of a request.
-fn outcome(answer: &Answer) -> &'static str {
+fn outcome(answer: &Received) -> &'static str {
     let Some(error) = &answer.error else { return "ok" };
     match error.kind {
         ErrorKind::NothingListens => "nothing-listens",

@@ -17,6 +17,10 @@ pub(super) struct FlapDetector {
     excused: bool,
     in_maintenance: bool,
     flapping: bool,
+    /// Failed attempts that a short life between two outages does not give back.
+    carried_attempts: u8,
+    /// When the session was last lost to another client, newest last.
+    evictions: Vec<Duration>,
 }
 
 impl FlapDetector {
@@ -43,8 +47,32 @@ impl FlapDetector {
     }
 
     /// Whether IBKR is in maintenance.
-    pub(super) const fn excuse(&mut self, is_in_maintenance: bool) {
-        self.in_maintenance = is_in_maintenance;
+    pub(super) const fn in_maintenance(&mut self, is_so: bool) {
+        self.in_maintenance = is_so;
+    }
+
+    /// Failed attempts with which the next outage begins.
+    pub(super) const fn carried_attempts(&self) -> u8 {
+        self.carried_attempts
+    }
+
+    pub(super) fn carry_attempts(&mut self, failed: u8) {
+        self.carried_attempts = self.carried_attempts.max(failed);
+    }
+
+    pub(super) const fn forget_attempts(&mut self) {
+        self.carried_attempts = 0;
+    }
+
+    /// The live session was lost to another client.
+    pub(super) fn evicted(&mut self, now: Duration) {
+        self.evictions.retain(|t| *t + EVICTION_WINDOW > now);
+        self.evictions.push(now);
+    }
+
+    /// Whether the session was lost to another client too often to fight for it.
+    pub(super) const fn is_outfought(&self) -> bool {
+        self.evictions.len() > EVICTION_LIMIT
     }
 
     /// The session has been live for so long that what was before is no pattern any more.
@@ -52,9 +80,10 @@ impl FlapDetector {
         self.times.clear();
         self.since_live = 0;
         self.flapping = false;
+        self.carried_attempts = 0;
     }
 
-    pub(super) const fn are_too_many(&self) -> bool {
+    pub(super) const fn is_flapping(&self) -> bool {
         self.flapping
     }
 }
@@ -70,3 +99,6 @@ const fn is_an_excuse(state: State) -> bool {
 
 /// How long a session must be live before it counts as calm.
 pub const CALM: Duration = Duration::from_secs(300);
+/// The session lost to another client more often than this within [`EVICTION_WINDOW`] is no longer fought for.
+const EVICTION_LIMIT: usize = 3;
+const EVICTION_WINDOW: Duration = Duration::from_secs(600);

@@ -1,117 +1,47 @@
-//! The machine itself: what it remembers, its one step, and the plan that comes out.
+//! The machine: its one step, and the plan that comes out.
 
 use std::time::Duration;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::SignedDuration;
 
-use super::answers::{Doubt, Unproved};
+use super::context::{Context, Facts, Polls, StreamTrust, Suspicion};
+use super::extra_polls::Wanted;
 use super::flap_detector::{CALM, FlapDetector};
+use super::phase::{Ask, Next, Phase};
 use super::rate_limiter::{Priority, RateLimiter};
-use super::recovery::{Confirmation, Incident};
 use super::shared_budget::{ClientId, SharedBudget};
 use super::{
-    Account, Cause, Input, Now, Observation, Plan, Policy, RateLimitState, Request, Sso, State, StateReason,
-    Transition, Unavailability, WakeReason,
+    Account, Answer, Failure, Input, Now, Plan, Policy, RateLimitState, Request, Sso, State, StateReason, Transition,
+    Unavailability, WakeReason,
 };
+use super::{data_call, live, polls, recovery, unavailable};
 
-/// Watches over one gateway's session. Feed it with [`Machine::step`], carry out what it plans.
+/// Keeps one gateway's session. Feed it with [`Machine::step`], and carry out what it plans.
 #[derive(Debug, Clone)]
 pub struct Machine {
-    pub(super) policy: Policy,
-    pub(super) limits: RateLimiter,
-    pub(super) state: State,
-    pub(super) because: StateReason,
-    pub(super) since: Now,
+    pub(super) cx: Context,
+    pub(super) phase: Phase,
+    pub(super) question: Question,
+    pub(super) in_flight: Option<InFlight>,
+    /// A poll that was asked for while another request was under way, and has not been made yet.
+    pub(super) wanted: Option<Wanted>,
     last: Now,
-    pub(super) next: Next,
-    pub(super) awaiting: Option<Flight>,
-    pub(super) known: Facts,
-    /// What the other side does not know any more.
-    pub(super) gone: Vec<Request>,
-    pub(super) doubt: Option<Doubt>,
-    pub(super) unproved: Option<Unproved>,
-    /// The last answer said nothing about the session, and is asked again before that is believed.
-    pub(super) troubled: bool,
-    /// What the session was last asked with.
-    pub(super) last_look: Request,
-    /// The last check was answered, and not with anything that could be understood.
-    pub(super) check_in_vain: bool,
-    /// Until when pings stand in for checks, because only pings are understood.
-    pub(super) pings_alone: Option<Duration>,
-    /// When the stream last said of a live session that it is none, until that turns out to be so or not.
-    pub(super) denied: Option<Duration>,
-    /// How often in a row data refuted that.
-    pub(super) refuted: u32,
-    /// The same over the whole life of this machine.
-    pub(super) refutations: u32,
-    /// A look that was asked for while something else was under way, and has not been had yet.
-    pub(super) wanted: Option<(WakeReason, Priority)>,
-    pub(super) concluding: Option<Cause>,
-    pub(super) confirmation: Confirmation,
-    pub(super) incident: Option<Incident>,
-    changes: FlapDetector,
-    /// Failed attempts that a short life between two incidents does not give back.
-    pub(super) spent: u8,
-    /// Probes in a row without an answer that says something; forgotten only when answers have lasted.
-    pub(super) unanswered: u32,
-    pub(super) answering_since: Option<Duration>,
-    /// When a login was seen that has not become a session.
-    pub(super) login_seen: Option<Duration>,
-    /// When the pause ends by itself, by the clock of the schedules.
-    pub(super) pause_over: Option<Duration>,
-    /// The login may be another than that whose age is known.
-    pub(super) age_is_old: bool,
-    /// When the session was last lost to somebody else, newest last.
-    pub(super) taken_away: Vec<Duration>,
-    /// When the last question about the session was sent.
-    pub(super) looked: Duration,
-    /// When the last data call proved the session.
-    pub(super) proved: Duration,
 }
 
-/// What is known beside the state, for status and alerts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Facts {
-    /// When the flags were last good.
-    pub last_good: Option<Now>,
-    /// Whether the session has been live since the present login.
-    pub lived: bool,
-    /// What the last look at the session said.
-    pub evidence: LastReading,
-    /// `isPaper`, as the last data call had it.
-    pub is_paper: Option<bool>,
-    /// What `validate_sso` said last, and when.
-    pub sso: Option<(Duration, Sso)>,
-    /// When the human logged in.
-    pub auth_time: Option<Timestamp>,
-    /// The last trouble, while it lasts.
-    pub trouble: Option<Unavailability>,
-}
-
-/// What a look at the session said about the login behind it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct LastReading {
-    /// The answer was that of a gateway without a login.
-    pub no_login: bool,
-    /// The `connected` flag.
-    pub connected: bool,
-    /// The `competing` flag.
-    pub competing: bool,
-}
-
+/// What is asked next, and when.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Next {
+pub(super) struct Question {
     /// None only while paused.
     pub(super) request: Option<Request>,
     pub(super) at: Duration,
-    pub(super) because: WakeReason,
+    pub(super) reason: WakeReason,
     pub(super) priority: Priority,
 }
 
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Flight {
+pub(super) struct InFlight {
     pub(super) request: Request,
-    since: Duration,
+    sent_at: Duration,
     due: Duration,
 }
 
@@ -119,183 +49,336 @@ impl Machine {
     /// A machine that knows nothing yet. `seed` spreads its schedule; equal seeds give equal schedules.
     #[must_use]
     pub fn new(policy: Policy, seed: u64, now: Now) -> Self {
-        Self {
+        let polls = Polls {
+            last_at: now.mono,
+            last: Request::Check,
+            check_in_vain: false,
+            pings_only_until: None,
+            failed_probes: 0,
+            answering_since: None,
+        };
+        let cx = Context {
+            now,
             policy,
             limits: RateLimiter::new(seed, now),
-            state: State::Starting,
-            because: StateReason::Started,
+            facts: Facts::default(),
+            unsupported: Vec::new(),
+            auth_time_stale: true,
+            outage: None,
+            suspicion: Suspicion::default(),
+            polls,
+            stream: StreamTrust::default(),
+            flapping: FlapDetector::default(),
             since: now,
-            last: now,
-            next: Next {
-                request: Some(Request::Check),
-                at: now.mono,
-                because: WakeReason::CheckDue,
-                priority: Priority::Routine,
-            },
-            awaiting: None,
-            known: Facts::default(),
-            gone: Vec::new(),
-            doubt: None,
-            unproved: None,
-            troubled: false,
-            last_look: Request::Check,
-            check_in_vain: false,
-            pings_alone: None,
-            denied: None,
-            refuted: 0,
-            refutations: 0,
-            wanted: None,
-            concluding: None,
-            confirmation: Confirmation::default(),
-            incident: None,
-            changes: FlapDetector::default(),
-            spent: 0,
-            unanswered: 0,
-            answering_since: None,
-            login_seen: None,
-            pause_over: None,
-            age_is_old: true,
-            taken_away: Vec::new(),
-            looked: now.mono,
-            proved: now.mono,
-        }
+            reason: StateReason::Started,
+        };
+        let question = Question {
+            request: Some(Request::Check),
+            at: now.mono,
+            reason: WakeReason::CheckDue,
+            priority: Priority::Routine,
+        };
+        Self { cx, phase: Phase::Starting, question, in_flight: None, wanted: None, last: now }
     }
 
-    /// Takes in what happened at `now`, and says what to do, for a gateway that has its public address for itself.
+    /// Takes in what happened at `now`, and returns what to do, for a gateway with a public address of its own.
     pub fn step(&mut self, now: Now, input: Input) -> Plan {
         let mut own = SharedBudget::default();
         let alone = own.register();
         self.step_shared(now, input, &mut own, alone)
     }
 
-    /// The same for one of several gateways behind a public address: they share its limits, and its silence after 429.
-    pub fn step_shared(&mut self, now: Now, input: Input, address: &mut SharedBudget, client: ClientId) -> Plan {
-        let (from, since) = (self.state, self.since);
+    /// The same for one of several gateways behind a public address. They share its limits, and its silence after 429.
+    pub fn step_shared(&mut self, now: Now, input: Input, budget: &mut SharedBudget, client: ClientId) -> Plan {
+        let (from, since) = (self.state(), self.cx.since);
+        self.cx.now = now;
         let jumped = self.jump(now);
         if jumped.is_some() {
-            self.distrust(now);
+            self.on_clock_jump();
         }
-        if self.is_pause_over(now) {
-            self.start_again(now, StateReason::PauseOver);
+        if self.phase.is_pause_over(now) {
+            self.start_again(StateReason::PauseOver);
         }
         match input {
-            Input::Wake => self.wake(now),
-            Input::Answer(request, observation) => self.answered(now, request, observation),
-            Input::Push(status) => self.pushed(now, status),
-            Input::Check => self.check_on_demand(now),
-            Input::Pause { until } => self.pause(now, until),
-            Input::Resume => self.resume(now),
-            Input::Logout => self.logout(now),
-            Input::LoggedOut => self.logged_out(now),
+            Input::Wake => self.on_wake(),
+            Input::Answer(answer) => self.on_answer(answer),
+            Input::Push(status) => self.on_push(status),
+            Input::Check => self.on_check_command(),
+            Input::Pause { until } => self.pause(until),
+            Input::Resume => self.resume(),
+            Input::Logout => self.log_out(),
+            Input::LoggedOut => self.logged_out(),
         }
-        address.silence_until(self.limits.quiet_until());
-        if address.is_quiet(now.mono) {
-            self.fall_silent(now);
+        budget.silence_until(self.cx.limits.quiet_until());
+        if budget.is_quiet(now.mono) {
+            self.enter_rate_limited();
         }
         self.last = now;
-        let transition = (from.name() != self.state.name()).then(|| Transition {
-            from,
-            to: self.state,
-            because: self.because,
-            held: now.mono.saturating_sub(since.mono),
-        });
+        let to = self.state();
+        let held = now.mono.saturating_sub(since.mono);
+        let transition = (from.name() != to.name()).then(|| Transition { from, to, because: self.cx.reason, held });
         if let Some(transition) = &transition {
-            self.changes.count(now.mono, transition);
+            self.cx.flapping.count(now.mono, transition);
         }
-        if self.state != State::Live {
-            (self.denied, self.refuted) = (None, 0);
+        if to == State::Live {
+            if now.mono >= self.cx.since.mono + CALM {
+                self.cx.flapping.forget();
+            }
+        } else {
+            (self.cx.stream.denied_at, self.cx.stream.refuted) = (None, 0);
         }
-        if self.state == State::Live && now.mono >= self.since.mono + CALM {
-            self.changes.forget();
-            self.spent = 0;
-        }
-        let (request, wake_at, because) = self.decide(now, address, client);
-        Plan { request, awaiting: self.awaiting.is_some(), wake_at, because, transition, jumped }
+        let (request, wake_at, because) = self.decide(now, budget, client);
+        Plan { request, awaiting: self.in_flight.is_some(), wake_at, because, transition, jumped }
     }
 
     /// The present state.
     #[must_use]
     pub const fn state(&self) -> State {
-        self.state
+        self.phase.state()
     }
 
-    /// Since when the present state holds.
+    /// When the present state was entered.
     #[must_use]
     pub const fn since(&self) -> Now {
-        self.since
+        self.cx.since
     }
 
     /// Why the present state was entered.
     #[must_use]
     pub const fn because(&self) -> StateReason {
-        self.because
+        self.cx.reason
     }
 
     /// What is known beside the state.
     #[must_use]
     pub const fn known(&self) -> &Facts {
-        &self.known
+        &self.cx.facts
     }
 
-    /// When the present incident began: the first bad observation since the session was last live.
+    /// When the present outage began: the first bad answer since the session was last live.
     #[must_use]
     pub fn incident_since(&self) -> Option<Now> {
-        self.incident.as_ref().map(|incident| incident.since)
+        self.cx.outage.as_ref().map(|outage| outage.since)
     }
 
-    /// Whether the session comes and goes more often than the policy lets pass; until it has been live for five minutes.
+    /// Whether the session is flapping; until it has been live for five minutes.
     #[must_use]
     pub const fn is_flapping(&self) -> bool {
-        self.changes.are_too_many()
+        self.cx.flapping.is_flapping()
     }
 
-    /// Whether the hour's attempts are spent, so that it is only looked whether the session is back by itself.
+    /// Whether the hour's attempts are used up, so that polls only see whether the session is back by itself.
     #[must_use]
     pub const fn is_spent(&self) -> bool {
-        matches!(self.next.because, WakeReason::BudgetSpent)
+        matches!(self.question.reason, WakeReason::BudgetSpent)
     }
 
-    /// Whether the account is not of the kind that the operator chose, as far as the last data call told.
+    /// Whether the last data call reported another kind of account than the operator chose.
     #[must_use]
     pub fn is_wrong_account(&self) -> bool {
-        match self.policy.account {
+        match self.cx.policy.account {
             Account::Any => false,
-            Account::Live => self.known.is_paper == Some(true),
-            Account::Paper => self.known.is_paper == Some(false),
+            Account::Live => self.cx.facts.is_paper == Some(true),
+            Account::Paper => self.cx.facts.is_paper == Some(false),
         }
     }
 
-    /// How often the data of a live session refuted what its stream said of it.
+    /// How often data refuted what the stream said of a live session.
     #[must_use]
     pub const fn refutations(&self) -> u32 {
-        self.refutations
+        self.cx.stream.refutations
     }
 
-    /// Whether IBKR is in maintenance: what comes and goes then is no pattern.
+    /// Whether IBKR is in maintenance. Transitions in maintenance do not count as flapping.
     pub const fn in_maintenance(&mut self, is_so: bool) {
-        self.changes.excuse(is_so);
+        self.cx.flapping.in_maintenance(is_so);
     }
 
-    /// What of its past an heir of this machine is bound by.
+    /// Rate-limit state to restore after a restart.
     #[must_use]
     pub fn rate_limit_state(&self, now: Now) -> RateLimitState {
-        self.limits.rate_limit_state(now.mono)
+        self.cx.limits.state(now.mono)
     }
 
-    /// Binds this machine by what bound an earlier one, so that no restart asks for more than is allowed.
+    /// Restores the rate limits of an earlier machine, so that no restart asks for more than is allowed.
     pub fn restore_limits(&mut self, now: Now, kept: &RateLimitState) {
-        self.limits.restore_limits(now, kept);
+        self.cx.limits.restore(now, kept);
     }
 
-    /// What the operator chose.
+    /// The operator's choices.
     #[must_use]
     pub const fn policy(&self) -> &Policy {
-        &self.policy
+        &self.cx.policy
     }
 
-    /// Sets what is asked next. If something is in flight, its answer decides that anew.
-    pub(super) const fn ask(&mut self, request: Request, at: Duration, because: WakeReason) {
-        let priority = match because {
+    /// Whether the operator's logout is under way.
+    pub(super) const fn is_ending(&self) -> bool {
+        matches!(self.question.request, Some(Request::EndSession))
+    }
+
+    /// Drops the request in flight.
+    pub(super) const fn abandon(&mut self) {
+        self.in_flight = None;
+        self.wanted = None;
+    }
+
+    /// Moves the machine. A state of the same kind keeps its beginning.
+    pub(super) fn apply(&mut self, next: Next) {
+        let Next { phase, reason, ask } = next;
+        let (from, to) = (self.phase.state().name(), phase.state().name());
+        if from != to {
+            self.cx.since = self.cx.now;
+        }
+        if from != to || matches!(phase, Phase::Live(_) | Phase::Unavailable(_) | Phase::LoginRequired(_)) {
+            self.cx.reason = reason;
+        }
+        self.cx.auth_time_stale |= match phase {
+            Phase::Starting | Phase::Unavailable(_) | Phase::LoginRequired(_) | Phase::Paused { .. } => true,
+            Phase::Live(_) | Phase::Recovering(_) | Phase::Contested => false,
+        };
+        self.phase = phase;
+        let now = self.cx.now.mono;
+        self.question = match ask {
+            Ask::Now(request, reason) => Question::new(request, now, reason),
+            Ask::In(delay, request, reason) => Question::new(request, now + delay, reason),
+            Ask::At(at, request, reason) => Question::new(request, at, reason),
+            Ask::Extra(request, reason, priority) => Question { request: Some(request), at: now, reason, priority },
+            Ask::Nothing => {
+                Question { request: None, at: now, reason: WakeReason::PauseOver, priority: Priority::Routine }
+            }
+        };
+    }
+
+    /// How urgent the next request is.
+    pub(super) fn priority(&self) -> Priority {
+        let asked = self.question.priority;
+        if matches!(self.phase, Phase::Recovering(_)) && asked != Priority::Pressing {
+            asked.max(Priority::Recovery)
+        } else {
+            asked
+        }
+    }
+
+    fn decide(
+        &mut self,
+        now: Now,
+        budget: &mut SharedBudget,
+        client: ClientId,
+    ) -> (Option<Request>, Duration, WakeReason) {
+        if let Some(flight) = self.in_flight {
+            budget.release(client);
+            return (None, flight.due, WakeReason::AnswerDue);
+        }
+        let Some(wanted) = self.question.request else {
+            budget.release(client);
+            return (None, self.phase.pause_wake_at(now), WakeReason::PauseOver);
+        };
+        // A data call that had to wait for its turn proves flags that may have changed meanwhile: they are asked again first.
+        let is_live = matches!(self.phase, Phase::Live(_));
+        let is_stale = wanted == Request::Accounts && !is_live && now.mono > self.cx.polls.last_at + FRESH;
+        let wanted = if is_stale { Request::Check } else { wanted };
+        let request = if wanted == Request::Check && self.cx.is_pings_only() { Request::Ping } else { wanted };
+        let priority = self.priority();
+        let at = self.question.at.max(self.cx.limits.earliest(now.mono, request, priority)).max(budget.quiet_until());
+        if at > now.mono {
+            budget.release(client);
+            let is_quiet = budget.is_quiet(now.mono);
+            return (None, at, if is_quiet { WakeReason::Quiet } else { self.question.reason });
+        }
+        let turn = budget.acquire(now.mono, client, priority != Priority::Routine);
+        if turn > now.mono {
+            return (None, turn, WakeReason::OthersFirst);
+        }
+        self.cx.limits.sent(now, request, priority, self.cx.competes());
+        if request.is_poll() {
+            (self.cx.polls.last_at, self.cx.polls.last) = (now.mono, request);
+        }
+        let due = now.mono + self.cx.policy.answer_within + OVERDUE;
+        self.in_flight = Some(InFlight { request, sent_at: now.mono, due });
+        (Some(request), due, WakeReason::AnswerDue)
+    }
+
+    /// Silence is due at this public address, so nothing that was known can be known any longer.
+    fn enter_rate_limited(&mut self) {
+        match self.phase {
+            Phase::Unavailable(_) | Phase::LoginRequired(_) | Phase::Paused { .. } => {}
+            Phase::Starting | Phase::Live(_) | Phase::Recovering(_) | Phase::Contested => {
+                if self.in_flight.is_none() && !self.is_ending() {
+                    let cause = Unavailability::TooManyRequests { retry_after: None };
+                    self.cx.facts.trouble = Some(cause);
+                    let next = unavailable::enter(&mut self.cx, self.phase, cause);
+                    self.apply(next);
+                }
+            }
+        }
+    }
+
+    fn on_wake(&mut self) {
+        if let Some(flight) = self.in_flight
+            && self.cx.now.mono >= flight.due
+        {
+            self.on_answer(Answer::failed(flight.request, Failure::Unavailable(Unavailability::NoAnswer)));
+        }
+    }
+
+    fn on_answer(&mut self, answer: Answer) {
+        // An answer that is not awaited is a late one: whatever it says is about a plan that was dropped.
+        let Some(flight) = self.in_flight.take_if(|flight| answer.answers(flight.request)) else { return };
+        if flight.request.is_poll() {
+            self.wanted = None;
+        }
+        match answer.failure() {
+            Some(Failure::Unavailable(Unavailability::TooManyRequests { retry_after })) => {
+                self.cx.limits.back_off(self.cx.now, retry_after);
+            }
+            Some(Failure::Unsupported) if flight.request.can_be_left_out() => {
+                if !self.cx.is_unsupported(flight.request) {
+                    self.cx.unsupported.push(flight.request);
+                }
+            }
+            Some(_) | None => {}
+        }
+        let (cx, phase) = (&mut self.cx, self.phase);
+        let next = match answer {
+            Answer::Ping(answer) => polls::on_ping(cx, phase, answer),
+            Answer::Check(answer) => polls::on_check(cx, phase, answer),
+            Answer::Accounts(answer) => data_call::on_accounts(cx, phase, flight.sent_at, answer),
+            Answer::IsListening(answer) => unavailable::on_listening(cx, phase, answer),
+            Answer::Reauthenticate(answer) => match phase {
+                Phase::Recovering(recovery) => recovery::on_reauthenticate(cx, recovery, answer),
+                _ => check(cx, phase),
+            },
+            Answer::OpenBrokerage(answer) => match phase {
+                Phase::Recovering(recovery) => recovery::on_open_brokerage(cx, recovery, answer),
+                _ => check(cx, phase),
+            },
+            Answer::ValidateSso(answer) => {
+                if let Ok(sso) = answer {
+                    record_sso(cx, sso);
+                }
+                match phase {
+                    Phase::Recovering(recovery) => recovery::on_sso(cx, recovery, answer),
+                    Phase::Live(live) => live::on_sso(cx, live, answer),
+                    _ => check(cx, phase),
+                }
+            }
+            Answer::EndSession(answer) => return self.on_session_ended(answer),
+        };
+        self.apply(next);
+        self.poll_as_wanted();
+    }
+
+    /// By how much the wall clock left the other one since the last step, if that is a jump.
+    fn jump(&self, now: Now) -> Option<SignedDuration> {
+        let passed = SignedDuration::try_from(now.mono.saturating_sub(self.last.mono)).unwrap_or(SignedDuration::MAX);
+        let by = now.wall.duration_since(self.last.wall).saturating_sub(passed);
+        (by.unsigned_abs() > JUMP).then_some(by)
+    }
+}
+
+impl Question {
+    const fn new(request: Request, at: Duration, reason: WakeReason) -> Self {
+        let priority = match reason {
             WakeReason::AskAgain | WakeReason::ClockJumped => Priority::Confirming,
             WakeReason::Operator => Priority::Pressing,
             WakeReason::AnswerDue
@@ -314,122 +397,20 @@ impl Machine {
             | WakeReason::OtherDue
             | WakeReason::PauseOver => Priority::Routine,
         };
-        self.next = Next { request: Some(request), at, because, priority };
+        Self { request: Some(request), at, reason, priority }
     }
+}
 
-    /// Drops whatever is in flight.
-    pub(super) const fn abandon(&mut self) {
-        self.awaiting = None;
-        self.wanted = None;
-    }
+/// An answer that no longer matters in this state: the next check tells how the session is.
+const fn check(cx: &Context, phase: Phase) -> Next {
+    Next::stay(cx, phase, Ask::Now(Request::Check, WakeReason::NextStep))
+}
 
-    /// Whether the operator's logout is under way. What the other side says meanwhile may be what the logout has done.
-    pub(super) const fn is_ending(&self) -> bool {
-        matches!(self.next.request, Some(Request::EndSession))
-    }
-
-    /// Enters a state; a state of the same name keeps its beginning.
-    pub(super) fn enter(&mut self, now: Now, state: State, because: StateReason) {
-        self.age_is_old |= match state {
-            State::Starting | State::Unavailable(_) | State::LoginRequired(_) | State::Paused { .. } => true,
-            State::Live | State::Recovering { .. } | State::Contested => false,
-        };
-        if self.state.name() != state.name() {
-            self.since = now;
-            self.because = because;
-        } else if matches!(state, State::Live | State::Unavailable(_) | State::LoginRequired(_)) {
-            self.because = because;
-        }
-        self.state = state;
-    }
-
-    fn decide(
-        &mut self,
-        now: Now,
-        address: &mut SharedBudget,
-        client: ClientId,
-    ) -> (Option<Request>, Duration, WakeReason) {
-        if let Some(flight) = self.awaiting {
-            address.release(client);
-            return (None, flight.due, WakeReason::AnswerDue);
-        }
-        let Some(wanted) = self.next.request else {
-            address.release(client);
-            return (None, self.pause_ends(now), WakeReason::PauseOver);
-        };
-        // A proof that had to wait for its turn proves flags that may have changed meanwhile: they are asked again first.
-        let stale = wanted == Request::Accounts && self.state != State::Live && now.mono > self.looked + FRESH;
-        let wanted = if stale { Request::Check } else { wanted };
-        let is_stood_in_for = wanted == Request::Check && self.pings_alone.is_some_and(|until| now.mono < until);
-        let request = if is_stood_in_for { Request::Ping } else { wanted };
-        let priority = self.priority();
-        let at = self.next.at.max(self.limits.earliest(now.mono, request, priority)).max(address.quiet_until());
-        if at > now.mono {
-            address.release(client);
-            let quiet = address.is_quiet(now.mono);
-            return (None, at, if quiet { WakeReason::Quiet } else { self.next.because });
-        }
-        let turn = address.acquire(now.mono, client, priority != Priority::Routine);
-        if turn > now.mono {
-            return (None, turn, WakeReason::OthersFirst);
-        }
-        self.limits.sent(now, request, priority, self.contending());
-        if matches!(request, Request::Check | Request::Ping) {
-            (self.looked, self.last_look) = (now.mono, request);
-        }
-        let due = now.mono + self.policy.answer_within + OVERDUE;
-        self.awaiting = Some(Flight { request, since: now.mono, due });
-        (Some(request), due, WakeReason::AnswerDue)
-    }
-
-    /// How urgent the next question is.
-    pub(super) fn priority(&self) -> Priority {
-        let asked = self.next.priority;
-        if matches!(self.state, State::Recovering { .. }) && asked != Priority::Pressing {
-            asked.max(Priority::Recovery)
-        } else {
-            asked
-        }
-    }
-
-    /// Silence is due at this public address, so nothing that was known can be known any longer.
-    fn fall_silent(&mut self, now: Now) {
-        match self.state {
-            State::Unavailable(_) | State::LoginRequired(_) | State::Paused { .. } => {}
-            State::Starting | State::Live | State::Recovering { .. } | State::Contested => {
-                if self.awaiting.is_none() && !self.is_ending() {
-                    let trouble = Unavailability::TooManyRequests { retry_after: None };
-                    self.known.trouble = Some(trouble);
-                    self.unavailable(now, trouble);
-                }
-            }
-        }
-    }
-
-    fn wake(&mut self, now: Now) {
-        if let Some(flight) = self.awaiting
-            && now.mono >= flight.due
-        {
-            self.answered(now, flight.request, Observation::Trouble(Unavailability::NoAnswer));
-        }
-    }
-
-    fn answered(&mut self, now: Now, request: Request, observation: Observation) {
-        // An answer that nobody waits for is a late one: whatever it says is about a plan that was dropped.
-        if let Some(flight) = self.awaiting.take_if(|flight| flight.request == request) {
-            if matches!(request, Request::Check | Request::Ping) {
-                self.wanted = None;
-            }
-            self.absorb(now, flight.since, request, observation);
-            self.look_as_wanted(now);
-        }
-    }
-
-    /// By how much the wall clock left the other one since the last step, if that is a jump.
-    fn jump(&self, now: Now) -> Option<SignedDuration> {
-        let passed = SignedDuration::try_from(now.mono.saturating_sub(self.last.mono)).unwrap_or(SignedDuration::MAX);
-        let by = now.wall.duration_since(self.last.wall).saturating_sub(passed);
-        (by.unsigned_abs() > JUMP).then_some(by)
+fn record_sso(cx: &mut Context, sso: Sso) {
+    cx.facts.sso = Some((cx.now.mono, sso));
+    if sso.valid {
+        cx.facts.auth_time = sso.auth_time;
+        cx.auth_time_stale = sso.auth_time.is_none();
     }
 }
 

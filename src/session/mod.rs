@@ -24,21 +24,33 @@
 //! The whole table, every state with every input, as the table test holds it against the code:
 #![doc = include_str!("transitions.md")]
 
-mod answers;
-mod extra_looks;
+mod answer;
+mod contested;
+mod context;
+mod data_call;
+mod extra_polls;
 mod flap_detector;
+mod key;
+mod live;
+mod login_required;
 mod machine;
 mod operator;
+mod phase;
 mod policy;
+mod polls;
 mod rate_limiter;
 mod recovery;
 mod shared_budget;
+mod starting;
 mod state_kind;
 mod text;
-mod waiting;
+mod unavailable;
 
+pub use answer::{Accounts, Answer, Failure, Reauthentication, Sso, Status};
+pub use context::{Facts, LastReading};
 pub use flap_detector::CALM;
-pub use machine::{Facts, LastReading, Machine};
+pub use key::Key;
+pub use machine::Machine;
 pub use policy::{
     Account, CONFIRM_WITHIN, Competing, FIRST_PAUSE, FLAPPING_CHANGES, FLAPPING_WINDOW, LONGEST_PAUSE, Method, Policy,
     Recovery,
@@ -85,7 +97,7 @@ pub enum Input {
     /// The deadline of the last plan came. A wake-up that is early or not needed is harmless.
     Wake,
     /// The answer to a request that a plan asked for.
-    Answer(Request, Observation),
+    Answer(Answer),
     /// The stream pushed a status.
     Push(Status),
     /// The operator asks for a check at once.
@@ -125,68 +137,6 @@ pub enum Request {
     IsListening,
     /// POST /v1/api/logout.
     EndSession,
-}
-
-/// What an answer says, by meaning.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Observation {
-    /// The flags of the brokerage session: from a check, a ping or `open_brokerage`.
-    Status(Status),
-    /// A ping's answer without a status in it, as `{"error":"no session"}`: proves nothing.
-    NoStatus,
-    /// `reauthenticate` was taken up: says nothing about the outcome.
-    Accepted,
-    /// `reauthenticate` said "not logged in": no browser login since the gateway process started.
-    NotLoggedIn,
-    /// What `validate_sso` said of the login.
-    Sso(Sso),
-    /// What the data call gave.
-    Accounts(Accounts),
-    /// The gateway process answered `is_listening` as a gateway does.
-    Listening,
-    /// The session was ended as asked.
-    Ended,
-    /// 401: there is no login.
-    Unauthorized,
-    /// A redirect to the login page, or that page itself: there is no login.
-    LoginPage,
-    /// 404: the gateway or IBKR does not know this request any more.
-    Gone,
-    /// Anything that says nothing about the session.
-    Trouble(Unavailability),
-}
-
-/// The four flags of a brokerage session. A flag that was missing is false.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Status {
-    /// The brokerage session is authenticated.
-    pub authenticated: bool,
-    /// The gateway is connected to IBKR's backend.
-    pub connected: bool,
-    /// Somebody else uses the brokerage session. True is reliable, false is no information.
-    pub competing: bool,
-    /// Login message and accounts have arrived; only newer gateways say so.
-    pub established: Option<bool>,
-}
-
-/// What `validate_sso` said of the login.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Sso {
-    /// `RESULT`. A single false is known to flicker.
-    pub valid: bool,
-    /// `CLIENT_APP` names another application: the login is borrowed.
-    pub borrowed: bool,
-    /// `AUTH_TIME`: when the human logged in.
-    pub auth_time: Option<Timestamp>,
-}
-
-/// What the data call gave.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Accounts {
-    /// At least one account came: data works.
-    pub usable: bool,
-    /// `isPaper`.
-    pub is_paper: Option<bool>,
 }
 
 /// Why nothing can be said about the session. Each has words and a cure of its own.

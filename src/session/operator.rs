@@ -1,95 +1,107 @@
-//! What the operator asks for: silence, another try, the end of the session.
+//! The operator's commands: pause, resume, log out.
 
 use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::machine::Next;
-use super::rate_limiter::Priority;
-use super::{Cause, Machine, Now, Request, State, StateReason, WakeReason};
+use super::machine::Machine;
+use super::phase::{Ask, Next, Phase};
+use super::{Cause, Failure, Now, Request, StateReason, WakeReason, login_required};
 
 impl Machine {
-    pub(super) fn pause(&mut self, now: Now, until: Option<Timestamp>) {
+    pub(super) fn pause(&mut self, until: Option<Timestamp>) {
         self.forget_plans();
-        self.incident = None;
+        self.cx.outage = None;
+        let now = self.cx.now;
         let left = until.map(|until| Duration::try_from(until.duration_since(now.wall)).unwrap_or_default());
-        self.pause_over = left.map(|left| now.mono.saturating_add(left));
-        self.enter(now, State::Paused { until }, StateReason::Operator);
-        self.rest(now);
+        let deadline = left.map(|left| now.mono.saturating_add(left));
+        let phase = Phase::Paused { until, deadline };
+        self.apply(Next { phase, reason: StateReason::Operator, ask: Ask::Nothing });
     }
 
-    /// Asks nothing until the pause is over.
-    pub(super) const fn rest(&mut self, now: Now) {
-        self.next = Next { request: None, at: now.mono, because: WakeReason::PauseOver, priority: Priority::Routine };
-    }
-
-    pub(super) fn resume(&mut self, now: Now) {
-        match self.state {
-            State::Paused { .. } | State::LoginRequired(_) => self.start_again(now, StateReason::Operator),
-            State::Starting | State::Live | State::Recovering { .. } | State::Contested | State::Unavailable(_) => {
-                self.check_on_demand(now);
+    pub(super) fn resume(&mut self) {
+        match self.phase {
+            Phase::Paused { .. } | Phase::LoginRequired(_) => self.start_again(StateReason::Operator),
+            Phase::Starting | Phase::Live(_) | Phase::Recovering(_) | Phase::Contested | Phase::Unavailable(_) => {
+                self.on_check_command();
             }
         }
     }
 
-    pub(super) fn start_again(&mut self, now: Now, because: StateReason) {
+    pub(super) fn start_again(&mut self, reason: StateReason) {
         self.forget_plans();
-        if let Some(incident) = &mut self.incident {
-            incident.attempts = 0;
+        if let Some(outage) = &mut self.cx.outage {
+            outage.attempts = 0;
         }
-        self.enter(now, State::Starting, because);
-        self.ask(Request::Check, now.mono, WakeReason::Operator);
+        self.apply(Next { phase: Phase::Starting, reason, ask: Ask::Now(Request::Check, WakeReason::Operator) });
     }
 
-    pub(super) fn logout(&mut self, now: Now) {
+    pub(super) fn log_out(&mut self) {
         self.forget_plans();
-        self.ask(Request::EndSession, now.mono, WakeReason::Operator);
+        let ask = Ask::Now(Request::EndSession, WakeReason::Operator);
+        self.apply(Next::stay(&self.cx, self.phase, ask));
     }
 
-    pub(super) fn logged_out(&mut self, now: Now) {
+    pub(super) fn logged_out(&mut self) {
         self.forget_plans();
-        self.incident = None;
-        self.login_required(now, Cause::ByOperator);
+        self.cx.outage = None;
+        let next = login_required::enter(&mut self.cx, Cause::ByOperator);
+        self.apply(next);
+    }
+
+    /// The answer to the logout.
+    pub(super) fn on_session_ended(&mut self, answer: Result<(), Failure>) {
+        if matches!(self.phase, Phase::Paused { .. }) {
+            self.apply(Next::stay(&self.cx, self.phase, Ask::Nothing));
+        } else if answer.is_ok() {
+            self.logged_out();
+        } else {
+            let ask = Ask::Now(Request::Check, WakeReason::AskAgain);
+            self.apply(Next::stay(&self.cx, self.phase, ask));
+        }
     }
 
     fn forget_plans(&mut self) {
         self.abandon();
-        self.forget_doubts();
-        self.login_seen = None;
-    }
-
-    pub(super) fn is_pause_over(&self, now: Now) -> bool {
-        match self.state {
-            // By either clock: one stands still while the host sleeps, the other may be set back.
-            State::Paused { until } => {
-                until.is_some_and(|until| now.wall >= until) || self.pause_over.is_some_and(|over| now.mono >= over)
-            }
-            State::Starting
-            | State::Live
-            | State::Recovering { .. }
-            | State::Contested
-            | State::Unavailable(_)
-            | State::LoginRequired(_) => false,
+        self.cx.suspicion.clear();
+        if let Phase::LoginRequired(login) = &mut self.phase {
+            login.seen_at = None;
         }
-    }
-
-    pub(super) fn pause_ends(&self, now: Now) -> Duration {
-        let left = match self.state {
-            State::Paused { until: Some(until) } => {
-                Duration::try_from(until.duration_since(now.wall)).unwrap_or_default()
-            }
-            State::Paused { until: None }
-            | State::Starting
-            | State::Live
-            | State::Recovering { .. }
-            | State::Contested
-            | State::Unavailable(_)
-            | State::LoginRequired(_) => LOOK_UP,
-        };
-        let look_up = now.mono + left.min(LOOK_UP);
-        self.pause_over.map_or(look_up, |over| look_up.min(over))
     }
 }
 
-/// How long a pause sleeps at most before it looks at the wall clock again, which goes on while the host sleeps.
-const LOOK_UP: Duration = Duration::from_secs(60);
+impl Phase {
+    /// Whether a pause has ended, by either clock: one stands still while the host sleeps, the other may be set back.
+    pub(super) fn is_pause_over(self, now: Now) -> bool {
+        match self {
+            Self::Paused { until, deadline } => {
+                until.is_some_and(|until| now.wall >= until) || deadline.is_some_and(|deadline| now.mono >= deadline)
+            }
+            Self::Starting
+            | Self::Live(_)
+            | Self::Recovering(_)
+            | Self::Contested
+            | Self::Unavailable(_)
+            | Self::LoginRequired(_) => false,
+        }
+    }
+
+    /// When a pause is to be looked at again.
+    pub(super) fn pause_wake_at(self, now: Now) -> Duration {
+        let (until, deadline) = match self {
+            Self::Paused { until, deadline } => (until, deadline),
+            Self::Starting
+            | Self::Live(_)
+            | Self::Recovering(_)
+            | Self::Contested
+            | Self::Unavailable(_)
+            | Self::LoginRequired(_) => (None, None),
+        };
+        let left = until.map(|until| Duration::try_from(until.duration_since(now.wall)).unwrap_or_default());
+        let wake_at = now.mono + left.map_or(LONGEST_SLEEP, |left| left.min(LONGEST_SLEEP));
+        deadline.map_or(wake_at, |deadline| wake_at.min(deadline))
+    }
+}
+
+/// How long a pause sleeps at most before the wall clock is read again, which goes on while the host sleeps.
+const LONGEST_SLEEP: Duration = Duration::from_secs(60);

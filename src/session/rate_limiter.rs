@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use jiff::{RoundMode, Timestamp, TimestampRound, Unit};
 
-use super::{Now, RateLimitState, Request, Unavailability};
+use super::{Now, RateLimitState, Request};
 
 /// The limits of one gateway, and the memory that keeping them needs.
 #[derive(Debug, Clone)]
@@ -47,7 +47,7 @@ impl Moment {
 }
 
 /// How urgent a question is: the more urgent, the more of the budget it may use.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) enum Priority {
     /// It is its turn.
     Routine,
@@ -87,35 +87,35 @@ impl RateLimiter {
             }
         };
         let sustained = nth_last(SUSTAINED).unwrap_or_default();
-        let spread = if is_look { self.spread(now, priority) } else { Duration::ZERO };
-        burst.max(sustained).max(spread).max(own).max(self.quiet_until.mono)
+        let spacing = if is_look { self.spacing(now, priority) } else { Duration::ZERO };
+        burst.max(sustained).max(spacing).max(own).max(self.quiet_until.mono)
     }
 
     /// When the next look may follow the last question, so that what is left of the span lasts for all of it: whoever presses,
     /// and however often, the next look is never far away.
-    fn spread(&self, now: Duration, priority: Priority) -> Duration {
+    fn spacing(&self, now: Duration, priority: Priority) -> Duration {
         let free = match priority {
             Priority::Routine | Priority::Pressing => FREE,
             Priority::Recovery => FREE_FOR_RECOVERY,
             Priority::Confirming => FREE_TO_CONFIRM,
         };
         let Some(last) = self.sent.back() else { return Duration::ZERO };
-        let lately = count(&self.sent, now);
-        let even = if lately >= free {
-            LONG / u32::try_from(SUSTAINED.saturating_sub(lately)).unwrap_or(1).max(1)
+        let recent = count_recent(&self.sent, now);
+        let even = if recent >= free {
+            LONG / u32::try_from(SUSTAINED.saturating_sub(recent)).unwrap_or(1).max(1)
         } else {
             Duration::ZERO
         };
-        let pressed = priority == Priority::Pressing && count(&self.pressed, now) >= EXTRA;
+        let pressed = priority == Priority::Pressing && count_recent(&self.pressed, now) >= EXTRA;
         let span = if pressed { even.max(SUSTAINABLE) } else { even };
         if span.is_zero() { Duration::ZERO } else { (last.mono + span).saturating_sub(LONG) }
     }
 
     /// How long until the next routine question, if `wanted` is what is wished for. A span too short to be kept up is only
     /// kept up for a while: or else the budget would be spent, and the session alone until it is not.
-    pub(super) fn routine(&mut self, now: Duration, wanted: Duration) -> Duration {
+    pub(super) fn poll_interval(&mut self, now: Duration, wanted: Duration) -> Duration {
         let wanted = self.jitter(wanted);
-        if count(&self.sent, now) > UNHURRIED { wanted.max(SUSTAINABLE) } else { wanted }
+        if count_recent(&self.sent, now) > UNHURRIED { wanted.max(SUSTAINABLE) } else { wanted }
     }
 
     /// Notes that `request` is sent; `contending` if it takes the session from somebody else.
@@ -169,7 +169,7 @@ impl RateLimiter {
     }
 
     /// Begins the silence that is due after 429. The other side may lengthen it, up to what makes sense.
-    pub(super) fn quiet(&mut self, now: Now, retry_after: Option<Duration>) {
+    pub(super) fn back_off(&mut self, now: Now, retry_after: Option<Duration>) {
         let span = retry_after.map_or(PENALTY, |after| after.clamp(PENALTY, LONGEST_PENALTY));
         self.quiet_to(Moment::after(now, span));
     }
@@ -185,7 +185,7 @@ impl RateLimiter {
     }
 
     /// What of all this a restart must not forget.
-    pub(super) fn rate_limit_state(&self, now: Duration) -> RateLimitState {
+    pub(super) fn state(&self, now: Duration) -> RateLimitState {
         let ahead = |times: &VecDeque<Moment>| times.iter().filter(|t| t.mono > now).map(|t| t.wall).collect();
         RateLimitState {
             requests: self.sent.iter().filter(|t| t.mono > now).map(|t| before(t.wall, LONG)).collect(),
@@ -198,7 +198,7 @@ impl RateLimiter {
     }
 
     /// Takes over what an earlier one was bound by.
-    pub(super) fn restore_limits(&mut self, now: Now, kept: &RateLimitState) {
+    pub(super) fn restore(&mut self, now: Now, kept: &RateLimitState) {
         let ahead = |times: &[Timestamp]| {
             let mut times: Vec<Moment> = times.iter().filter_map(|wall| Moment::kept(*wall, now, HOUR)).collect();
             times.sort_by_key(|t| t.mono);
@@ -245,25 +245,8 @@ pub fn backoff(failures: u32, first: Duration, last: Duration) -> Duration {
     doubled.min(last)
 }
 
-/// Whether `trouble` leaves nothing to ask again before it is believed.
-pub(super) const fn needs_no_confirmation(trouble: Unavailability) -> bool {
-    match trouble {
-        Unavailability::IbkrSilent | Unavailability::TooManyRequests { .. } => true,
-        Unavailability::NoAnswer
-        | Unavailability::NothingListens
-        | Unavailability::NotAGateway
-        | Unavailability::Certificate
-        | Unavailability::Tls
-        | Unavailability::AddressRefused
-        | Unavailability::Network
-        | Unavailability::IbkrError
-        | Unavailability::EdgeRefused
-        | Unavailability::Nonsense => false,
-    }
-}
-
 /// How many of these, the oldest first, still count.
-fn count(times: &VecDeque<Moment>, now: Duration) -> usize {
+fn count_recent(times: &VecDeque<Moment>, now: Duration) -> usize {
     times.len() - times.partition_point(|over| over.mono <= now)
 }
 

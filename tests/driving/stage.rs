@@ -7,9 +7,10 @@ use std::time::Duration;
 use jiff::Timestamp;
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
+use support::Said;
 use tickled::alert::{Code, Input, Phase, Settings, Tracker};
-use tickled::driver::{Answer, Clock, Driver, Flow, Port, Report};
-use tickled::session::{Now, Observation, Policy, Request, SharedBudget, State, Unavailability};
+use tickled::driver::{Clock, Driver, Flow, Port, Received, Report};
+use tickled::session::{Now, Policy, Request, SharedBudget, State, Unavailability};
 use tickled::simulator::world::{Control, Options, What, World};
 use tickled::status::Place;
 use tokio::sync::{Notify, mpsc};
@@ -34,7 +35,7 @@ pub(crate) struct Stage {
 }
 
 impl Port for &Stage {
-    async fn ask(&self, request: Request) -> Answer {
+    async fn ask(&self, request: Request) -> Received {
         let at = self.time();
         self.asked.borrow_mut().push((at, request));
         let reply = {
@@ -46,11 +47,11 @@ impl Port for &Stage {
         let (after, observation) = match reply.what {
             What::Answer(answer) if reply.after <= patience => (reply.after, port::quickly(request, &answer)),
             What::Answer(_) | What::Hang | What::Drip(_) => (patience, port::SILENCE),
-            What::Refused => (Duration::from_millis(1), Observation::Trouble(Unavailability::NothingListens)),
+            What::Refused => (Duration::from_millis(1), Said::Unavailable(Unavailability::NothingListens)),
             What::Reset | What::Cut(_) => (Duration::from_millis(2), port::SILENCE),
         };
         sleep(after).await;
-        Answer { observation, error: None, session: None }
+        Received { answer: observation.to(request).unwrap(), error: None, session: None }
     }
 }
 

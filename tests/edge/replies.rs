@@ -10,12 +10,12 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use jiff::Timestamp;
-use tickled::driver::Port;
-use tickled::gateway::stream::{self, Message};
-use tickled::observe;
-use tickled::session::Observation::{
-    self, Accepted, Ended, Gone, Listening, LoginPage, NoStatus, NotLoggedIn, Trouble, Unauthorized,
+use support::Said::{
+    self, Accepted, Ended, Listening, LoginPage, NoStatus, NotLoggedIn, Unauthorized, Unavailable, Unsupported,
 };
+use tickled::driver::Port;
+use tickled::driver::answers;
+use tickled::gateway::stream::{self, Message};
 use tickled::session::Request::{
     self, Accounts, Check, EndSession, IsListening, OpenBrokerage, Ping, Reauthenticate, ValidateSso,
 };
@@ -28,7 +28,7 @@ use crate::raw::{Deed, Raw};
 use Flag::{Authenticated, Competing, Connected, Established, NotEstablished};
 
 /// Each reply, the request that it answers, and what it means.
-fn meanings() -> Vec<(&'static str, Request, Observation)> {
+fn meanings() -> Vec<(&'static str, Request, Said)> {
     vec![
         ("ping-live", Ping, flags(&[Authenticated, Connected])),
         ("ping-live-established", Ping, flags(&[Authenticated, Connected, Established])),
@@ -59,22 +59,22 @@ fn meanings() -> Vec<(&'static str, Request, Observation)> {
         ("ping-sent-to-the-login-page", Ping, LoginPage),
         ("ping-sent-to-the-dispatcher", Ping, LoginPage),
         ("ping-login-page", Ping, LoginPage),
-        ("ping-address-not-on-the-list", Ping, Trouble(AddressRefused)),
-        ("ping-edge-refuses", Ping, Trouble(EdgeRefused)),
-        ("ping-edge-refuses-with-200", Ping, Trouble(EdgeRefused)),
-        ("ping-ibkr-restarts", Ping, Trouble(IbkrError)),
-        ("ping-ibkr-unavailable-after-ten-seconds", Ping, Trouble(IbkrError)),
-        ("ping-bad-gateway", Ping, Trouble(IbkrError)),
-        ("ping-ibkr-too-late", Ping, Trouble(IbkrError)),
-        ("ping-too-fast", Ping, Trouble(TooManyRequests { retry_after: None })),
+        ("ping-address-not-on-the-list", Ping, Unavailable(AddressRefused)),
+        ("ping-edge-refuses", Ping, Unavailable(EdgeRefused)),
+        ("ping-edge-refuses-with-200", Ping, Unavailable(EdgeRefused)),
+        ("ping-ibkr-restarts", Ping, Unavailable(IbkrError)),
+        ("ping-ibkr-unavailable-after-ten-seconds", Ping, Unavailable(IbkrError)),
+        ("ping-bad-gateway", Ping, Unavailable(IbkrError)),
+        ("ping-ibkr-too-late", Ping, Unavailable(IbkrError)),
+        ("ping-too-fast", Ping, Unavailable(TooManyRequests { retry_after: None })),
         ("ping-too-fast-wait-twenty-minutes", Ping, quiet(1200)),
-        ("ping-too-fast-wait-until-a-date", Ping, Trouble(TooManyRequests { retry_after: None })),
-        ("ping-length-missing", Ping, Trouble(Nonsense)),
-        ("ping-path-not-the-gateways", Ping, Gone),
-        ("ping-not-known-any-more", Ping, Gone),
-        ("ping-method-not-allowed", Ping, Gone),
-        ("ping-sent-to-another-program", Ping, Trouble(NotAGateway)),
-        ("ping-flags-in-words", Ping, Trouble(Nonsense)),
+        ("ping-too-fast-wait-until-a-date", Ping, Unavailable(TooManyRequests { retry_after: None })),
+        ("ping-length-missing", Ping, Unavailable(Nonsense)),
+        ("ping-path-not-the-gateways", Ping, Unsupported),
+        ("ping-not-known-any-more", Ping, Unsupported),
+        ("ping-method-not-allowed", Ping, Unsupported),
+        ("ping-sent-to-another-program", Ping, Unavailable(NotAGateway)),
+        ("ping-flags-in-words", Ping, Unavailable(Nonsense)),
         ("check-live", Check, flags(&[Authenticated, Connected, Established])),
         ("check-live-older-gateway", Check, flags(&[Authenticated, Connected])),
         ("check-live-with-prompts-of-2020", Check, flags(&[Authenticated, Connected])),
@@ -88,7 +88,7 @@ fn meanings() -> Vec<(&'static str, Request, Observation)> {
         ("check-not-established-yet", Check, flags(&[Authenticated, Connected, NotEstablished])),
         ("check-authenticated-and-not-connected", Check, flags(&[Authenticated])),
         ("check-established-in-words", Check, flags(&[Authenticated, Connected])),
-        ("check-flags-in-words", Check, Trouble(Nonsense)),
+        ("check-flags-in-words", Check, Unavailable(Nonsense)),
         ("check-flags-null", Check, flags(&[])),
         ("check-compete-flag-misused", Check, flags(&[Connected])),
         ("check-nobody-logged-in", Check, Unauthorized),
@@ -97,34 +97,34 @@ fn meanings() -> Vec<(&'static str, Request, Observation)> {
         ("check-session-to-be-opened-first", Check, NoStatus),
         ("check-no-bridge", Check, NoStatus),
         ("check-session-expired-601", Check, NoStatus),
-        ("check-bad-request", Check, Trouble(Nonsense)),
+        ("check-bad-request", Check, Unavailable(Nonsense)),
         ("check-login-page", Check, LoginPage),
         ("check-login-page-in-the-form-of-2020", Check, LoginPage),
-        ("check-maintenance-page-with-a-link-to-the-login", Check, Trouble(Nonsense)),
-        ("check-page-that-writes-of-passwords", Check, Trouble(Nonsense)),
-        ("check-login-page-of-a-router", Check, Trouble(Nonsense)),
-        ("check-another-page", Check, Trouble(Nonsense)),
-        ("check-another-error", Check, Trouble(Nonsense)),
-        ("check-cut-off", Check, Trouble(Nonsense)),
-        ("check-empty", Check, Trouble(Nonsense)),
-        ("check-no-content", Check, Trouble(Nonsense)),
-        ("check-not-utf8", Check, Trouble(Nonsense)),
-        ("check-a-list", Check, Trouble(Nonsense)),
-        ("check-a-word", Check, Trouble(Nonsense)),
-        ("check-nested-too-deep", Check, Trouble(Nonsense)),
+        ("check-maintenance-page-with-a-link-to-the-login", Check, Unavailable(Nonsense)),
+        ("check-page-that-writes-of-passwords", Check, Unavailable(Nonsense)),
+        ("check-login-page-of-a-router", Check, Unavailable(Nonsense)),
+        ("check-another-page", Check, Unavailable(Nonsense)),
+        ("check-another-error", Check, Unavailable(Nonsense)),
+        ("check-cut-off", Check, Unavailable(Nonsense)),
+        ("check-empty", Check, Unavailable(Nonsense)),
+        ("check-no-content", Check, Unavailable(Nonsense)),
+        ("check-not-utf8", Check, Unavailable(Nonsense)),
+        ("check-a-list", Check, Unavailable(Nonsense)),
+        ("check-a-word", Check, Unavailable(Nonsense)),
+        ("check-nested-too-deep", Check, Unavailable(Nonsense)),
         ("check-the-same-flag-twice", Check, flags(&[Connected])),
-        ("check-number-without-end", Check, Trouble(Nonsense)),
-        ("check-teapot", Check, Trouble(Nonsense)),
+        ("check-number-without-end", Check, Unavailable(Nonsense)),
+        ("check-teapot", Check, Unavailable(Nonsense)),
         ("reauthenticate-triggered", Reauthenticate, Accepted),
         ("reauthenticate-authenticated-already", Reauthenticate, Accepted),
         ("reauthenticate-done-by-its-own-word", Reauthenticate, Accepted),
         ("reauthenticate-in-other-words", Reauthenticate, Accepted),
         ("reauthenticate-nobody-logged-in-since-its-start", Reauthenticate, NotLoggedIn),
         ("reauthenticate-nobody-logged-in", Reauthenticate, Unauthorized),
-        ("reauthenticate-not-known-any-more", Reauthenticate, Gone),
-        ("reauthenticate-removed", Reauthenticate, Gone),
-        ("reauthenticate-ibkr-unavailable", Reauthenticate, Trouble(IbkrError)),
-        ("reauthenticate-says-nothing", Reauthenticate, Trouble(Nonsense)),
+        ("reauthenticate-not-known-any-more", Reauthenticate, Unsupported),
+        ("reauthenticate-removed", Reauthenticate, Unsupported),
+        ("reauthenticate-ibkr-unavailable", Reauthenticate, Unavailable(IbkrError)),
+        ("reauthenticate-says-nothing", Reauthenticate, Unavailable(Nonsense)),
         ("open-brokerage-done", OpenBrokerage { compete: false }, flags(&[Authenticated, Connected, Established])),
         (
             "open-brokerage-not-established-yet",
@@ -147,9 +147,9 @@ fn meanings() -> Vec<(&'static str, Request, Observation)> {
             flags(&[Authenticated, Connected, Competing, NotEstablished]),
         ),
         ("open-brokerage-nobody-logged-in", OpenBrokerage { compete: false }, Unauthorized),
-        ("open-brokerage-publish-missing", OpenBrokerage { compete: false }, Trouble(IbkrError)),
-        ("open-brokerage-wedged", OpenBrokerage { compete: false }, Trouble(IbkrError)),
-        ("open-brokerage-not-known-any-more", OpenBrokerage { compete: false }, Gone),
+        ("open-brokerage-publish-missing", OpenBrokerage { compete: false }, Unavailable(IbkrError)),
+        ("open-brokerage-wedged", OpenBrokerage { compete: false }, Unavailable(IbkrError)),
+        ("open-brokerage-not-known-any-more", OpenBrokerage { compete: false }, Unsupported),
         ("validate-login-stands", ValidateSso, sso(true, false, LOGIN)),
         ("validate-paper-login-stands", ValidateSso, sso(true, false, LOGIN)),
         ("validate-login-stands-qualified-for-mobile", ValidateSso, sso(true, false, LOGIN)),
@@ -162,9 +162,9 @@ fn meanings() -> Vec<(&'static str, Request, Observation)> {
         ("validate-login-time-beyond-all-calendars", ValidateSso, sso(true, false, None)),
         ("validate-borrowed-by-the-phone", ValidateSso, sso(true, true, LOGIN)),
         ("validate-nobody-logged-in", ValidateSso, Unauthorized),
-        ("validate-second-within-the-minute", ValidateSso, Trouble(TooManyRequests { retry_after: None })),
+        ("validate-second-within-the-minute", ValidateSso, Unavailable(TooManyRequests { retry_after: None })),
         ("validate-sent-to-the-login-page", ValidateSso, LoginPage),
-        ("validate-asked-by-the-wrong-method", ValidateSso, Gone),
+        ("validate-asked-by-the-wrong-method", ValidateSso, Unsupported),
         ("end-session-done", EndSession, Ended),
         ("end-session-nobody-logged-in", EndSession, Unauthorized),
         ("accounts-live", Accounts, accounts(true, Some(false))),
@@ -175,15 +175,15 @@ fn meanings() -> Vec<(&'static str, Request, Observation)> {
         ("accounts-no-bridge", Accounts, accounts(false, None)),
         ("accounts-no-bridge-with-200", Accounts, accounts(false, None)),
         ("accounts-nobody-logged-in", Accounts, Unauthorized),
-        ("accounts-ibkr-unavailable", Accounts, Trouble(IbkrError)),
-        ("accounts-not-known-any-more", Accounts, Gone),
+        ("accounts-ibkr-unavailable", Accounts, Unavailable(IbkrError)),
+        ("accounts-not-known-any-more", Accounts, Unsupported),
         ("is-listening-a-gateway", IsListening, Listening),
         ("is-listening-a-gateway-with-its-page", IsListening, Listening),
-        ("is-listening-address-not-on-the-list", IsListening, Trouble(AddressRefused)),
-        ("is-listening-a-page-with-a-link-to-the-login", IsListening, Trouble(NotAGateway)),
-        ("is-listening-another-program", IsListening, Trouble(NotAGateway)),
-        ("is-listening-a-loudspeaker", IsListening, Trouble(NotAGateway)),
-        ("is-listening-a-proxy-without-a-gateway", IsListening, Trouble(NotAGateway)),
+        ("is-listening-address-not-on-the-list", IsListening, Unavailable(AddressRefused)),
+        ("is-listening-a-page-with-a-link-to-the-login", IsListening, Unavailable(NotAGateway)),
+        ("is-listening-another-program", IsListening, Unavailable(NotAGateway)),
+        ("is-listening-a-loudspeaker", IsListening, Unavailable(NotAGateway)),
+        ("is-listening-a-proxy-without-a-gateway", IsListening, Unavailable(NotAGateway)),
     ]
 }
 
@@ -199,7 +199,7 @@ async fn every_recorded_reply_means_what_its_name_says() {
         let names_session = recorded.windows(9).any(|window| window == b"\"session\"");
         *reply.lock().unwrap() = recorded;
         let answer = client.ask(request).await;
-        assert_eq!(answer.observation, meaning, "{name}: {:?}", answer.error);
+        assert_eq!(Some(answer.answer), meaning.to(request), "{name}: {:?}", answer.error);
         let shown = format!("{:?} {:?}", answer.error.as_ref().map(ToString::to_string), answer.session);
         for personal in ["02:00:00", "51a051a0", "simulated00", "192.0.2.1", "0f0e0d0c", "U0000000", "100000001"] {
             assert!(!shown.contains(personal), "{name}: {shown}");
@@ -244,7 +244,7 @@ fn frames() -> Vec<(&'static str, Frame)> {
 #[derive(Debug, PartialEq, Eq)]
 enum Frame {
     Says(Message),
-    Flags(Observation),
+    Flags(Said),
 }
 
 #[test]
@@ -255,7 +255,7 @@ fn every_recorded_frame_means_what_its_name_says() {
         let shown = format!("{message:?}");
         assert!(!shown.contains("simulated") && !shown.contains("U0000000"), "{name}: {shown}");
         let said = match message {
-            Message::Status(status) => Frame::Flags(observe::status(&Ok(status))),
+            Message::Status(status) => Frame::Flags(Said::Status(answers::flags(&status))),
             Message::Heartbeat | Message::Ready | Message::Waiting | Message::Other | Message::Nonsense => {
                 Frame::Says(message)
             }
@@ -287,7 +287,7 @@ fn folder(of: &str) -> std::path::PathBuf {
 }
 
 /// The flags that are up.
-fn flags(up: &[Flag]) -> Observation {
+fn flags(up: &[Flag]) -> Said {
     let mut status = Status::default();
     for flag in up {
         match flag {
@@ -298,7 +298,7 @@ fn flags(up: &[Flag]) -> Observation {
             NotEstablished => status.established = Some(false),
         }
     }
-    Observation::Status(status)
+    Said::Status(status)
 }
 
 /// What a status says.
@@ -311,16 +311,16 @@ enum Flag {
     NotEstablished,
 }
 
-const fn sso(valid: bool, borrowed: bool, auth_time: Option<Timestamp>) -> Observation {
-    Observation::Sso(Sso { valid, borrowed, auth_time })
+const fn sso(valid: bool, borrowed: bool, auth_time: Option<Timestamp>) -> Said {
+    Said::Sso(Sso { valid, borrowed, auth_time })
 }
 
-const fn accounts(usable: bool, is_paper: Option<bool>) -> Observation {
-    Observation::Accounts(session::Accounts { usable, is_paper })
+const fn accounts(usable: bool, is_paper: Option<bool>) -> Said {
+    Said::Accounts(session::Accounts { usable, is_paper })
 }
 
-const fn quiet(seconds: u64) -> Observation {
-    Trouble(TooManyRequests { retry_after: Some(Duration::from_secs(seconds)) })
+const fn quiet(seconds: u64) -> Said {
+    Unavailable(TooManyRequests { retry_after: Some(Duration::from_secs(seconds)) })
 }
 
 /// When the human of the recorded replies logged in.

@@ -16,8 +16,9 @@ use std::time::Duration;
 use jiff::SignedDuration;
 use rules::{Rules, Sky, Tally};
 use script::{Event, Script, span};
+use support::{Said, said};
 use tickled::alert::{Input as Told, Notice, Phase, Settings, Tracker};
-use tickled::session::{Input, Machine, Now, Observation, Plan, Request, Unavailability};
+use tickled::session::{Input, Machine, Now, Plan, Request, Unavailability};
 use tickled::simulator::world::{Options, What, World};
 use tickled::status::{Place, Snapshot};
 
@@ -43,7 +44,7 @@ struct Stage {
     at: Duration,
     slept: Duration,
     off: SignedDuration,
-    flight: Option<(Request, Duration, Observation)>,
+    flight: Option<(Request, Duration, Said)>,
     rules: Rules,
     outcome: Outcome,
 }
@@ -83,7 +84,7 @@ impl Stage {
         let (after, observation) = match reply.what {
             What::Answer(answer) if reply.after <= patience => (reply.after, port::quickly(request, &answer)),
             What::Answer(_) | What::Hang | What::Drip(_) => (patience, port::SILENCE),
-            What::Refused => (span("1ms"), Observation::Trouble(Unavailability::NothingListens)),
+            What::Refused => (span("1ms"), Said::Unavailable(Unavailability::NothingListens)),
             What::Reset | What::Cut(_) => (span("2ms"), port::SILENCE),
         };
         self.flight = Some((request, self.at + after, observation));
@@ -167,7 +168,7 @@ fn play(script: &Script) -> Outcome {
         } else if next == landing {
             let (request, _, observation) = stage.flight.take().unwrap();
             stage.rules.answered(stage.now().mono, request, observation);
-            stage.step(Input::Answer(request, observation));
+            stage.step(said(request, observation));
         } else if next == wake {
             stage.step(Input::Wake);
         } else {

@@ -2,16 +2,17 @@
 
 use std::time::Duration;
 
+use support::{Said, said};
 use tickled::session::{
-    Cause, FLAPPING_CHANGES, Input, Method, Observation, Policy, RateLimitState, Request, State, Unavailability,
+    Cause, FLAPPING_CHANGES, Input, Method, Policy, RateLimitState, Request, State, Unavailability,
 };
 
 use super::situation::{
     COMPETING, ERROR, GOOD, LOST, NOT_ESTABLISHED, SILENCE, Situation, USABLE, VALID, recovering, seconds,
 };
 
-const NONSENSE: Observation = Observation::Trouble(Unavailability::Nonsense);
-const UNAUTHORIZED: Observation = Observation::Unauthorized;
+const NONSENSE: Said = Said::Unavailable(Unavailability::Nonsense);
+const UNAUTHORIZED: Said = Said::Unauthorized;
 
 /// However long somebody has pressed, and whatever pushes came, the look that decides whether a session is dead comes within a
 /// second or so after the first that said so.
@@ -32,7 +33,7 @@ fn the_second_look_never_waits_for_what_others_have_used_up() {
                 s = s.wait(Duration::from_millis(50));
             }
             assert_eq!(s.state(), State::Live);
-            for dead in [Observation::Status(LOST), UNAUTHORIZED] {
+            for dead in [Said::Status(LOST), UNAUTHORIZED] {
                 let since = s.now.mono;
                 let (_, mut first, mut asking) = s.clone().next();
                 while !matches!(first, Request::Check | Request::Ping) {
@@ -40,10 +41,10 @@ fn the_second_look_never_waits_for_what_others_have_used_up() {
                 }
                 let waited = asking.now.mono - since;
                 assert!(waited < seconds(20), "{first:?} only after {waited:?} in minute {minute}");
-                let (pause, _, second) = asking.step(Input::Answer(first, dead)).next();
+                let (pause, _, second) = asking.step(said(first, dead)).next();
                 assert!(pause <= seconds(1), "{pause:?} until the second look in minute {minute}");
                 let request = second.plan.request.unwrap();
-                assert_eq!(second.step(Input::Answer(request, dead)).state().name(), "recovering");
+                assert_eq!(second.step(said(request, dead)).state().name(), "recovering");
             }
         }
     }
@@ -52,12 +53,12 @@ fn the_second_look_never_waits_for_what_others_have_used_up() {
 /// A check that is answered, and cannot be understood, says nothing; the ping carries the same flags.
 #[test]
 fn where_only_pings_are_understood_they_decide() {
-    for odd in [NONSENSE, ERROR, Observation::Gone, Observation::Trouble(Unavailability::EdgeRefused)] {
+    for odd in [NONSENSE, ERROR, Said::Unsupported, Said::Unavailable(Unavailability::EdgeRefused)] {
         let pinged = Situation::new()
             .answered(Request::Check, odd)
-            .answered(Request::IsListening, Observation::Listening)
-            .answered(Request::Ping, Observation::Status(GOOD));
-        let live = pinged.answered(Request::Accounts, Observation::Accounts(USABLE));
+            .answered(Request::IsListening, Said::Listening)
+            .answered(Request::Ping, Said::Status(GOOD));
+        let live = pinged.answered(Request::Accounts, Said::Accounts(USABLE));
         assert_eq!(live.state(), State::Live, "{odd:?}");
         let (asked, later) = live.clone().lives(seconds(3500));
         assert!(!asked.contains(&Request::Check) && asked.len() > 300, "{odd:?}: {asked:?}");
@@ -65,32 +66,31 @@ fn where_only_pings_are_understood_they_decide() {
         assert!(asked.contains(&Request::Check), "it is tried again after an hour");
 
         // A session that lapses is noticed, and taken back, by pings alone.
-        let lapsed = live.looks(Observation::Status(LOST));
+        let lapsed = live.looks(Said::Status(LOST));
         assert_eq!(lapsed.state().name(), "recovering", "{odd:?}");
-        let confirming = lapsed
-            .answered(Request::Reauthenticate, Observation::Accepted)
-            .answered(Request::ValidateSso, Observation::Sso(VALID));
-        let back = confirming.answered(Request::Ping, Observation::Status(GOOD));
+        let confirming =
+            lapsed.answered(Request::Reauthenticate, Said::Accepted).answered(Request::ValidateSso, Said::Sso(VALID));
+        let back = confirming.answered(Request::Ping, Said::Status(GOOD));
         assert_eq!(back.answered_well().state(), State::Live);
 
         // One that is live stays so.
         let mut s = Situation::new().live().answered(Request::Check, odd);
         assert_eq!(s.state(), State::Live);
-        s = s.answered(Request::Ping, Observation::Status(GOOD)).lives(seconds(60)).1;
+        s = s.answered(Request::Ping, Said::Status(GOOD)).lives(seconds(60)).1;
         assert_eq!((s.state(), s.machine.since().mono < seconds(10)), (State::Live, true));
 
         // And a login is seen.
-        let gone = Situation::new().answered(Request::Check, Observation::LoginPage);
-        let called = gone.answered(Request::Check, Observation::LoginPage);
-        let seen = called.answered(Request::Check, odd).answered(Request::Ping, Observation::Status(GOOD));
-        assert_eq!(seen.answered(Request::Accounts, Observation::Accounts(USABLE)).state(), State::Live);
+        let gone = Situation::new().answered(Request::Check, Said::LoginPage);
+        let called = gone.answered(Request::Check, Said::LoginPage);
+        let seen = called.answered(Request::Check, odd).answered(Request::Ping, Said::Status(GOOD));
+        assert_eq!(seen.answered(Request::Accounts, Said::Accounts(USABLE)).state(), State::Live);
     }
 }
 
 /// Where neither is understood the ping still goes out, which keeps a session alive that cannot be seen.
 #[test]
 fn where_nothing_is_understood_it_is_pinged_all_the_same() {
-    for (check, ping) in [(NONSENSE, NONSENSE), (ERROR, NONSENSE), (NONSENSE, Observation::NoStatus), (ERROR, ERROR)] {
+    for (check, ping) in [(NONSENSE, NONSENSE), (ERROR, NONSENSE), (NONSENSE, Said::NoStatus), (ERROR, ERROR)] {
         let mut s = Situation::new();
         let (mut pings, mut changes) = (0, 0);
         while s.now.mono < seconds(3600) {
@@ -98,12 +98,12 @@ fn where_nothing_is_understood_it_is_pinged_all_the_same() {
             let answer = match request {
                 Request::Check => check,
                 Request::Ping => ping,
-                Request::IsListening => Observation::Listening,
+                Request::IsListening => Said::Listening,
                 other => panic!("{other:?}"),
             };
             pings += u32::from(request == Request::Ping);
             let before = asking.state();
-            s = asking.step(Input::Answer(request, answer));
+            s = asking.step(said(request, answer));
             changes += u32::from(s.state() != before);
         }
         assert!((100..=160).contains(&pings), "{check:?}, {ping:?}: {pings}");
@@ -119,11 +119,11 @@ fn the_stream_alone_changes_nothing() {
         let pushed = live().step(Input::Push(denial));
         assert_eq!((pushed.state(), pushed.plan.request), (State::Live, Some(Request::Check)), "{denial:?}");
         assert_eq!(pushed.clone().checked(denial).state().name(), to);
-        let refuted = pushed.checked(GOOD).answered(Request::Accounts, Observation::Accounts(USABLE));
+        let refuted = pushed.checked(GOOD).answered(Request::Accounts, Said::Accounts(USABLE));
         assert_eq!((refuted.state(), refuted.machine.refutations()), (State::Live, 1));
         // Data that was asked for before it was said refutes nothing, and the session is looked at again.
         let proving = live().well_until(Request::Accounts).wait(seconds(1)).step(Input::Push(denial));
-        let proved = proving.step(Input::Answer(Request::Accounts, Observation::Accounts(USABLE)));
+        let proved = proving.step(said(Request::Accounts, Said::Accounts(USABLE)));
         assert_eq!((proved.machine.refutations(), proved.plan.request), (0, Some(Request::Check)));
         assert_eq!(proved.checked(denial).state().name(), to);
     }
@@ -157,7 +157,7 @@ fn no_look_that_was_asked_for_is_lost() {
     let live = Situation::with(slow, 7).live();
     let validating = live.clone().well_until(Request::ValidateSso);
     let proving = live.clone().well_until(Request::Accounts);
-    let connecting = live.well_until(Request::Check).step(Input::Answer(Request::Check, SILENCE));
+    let connecting = live.well_until(Request::Check).step(said(Request::Check, SILENCE));
     let clock_set = |mut s: Situation| {
         s.now.wall += seconds(3600);
         s.step(Input::Wake)
@@ -175,11 +175,11 @@ fn no_look_that_was_asked_for_is_lost() {
             if asking.plan.request.is_none() {
                 assert!(asking.plan.awaiting, "{request:?}");
                 let answer = match request {
-                    Request::ValidateSso => Observation::Sso(VALID),
-                    Request::Accounts => Observation::Accounts(USABLE),
-                    _ => Observation::Listening,
+                    Request::ValidateSso => Said::Sso(VALID),
+                    Request::Accounts => Said::Accounts(USABLE),
+                    _ => Said::Listening,
                 };
-                asking = asking.step(Input::Answer(request, answer));
+                asking = asking.step(said(request, answer));
             }
             let is_look = matches!(asking.plan.request, Some(Request::Check | Request::Ping));
             assert!(is_look, "{request:?}: {:?}", asking.plan);
@@ -192,17 +192,17 @@ fn no_look_that_was_asked_for_is_lost() {
 fn silence_is_believed_after_another_connection() {
     let silent = Situation::new().live().answered(Request::Check, SILENCE);
     assert_eq!((silent.state(), silent.plan.request), (State::Live, Some(Request::IsListening)));
-    let listening = silent.clone().step(Input::Answer(Request::IsListening, Observation::Listening));
+    let listening = silent.clone().step(said(Request::IsListening, Said::Listening));
     assert_eq!((listening.state(), listening.plan.request), (State::Live, Some(Request::Check)));
     let well = listening.clone().checked(GOOD);
     assert_eq!(well.state(), State::Live);
     assert_eq!(listening.answered(Request::Check, SILENCE).state(), State::Unavailable(Unavailability::NoAnswer));
     for trouble in [Unavailability::NothingListens, Unavailability::NoAnswer, Unavailability::Network] {
-        let gone = silent.clone().step(Input::Answer(Request::IsListening, Observation::Trouble(trouble)));
+        let gone = silent.clone().step(said(Request::IsListening, Said::Unavailable(trouble)));
         assert_eq!(gone.state(), State::Unavailable(trouble));
     }
     // The same of a data call, whose other connection is that of a check.
-    let proving = Situation::new().live().well_until(Request::Accounts).step(Input::Answer(Request::Accounts, SILENCE));
+    let proving = Situation::new().live().well_until(Request::Accounts).step(said(Request::Accounts, SILENCE));
     assert_eq!((proving.state(), proving.plan.request), (State::Live, Some(Request::Check)));
     assert_eq!(proving.clone().checked(GOOD).answered_well().state(), State::Live);
     assert_eq!(proving.answered(Request::Check, SILENCE).state(), State::Unavailable(Unavailability::NoAnswer));
@@ -213,7 +213,7 @@ fn silence_is_believed_after_another_connection() {
 fn a_proxy_is_not_taken_for_ibkr() {
     let error = Situation::new().answered(Request::Check, ERROR);
     assert_eq!(error.plan.request, Some(Request::IsListening));
-    let ibkr = error.clone().answered(Request::IsListening, Observation::Listening);
+    let ibkr = error.clone().answered(Request::IsListening, Said::Listening);
     assert_eq!(ibkr.state(), State::Unavailable(Unavailability::IbkrError));
     let proxy = error.answered(Request::IsListening, ERROR);
     assert_eq!(proxy.state(), State::Unavailable(Unavailability::NotAGateway));
@@ -239,7 +239,7 @@ fn what_has_another_reason_is_no_flapping() {
     let logs_out = |s: Situation| {
         let out = s.step(Input::Logout);
         let out = if out.plan.awaiting { out } else { out.asks(Request::EndSession) };
-        let out = out.step(Input::Answer(Request::EndSession, Observation::Ended));
+        let out = out.step(said(Request::EndSession, Said::Ended));
         assert_eq!(out.state(), State::LoginRequired(Cause::ByOperator));
         comes_back(out)
     };
@@ -247,7 +247,7 @@ fn what_has_another_reason_is_no_flapping() {
         let away = s.looks(SILENCE);
         assert_eq!(away.state(), State::Unavailable(Unavailability::NoAnswer));
         // The outage has cost the session as well.
-        let answers = away.answered(Request::IsListening, Observation::Listening);
+        let answers = away.answered(Request::IsListening, Said::Listening);
         comes_back(answers.checked(LOST).checked(LOST))
     };
     let in_a_window = |mut s: Situation| {

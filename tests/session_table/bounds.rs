@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
+use support::{Said, said};
 use tickled::session::{
-    Cause, Competing, FLAPPING_CHANGES, Input, Machine, Method, Now, Observation, Policy, RateLimitState, Request,
-    SharedBudget, State, StateReason, Unavailability,
+    Cause, Competing, FLAPPING_CHANGES, Input, Machine, Method, Now, Policy, RateLimitState, Request, SharedBudget,
+    State, StateReason, Unavailability,
 };
 
 use super::situation::{COMPETING, ERROR, GOOD, LOST, NOT_ESTABLISHED, REFUSED, Situation, VALID, recovering, seconds};
@@ -60,12 +61,12 @@ fn a_session_that_is_taken_away_again_and_again_is_not_fought_for() {
 /// A fresh login is left to the gateway for a minute.
 #[test]
 fn a_login_that_has_not_become_a_session_is_worth_a_recovery_after_a_minute() {
-    let twice = Situation::new().answered(Request::Check, Observation::LoginPage);
-    let called = twice.answered(Request::Check, Observation::LoginPage);
+    let twice = Situation::new().answered(Request::Check, Said::LoginPage);
+    let called = twice.answered(Request::Check, Said::LoginPage);
     assert_eq!(called.state(), State::LoginRequired(Cause::Expired));
     let seen = called.checked(LOST);
     let over = seen.now.mono + seconds(60);
-    let lost = Input::Answer(Request::Check, Observation::Status(LOST));
+    let lost = said(Request::Check, Said::Status(LOST));
     let checking = seen.asks(Request::Check);
     let left = over - checking.now.mono;
     let early = checking.clone().wait(left - Duration::from_nanos(1)).step(lost);
@@ -79,14 +80,14 @@ fn another_gateways_429_waits_for_this_ones_answer() {
     let mut address = SharedBudget::default();
     let (own, others) = (address.register(), address.register());
     let other = Situation::new().asks(Request::Check).wait(seconds(5));
-    let refused = Observation::Trouble(Unavailability::TooManyRequests { retry_after: None });
+    let refused = Said::Unavailable(Unavailability::TooManyRequests { retry_after: None });
     let mut silenced = other.machine;
-    let _ = silenced.step_shared(other.now, Input::Answer(Request::Check, refused), &mut address, others);
+    let _ = silenced.step_shared(other.now, said(Request::Check, refused), &mut address, others);
 
     let Situation { mut machine, now, .. } = Situation::new().live().asks(Request::Check);
     let plan = machine.step_shared(now, Input::Wake, &mut address, own);
     assert_eq!((machine.state(), plan.awaiting), (State::Live, true));
-    let _ = machine.step_shared(now, Input::Answer(Request::Check, Observation::Status(GOOD)), &mut address, own);
+    let _ = machine.step_shared(now, said(Request::Check, Said::Status(GOOD)), &mut address, own);
     assert_eq!(machine.state(), State::Unavailable(Unavailability::TooManyRequests { retry_after: None }));
 
     let Situation { mut machine, now, .. } = Situation::new().live();
@@ -124,12 +125,11 @@ fn whoever_is_in_a_hurry_goes_first() {
 fn only_fresh_flags_are_proved_by_data() {
     let checking = Situation::new().asks(Request::Check);
     for (age, next) in [(30, Request::Accounts), (31, Request::Check)] {
-        let answered =
-            checking.clone().wait(seconds(age)).step(Input::Answer(Request::Check, Observation::Status(GOOD)));
+        let answered = checking.clone().wait(seconds(age)).step(said(Request::Check, Said::Status(GOOD)));
         assert_eq!(answered.plan.request, Some(next), "after {age} s");
     }
     let doubting = Situation::new().live().checked(LOST).asks(Request::Ping);
-    let lapsed = doubting.wait(seconds(31)).step(Input::Answer(Request::Ping, Observation::Status(LOST)));
+    let lapsed = doubting.wait(seconds(31)).step(said(Request::Ping, Said::Status(LOST)));
     assert_eq!(lapsed.plan.request, Some(Request::Reauthenticate));
 }
 
@@ -154,7 +154,7 @@ fn a_clock_that_was_set_is_a_reason_to_ask_now() {
     }
     let reauthenticating = clock_set(new().lapsed().asks(Request::Reauthenticate), seconds(3600));
     assert_eq!((reauthenticating.plan.request, reauthenticating.plan.awaiting), (None, true));
-    let accepted = Input::Answer(Request::Reauthenticate, Observation::Accepted);
+    let accepted = said(Request::Reauthenticate, Said::Accepted);
     assert_eq!(reauthenticating.step(accepted).plan.request, Some(Request::ValidateSso));
     let paused = clock_set(new().step(Input::Pause { until: None }), seconds(3600));
     assert_eq!((paused.plan.request, paused.plan.awaiting), (None, false));
@@ -197,7 +197,7 @@ fn an_heir_is_bound_for_no_longer_than_whom_it_follows() {
     assert_eq!(asked.machine.rate_limit_state(later(&asked, seconds(3600) - moment)).attempts.len(), 1);
     assert_eq!(asked.machine.rate_limit_state(later(&asked, seconds(3600))), RateLimitState::default());
 
-    let refused = Observation::Trouble(Unavailability::TooManyRequests { retry_after: None });
+    let refused = Said::Unavailable(Unavailability::TooManyRequests { retry_after: None });
     let silent = Situation::new().answered(Request::Check, refused);
     let until = silent.now.wall + seconds(900);
     assert_eq!(silent.machine.rate_limit_state(later(&silent, seconds(900) - moment)).quiet_until, Some(until));
@@ -244,11 +244,11 @@ fn whoever_asks_without_end_keeps_nobody_from_looking() {
         assert!(farthest < seconds(60), "{farthest:?}");
         // Each at most a quarter of a minute late.
         assert!(pinged >= 48, "{pinged} pings");
-        let lapsed = s.looks(Observation::Status(LOST));
+        let lapsed = s.looks(Said::Status(LOST));
         let (pause, asked, asking) = lapsed.next();
         assert!(asked == Request::Reauthenticate && pause < seconds(2), "{asked:?} after {pause:?}");
-        let asking = asking.step(Input::Answer(Request::Reauthenticate, Observation::Accepted));
-        let (_, _, asking) = asking.answered(Request::ValidateSso, Observation::Sso(VALID)).next();
+        let asking = asking.step(said(Request::Reauthenticate, Said::Accepted));
+        let (_, _, asking) = asking.answered(Request::ValidateSso, Said::Sso(VALID)).next();
         let (pause, asked, _) = asking.checked(LOST).next();
         assert!(asked == Request::Check && pause <= seconds(1), "{asked:?} after {pause:?}");
     }
@@ -258,7 +258,7 @@ fn whoever_asks_without_end_keeps_nobody_from_looking() {
 #[test]
 fn a_silence_that_makes_no_sense_is_kept_for_a_day() {
     for (named, kept) in [(60, 900), (1800, 1800), (86_401, 86_400), (u64::MAX, 86_400)] {
-        let refused = Observation::Trouble(Unavailability::TooManyRequests { retry_after: Some(seconds(named)) });
+        let refused = Said::Unavailable(Unavailability::TooManyRequests { retry_after: Some(seconds(named)) });
         let silent = Situation::new().answered(Request::Check, refused);
         assert_eq!(silent.plan.wake_at, silent.now.mono + seconds(kept), "{named}");
     }
@@ -270,7 +270,7 @@ fn an_heir_asks_nothing_too_early() {
     let (_, asked, first) = Situation::new().checked(GOOD).answered_well().next();
     assert_eq!((asked, first.now.mono), (Request::Ping, seconds(1)));
 
-    let asked = Situation::new().lapsed().answered(Request::Reauthenticate, Observation::Accepted);
+    let asked = Situation::new().lapsed().answered(Request::Reauthenticate, Said::Accepted);
     let asked = asked.asks(Request::ValidateSso);
     let kept = asked.machine.rate_limit_state(asked.now);
     let minute = Now { mono: asked.now.mono + seconds(60), wall: asked.now.wall + seconds(60) };
@@ -278,7 +278,7 @@ fn an_heir_asks_nothing_too_early() {
     assert_eq!(asked.machine.rate_limit_state(minute).may_validate, None);
     let mut heir = Situation::new();
     heir.machine.restore_limits(heir.now, &kept);
-    let again = heir.lapsed().answered(Request::Reauthenticate, Observation::Accepted);
+    let again = heir.lapsed().answered(Request::Reauthenticate, Said::Accepted);
     assert_eq!(again.next().1, Request::Check, "the minute is not over");
 }
 

@@ -1,8 +1,9 @@
 //! What answers mean after more of a past than a row of the table has room for.
 
+use support::{Said, said};
 use tickled::session::{
-    Account, Accounts, CONFIRM_WITHIN, Cause, Competing, Input, LONGEST_PAUSE, Method, Observation, Policy, Recovery,
-    Request, Sso, State, StateReason, Step, Unavailability, WakeReason,
+    Account, Accounts, CONFIRM_WITHIN, Cause, Competing, Input, LONGEST_PAUSE, Method, Policy, Recovery, Request, Sso,
+    State, StateReason, Step, Unavailability, WakeReason,
 };
 
 use super::situation::{
@@ -22,7 +23,7 @@ fn a_doubted_proof_is_asked_again_at_once_and_believed_the_second_time() {
     for (bad, state) in [
         (ERROR, State::Unavailable(Unavailability::IbkrError)),
         (SILENCE, State::Unavailable(Unavailability::NoAnswer)),
-        (Observation::Accounts(EMPTY), State::Recovering { attempt: 1, step: Step::Reauthenticate }),
+        (Said::Accounts(EMPTY), State::Recovering { attempt: 1, step: Step::Reauthenticate }),
     ] {
         let doubted = proving.clone().answered(Request::Accounts, bad);
         assert_eq!(doubted.state(), State::Live);
@@ -35,7 +36,7 @@ fn a_doubted_proof_is_asked_again_at_once_and_believed_the_second_time() {
 #[test]
 fn where_pings_are_gone_a_bad_check_is_asked_again_after_a_second() {
     let pinging = Situation::new().live().well_until(Request::Ping);
-    let without = pinging.answered(Request::Ping, Observation::Gone).checked(GOOD);
+    let without = pinging.answered(Request::Ping, Said::Unsupported).checked(GOOD);
     let (pause, again, _) = without.well_until(Request::Check).checked(LOST).next();
     assert_eq!((pause, again), (seconds(1), Request::Check));
 }
@@ -44,7 +45,7 @@ fn where_pings_are_gone_a_bad_check_is_asked_again_after_a_second() {
 fn whoever_was_refused_lately_is_not_asked_for_again_because_a_flag_is_down() {
     let asking = Situation::with(recovering(&[Method::Direct], 6), 7).lapsed();
     let open = Request::OpenBrokerage { compete: false };
-    let refused = asking.answered(open, Observation::Status(COMPETING));
+    let refused = asking.answered(open, Said::Status(COMPETING));
     assert_eq!(refused.state(), State::Contested);
     let (pause, asked, _) = refused.checked(LOST).next();
     assert!(asked == Request::Check && pause > seconds(5), "{asked:?} after {pause:?}");
@@ -74,22 +75,22 @@ fn somebody_else_is_evicted_only_where_there_is_no_other_way() {
     assert_eq!(only_way.plan.request, Some(Request::Reauthenticate));
     let both = gone_before(Situation::with(recovering(&[Method::Gateway, Method::Direct], 6), 7));
     assert_eq!(both.plan.request, Some(direct));
-    let left = both.answered(direct, Observation::Gone);
+    let left = both.answered(direct, Said::Unsupported);
     assert_eq!(left.plan.request, Some(Request::Reauthenticate));
 
     let refused =
-        Situation::with(recovering(&[Method::Direct], 6), 7).lapsed().answered(direct, Observation::Status(COMPETING));
+        Situation::with(recovering(&[Method::Direct], 6), 7).lapsed().answered(direct, Said::Status(COMPETING));
     let recovery = &refused.machine.policy().recovery;
     let apart = LONGEST_PAUSE.max(seconds(3600) / u32::from(recovery.max_per_hour));
     let until = refused.now.mono + apart;
     let (_, _, checking) = refused.next();
     let left = until - checking.now.mono;
-    let over = checking.wait(left).step(Input::Answer(Request::Check, Observation::Status(LOST)));
+    let over = checking.wait(left).step(said(Request::Check, Said::Status(LOST)));
     assert_eq!(over.plan.wake_at - over.now.mono, seconds(1));
     assert_eq!(over.checked(LOST).state(), State::Recovering { attempt: 1, step: Step::Reauthenticate });
 
     let policy = Policy { competing: Competing::TakeOver, ..recovering(&[Method::Direct], 6) };
-    let fighting = Situation::with(policy, 7).lapsed().answered(direct, Observation::Status(COMPETING));
+    let fighting = Situation::with(policy, 7).lapsed().answered(direct, Said::Status(COMPETING));
     assert_eq!(fighting.state(), State::Recovering { attempt: 2, step: Step::Reauthenticate });
     assert_eq!(fighting.plan.request, Some(Request::OpenBrokerage { compete: true }));
 }
@@ -97,9 +98,9 @@ fn somebody_else_is_evicted_only_where_there_is_no_other_way() {
 #[test]
 fn a_gateway_that_knows_of_no_login_is_believed_where_there_is_no_way_past_it() {
     let asking = |methods: &[Method]| Situation::with(recovering(methods, 6), 7).lapsed();
-    let only_way = asking(&[Method::Gateway]).answered(Request::Reauthenticate, Observation::NotLoggedIn);
+    let only_way = asking(&[Method::Gateway]).answered(Request::Reauthenticate, Said::NotLoggedIn);
     assert_eq!(only_way.checked(LOST).state(), State::LoginRequired(Cause::NeverLoggedIn));
-    let both = asking(&[Method::Gateway, Method::Direct]).answered(Request::Reauthenticate, Observation::NotLoggedIn);
+    let both = asking(&[Method::Gateway, Method::Direct]).answered(Request::Reauthenticate, Said::NotLoggedIn);
     assert_eq!(both.plan.request, Some(Request::OpenBrokerage { compete: false }));
 }
 
@@ -107,7 +108,7 @@ fn a_gateway_that_knows_of_no_login_is_believed_where_there_is_no_way_past_it() 
 fn an_incident_begins_with_what_was_seen_and_not_with_what_the_operator_did() {
     let lost = Situation::new().live().wait(seconds(5)).denied(LOST);
     assert_eq!(lost.machine.incident_since(), Some(lost.now));
-    let out = Situation::new().live().step(Input::Logout).answered(Request::EndSession, Observation::Ended);
+    let out = Situation::new().live().step(Input::Logout).answered(Request::EndSession, Said::Ended);
     assert_eq!(out.checked(LOST).machine.incident_since(), None);
 }
 
@@ -124,7 +125,7 @@ fn an_account_is_wrong_where_it_is_not_of_the_kind_that_was_chosen() {
     ] {
         let proved = Situation::with(Policy { account, ..Policy::default() }, 7)
             .checked(GOOD)
-            .answered(Request::Accounts, Observation::Accounts(Accounts { usable: true, is_paper }));
+            .answered(Request::Accounts, Said::Accounts(Accounts { usable: true, is_paper }));
         assert_eq!(
             (proved.state(), proved.machine.is_wrong_account()),
             (State::Live, is_wrong),
@@ -146,11 +147,11 @@ fn what_the_session_cannot_be_kept_without_is_never_left_out() {
 
 #[test]
 fn a_logout_by_the_operator_stays_one_whoever_uses_the_login_then() {
-    let out = Situation::new().live().step(Input::Logout).answered(Request::EndSession, Observation::Ended);
+    let out = Situation::new().live().step(Input::Logout).answered(Request::EndSession, Said::Ended);
     assert_eq!(out.state(), State::LoginRequired(Cause::ByOperator));
     let used = out.checked(COMPETING);
     assert_eq!(used.state(), State::LoginRequired(Cause::ByOperator));
-    let ended = used.answered(Request::Check, Observation::Unauthorized);
+    let ended = used.answered(Request::Check, Said::Unauthorized);
     assert_eq!(ended.state(), State::LoginRequired(Cause::ByOperator));
 }
 
@@ -180,7 +181,7 @@ fn a_logout_is_carried_out_whatever_comes_between() {
             if !ended.plan.awaiting {
                 ended = ended.asks(Request::EndSession);
             }
-            let ended = ended.step(Input::Answer(Request::EndSession, Observation::Ended));
+            let ended = ended.step(said(Request::EndSession, Said::Ended));
             assert_eq!(ended.state(), State::LoginRequired(Cause::ByOperator));
         }
     }
@@ -188,14 +189,14 @@ fn a_logout_is_carried_out_whatever_comes_between() {
 
 #[test]
 fn a_borrowed_login_that_ends_needs_no_more_than_a_new_one() {
-    let borrowed = Observation::Sso(Sso { borrowed: true, ..VALID });
+    let borrowed = Said::Sso(Sso { borrowed: true, ..VALID });
     let asking = Situation::with(recovering(&[Method::Gateway], 1), 7).lapsed();
     let called = asking
-        .answered(Request::Reauthenticate, Observation::Accepted)
+        .answered(Request::Reauthenticate, Said::Accepted)
         .answered(Request::ValidateSso, borrowed)
-        .looks(Observation::Status(LOST));
+        .looks(Said::Status(LOST));
     assert_eq!(called.state(), State::LoginRequired(Cause::Borrowed));
-    let ended = called.answered(Request::Check, Observation::Unauthorized);
+    let ended = called.answered(Request::Check, Said::Unauthorized);
     assert_eq!(ended.state(), State::LoginRequired(Cause::Expired));
 }
 
@@ -208,13 +209,13 @@ fn a_login_that_is_invalid_for_a_minute_is_gone() {
         let (_, request, asking) = s.next();
         let observation = if request == Request::ValidateSso {
             asked.push(asking.now.mono);
-            Observation::Sso(Sso { valid: false, ..VALID })
-        } else if request == Request::Check {
-            Observation::Status(LOST)
+            Said::Sso(Sso { valid: false, ..VALID })
+        } else if request == Request::Reauthenticate {
+            Said::Accepted
         } else {
-            Observation::Accepted
+            Said::Status(LOST)
         };
-        s = asking.step(Input::Answer(request, observation));
+        s = asking.step(said(request, observation));
     }
     assert_eq!(s.state(), State::LoginRequired(Cause::Expired));
     assert_eq!(asked.len(), 2, "{asked:?}");
@@ -228,19 +229,19 @@ fn exhausted_attempts_are_told_with_what_they_look_like() {
     let lived = || Situation::with(policy(), 7).lapsed();
     let never = || Situation::with(policy(), 7).checked(LOST).checked(LOST);
     for (lapsed, sso, cause) in [
-        (lived(), Observation::Sso(VALID), Cause::Exhausted),
-        (never(), Observation::Sso(VALID), Cause::NotEnabled),
-        (lived(), Observation::Sso(Sso { borrowed: true, ..VALID }), Cause::Borrowed),
-        (never(), Observation::Sso(Sso { borrowed: true, ..VALID }), Cause::Borrowed),
-        (lived(), Observation::Sso(Sso { valid: false, ..VALID }), Cause::LoggedOut),
-        (never(), Observation::Sso(Sso { valid: false, ..VALID }), Cause::LoggedOut),
+        (lived(), Said::Sso(VALID), Cause::Exhausted),
+        (never(), Said::Sso(VALID), Cause::NotEnabled),
+        (lived(), Said::Sso(Sso { borrowed: true, ..VALID }), Cause::Borrowed),
+        (never(), Said::Sso(Sso { borrowed: true, ..VALID }), Cause::Borrowed),
+        (lived(), Said::Sso(Sso { valid: false, ..VALID }), Cause::LoggedOut),
+        (never(), Said::Sso(Sso { valid: false, ..VALID }), Cause::LoggedOut),
         (lived(), ERROR, Cause::Exhausted),
         (never(), ERROR, Cause::Exhausted),
     ] {
         let called = lapsed
-            .answered(Request::Reauthenticate, Observation::Accepted)
+            .answered(Request::Reauthenticate, Said::Accepted)
             .answered(Request::ValidateSso, sso)
-            .looks(Observation::Status(LOST));
+            .looks(Said::Status(LOST));
         assert_eq!(called.state(), State::LoginRequired(cause), "{sso:?}");
     }
 }
@@ -251,16 +252,16 @@ fn a_login_that_three_checks_miss_is_gone() {
     let lived = || Situation::new().lapsed();
     let never = || Situation::new().checked(LOST).checked(LOST);
     for (lapsed, sso, cause) in [
-        (lived(), Observation::Sso(VALID), Cause::Expired),
-        (never(), Observation::Sso(VALID), Cause::NotEnabled),
+        (lived(), Said::Sso(VALID), Cause::Expired),
+        (never(), Said::Sso(VALID), Cause::NotEnabled),
         (lived(), ERROR, Cause::Expired),
         (never(), ERROR, Cause::Expired),
     ] {
-        let asked = lapsed.answered(Request::Reauthenticate, Observation::Accepted).answered(Request::ValidateSso, sso);
-        let mut missed = asked.answered(Request::Check, Observation::Unauthorized);
+        let asked = lapsed.answered(Request::Reauthenticate, Said::Accepted).answered(Request::ValidateSso, sso);
+        let mut missed = asked.answered(Request::Check, Said::Unauthorized);
         let (since, mut times) = (missed.now.mono, 1);
         while matches!(missed.state(), State::Recovering { .. }) {
-            missed = missed.answered(Request::Check, Observation::Unauthorized);
+            missed = missed.answered(Request::Check, Said::Unauthorized);
             times += 1;
         }
         assert_eq!(missed.state(), State::LoginRequired(cause), "{sso:?}");
@@ -268,18 +269,17 @@ fn a_login_that_three_checks_miss_is_gone() {
         assert!(times >= 3 && seconds(5) <= lasted && lasted < seconds(7), "{times} times in {lasted:?}");
     }
     // Two of them prove nothing, however far apart.
-    let once = lived().answered(Request::Reauthenticate, Observation::Accepted).answered(Request::ValidateSso, ERROR);
-    let once = once.answered(Request::Check, Observation::Unauthorized).asks(Request::Check).wait(seconds(6));
-    let twice = once.step(Input::Answer(Request::Check, Observation::Unauthorized));
+    let once = lived().answered(Request::Reauthenticate, Said::Accepted).answered(Request::ValidateSso, ERROR);
+    let once = once.answered(Request::Check, Said::Unauthorized).asks(Request::Check).wait(seconds(6));
+    let twice = once.step(said(Request::Check, Said::Unauthorized));
     assert_eq!(twice.state().name(), "recovering");
 }
 
 /// Who is there is asked when an answer begins to make no sense, and not each time that it makes none.
 #[test]
 fn nonsense_is_looked_into_once() {
-    let nonsense = Observation::Trouble(Unavailability::Nonsense);
-    let looked =
-        Situation::new().answered(Request::Check, nonsense).answered(Request::IsListening, Observation::Listening);
+    let nonsense = Said::Unavailable(Unavailability::Nonsense);
+    let looked = Situation::new().answered(Request::Check, nonsense).answered(Request::IsListening, Said::Listening);
     assert_eq!(looked.state(), State::Unavailable(Unavailability::Nonsense));
     let again = looked.answered(Request::Ping, nonsense).answered(Request::Check, nonsense);
     let (pause, asked, _) = again.answered(Request::Ping, nonsense).next();
@@ -295,15 +295,14 @@ fn whom_ibkr_leaves_the_session_to_is_left_alone() {
     while s.state().name() == "recovering" {
         let (_, request, asking) = s.next();
         evictions += usize::from(request == Request::OpenBrokerage { compete: true });
-        let answer =
-            if request == Request::ValidateSso { Observation::Sso(VALID) } else { Observation::Status(COMPETING) };
-        s = asking.step(Input::Answer(request, answer));
+        let answer = if request == Request::ValidateSso { Said::Sso(VALID) } else { Said::Status(COMPETING) };
+        s = asking.step(said(request, answer));
     }
     assert_eq!((s.state(), s.machine.because(), evictions), (State::Contested, StateReason::Outfought, 3));
     let left = s.checked(LOST).checked(LOST);
     assert_eq!(left.state().name(), "recovering", "they have gone");
     // Once they have gone without a session to be had, somebody has to log in.
-    assert_eq!(left.looks(Observation::Status(LOST)).state(), State::LoginRequired(Cause::Exhausted));
+    assert_eq!(left.looks(Said::Status(LOST)).state(), State::LoginRequired(Cause::Exhausted));
 }
 
 /// What was suspected before a silence, or before it turned out to be so or not, counts for nothing after it.
@@ -313,13 +312,13 @@ fn a_suspicion_that_is_over_is_forgotten() {
     let lost = silent(Situation::new().live().checked(LOST));
     assert_eq!(lost.checked(LOST).state(), State::Starting, "it is asked again");
 
-    let unauthorized = |s: Situation| s.answered(Request::Check, Observation::Unauthorized);
+    let unauthorized = |s: Situation| s.answered(Request::Check, Said::Unauthorized);
     let asked = unauthorized(unauthorized(Situation::new()));
-    let concluding = silent(asked.answered(Request::Reauthenticate, Observation::NotLoggedIn));
+    let concluding = silent(asked.answered(Request::Reauthenticate, Said::NotLoggedIn));
     assert_eq!(unauthorized(concluding).state(), State::Starting, "it is asked again");
 
     let proving = Situation::new().live().well_until(Request::Accounts);
-    let doubted = proving.step(Input::Answer(Request::Accounts, Observation::Accounts(EMPTY)));
+    let doubted = proving.step(said(Request::Accounts, Said::Accounts(EMPTY)));
     let proved = doubted.checked(GOOD).answered_well();
     assert_eq!(proved.checked(GOOD).plan.request, None, "it is proved");
 }
@@ -331,8 +330,8 @@ fn the_age_of_a_login_is_asked_again_after_whatever_may_have_ended_it() {
     let age = |s: &Situation| s.now.mono - s.machine.since().mono;
     let first = Situation::new().live().well_until(Request::ValidateSso);
     assert!((seconds(60)..seconds(75)).contains(&age(&first)), "{:?}", age(&first));
-    let said = Observation::Sso(Sso { auth_time: Some(first.now.wall), ..VALID });
-    let known = first.step(Input::Answer(Request::ValidateSso, said));
+    let aged_sso = Said::Sso(Sso { auth_time: Some(first.now.wall), ..VALID });
+    let known = first.step(said(Request::ValidateSso, aged_sso));
     let (asked, later) = known.lives(seconds(7200));
     assert!(!asked.contains(&Request::ValidateSso), "once is enough");
     let back = later.step(Input::Pause { until: None }).step(Input::Resume).checked(GOOD).answered_well();
@@ -367,13 +366,13 @@ fn a_pause_ends_whatever_the_clocks_do() {
 /// A data call that is not known is believed to be gone when it says so twice; and it is asked all the same.
 #[test]
 fn a_data_call_that_is_gone_is_no_proof() {
-    let gone = || Situation::new().checked(GOOD).answered(Request::Accounts, Observation::Gone);
-    let empty = gone().checked(GOOD).answered(Request::Accounts, Observation::Accounts(EMPTY));
+    let gone = || Situation::new().checked(GOOD).answered(Request::Accounts, Said::Unsupported);
+    let empty = gone().checked(GOOD).answered(Request::Accounts, Said::Accounts(EMPTY));
     assert_eq!(empty.state(), State::Starting);
-    let alone = gone().checked(GOOD).answered(Request::Accounts, Observation::Gone);
+    let alone = gone().checked(GOOD).answered(Request::Accounts, Said::Unsupported);
     assert_eq!((alone.state(), alone.machine.because()), (State::Live, StateReason::FlagsAlone));
     let asked = alone.well_until(Request::Accounts);
-    let still = asked.clone().step(Input::Answer(Request::Accounts, Observation::Gone));
+    let still = asked.clone().step(said(Request::Accounts, Said::Unsupported));
     assert_eq!((still.state(), still.machine.because()), (State::Live, StateReason::FlagsAlone));
     assert_ne!(still.plan.because, WakeReason::AskAgain, "it is known");
     let proved = asked.answered_well();
@@ -398,7 +397,7 @@ fn a_look_in_between_gives_no_attempt_back() {
     assert!(lost.machine.is_spent());
     let asking = lost.asks(Request::Check);
     assert!(asking.machine.is_spent());
-    let still = asking.step(Input::Answer(Request::Check, Observation::Status(LOST)));
+    let still = asking.step(said(Request::Check, Said::Status(LOST)));
     assert!(still.machine.is_spent());
     assert!(!comes_back(still).machine.is_spent());
 }

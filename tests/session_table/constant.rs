@@ -3,34 +3,35 @@
 
 use std::time::Duration;
 
-use tickled::session::{Accounts, Input, Observation, Request, State, Unavailability};
+use support::{Said, said};
+use tickled::session::{Accounts, Request, State, Unavailability};
 
 use super::situation::{COMPETING, ERROR, GOOD, LOST, NOT_ESTABLISHED, Situation, USABLE, VALID, seconds};
 
 /// What a check, a ping or a data call may say, for ever.
-const LOOKS: [Observation; 10] = [
-    Observation::Status(GOOD),
-    Observation::Status(LOST),
-    Observation::Status(NOT_ESTABLISHED),
-    Observation::Status(COMPETING),
-    Observation::NoStatus,
-    Observation::Unauthorized,
-    Observation::LoginPage,
+const LOOKS: [Said; 10] = [
+    Said::Status(GOOD),
+    Said::Status(LOST),
+    Said::Status(NOT_ESTABLISHED),
+    Said::Status(COMPETING),
+    Said::NoStatus,
+    Said::Unauthorized,
+    Said::LoginPage,
     ERROR,
-    Observation::Trouble(Unavailability::EdgeRefused),
-    Observation::Gone,
+    Said::Unavailable(Unavailability::EdgeRefused),
+    Said::Unsupported,
 ];
-const PROOFS: [Observation; 7] = [
-    Observation::Accounts(USABLE),
-    Observation::Accounts(Accounts { usable: false, is_paper: None }),
-    Observation::Unauthorized,
-    Observation::LoginPage,
+const PROOFS: [Said; 7] = [
+    Said::Accounts(USABLE),
+    Said::Accounts(Accounts { usable: false, is_paper: None }),
+    Said::Unauthorized,
+    Said::LoginPage,
     ERROR,
-    Observation::Trouble(Unavailability::Nonsense),
-    Observation::Gone,
+    Said::Unavailable(Unavailability::Nonsense),
+    Said::Unsupported,
 ];
 
-fn goes_on(mut s: Situation, span: Duration, check: Observation, ping: Observation, proof: Observation) -> Situation {
+fn goes_on(mut s: Situation, span: Duration, check: Said, ping: Said, proof: Said) -> Situation {
     let until = s.now.mono + span;
     let (mut since, mut asked) = (s.now.mono, 0);
     while s.now.mono < until {
@@ -40,13 +41,13 @@ fn goes_on(mut s: Situation, span: Duration, check: Observation, ping: Observati
             Request::Check => check,
             Request::Ping => ping,
             Request::Accounts => proof,
-            Request::Reauthenticate => Observation::Accepted,
-            Request::OpenBrokerage { .. } => Observation::Status(LOST),
-            Request::ValidateSso => Observation::Sso(VALID),
-            Request::IsListening => Observation::Listening,
-            Request::EndSession => Observation::Ended,
+            Request::Reauthenticate => Said::Accepted,
+            Request::OpenBrokerage { .. } => Said::Status(LOST),
+            Request::ValidateSso => Said::Sso(VALID),
+            Request::IsListening => Said::Listening,
+            Request::EndSession => Said::Ended,
         };
-        s = asking.wait(Duration::from_millis(20)).step(Input::Answer(request, answer));
+        s = asking.wait(Duration::from_millis(20)).step(said(request, answer));
         asked += 1;
         if s.now.mono > since + seconds(600) {
             assert!(asked <= 151, "{check:?} {ping:?} {proof:?}: {asked} questions in ten minutes");
@@ -62,8 +63,8 @@ fn whatever_is_answered_always_is_told_as_what_it_is() {
         for (check, ping) in LOOKS.into_iter().flat_map(|check| LOOKS.map(|ping| (check, ping))) {
             for proof in PROOFS {
                 let s = goes_on(begins.clone(), seconds(3600), check, ping, proof);
-                let is_proved = matches!(proof, Observation::Accounts(USABLE) | Observation::Gone);
-                let is_good = [check, ping].contains(&Observation::Status(GOOD));
+                let is_proved = matches!(proof, Said::Accounts(USABLE) | Said::Unsupported);
+                let is_good = [check, ping].contains(&Said::Status(GOOD));
                 let case = format!("{check:?}, {ping:?}, {proof:?}: {}", s.state());
                 match s.state() {
                     State::Live => assert!(is_proved && is_good, "{case}"),

@@ -9,39 +9,43 @@ mod cases;
 mod constant;
 mod situation;
 
+use std::collections::BTreeSet;
 use std::fmt::Write;
 use std::time::Duration;
 
 use situation::{COMPETING, EMPTY, GOOD, LOST, NOT_ESTABLISHED, Situation, USABLE, VALID, situations};
-use tickled::session::{Cause, Input, Observation, Request, Sso, State, Unavailability};
+use support::Said;
+use tickled::session::{Cause, Input, Request, Sso, State, Unavailability};
 
-/// Every input, each by the name that stands in the table.
+/// Every input that can occur while `out` is asked, each by the name that stands in the table.
 fn inputs(out: Request) -> Vec<(String, Input)> {
-    let answer = |name: &str, observation| (name.to_owned(), Input::Answer(out, observation));
-    let mut inputs = vec![
-        answer("good", Observation::Status(GOOD)),
-        answer("not established", Observation::Status(NOT_ESTABLISHED)),
-        answer("competing", Observation::Status(COMPETING)),
-        answer("lost", Observation::Status(LOST)),
-        answer("no status", Observation::NoStatus),
-        answer("accepted", Observation::Accepted),
-        answer("not logged in", Observation::NotLoggedIn),
-        answer("login valid", Observation::Sso(VALID)),
-        answer("login borrowed", Observation::Sso(Sso { borrowed: true, ..VALID })),
-        answer("login invalid", Observation::Sso(Sso { valid: false, ..VALID })),
-        answer("accounts", Observation::Accounts(USABLE)),
-        answer("no accounts", Observation::Accounts(EMPTY)),
-        answer("listening", Observation::Listening),
-        answer("ended", Observation::Ended),
-        answer("401", Observation::Unauthorized),
-        answer("login page", Observation::LoginPage),
-        answer("gone", Observation::Gone),
+    let answer = |name: &str, said: Said| said.to(out).map(|answer| (name.to_owned(), Input::Answer(answer)));
+    let answers = [
+        answer("good", Said::Status(GOOD)),
+        answer("not established", Said::Status(NOT_ESTABLISHED)),
+        answer("competing", Said::Status(COMPETING)),
+        answer("lost", Said::Status(LOST)),
+        answer("no status", Said::NoStatus),
+        answer("accepted", Said::Accepted),
+        answer("not logged in", Said::NotLoggedIn),
+        answer("login valid", Said::Sso(VALID)),
+        answer("login borrowed", Said::Sso(Sso { borrowed: true, ..VALID })),
+        answer("login invalid", Said::Sso(Sso { valid: false, ..VALID })),
+        answer("accounts", Said::Accounts(USABLE)),
+        answer("no accounts", Said::Accounts(EMPTY)),
+        answer("listening", Said::Listening),
+        answer("ended", Said::Ended),
+        answer("401", Said::Unauthorized),
+        answer("login page", Said::LoginPage),
+        answer("gone", Said::Unsupported),
     ];
+    let mut inputs: Vec<_> = answers.into_iter().flatten().collect();
     for trouble in [
         Unavailability::NothingListens,
         Unavailability::NoAnswer,
         Unavailability::NotAGateway,
         Unavailability::Certificate,
+        Unavailability::Tls,
         Unavailability::AddressRefused,
         Unavailability::Network,
         Unavailability::IbkrSilent,
@@ -50,7 +54,7 @@ fn inputs(out: Request) -> Vec<(String, Input)> {
         Unavailability::TooManyRequests { retry_after: None },
         Unavailability::Nonsense,
     ] {
-        inputs.push(answer(trouble.code(), Observation::Trouble(trouble)));
+        inputs.extend(answer(trouble.code(), Said::Unavailable(trouble)));
     }
     inputs.extend([
         ("*wake, too early*".to_owned(), Input::Wake),
@@ -158,10 +162,18 @@ fn every_state_and_every_input_stands_in_the_table() {
         let asked = situation.plan.request.is_some_and(|request| request == *out);
         assert!(asked || *name == "paused", "{name}: {:?}", situation.plan);
     }
-    assert_eq!(inputs(Request::Check).len(), 37);
-    let causes =
-        [Cause::Expired, Cause::NeverLoggedIn, Cause::LoggedOut, Cause::Borrowed, Cause::NotEnabled, Cause::Exhausted];
-    let mut codes: Vec<&str> = causes.iter().map(|cause| cause.code()).collect();
-    codes.dedup();
+    let names: BTreeSet<String> =
+        situations.iter().flat_map(|(_, out, _)| inputs(*out)).map(|(name, _)| name).collect();
+    assert_eq!(names.len(), 17 + 12 + 9, "{names:?}");
+    let causes = [
+        Cause::Expired,
+        Cause::NeverLoggedIn,
+        Cause::LoggedOut,
+        Cause::Borrowed,
+        Cause::NotEnabled,
+        Cause::Exhausted,
+        Cause::ByOperator,
+    ];
+    let codes: BTreeSet<&str> = causes.iter().map(|cause| cause.code()).collect();
     assert_eq!(codes.len(), causes.len());
 }

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
+use support::{Said, said};
 use tickled::session::{
-    Accounts, Input, Machine, Method, Now, Observation, Plan, Policy, Recovery, Request, Sso, State, Status,
-    Unavailability,
+    Accounts, Input, Machine, Method, Now, Plan, Policy, Recovery, Request, Sso, State, Status, Unavailability,
 };
 
 pub(crate) const GOOD: Status = Status { authenticated: true, connected: true, competing: false, established: None };
@@ -16,9 +16,9 @@ pub(crate) const NOT_ESTABLISHED: Status =
     Status { authenticated: true, connected: true, competing: false, established: Some(false) };
 pub(crate) const VALID: Sso = Sso { valid: true, borrowed: false, auth_time: None };
 pub(crate) const USABLE: Accounts = Accounts { usable: true, is_paper: None };
-pub(crate) const ERROR: Observation = Observation::Trouble(Unavailability::IbkrError);
-pub(crate) const REFUSED: Observation = Observation::Trouble(Unavailability::NothingListens);
-pub(crate) const SILENCE: Observation = Observation::Trouble(Unavailability::NoAnswer);
+pub(crate) const ERROR: Said = Said::Unavailable(Unavailability::IbkrError);
+pub(crate) const REFUSED: Said = Said::Unavailable(Unavailability::NothingListens);
+pub(crate) const SILENCE: Said = Said::Unavailable(Unavailability::NoAnswer);
 pub(crate) const EMPTY: Accounts = Accounts { usable: false, is_paper: None };
 
 /// A machine brought somewhere, with the time there and the plan that it made.
@@ -58,45 +58,43 @@ impl Situation {
         asking
     }
 
-    pub(crate) fn answered(self, request: Request, observation: Observation) -> Self {
-        self.asks(request).step(Input::Answer(request, observation))
+    pub(crate) fn answered(self, request: Request, observation: Said) -> Self {
+        self.asks(request).step(said(request, observation))
     }
 
     pub(crate) fn checked(self, status: Status) -> Self {
-        self.answered(Request::Check, Observation::Status(status))
+        self.answered(Request::Check, Said::Status(status))
     }
 
     /// The stream says so, and the check that follows does too.
     pub(crate) fn denied(self, status: Status) -> Self {
         let (_, request, asking) = self.step(Input::Push(status)).next();
         assert!(matches!(request, Request::Check | Request::Ping), "{request:?}");
-        asking.step(Input::Answer(request, Observation::Status(status)))
+        asking.step(said(request, Said::Status(status)))
     }
 
     pub(crate) fn live(self) -> Self {
         self.checked(GOOD)
-            .answered(Request::Accounts, Observation::Accounts(USABLE))
-            .answered(Request::Ping, Observation::Status(GOOD))
+            .answered(Request::Accounts, Said::Accounts(USABLE))
+            .answered(Request::Ping, Said::Status(GOOD))
     }
 
     pub(crate) fn lapsed(self) -> Self {
-        self.live().checked(LOST).answered(Request::Ping, Observation::Status(LOST))
+        self.live().checked(LOST).answered(Request::Ping, Said::Status(LOST))
     }
 
     pub(crate) fn confirming(self) -> Self {
-        self.lapsed()
-            .answered(Request::Reauthenticate, Observation::Accepted)
-            .answered(Request::ValidateSso, Observation::Sso(VALID))
+        self.lapsed().answered(Request::Reauthenticate, Said::Accepted).answered(Request::ValidateSso, Said::Sso(VALID))
     }
 }
 
 /// Every state, with every question that can be out in it.
 pub(crate) fn situations(seed: u64) -> Vec<(&'static str, Request, Situation)> {
     let new = || Situation::start(seed);
-    let unauthorized = |s: Situation| s.answered(Request::Check, Observation::Unauthorized);
+    let unauthorized = |s: Situation| s.answered(Request::Check, Said::Unauthorized);
     let expired = || {
-        let asked = unauthorized(unauthorized(new())).answered(Request::Reauthenticate, Observation::Accepted);
-        unauthorized(asked.answered(Request::ValidateSso, Observation::Unauthorized))
+        let asked = unauthorized(unauthorized(new())).answered(Request::Reauthenticate, Said::Accepted);
+        unauthorized(asked.answered(Request::ValidateSso, Said::Unauthorized))
     };
     let direct = Request::OpenBrokerage { compete: false };
     let mut second_attempt = new().confirming();
@@ -149,14 +147,12 @@ pub(crate) fn situations(seed: u64) -> Vec<(&'static str, Request, Situation)> {
         (
             "recovering: validate_sso",
             Request::ValidateSso,
-            new().lapsed().answered(Request::Reauthenticate, Observation::Accepted).asks(Request::ValidateSso),
+            new().lapsed().answered(Request::Reauthenticate, Said::Accepted).asks(Request::ValidateSso),
         ),
         (
             "recovering: validate_sso, after proof that the login is gone",
             Request::Check,
-            unauthorized(unauthorized(new()))
-                .answered(Request::Reauthenticate, Observation::NotLoggedIn)
-                .asks(Request::Check),
+            unauthorized(unauthorized(new())).answered(Request::Reauthenticate, Said::NotLoggedIn).asks(Request::Check),
         ),
         ("recovering: confirm", Request::Check, new().confirming().asks(Request::Check)),
         ("recovering: confirm, proving", Request::Accounts, new().confirming().checked(GOOD).asks(Request::Accounts)),
@@ -166,15 +162,12 @@ pub(crate) fn situations(seed: u64) -> Vec<(&'static str, Request, Situation)> {
         (
             "unavailable, a ping after a check that cannot be understood",
             Request::Ping,
-            new()
-                .answered(Request::Check, ERROR)
-                .answered(Request::IsListening, Observation::Listening)
-                .asks(Request::Ping),
+            new().answered(Request::Check, ERROR).answered(Request::IsListening, Said::Listening).asks(Request::Ping),
         ),
         (
             "unavailable, looking for the gateway",
             Request::IsListening,
-            new().answered(Request::Check, Observation::Trouble(Unavailability::NoAnswer)).asks(Request::IsListening),
+            new().answered(Request::Check, Said::Unavailable(Unavailability::NoAnswer)).asks(Request::IsListening),
         ),
         ("login-required", Request::Check, expired().asks(Request::Check)),
         ("paused", Request::Check, new().step(Input::Pause { until: None })),
@@ -215,14 +208,14 @@ impl Situation {
     pub(crate) fn answered_well(self) -> Self {
         let request = self.plan.request.unwrap();
         let observation = match request {
-            Request::Check | Request::Ping | Request::OpenBrokerage { .. } => Observation::Status(GOOD),
-            Request::Accounts => Observation::Accounts(USABLE),
-            Request::ValidateSso => Observation::Sso(VALID),
-            Request::IsListening => Observation::Listening,
-            Request::Reauthenticate => Observation::Accepted,
-            Request::EndSession => Observation::Ended,
+            Request::Check | Request::Ping | Request::OpenBrokerage { .. } => Said::Status(GOOD),
+            Request::Accounts => Said::Accounts(USABLE),
+            Request::ValidateSso => Said::Sso(VALID),
+            Request::IsListening => Said::Listening,
+            Request::Reauthenticate => Said::Accepted,
+            Request::EndSession => Said::Ended,
         };
-        self.step(Input::Answer(request, observation))
+        self.step(said(request, observation))
     }
 
     /// All is well until at least so much later; gives what was asked meanwhile.
@@ -255,12 +248,12 @@ impl Situation {
     }
 
     /// Answers every check, and every ping, with these flags until the state has another name.
-    pub(crate) fn looks(mut self, observation: Observation) -> Self {
+    pub(crate) fn looks(mut self, observation: Said) -> Self {
         let name = self.state().name();
         while self.state().name() == name {
             let (_, request, asking) = self.next();
             let is_look = matches!(request, Request::Check | Request::Ping);
-            self = if is_look { asking.step(Input::Answer(request, observation)) } else { asking.answered_well() };
+            self = if is_look { asking.step(said(request, observation)) } else { asking.answered_well() };
         }
         self
     }

@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
+use support::{Said, said};
 use tickled::alert::{Input as Told, Settings, Tracker};
-use tickled::session::{Input, Machine, Now, Observation, Policy, State, Unavailability};
+use tickled::session::{Input, Machine, Now, Policy, State, Unavailability};
 use tickled::status::Snapshot;
 use tickled::systemd::unit::{Down, How, read};
 
@@ -45,7 +46,7 @@ fn alert(how: Option<How>) -> (String, String, String) {
     };
     let mut machine = Machine::new(Policy::default(), 1, at(0));
     let request = machine.step(at(0), Input::Wake).request.unwrap();
-    let plan = machine.step(at(0), Input::Answer(request, Observation::Trouble(Unavailability::NothingListens)));
+    let plan = machine.step(at(0), said(request, Said::Unavailable(Unavailability::NothingListens)));
     assert_eq!(machine.state(), State::Unavailable(Unavailability::NothingListens));
     let mut snapshot = Snapshot::of("main", "https://localhost:5000", &machine, &plan, at(0), None);
     snapshot.unit = how.map(|how| Down { unit: "ibkr-gateway.service".to_owned(), how });

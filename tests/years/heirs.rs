@@ -3,10 +3,9 @@
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
+use support::{Said, said};
 use tickled::history::PersistedGateway;
-use tickled::session::{
-    Input, Machine, Now, Observation, Policy, RateLimitState, Request, Sso, Status, Unavailability,
-};
+use tickled::session::{Input, Machine, Now, Policy, RateLimitState, Request, Sso, Status, Unavailability};
 use tickled::status::Snapshot;
 
 use crate::rules::{hour, minute, second};
@@ -37,7 +36,7 @@ fn live(
             Some(request) => {
                 asked.push((at, request));
                 at += second(1);
-                Input::Answer(request, answer(request, quiet))
+                said(request, answer(request, quiet))
             }
             None => {
                 at = plan.wake_at + begin;
@@ -51,17 +50,15 @@ fn live(
     }
 }
 
-fn answer(request: Request, quiet: bool) -> Observation {
+fn answer(request: Request, quiet: bool) -> Said {
     match request {
-        _ if quiet => Observation::Trouble(Unavailability::TooManyRequests { retry_after: None }),
-        Request::ValidateSso => Observation::Sso(Sso { valid: true, borrowed: false, auth_time: None }),
-        Request::Reauthenticate => Observation::Accepted,
-        Request::Ping
-        | Request::Check
-        | Request::OpenBrokerage { .. }
-        | Request::Accounts
-        | Request::IsListening
-        | Request::EndSession => Observation::Status(GONE),
+        _ if quiet => Said::Unavailable(Unavailability::TooManyRequests { retry_after: None }),
+        Request::ValidateSso => Said::Sso(Sso { valid: true, borrowed: false, auth_time: None }),
+        Request::Reauthenticate => Said::Accepted,
+        Request::Ping | Request::Check | Request::OpenBrokerage { .. } => Said::Status(GONE),
+        Request::Accounts => Said::NoStatus,
+        Request::IsListening => Said::Listening,
+        Request::EndSession => Said::Ended,
     }
 }
 
@@ -142,8 +139,7 @@ fn whoever_is_killed_again_and_again_keeps_within_the_budget() {
                     Some(request) => {
                         sent.push(at);
                         at += millis(2);
-                        let said = if silent { crate::port::SILENCE } else { answer(request, false) };
-                        Input::Answer(request, said)
+                        said(request, if silent { crate::port::SILENCE } else { answer(request, false) })
                     }
                     None if plan.awaiting => Input::Wake,
                     None => {
@@ -180,7 +176,7 @@ fn a_steady_session_wears_no_disk_out() {
         }
         at = if plan.request.is_some() { at + millis(20) } else { plan.wake_at };
         sent += u32::from(plan.request.is_some());
-        input = plan.request.map_or(Input::Wake, |request| Input::Answer(request, crate::pings::good(request)));
+        input = plan.request.map_or(Input::Wake, |request| said(request, crate::pings::good(request)));
     }
     assert!(sent > 2000 && writes <= sent / 9, "{writes} writes for {sent} requests");
 }

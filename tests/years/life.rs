@@ -8,11 +8,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
+use support::{Said, said};
 use tickled::alert::{self, Code, Phase, Settings, Tracker};
 use tickled::calendar::{Maintenance, Region};
 use tickled::session::{
-    ClientId, Competing, Input, Machine, Method, Now, Observation, Plan, Policy, Recovery, Request, SharedBudget,
-    State, Unavailability, WakeReason,
+    ClientId, Competing, Input, Machine, Method, Now, Plan, Policy, Recovery, Request, SharedBudget, State,
+    Unavailability, WakeReason,
 };
 use tickled::simulator::world::{Control, Options, Times, What, World};
 use tickled::status::{Place, Snapshot};
@@ -52,7 +53,7 @@ pub(crate) struct Life {
     slept: Duration,
     /// How far the wall clock is off.
     off: SignedDuration,
-    flight: Option<(Request, Duration, Observation)>,
+    flight: Option<(Request, Duration, Said)>,
     agenda: BinaryHeap<Reverse<(Duration, u64)>>,
     events: Vec<Option<Event>>,
     /// A disturbance is under way that the truth does not show.
@@ -145,7 +146,7 @@ impl Life {
         } else if next == landing {
             let Some((request, _, observation)) = self.flight.take() else { return Ok(()) };
             self.rules.answered(self.now().mono, request, observation);
-            self.step(Input::Answer(request, observation))
+            self.step(said(request, observation))
         } else if next == wake {
             self.step(Input::Wake)
         } else {
@@ -227,7 +228,7 @@ impl Life {
         let (after, observation) = match reply.what {
             What::Answer(answer) if reply.after <= patience => (reply.after, port::quickly(request, &answer)),
             What::Answer(_) | What::Hang | What::Drip(_) => (patience, SILENCE),
-            What::Refused => (Duration::from_millis(1), Observation::Trouble(Unavailability::NothingListens)),
+            What::Refused => (Duration::from_millis(1), Said::Unavailable(Unavailability::NothingListens)),
             What::Reset | What::Cut(_) => (Duration::from_millis(2), SILENCE),
         };
         self.flight = Some((request, self.at + after, observation));

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
-use tickled::session::{Accounts, Input, Machine, Now, Observation, Policy, Request, Sso, State, Status};
+use support::{Said, said};
+use tickled::session::{Accounts, Input, Machine, Now, Policy, Request, Sso, State, Status};
 
 use crate::rules::{hour, second};
 
@@ -50,22 +51,19 @@ fn gaps(policy: Policy) -> Vec<Duration> {
             pinged = Some(at);
         }
         at += ANSWER;
-        plan = machine.step(now(at), Input::Answer(request, good(request)));
+        plan = machine.step(now(at), said(request, good(request)));
     }
     assert_eq!(machine.state(), State::Live);
     gaps
 }
 
-pub(crate) fn good(request: Request) -> Observation {
+pub(crate) fn good(request: Request) -> Said {
     match request {
-        Request::Ping | Request::Check => Observation::Status(Status {
-            authenticated: true,
-            connected: true,
-            competing: false,
-            established: Some(true),
-        }),
-        Request::Accounts => Observation::Accounts(Accounts { usable: true, is_paper: None }),
-        Request::ValidateSso => Observation::Sso(Sso { valid: true, borrowed: false, auth_time: None }),
+        Request::Ping | Request::Check => {
+            Said::Status(Status { authenticated: true, connected: true, competing: false, established: Some(true) })
+        }
+        Request::Accounts => Said::Accounts(Accounts { usable: true, is_paper: None }),
+        Request::ValidateSso => Said::Sso(Sso { valid: true, borrowed: false, auth_time: None }),
         Request::Reauthenticate | Request::OpenBrokerage { .. } | Request::IsListening | Request::EndSession => {
             panic!("{request:?} while all is well")
         }

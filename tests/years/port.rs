@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
+use support::Said;
+use tickled::driver::answers;
 use tickled::gateway::wire::{self, Refusal, Reply};
 use tickled::gateway::{ErrorKind, Tickle};
-use tickled::observe;
-use tickled::session::{Accounts, Observation, Request, Sso, Status, Unavailability};
+use tickled::session::{Accounts, Failure, Reauthentication, Request, Sso, Status, Unavailability};
 use tickled::simulator::world::{Answer, AuthStatus, Call, Route, Verdict};
 
 /// What a request asks of the world.
@@ -24,22 +25,22 @@ pub(crate) fn call(request: Request) -> Call {
 }
 
 /// What an answer shows, without a byte of JSON; [`slowly`] is the way it really goes.
-pub(crate) fn quickly(request: Request, answer: &Answer) -> Observation {
+pub(crate) fn quickly(request: Request, answer: &Answer) -> Said {
     match answer {
-        Answer::Status(flags) => Observation::Status(status(*flags)),
-        Answer::Tickle(tickle) => Observation::Status(status(tickle.status)),
-        Answer::NoSession => Observation::NoStatus,
-        Answer::Validate(validate) => Observation::Sso(Sso {
+        Answer::Status(flags) => Said::Status(status(*flags)),
+        Answer::Tickle(tickle) => Said::Status(status(tickle.status)),
+        Answer::NoSession => Said::NoStatus,
+        Answer::Validate(validate) => Said::Sso(Sso {
             valid: validate.result == Verdict::True,
             borrowed: validate.borrowed,
             auth_time: i64::try_from(validate.auth_time_ms).ok().and_then(|ms| Timestamp::from_millisecond(ms).ok()),
         }),
-        Answer::Accounts { paper } => Observation::Accounts(Accounts { usable: true, is_paper: Some(*paper) }),
-        Answer::EmptyAccounts => Observation::Accounts(Accounts { usable: false, is_paper: None }),
-        Answer::Triggered => Observation::Accepted,
-        Answer::NotLoggedIn => Observation::NotLoggedIn,
-        Answer::Unauthorized => Observation::Unauthorized,
-        Answer::LoggedOut => Observation::Ended,
+        Answer::Accounts { paper } => Said::Accounts(Accounts { usable: true, is_paper: Some(*paper) }),
+        Answer::EmptyAccounts => Said::Accounts(Accounts { usable: false, is_paper: None }),
+        Answer::Triggered => Said::Accepted,
+        Answer::NotLoggedIn => Said::NotLoggedIn,
+        Answer::Unauthorized => Said::Unauthorized,
+        Answer::LoggedOut => Said::Ended,
         Answer::NoBridge
         | Answer::Trouble(_)
         | Answer::LoginRedirect
@@ -71,7 +72,7 @@ const fn status(flags: AuthStatus) -> Status {
 }
 
 /// What an answer shows, through the bytes and the parsers that a real one goes through.
-pub(crate) fn slowly(request: Request, answer: &Answer) -> Observation {
+pub(crate) fn slowly(request: Request, answer: &Answer) -> Said {
     let rendered = answer.render();
     let header = |name: &str| {
         let found = rendered.headers.iter().find(|(key, _)| key.eq_ignore_ascii_case(name));
@@ -85,41 +86,46 @@ pub(crate) fn slowly(request: Request, answer: &Answer) -> Observation {
     };
     match request {
         Request::Ping => seen(wire::read::<Tickle>(&reply), |tickle| {
-            tickle.auth_status.as_ref().map_or(Observation::NoStatus, |s| Observation::Status(observe::flags(s)))
+            tickle.auth_status.as_ref().map_or(Said::NoStatus, |status| Said::Status(answers::flags(status)))
         }),
         Request::Check | Request::OpenBrokerage { .. } => {
-            seen(wire::read_status(&reply), |status| Observation::Status(observe::flags(status)))
+            seen(wire::read_status(&reply), |status| Said::Status(answers::flags(status)))
         }
         Request::Reauthenticate => {
-            seen(wire::read_reauthentication(&reply), |said| observe::reauthentication(&Ok(said.clone())))
+            seen(wire::read_reauthentication(&reply), |answer| match answers::reauthentication(answer) {
+                Reauthentication::Accepted => Said::Accepted,
+                Reauthentication::NotLoggedIn => Said::NotLoggedIn,
+            })
         }
-        Request::ValidateSso => seen(wire::read(&reply), |sso: &wire::SsoValidation| observe::sso(&Ok(sso.clone()))),
-        Request::Accounts => match wire::read::<wire::Accounts>(&reply) {
-            Err(Refusal::NoBrokerageSession) => Observation::Accounts(Accounts { usable: false, is_paper: None }),
-            other => seen(other, |accounts| observe::accounts(&Ok(accounts.clone()))),
-        },
-        Request::IsListening => seen(wire::read_listening(&reply), |()| Observation::Listening),
-        Request::EndSession => seen(wire::read(&reply), |_: &wire::Logout| Observation::Ended),
+        Request::ValidateSso => seen(wire::read(&reply), |sso| Said::Sso(answers::sso(sso))),
+        Request::Accounts => seen(wire::read(&reply), |accounts| Said::Accounts(answers::accounts(accounts))),
+        Request::IsListening => seen(wire::read_listening(&reply), |()| Said::Listening),
+        Request::EndSession => seen(wire::read(&reply), |_: &wire::Logout| Said::Ended),
     }
 }
 
-fn seen<T>(read: Result<T, Refusal>, observe: impl Fn(&T) -> Observation) -> Observation {
-    match read {
-        Ok(answer) => observe(&answer),
-        Err(refusal) => observe::fault(match refusal {
-            Refusal::Unauthorized { denied } => ErrorKind::Unauthorized { denied },
-            Refusal::LoginPage => ErrorKind::LoginPage,
-            Refusal::NoBrokerageSession => ErrorKind::NoBrokerageSession,
-            Refusal::AddressRefused => ErrorKind::AddressRefused,
-            Refusal::EdgeRefused => ErrorKind::EdgeRefused,
-            Refusal::Gone => ErrorKind::Gone,
-            Refusal::TooManyRequests { retry_after } => ErrorKind::TooManyRequests { retry_after },
-            Refusal::Ibkr => ErrorKind::Ibkr,
-            Refusal::NotAGateway => ErrorKind::NotAGateway,
-            Refusal::NotUnderstood(_) => ErrorKind::NotUnderstood,
-        }),
+fn seen<T>(read: Result<T, Refusal>, meaning: impl Fn(&T) -> Said) -> Said {
+    let kind = match read {
+        Ok(answer) => return meaning(&answer),
+        Err(Refusal::Unauthorized { denied }) => ErrorKind::Unauthorized { denied },
+        Err(Refusal::LoginPage) => ErrorKind::LoginPage,
+        Err(Refusal::NoBrokerageSession) => ErrorKind::NoBrokerageSession,
+        Err(Refusal::AddressRefused) => ErrorKind::AddressRefused,
+        Err(Refusal::EdgeRefused) => ErrorKind::EdgeRefused,
+        Err(Refusal::Gone) => ErrorKind::Gone,
+        Err(Refusal::TooManyRequests { retry_after }) => ErrorKind::TooManyRequests { retry_after },
+        Err(Refusal::Ibkr) => ErrorKind::Ibkr,
+        Err(Refusal::NotAGateway) => ErrorKind::NotAGateway,
+        Err(Refusal::NotUnderstood(_)) => ErrorKind::NotUnderstood,
+    };
+    match answers::failure(kind) {
+        Failure::Unauthorized => Said::Unauthorized,
+        Failure::LoginPage => Said::LoginPage,
+        Failure::NoSession => Said::NoStatus,
+        Failure::Unsupported => Said::Unsupported,
+        Failure::Unavailable(cause) => Said::Unavailable(cause),
     }
 }
 
 /// What a request that gets no answer at all shows.
-pub(crate) const SILENCE: Observation = Observation::Trouble(Unavailability::NoAnswer);
+pub(crate) const SILENCE: Said = Said::Unavailable(Unavailability::NoAnswer);

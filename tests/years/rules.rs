@@ -3,10 +3,10 @@
 use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
 
+use support::Said;
 use tickled::alert::{Code, Notice, Phase};
 use tickled::session::{
-    Cause, Competing, Machine, Observation, Plan, Policy, Request, State, Status, Transition, Unavailability,
-    WakeReason,
+    Cause, Competing, Machine, Plan, Policy, Request, State, Status, Transition, Unavailability, WakeReason,
 };
 use tickled::simulator::world::Truth;
 
@@ -17,7 +17,7 @@ pub(crate) struct Rules {
     asked: VecDeque<Duration>,
     asked_in_incident: u8,
     pub(crate) silence_until: Duration,
-    last_answer: Option<(Request, Observation)>,
+    last_answer: Option<(Request, Said)>,
     last_good: Option<Duration>,
     accounts_gone: bool,
     dark_since: Option<Duration>,
@@ -92,22 +92,22 @@ pub(crate) struct Sky {
 type Verdict = Result<(), String>;
 
 impl Rules {
-    pub(crate) fn answered(&mut self, now: Duration, request: Request, observation: Observation) {
-        if let Observation::Trouble(Unavailability::TooManyRequests { .. }) = observation {
+    pub(crate) fn answered(&mut self, now: Duration, request: Request, observation: Said) {
+        if let Said::Unavailable(Unavailability::TooManyRequests { .. }) = observation {
             self.silence_until = now + minute(15);
             self.tally.silences += 1;
         }
-        if let Observation::Status(status) = observation
+        if let Said::Status(status) = observation
             && is_good(status)
         {
             self.last_good = Some(now);
         }
         let asked = matches!(request, Request::Reauthenticate | Request::OpenBrokerage { .. });
-        if asked && matches!(observation, Observation::Gone | Observation::NotLoggedIn) {
+        if asked && matches!(observation, Said::Unsupported | Said::NotLoggedIn) {
             // A request that the other side does not know, or knows of no login for, has asked for nothing.
             self.asked_in_incident -= 1;
         }
-        self.accounts_gone |= (request, observation) == (Request::Accounts, Observation::Gone);
+        self.accounts_gone |= (request, observation) == (Request::Accounts, Said::Unsupported);
         self.last_answer = Some((request, observation));
     }
 
@@ -207,7 +207,7 @@ impl Rules {
             State::Live => {
                 self.tally.live += 1;
                 self.asked_in_incident = 0;
-                let proved = matches!(self.last_answer, Some((Request::Accounts, Observation::Accounts(a))) if a.usable)
+                let proved = matches!(self.last_answer, Some((Request::Accounts, Said::Accounts(a))) if a.usable)
                     || self.accounts_gone;
                 let good = self.last_good.is_some_and(|at| now <= at + minute(1));
                 if !(proved && good) {

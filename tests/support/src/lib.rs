@@ -5,6 +5,8 @@
 pub mod chance;
 mod daemon;
 mod gateway;
+mod said;
 
 pub use daemon::{Daemon, SOON, by_day, file, program, tickled};
 pub use gateway::Gateway;
+pub use said::{Said, said};

@@ -1,0 +1,240 @@
+//! Answers to requests. Only a pair of request and answer that can occur can be written down.
+
+use jiff::Timestamp;
+
+use super::{Request, Unavailability};
+
+/// The answer to a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Answer {
+    /// The answer to [`Request::Ping`]. One without a status is [`Failure::NoSession`].
+    Ping(Result<Status, Failure>),
+    /// The answer to [`Request::Check`].
+    Check(Result<Status, Failure>),
+    /// The answer to [`Request::Reauthenticate`].
+    Reauthenticate(Result<Reauthentication, Failure>),
+    /// The answer to [`Request::OpenBrokerage`].
+    OpenBrokerage(Result<Status, Failure>),
+    /// The answer to [`Request::ValidateSso`].
+    ValidateSso(Result<Sso, Failure>),
+    /// The answer to [`Request::Accounts`].
+    Accounts(Result<Accounts, Failure>),
+    /// The answer to [`Request::IsListening`]: the gateway process answered.
+    IsListening(Result<(), Failure>),
+    /// The answer to [`Request::EndSession`]: the session was ended.
+    EndSession(Result<(), Failure>),
+}
+
+/// Why a request has no answer of its own kind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Failure {
+    /// 401: there is no login.
+    Unauthorized,
+    /// A redirect to the login page, or that page itself: there is no login.
+    LoginPage,
+    /// The gateway answered that there is no brokerage session, without any flags.
+    NoSession,
+    /// 404: the gateway or IBKR does not know this request.
+    Unsupported,
+    /// The answer says nothing about the session, or none came.
+    Unavailable(Unavailability),
+}
+
+/// The four flags of a brokerage session. A flag that was missing is false.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Status {
+    /// The brokerage session is authenticated.
+    pub authenticated: bool,
+    /// The gateway is connected to IBKR's backend.
+    pub connected: bool,
+    /// Another client uses the brokerage session. True is reliable, false is no information.
+    pub competing: bool,
+    /// Login message and accounts have arrived; only newer gateways report it.
+    pub established: Option<bool>,
+}
+
+/// What `reauthenticate` answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reauthentication {
+    /// The gateway has begun. This says nothing about the outcome.
+    Accepted,
+    /// No browser has logged in since the gateway process started.
+    NotLoggedIn,
+}
+
+/// What `validate_sso` reported about the login.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Sso {
+    /// `RESULT`. A single false is known to flicker.
+    pub valid: bool,
+    /// `CLIENT_APP` names another application: the login is borrowed.
+    pub borrowed: bool,
+    /// `AUTH_TIME`: when the human logged in.
+    pub auth_time: Option<Timestamp>,
+}
+
+/// What the data call returned.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Accounts {
+    /// At least one account was returned: data works.
+    pub usable: bool,
+    /// `isPaper`.
+    pub is_paper: Option<bool>,
+}
+
+/// What a status, or the lack of one, says about the session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Reading {
+    Good,
+    NotEstablished,
+    Competing,
+    Lost,
+    NoLogin { page: bool },
+    Unknown(Unavailability),
+}
+
+impl Answer {
+    /// The answer to `request` when it failed.
+    #[must_use]
+    pub const fn failed(request: Request, failure: Failure) -> Self {
+        match request {
+            Request::Ping => Self::Ping(Err(failure)),
+            Request::Check => Self::Check(Err(failure)),
+            Request::Reauthenticate => Self::Reauthenticate(Err(failure)),
+            Request::OpenBrokerage { .. } => Self::OpenBrokerage(Err(failure)),
+            Request::ValidateSso => Self::ValidateSso(Err(failure)),
+            Request::Accounts => Self::Accounts(Err(failure)),
+            Request::IsListening => Self::IsListening(Err(failure)),
+            Request::EndSession => Self::EndSession(Err(failure)),
+        }
+    }
+
+    /// Whether this answers `request`.
+    #[must_use]
+    pub const fn answers(&self, request: Request) -> bool {
+        matches!(
+            (self, request),
+            (Self::Ping(_), Request::Ping)
+                | (Self::Check(_), Request::Check)
+                | (Self::Reauthenticate(_), Request::Reauthenticate)
+                | (Self::OpenBrokerage(_), Request::OpenBrokerage { .. })
+                | (Self::ValidateSso(_), Request::ValidateSso)
+                | (Self::Accounts(_), Request::Accounts)
+                | (Self::IsListening(_), Request::IsListening)
+                | (Self::EndSession(_), Request::EndSession)
+        )
+    }
+
+    /// Why the request failed, if it did.
+    #[must_use]
+    pub fn failure(&self) -> Option<Failure> {
+        match self {
+            Self::Ping(answer) | Self::Check(answer) | Self::OpenBrokerage(answer) => answer.err(),
+            Self::Reauthenticate(answer) => answer.err(),
+            Self::ValidateSso(answer) => answer.err(),
+            Self::Accounts(answer) => answer.err(),
+            Self::IsListening(answer) | Self::EndSession(answer) => answer.err(),
+        }
+    }
+}
+
+impl Status {
+    pub(super) const fn reading(self) -> Reading {
+        if self.competing {
+            Reading::Competing
+        } else if !(self.authenticated && self.connected) {
+            Reading::Lost
+        } else if matches!(self.established, Some(false)) {
+            Reading::NotEstablished
+        } else {
+            Reading::Good
+        }
+    }
+}
+
+impl Failure {
+    /// What the failure of a poll says about the session.
+    pub(super) const fn reading(self) -> Reading {
+        match self {
+            Self::Unauthorized => Reading::NoLogin { page: false },
+            Self::LoginPage => Reading::NoLogin { page: true },
+            Self::NoSession => Reading::Lost,
+            Self::Unsupported => Reading::Unknown(Unavailability::Nonsense),
+            Self::Unavailable(cause) => Reading::Unknown(cause),
+        }
+    }
+}
+
+impl Request {
+    /// Whether this asks for the session, which competes or may.
+    #[must_use]
+    pub const fn is_attempt(self) -> bool {
+        matches!(self, Self::Reauthenticate | Self::OpenBrokerage { .. })
+    }
+
+    /// Whether this asks for the flags of the session.
+    pub(super) const fn is_poll(self) -> bool {
+        matches!(self, Self::Ping | Self::Check)
+    }
+
+    /// Whether the session can be kept without this one. If the other side no longer knows it, it is left out until a login
+    /// brings hope of another gateway.
+    #[must_use]
+    pub const fn can_be_left_out(self) -> bool {
+        match self {
+            Self::Ping | Self::Reauthenticate | Self::OpenBrokerage { .. } | Self::ValidateSso => true,
+            Self::Check | Self::Accounts | Self::IsListening | Self::EndSession => false,
+        }
+    }
+}
+
+impl Unavailability {
+    /// Whether the cause is on the way to IBKR, so that the next request would only meet it again.
+    pub(super) const fn is_on_the_way(self) -> bool {
+        match self {
+            Self::NothingListens
+            | Self::NoAnswer
+            | Self::NotAGateway
+            | Self::Certificate
+            | Self::Tls
+            | Self::AddressRefused
+            | Self::Network
+            | Self::IbkrSilent
+            | Self::TooManyRequests { .. } => true,
+            Self::IbkrError | Self::EdgeRefused | Self::Nonsense => false,
+        }
+    }
+
+    /// Whether something answers, but not in a way that says anything about the session. Another request may do better.
+    pub(super) const fn is_uninformative(self) -> bool {
+        match self {
+            Self::Nonsense | Self::EdgeRefused | Self::IbkrError => true,
+            Self::NothingListens
+            | Self::NoAnswer
+            | Self::NotAGateway
+            | Self::Certificate
+            | Self::Tls
+            | Self::AddressRefused
+            | Self::Network
+            | Self::IbkrSilent
+            | Self::TooManyRequests { .. } => false,
+        }
+    }
+
+    /// Whether asking again before believing it makes no sense.
+    pub(super) const fn needs_no_confirmation(self) -> bool {
+        match self {
+            Self::IbkrSilent | Self::TooManyRequests { .. } => true,
+            Self::NothingListens
+            | Self::NoAnswer
+            | Self::NotAGateway
+            | Self::Certificate
+            | Self::Tls
+            | Self::AddressRefused
+            | Self::Network
+            | Self::IbkrError
+            | Self::EdgeRefused
+            | Self::Nonsense => false,
+        }
+    }
+}

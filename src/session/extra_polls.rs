@@ -1,0 +1,91 @@
+//! Polls out of turn: for the operator, for the stream, and after a jump of the clock.
+
+use super::answer::Reading;
+use super::context::{Doubt, REFUTED};
+use super::machine::Machine;
+use super::phase::{Ask, Next, Phase};
+use super::rate_limiter::Priority;
+use super::{Request, Status, WakeReason};
+
+/// A poll that was asked for while another request was under way.
+pub(super) type Wanted = (WakeReason, Priority);
+
+impl Machine {
+    pub(super) fn on_check_command(&mut self) {
+        if self.may_be_polled() {
+            self.poll_soon(WakeReason::Operator, Priority::Pressing);
+        }
+    }
+
+    /// A push is a reason to ask: of a bad flag one check, or else data, decides. The push of a stream that was refuted again
+    /// and again is not urgent, and good flags refute it.
+    pub(super) fn on_push(&mut self, status: Status) {
+        let is_live = matches!(self.phase, Phase::Live(_));
+        if !self.may_be_polled() || (is_live && status.reading() == Reading::Good) {
+            return;
+        }
+        if is_live {
+            self.cx.stream.denied_at.get_or_insert(self.cx.now.mono);
+        }
+        if is_live && self.cx.stream.refuted < REFUTED {
+            self.cx.suspicion.flags.get_or_insert(Doubt::Session);
+            self.poll_soon(WakeReason::AskAgain, Priority::Confirming);
+        } else {
+            self.poll_soon(WakeReason::AskAgain, Priority::Pressing);
+        }
+    }
+
+    /// All that is known may be old: asks at once, or after the answer to a request that must not be repeated.
+    pub(super) fn on_clock_jump(&mut self) {
+        if !self.may_be_polled() {
+            return;
+        }
+        let suspicion = &mut self.cx.suspicion;
+        (suspicion.flags, suspicion.data, suspicion.unavailable) = (None, None, false);
+        match self.in_flight.map(|flight| flight.request) {
+            None | Some(Request::Ping | Request::Check | Request::Accounts | Request::IsListening) => {
+                self.abandon();
+                let ask = Ask::Now(Request::Check, WakeReason::ClockJumped);
+                self.apply(Next::stay(&self.cx, self.phase, ask));
+            }
+            Some(
+                Request::Reauthenticate | Request::OpenBrokerage { .. } | Request::ValidateSso | Request::EndSession,
+            ) => self.wanted = Some((WakeReason::ClockJumped, Priority::Confirming)),
+        }
+    }
+
+    /// Has the poll that was asked for in the meantime, unless the next request is one.
+    pub(super) fn poll_as_wanted(&mut self) {
+        let Some((reason, priority)) = self.wanted.take() else { return };
+        let is_next = self.question.request.is_some_and(Request::is_poll) && self.question.at <= self.cx.now.mono;
+        if self.may_be_polled() && !is_next {
+            self.poll_soon(reason, priority);
+        }
+    }
+
+    /// Polls as soon as allowed: at once, or after the answer to the request in flight, if that is no poll.
+    fn poll_soon(&mut self, reason: WakeReason, priority: Priority) {
+        match self.in_flight.map(|flight| flight.request) {
+            Some(request) if request.is_poll() => {}
+            Some(_) => self.wanted = Some((reason, priority)),
+            None => {
+                let now = self.cx.now.mono;
+                let poll = self.cx.extra_poll(self.phase);
+                let soon = self.cx.limits.earliest(now, poll, priority);
+                let is_planned = self.question.request.filter(|planned| planned.is_poll()).is_some_and(|planned| {
+                    let at = self.question.at.max(self.cx.limits.earliest(now, planned, self.priority()));
+                    at > now && at <= soon
+                });
+                if !is_planned {
+                    self.apply(Next::stay(&self.cx, self.phase, Ask::Extra(poll, reason, priority)));
+                }
+            }
+        }
+    }
+
+    /// Whether a poll out of turn makes sense. While the operator's logout is under way, the other side reports what the logout
+    /// has done.
+    fn may_be_polled(&self) -> bool {
+        self.phase.may_be_polled() && !self.is_ending()
+    }
+}
