@@ -197,7 +197,13 @@ async fn taken_back() -> Duration {
         let asked = simulated.asked().await.split_off(before);
         assert_eq!(
             asked,
-            ["/v1/api/iserver/auth/ssodh/init", "/v1/api/iserver/auth/status", "/v1/api/iserver/accounts"]
+            [
+                "/v1/api/iserver/auth/status",
+                "/v1/api/iserver/auth/ssodh/init",
+                "/v1/api/iserver/auth/status",
+                "/v1/api/iserver/accounts"
+            ],
+            "one check decides whether the push is right"
         );
         took
     };
