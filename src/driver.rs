@@ -370,17 +370,17 @@ impl Port for Client {
                 let error = pinged.as_ref().err().cloned();
                 Received { answer: Answer::Ping(answers::ping(&pinged)), error, session }
             }
-            Request::Check => received(self.check_auth_status().await, Answer::Check, answers::flags),
+            Request::Check => received(&self.check_auth_status().await, Answer::Check, answers::flags),
             Request::Reauthenticate => {
-                received(self.reauthenticate().await, Answer::Reauthenticate, answers::reauthentication)
+                received(&self.reauthenticate().await, Answer::Reauthenticate, answers::reauthentication)
             }
             Request::OpenBrokerage { compete } => {
-                received(self.open_brokerage(compete).await, Answer::OpenBrokerage, answers::flags)
+                received(&self.open_brokerage(compete).await, Answer::OpenBrokerage, answers::flags)
             }
-            Request::ValidateSso => received(self.validate_sso().await, Answer::ValidateSso, answers::sso),
-            Request::Accounts => received(self.accounts().await, Answer::Accounts, answers::accounts),
-            Request::IsListening => received(self.is_listening().await, Answer::IsListening, |()| ()),
-            Request::EndSession => received(self.end_session().await, Answer::EndSession, |_| ()),
+            Request::ValidateSso => received(&self.validate_sso().await, Answer::ValidateSso, answers::sso),
+            Request::Accounts => received(&self.accounts().await, Answer::Accounts, answers::accounts),
+            Request::IsListening => received(&self.is_listening().await, Answer::IsListening, |()| ()),
+            Request::EndSession => received(&self.end_session().await, Answer::EndSession, |_| ()),
         }
     }
 
@@ -398,11 +398,11 @@ impl Port for Client {
 
 /// What a call of the client means, and what went wrong.
 fn received<T, U>(
-    outcome: Result<T, gateway::Error>,
+    outcome: &Result<T, gateway::Error>,
     answer: fn(Result<U, Failure>) -> Answer,
     meaning: impl FnOnce(&T) -> U,
 ) -> Received {
-    let (read, error) = match &outcome {
+    let (read, error) = match outcome {
         Ok(answer) => (Ok(meaning(answer)), None),
         Err(error) => (Err(answers::failure(error.kind)), Some(error.clone())),
     };

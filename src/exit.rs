@@ -150,7 +150,12 @@ mod tests {
         for state in unavailable.into_iter().chain(others) {
             let because = match state {
                 State::Unavailable(trouble) => trouble.code(),
-                _ => "another reason",
+                State::Starting
+                | State::Live
+                | State::Recovering { .. }
+                | State::Contested
+                | State::LoginRequired(_)
+                | State::Paused { .. } => "another reason",
             };
             assert_eq!(Exit::named(state.kind(), because), Exit::of(state), "{state:?}");
         }

@@ -91,10 +91,13 @@ enum Stage {
     Answering,
 }
 
+/// What one open connection is doing, and what ends it.
+type Open = (Rc<Cell<Stage>>, AbortHandle);
+
 /// The connections that are open, by the order in which they came.
 #[derive(Debug, Default)]
 struct Connections {
-    open: RefCell<BTreeMap<u64, (Rc<Cell<Stage>>, AbortHandle)>>,
+    open: RefCell<BTreeMap<u64, Open>>,
     last: Cell<u64>,
     closed: Notify,
 }

@@ -4,7 +4,6 @@
 //!
 //! Times and budgets are not part of what tells two machines apart; all else is, by [`tickled::session::Key`].
 //! `BLESS=1 cargo test --test session_search` records anew which states and requests are reached.
-#![expect(clippy::unwrap_used, reason = "a helper that fails fails its test")]
 
 use std::collections::{BTreeSet, HashSet, VecDeque};
 use std::time::Duration;
@@ -91,7 +90,13 @@ impl Node {
                 next.seen.usable = usable;
             }
             Input::Answer(_) => next.seen.usable = false,
-            _ => {}
+            Input::Wake
+            | Input::Push(_)
+            | Input::Check
+            | Input::Pause { .. }
+            | Input::Resume
+            | Input::Logout
+            | Input::LoggedOut => {}
         }
         let before = next.machine.state();
         next.plan = next.machine.step(next.now, input);

@@ -1,4 +1,5 @@
 //! The driver with the gateway's stream beside its requests, both in memory and in simulated time.
+#![expect(clippy::unwrap_used, reason = "a helper that fails fails its test")]
 
 use std::cell::{Cell, RefCell};
 use std::time::Duration;

@@ -64,7 +64,7 @@ impl Daemon {
             let begin = Timestamp::now() - every * u32::try_from(changes).unwrap();
             let row = |number: usize| {
                 let at = begin + every * u32::try_from(number).unwrap();
-                let (from, to) = if number % 2 == 0 { ("recovering", "live") } else { ("live", "recovering") };
+                let (from, to) = if number.is_multiple_of(2) { ("recovering", "live") } else { ("live", "recovering") };
                 format!(
                     "{{\"at\":\"{at}\",\"event\":\"changed\",\"gateway\":\"g\",\"from\":\"{from}\",\"to\":\"{to}\",\
                      \"because\":\"session-lapsed\"}}\n"

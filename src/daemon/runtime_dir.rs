@@ -75,12 +75,7 @@ impl RuntimeDir {
         let Some(watch) = &self.watch else { return std::future::pending().await };
         let Ok(mut ready) = watch.readable().await else { return std::future::pending().await };
         let mut buffer = [MaybeUninit::uninit(); 4096];
-        loop {
-            match rustix::io::read(watch.get_ref(), &mut buffer) {
-                Ok(_) | Err(Errno::INTR) => {}
-                Err(_) => break,
-            }
-        }
+        while let Ok(_) | Err(Errno::INTR) = rustix::io::read(watch.get_ref(), &mut buffer) {}
         ready.clear_ready();
     }
 }

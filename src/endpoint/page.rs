@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::view::View;
 use crate::control::{self, Gateway};
 use crate::history::chart::{self, band, escaped};
-use crate::history::report::Report;
+use crate::history::report::{GatewayReport, Report};
 use crate::log::human_duration;
 
 /// The history of all gateways, for the timelines.
@@ -175,7 +175,7 @@ fn timeline(title: &'static str, report: &Report, name: &str) -> Timeline {
     let of = report.gateways.iter().find(|of| of.gateway == name);
     Timeline {
         title,
-        summary: of.map(|of| of.summary()).unwrap_or_default(),
+        summary: of.map(GatewayReport::summary).unwrap_or_default(),
         band: of.map(|of| band(report, of)).unwrap_or_default(),
         from: clock(report.from),
         middle: clock(middle(report)),

@@ -59,7 +59,7 @@ impl Line {
                 line.push_str("\x1b[0m");
             }
             OutputFormat::Plain | OutputFormat::Journal | OutputFormat::Json | OutputFormat::Native => {
-                line.push_str(text)
+                line.push_str(text);
             }
         };
         match self.format {

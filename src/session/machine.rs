@@ -116,7 +116,7 @@ impl Machine {
         self.last = now;
         let to = self.state();
         let held = now.mono.saturating_sub(since.mono);
-        let transition = (from.name() != to.name()).then(|| Transition { from, to, because: self.cx.reason, held });
+        let transition = (from.name() != to.name()).then_some(Transition { from, to, because: self.cx.reason, held });
         if let Some(transition) = &transition {
             self.cx.flapping.count(now.mono, transition);
         }
@@ -346,11 +346,21 @@ impl Machine {
             Answer::IsListening(answer) => unavailable::on_listening(cx, phase, answer),
             Answer::Reauthenticate(answer) => match phase {
                 Phase::Recovering(recovery) => recovery::on_reauthenticate(cx, recovery, answer),
-                _ => check(cx, phase),
+                Phase::Starting
+                | Phase::Live(_)
+                | Phase::Contested
+                | Phase::Unavailable(_)
+                | Phase::LoginRequired(_)
+                | Phase::Paused { .. } => check(cx, phase),
             },
             Answer::OpenBrokerage(answer) => match phase {
                 Phase::Recovering(recovery) => recovery::on_open_brokerage(cx, recovery, answer),
-                _ => check(cx, phase),
+                Phase::Starting
+                | Phase::Live(_)
+                | Phase::Contested
+                | Phase::Unavailable(_)
+                | Phase::LoginRequired(_)
+                | Phase::Paused { .. } => check(cx, phase),
             },
             Answer::ValidateSso(answer) => {
                 if let Ok(sso) = answer {
@@ -359,7 +369,11 @@ impl Machine {
                 match phase {
                     Phase::Recovering(recovery) => recovery::on_sso(cx, recovery, answer),
                     Phase::Live(live) => live::on_sso(cx, live, answer),
-                    _ => check(cx, phase),
+                    Phase::Starting
+                    | Phase::Contested
+                    | Phase::Unavailable(_)
+                    | Phase::LoginRequired(_)
+                    | Phase::Paused { .. } => check(cx, phase),
                 }
             }
             Answer::EndSession(answer) => return self.on_session_ended(answer),

@@ -76,7 +76,7 @@ pub(super) struct LoginRequired {
 }
 
 /// What one input leads to.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 #[must_use = "a handler's result moves the machine"]
 pub(super) struct Next {
     pub(super) phase: Phase,

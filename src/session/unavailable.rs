@@ -36,7 +36,13 @@ pub(super) fn enter(cx: &mut Context, from: Phase, cause: Unavailability) -> Nex
     let is_known = from == Phase::Unavailable(cause);
     let (phase, shown, reason) = match from {
         Phase::Unavailable(seen) if is_known_closer => (from, seen, cx.reason),
-        _ => (Phase::Unavailable(cause), cause, StateReason::Trouble(cause)),
+        Phase::Starting
+        | Phase::Live(_)
+        | Phase::Recovering(_)
+        | Phase::Contested
+        | Phase::Unavailable(_)
+        | Phase::LoginRequired(_)
+        | Phase::Paused { .. } => (Phase::Unavailable(cause), cause, StateReason::Trouble(cause)),
     };
     let is_unclear = cause == Unavailability::NoAnswer || (cause.is_uninformative() && !is_known);
     let ask = if is_unclear { Ask::Now(Request::IsListening, WakeReason::NextStep) } else { probe_later(cx, shown) };

@@ -154,7 +154,7 @@ async fn converse(
                 let head = format!("HTTP/1.1 {status} So\r\nContent-Length: 100000\r\n\r\nand so on");
                 stream.write_all(head.as_bytes()).await.ok()?;
                 stream.flush().await.ok()?;
-                std::future::pending().await
+                std::future::pending::<()>().await;
             }
             Reply::Late(status, after) => {
                 tokio::time::sleep(after).await;

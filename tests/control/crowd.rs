@@ -87,6 +87,7 @@ async fn after_a_sleep_nothing_is_live_until_it_was_asked_again() {
 }
 
 /// The library that sets a process's clocks, if this host has it.
+#[expect(clippy::print_stderr, reason = "what is skipped is said")]
 fn faketime() -> Option<std::path::PathBuf> {
     let found = std::fs::read_dir("/usr/lib").unwrap().flatten().map(|entry| entry.path());
     let found = found.map(|folder| folder.join("faketime/libfaketimeMT.so.1")).find(|library| library.exists());

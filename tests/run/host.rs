@@ -22,6 +22,7 @@ fn folder(name: &str) -> PathBuf {
     folder
 }
 
+#[expect(clippy::print_stderr, reason = "what is skipped is said")]
 fn is_root() -> bool {
     let is_root = fs::metadata("/proc/self").unwrap().uid() == 0;
     if !is_root {

@@ -99,7 +99,11 @@ fn where_nothing_is_understood_it_is_pinged_all_the_same() {
                 Request::Check => check,
                 Request::Ping => ping,
                 Request::IsListening => Said::Listening,
-                other => panic!("{other:?}"),
+                Request::Reauthenticate
+                | Request::OpenBrokerage { .. }
+                | Request::ValidateSso
+                | Request::Accounts
+                | Request::EndSession => panic!("{request:?}"),
             };
             pings += u32::from(request == Request::Ping);
             let before = asking.state();
@@ -177,7 +181,12 @@ fn no_look_that_was_asked_for_is_lost() {
                 let answer = match request {
                     Request::ValidateSso => Said::Sso(VALID),
                     Request::Accounts => Said::Accounts(USABLE),
-                    _ => Said::Listening,
+                    Request::Ping
+                    | Request::Check
+                    | Request::Reauthenticate
+                    | Request::OpenBrokerage { .. }
+                    | Request::IsListening
+                    | Request::EndSession => Said::Listening,
                 };
                 asking = asking.step(said(request, answer));
             }

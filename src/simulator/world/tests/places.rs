@@ -29,7 +29,7 @@ fn hangs(world: &mut World, at: Duration, call: &Call) -> RequestId {
 fn late(world: &mut World) -> Vec<(RequestId, Duration, u16)> {
     let status = |late: &Late| match &late.what {
         What::Answer(answer) => answer.status(),
-        other => panic!("{other:?}"),
+        other @ (What::Refused | What::Hang | What::Reset | What::Cut(_) | What::Drip(_)) => panic!("{other:?}"),
     };
     world.late_answers().iter().map(|late| (late.id, late.at, status(late))).collect()
 }

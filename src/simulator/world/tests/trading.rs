@@ -364,7 +364,10 @@ fn orders_and_profit_are_told_on_their_topics() {
     let told = data(&mut world);
     let statuses: Vec<&str> = told.iter().map(|(_, frame)| frame["args"][0]["status"].as_str().unwrap()).collect();
     assert_eq!(statuses, ["PendingSubmit", "Submitted", "Filled"]);
-    assert!(told.iter().all(|(_, frame)| frame["args"][0]["orderId"].to_string() == id));
+    assert!(
+        told.iter()
+            .all(|(_, frame)| frame["args"][0]["orderId"].as_u64().map(|is| is.to_string()).as_ref() == Some(&id))
+    );
     world.hear(s(17), stream, "uor+{}");
     world.hear(s(17), stream, "spl+{}");
     placed(&mut world, s(18), order(1, "MKT", None));
