@@ -9,7 +9,7 @@ use super::rate_limiter::SUSTAINABLE;
 use super::{Now, Policy, RateLimitState};
 
 /// What all gateways behind one public address share: the limits, the silence after 429, and the turns. Hand the same
-/// one to the [`step_behind`](super::Machine::step_behind) of all machines whose gateways reach IBKR through it.
+/// one to the [`step_shared`](super::Machine::step_shared) of all machines whose gateways reach IBKR through it.
 ///
 /// Turns go by what presses most, and by how long it has waited: a question that decides something goes ahead of a
 /// routine one, but not of one that has waited for ten seconds already. So nobody starves, however many press.
