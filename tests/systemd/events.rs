@@ -17,6 +17,8 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("systemd-unheard", "and names a socket that can be used"),
     ("deadman-heard", "the switch is called once a minute at most, and twice would be needed"),
     ("log-lines-dropped", "only a journal that stalls for a thousand lines loses any"),
+    ("config-warning", "the configuration has nothing to warn of"),
+    ("runtime-dir-lost", "systemd keeps the directory for as long as the service runs"),
     ("clock-jumped", "the box has no right to set its clock"),
     ("driver-late", "only a fault of the daemon itself leads there"),
     ("channel-lost", "likewise"),

@@ -44,7 +44,7 @@ fn reloads(base: Base) {
     assert_eq!(count("config-rejected"), 2, "every fault");
     let alert = [("TICKLED_CODE", "config-rejected"), ("TICKLED_PHASE", "raised")];
     assert_eq!(machine.entries(&alert).len(), 1);
-    assert_eq!(machine.entries(&alert)[0]["PRIORITY"], "4");
+    assert_eq!(machine.entries(&alert)[0]["PRIORITY"], "3");
 
     machine.write(CONFIG, TWO_LINES);
     machine.ok(&format!("chmod 600 {CONFIG}"));

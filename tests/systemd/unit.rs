@@ -27,7 +27,7 @@ fn the_alert_says_that_the_unit_has_failed_and_what_to_do() {
     assert_eq!(told.0, "unit-failed");
     assert_eq!(
         told.1,
-        "nothing listens on the gateway's port, and its unit ibkr-gateway.service has failed (exit-code)"
+        "nothing listens on the gateway's port 5000, and its unit ibkr-gateway.service has failed (exit-code)"
     );
     assert!(told.2.starts_with(
         "see why with `journalctl -eu ibkr-gateway.service`, start it with `systemctl start ibkr-gateway.service`, then log in \
