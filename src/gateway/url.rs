@@ -81,8 +81,10 @@ impl GatewayUrl {
         let host = match self.address() {
             Some(IpAddr::V6(address)) if address.is_loopback() => Ipv4Addr::LOCALHOST.to_string(),
             Some(address) => address.to_string(),
-            None if self.host == LOCALHOST => Ipv4Addr::LOCALHOST.to_string(),
-            None => self.host.trim_end_matches('.').to_owned(),
+            None => match self.host.trim_end_matches('.') {
+                LOCALHOST => Ipv4Addr::LOCALHOST.to_string(),
+                name => name.to_owned(),
+            },
         };
         (host, self.port)
     }
@@ -216,5 +218,9 @@ mod tests {
         assert_eq!(url("HTTPS://Localhost").as_str(), "https://localhost:443");
         assert_eq!(url("https://localhost:5000").ssh_tunnel("trader"), "ssh -L 5000:localhost:5000 trader");
         assert_eq!(url("https://ibkr.example").identity(), url("https://ibkr.example.:443").identity());
+        for here in ["https://localhost:5000", "https://localhost.:5000", "http://127.0.0.1:5000", "https://[::1]:5000"]
+        {
+            assert_eq!(url(here).identity(), ("127.0.0.1".to_owned(), 5000), "{here}");
+        }
     }
 }
