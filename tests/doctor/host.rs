@@ -206,10 +206,12 @@ async fn a_daemon_of_another_runtime_directory_is_seen() {
         tokio::time::sleep(std::time::Duration::from_millis(100)).await;
     }
     let visit = Visit::by(&["--offline"], &config, |_| {}).await;
-    let found = |check: &str| visit.of(check)["found"].as_str().unwrap().to_owned();
-    assert!(found("keeper").contains("`tickled run` is at work"), "{}", found("keeper"));
+    // The host may have other programs that keep a session: each is a finding of its own.
+    let finds = |visit: &Visit, text: &str| {
+        visit.findings().iter().any(|finding| finding["found"].as_str().is_some_and(|found| found.contains(text)))
+    };
+    assert!(finds(&visit, "`tickled run` is at work (process"), "{:?}", visit.findings());
     let others = offline(&[], AT_5000, &folder()).await;
-    let notes: Vec<&str> = others.findings().iter().filter_map(|finding| finding["found"].as_str()).collect();
-    assert!(notes.iter().any(|note| note.contains("with another configuration")), "{notes:?}");
+    assert!(finds(&others, "with another configuration"), "{:?}", others.findings());
     daemon.kill().await.unwrap();
 }
