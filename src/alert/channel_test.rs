@@ -40,7 +40,7 @@ pub async fn test(
         is_meant(&settings.name) && (code.is_none() || channel.is_some() || channels::matches(settings, &alert))
     };
     let chosen: Vec<_> = settings.channels.iter().filter(takes_it).collect();
-    let nobody = code.filter(|_| chosen.is_empty() && channel != Some(DEADMAN)).map(|code| TestResult {
+    let no_receiver = code.filter(|_| chosen.is_empty() && channel != Some(DEADMAN)).map(|code| TestResult {
         channel: "alert test".to_owned(),
         outcome: Outcome::refused(format!("no channel takes {code}: look at min_severity and codes")),
     });
@@ -59,7 +59,7 @@ pub async fn test(
         Some(TestResult { channel: DEADMAN.to_owned(), outcome })
     };
     let (mut results, heartbeat) = join(join_all(tests), heartbeat).await;
-    results.extend(heartbeat.into_iter().chain(nobody));
+    results.extend(heartbeat.into_iter().chain(no_receiver));
     results
 }
 

@@ -16,7 +16,7 @@ use rustls::{CertificateError, DigitallySignedStruct, OtherError, ProtocolVersio
 
 use super::der::{self, BIT_STRING, Der, OID, SEQUENCE};
 
-/// Why a certificate cannot be used, whoever it belongs to.
+/// Why a certificate cannot be used, whichever host it is for.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Unusable {
     /// Its key cannot be read.
