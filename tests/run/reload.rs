@@ -17,7 +17,7 @@ fn gateways(named: &[(&str, &Gateway)], rest: &str) -> String {
     by_day(&tables.chain(Some(rest.to_owned())).collect::<String>())
 }
 
-async fn connections(gateway: &Gateway) -> u64 {
+pub(crate) async fn connections(gateway: &Gateway) -> u64 {
     gateway.read("world").await["connections"].as_u64().unwrap()
 }
 

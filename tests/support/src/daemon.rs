@@ -149,6 +149,22 @@ impl Daemon {
         self.child.kill().await.unwrap();
     }
 
+    /// Stops it, does something that it must not answer half way, and lets it go on.
+    pub fn while_stopped(&self, act: impl FnOnce()) {
+        let tasks = format!("/proc/{}/task", self.pid());
+        let is_stopped = || {
+            let stats = std::fs::read_dir(&tasks).unwrap();
+            let mut stats = stats.filter_map(|task| std::fs::read_to_string(task.unwrap().path().join("stat")).ok());
+            stats.all(|stat| stat.rsplit(") ").next().unwrap().starts_with('T'))
+        };
+        self.signal("STOP");
+        while !is_stopped() {
+            std::thread::yield_now();
+        }
+        act();
+        self.signal("CONT");
+    }
+
     pub fn signal(&self, name: &str) {
         let pid = self.pid().to_string();
         let done = std::process::Command::new("kill").args([&format!("-{name}"), &pid]).status().unwrap();
