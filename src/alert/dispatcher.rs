@@ -16,9 +16,9 @@ use tokio::time::{sleep, timeout};
 use tracing::{debug, error, info, warn};
 
 use super::channels::{self, Sender};
+use super::lifecycle::Persisted;
 use super::notice::{Message, Notice, Origin};
-use super::outbox::{Outbox, Outcome, Verdict};
-use super::persist::{Persisted, PersistedMessage};
+use super::outbox::{Outbox, Outcome, PersistedMessage, Verdict};
 use super::settings::Channel;
 use super::spool::{Spool, State};
 use crate::log::{event, human_duration};

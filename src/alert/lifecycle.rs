@@ -93,6 +93,14 @@ pub(super) struct AlertGroup<T> {
     pub(super) mute_until: Option<Moment>,
 }
 
+/// The state of a [`Tracker`](super::Tracker) on disk.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Persisted {
+    pub(super) groups: Vec<(About, AlertGroup<Timestamp>)>,
+    pub(super) deferred: Vec<Notice>,
+}
+
 impl<T> Default for AlertGroup<T> {
     fn default() -> Self {
         Self { alerts: BTreeMap::new(), ended: BTreeMap::new(), reminder: None, mute_until: None }

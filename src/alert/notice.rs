@@ -240,6 +240,12 @@ impl Notice {
 }
 
 impl Message {
+    /// How urgent the message is: the end of an alert never is.
+    #[must_use]
+    pub const fn urgency(&self) -> Severity {
+        if self.phase.is_end() { Severity::Info } else { self.severity }
+    }
+
     /// Names this message among all: a second copy of it has the same.
     #[must_use]
     pub fn delivery_id(&self) -> String {

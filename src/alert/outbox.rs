@@ -4,11 +4,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::Code;
 use super::notice::{Message, Phase};
-use super::persist::PersistedMessage;
 use super::time::Moment;
 use crate::session::{Now, backoff};
 
@@ -65,6 +65,21 @@ pub struct Progress {
     pub refused: BTreeMap<String, String>,
     /// The last answer with which one was reached.
     pub answer: Option<String>,
+}
+
+/// What an [`Outbox`] keeps of a message across restarts.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PersistedMessage {
+    /// The message to send.
+    pub message: Message,
+    /// Since when it waits.
+    pub since: Timestamp,
+    /// Its alert is over, and the beginning never arrived.
+    pub start_undelivered: bool,
+    /// Which receivers are done.
+    #[serde(default)]
+    pub progress: Progress,
 }
 
 /// The state of a message after a try.

@@ -7,7 +7,8 @@ use std::path::PathBuf;
 use ring::rand::{SecureRandom, SystemRandom};
 use serde::{Deserialize, Serialize};
 
-use super::persist::{Persisted, PersistedMessage};
+use super::lifecycle::Persisted;
+use super::outbox::PersistedMessage;
 use crate::atomic_file::{AtomicFile, LoadError};
 
 /// The file. Without a directory nothing is kept, and a restart may repeat notifications.

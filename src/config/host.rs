@@ -16,8 +16,8 @@ use std::time::Duration;
 use reqwest::Url;
 use rustix::fs::{Access, access};
 
-use super::Config;
 use super::diagnostic::quoted;
+use super::validate::Config;
 use crate::alert;
 use crate::alert::settings::{Kind, Url as WebhookUrl};
 use crate::gateway::tls;

@@ -20,42 +20,14 @@ pub use diagnostic::{Diagnostic, Diagnostics, Location};
 pub use schema::{Endpoint, Key, keys};
 pub use show::show;
 pub use source::{Difference, Source};
-pub use validate::Gateway;
+pub use validate::{Config, Gateway};
 
 use std::collections::BTreeMap;
 use std::io::{self, Read};
 use std::path::Path;
 
-use crate::alert;
-use crate::calendar::Maintenance;
-use crate::log;
 use host::HostProblem;
 use validate::CertificateCheck;
-
-/// A valid configuration.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Config {
-    /// At least one, in the order of their names, no two of them the same gateway.
-    pub gateways: Vec<Gateway>,
-    /// When IBKR may be unavailable for maintenance.
-    pub maintenance: Maintenance,
-    /// When alerts are sent, and how.
-    pub alerts: alert::Settings,
-    /// The endpoint for monitoring.
-    pub endpoint: Endpoint,
-    /// What the daemon logs.
-    pub log: log::Settings,
-    /// What is odd about it and does no harm.
-    pub warnings: Vec<Diagnostic>,
-}
-
-impl Config {
-    /// Returns the names of all gateways.
-    #[must_use]
-    pub fn names(&self) -> Vec<String> {
-        self.gateways.iter().map(|gateway| gateway.name.clone()).collect()
-    }
-}
 
 /// The shipped file, which shows every key with its default and its meaning.
 pub const DEFAULT: &str = include_str!("../../config/tickled.toml");

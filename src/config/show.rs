@@ -2,12 +2,11 @@
 
 use strum::VariantArray;
 
-use super::Config;
 use super::schema::{
     CHANNEL, CHANNELS, ChannelDraft, ChannelType, Day, DeadmanDraft, Draft, EVERY_CHANNEL, GATEWAY, GatewayDraft,
     PlainHttp, QuietDraft, ROOT, Row, SESSION, TrustBy, WINDOW, WINDOWS, WindowDraft,
 };
-use super::validate::Gateway;
+use super::validate::{Config, Gateway};
 use crate::alert::settings::{self, Method, Payload, Url};
 use crate::calendar::Window;
 use crate::gateway::Trust;

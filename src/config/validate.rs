@@ -7,13 +7,40 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::diagnostic::Report;
+use super::diagnostic::{Diagnostic, Report};
 use super::duration::duration_text;
 use super::keyword::{nearest, word};
-use super::schema::{Draft, GatewayDraft, LONGEST_CHECK, PlainHttp, TrustBy, WINDOWS};
+use super::schema::{Draft, Endpoint, GatewayDraft, LONGEST_CHECK, PlainHttp, TrustBy, WINDOWS};
+use crate::alert;
 use crate::calendar::{Maintenance, Region, Window};
 use crate::gateway::{GatewayUrl, Target, Trust};
+use crate::log;
 use crate::session::{Policy, SharedBudget};
+
+/// A valid configuration.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Config {
+    /// At least one, in the order of their names, no two of them the same gateway.
+    pub gateways: Vec<Gateway>,
+    /// When IBKR may be unavailable for maintenance.
+    pub maintenance: Maintenance,
+    /// When alerts are sent, and how.
+    pub alerts: alert::Settings,
+    /// The endpoint for monitoring.
+    pub endpoint: Endpoint,
+    /// What the daemon logs.
+    pub log: log::Settings,
+    /// What is odd about it and does no harm.
+    pub warnings: Vec<Diagnostic>,
+}
+
+impl Config {
+    /// Returns the names of all gateways.
+    #[must_use]
+    pub fn names(&self) -> Vec<String> {
+        self.gateways.iter().map(|gateway| gateway.name.clone()).collect()
+    }
+}
 
 /// One gateway to keep alive.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -13,14 +13,14 @@ mod webhook;
 pub use email::is_mailbox;
 pub use preset::Call;
 pub use template::check as check_body;
-pub use webhook::is_exposed;
+pub use webhook::{TOKEN, is_exposed};
 
 use std::time::Duration;
 
+use super::Code;
 use super::notice::{Message, Phase};
 use super::outbox::{Outcome, Progress};
 use super::settings::{self, Channel};
-use super::{Code, Severity};
 
 /// Sends messages through one channel.
 #[derive(Debug)]
@@ -66,15 +66,5 @@ pub(super) fn matches(channel: &Channel, message: &Message) -> bool {
         && (!is_end_unsaid || channel.kind.keeps_incidents())
 }
 
-/// How urgent a message is: the end of an incident never is.
-const fn urgency(message: &Message) -> Severity {
-    match message.phase {
-        Phase::Raised | Phase::Repeated | Phase::Test => message.severity,
-        Phase::Resolved | Phase::Withdrawn | Phase::Replaced => Severity::Info,
-    }
-}
-
 /// How long one run of a program may take by default.
 pub const WITHIN: Duration = Duration::from_secs(10);
-/// Stands in a header of a webhook for the secret in its `token_file`.
-pub const TOKEN: &str = "{token}";

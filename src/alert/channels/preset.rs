@@ -6,7 +6,6 @@ use serde_json::{Value, json};
 use super::super::Severity;
 use super::super::notice::{Message, Phase};
 use super::super::settings::Preset;
-use super::urgency;
 
 /// A web request, but for its method.
 #[derive(Clone, PartialEq, Eq)]
@@ -58,7 +57,7 @@ impl Preset {
                 "user": to.unwrap_or_default(),
                 "title": cut(&message.title, 250),
                 "message": cut(&message.text, 1024),
-                "priority": match urgency(message) {
+                "priority": match message.urgency() {
                     Severity::Error => 1,
                     Severity::Warning => 0,
                     Severity::Info => -1,
@@ -66,7 +65,7 @@ impl Preset {
                 "timestamp": message.told_at.as_second(),
             })),
             Self::Gotify => {
-                let priority = match urgency(message) {
+                let priority = match message.urgency() {
                     Severity::Error => 8,
                     Severity::Warning => 5,
                     Severity::Info => 3,
@@ -87,7 +86,7 @@ impl Preset {
 }
 
 fn ntfy(message: &Message, address: Address<'_>) -> Call {
-    let (priority, tag) = match (urgency(message), message.phase) {
+    let (priority, tag) = match (message.urgency(), message.phase) {
         (Severity::Error, _) => ("urgent", "rotating_light"),
         (Severity::Warning, _) => ("high", "warning"),
         (Severity::Info, Phase::Resolved) => ("default", "white_check_mark"),

@@ -13,7 +13,6 @@ use super::super::settings::{self, Method, Payload, Preset, Url};
 use super::http::{Answer, Http, is_loopback};
 use super::preset::Call;
 use super::template::Template;
-use super::{TOKEN, urgency};
 
 #[derive(Debug)]
 pub(in crate::alert) struct Webhook {
@@ -128,7 +127,7 @@ impl Webhook {
         }
         call.headers.push(("Idempotency-Key".to_owned(), message.delivery_id()));
         let is_ntfy = matches!(self.settings.payload, Payload::Preset(Preset::Ntfy));
-        let is_quiet = urgency(message) == Severity::Info;
+        let is_quiet = message.urgency() == Severity::Info;
         for header in &self.settings.headers {
             let Some((name, value)) = header.split_once(':') else { continue };
             let is_loud = is_ntfy && LOUD.contains(&name.trim().to_ascii_lowercase().as_str());
@@ -162,3 +161,5 @@ fn refused(why: &str) -> Outcome {
 /// The headers by which ntfy rings, writes mails or sets a priority of its own.
 const LOUD: &[&str] =
     &["call", "x-call", "e", "e-mail", "email", "mail", "x-e-mail", "x-email", "p", "prio", "priority", "x-priority"];
+/// Stands in a header of a webhook for the secret in its `token_file`.
+pub const TOKEN: &str = "{token}";
