@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use super::answer::Reading;
 use super::flap_detector::FlapDetector;
-use super::phase::{Ask, LoginRequired, Next, Phase};
+use super::phase::{Ask, Next, Phase};
 use super::rate_limiter::RateLimiter;
 use super::{Cause, Competing, Method, Now, Policy, Request, Sso, StateReason, Status, Unavailability, WakeReason};
 
@@ -148,6 +148,24 @@ impl Suspicion {
 }
 
 impl Context {
+    /// The same state, perhaps with other data.
+    pub(super) const fn stay(&self, phase: Phase, ask: Ask) -> Next {
+        Next { phase, reason: self.reason, ask }
+    }
+
+    /// An answer that no longer matters in this state: the next check tells how the session is.
+    pub(super) const fn check_now(&self, phase: Phase) -> Next {
+        self.stay(phase, Ask::Now(Request::Check, WakeReason::NextStep))
+    }
+
+    pub(super) fn record_sso(&mut self, sso: Sso) {
+        self.facts.sso = Some((self.now.mono, sso));
+        if sso.valid {
+            self.facts.auth_time = sso.auth_time;
+            self.auth_time_stale = sso.auth_time.is_none();
+        }
+    }
+
     /// Takes in what a poll said.
     pub(super) fn record(&mut self, phase: Phase, reading: Reading, status: Option<Status>) {
         let now = self.now;
@@ -250,7 +268,7 @@ impl Context {
     /// Good flags: one data call shows whether they are true.
     pub(super) fn prove(&mut self, phase: Phase) -> Next {
         self.suspicion.flags = None;
-        Next::stay(self, phase, Ask::Now(Request::Accounts, WakeReason::ProofDue))
+        self.stay(phase, Ask::Now(Request::Accounts, WakeReason::ProofDue))
     }
 
     /// A bad reading, which a second poll is to confirm.
@@ -261,19 +279,13 @@ impl Context {
 
     /// Has an unexpected answer followed by a check before it is believed.
     pub(super) const fn ask_again(&self, phase: Phase) -> Next {
-        Next::stay(self, phase, Ask::In(ASK_AGAIN, Request::Check, WakeReason::AskAgain))
+        self.stay(phase, Ask::In(ASK_AGAIN, Request::Check, WakeReason::AskAgain))
     }
 
     /// There is proof that the login is gone: one confirming check, and a human is called.
     pub(super) const fn conclude(&mut self, phase: Phase, cause: Cause) -> Next {
         self.suspicion.login_gone = Some(cause);
         self.ask_again(phase)
-    }
-
-    /// The state in which a human is called, with the evidence for it.
-    pub(super) const fn login_required(&self, cause: Cause) -> LoginRequired {
-        let LastReading { no_login, connected, .. } = self.facts.evidence;
-        LoginRequired { cause, seen_at: None, had_no_login: no_login, was_connected: connected }
     }
 }
 

@@ -3,12 +3,9 @@
 use super::answer::Reading;
 use super::context::{Doubt, REFUTED};
 use super::machine::Machine;
-use super::phase::{Ask, Next, Phase};
+use super::phase::{Ask, Phase};
 use super::rate_limiter::Priority;
 use super::{Request, Status, WakeReason};
-
-/// A poll that was asked for while another request was under way.
-pub(super) type Wanted = (WakeReason, Priority);
 
 impl Machine {
     pub(super) fn on_check_command(&mut self) {
@@ -46,7 +43,7 @@ impl Machine {
             None | Some(Request::Ping | Request::Check | Request::Accounts | Request::IsListening) => {
                 self.abandon();
                 let ask = Ask::Now(Request::Check, WakeReason::ClockJumped);
-                self.apply(Next::stay(&self.cx, self.phase, ask));
+                self.apply(self.cx.stay(self.phase, ask));
             }
             Some(
                 Request::Reauthenticate | Request::OpenBrokerage { .. } | Request::ValidateSso | Request::EndSession,
@@ -77,7 +74,7 @@ impl Machine {
                     at > now && at <= soon
                 });
                 if !is_planned {
-                    self.apply(Next::stay(&self.cx, self.phase, Ask::Extra(poll, reason, priority)));
+                    self.apply(self.cx.stay(self.phase, Ask::Extra(poll, reason, priority)));
                 }
             }
         }

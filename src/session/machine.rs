@@ -5,16 +5,14 @@ use std::time::Duration;
 use jiff::SignedDuration;
 
 use super::context::{Context, Facts, Polls, StreamTrust, Suspicion};
-use super::extra_polls::Wanted;
 use super::flap_detector::{CALM, FlapDetector};
 use super::phase::{Ask, Next, Phase};
 use super::rate_limiter::{Priority, RateLimiter};
 use super::shared_budget::{ClientId, SharedBudget};
 use super::{
-    Account, Answer, Failure, Input, Now, Plan, Policy, RateLimitState, Request, Sso, State, StateReason, Transition,
+    Account, Answer, Failure, Input, Now, Plan, Policy, RateLimitState, Request, State, StateReason, Transition,
     Unavailability, WakeReason,
 };
-use super::{data_call, live, polls, recovery, unavailable};
 
 /// Keeps one gateway's session. Feed it with [`Machine::step`], and carry out what it plans.
 #[derive(Debug, Clone)]
@@ -27,6 +25,9 @@ pub struct Machine {
     pub(super) wanted: Option<Wanted>,
     last: Now,
 }
+
+/// A poll that was asked for while another request was under way.
+pub(super) type Wanted = (WakeReason, Priority);
 
 /// What is asked next, and when.
 #[derive(Debug, Clone, Copy)]
@@ -306,7 +307,7 @@ impl Machine {
                 if self.in_flight.is_none() && !self.is_ending() {
                     let cause = Unavailability::TooManyRequests { retry_after: None };
                     self.cx.facts.trouble = Some(cause);
-                    let next = unavailable::enter(&mut self.cx, self.phase, cause);
+                    let next = self.cx.become_unavailable(self.phase, cause);
                     self.apply(next);
                 }
             }
@@ -340,40 +341,40 @@ impl Machine {
         }
         let (cx, phase) = (&mut self.cx, self.phase);
         let next = match answer {
-            Answer::Ping(answer) => polls::on_ping(cx, phase, answer),
-            Answer::Check(answer) => polls::on_check(cx, phase, answer),
-            Answer::Accounts(answer) => data_call::on_accounts(cx, phase, flight.sent_at, answer),
-            Answer::IsListening(answer) => unavailable::on_listening(cx, phase, answer),
+            Answer::Ping(answer) => cx.on_ping(phase, answer),
+            Answer::Check(answer) => cx.on_check(phase, answer),
+            Answer::Accounts(answer) => cx.on_accounts(phase, flight.sent_at, answer),
+            Answer::IsListening(answer) => cx.on_listening(phase, answer),
             Answer::Reauthenticate(answer) => match phase {
-                Phase::Recovering(recovery) => recovery::on_reauthenticate(cx, recovery, answer),
+                Phase::Recovering(recovery) => cx.on_reauthenticate(recovery, answer),
                 Phase::Starting
                 | Phase::Live(_)
                 | Phase::Contested
                 | Phase::Unavailable(_)
                 | Phase::LoginRequired(_)
-                | Phase::Paused { .. } => check(cx, phase),
+                | Phase::Paused { .. } => cx.check_now(phase),
             },
             Answer::OpenBrokerage(answer) => match phase {
-                Phase::Recovering(recovery) => recovery::on_open_brokerage(cx, recovery, answer),
+                Phase::Recovering(recovery) => cx.on_open_brokerage(recovery, answer),
                 Phase::Starting
                 | Phase::Live(_)
                 | Phase::Contested
                 | Phase::Unavailable(_)
                 | Phase::LoginRequired(_)
-                | Phase::Paused { .. } => check(cx, phase),
+                | Phase::Paused { .. } => cx.check_now(phase),
             },
             Answer::ValidateSso(answer) => {
                 if let Ok(sso) = answer {
-                    record_sso(cx, sso);
+                    cx.record_sso(sso);
                 }
                 match phase {
-                    Phase::Recovering(recovery) => recovery::on_sso(cx, recovery, answer),
-                    Phase::Live(live) => live::on_sso(cx, live, answer),
+                    Phase::Recovering(recovery) => cx.on_sso_while_recovering(recovery, answer),
+                    Phase::Live(live) => cx.on_sso_while_live(live, answer),
                     Phase::Starting
                     | Phase::Contested
                     | Phase::Unavailable(_)
                     | Phase::LoginRequired(_)
-                    | Phase::Paused { .. } => check(cx, phase),
+                    | Phase::Paused { .. } => cx.check_now(phase),
                 }
             }
             Answer::EndSession(answer) => return self.on_session_ended(answer),
@@ -412,19 +413,6 @@ impl Question {
             | WakeReason::PauseOver => Priority::Routine,
         };
         Self { request: Some(request), at, reason, priority }
-    }
-}
-
-/// An answer that no longer matters in this state: the next check tells how the session is.
-const fn check(cx: &Context, phase: Phase) -> Next {
-    Next::stay(cx, phase, Ask::Now(Request::Check, WakeReason::NextStep))
-}
-
-fn record_sso(cx: &mut Context, sso: Sso) {
-    cx.facts.sso = Some((cx.now.mono, sso));
-    if sso.valid {
-        cx.facts.auth_time = sso.auth_time;
-        cx.auth_time_stale = sso.auth_time.is_none();
     }
 }
 

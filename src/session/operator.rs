@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use super::machine::Machine;
 use super::phase::{Ask, Next, Phase};
-use super::{Cause, Failure, Now, Request, StateReason, WakeReason, login_required};
+use super::{Cause, Failure, Now, Request, StateReason, WakeReason};
 
 impl Machine {
     pub(super) fn pause(&mut self, until: Option<Timestamp>) {
@@ -39,25 +39,25 @@ impl Machine {
     pub(super) fn log_out(&mut self) {
         self.forget_plans();
         let ask = Ask::Now(Request::EndSession, WakeReason::Operator);
-        self.apply(Next::stay(&self.cx, self.phase, ask));
+        self.apply(self.cx.stay(self.phase, ask));
     }
 
     pub(super) fn logged_out(&mut self) {
         self.forget_plans();
         self.cx.outage = None;
-        let next = login_required::enter(&mut self.cx, Cause::ByOperator);
+        let next = self.cx.require_login(Cause::ByOperator);
         self.apply(next);
     }
 
     /// The answer to the logout.
     pub(super) fn on_session_ended(&mut self, answer: Result<(), Failure>) {
         if matches!(self.phase, Phase::Paused { .. }) {
-            self.apply(Next::stay(&self.cx, self.phase, Ask::Nothing));
+            self.apply(self.cx.stay(self.phase, Ask::Nothing));
         } else if answer.is_ok() {
             self.logged_out();
         } else {
             let ask = Ask::Now(Request::Check, WakeReason::AskAgain);
-            self.apply(Next::stay(&self.cx, self.phase, ask));
+            self.apply(self.cx.stay(self.phase, ask));
         }
     }
 

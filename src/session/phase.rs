@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::context::Context;
 use super::rate_limiter::Priority;
 use super::{Cause, Request, State, StateReason, Step, Unavailability, WakeReason};
 
@@ -94,13 +93,6 @@ pub(super) enum Ask {
     Extra(Request, WakeReason, Priority),
     /// Nothing, until a pause is over.
     Nothing,
-}
-
-impl Next {
-    /// The same state, perhaps with other data.
-    pub(super) const fn stay(cx: &Context, phase: Phase, ask: Ask) -> Self {
-        Self { phase, reason: cx.reason, ask }
-    }
 }
 
 impl Phase {

@@ -5,7 +5,27 @@ use std::time::Duration;
 
 use jiff::{RoundMode, Timestamp, TimestampRound, Unit};
 
-use super::{Now, RateLimitState, Request};
+use serde::{Deserialize, Serialize};
+
+use super::{Now, Request};
+
+/// What limits the requests of the hour that comes, and must outlive a restart: by the wall clock, whatever is past left out.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct RateLimitState {
+    /// When each request of the last ten minutes was sent, the oldest first.
+    pub requests: Vec<Timestamp>,
+    /// How many more may have been sent since, of which nothing was recorded.
+    pub unrecorded: u8,
+    /// When each attempt of the last hour to take the session back stops counting, the oldest first.
+    pub attempts: Vec<Timestamp>,
+    /// The same of those that took it from somebody else.
+    pub take_overs: Vec<Timestamp>,
+    /// When validate_sso may be asked again.
+    pub may_validate: Option<Timestamp>,
+    /// Until when nothing may be asked, after 429.
+    pub quiet_until: Option<Timestamp>,
+}
 
 /// The limits of one gateway, and the memory that keeping them needs.
 #[derive(Debug, Clone)]

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::rate_limiter::SUSTAINABLE;
-use super::{Now, Policy, RateLimitState};
+use super::rate_limiter::{RateLimitState, SUSTAINABLE};
+use super::{Now, Policy};
 
 /// What all gateways behind one public address share: the limits, the silence after 429, and the turns. Hand the same
 /// one to the [`step_shared`](super::Machine::step_shared) of all machines whose gateways reach IBKR through it.

@@ -3,16 +3,17 @@
 use super::answer::Reading;
 use super::context::Context;
 use super::phase::{Next, Phase};
-use super::{contested, polls, unavailable};
 
-pub(super) fn on_reading(cx: &mut Context, phase: Phase, reading: Reading) -> Next {
-    match reading {
-        Reading::Good => cx.prove(phase),
-        Reading::Competing => contested::enter(cx, phase),
-        Reading::NotEstablished | Reading::Lost | Reading::NoLogin { .. } if cx.suspicion.flags.is_some() => {
-            polls::believe(cx, reading)
+impl Context {
+    pub(super) fn on_reading_from_nothing(&mut self, phase: Phase, reading: Reading) -> Next {
+        match reading {
+            Reading::Good => self.prove(phase),
+            Reading::Competing => self.contest(phase),
+            Reading::NotEstablished | Reading::Lost | Reading::NoLogin { .. } if self.suspicion.flags.is_some() => {
+                self.believe(reading)
+            }
+            Reading::NotEstablished | Reading::Lost | Reading::NoLogin { .. } => self.doubt(phase, reading),
+            Reading::Unknown(cause) => self.become_unavailable(phase, cause),
         }
-        Reading::NotEstablished | Reading::Lost | Reading::NoLogin { .. } => cx.doubt(phase, reading),
-        Reading::Unknown(cause) => unavailable::enter(cx, phase, cause),
     }
 }

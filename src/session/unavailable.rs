@@ -5,107 +5,111 @@ use std::time::Duration;
 use super::context::Context;
 use super::phase::{Ask, Next, Phase};
 use super::rate_limiter::backoff;
-use super::{Failure, Request, StateReason, Unavailability, WakeReason, login_required};
+use super::{Failure, Request, StateReason, Unavailability, WakeReason};
 
-/// Nothing can be said about the session. The next request tells the gateway's silence from IBKR's.
-pub(super) fn enter(cx: &mut Context, from: Phase, cause: Unavailability) -> Next {
-    cx.suspicion.clear();
-    if let Phase::LoginRequired(login) = from {
-        return login_required::watch(cx, login);
-    }
-    cx.outage();
-    // What a closer look has shown stays so until another look.
-    let is_known_closer = matches!(
-        (cause, from),
-        (Unavailability::NoAnswer, Phase::Unavailable(Unavailability::IbkrSilent))
-            | (
-                Unavailability::Nonsense | Unavailability::EdgeRefused | Unavailability::IbkrError,
-                Phase::Unavailable(Unavailability::NotAGateway)
-            )
-    );
-    // A ping that tells no more than the check before it changes nothing.
-    if let Phase::Unavailable(seen) = from
-        && cx.polls.last == Request::Ping
-        && cx.polls.check_in_vain
-        && cause.is_uninformative()
-        && seen.is_uninformative()
-    {
-        let ask = probe_later(cx, seen);
-        return Next::stay(cx, from, ask);
-    }
-    let is_known = from == Phase::Unavailable(cause);
-    let (phase, shown, reason) = match from {
-        Phase::Unavailable(seen) if is_known_closer => (from, seen, cx.reason),
-        Phase::Starting
-        | Phase::Live(_)
-        | Phase::Recovering(_)
-        | Phase::Contested
-        | Phase::Unavailable(_)
-        | Phase::LoginRequired(_)
-        | Phase::Paused { .. } => (Phase::Unavailable(cause), cause, StateReason::Trouble(cause)),
-    };
-    let is_unclear = cause == Unavailability::NoAnswer || (cause.is_uninformative() && !is_known);
-    let ask = if is_unclear { Ask::Now(Request::IsListening, WakeReason::NextStep) } else { probe_later(cx, shown) };
-    Next { phase, reason, ask }
-}
-
-/// Asks again before it is believed: after silence by another connection, after what nobody understands by a ping.
-pub(super) fn confirm(cx: &mut Context, phase: Phase, cause: Unavailability) -> Next {
-    if cause.needs_no_confirmation() || cx.suspicion.unavailable {
-        return enter(cx, phase, cause);
-    }
-    cx.suspicion.unavailable = true;
-    if cause == Unavailability::NoAnswer {
-        Next::stay(cx, phase, Ask::Now(Request::IsListening, WakeReason::AskAgain))
-    } else if cause.is_uninformative() && cx.should_ping() {
-        Next::stay(cx, phase, Ask::Now(Request::Ping, WakeReason::AskAgain))
-    } else {
-        cx.ask_again(phase)
-    }
-}
-
-/// The answer to `GET /`, which the gateway process gives by itself.
-pub(super) fn on_listening(cx: &mut Context, phase: Phase, answer: Result<(), Failure>) -> Next {
-    let Phase::Unavailable(seen) = phase else {
-        // It went by another connection: if it was answered, the first connection may be to blame, and the session is
-        // asked about once more.
-        return match answer {
-            Err(Failure::Unavailable(cause)) => enter(cx, phase, cause),
-            Ok(()) | Err(_) => Next::stay(cx, phase, Ask::Now(Request::Check, WakeReason::AskAgain)),
-        };
-    };
-    let cause = match (seen, answer) {
-        (Unavailability::NoAnswer, Ok(())) => Unavailability::IbkrSilent,
-        (Unavailability::NotAGateway, Ok(())) => Unavailability::Nonsense,
-        (seen, Ok(())) => seen,
-        // An error in IBKR's name can only come from something in between.
-        (_, Err(Failure::Unavailable(Unavailability::IbkrError))) => Unavailability::NotAGateway,
-        (_, Err(Failure::Unavailable(cause))) => cause,
-        (_, Err(Failure::Unauthorized | Failure::LoginPage | Failure::NoSession | Failure::Unsupported)) => {
-            Unavailability::NotAGateway
+impl Context {
+    /// Nothing can be said about the session. The next request tells the gateway's silence from IBKR's.
+    pub(super) fn become_unavailable(&mut self, from: Phase, cause: Unavailability) -> Next {
+        self.suspicion.clear();
+        if let Phase::LoginRequired(login) = from {
+            return self.watch_for_login(login);
         }
-    };
-    cx.facts.trouble = Some(cause);
-    let ask = probe_later(cx, cause);
-    Next { phase: Phase::Unavailable(cause), reason: StateReason::Trouble(cause), ask }
-}
-
-/// The next probe. Probes are spaced from start to start: one that hangs costs no time twice. A check that nobody understands
-/// is followed by a ping at once, which may be understood, and keeps the session alive.
-fn probe_later(cx: &mut Context, cause: Unavailability) -> Ask {
-    if cause.is_uninformative() && cx.should_ping() {
-        return Ask::Now(Request::Ping, WakeReason::NextStep);
+        self.outage();
+        // What a closer look has shown stays so until another look.
+        let is_known_closer = matches!(
+            (cause, from),
+            (Unavailability::NoAnswer, Phase::Unavailable(Unavailability::IbkrSilent))
+                | (
+                    Unavailability::Nonsense | Unavailability::EdgeRefused | Unavailability::IbkrError,
+                    Phase::Unavailable(Unavailability::NotAGateway)
+                )
+        );
+        // A ping that tells no more than the check before it changes nothing.
+        if let Phase::Unavailable(seen) = from
+            && self.polls.last == Request::Ping
+            && self.polls.check_in_vain
+            && cause.is_uninformative()
+            && seen.is_uninformative()
+        {
+            let ask = self.probe_later(seen);
+            return self.stay(from, ask);
+        }
+        let is_known = from == Phase::Unavailable(cause);
+        let (phase, shown, reason) = match from {
+            Phase::Unavailable(seen) if is_known_closer => (from, seen, self.reason),
+            Phase::Starting
+            | Phase::Live(_)
+            | Phase::Recovering(_)
+            | Phase::Contested
+            | Phase::Unavailable(_)
+            | Phase::LoginRequired(_)
+            | Phase::Paused { .. } => (Phase::Unavailable(cause), cause, StateReason::Trouble(cause)),
+        };
+        let is_unclear = cause == Unavailability::NoAnswer || (cause.is_uninformative() && !is_known);
+        let ask =
+            if is_unclear { Ask::Now(Request::IsListening, WakeReason::NextStep) } else { self.probe_later(shown) };
+        Next { phase, reason, ask }
     }
-    cx.polls.failed_probes = cx.polls.failed_probes.saturating_add(1);
-    let spacing = if cx.polls.failed_probes > PROBES {
-        cx.policy.watch_every
-    } else {
-        backoff(cx.polls.failed_probes, FIRST_PROBE, cx.policy.watch_every)
-    };
-    let at = cx.polls.last_at + cx.limits.jitter(spacing);
-    Ask::At(at.max(cx.now.mono), Request::Check, WakeReason::RetryDue)
+
+    /// Asks again before it is believed: after silence by another connection, after what nobody understands by a ping.
+    pub(super) fn confirm_unavailable(&mut self, phase: Phase, cause: Unavailability) -> Next {
+        if cause.needs_no_confirmation() || self.suspicion.unavailable {
+            return self.become_unavailable(phase, cause);
+        }
+        self.suspicion.unavailable = true;
+        if cause == Unavailability::NoAnswer {
+            self.stay(phase, Ask::Now(Request::IsListening, WakeReason::AskAgain))
+        } else if cause.is_uninformative() && self.should_ping() {
+            self.stay(phase, Ask::Now(Request::Ping, WakeReason::AskAgain))
+        } else {
+            self.ask_again(phase)
+        }
+    }
+
+    /// The answer to `GET /`, which the gateway process gives by itself.
+    pub(super) fn on_listening(&mut self, phase: Phase, answer: Result<(), Failure>) -> Next {
+        let Phase::Unavailable(seen) = phase else {
+            // It went by another connection: if it was answered, the first connection may be to blame, and the session is
+            // asked about once more.
+            return match answer {
+                Err(Failure::Unavailable(cause)) => self.become_unavailable(phase, cause),
+                Ok(()) | Err(_) => self.stay(phase, Ask::Now(Request::Check, WakeReason::AskAgain)),
+            };
+        };
+        let cause = match (seen, answer) {
+            (Unavailability::NoAnswer, Ok(())) => Unavailability::IbkrSilent,
+            (Unavailability::NotAGateway, Ok(())) => Unavailability::Nonsense,
+            (seen, Ok(())) => seen,
+            // An error in IBKR's name can only come from something in between.
+            (_, Err(Failure::Unavailable(Unavailability::IbkrError))) => Unavailability::NotAGateway,
+            (_, Err(Failure::Unavailable(cause))) => cause,
+            (_, Err(Failure::Unauthorized | Failure::LoginPage | Failure::NoSession | Failure::Unsupported)) => {
+                Unavailability::NotAGateway
+            }
+        };
+        self.facts.trouble = Some(cause);
+        let ask = self.probe_later(cause);
+        Next { phase: Phase::Unavailable(cause), reason: StateReason::Trouble(cause), ask }
+    }
+
+    /// The next probe. Probes are spaced from start to start: one that hangs costs no time twice. A check that nobody understands
+    /// is followed by a ping at once, which may be understood, and keeps the session alive.
+    fn probe_later(&mut self, cause: Unavailability) -> Ask {
+        if cause.is_uninformative() && self.should_ping() {
+            return Ask::Now(Request::Ping, WakeReason::NextStep);
+        }
+        self.polls.failed_probes = self.polls.failed_probes.saturating_add(1);
+        let spacing = if self.polls.failed_probes > PROBES {
+            self.policy.watch_every
+        } else {
+            backoff(self.polls.failed_probes, FIRST_PROBE, self.policy.watch_every)
+        };
+        let at = self.polls.last_at + self.limits.jitter(spacing);
+        Ask::At(at.max(self.now.mono), Request::Check, WakeReason::RetryDue)
+    }
 }
 
 /// The first pause between probes, and how many are counted before `watch_every` holds.
 const FIRST_PROBE: Duration = Duration::from_secs(5);
+
 const PROBES: u32 = 3;
