@@ -21,7 +21,7 @@ pub enum Ensured {
 /// A session that is not live, and not known to need a login.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NotEnsured {
-    /// The call that failed last, as [`gateway::Call::name`] has it.
+    /// The call that failed last, as [`gateway::Request::name`] has it.
     pub step: &'static str,
     /// The state in which the session was left.
     pub state: State,

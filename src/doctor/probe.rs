@@ -12,7 +12,7 @@ use super::recently;
 use super::seen::{Answer, Banner, Got, Port, Question, Seen, Tls};
 use crate::driver::{Clock, HostClock};
 use crate::gateway::probe::{self, NoAnswer, Probe};
-use crate::gateway::{Call, ConnectError, Target, TlsError, Trust};
+use crate::gateway::{ConnectError, Request, Target, TlsError, Trust};
 
 /// Looks at one gateway, as far as each answer makes the next question sensible.
 pub(super) async fn look(question: &Question) -> Seen {
@@ -92,34 +92,34 @@ pub(super) async fn look(question: &Question) -> Seen {
 }
 
 async fn ask(question: &Question, probe: &Probe, seen: &mut Seen) {
-    let root = get(probe, Call::IsListening, WITHIN).await;
+    let root = get(probe, Request::IsListening, WITHIN).await;
     let answers = matches!(root, Got::Answer(_));
     seen.root = Some(root);
     if !answers {
         return;
     }
     let patience = question.target.answer_within;
-    let mut status = get(probe, Call::CheckAuthStatus, patience).await;
+    let mut status = get(probe, Request::Check, patience).await;
     if seems_lapsed(&status) {
         // The first answer of a fresh session is known to say so although all is well.
         sleep(BEFORE_BELIEVING).await;
-        status = get(probe, Call::CheckAuthStatus, patience).await;
+        status = get(probe, Request::Check, patience).await;
     }
     if seems_live(&status) {
-        seen.accounts = Some(get(probe, Call::Accounts, patience).await);
+        seen.accounts = Some(get(probe, Request::Accounts, patience).await);
     } else if seems_logged_out(&status) {
         seen.login_page = Some(got(probe.get(LOGIN_PAGE, patience).await));
     } else if seems_lapsed(&status)
         && question.no_validation.is_none()
         && recently::may_validate(question.url().as_str())
     {
-        seen.validation = Some(get(probe, Call::ValidateSso, patience).await);
+        seen.validation = Some(get(probe, Request::ValidateSso, patience).await);
     }
     seen.status = Some(status);
 }
 
-async fn get(probe: &Probe, call: Call, within: Duration) -> Got {
-    got(probe.request(call, within).await)
+async fn get(probe: &Probe, request: Request, within: Duration) -> Got {
+    got(probe.request(request, within).await)
 }
 
 fn got(answer: Result<probe::Answer, NoAnswer>) -> Got {

@@ -6,14 +6,15 @@ use std::time::Duration;
 use super::Target;
 use super::connect::{ConnectError, TlsError};
 use super::http::HttpError;
-use super::wire::{Call, Refusal};
+use super::request::Request;
+use super::wire::Refusal;
 use crate::text::escaped;
 
 /// A request that got no answer of the kind that was asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Error {
     /// What was asked.
-    pub call: Call,
+    pub request: Request,
     /// Of which gateway.
     pub url: String,
     /// The HTTP status, if the answer came so far.
@@ -99,7 +100,7 @@ impl ErrorKind {
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} at {}: {}", self.call.name(), self.url, self.kind.sentence())?;
+        write!(f, "{} at {}: {}", self.request.name(), self.url, self.kind.sentence())?;
         if let Some(status) = self.status {
             write!(f, " (status {status})")?;
         }
@@ -113,7 +114,7 @@ impl fmt::Display for Error {
 impl std::error::Error for Error {}
 
 /// What a refusal means, with the beginning of its body where that is all there is to say.
-pub(super) fn from_refusal(call: Call, target: &Target, status: u16, refusal: Refusal, body: &[u8]) -> Error {
+pub(super) fn from_refusal(request: Request, target: &Target, status: u16, refusal: Refusal, body: &[u8]) -> Error {
     let (kind, detail) = match refusal {
         Refusal::Unauthorized { denied } => (ErrorKind::Unauthorized { denied }, String::new()),
         Refusal::LoginPage => (ErrorKind::LoginPage, String::new()),
@@ -128,11 +129,11 @@ pub(super) fn from_refusal(call: Call, target: &Target, status: u16, refusal: Re
     };
     let sample =
         if kind == ErrorKind::NotUnderstood { body.iter().copied().take(SAMPLE).collect() } else { Vec::new() };
-    Error { call, url: target.url.to_string(), status: Some(status), kind, detail: escaped(&detail), sample }
+    Error { request, url: target.url.to_string(), status: Some(status), kind, detail: escaped(&detail), sample }
 }
 
 /// What a failure below the answer means.
-pub(super) fn from_http(call: Call, target: &Target, error: HttpError) -> Error {
+pub(super) fn from_http(request: Request, target: &Target, error: HttpError) -> Error {
     let (kind, detail) = match error {
         HttpError::Connect(error) => (from_connect(&error), error.to_string()),
         HttpError::TimedOut => (ErrorKind::NoAnswer, String::new()),
@@ -140,7 +141,7 @@ pub(super) fn from_http(call: Call, target: &Target, error: HttpError) -> Error 
         HttpError::NotHttp { .. } => (ErrorKind::NotAGateway, "what came is not HTTP".to_owned()),
         HttpError::Invalid(reason) => (ErrorKind::NotUnderstood, reason),
     };
-    Error { call, url: target.url.to_string(), status: None, kind, detail: escaped(&detail), sample: Vec::new() }
+    Error { request, url: target.url.to_string(), status: None, kind, detail: escaped(&detail), sample: Vec::new() }
 }
 
 const fn from_connect(error: &ConnectError) -> ErrorKind {

@@ -89,14 +89,13 @@ impl Http {
     /// Sends one request and reads its answer, both within this time. A POST has a JSON body, a GET none.
     pub(super) async fn request(
         &self,
-        method: Method,
         path: &str,
-        json: Option<String>,
+        json: Option<&'static str>,
         body: Body,
         within: Duration,
     ) -> Result<Answer, HttpError> {
         let until = Instant::now() + within;
-        let request = self.head(method, path, json)?;
+        let request = self.head(path, json)?;
         let mut link = match self.take().await {
             Some(link) => link,
             None => self.open(CONNECT_WITHIN.min(within)).await?,
@@ -116,9 +115,9 @@ impl Http {
         Ok(Answer { status: head.status.as_u16(), headers: head.headers, body: body.bytes })
     }
 
-    fn head(&self, method: Method, path: &str, json: Option<String>) -> Result<Request<Full<Bytes>>, HttpError> {
+    fn head(&self, path: &str, json: Option<&'static str>) -> Result<Request<Full<Bytes>>, HttpError> {
         let mut request = Request::builder()
-            .method(method)
+            .method(if json.is_some() { Method::POST } else { Method::GET })
             .uri(path)
             .header(HOST, self.connector.url().authority())
             .header(USER_AGENT, super::USER_AGENT)
@@ -126,7 +125,7 @@ impl Http {
         if json.is_some() {
             request = request.header(CONTENT_TYPE, "application/json");
         }
-        let body = Full::new(Bytes::from(json.unwrap_or_default()));
+        let body = Full::new(Bytes::from_static(json.unwrap_or_default().as_bytes()));
         request.body(body).map_err(|error| HttpError::Invalid(format!("the request cannot be made: {error}")))
     }
 

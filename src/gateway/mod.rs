@@ -26,6 +26,7 @@ mod error;
 mod http;
 mod metered;
 pub mod probe;
+mod request;
 mod signature;
 pub mod stream;
 pub mod tls;
@@ -34,22 +35,20 @@ pub mod wire;
 
 pub use connect::{ConnectError, Elsewhere, TlsError};
 pub use error::{Error, ErrorKind};
+pub use request::Request;
 pub use signature::Unusable;
 pub use tls::{Fingerprint, Trust};
 pub use url::{GatewayUrl, InvalidUrl};
-pub use wire::{Accounts, AuthStatus, Call, Logout, Reauthentication, SessionId, SsoValidation, Tickle};
+pub use wire::{Accounts, AuthStatus, Logout, Reauthentication, SessionId, SsoValidation, Tickle};
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use hyper::Method;
-use hyper::header::{CONTENT_ENCODING, LOCATION, RETRY_AFTER};
-use serde::Serialize;
-
 use body::Body;
 use connect::Connector;
 use http::{Answer, CONNECT_WITHIN, Http, HttpError, named};
+use hyper::header::{CONTENT_ENCODING, LOCATION, RETRY_AFTER};
 use wire::{Refusal, Reply};
 
 /// A gateway, and how to reach it.
@@ -117,11 +116,8 @@ impl Client {
     /// well: ask again after a second.
     pub async fn check_auth_status(&self) -> Result<AuthStatus, Error> {
         let by_get = self.checks_by_get.load(Ordering::Relaxed);
-        let checked = if by_get {
-            self.get(Call::CheckAuthStatus, wire::read_status).await
-        } else {
-            self.post(Call::CheckAuthStatus, Empty {}, wire::read_status).await
-        };
+        let body = if by_get { None } else { Request::Check.body() };
+        let checked = self.send(Request::Check, body, wire::read_status).await;
         // Some builds know it by GET alone. The next check tries the other method; what works stays.
         checked.map_err(|error| {
             if !matches!(
@@ -141,7 +137,7 @@ impl Client {
     /// # Errors
     /// What went wrong, by meaning.
     pub async fn ping_server(&self) -> Result<Tickle, Error> {
-        self.post(Call::PingServer, Empty {}, wire::read).await
+        self.ask(Request::Ping, wire::read).await
     }
 
     /// Has the gateway take the brokerage session back: POST /v1/api/iserver/reauthenticate. It competes: whoever else
@@ -150,7 +146,7 @@ impl Client {
     /// # Errors
     /// What went wrong, by meaning.
     pub async fn reauthenticate(&self) -> Result<Reauthentication, Error> {
-        self.post(Call::Reauthenticate, Empty {}, wire::read_reauthentication).await
+        self.ask(Request::Reauthenticate, wire::read_reauthentication).await
     }
 
     /// Asks IBKR for the brokerage session: POST /v1/api/iserver/auth/ssodh/init, with `publish` true. With `compete`
@@ -159,7 +155,7 @@ impl Client {
     /// # Errors
     /// What went wrong, by meaning. A refusal because of somebody else is no error, but a status that says `competing`.
     pub async fn open_brokerage(&self, compete: bool) -> Result<AuthStatus, Error> {
-        self.post(Call::OpenBrokerage, Init { publish: true, compete }, wire::read_status).await
+        self.ask(Request::OpenBrokerage { compete }, wire::read_status).await
     }
 
     /// Asks whether the login stands: GET /v1/api/sso/validate. IBKR allows one a minute.
@@ -167,7 +163,7 @@ impl Client {
     /// # Errors
     /// What went wrong, by meaning; [`ErrorKind::Unauthorized`] means that there is no login.
     pub async fn validate_sso(&self) -> Result<SsoValidation, Error> {
-        self.get(Call::ValidateSso, wire::read).await
+        self.ask(Request::ValidateSso, wire::read).await
     }
 
     /// Ends the session: POST /v1/api/logout. Any further activity needs a login, or at least a reauthentication.
@@ -175,7 +171,7 @@ impl Client {
     /// # Errors
     /// What went wrong, by meaning.
     pub async fn end_session(&self) -> Result<Logout, Error> {
-        self.post(Call::EndSession, Empty {}, wire::read).await
+        self.ask(Request::EndSession, wire::read).await
     }
 
     /// The data call that proves a session: GET /v1/api/iserver/accounts.
@@ -183,7 +179,7 @@ impl Client {
     /// # Errors
     /// What went wrong, by meaning; [`ErrorKind::NoBrokerageSession`] when the brokerage session is missing.
     pub async fn accounts(&self) -> Result<Accounts, Error> {
-        self.get(Call::Accounts, wire::read).await
+        self.ask(Request::Accounts, wire::read).await
     }
 
     /// Asks whether the gateway process is there, whatever IBKR does: GET /, which it answers by itself.
@@ -191,38 +187,32 @@ impl Client {
     /// # Errors
     /// What went wrong, by meaning.
     pub async fn is_listening(&self) -> Result<(), Error> {
-        self.get(Call::IsListening, wire::read_listening).await
+        self.ask(Request::IsListening, wire::read_listening).await
     }
 
-    async fn post<T>(&self, call: Call, body: impl Serialize, read: Reader<T>) -> Result<T, Error> {
-        // The body is never empty: a POST without a Content-Length is answered with 411.
-        let json = serde_json::to_string(&body).unwrap_or_else(|_| "{}".to_owned());
-        self.ask(call, Method::POST, Some(json), read).await
+    async fn ask<T>(&self, request: Request, read: Reader<T>) -> Result<T, Error> {
+        self.send(request, request.body(), read).await
     }
 
-    async fn get<T>(&self, call: Call, read: Reader<T>) -> Result<T, Error> {
-        self.ask(call, Method::GET, None, read).await
-    }
-
-    async fn ask<T>(&self, call: Call, method: Method, json: Option<String>, read: Reader<T>) -> Result<T, Error> {
-        let within = if call == Call::IsListening { self.patience() } else { self.target.answer_within };
+    async fn send<T>(&self, request: Request, json: Option<&'static str>, read: Reader<T>) -> Result<T, Error> {
+        let within = if request == Request::IsListening { self.patience() } else { self.target.answer_within };
         let body = Body::new(self.keeps_session);
-        let answer = match self.http.request(method, call.path(), json, body, within).await {
+        let answer = match self.http.request(request.path(), json, body, within).await {
             Ok(answer) => answer,
-            Err(error) => return Err(error::from_http(call, &self.target, self.explain(error).await)),
+            Err(error) => return Err(error::from_http(request, &self.target, self.explain(error).await)),
         };
         let reply = answer.reply();
         match read(&reply) {
             Ok(read) => Ok(read),
             Err(Refusal::NotUnderstood(_)) if self.should_be_https(&reply).await => {
                 let url = self.http.connector().url().with_encryption(true);
-                Err(error::from_http(call, &self.target, HttpError::Connect(TlsError::NotPlainHttp(url).into())))
+                Err(error::from_http(request, &self.target, HttpError::Connect(TlsError::NotPlainHttp(url).into())))
             }
             Err(Refusal::NotUnderstood(why)) => {
                 let why = answer.encoding().unwrap_or(why);
-                Err(error::from_refusal(call, &self.target, reply.status, Refusal::NotUnderstood(why), &answer.body))
+                Err(error::from_refusal(request, &self.target, reply.status, Refusal::NotUnderstood(why), &answer.body))
             }
-            Err(refusal) => Err(error::from_refusal(call, &self.target, reply.status, refusal, &answer.body)),
+            Err(refusal) => Err(error::from_refusal(request, &self.target, reply.status, refusal, &answer.body)),
         }
     }
 
@@ -277,15 +267,6 @@ const fn method_name(is_get: bool) -> &'static str {
 }
 
 type Reader<T> = fn(&Reply<'_>) -> Result<T, Refusal>;
-
-#[derive(Clone, Copy, Serialize)]
-struct Empty {}
-
-#[derive(Clone, Copy, Serialize)]
-struct Init {
-    publish: bool,
-    compete: bool,
-}
 
 /// An empty one is refused by IBKR's edge.
 const USER_AGENT: &str = concat!("tickled/", env!("CARGO_PKG_VERSION"));

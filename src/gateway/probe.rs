@@ -3,14 +3,14 @@
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use hyper::Method;
 use hyper::header::{DATE, LOCATION, SERVER};
 
 use super::body::Body;
 use super::certificate::{self, Certificate};
 use super::connect::{ConnectError, Connection, Connector, Elsewhere};
 use super::http::{self, Http, HttpError};
-use super::wire::{Call, Reply};
+use super::request::Request;
+use super::wire::Reply;
 use super::{Target, tls};
 
 /// Looks at one gateway.
@@ -128,9 +128,8 @@ impl Probe {
     ///
     /// # Errors
     /// Why there is no answer.
-    pub async fn request(&self, call: Call, within: Duration) -> Result<Answer, NoAnswer> {
-        let (method, json) = if call.is_post() { (Method::POST, Some("{}".to_owned())) } else { (Method::GET, None) };
-        self.send(&self.http, method, call.path(), json, within).await
+    pub async fn request(&self, request: Request, within: Duration) -> Result<Answer, NoAnswer> {
+        self.send(&self.http, request.path(), request.body(), within).await
     }
 
     /// Gets a page.
@@ -138,7 +137,7 @@ impl Probe {
     /// # Errors
     /// Why there is no answer.
     pub async fn get(&self, path: &str, within: Duration) -> Result<Answer, NoAnswer> {
-        self.send(&self.http, Method::GET, path, None, within).await
+        self.send(&self.http, path, None, within).await
     }
 
     /// Gets a page in plain HTTP, whatever the URL says.
@@ -146,18 +145,17 @@ impl Probe {
     /// # Errors
     /// Why there is no answer.
     pub async fn get_plain(&self, path: &str, within: Duration) -> Result<Answer, NoAnswer> {
-        self.send(&Http::new(self.looking.over(false)), Method::GET, path, None, within).await
+        self.send(&Http::new(self.looking.over(false)), path, None, within).await
     }
 
     async fn send(
         &self,
         http: &Http,
-        method: Method,
         path: &str,
-        json: Option<String>,
+        json: Option<&'static str>,
         within: Duration,
     ) -> Result<Answer, NoAnswer> {
-        let answer = http.request(method, path, json, Body::new(false), within).await.map_err(NoAnswer::from)?;
+        let answer = http.request(path, json, Body::new(false), within).await.map_err(NoAnswer::from)?;
         let text = |name| http::named(&answer.headers, name).map(ToOwned::to_owned);
         Ok(Answer {
             status: answer.status,

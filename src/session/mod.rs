@@ -51,6 +51,7 @@ mod text;
 mod unavailability;
 mod unavailable;
 
+pub use crate::gateway::Request;
 pub use answer::{Accounts, Answer, Failure, Reauthentication, Sso, Status};
 pub use context::{Facts, LastReading};
 pub use flap_detector::CALM;
@@ -63,7 +64,6 @@ pub use policy::{
     Recovery,
 };
 pub use rate_limiter::{RateLimitState, backoff};
-pub use request::Request;
 pub use shared_budget::{ClientId, SharedBudget};
 pub use state::{Cause, State, StateReason, Step, Transition};
 pub use state_kind::StateKind;

@@ -1,28 +1,6 @@
-//! The requests to a gateway.
+//! What a request to the gateway means to the session.
 
-/// A request to the gateway, one a plan at most and one in flight at most.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Request {
-    /// POST /v1/api/tickle: keeps login and session alive, and reports.
-    Ping,
-    /// POST /v1/api/iserver/auth/status.
-    Check,
-    /// POST /v1/api/iserver/reauthenticate: method `gateway`.
-    Reauthenticate,
-    /// POST /v1/api/iserver/auth/ssodh/init: method `direct`.
-    OpenBrokerage {
-        /// Whether to evict whoever else uses the brokerage session.
-        compete: bool,
-    },
-    /// GET /v1/api/sso/validate.
-    ValidateSso,
-    /// GET /v1/api/iserver/accounts: the data call that proves a session.
-    Accounts,
-    /// GET /: is the gateway process there, whatever IBKR does.
-    IsListening,
-    /// POST /v1/api/logout.
-    EndSession,
-}
+use super::Request;
 
 impl Request {
     /// Whether this asks for the session, which competes or may.

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{Cause, Request, State, StateReason, Step, Unavailability, WakeReason};
+use super::{Cause, State, StateReason, Step, Unavailability, WakeReason};
 
 impl fmt::Display for State {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -20,23 +20,6 @@ impl Step {
             Self::ValidateSso => "validate_sso",
             Self::Confirm => "confirm",
             Self::Pause => "pause",
-        }
-    }
-}
-
-impl Request {
-    /// The name of the client's method for this request.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Ping => "ping_server",
-            Self::Check => "check_auth_status",
-            Self::Reauthenticate => "reauthenticate",
-            Self::OpenBrokerage { .. } => "open_brokerage",
-            Self::ValidateSso => "validate_sso",
-            Self::Accounts => "accounts",
-            Self::IsListening => "is_listening",
-            Self::EndSession => "end_session",
         }
     }
 }
