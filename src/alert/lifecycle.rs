@@ -136,13 +136,13 @@ impl Alert<Moment> {
             code,
             phase,
             severity,
-            began: self.started_at,
+            started_at: self.started_at,
             lasted: lasted(self.started, self.started_at, now),
             at: now.wall,
             title,
-            cause: reason,
-            what: summary,
-            todo: action_text,
+            reason,
+            summary,
+            action: action_text,
             url: self.url.clone(),
         }
     }

@@ -23,7 +23,7 @@ pub struct Notice {
     /// The severity of the alert; of an end, the highest that it had.
     pub severity: Severity,
     /// When the problem began.
-    pub began: Timestamp,
+    pub started_at: Timestamp,
     /// How long it has lasted.
     pub lasted: Duration,
     /// The time of the notice.
@@ -31,11 +31,11 @@ pub struct Notice {
     /// What to do and why, in a few words.
     pub title: String,
     /// The reason as a stable word.
-    pub cause: String,
+    pub reason: String,
     /// The same as a sentence, without its capital and its full stop.
-    pub what: String,
+    pub summary: String,
     /// What to do about it, likewise; further lines are whole sentences.
-    pub todo: String,
+    pub action: String,
     /// The gateway's address.
     pub url: Option<String>,
 }
@@ -96,19 +96,19 @@ pub struct Message {
     /// What to do, why, and how, on a line each.
     pub text: String,
     /// The reason as a stable word.
-    pub cause: String,
+    pub reason: String,
     /// The same as a sentence.
-    pub what: String,
+    pub summary: String,
     /// What to do about it, in sentences; empty when it is over.
-    pub todo: String,
+    pub action: String,
     /// The gateway's address.
     pub url: Option<String>,
     /// When the problem began, for people.
     pub since: String,
     /// When the problem began, for programs.
-    pub began_at: Timestamp,
+    pub started_at: Timestamp,
     /// When this message was made.
-    pub told_at: Timestamp,
+    pub notified_at: Timestamp,
     /// How long the problem has lasted, for people.
     pub lasted: String,
     /// The same in seconds.
@@ -143,18 +143,20 @@ impl Notice {
             About::Daemon => (None, None),
         };
         let lasted = human_duration(whole(self.lasted));
-        let (since, what) = (clock(self.began, zone), sentence(&self.what));
+        let (since, summary) = (clock(self.started_at, zone), sentence(&self.summary));
         let (subject, about) = (self.about.subject(), &self.about);
-        let from = short_clock(self.began, self.at, zone);
+        let from = short_clock(self.started_at, self.at, zone);
         let footer = format!("Since {from}. tickled on {host}.");
-        let was = format!("It was: {}", ended(&self.what));
-        let todo = sentence(&one_line(&self.todo));
-        let (title, text, todo) = match self.phase {
-            Phase::Raised => (format!("{subject}: {}", self.title), format!("{}\n{footer}", self.instructions()), todo),
+        let was = format!("It was: {}", ended(&self.summary));
+        let action = sentence(&one_line(&self.action));
+        let (title, text, action) = match self.phase {
+            Phase::Raised => {
+                (format!("{subject}: {}", self.title), format!("{}\n{footer}", self.instructions()), action)
+            }
             Phase::Repeated => (
                 format!("{subject}: {}", self.title),
                 format!("{}\nSince {from}, for {lasted}. tickled on {host}.", self.instructions()),
-                todo,
+                action,
             ),
             Phase::Resolved => (
                 format!("{subject}: {} after {lasted}", entry.resolved_title.unwrap_or("over")),
@@ -200,13 +202,13 @@ impl Notice {
             host: host.clone(),
             title,
             text,
-            cause: self.cause.clone(),
-            what,
-            todo,
+            reason: self.reason.clone(),
+            summary,
+            action,
             url: self.url.clone(),
             since,
-            began_at: milliseconds(self.began),
-            told_at: milliseconds(self.at),
+            started_at: milliseconds(self.started_at),
+            notified_at: milliseconds(self.at),
             lasted,
             lasted_s: self.lasted.as_secs(),
         }
@@ -214,9 +216,9 @@ impl Notice {
 
     /// What to do, why, and how, on a line each.
     fn instructions(&self) -> String {
-        let (first, more) = self.todo.split_once('\n').map_or((self.todo.as_str(), None), |(a, b)| (a, Some(b)));
+        let (first, more) = self.action.split_once('\n').map_or((self.action.as_str(), None), |(a, b)| (a, Some(b)));
         let more = more.map(|more| format!("\n{more}")).unwrap_or_default();
-        format!("{}\n{}{more}", sentence(first), sentence(&self.what))
+        format!("{}\n{}{more}", sentence(first), sentence(&self.summary))
     }
 
     /// A notice that only tests a channel.
@@ -227,13 +229,13 @@ impl Notice {
             code: Code::LoginRequired,
             phase: Phase::Test,
             severity: Severity::Info,
-            began: at,
+            started_at: at,
             lasted: Duration::ZERO,
             at,
             title: "this alert is only a test".to_owned(),
-            cause: "test".to_owned(),
-            what: "somebody tries out the channels of tickled".to_owned(),
-            todo: String::new(),
+            reason: "test".to_owned(),
+            summary: "somebody tries out the channels of tickled".to_owned(),
+            action: String::new(),
             url: None,
         }
     }
@@ -249,7 +251,7 @@ impl Message {
     /// Names this message among all: a second copy of it has the same.
     #[must_use]
     pub fn delivery_id(&self) -> String {
-        hash(&format!("{} {} {} {}", self.id, self.began_at, self.told_at, self.phase.name()))
+        hash(&format!("{} {} {} {}", self.id, self.started_at, self.notified_at, self.phase.name()))
     }
 }
 

@@ -137,7 +137,7 @@ impl Outbox {
     pub fn put(&mut self, now: Now, message: Message) -> Option<Message> {
         let earlier = self.queue.iter().position(|queued| queued.message.id == message.id);
         let earlier = earlier.map(|at| self.queue.remove(at));
-        let is_same = |queued: &&Queued| queued.message.began_at == message.began_at;
+        let is_same = |queued: &&Queued| queued.message.started_at == message.started_at;
         let earlier = earlier.as_ref().filter(is_same);
         let never_told =
             earlier.is_some_and(|queued| queued.start_undelivered || queued.message.phase == Phase::Raised);

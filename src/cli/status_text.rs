@@ -108,7 +108,7 @@ fn notes(now: Timestamp, gateway: &Gateway) -> Vec<String> {
 fn alerts(status: &Status, width: usize) -> String {
     let mut out = String::new();
     for alert in &status.alerts {
-        let Alert { code, since, what, todo, .. } = alert;
+        let Alert { code, since, summary, action, .. } = alert;
         let about = alert.gateway.as_deref().or(alert.channel.as_deref()).map(|name| format!("{name}: "));
         let stands = match (alert.notified, alert.acknowledged) {
             (false, _) => ", not sent yet",
@@ -118,9 +118,9 @@ fn alerts(status: &Status, width: usize) -> String {
         let lasts = ago(status.at, *since);
         let line = format!("{}{code}, for {lasts}{stands}", about.unwrap_or_default());
         out.push_str(&format!("\n{}\n", wrap(&line, INDENT.len(), Some(width))));
-        out.push_str(&wrapped(what, width));
-        if !todo.is_empty() {
-            out.push_str(&wrapped(&format!("-> {todo}"), width));
+        out.push_str(&wrapped(summary, width));
+        if !action.is_empty() {
+            out.push_str(&wrapped(&format!("-> {action}"), width));
         }
     }
     out

@@ -167,9 +167,9 @@ pub struct Alert {
     /// Whether it was acknowledged.
     pub acknowledged: bool,
     /// What it is.
-    pub what: String,
+    pub summary: String,
     /// What to do about it.
-    pub todo: String,
+    pub action: String,
 }
 
 /// A channel of alerts.
@@ -262,8 +262,8 @@ impl From<ActiveAlert> for Alert {
             since: alert.started_at,
             notified: alert.notified,
             acknowledged: alert.acknowledged,
-            what: alert.summary,
-            todo: alert.action_text,
+            summary: alert.summary,
+            action: alert.action_text,
         }
     }
 }

@@ -72,8 +72,8 @@ struct Alert<'a> {
     title: String,
     lasts: String,
     stage: &'static str,
-    what: &'a str,
-    todo: &'a str,
+    summary: &'a str,
+    action: &'a str,
 }
 
 #[derive(Serialize)]
@@ -168,7 +168,13 @@ fn alert_box(now: Timestamp, alert: &control::Alert) -> Alert<'_> {
         (true, true) => ", acknowledged",
         (true, false) => "",
     };
-    Alert { title: about + &alert.code, lasts: span(alert.since, now), stage, what: &alert.what, todo: &alert.todo }
+    Alert {
+        title: about + &alert.code,
+        lasts: span(alert.since, now),
+        stage,
+        summary: &alert.summary,
+        action: &alert.action,
+    }
 }
 
 fn timeline(title: &'static str, report: &Report, name: &str) -> Timeline {

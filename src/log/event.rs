@@ -75,7 +75,7 @@ events! {
     /// A gateway's session is in another state: one line for each transition.
     STATE_CHANGED = "state-changed" at Info, with ["gateway", "from", "to", "because", "held"], may [];
     /// An alert was sent (`phase=raised`, later `repeated`): ERROR if one is needed, WARN if it is being handled. Over is `phase=resolved`, INFO; `withdrawn` is an alert about what is not in the configuration any more.
-    ALERT = "alert" at Error | Warn | Info, with ["code", "phase"], may ["gateway", "channel", "cause", "todo", "lasted"];
+    ALERT = "alert" at Error | Warn | Info, with ["code", "phase"], may ["gateway", "channel", "reason", "action", "lasted"];
     /// A channel took an alert.
     ALERT_SENT = "alert-sent" at Info, with ["channel", "code", "phase", "tries", "answer"], may ["gateway"];
     /// A channel did not take an alert yet, and is tried again; WARN when the fault is a new one, or is reported by other channels.
@@ -148,12 +148,12 @@ events! {
 
 /// What each field means, by name.
 pub const FIELDS: &[(&str, &str)] = &[
+    ("action", "what the human should do"),
     ("answer", "what the other side said"),
     ("attempt", "which attempt of this incident, from 1"),
     ("because", "the reason, in the words the status uses"),
     ("by", "how far the clock jumped"),
     ("call", "which request"),
-    ("cause", "what it looks like, as a stable word"),
     ("changes", "what has changed"),
     ("channel", "the channel's name in the configuration"),
     ("code", "which alert, as a stable word"),
@@ -175,6 +175,7 @@ pub const FIELDS: &[(&str, &str)] = &[
     ("phase", "`raised`, `repeated`, `resolved` or `withdrawn`"),
     ("pid", "the daemon's process id"),
     ("ran", "how long the daemon ran"),
+    ("reason", "the reason of an alert, as a stable word"),
     ("said", "the beginning of what it wrote, at most 200 bytes, without what is personal"),
     ("sample", "the beginning of the answer, at most 200 bytes, without what is personal"),
     ("socket", "where the control socket is"),
@@ -183,7 +184,6 @@ pub const FIELDS: &[(&str, &str)] = &[
     ("summary", "the gateways by state"),
     ("target", "which part of which library"),
     ("to", "the state after"),
-    ("todo", "what the human should do"),
     ("took_ms", "how long the request took, in milliseconds"),
     ("total", "how many gateways are watched"),
     ("tries", "at which try"),

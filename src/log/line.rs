@@ -131,8 +131,8 @@ fn native(line: &mut String, level: Level, said: &Said) {
         put(&journal::name("event"), event);
     }
     // Who reads the journal as it comes sees this one field.
-    match fields.iter().find(|(key, _)| *key == "todo") {
-        Some((_, todo)) => put("MESSAGE", &format!("{}; to do: {todo}", said.message)),
+    match fields.iter().find(|(key, _)| *key == "action") {
+        Some((_, action)) => put("MESSAGE", &format!("{}; to do: {action}", said.message)),
         None => put("MESSAGE", &said.message),
     }
     for (key, value) in fields {

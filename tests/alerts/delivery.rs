@@ -79,13 +79,13 @@ async fn each_channel_is_told_by_its_own_way_and_none_waits_for_another() {
     let (phase, code, body) = good.is_told(TOLD).await;
     assert_eq!((phase.as_str(), code.as_str()), ("raised", "login-required"));
     assert_eq!(body["title"], "IBKR main: log in now – login expired");
-    assert!(body["todo"].as_str().unwrap().contains(&main.url()), "{body}");
+    assert!(body["action"].as_str().unwrap().contains(&main.url()), "{body}");
 
     // What is refused is given up at once, and told by the others; what passes arrives in the end.
     daemon.hears(&[("event", "alert-given-up"), ("channel", "strict")], SOON).await;
     let (phase, code, body) = good.is_told(SOON).await;
     assert_eq!((phase.as_str(), code.as_str()), ("raised", "alert-undeliverable"));
-    let what = body["what"].as_str().unwrap();
+    let what = body["summary"].as_str().unwrap();
     assert!(what.contains(": it answered 400 Bad Request, and said: not like this."), "{what}");
     assert!(what.contains("Not delivered: \"IBKR main: log in now – login expired\""), "{what}");
     daemon.hears(&[("event", "alert-sent"), ("channel", "slow")], SOON).await;

@@ -39,7 +39,7 @@ fn an_alert_that_waits_for_the_end_of_a_window_waits_for_it_in_the_next_daemon_a
     life.until(HOUR * 3);
     assert_eq!(life.told("phone"), ["raised login-required"]);
     assert_eq!(life.heard[0].at, end);
-    assert_eq!(life.heard[0].message.began_at.to_string(), "2026-03-06T06:00:00Z");
+    assert_eq!(life.heard[0].message.started_at.to_string(), "2026-03-06T06:00:00Z");
 }
 
 #[test]
@@ -66,7 +66,7 @@ fn what_is_still_so_after_a_start_is_told_with_its_true_beginning() {
     let booted = life.now().wall;
     life.pass(HOUR);
     assert_eq!(life.told("phone"), ["raised gateway-unreachable"]);
-    assert_eq!(life.heard[0].message.began_at.to_string(), "2026-03-06T06:00:00Z");
+    assert_eq!(life.heard[0].message.started_at.to_string(), "2026-03-06T06:00:00Z");
     assert!(life.heard[0].at.duration_since(booted).as_secs() <= 61, "{:?}", life.heard);
 
     // A restart in the middle of a hold-off does not shorten it.

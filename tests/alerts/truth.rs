@@ -162,7 +162,7 @@ fn an_alert_that_takes_the_place_of_another_says_when_its_own_problem_began() {
     let since = life.now().wall;
     life.pass(secs(301));
     let told = &life.heard.last().unwrap().message;
-    assert_eq!((told.code.as_str(), told.began_at), ("ibkr-unavailable", since));
+    assert_eq!((told.code.as_str(), told.started_at), ("ibkr-unavailable", since));
 }
 
 #[test]

@@ -159,7 +159,7 @@ fn hold_against(name: &str, text: &str) {
 fn every_alert_is_read_by_a_human_as_it_stands_here() {
     let mut page = String::new();
     for message in all() {
-        let heading = format!("[{} {}: {}]", message.phase.name(), message.code, message.cause);
+        let heading = format!("[{} {}: {}]", message.phase.name(), message.code, message.reason);
         page.push_str(&format!("{heading}\n{}\n{}\n\n", message.title, message.text));
     }
     hold_against("words.txt", &page);
@@ -199,7 +199,7 @@ fn every_alert_names_what_it_is_about_and_what_to_do_and_no_inner_thing() {
             let is_command = line.starts_with("tickled ");
             assert!(is_command || line.starts_with(char::is_uppercase), "no sentence: {line}");
         }
-        let all = format!("{title}\n{text}\n{}\n{}", message.what, message.todo);
+        let all = format!("{title}\n{text}\n{}\n{}", message.summary, message.action);
         for inner in
             ["{", "}", "\":", "None", "Some(", "null", "true", "false", "snapshot", "  ", "..", "::", "_", " – –"]
         {
@@ -219,7 +219,7 @@ fn every_service_is_told_as_it_stands_here() {
         // The causes differ in their words alone, which stand in words.txt.
         for message in all().into_iter().filter(|told| seen.insert((told.code.clone(), told.phase.name()))) {
             let call = preset.call(&message, url, token, to);
-            page.push_str(&format!("[{} {}: {}]\n", message.phase.name(), message.code, message.cause));
+            page.push_str(&format!("[{} {}: {}]\n", message.phase.name(), message.code, message.reason));
             page.push_str(&format!("POST {}\n", call.url));
             for (name, value) in &call.headers {
                 page.push_str(&format!("{name}: {value}\n"));
@@ -257,7 +257,7 @@ fn a_reason_from_elsewhere_becomes_a_title_that_fits() {
     ] {
         let mut stage = Stage::new();
         stage.step(Input::ConfigRejected { file: "/etc/tickled/tickled.toml", why });
-        let told = &Stage::messages(stage.told)[0].what;
+        let told = &Stage::messages(stage.told)[0].summary;
         assert_eq!(*told, format!("Still running the old config. {what}"));
     }
 }

@@ -95,7 +95,7 @@ fn judge(life: &Life, name: &str, seed: u64) {
     let mut nights: BTreeMap<Timestamp, Vec<Phase>> = BTreeMap::new();
     for message in heard {
         assert_eq!(message.code, "login-required", "seed {seed}: {message:?}");
-        nights.entry(message.began_at).or_default().push(message.phase);
+        nights.entry(message.started_at).or_default().push(message.phase);
     }
     assert_eq!(nights.len(), 365, "seed {seed}: {name}");
     for (began, phases) in nights {
@@ -340,7 +340,7 @@ fn while_a_login_is_required_it_is_told_that_one_must_not_log_in() {
     life.pass(HOUR);
     meets(&mut life, Some(Unavailability::Certificate));
     assert_eq!(life.told("phone"), ["raised login-required", "raised certificate-changed"]);
-    assert_eq!(life.heard.last().unwrap().message.began_at.to_string(), "2026-01-01T01:00:00Z");
+    assert_eq!(life.heard.last().unwrap().message.started_at.to_string(), "2026-01-01T01:00:00Z");
     life.pass(HOUR * 3 + secs(1_800));
     assert_eq!(life.told("phone").len(), 2, "nobody is asked to log in: {:?}", life.told("phone"));
     meets(&mut life, None);
@@ -361,9 +361,9 @@ fn while_a_login_is_required_it_is_told_that_one_must_not_log_in() {
     let last = &life.heard.last().unwrap().message;
     assert_eq!((last.code.as_str(), last.phase), ("login-required", Phase::Repeated));
     assert!(
-        last.todo.starts_with("Start the gateway: nothing listens on port 5000 now. Then log in at"),
+        last.action.starts_with("Start the gateway: nothing listens on port 5000 now. Then log in at"),
         "{}",
-        last.todo
+        last.action
     );
 }
 

@@ -30,8 +30,8 @@ pub(crate) fn view() -> View {
                 since: wall - Duration::from_secs(60),
                 notified: true,
                 acknowledged: false,
-                what: "a login is <required>".to_owned(),
-                todo: "log in at https://localhost:5001".to_owned(),
+                summary: "a login is <required>".to_owned(),
+                action: "log in at https://localhost:5001".to_owned(),
             }],
             channels: vec![Channel {
                 name: "phone".to_owned(),

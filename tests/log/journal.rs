@@ -41,15 +41,15 @@ fn the_look_follows_the_place_and_is_one() {
 fn an_alert_in_the_journals_own_fields() {
     let alert = |phase: &str| {
         tracing::error!(
-            target: "tickled::alert", event = event::ALERT, gateway = "main", code = "login-required", phase, cause = "expired",
-            todo = "log in", "main: manual login required"
+            target: "tickled::alert", event = event::ALERT, gateway = "main", code = "login-required", phase, reason = "expired",
+            action = "log in", "main: manual login required"
         );
     };
     assert_eq!(
         said(OutputFormat::Native, || alert("raised")),
         "PRIORITY=3\nSYSLOG_IDENTIFIER=tickled\nMESSAGE_ID=aef53c820492470bafc53f3d4e6f9c71\nTICKLED_EVENT=alert\n\
          MESSAGE=main: manual login required; to do: log in\nTICKLED_GATEWAY=main\nTICKLED_CODE=login-required\n\
-         TICKLED_PHASE=raised\nTICKLED_CAUSE=expired\nTICKLED_TODO=log in\n"
+         TICKLED_PHASE=raised\nTICKLED_REASON=expired\nTICKLED_ACTION=log in\n"
     );
     let over = said(OutputFormat::Native, || alert("resolved"));
     assert!(over.contains("MESSAGE_ID=cf9ef444e4574665bb1e5b15222dd601\n"), "{over}");
@@ -146,7 +146,8 @@ fn a_datagram_that_is_too_long_loses_its_end_and_not_its_meaning() {
     let mut socket = journal.socket();
     let long = "ä".repeat(1_000_000);
     let head = "PRIORITY=3\nSYSLOG_IDENTIFIER=tickled\nTICKLED_EVENT=alert\n";
-    for datagram in [format!("{head}MESSAGE=m\nTICKLED_TODO={long}\nTICKLED_X=y\n"), format!("{head}MESSAGE={long}\n")]
+    for datagram in
+        [format!("{head}MESSAGE=m\nTICKLED_ACTION={long}\nTICKLED_X=y\n"), format!("{head}MESSAGE={long}\n")]
     {
         assert_eq!(socket.write(datagram.as_bytes()).unwrap(), datagram.len());
     }

@@ -337,7 +337,7 @@ fn the_documented_events_are_the_events() {
 #[test]
 fn a_line_can_be_held_against_the_table() {
     let alert = Event::named("alert").unwrap();
-    assert_eq!(alert.fault(Level::Error, &["gateway", "code", "phase", "cause"]), None);
+    assert_eq!(alert.fault(Level::Error, &["gateway", "code", "phase", "reason"]), None);
     assert!(alert.fault(Level::Error, &["gateway", "code"]).unwrap().contains("lacks the field phase"));
     assert!(alert.fault(Level::Error, &["gateway", "code", "phase", "mood"]).unwrap().contains("mood"));
     assert!(alert.fault(Level::Debug, &["gateway", "code", "phase"]).unwrap().contains("level debug"));

@@ -47,8 +47,8 @@ async fn an_expired_login_is_told_once_and_called_off_when_a_human_has_logged_in
     let told = daemon.hears(&[("event", "alert"), ("code", "login-required"), ("phase", "raised")], seconds(20)).await;
     assert_eq!(told["level"], "error");
     assert_eq!(told["gateway"], "main");
-    let todo = told["todo"].as_str().unwrap();
-    assert!(todo.contains(&gateway.url()) && todo.contains("ssh -L "), "{todo}");
+    let action = told["action"].as_str().unwrap();
+    assert!(action.contains(&gateway.url()) && action.contains("ssh -L "), "{action}");
     gateway.log_in().await;
     daemon.becomes("live", seconds(75)).await;
     daemon.hears(&[("event", "alert"), ("code", "login-required"), ("phase", "resolved")], SOON).await;

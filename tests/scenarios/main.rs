@@ -207,7 +207,7 @@ fn judge(script: &Script, outcome: &Outcome) -> Vec<String> {
             (span(earliest)..=span(latest)).contains(at) && notice.code.to_string() == code && phase == what
         });
     let wrong = |notice: &&(Duration, Notice)| notice.1.phase != Phase::Resolved;
-    let causes: Vec<&str> = outcome.told.iter().filter(wrong).map(|(_, notice)| notice.cause.as_str()).collect();
+    let causes: Vec<&str> = outcome.told.iter().filter(wrong).map(|(_, notice)| notice.reason.as_str()).collect();
     if !script.expect.causes.is_empty() && causes != script.expect.causes {
         faults.push(format!("it looked like {causes:?}"));
     }

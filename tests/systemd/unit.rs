@@ -54,7 +54,7 @@ fn alert(how: Option<How>) -> (String, String, String) {
     let mut told = tracker.step(at(200), Told::Wake).notices;
     assert_eq!(told.len(), 1);
     let notice = told.remove(0);
-    (notice.cause, notice.what, notice.todo)
+    (notice.reason, notice.summary, notice.action)
 }
 
 #[test]

@@ -139,14 +139,14 @@ impl Email {
         from: &Mailbox,
         receivers: impl Iterator<Item = &'a Receiver>,
     ) -> Result<Vec<u8>, Box<dyn Error>> {
-        let at = std::time::SystemTime::try_from(message.told_at)?;
+        let at = std::time::SystemTime::try_from(message.notified_at)?;
         let mut mail = lettre::Message::builder().from(from.clone()).subject(&message.title).date(at);
         for receiver in receivers {
             mail = mail.to(receiver.mailbox.clone());
         }
         // The first mail about an incident begins the thread; those that follow refer to it.
         let domain = if from.email.domain().is_ascii() { from.email.domain() } else { "tickled.invalid" };
-        let thread = format!("<{}@{domain}>", hash(&format!("{} {}", message.id, message.began_at.as_second())));
+        let thread = format!("<{}@{domain}>", hash(&format!("{} {}", message.id, message.started_at.as_second())));
         mail = match message.phase {
             Phase::Raised => mail.message_id(Some(thread)),
             Phase::Repeated | Phase::Resolved | Phase::Withdrawn | Phase::Replaced => {

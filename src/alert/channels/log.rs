@@ -9,8 +9,8 @@ use crate::log::{event, human_duration};
 /// Logs a notice.
 pub fn write(notice: &Notice) {
     let entry = notice.code.entry();
-    let Notice { about, cause, what, .. } = notice;
-    let todo = one_line(&notice.todo);
+    let Notice { about, reason, summary, .. } = notice;
+    let action = one_line(&notice.action);
     let (gateway, channel) = match about {
         super::super::About::Gateway(name) => (Some(name.as_str()), None),
         super::super::About::Channel(name) => (None, Some(name.as_str())),
@@ -19,7 +19,7 @@ pub fn write(notice: &Notice) {
     let (code, title, phase) = (notice.code.name(), entry.title, notice.phase.name());
     let lasted = human_duration(std::time::Duration::from_secs(notice.lasted.as_secs()));
     // The level is part of the call, so each has one of its own.
-    macro_rules! told {
+    macro_rules! write_line {
         ($level:ident) => {
             match notice.phase {
                 Phase::Raised | Phase::Test => {
@@ -29,9 +29,9 @@ pub fn write(notice: &Notice) {
                         channel,
                         code,
                         phase,
-                        cause,
-                        todo,
-                        "{about}: {title}: {what}"
+                        reason,
+                        action,
+                        "{about}: {title}: {summary}"
                     )
                 }
                 Phase::Repeated => $level!(
@@ -40,10 +40,10 @@ pub fn write(notice: &Notice) {
                     channel,
                     code,
                     phase,
-                    cause,
-                    todo,
+                    reason,
+                    action,
                     lasted,
-                    "{about}: still, after {lasted}: {title}: {what}",
+                    "{about}: still, after {lasted}: {title}: {summary}",
                 ),
                 Phase::Resolved => {
                     let over = entry.resolved_title.unwrap_or("over");
@@ -78,8 +78,8 @@ pub fn write(notice: &Notice) {
         };
     }
     match notice.severity {
-        Severity::Error => told!(error),
-        Severity::Warning => told!(warn),
-        Severity::Info => told!(info),
+        Severity::Error => write_line!(error),
+        Severity::Warning => write_line!(warn),
+        Severity::Info => write_line!(info),
     }
 }

@@ -62,7 +62,7 @@ impl Preset {
                     Severity::Warning => 0,
                     Severity::Info => -1,
                 },
-                "timestamp": message.told_at.as_second(),
+                "timestamp": message.notified_at.as_second(),
             })),
             Self::Gotify => {
                 let priority = match message.urgency() {
@@ -115,12 +115,12 @@ fn pagerduty(message: &Message, address: Address<'_>) -> Value {
         "summary": cut(&message.title, 1024),
         "source": message.host,
         "severity": message.severity.name(),
-        "timestamp": message.told_at,
+        "timestamp": message.notified_at,
         "component": message.gateway.as_ref().or(message.channel.as_ref()),
         "class": message.code,
         "custom_details": {
-            "what": message.what,
-            "to do": message.todo,
+            "summary": message.summary,
+            "to do": message.action,
             "since": message.since,
             "lasted": message.lasted,
             "address": message.url,

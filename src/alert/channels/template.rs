@@ -74,7 +74,7 @@ fn samples() -> Vec<Message> {
                 about,
                 code: Code::ConfigRejected,
                 phase,
-                what: "the \"file\" is\nbroken \\ & <odd>".to_owned(),
+                summary: "the \"file\" is\nbroken \\ & <odd>".to_owned(),
                 ..Notice::test(jiff::Timestamp::UNIX_EPOCH)
             };
             notice.message(&jiff::tz::TimeZone::UTC, &"host".into())
