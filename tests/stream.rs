@@ -343,3 +343,66 @@ async fn a_connection_that_ends_is_told_as_it_ended() {
     });
     assert!(matches!(end(reset.await).await, Down::Broken(_)));
 }
+
+// ---- one message as a sign of life -----------------------------------------------------------------
+
+/// Any message means that IBKR answers the gateway; a websocket that only opens does not.
+#[tokio::test]
+async fn a_probe_tells_an_ibkr_that_answers_from_one_that_is_silent() {
+    let (told, came) = oneshot::channel();
+    let client = server(async move |mut tcp, head: String| {
+        tcp.write_all(upgrade(&head).as_bytes()).await.unwrap();
+        tcp.write_all(&[0x89, 0]).await.unwrap();
+        tcp.write_all(&frame(0x82, br#"{"message":"waiting for session"}"#)).await.unwrap();
+        let mut farewell = Vec::new();
+        drop(tcp.read_to_end(&mut farewell).await);
+        told.send((head, farewell)).unwrap();
+    });
+    client.await.probe_websocket(SOON).await.unwrap();
+    let (head, farewell) = came.await.unwrap();
+    assert!(head.starts_with("GET /v1/api/ws HTTP/1.1\r\n") && !head.to_lowercase().contains("cookie"), "{head}");
+    // The pong, and the polite end.
+    assert!(farewell.windows(2).any(|bytes| bytes == [0x88, 0x80]), "{farewell:?}");
+
+    let mute = server(async |mut tcp, head| {
+        tcp.write_all(upgrade(&head).as_bytes()).await.unwrap();
+        // A ping is the gateway's own.
+        tcp.write_all(&[0x89, 0]).await.unwrap();
+        std::future::pending().await
+    });
+    assert_eq!(mute.await.probe_websocket(HASTE).await, Err(Down::NeverReady));
+}
+
+#[tokio::test]
+async fn a_probe_that_finds_no_websocket_says_nothing_about_ibkr() {
+    for (answer, code) in [
+        ("HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\n\r\n", "refused"),
+        ("HTTP/1.1 502 Bad Gateway\r\nContent-Length: 0\r\n\r\n", "refused"),
+        ("what is this\r\n\r\n", "nonsense"),
+    ] {
+        let client = server(async move |mut tcp, _| tcp.write_all(answer.as_bytes()).await.unwrap()).await;
+        assert_eq!(client.probe_websocket(SOON).await.unwrap_err().code(), code, "{answer:?}");
+    }
+    for (frames, down) in
+        [(vec![0x88, 0x02, 0x03, 0xE8], Down::Closed(Some(1000))), (text("no json").repeat(20), Down::Nonsense)]
+    {
+        let client = server(async move |mut tcp, head: String| {
+            tcp.write_all(upgrade(&head).as_bytes()).await.unwrap();
+            tcp.write_all(&frames).await.unwrap();
+            sleep(SOON).await;
+        });
+        assert_eq!(client.await.probe_websocket(SOON).await, Err(down));
+    }
+    let mute = server(async |_tcp, _| std::future::pending().await).await;
+    assert_eq!(mute.probe_websocket(HASTE).await.unwrap_err().code(), "unreachable");
+    let nobody = client("http://127.0.0.1:1", Trust::Loopback);
+    assert_eq!(nobody.probe_websocket(SOON).await.unwrap_err().code(), "unreachable");
+}
+
+/// An answer that only announces another one is not read for ever.
+#[tokio::test]
+async fn interim_answers_without_an_end_open_no_websocket() {
+    let client = server(async |tcp, _| endlessly(tcp, b"HTTP/1.1 100 Continue\r\n\r\n").await).await;
+    let down = timeout(SOON, client.stream(&session("an id"), QUICK)).await.unwrap().unwrap_err();
+    assert!(matches!(down, Down::Refused(100) | Down::TooMuch | Down::Unreachable(_)), "{down:?}");
+}

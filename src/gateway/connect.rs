@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rustix::io::Errno;
+use rustix::net::sockopt;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{CertificateError, ClientConfig};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -346,7 +347,10 @@ async fn first(addresses: &[SocketAddr], until: Instant) -> Result<TcpStream, Co
         let left = until.saturating_duration_since(Instant::now());
         let share = left / u32::try_from(addresses.len() - at).unwrap_or(1);
         match timeout_at(Instant::now() + share, TcpStream::connect(address)).await {
-            Ok(Ok(tcp)) => return Ok(tcp),
+            Ok(Ok(tcp)) => {
+                keep_alive(&tcp).map_err(|error| connect_failed(&error))?;
+                return Ok(tcp);
+            }
             // A family that this host does not have says nothing about the other one.
             Ok(Err(error)) if failed == ConnectError::TimedOut || error.kind() == io::ErrorKind::ConnectionRefused => {
                 failed = connect_failed(&error);
@@ -355,6 +359,14 @@ async fn first(addresses: &[SocketAddr], until: Instant) -> Result<TcpStream, Co
         }
     }
     Err(failed)
+}
+
+/// Has the kernel notice that the other host is gone, also while an answer is awaited for hours.
+fn keep_alive(tcp: &TcpStream) -> io::Result<()> {
+    sockopt::set_socket_keepalive(tcp, true)?;
+    sockopt::set_tcp_keepidle(tcp, KEEPALIVE_EVERY)?;
+    sockopt::set_tcp_keepintvl(tcp, KEEPALIVE_EVERY)?;
+    Ok(sockopt::set_tcp_keepcnt(tcp, KEEPALIVE_PROBES)?)
 }
 
 #[expect(clippy::wildcard_enum_match_arm, reason = "the list is the standard library's, and grows")]
@@ -374,6 +386,9 @@ fn connect_failed(error: &io::Error) -> ConnectError {
         _ => ConnectError::Local(error.to_string()),
     }
 }
+
+const KEEPALIVE_EVERY: Duration = Duration::from_secs(30);
+const KEEPALIVE_PROBES: u32 = 4;
 
 /// What a refused certificate means: not the expected one, or none that can be used.
 #[expect(clippy::wildcard_enum_match_arm, reason = "the list is the TLS library's, and grows")]

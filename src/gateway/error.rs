@@ -23,6 +23,9 @@ pub struct Error {
     pub kind: ErrorKind,
     /// What exactly came back or went wrong; empty if `kind` says it all.
     pub detail: String,
+    /// The request was sent and IBKR has not answered it, as far as is known: the gateway may keep one of its five
+    /// connections for it, also after its client has hung up.
+    pub holds_place: bool,
     /// The beginning of a body that is not understood. Foreign text: redact before showing it.
     pub sample: Vec<u8>,
 }
@@ -129,11 +132,23 @@ pub(super) fn from_refusal(request: Request, target: &Target, status: u16, refus
     };
     let sample =
         if kind == ErrorKind::NotUnderstood { body.iter().copied().take(SAMPLE).collect() } else { Vec::new() };
-    Error { request, url: target.url.to_string(), status: Some(status), kind, detail: escaped(&detail), sample }
+    // A proxy before the gateway gives up; the gateway does not.
+    let holds_place = request.is_proxied() && status == 504;
+    Error {
+        request,
+        url: target.url.to_string(),
+        status: Some(status),
+        kind,
+        holds_place,
+        detail: escaped(&detail),
+        sample,
+    }
 }
 
 /// What a failure below the answer means.
 pub(super) fn from_http(request: Request, target: &Target, error: HttpError) -> Error {
+    let is_unanswered = matches!(error, HttpError::TimedOut | HttpError::Broken { is_sent: true, .. });
+    let holds_place = request.is_proxied() && is_unanswered;
     let (kind, detail) = match error {
         HttpError::Connect(error) => (from_connect(&error), error.to_string()),
         HttpError::TimedOut => (ErrorKind::NoAnswer, String::new()),
@@ -141,7 +156,15 @@ pub(super) fn from_http(request: Request, target: &Target, error: HttpError) -> 
         HttpError::NotHttp { .. } => (ErrorKind::NotAGateway, "what came is not HTTP".to_owned()),
         HttpError::Invalid(reason) => (ErrorKind::NotUnderstood, reason),
     };
-    Error { request, url: target.url.to_string(), status: None, kind, detail: escaped(&detail), sample: Vec::new() }
+    Error {
+        request,
+        url: target.url.to_string(),
+        status: None,
+        kind,
+        holds_place,
+        detail: escaped(&detail),
+        sample: Vec::new(),
+    }
 }
 
 const fn from_connect(error: &ConnectError) -> ErrorKind {

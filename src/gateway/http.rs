@@ -15,7 +15,7 @@ use hyper::client::conn::http1::{Builder, Connection, SendRequest};
 use hyper::header::{ACCEPT, CONTENT_TYPE, HOST, HeaderMap, HeaderName, USER_AGENT};
 use hyper::{Method, Request, Response};
 use hyper_util::rt::TokioIo;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, timeout, timeout_at};
 
 use super::body::{Body, TooLong};
 use super::connect::{ConnectError, Connector};
@@ -42,7 +42,7 @@ pub(super) struct Answer {
 pub(super) enum HttpError {
     /// It was not sent: there is no connection.
     Connect(ConnectError),
-    /// No answer came in time.
+    /// It was sent, and no answer came in time.
     TimedOut,
     /// The connection broke.
     Broken {
@@ -50,6 +50,8 @@ pub(super) enum HttpError {
         reason: String,
         /// Nothing has ever come over this connection.
         silent: bool,
+        /// The request may have been sent.
+        is_sent: bool,
     },
     /// What came is not HTTP.
     NotHttp {
@@ -86,30 +88,27 @@ impl Http {
         &self.connector
     }
 
-    /// Sends one request and reads its answer, both within this time. A POST has a JSON body, a GET none.
+    /// Sends one request and reads its answer, both within this time. Without a limit the answer may take for ever, and
+    /// only a connection that cannot be made in time fails. A POST has a JSON body, a GET none.
     pub(super) async fn request(
         &self,
         path: &str,
         json: Option<&'static str>,
         body: Body,
-        within: Duration,
+        within: Option<Duration>,
     ) -> Result<Answer, HttpError> {
-        let until = Instant::now() + within;
+        let until = within.map(|within| Instant::now() + within);
         let request = self.head(path, json)?;
         let mut link = match self.take().await {
             Some(link) => link,
-            None => self.open(CONNECT_WITHIN.min(within)).await?,
+            None => self.open(within.map_or(CONNECT_WITHIN, |within| CONNECT_WITHIN.min(within))).await?,
         };
         link.meter.allow(ALLOWANCE);
-        let answered = timeout_at(until, link.send(request)).await;
-        let response = match answered {
-            Ok(Ok(response)) => response,
-            Ok(Err(error)) => return Err(link.failed(&error)),
-            Err(_) => return Err(HttpError::TimedOut),
-        };
+        let answered = before(until, link.send(request)).await.ok_or(HttpError::TimedOut)?;
+        let response = answered.map_err(|error| link.failed(&error))?;
         let (head, incoming) = response.into_parts();
         let body = link.read(incoming, body, until).await?;
-        if body.is_finished && link.is_ready(until).await {
+        if body.is_finished && link.is_ready().await {
             self.keep(link);
         }
         Ok(Answer { status: head.status.as_u16(), headers: head.headers, body: body.bytes })
@@ -141,7 +140,7 @@ impl Http {
             .allow_spaces_after_header_name_in_responses(true)
             .handshake(TokioIo::new(io))
             .await
-            .map_err(|error| HttpError::Broken { reason: error.to_string(), silent: true })?;
+            .map_err(|error| HttpError::Broken { reason: error.to_string(), silent: true, is_sent: false })?;
         Ok(Link { sender, connection: Box::pin(connection), is_over: false, has_served: false, meter })
     }
 
@@ -179,23 +178,30 @@ impl Link {
         self.alongside(response).await
     }
 
-    async fn read(&mut self, mut incoming: Incoming, mut body: Body, until: Instant) -> Result<Read, HttpError> {
+    async fn read(
+        &mut self,
+        mut incoming: Incoming,
+        mut body: Body,
+        until: Option<Instant>,
+    ) -> Result<Read, HttpError> {
         let announced = incoming.size_hint().lower();
         body.announce(announced).map_err(|error| HttpError::Invalid(too_long("body", error)))?;
         loop {
-            let frame = timeout_at(until, self.alongside(incoming.frame())).await;
+            // A whole object needs no length and no end of the connection.
+            let ends_at = body.is_whole_object().then(|| Instant::now() + READY_WITHIN);
+            let until = until.into_iter().chain(ends_at).min();
+            let frame = before(until, self.alongside(incoming.frame())).await;
             let failed = match frame {
-                Ok(None) => return Ok(Read { bytes: body.into_bytes(), is_finished: true }),
-                Ok(Some(Ok(frame))) => {
+                Some(None) => return Ok(Read { bytes: body.into_bytes(), is_finished: true }),
+                Some(Some(Ok(frame))) => {
                     if let Some(piece) = frame.data_ref() {
                         body.push(piece).map_err(|error| HttpError::Invalid(too_long("body", error)))?;
                     }
                     continue;
                 }
-                Ok(Some(Err(error))) => self.failed(&error),
-                Err(_) => HttpError::TimedOut,
+                Some(Some(Err(error))) => self.failed(&error),
+                None => HttpError::TimedOut,
             };
-            // A whole object needs no length and no farewell.
             if body.is_whole_object() {
                 return Ok(Read { bytes: body.into_bytes(), is_finished: false });
             }
@@ -203,7 +209,8 @@ impl Link {
         }
     }
 
-    async fn is_ready(&mut self, until: Instant) -> bool {
+    /// Whether the connection can serve again, which it says at once or not at all.
+    async fn is_ready(&mut self) -> bool {
         let ready = poll_fn(|context| {
             if self.is_over || self.connection.as_mut().poll(context).is_ready() {
                 self.is_over = true;
@@ -211,7 +218,7 @@ impl Link {
             }
             self.sender.poll_ready(context).map(|ready| ready.is_ok())
         });
-        timeout_at(until, ready).await.unwrap_or(false)
+        timeout(READY_WITHIN, ready).await.unwrap_or(false)
     }
 
     /// Polls the connection before the future, which waits for what the connection does.
@@ -243,13 +250,25 @@ impl Link {
         if error.is_parse() || is_invalid {
             return HttpError::Invalid(chain(error));
         }
-        HttpError::Broken { reason: chain(error), silent: first.is_empty() && !self.has_served }
+        HttpError::Broken {
+            reason: chain(error),
+            silent: first.is_empty() && !self.has_served,
+            is_sent: !error.is_canceled(),
+        }
     }
 }
 
 impl fmt::Debug for Http {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Http").field("connector", &self.connector).finish_non_exhaustive()
+    }
+}
+
+/// Awaits the future until this time, if there is a limit.
+async fn before<F: Future>(until: Option<Instant>, future: F) -> Option<F::Output> {
+    match until {
+        Some(until) => timeout_at(until, future).await.ok(),
+        None => Some(future.await),
     }
 }
 
@@ -276,6 +295,8 @@ pub(super) fn named<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a
 }
 
 pub(super) const CONNECT_WITHIN: Duration = Duration::from_secs(3);
+/// How long the end of a complete answer may take.
+const READY_WITHIN: Duration = Duration::from_secs(1);
 const KEPT_ALIVE: Duration = Duration::from_secs(90);
 /// No head that is worth reading is longer.
 const HEAD_LIMIT: usize = 64 * 1024;

@@ -24,6 +24,7 @@ mod connect;
 mod der;
 mod error;
 mod http;
+pub mod ibkr_host;
 mod metered;
 pub mod probe;
 mod request;
@@ -35,6 +36,7 @@ pub mod wire;
 
 pub use connect::{ConnectError, Elsewhere, TlsError};
 pub use error::{Error, ErrorKind};
+pub use ibkr_host::IbkrHost;
 pub use request::Request;
 pub use signature::Unusable;
 pub use tls::{Fingerprint, Trust};
@@ -73,6 +75,7 @@ pub struct Client {
     /// Whether `check_auth_status` is asked by GET, because POST was refused.
     checks_by_get: Arc<AtomicBool>,
     keeps_session: bool,
+    has_time_limit: bool,
 }
 
 /// Why a client cannot be made.
@@ -94,13 +97,28 @@ impl Client {
     pub fn new(target: Target) -> Result<Self, BuildError> {
         let connector = Connector::new(target.url.clone(), &target.trust)?;
         connector.check()?;
-        Ok(Self { http: Http::new(connector), target, checks_by_get: Arc::default(), keeps_session: false })
+        Ok(Self {
+            http: Http::new(connector),
+            target,
+            checks_by_get: Arc::default(),
+            keeps_session: false,
+            has_time_limit: true,
+        })
     }
 
     /// Has pings return the session id, which [`Client::stream`] needs. Without this it is not read at all.
     #[must_use]
     pub fn with_session_ids(self) -> Self {
         Self { keeps_session: true, ..self }
+    }
+
+    /// Lets an answer take for ever: the call waits until it comes or the connection ends. Connecting keeps its limit, and
+    /// so does [`Client::is_listening`], so that [`ErrorKind::NoAnswer`] means that the request was not sent.
+    ///
+    /// A call that is left standing has a connection of its own; the calls of clones go by others.
+    #[must_use]
+    pub fn without_time_limit(self) -> Self {
+        Self { has_time_limit: false, ..self }
     }
 
     /// The gateway that this client talks to.
@@ -195,7 +213,9 @@ impl Client {
     }
 
     async fn send<T>(&self, request: Request, json: Option<&'static str>, read: Reader<T>) -> Result<T, Error> {
-        let within = if request == Request::IsListening { self.patience() } else { self.target.answer_within };
+        let is_watch = request == Request::IsListening;
+        let within = if is_watch { self.patience() } else { self.target.answer_within };
+        let within = (is_watch || self.has_time_limit).then_some(within);
         let body = Body::new(self.keeps_session);
         let answer = match self.http.request(request.path(), json, body, within).await {
             Ok(answer) => answer,

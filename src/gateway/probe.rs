@@ -155,7 +155,7 @@ impl Probe {
         json: Option<&'static str>,
         within: Duration,
     ) -> Result<Answer, NoAnswer> {
-        let answer = http.request(path, json, Body::new(false), within).await.map_err(NoAnswer::from)?;
+        let answer = http.request(path, json, Body::new(false), Some(within)).await.map_err(NoAnswer::from)?;
         let text = |name| http::named(&answer.headers, name).map(ToOwned::to_owned);
         Ok(Answer {
             status: answer.status,

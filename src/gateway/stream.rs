@@ -152,10 +152,12 @@ fn flags(args: &Value) -> Option<AuthStatus> {
     Some(AuthStatus { authenticated, connected, competing, established: flag("established"), ..AuthStatus::default() })
 }
 
-/// An open stream. Whoever drops it closes it.
+type Socket = WebSocketStream<Metered>;
+
+/// An open stream. Dropping it closes it.
 #[derive(Debug)]
 pub struct Stream {
-    socket: WebSocketStream<Metered>,
+    socket: Socket,
     meter: Arc<Meter>,
     limits: Limits,
     ready: bool,
@@ -173,22 +175,8 @@ impl Client {
     /// Why there is none. The session is as it was.
     pub async fn stream(&self, session: &SessionId, limits: Limits) -> Result<Stream, Down> {
         let late = |_| Down::Unreachable("no answer in time".to_owned());
-        timeout(self.target.answer_within, self.open_stream(session, limits)).await.map_err(late)?
-    }
-
-    async fn open_stream(&self, session: &SessionId, limits: Limits) -> Result<Stream, Down> {
-        let request = request(self.target.url.as_str(), session)?;
-        let connection = self.http.connector().connect(self.target.answer_within).await;
-        let pipe = connection.map_err(|error| Down::Unreachable(error.to_string()))?.io;
-        let meter = pipe.meter();
-        meter.allow(HANDSHAKE);
-        let config = WebSocketConfig::default()
-            .read_buffer_size(BUFFER)
-            .write_buffer_size(0)
-            .max_write_buffer_size(LARGEST)
-            .max_message_size(Some(LARGEST))
-            .max_frame_size(Some(LARGEST));
-        let (socket, _) = client_async_with_config(request, pipe, Some(config)).await.map_err(handshake_failed)?;
+        let (socket, meter) =
+            timeout(self.target.answer_within, self.open_websocket(Some(session))).await.map_err(late)??;
         meter.allow(limits.bytes);
         let now = Instant::now();
         Ok(Stream {
@@ -201,17 +189,70 @@ impl Client {
             nonsense: 0,
         })
     }
+
+    /// Asks whether IBKR answers the gateway: opens a websocket without a session, waits for one message, and closes it.
+    /// It takes none of the gateway's five connections, so it is answered by a gateway all of whose connections are
+    /// taken. While IBKR is silent each one leaves something behind in the gateway: use it rarely.
+    ///
+    /// # Errors
+    /// [`Down::NeverReady`] when it was opened and nothing came: IBKR does not answer. Anything else says nothing about
+    /// IBKR.
+    pub async fn probe_websocket(&self, within: Duration) -> Result<(), Down> {
+        let until = Instant::now() + within;
+        let late = |_| Down::Unreachable("no answer in time".to_owned());
+        let (mut socket, _) = timeout_at(until, self.open_websocket(None)).await.map_err(late)??;
+        let message = timeout_at(until, first_message(&mut socket)).await.unwrap_or(Err(Down::NeverReady));
+        // The gateway hears of the end, if it listens.
+        drop(timeout(FAREWELL, socket.close(None)).await);
+        message
+    }
+
+    async fn open_websocket(&self, session: Option<&SessionId>) -> Result<(Socket, Arc<Meter>), Down> {
+        let request = request(self.target.url.as_str(), session)?;
+        let connection = self.http.connector().connect(self.target.answer_within).await;
+        let pipe = connection.map_err(|error| Down::Unreachable(error.to_string()))?.io;
+        let meter = pipe.meter();
+        meter.allow(HANDSHAKE);
+        let config = WebSocketConfig::default()
+            .read_buffer_size(BUFFER)
+            .write_buffer_size(0)
+            .max_write_buffer_size(LARGEST)
+            .max_message_size(Some(LARGEST))
+            .max_frame_size(Some(LARGEST));
+        let (socket, _) = client_async_with_config(request, pipe, Some(config)).await.map_err(handshake_failed)?;
+        meter.allow(HANDSHAKE);
+        Ok((socket, meter))
+    }
 }
 
-fn request(url: &str, session: &SessionId) -> Result<Request, Down> {
+/// Waits for a message that makes sense.
+async fn first_message(socket: &mut Socket) -> Result<(), Down> {
+    for _ in 0..=NONSENSE {
+        let frame = loop {
+            match socket.next().await.ok_or(Down::Closed(None))?.map_err(broken)? {
+                Frame::Ping(_) | Frame::Pong(_) | Frame::Frame(_) => {}
+                Frame::Close(close) => return Err(Down::Closed(close.map(|close| close.code.into()))),
+                frame @ (Frame::Text(_) | Frame::Binary(_)) => break frame,
+            }
+        };
+        if read(&frame.into_data()) != Message::Nonsense {
+            return Ok(());
+        }
+    }
+    Err(Down::Nonsense)
+}
+
+fn request(url: &str, session: Option<&SessionId>) -> Result<Request, Down> {
     // A URL begins with http or https, and its websocket's with ws or wss.
     let url = format!("ws{}{PATH}", url.strip_prefix("http").unwrap_or(url));
-    let cookie = format!("api={}", json!({ "session": session.expose() }));
-    let unfit = |_| Down::Unreachable("the session id cannot be sent".to_owned());
-    let mut cookie = HeaderValue::try_from(cookie).map_err(unfit)?;
-    cookie.set_sensitive(true);
     let mut request = url.into_client_request().map_err(|error| Down::Unreachable(error.to_string()))?;
-    request.headers_mut().insert(COOKIE, cookie);
+    if let Some(session) = session {
+        let cookie = format!("api={}", json!({ "session": session.expose() }));
+        let unfit = |_| Down::Unreachable("the session id cannot be sent".to_owned());
+        let mut cookie = HeaderValue::try_from(cookie).map_err(unfit)?;
+        cookie.set_sensitive(true);
+        request.headers_mut().insert(COOKIE, cookie);
+    }
     request.headers_mut().insert(USER_AGENT, HeaderValue::from_static(super::USER_AGENT));
     Ok(request)
 }
@@ -296,6 +337,8 @@ fn broken(error: tungstenite::Error) -> Down {
     }
 }
 
+/// How long the closing of a websocket may take.
+const FAREWELL: Duration = Duration::from_secs(1);
 const PATH: &str = "/v1/api/ws";
 /// No message worth reading is longer.
 const LARGEST: usize = 64 * 1024;

@@ -285,15 +285,25 @@ fn refusal(reply: &Reply<'_>) -> Result<(), Refusal> {
 }
 
 fn redirect(location: &str) -> Refusal {
-    let place = location.split('?').next().unwrap_or_default().to_ascii_lowercase();
-    if place.contains("/sso/login") || place.contains("/sso/dispatcher") {
-        return Refusal::LoginPage;
-    }
-    let host = place.split("://").nth(1).unwrap_or_default().split(['/', ':']).next().unwrap_or_default();
-    let ibkr = ["ibkr.com", "interactivebrokers.com", "ibllc.com"]
+    let location = location.to_ascii_lowercase();
+    let (page, query) = location.split_once('?').unwrap_or((&location, ""));
+    let (host, path) = match page.split_once("://") {
+        Some((_, rest)) => rest.split_at(rest.find('/').unwrap_or(rest.len())),
+        None => ("", page),
+    };
+    let host = host.split(':').next().unwrap_or_default();
+    let is_ibkr = ["ibkr.com", "interactivebrokers.com", "ibllc.com"]
         .iter()
         .any(|domain| host.strip_suffix(domain).is_some_and(|left| left.is_empty() || left.ends_with('.')));
-    if ibkr { Refusal::Gone } else { Refusal::NotAGateway }
+    // A proxy's own login may be at such a path too, on a host of its own.
+    let is_gateway = host.is_empty() || is_ibkr || query.contains("forwardto=");
+    if is_gateway && ["/sso/login", "/sso/dispatcher"].iter().any(|login| path.starts_with(login)) {
+        Refusal::LoginPage
+    } else if is_ibkr {
+        Refusal::Gone
+    } else {
+        Refusal::NotAGateway
+    }
 }
 
 fn json(body: &[u8]) -> Result<Value, Refusal> {

@@ -3,10 +3,10 @@
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 use std::time::Duration;
 
-use tickled::gateway::ErrorKind;
+use tickled::gateway::{Client, ErrorKind, Target, Trust};
 use tokio::time::Instant;
 
-use crate::raw::{Deed, Raw, client, json};
+use crate::raw::{Deed, HASTE, Raw, answer, client, json};
 
 const LIVE: &str = r#"{"authenticated":true,"competing":false,"connected":true,"message":""}"#;
 /// How long a connection may take to come.
@@ -132,4 +132,77 @@ async fn nothing_that_listens_is_told_from_what_does_not_answer() {
     let url = format!("http://{}", nobody.local_addr().unwrap());
     drop(nobody);
     assert_eq!(client(&url).ping_server().await.unwrap_err().kind, ErrorKind::NothingListens);
+}
+
+/// A request that IBKR does not answer is left standing instead of being repeated: its connection stays open, other calls
+/// go by others, and its late answer arrives.
+#[tokio::test]
+async fn a_call_without_a_time_limit_gets_its_late_answer_while_others_go_by() {
+    let late = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{LIVE}", LIVE.len());
+    let server = Raw::doing(move |_, before| match before {
+        0 => Deed::Late(4, late.clone()),
+        _ => json(LIVE),
+    })
+    .await;
+    let target = Target { answer_within: Duration::from_millis(1), ..server.client().target().clone() };
+    let client = Client::new(target).unwrap().without_time_limit();
+    let standing = client.check_auth_status();
+    let others = async {
+        for _ in 0..3 {
+            // Longer than the limit that a call would have.
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            client.ping_server().await.unwrap();
+        }
+    };
+    let (standing, ()) = tokio::join!(standing, others);
+    assert!(standing.unwrap().authenticated);
+    assert_eq!(server.heard().iter().map(|heard| heard.connection).collect::<Vec<_>>(), [0, 1, 1, 1]);
+}
+
+/// A standing call ends with its connection, and an answer without a length ends with its last brace.
+#[tokio::test]
+async fn a_call_without_a_time_limit_ends_with_its_connection_or_its_answer() {
+    let server = Raw::doing(|_, before| match before {
+        0 => Deed::Close,
+        1 => Deed::Reset,
+        _ => Deed::Say(format!("HTTP/1.1 200 OK\r\n\r\n{LIVE}")),
+    })
+    .await;
+    let client = server.client().without_time_limit();
+    for _ in 0..2 {
+        let error = client.check_auth_status().await.unwrap_err();
+        assert!(error.kind == ErrorKind::Broken && error.holds_place, "{error:?}");
+    }
+    assert!(client.check_auth_status().await.unwrap().authenticated);
+}
+
+/// The watch of the process has a limit of its own: the gateway answers it by itself, or it hangs.
+#[tokio::test]
+async fn the_watch_of_the_process_has_a_limit_whatever_the_client_has() {
+    let server = Raw::doing(|_, _| Deed::Hang).await;
+    let error = server.hasty_client().without_time_limit().is_listening().await.unwrap_err();
+    assert!(error.kind == ErrorKind::NoAnswer && !error.holds_place, "{error:?}");
+}
+
+/// What the gateway may hold a place for is what it was sent and has not answered, and what it proxies at all.
+#[tokio::test]
+async fn an_error_says_whether_the_gateway_may_hold_a_place_for_the_request() {
+    let silent = Raw::doing(|_, _| Deed::Hang).await;
+    let (check, reauthentication) = (silent.hasty_client(), silent.hasty_client());
+    let (check, reauthentication) = tokio::join!(check.check_auth_status(), reauthentication.reauthenticate());
+    assert!(check.unwrap_err().holds_place);
+    assert!(!reauthentication.unwrap_err().holds_place, "the gateway answers it by itself");
+    for (status, holds_place) in [("504 Gateway Time-out", true), ("503 Unavailable", false), ("401 Nobody", false)] {
+        let server = Raw::doing(move |_, _| answer(status, "", "")).await;
+        assert_eq!(server.client().ping_server().await.unwrap_err().holds_place, holds_place, "{status}");
+    }
+    // A listener that never accepts answers no greeting: no request was sent.
+    let deaf = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("https://{}", deaf.local_addr().unwrap());
+    let target = Target { url: url.parse().unwrap(), answer_within: HASTE, trust: Trust::Loopback };
+    let error = Client::new(target).unwrap().ping_server().await.unwrap_err();
+    assert!(error.kind == ErrorKind::NoAnswer && !error.holds_place, "{error:?}");
+    drop(deaf);
+    let error = client(&url).ping_server().await.unwrap_err();
+    assert!(error.kind == ErrorKind::NothingListens && !error.holds_place, "{error:?}");
 }

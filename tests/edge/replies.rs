@@ -114,6 +114,8 @@ fn meanings() -> Vec<(&'static str, Request, Said)> {
         ("check-nested-too-deep", Check, Unavailable(Nonsense)),
         ("check-the-same-flag-twice", Check, flags(&[Connected])),
         ("check-number-without-end", Check, Unavailable(Nonsense)),
+        ("check-a-proxy-with-a-login-of-its-own", Check, Unavailable(NotAGateway)),
+        ("check-a-proxy-whose-gateway-is-late", Check, Unavailable(IbkrError)),
         ("check-teapot", Check, Unavailable(Nonsense)),
         ("reauthenticate-triggered", Reauthenticate, Accepted),
         ("reauthenticate-authenticated-already", Reauthenticate, Accepted),
@@ -178,11 +180,14 @@ fn meanings() -> Vec<(&'static str, Request, Said)> {
         ("accounts-ibkr-unavailable", Accounts, Unavailable(IbkrError)),
         ("accounts-not-known-any-more", Accounts, Unsupported),
         ("is-listening-a-gateway", IsListening, Listening),
+        ("is-listening-a-gateway-behind-a-proxy", IsListening, Listening),
         ("is-listening-a-gateway-with-its-page", IsListening, Listening),
         ("is-listening-address-not-on-the-list", IsListening, Unavailable(AddressRefused)),
         ("is-listening-a-page-with-a-link-to-the-login", IsListening, Unavailable(NotAGateway)),
         ("is-listening-another-program", IsListening, Unavailable(NotAGateway)),
         ("is-listening-a-loudspeaker", IsListening, Unavailable(NotAGateway)),
+        ("is-listening-a-proxy-with-a-login-of-its-own", IsListening, Unavailable(NotAGateway)),
+        ("is-listening-a-proxy-whose-gateway-is-late", IsListening, Unavailable(NotAGateway)),
         ("is-listening-a-proxy-without-a-gateway", IsListening, Unavailable(NotAGateway)),
     ]
 }

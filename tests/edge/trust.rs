@@ -17,7 +17,8 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
-use tickled::gateway::{BuildError, Client, ErrorKind, Fingerprint, Target, Trust, certificate};
+use tickled::gateway::ibkr_host::Unreachable;
+use tickled::gateway::{BuildError, Client, ErrorKind, Fingerprint, IbkrHost, Target, Trust, certificate};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
@@ -415,4 +416,78 @@ async fn tls_that_ends_without_a_word_is_told_as_that() {
     let refused = client(&url, Trust::Loopback).unwrap().check_auth_status().await.unwrap_err();
     assert_eq!(refused.kind, ErrorKind::Tls, "{refused}");
     assert!(refused.detail.contains("no version or cipher that tickled speaks"), "{refused}");
+}
+
+/// Without a close_notify TLS says that the answer may have been cut: one that is a whole object is complete all the same.
+#[tokio::test]
+async fn a_whole_answer_counts_though_tls_is_cut_without_a_word() {
+    let half = &LIVE[..LIVE.len() - 20];
+    for (said, is_whole) in [(LIVE, true), (half, false)] {
+        let face = Face::own();
+        let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_cert_resolver(Arc::new(Showing(Arc::new(Mutex::new(face)))));
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("https://{}", listener.local_addr().unwrap());
+        tokio::spawn(async move {
+            let (tcp, _) = listener.accept().await.unwrap();
+            let mut tls = TlsAcceptor::from(Arc::new(config)).accept(tcp).await.unwrap();
+            drop(tls.read(&mut [0; 4096]).await);
+            tls.write_all(format!("HTTP/1.1 200 OK\r\n\r\n{said}").as_bytes()).await.unwrap();
+            tls.flush().await.unwrap();
+            // Ends the connection below TLS.
+            tls.get_mut().0.shutdown().await.unwrap();
+            std::future::pending::<()>().await;
+        });
+        match client(&url, Trust::Loopback).unwrap().check_auth_status().await {
+            Ok(status) => assert!(is_whole && status.authenticated),
+            Err(error) => assert!(!is_whole && error.kind == ErrorKind::Broken, "{error:?}"),
+        }
+    }
+}
+
+/// The handshake with IBKR's host sends no request, and tells a silent IBKR from a host without a way to it.
+#[tokio::test]
+async fn a_handshake_tells_a_silent_ibkr_from_no_way_to_it() {
+    const WITHIN: std::time::Duration = std::time::Duration::from_secs(2);
+    let server = Server::showing(Face::own()).await;
+    let host = server.url.strip_prefix("https://").unwrap();
+    let pin = Trust::Pin(vec![server.face.lock().unwrap().fingerprint()]);
+    IbkrHost::new(host, &pin).unwrap().handshake(PATIENCE).await.unwrap();
+    assert_eq!(server.heard(), 0, "no byte of a request");
+
+    let deaf = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let plain = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let portal = plain.local_addr().unwrap().to_string();
+    tokio::spawn(async move {
+        while let Ok((mut tcp, _)) = plain.accept().await {
+            drop(tcp.write_all(b"HTTP/1.1 302 Found\r\nLocation: http://portal/\r\n\r\n").await);
+            drop(tcp.read(&mut [0; 4096]).await);
+        }
+    });
+    let closed = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let nothing = closed.local_addr().unwrap().to_string();
+    drop(closed);
+    let deaf = deaf.local_addr().map(|address| (address, deaf)).unwrap();
+    for (host, within, is_ibkr, says) in [
+        (nothing.as_str(), PATIENCE, true, "refused"),
+        (deaf.0.to_string().as_str(), WITHIN, true, "does not answer a TLS greeting"),
+        (portal.as_str(), PATIENCE, false, "something else answers in its place: it speaks plain HTTP"),
+        ("no-such-host.invalid", PATIENCE, false, "its name does not resolve"),
+        // The system has no route to it, so that nothing leaves this host.
+        ("255.255.255.255", PATIENCE, false, "nreachable"),
+    ] {
+        let error = IbkrHost::new(host, &pin).unwrap().handshake(within).await.unwrap_err();
+        assert_eq!(matches!(error, Unreachable::NoAnswer(_)), is_ibkr, "{host}: {error:?}");
+        assert!(error.to_string().contains(says) && !error.to_string().contains("conf.yaml"), "{host}: {error}");
+    }
+    // A certificate that is not trusted is that of a portal.
+    *server.face.lock().unwrap() = Face::own();
+    let error = IbkrHost::new(host, &pin).unwrap().handshake(PATIENCE).await.unwrap_err();
+    assert!(matches!(error, Unreachable::NoWay(_)), "{error:?}");
+    for odd in ["", "a b", "api.ibkr.com/v1", "user@api.ibkr.com", "https://api.ibkr.com"] {
+        assert!(IbkrHost::new(odd, &pin).is_err(), "{odd:?}");
+    }
 }
