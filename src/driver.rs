@@ -1,4 +1,5 @@
-//! The only place that knows machine, network and clock: does what the plan says, and reports what came.
+//! Runs a session machine: carries out its plans, and reports after each step. The only place that knows machine, network and
+//! clock.
 
 pub mod answers;
 mod listening;
@@ -19,8 +20,8 @@ use tokio::time::{Instant, sleep_until};
 use crate::gateway::stream::{Down, Limits, Push};
 use crate::gateway::{self, Client, ErrorKind, SessionId};
 use crate::session::{
-    Answer, ClientId, Failure, Input, Machine, Now, Plan, Policy, RateLimitState, Request, SharedBudget, State, Status,
-    Transition, Unavailability,
+    Answer, ClientId, Failure, Input, Jitter, Machine, Now, Plan, Policy, RateLimitState, Request, SharedBudget, State,
+    Status, Transition, Unavailability,
 };
 use crate::status::{Place, Snapshot};
 use crate::systemd::unit;
@@ -28,24 +29,24 @@ use listening::{Listening, Turn};
 
 /// Where a driver sends its machine's requests.
 pub trait Port {
-    /// Sends one request and waits for what it brings, never longer than the machine's `answer_within`.
+    /// Sends one request and waits for its answer, at most the machine's `answer_within`.
     fn ask(&self, request: Request) -> impl Future<Output = Received>;
 
-    /// Opens the gateway's stream with the id that a ping gave, and tells what comes until it is down. Where there is
-    /// no such thing, nothing ever comes.
+    /// Opens the gateway's stream with a session id from a ping, and returns its messages until it is down. The default has
+    /// no stream and never returns anything.
     fn listen(&self, _session: SessionId) -> impl Stream<Item = Result<Push, Down>> {
         stream::pending()
     }
 }
 
-/// What a request brought.
+/// The outcome of a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Received {
-    /// What it means to the machine.
+    /// The answer, as the machine's input.
     pub answer: Answer,
     /// What went wrong, for the log.
     pub error: Option<gateway::Error>,
-    /// What opens the stream, if it was a ping.
+    /// The session id that opens the stream, from a ping.
     pub session: Option<SessionId>,
 }
 
@@ -55,14 +56,14 @@ pub trait Clock {
     fn now(&self) -> Now;
 }
 
-/// The host's clocks: the one of all schedules stands still while the host sleeps, the wall clock does not.
+/// The host's clocks. The monotonic clock stands still while the host sleeps, the wall clock does not.
 #[derive(Debug, Clone, Copy)]
 pub struct HostClock {
     origin: Instant,
 }
 
 impl HostClock {
-    /// A clock whose schedule time begins now.
+    /// A clock whose monotonic time starts now.
     #[must_use]
     pub fn start() -> Self {
         Self { origin: Instant::now() }
@@ -76,25 +77,25 @@ impl Clock for HostClock {
     }
 }
 
-/// What an operator may ask of a driver.
+/// A command to a driver.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Command {
     /// Check at once.
     Check,
-    /// Be silent.
+    /// Send no requests.
     Pause {
-        /// When the silence ends by itself.
+        /// When the pause ends by itself.
         until: Option<Timestamp>,
     },
-    /// End a pause, or try again.
+    /// End a pause, or start again.
     Resume,
     /// End the session on purpose.
     Logout,
-    /// Know another calendar from here on.
+    /// Use another calendar.
     Relocate(Place),
-    /// Look at the clock: the host slept, or its clock was set.
+    /// Read the clock: the host slept, or its clock was set.
     Wake,
-    /// How the unit that runs the gateway ended; none if it runs.
+    /// How the unit that runs the gateway ended; `None` while it runs.
     Unit(Option<unit::Down>),
 }
 
@@ -103,17 +104,17 @@ pub enum Command {
 pub struct Report {
     /// When the step was made.
     pub at: Now,
-    /// The gateway as it is.
+    /// The gateway's state.
     pub snapshot: Snapshot,
-    /// What changed.
+    /// The change of state.
     pub transition: Option<Transition>,
     /// The wall clock jumped by this much.
     pub jumped: Option<jiff::SignedDuration>,
-    /// The request that was answered, what came of it, and how long it took.
+    /// The request that was answered, its outcome, and how long it took.
     pub answered: Option<(Request, Received, Duration)>,
     /// The request that is being sent.
     pub sending: Option<Request>,
-    /// The stream came or went.
+    /// The stream opened or closed.
     pub stream: Option<StreamChange>,
 }
 
@@ -127,7 +128,7 @@ pub struct Driver<P, C> {
     address: Rc<RefCell<SharedBudget>>,
     client: ClientId,
     listening: Listening,
-    /// How often data has refuted the stream, as far as that was taken in.
+    /// How often data has refuted the stream, as far as `listening` knows.
     refutations: u32,
     /// [`Snapshot::detail`]
     detail: Option<String>,
@@ -163,38 +164,38 @@ impl<P: Port, C: Clock> Driver<P, C> {
         }
     }
 
-    /// Has it share its public address with the other drivers that are given the same one. Their clocks must agree.
+    /// Shares the rate limits of a public address with other drivers. Their clocks must agree.
     #[must_use]
     pub fn sharing(self, address: Rc<RefCell<SharedBudget>>) -> Self {
         let client = address.borrow_mut().register();
         Self { address, client, ..self }
     }
 
-    /// Has it know the calendar of the place that serves this gateway.
+    /// Sets the calendar.
     #[must_use]
     pub fn at(self, place: Place) -> Self {
         Self { place: Some(place), ..self }
     }
 
-    /// Has it listen to the gateway's stream as well, while there is a session to lose. `seed` spreads its attempts.
+    /// Enables the gateway's stream. `seed` spreads its reconnects.
     #[must_use]
     pub fn listening(self, seed: u64) -> Self {
-        Self { listening: Listening::new(Some(seed)), ..self }
+        Self { listening: Listening::new(Some(Jitter::new(seed))), ..self }
     }
 
-    /// Has it begin with the operator's silence, as an earlier daemon left it.
+    /// Starts paused, as an earlier daemon was.
     #[must_use]
     pub fn paused(self, until: Option<Timestamp>) -> Self {
         Self { first: Input::Pause { until }, ..self }
     }
 
-    /// Has it begin with the session ended by the operator, as an earlier daemon left it.
+    /// Starts logged out by the operator, as an earlier daemon was.
     #[must_use]
     pub fn logged_out(self) -> Self {
         Self { first: Input::LoggedOut, ..self }
     }
 
-    /// Has it begin bound by what bound an earlier driver of this gateway.
+    /// Restores the rate limits of an earlier driver of this gateway.
     #[must_use]
     pub fn with_limits(mut self, kept: &RateLimitState) -> Self {
         let now = self.clock.now();
@@ -203,7 +204,7 @@ impl<P: Port, C: Clock> Driver<P, C> {
         self
     }
 
-    /// Runs until `report` says that it is enough, or nobody can command any more. Returns the last snapshot.
+    /// Runs until `report` returns [`Flow::End`] or the command channel closes. Returns the last snapshot.
     pub async fn run(
         mut self,
         mut commands: mpsc::Receiver<Command>,
@@ -292,7 +293,7 @@ impl<P: Port, C: Clock> Driver<P, C> {
         }
     }
 
-    /// The one place where a snapshot is put together.
+    /// Puts together the report of a step.
     fn report(
         &self,
         now: Now,
@@ -322,12 +323,12 @@ pub const fn may_be_down(state: State) -> bool {
     )
 }
 
-/// Whether a driver goes on.
+/// Whether a driver continues.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Flow {
-    /// It does.
+    /// Continue.
     GoOn,
-    /// It ends.
+    /// End.
     End,
 }
 
@@ -396,7 +397,7 @@ impl Port for Client {
     }
 }
 
-/// What a call of the client means, and what went wrong.
+/// Converts the outcome of a call of the client.
 fn received<T, U>(
     outcome: &Result<T, gateway::Error>,
     answer: fn(Result<U, Failure>) -> Answer,

@@ -9,7 +9,7 @@ use crate::calendar::{InMaintenance, Maintenance, Region};
 use crate::session::{Facts, Machine, Now, Plan, RateLimitState, State, StateReason, WakeReason};
 use crate::systemd::unit::Down;
 
-/// All that is to be said about one gateway at one moment.
+/// The state of one gateway at one moment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Snapshot {
     /// The gateway's name in the configuration.
@@ -19,25 +19,24 @@ pub struct Snapshot {
     /// The state of its session.
     pub state: State,
     /// Why that state was entered.
-    pub because: StateReason,
-    /// Since when it holds.
+    pub reason: StateReason,
+    /// When it was entered.
     pub since: Now,
-    /// Since when the session has not been live, while it is not.
-    pub incident_since: Option<Now>,
+    /// When the present outage began.
+    pub outage_since: Option<Now>,
     /// What else is known.
-    pub known: Facts,
-    /// What exactly is wrong, where there is more to say than the state does: both fingerprints of a certificate that is
-    /// refused.
+    pub facts: Facts,
+    /// Details that the state does not have, such as both fingerprints of a certificate that is refused.
     pub detail: Option<String>,
     /// How the unit that runs the gateway ended, while that is why it does not answer.
     pub unit: Option<Down>,
-    /// Whether the account is not of the kind that was configured.
+    /// Whether the account is not of the configured kind.
     pub wrong_account: bool,
-    /// Whether the session comes and goes more often than it should.
+    /// Whether the session is flapping.
     pub flapping: bool,
-    /// Whether the hour's attempts to take the session back are spent.
-    pub spent: bool,
-    /// When this login is expected to end, while that lies ahead.
+    /// Whether the recovery attempts of this hour are used up.
+    pub out_of_attempts: bool,
+    /// When this login is expected to end, if that lies ahead.
     pub login_ends_at: Option<Timestamp>,
     /// The maintenance window that IBKR is in.
     pub maintenance: Option<InMaintenance>,
@@ -47,23 +46,23 @@ pub struct Snapshot {
     pub next: WakeReason,
     /// When, at the latest.
     pub next_at: Timestamp,
-    /// The same by the clock that never jumps: past it, the driver is late.
+    /// The same on the monotonic clock. After that the driver is late.
     pub promised: std::time::Duration,
-    /// What the next driver of this gateway is bound by.
+    /// Rate limits for the next driver of this gateway.
     pub rate_limits: RateLimitState,
 }
 
-/// Where IBKR serves a gateway: what its calendar needs to know.
+/// Where IBKR serves a gateway, for its calendar.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Place {
     /// Whose midnight ends its logins.
     pub region: Region,
-    /// When IBKR may be away.
+    /// The maintenance windows.
     pub maintenance: Arc<Maintenance>,
 }
 
 impl Snapshot {
-    /// What the machine knows after a step, what it plans, and what the calendar of its `place` says.
+    /// Puts together a snapshot after a step of the machine.
     #[must_use]
     pub fn of(gateway: &str, url: &str, machine: &Machine, plan: &Plan, now: Now, place: Option<&Place>) -> Self {
         let left = plan.wake_at.saturating_sub(now.mono);
@@ -72,21 +71,21 @@ impl Snapshot {
             gateway: gateway.to_owned(),
             url: url.to_owned(),
             state: machine.state(),
-            because: machine.because(),
+            reason: machine.reason(),
             since: machine.since(),
-            incident_since: machine.incident_since(),
-            known: *machine.known(),
+            outage_since: machine.outage_since(),
+            facts: *machine.facts(),
             detail: None,
             unit: None,
             wrong_account: machine.is_wrong_account(),
             flapping: machine.is_flapping(),
-            spent: machine.is_spent(),
+            out_of_attempts: machine.is_out_of_attempts(),
             login_ends_at: place.and_then(|place| login_ends_at(place.region, machine, now)),
             hold_until: held.as_ref().map(|held| held.hold_until),
             maintenance: held.filter(|held| now.wall < held.until),
-            next: plan.because,
+            next: plan.reason,
             next_at: match machine.state() {
-                // In between only the clock is looked at.
+                // The machine wakes earlier to read the clock.
                 State::Paused { until: Some(until) } => until,
                 State::Paused { until: None }
                 | State::Starting
@@ -102,12 +101,12 @@ impl Snapshot {
     }
 }
 
-/// A login that is gone does not end, and in a pause nobody knows whether it is there.
+/// `None` without a login, and in a pause, in which the login is not watched.
 fn login_ends_at(region: Region, machine: &Machine, now: Now) -> Option<Timestamp> {
     match machine.state() {
         State::LoginRequired(_) | State::Paused { .. } => None,
         State::Starting | State::Live | State::Recovering { .. } | State::Contested | State::Unavailable(_) => {
-            machine.known().auth_time.and_then(|login| region.login_ends(login)).filter(|end| *end > now.wall)
+            machine.facts().auth_time.and_then(|login| region.login_ends(login)).filter(|end| *end > now.wall)
         }
     }
 }
@@ -128,14 +127,14 @@ pub fn summary(snapshots: &[&Snapshot]) -> String {
             "{}: {} since {since} ({}){}",
             snapshot.state,
             snapshot.gateway,
-            snapshot.because.sentence(),
+            snapshot.reason.sentence(),
             away.unwrap_or_default(),
         ));
     }
     if parts.is_empty() { "no gateway answered yet".to_owned() } else { parts.join("; ") }
 }
 
-/// By the clocks by which people know the window: `in maintenance until 01:45 America/New_York`.
+/// In the window's own zone: `in maintenance until 01:45 America/New_York`.
 fn in_maintenance(window: &InMaintenance) -> String {
     let known = TimeZone::get(&window.zone).ok();
     let (zone, name) = known.map_or((TimeZone::UTC, "UTC"), |zone| (zone, window.zone.as_str()));

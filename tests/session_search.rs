@@ -169,7 +169,7 @@ fn check_request(node: &mut Node, request: Request) {
     }
     if policy.competing == Competing::Yield {
         assert_ne!(request, Request::OpenBrokerage { compete: true });
-        assert!(request != Request::Reauthenticate || !node.machine.known().evidence.competing);
+        assert!(request != Request::Reauthenticate || !node.machine.facts().evidence.competing);
     }
     if matches!(node.machine.state(), State::Paused { .. }) {
         assert_eq!(request, Request::EndSession);

@@ -89,7 +89,7 @@ impl Watched {
 fn live(wall: Timestamp, login: Timestamp) -> Watched {
     Watched::start(wall).until(
         |request| well(request, Some(login)),
-        |machine| machine.state() == State::Live && machine.known().auth_time.is_some(),
+        |machine| machine.state() == State::Live && machine.facts().auth_time.is_some(),
     )
 }
 
@@ -104,7 +104,7 @@ fn a_gateway_that_is_not_live_is_said_to_be_in_its_window() {
     let watched = unavailable(began);
     let said = |time: &str, region| summary(&[&watched.snapshot_at(at(time), Some(&place(region)))]);
     let since = watched.machine.since().wall.strftime("%Y-%m-%d %H:%M UTC");
-    let plain = format!("unavailable: main since {since} ({})", watched.machine.because().sentence());
+    let plain = format!("unavailable: main since {since} ({})", watched.machine.reason().sentence());
 
     let held = format!("{plain}, in maintenance until 01:45 America/New_York");
     assert_eq!(said("2026-11-24T00:30 America/New_York", Region::NorthAmerica), held);
@@ -192,7 +192,7 @@ fn the_end_of_the_login_is_foretold_while_it_lies_ahead() {
         |request| if well(request, None) == well(Request::Check, None) { lost } else { well(request, Some(login)) },
         |m| matches!(m.state(), State::LoginRequired(_)),
     );
-    assert!(wedged.machine.known().auth_time.is_some());
+    assert!(wedged.machine.facts().auth_time.is_some());
     assert_eq!(ends(&wedged, "2026-11-24T12:30 America/New_York"), None);
 
     let gone = live(at("2026-11-24T12:00 America/New_York"), login)

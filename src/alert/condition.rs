@@ -31,7 +31,7 @@ pub(super) fn conditions(snapshot: &Snapshot, host: &str) -> Vec<Condition> {
         | State::Paused { .. } => {}
         State::LoginRequired(cause) => {
             add(Code::LoginRequired, gateway_text::login(cause, snapshot, host));
-            if let Some(trouble) = snapshot.known.trouble.filter(|trouble| forbids_a_login(*trouble)) {
+            if let Some(trouble) = snapshot.facts.trouble.filter(|trouble| forbids_a_login(*trouble)) {
                 let (code, annotations) = gateway_text::unavailable(trouble, snapshot, host);
                 add(code, annotations);
             }
@@ -45,7 +45,7 @@ pub(super) fn conditions(snapshot: &Snapshot, host: &str) -> Vec<Condition> {
     }
     let mut add = |code, annotations| conditions.push(Condition { code, annotations, if_long: None });
     // While the session is live there is nothing to ask for.
-    if snapshot.spent && snapshot.state != State::Live {
+    if snapshot.out_of_attempts && snapshot.state != State::Live {
         add(Code::SessionFlapping, gateway_text::budget_spent(snapshot, host));
     } else if snapshot.flapping {
         add(Code::SessionFlapping, gateway_text::flapping());

@@ -93,7 +93,7 @@ pub(super) fn login(cause: Cause, snapshot: &Snapshot, host: &str) -> Annotation
         | Cause::NotEnabled
         | Cause::ByOperator => cause.sentence(),
     };
-    let (title, text) = match snapshot.known.trouble {
+    let (title, text) = match snapshot.facts.trouble {
         Some(Unavailability::NothingListens) => (
             format!("start the gateway, then {}", title.replacen(" now", "", 1)),
             format!("start the gateway: nothing listens on port {} now. Then {text}", login.port),
@@ -121,9 +121,9 @@ pub(super) fn login(cause: Cause, snapshot: &Snapshot, host: &str) -> Annotation
 
 /// Another program uses the brokerage session.
 pub(super) fn contested(snapshot: &Snapshot) -> Annotations {
-    let (reason, summary) = (snapshot.because.code(), snapshot.because.sentence());
+    let (reason, summary) = (snapshot.reason.code(), snapshot.reason.sentence());
     let second = "A second IBKR user name lets you and the program work at the same time.";
-    if snapshot.because == StateReason::Outfought {
+    if snapshot.reason == StateReason::Outfought {
         let text = format!(
             "log out in the other application (TWS, the mobile app, another program), or leave the session to it; \
              tickled takes it back when it is free.\n{second}"
@@ -170,7 +170,7 @@ pub(super) fn flapping() -> Annotations {
 
 /// The login is for the other kind of account.
 pub(super) fn wrong_account(snapshot: &Snapshot) -> Annotations {
-    let (is, wanted) = if snapshot.known.is_paper == Some(true) { ("paper", "live") } else { ("live", "paper") };
+    let (is, wanted) = if snapshot.facts.is_paper == Some(true) { ("paper", "live") } else { ("live", "paper") };
     annotations(
         is,
         format!("log in with the {wanted} account – this is {is}"),

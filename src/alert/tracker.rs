@@ -416,7 +416,7 @@ fn started(code: Code, snapshot: &Snapshot, now: Now) -> Now {
         // An account of the wrong kind, for one, is seen while the session is live; a refused certificate may be seen
         // while a login is required, and began after that.
         (_, State::Live) | (ResolveWhen::Immediately, _) | (ResolveWhen::SessionKnown, State::LoginRequired(_)) => now,
-        (ResolveWhen::SessionLive | ResolveWhen::SessionStable, _) => snapshot.incident_since.unwrap_or(snapshot.since),
+        (ResolveWhen::SessionLive | ResolveWhen::SessionStable, _) => snapshot.outage_since.unwrap_or(snapshot.since),
         (ResolveWhen::SessionKnown, _) => snapshot.since,
     }
 }

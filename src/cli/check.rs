@@ -121,15 +121,15 @@ fn line(looked: &Looked) -> String {
         State::LoginRequired(cause) => format!("manual login required: {}; log in at {url}", cause.sentence()),
         State::Contested => format!("contested: another client uses the brokerage session of {url}"),
         State::Recovering { step: Step::Check, .. } | State::Starting => {
-            format!("not live: {} at {url}", snapshot.because.sentence())
+            format!("not live: {} at {url}", snapshot.reason.sentence())
         }
-        State::Recovering { .. } if snapshot.because == StateReason::NoData => {
+        State::Recovering { .. } if snapshot.reason == StateReason::NoData => {
             format!("not live: {url} is authenticated, but account data does not arrive")
         }
         State::Recovering { .. } => {
             format!(
                 "not live: {} ({url}); the login is still valid, so it can be recovered",
-                snapshot.because.sentence()
+                snapshot.reason.sentence()
             )
         }
         State::Unavailable(trouble) => format!("unavailable: {} ({url}){detail}", trouble.sentence()),
@@ -144,14 +144,14 @@ fn machine_line(looked: &Looked, exit: Exit) -> String {
         State::Unavailable(trouble) => trouble.code(),
         State::LoginRequired(cause) => cause.code(),
         State::Starting | State::Live | State::Recovering { .. } | State::Contested | State::Paused { .. } => {
-            snapshot.because.code()
+            snapshot.reason.code()
         }
     };
     json!({
         "url": snapshot.url,
         "state": snapshot.state.name(),
         "because": because,
-        "paper": snapshot.known.is_paper,
+        "paper": snapshot.facts.is_paper,
         "detail": looked.error.as_ref().map(ToString::to_string),
         "exit": exit.code(),
     })

@@ -13,17 +13,17 @@ use crate::status::Snapshot;
 /// One line for a change of state.
 pub(super) fn transition(snapshot: &Snapshot, transition: &Transition) {
     let gateway = &snapshot.gateway;
-    let (from, to, because) = (transition.from.name(), transition.to.name(), transition.because);
+    let (from, to, reason) = (transition.from.name(), transition.to.name(), transition.reason);
     let held = human_duration(transition.held);
     info!(
         event = event::STATE_CHANGED,
         gateway,
         from,
         to,
-        because = because.code(),
+        because = reason.code(),
         held,
         "{gateway}: {from} -> {to}: {}",
-        because.sentence(),
+        reason.sentence(),
     );
 }
 
@@ -40,14 +40,14 @@ pub(super) fn step(before: Option<&Snapshot>, snapshot: &Snapshot) {
 pub(super) fn stream(gateway: &str, change: &StreamChange) {
     match change {
         StreamChange::Up => info!(event = event::STREAM_UP, gateway, "{gateway}: the stream tells of losses at once"),
-        StreamChange::Down { because, pause } => {
-            let (code, pause) = (because.code(), human_duration(*pause));
+        StreamChange::Down { reason, pause } => {
+            let (code, pause) = (reason.code(), human_duration(*pause));
             warn!(
                 event = event::STREAM_DOWN,
                 gateway,
                 because = code,
                 pause,
-                "{gateway}: no stream: {because}; the session is watched by polling alone, and the stream is tried again \
+                "{gateway}: no stream: {reason}; the session is watched by polling alone, and the stream is tried again \
                  after {pause} or more"
             );
         }

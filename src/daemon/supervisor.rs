@@ -95,7 +95,7 @@ impl GatewayEntry {
             self.gap = Some(Gap { since, ended: now.mono });
         }
         let gap = self.gap?;
-        let is_proved = snapshot.known.last_good.is_some_and(|good| good.mono >= gap.ended);
+        let is_proved = snapshot.facts.last_good.is_some_and(|good| good.mono >= gap.ended);
         (snapshot.state != State::Live || is_proved).then(|| {
             self.gap = None;
             gap.since

@@ -62,7 +62,7 @@ impl Counts {
         if let Some(transition) = &report.transition {
             *counted.changes.entry(transition.to.kind()).or_default() += 1;
         }
-        counted.incident(now, report.snapshot.incident_since, report.snapshot.state);
+        counted.incident(now, report.snapshot.outage_since, report.snapshot.state);
     }
 
     /// A gateway is not watched any more.

@@ -75,7 +75,7 @@ impl What {
             gateway: gateway.to_owned(),
             from: transition.from.kind(),
             to: transition.to.kind(),
-            because: transition.because.code().to_owned(),
+            because: transition.reason.code().to_owned(),
         }
     }
 

@@ -107,7 +107,7 @@ impl From<&Snapshot> for PersistedGateway {
         };
         Self {
             state: snapshot.state.kind(),
-            because: snapshot.because.code().to_owned(),
+            because: snapshot.reason.code().to_owned(),
             since: snapshot.since.wall,
             until,
             rate_limits: RateLimitState { unrecorded: UNRECORDED, ..snapshot.rate_limits.clone() },

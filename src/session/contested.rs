@@ -20,7 +20,7 @@ impl Context {
         if self.policy.competing == Competing::TakeOver && !outfought && self.limits.may_take_over(self.now.mono) {
             return self.recover(StateReason::TakenOver);
         }
-        self.wait_for_other_client(if outfought { StateReason::Outfought } else { StateReason::SomebodyElse })
+        self.wait_for_other_client(if outfought { StateReason::Outfought } else { StateReason::OtherClient })
     }
 
     /// Waits for the other client to leave.

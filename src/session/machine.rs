@@ -117,7 +117,7 @@ impl Machine {
         self.last = now;
         let to = self.state();
         let held = now.mono.saturating_sub(since.mono);
-        let transition = (from.name() != to.name()).then_some(Transition { from, to, because: self.cx.reason, held });
+        let transition = (from.name() != to.name()).then_some(Transition { from, to, reason: self.cx.reason, held });
         if let Some(transition) = &transition {
             self.cx.flapping.count(now.mono, transition);
         }
@@ -128,8 +128,8 @@ impl Machine {
         } else {
             (self.cx.stream.denied_at, self.cx.stream.refuted) = (None, 0);
         }
-        let (request, wake_at, because) = self.decide(now, budget, client);
-        Plan { request, awaiting: self.in_flight.is_some(), wake_at, because, transition, jumped }
+        let (request, wake_at, reason) = self.decide(now, budget, client);
+        Plan { request, awaiting: self.in_flight.is_some(), wake_at, reason, transition, jumped }
     }
 
     /// The present state.
@@ -146,19 +146,19 @@ impl Machine {
 
     /// Why the present state was entered.
     #[must_use]
-    pub const fn because(&self) -> StateReason {
+    pub const fn reason(&self) -> StateReason {
         self.cx.reason
     }
 
     /// What is known beside the state.
     #[must_use]
-    pub const fn known(&self) -> &Facts {
+    pub const fn facts(&self) -> &Facts {
         &self.cx.facts
     }
 
     /// When the present outage began: the first bad answer since the session was last live.
     #[must_use]
-    pub fn incident_since(&self) -> Option<Now> {
+    pub fn outage_since(&self) -> Option<Now> {
         self.cx.outage.as_ref().map(|outage| outage.since)
     }
 
@@ -170,8 +170,8 @@ impl Machine {
 
     /// Whether the hour's attempts are used up, so that polls only see whether the session is back by itself.
     #[must_use]
-    pub const fn is_spent(&self) -> bool {
-        matches!(self.question.reason, WakeReason::BudgetSpent)
+    pub const fn is_out_of_attempts(&self) -> bool {
+        matches!(self.question.reason, WakeReason::OutOfAttempts)
     }
 
     /// Whether the last data call reported another kind of account than the operator chose.
@@ -404,7 +404,7 @@ impl Question {
             | WakeReason::NextStep
             | WakeReason::ConfirmDue
             | WakeReason::AttemptDue
-            | WakeReason::BudgetSpent
+            | WakeReason::OutOfAttempts
             | WakeReason::RetryDue
             | WakeReason::Quiet
             | WakeReason::OthersFirst

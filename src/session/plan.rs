@@ -1,4 +1,4 @@
-//! What goes into a step, and what comes out.
+//! Input and output of a step.
 
 use std::time::Duration;
 
@@ -6,27 +6,27 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::{Answer, Request, Status, Transition};
 
-/// What happened.
+/// An event for the machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Input {
-    /// The deadline of the last plan came. A wake-up that is early or not needed is harmless.
+    /// The deadline of the last plan has come. An early wake-up is harmless.
     Wake,
-    /// The answer to a request that a plan asked for.
+    /// The answer to the request of an earlier plan.
     Answer(Answer),
     /// The stream pushed a status.
     Push(Status),
-    /// The operator asks for a check at once.
+    /// The operator requests a check.
     Check,
-    /// The operator asks for silence, until a time or until [`Input::Resume`].
+    /// The operator stops all requests, until a time or until [`Input::Resume`].
     Pause {
-        /// When the silence ends by itself.
+        /// When the pause ends by itself.
         until: Option<Timestamp>,
     },
-    /// The operator ends a pause, or has the daemon try again.
+    /// The operator ends a pause, or starts the recovery again.
     Resume,
     /// The operator ends the session on purpose.
     Logout,
-    /// The operator has ended it, as an earlier daemon knew.
+    /// The operator ended it through an earlier daemon.
     LoggedOut,
 }
 
@@ -39,52 +39,52 @@ pub enum WakeReason {
     PingDue,
     /// The next check is due.
     CheckDue,
-    /// The next proof by a data call is due.
+    /// The next data call is due.
     ProofDue,
-    /// The login's age is to be asked.
+    /// The login's age is due.
     LoginAge,
-    /// An unexpected answer is asked again before it is believed.
+    /// An unexpected answer is confirmed by a second request.
     AskAgain,
     /// The next step of a recovery.
     NextStep,
-    /// The outcome of a recovery is asked.
+    /// The outcome of a recovery attempt is due.
     ConfirmDue,
     /// The pause between two attempts ends.
     AttemptDue,
-    /// The hour's attempts are spent.
-    BudgetSpent,
-    /// The next try to get an answer is due.
+    /// The attempts of this hour are used up.
+    OutOfAttempts,
+    /// The next probe of an unavailable gateway is due.
     RetryDue,
-    /// Silence after 429.
+    /// No requests after 429.
     Quiet,
     /// Other gateways behind the same public address go first.
     OthersFirst,
-    /// The next look at whether a human has helped is due.
+    /// The next check for a login is due.
     WatchDue,
-    /// The next look at whether somebody else still uses the session is due.
+    /// The next check whether the other client has left is due.
     OtherDue,
-    /// The operator asked.
+    /// Requested by the operator.
     Operator,
-    /// The clock jumped: what is known is old.
+    /// The clock jumped, so all facts may be out of date.
     ClockJumped,
     /// The operator's pause ends.
     PauseOver,
 }
 
-/// What the caller must do.
+/// What the caller must do next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[must_use = "a plan that is not carried out leaves the session unwatched"]
 pub struct Plan {
-    /// Send this. Whatever else is in flight is to be dropped.
+    /// Send this request, and drop the one in flight.
     pub request: Option<Request>,
-    /// Whether an answer is wanted. If not, whatever is in flight is to be dropped.
+    /// Whether an answer is awaited. If not, drop the request in flight.
     pub awaiting: bool,
     /// Call [`Machine::step`] with [`Input::Wake`] at this time ([`Now::mono`]) at the latest.
     pub wake_at: Duration,
-    /// Why then.
-    pub because: WakeReason,
-    /// Tell this.
+    /// Why.
+    pub reason: WakeReason,
+    /// A change of state to report.
     pub transition: Option<Transition>,
-    /// The wall clock and the other one disagree by this much since the last step: tell it.
+    /// By how much the wall clock and the monotonic clock diverged since the last step, if that is a jump.
     pub jumped: Option<SignedDuration>,
 }

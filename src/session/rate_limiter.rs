@@ -1,81 +1,81 @@
-//! How often at most: every limit on requests to one gateway, for all time and whatever the other side does.
+//! Rate limits for one gateway. They hold at all times, whatever the gateway answers.
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
 use jiff::{RoundMode, Timestamp, TimestampRound, Unit};
-
 use serde::{Deserialize, Serialize};
 
+use super::backoff::Jitter;
 use super::{Now, Request};
 
-/// What limits the requests of the hour that comes, and must outlive a restart: by the wall clock, whatever is past left out.
+/// Rate limits that survive a restart, in wall-clock time. Expired entries are omitted.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct RateLimitState {
     /// When each request of the last ten minutes was sent, the oldest first.
     pub requests: Vec<Timestamp>,
-    /// How many more may have been sent since, of which nothing was recorded.
+    /// How many more requests may have been sent after the last record.
     pub unrecorded: u8,
-    /// When each attempt of the last hour to take the session back stops counting, the oldest first.
+    /// When each recovery attempt of the last hour stops counting, oldest first.
     pub attempts: Vec<Timestamp>,
-    /// The same of those that took it from somebody else.
+    /// The same for attempts that took the session from another client.
     pub take_overs: Vec<Timestamp>,
-    /// When validate_sso may be asked again.
+    /// When validate_sso may be sent again.
     pub may_validate: Option<Timestamp>,
-    /// Until when nothing may be asked, after 429.
+    /// End of the silence after 429.
     pub quiet_until: Option<Timestamp>,
 }
 
-/// The limits of one gateway, and the memory that keeping them needs.
+/// Rate limiter for one gateway.
 #[derive(Debug, Clone)]
 pub(super) struct RateLimiter {
     /// When each request of the last ten minutes stops counting.
-    sent: VecDeque<Moment>,
-    /// The same of the extra looks that the operator or the stream asked for.
-    pressed: VecDeque<Moment>,
-    /// One that came before may have pinged until then.
+    sent: VecDeque<Deadline>,
+    /// The same for extra polls, requested by the operator or the stream.
+    extra: VecDeque<Deadline>,
+    /// Creation time. An earlier instance may have pinged right before it.
     born: Duration,
     pinged: Option<Duration>,
-    /// When validate_sso may be asked again.
-    may_validate: Option<Moment>,
-    /// When each of the last hour's attempts stops counting, and the same of those that took the session from somebody.
-    asked: VecDeque<Moment>,
-    taken_over: VecDeque<Moment>,
-    quiet_until: Moment,
-    random: u64,
+    /// When validate_sso may be sent again.
+    may_validate: Option<Deadline>,
+    /// When each recovery attempt of the last hour stops counting; then the same for take-overs alone.
+    asked: VecDeque<Deadline>,
+    taken_over: VecDeque<Deadline>,
+    quiet_until: Deadline,
+    jitter: Jitter,
 }
 
-/// A time by both clocks: that of the schedules, and that which outlives a restart.
+/// A time on both clocks: the monotonic one is used for scheduling, the wall clock survives a restart.
 #[derive(Debug, Clone, Copy)]
-struct Moment {
+struct Deadline {
     mono: Duration,
     wall: Timestamp,
 }
 
-impl Moment {
+impl Deadline {
     fn after(now: Now, span: Duration) -> Self {
         let wall = now.wall.saturating_add(span).unwrap_or(Timestamp::MAX);
         Self { mono: now.mono.saturating_add(span), wall }
     }
 
-    /// A time that was kept, if it lies ahead; a clock that was set moves it no further away than `most`.
+    /// Restores a persisted time that lies ahead. At most `most` away, in case the clock was set.
     fn kept(wall: Timestamp, now: Now, most: Duration) -> Option<Self> {
         let left = Duration::try_from(wall.duration_since(now.wall)).ok()?.min(most);
         (!left.is_zero()).then(|| Self::after(now, left))
     }
 }
 
-/// How urgent a question is: the more urgent, the more of the budget it may use.
+/// Priority of a request. A higher priority may use more of the budget.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) enum Priority {
-    /// It is its turn.
+    /// A scheduled request.
     Routine,
-    /// The operator or the stream asks for an extra look. These have a budget of their own.
+    /// An extra poll for the operator or the stream. These have a budget of their own.
     Pressing,
     /// A recovery waits for the answer.
     Recovery,
-    /// The second look that decides whether a bad answer is believed. It never waits for what others have used up.
+    /// The second poll that confirms a bad answer. It has a reserve of its own.
     Confirming,
 }
 
@@ -83,22 +83,22 @@ impl RateLimiter {
     pub(super) const fn new(seed: u64, born: Now) -> Self {
         Self {
             sent: VecDeque::new(),
-            pressed: VecDeque::new(),
+            extra: VecDeque::new(),
             born: born.mono,
             pinged: None,
             may_validate: None,
             asked: VecDeque::new(),
             taken_over: VecDeque::new(),
-            quiet_until: Moment { mono: Duration::ZERO, wall: Timestamp::MIN },
-            random: seed,
+            quiet_until: Deadline { mono: Duration::ZERO, wall: Timestamp::MIN },
+            jitter: Jitter::new(seed),
         }
     }
 
-    /// The first moment at which `request` may be sent.
+    /// Earliest time at which `request` may be sent.
     pub(super) fn earliest(&self, now: Duration, request: Request, priority: Priority) -> Duration {
         let nth_last = |n: usize| self.sent.len().checked_sub(n).map(|i| self.sent[i].mono);
         let burst = nth_last(BURST).map_or(Duration::ZERO, |over| (over + SHORT).saturating_sub(LONG));
-        let (is_look, own) = match request {
+        let (is_poll, own) = match request {
             Request::Ping => (true, self.pinged.unwrap_or(self.born) + PING_GAP),
             Request::Check | Request::IsListening => (true, Duration::ZERO),
             Request::ValidateSso => (false, self.may_validate.map_or(Duration::ZERO, |t| t.mono)),
@@ -107,12 +107,12 @@ impl RateLimiter {
             }
         };
         let sustained = nth_last(SUSTAINED).unwrap_or_default();
-        let spacing = if is_look { self.spacing(now, priority) } else { Duration::ZERO };
+        let spacing = if is_poll { self.spacing(now, priority) } else { Duration::ZERO };
         burst.max(sustained).max(spacing).max(own).max(self.quiet_until.mono)
     }
 
-    /// When the next look may follow the last question, so that what is left of the span lasts for all of it: whoever presses,
-    /// and however often, the next look is never far away.
+    /// Earliest time for the next poll. Spreads what is left of the budget evenly over the rest of the window, so that polling
+    /// never stalls, however many extra polls are requested.
     fn spacing(&self, now: Duration, priority: Priority) -> Duration {
         let free = match priority {
             Priority::Routine | Priority::Pressing => FREE,
@@ -126,40 +126,40 @@ impl RateLimiter {
         } else {
             Duration::ZERO
         };
-        let pressed = priority == Priority::Pressing && count_recent(&self.pressed, now) >= EXTRA;
+        let pressed = priority == Priority::Pressing && count_recent(&self.extra, now) >= EXTRA;
         let span = if pressed { even.max(SUSTAINABLE) } else { even };
         if span.is_zero() { Duration::ZERO } else { (last.mono + span).saturating_sub(LONG) }
     }
 
-    /// How long until the next routine question, if `wanted` is what is wished for. A span too short to be kept up is only
-    /// kept up for a while: or else the budget would be spent, and the session alone until it is not.
+    /// Interval until the next scheduled poll. Intervals below [`SUSTAINABLE`] are honoured for the first [`UNHURRIED`] requests
+    /// only; otherwise they would exhaust the budget and leave the session unpolled.
     pub(super) fn poll_interval(&mut self, now: Duration, wanted: Duration) -> Duration {
         let wanted = self.jitter(wanted);
         if count_recent(&self.sent, now) > UNHURRIED { wanted.max(SUSTAINABLE) } else { wanted }
     }
 
-    /// Notes that `request` is sent; `contending` if it takes the session from somebody else.
+    /// Records that `request` is sent. `contending`: it takes the session from another client.
     pub(super) fn sent(&mut self, at: Now, request: Request, priority: Priority, contending: bool) {
         let now = at.mono;
-        let over = Moment::after(at, LONG);
+        let over = Deadline::after(at, LONG);
         push(&mut self.sent, over, SUSTAINED);
         if priority == Priority::Pressing {
-            push(&mut self.pressed, over, EXTRA);
+            push(&mut self.extra, over, EXTRA);
         }
         match request {
             Request::Ping => self.pinged = Some(now),
-            Request::ValidateSso => self.may_validate = Some(Moment::after(at, VALIDATE_GAP)),
+            Request::ValidateSso => self.may_validate = Some(Deadline::after(at, VALIDATE_GAP)),
             Request::Reauthenticate | Request::OpenBrokerage { .. } => {
-                self.asked.push_back(Moment::after(at, HOUR));
+                self.asked.push_back(Deadline::after(at, HOUR));
                 if contending {
-                    self.taken_over.push_back(Moment::after(at, HOUR));
+                    self.taken_over.push_back(Deadline::after(at, HOUR));
                 }
             }
             Request::Check | Request::Accounts | Request::IsListening | Request::EndSession => {}
         }
     }
 
-    /// When the session may be asked for again, if at most `per_hour` times in any hour.
+    /// Earliest time for the next recovery attempt, with at most `per_hour` of them in any hour.
     pub(super) fn may_ask(&mut self, now: Duration, per_hour: u8) -> Duration {
         forget(&mut self.asked, now);
         match self.asked.len().checked_sub(usize::from(per_hour)) {
@@ -168,13 +168,13 @@ impl RateLimiter {
         }
     }
 
-    /// Whether the session may be taken from somebody else.
+    /// Whether the session may be taken from another client.
     pub(super) fn may_take_over(&mut self, now: Duration) -> bool {
         forget(&mut self.taken_over, now);
         self.taken_over.len() < TAKE_OVERS
     }
 
-    /// Whether `validate_sso` may be asked.
+    /// Whether `validate_sso` may be sent.
     pub(super) fn may_validate(&self, now: Duration) -> bool {
         self.may_validate.is_none_or(|t| now >= t.mono)
     }
@@ -183,30 +183,30 @@ impl RateLimiter {
         self.pinged
     }
 
-    /// When validate_sso was asked last.
+    /// When validate_sso was last sent.
     pub(super) fn validated(&self) -> Option<Duration> {
         self.may_validate.map(|t| t.mono.saturating_sub(VALIDATE_GAP))
     }
 
-    /// Begins the silence that is due after 429. The other side may lengthen it, up to what makes sense.
+    /// Starts the silence after 429: at least IBKR's penalty, at most a day.
     pub(super) fn back_off(&mut self, now: Now, retry_after: Option<Duration>) {
         let span = retry_after.map_or(PENALTY, |after| after.clamp(PENALTY, LONGEST_PENALTY));
-        self.quiet_to(Moment::after(now, span));
+        self.quiet_to(Deadline::after(now, span));
     }
 
     pub(super) const fn quiet_until(&self) -> Duration {
         self.quiet_until.mono
     }
 
-    fn quiet_to(&mut self, until: Moment) {
+    fn quiet_to(&mut self, until: Deadline) {
         if until.mono > self.quiet_until.mono {
             self.quiet_until = until;
         }
     }
 
-    /// What of all this a restart must not forget.
+    /// Returns the rate-limit state to restore after a restart.
     pub(super) fn state(&self, now: Duration) -> RateLimitState {
-        let ahead = |times: &VecDeque<Moment>| times.iter().filter(|t| t.mono > now).map(|t| t.wall).collect();
+        let ahead = |times: &VecDeque<Deadline>| times.iter().filter(|t| t.mono > now).map(|t| t.wall).collect();
         RateLimitState {
             requests: self.sent.iter().filter(|t| t.mono > now).map(|t| before(t.wall, LONG)).collect(),
             unrecorded: 0,
@@ -217,22 +217,22 @@ impl RateLimiter {
         }
     }
 
-    /// Takes over what an earlier one was bound by.
+    /// Restores the limits of an earlier instance.
     pub(super) fn restore(&mut self, now: Now, kept: &RateLimitState) {
         let ahead = |times: &[Timestamp]| {
-            let mut times: Vec<Moment> = times.iter().filter_map(|wall| Moment::kept(*wall, now, HOUR)).collect();
+            let mut times: Vec<Deadline> = times.iter().filter_map(|wall| Deadline::kept(*wall, now, HOUR)).collect();
             times.sort_by_key(|t| t.mono);
             VecDeque::from(times)
         };
-        // One that crashed may have sent all that was not recorded in its last moment, which was just now.
+        // A crashed instance may have sent its unrecorded requests up to this moment.
         let unrecorded = (0..kept.unrecorded).map(|_| now.wall);
         let over = |sent: Timestamp| sent.saturating_add(LONG).unwrap_or(Timestamp::MAX);
-        let mut sent: Vec<Moment> = kept
+        let mut sent: Vec<Deadline> = kept
             .requests
             .iter()
             .copied()
             .chain(unrecorded)
-            .filter_map(|at| Moment::kept(over(at), now, LONG))
+            .filter_map(|at| Deadline::kept(over(at), now, LONG))
             .collect();
         sent.sort_by_key(|t| t.mono);
         for over in sent {
@@ -240,52 +240,39 @@ impl RateLimiter {
         }
         self.asked = ahead(&kept.attempts);
         self.taken_over = ahead(&kept.take_overs);
-        self.may_validate = kept.may_validate.and_then(|wall| Moment::kept(wall, now, VALIDATE_GAP));
-        if let Some(until) = kept.quiet_until.and_then(|wall| Moment::kept(wall, now, LONGEST_PENALTY)) {
+        self.may_validate = kept.may_validate.and_then(|wall| Deadline::kept(wall, now, VALIDATE_GAP));
+        if let Some(until) = kept.quiet_until.and_then(|wall| Deadline::kept(wall, now, LONGEST_PENALTY)) {
             self.quiet_to(until);
         }
     }
 
-    /// `span` shortened by up to a fifth, so that many gateways do not ask in step. Never longer: limits stay limits.
-    pub(super) fn jitter(&mut self, span: Duration) -> Duration {
-        // SplitMix64, by Sebastiano Vigna: enough to spread, and repeatable from a seed.
-        self.random = self.random.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut z = self.random;
-        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        let share = u32::try_from((z ^ (z >> 31)) % 200).unwrap_or_default();
-        span - span * share / 1000
+    /// See [`Jitter::shorten`].
+    pub(super) fn jitter(&mut self, delay: Duration) -> Duration {
+        self.jitter.shorten(delay)
     }
 }
 
-/// The pause after `failures` in a row: `first`, doubling up to `last`. Saturates.
-#[must_use]
-pub fn backoff(failures: u32, first: Duration, last: Duration) -> Duration {
-    let doubled = 1_u32.checked_shl(failures.saturating_sub(1)).map_or(last, |times| first.saturating_mul(times));
-    doubled.min(last)
-}
-
-/// How many of these, the oldest first, still count.
-fn count_recent(times: &VecDeque<Moment>, now: Duration) -> usize {
+/// How many of these times, oldest first, still count.
+fn count_recent(times: &VecDeque<Deadline>, now: Duration) -> usize {
     times.len() - times.partition_point(|over| over.mono <= now)
 }
 
 /// Adds the newest, and drops the oldest beyond `most`.
-fn push(times: &mut VecDeque<Moment>, newest: Moment, most: usize) {
+fn push(times: &mut VecDeque<Deadline>, newest: Deadline, most: usize) {
     if times.len() == most {
         times.pop_front();
     }
     times.push_back(newest);
 }
 
-/// A time on record is as exact as a request takes to be sent, and rounded up.
+/// Rounded up to milliseconds, which is as exact as a send time is.
 fn before(over: Timestamp, span: Duration) -> Timestamp {
     let at = over.saturating_sub(span).unwrap_or(Timestamp::MIN);
     let up = TimestampRound::new().smallest(Unit::Millisecond).mode(RoundMode::Ceil);
     at.round(up).unwrap_or(at)
 }
 
-fn forget(times: &mut VecDeque<Moment>, now: Duration) {
+fn forget(times: &mut VecDeque<Deadline>, now: Duration) {
     while times.front().is_some_and(|t| now >= t.mono) {
         times.pop_front();
     }
@@ -297,14 +284,14 @@ const SHORT: Duration = Duration::from_secs(1);
 /// Requests in any [`LONG`] span: 15 a minute on average.
 const SUSTAINED: usize = 150;
 const LONG: Duration = Duration::from_secs(600);
-/// Requests in a [`LONG`] span after which looks are spread, by priority: what is above is a reserve for the more urgent ones. So
-/// there is always one left for the data call that must follow a look at once, if it is to prove anything.
+/// Requests in a [`LONG`] span after which polls are spread, by priority. The rest is a reserve for higher priorities and for the
+/// data call that must follow a poll at once.
 const FREE: usize = 100;
 const FREE_FOR_RECOVERY: usize = 120;
 const FREE_TO_CONFIRM: usize = 140;
-/// Extra looks in a [`LONG`] span; further ones come as often as routine ones may.
+/// Extra polls in a [`LONG`] span. Further ones are spaced as scheduled polls are.
 const EXTRA: usize = 25;
-/// Requests in a [`LONG`] span after which routine questions are spaced so that they leave room for a recovery or two.
+/// Requests in a [`LONG`] span after which scheduled polls are spaced so that they leave room for a recovery or two.
 const UNHURRIED: usize = 30;
 pub(super) const SUSTAINABLE: Duration = Duration::from_secs(8);
 /// IBKR allows one /tickle a second and one /sso/validate a minute.
@@ -312,7 +299,7 @@ const PING_GAP: Duration = Duration::from_secs(1);
 pub(super) const VALIDATE_GAP: Duration = Duration::from_secs(60);
 /// IBKR's penalty after 429.
 const PENALTY: Duration = Duration::from_secs(15 * 60);
-/// A silence that would last longer is an answer that makes no sense, or a clock that was set.
+/// A longer `Retry-After` makes no sense.
 const LONGEST_PENALTY: Duration = Duration::from_secs(24 * 3600);
 const HOUR: Duration = Duration::from_secs(3600);
 /// Take-overs in any hour.

@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use super::answer::{Reading, Reauthentication};
+use super::backoff::backoff;
 use super::context::Context;
 use super::phase::{Ask, Attempt, Confirmation, Next, Phase, Recovery};
 use super::policy::{CONFIRM_WITHIN, FIRST_PAUSE, LONGEST_PAUSE};
-use super::rate_limiter::{VALIDATE_GAP, backoff};
+use super::rate_limiter::VALIDATE_GAP;
 use super::{Cause, Competing, Failure, Method, Request, Sso, StateReason, Status, WakeReason};
 
 impl Context {
@@ -36,7 +37,7 @@ impl Context {
         let free = self.limits.may_ask(now, self.policy.recovery.max_per_hour);
         let at = free.max(outage.not_before);
         if at > now {
-            let wake = if free > now { WakeReason::BudgetSpent } else { WakeReason::AttemptDue };
+            let wake = if free > now { WakeReason::OutOfAttempts } else { WakeReason::AttemptDue };
             // Half a proof that the login is gone is no reason to wait: a human may have to be called.
             let is_half_proved = (1..PROOFS).contains(&outage.proofs);
             let poll = if is_half_proved { PROOFS_SPAN } else { self.policy.watch_every };

@@ -1,4 +1,4 @@
-//! How often at most over all gateways behind one public address: IBKR sees them as one, and punishes them as one.
+//! Rate limits shared by all gateways behind one public address: IBKR counts requests, and imposes penalties, per address.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -8,34 +8,34 @@ use jiff::Timestamp;
 use super::rate_limiter::{RateLimitState, SUSTAINABLE};
 use super::{Now, Policy};
 
-/// What all gateways behind one public address share: the limits, the silence after 429, and the turns. Hand the same
-/// one to the [`step_shared`](super::Machine::step_shared) of all machines whose gateways reach IBKR through it.
+/// Shared rate limiter: the limits, the silence after 429, and the queue of waiting machines. Pass the same instance to
+/// [`step_shared`](super::Machine::step_shared) of all machines whose gateways reach IBKR through this address.
 ///
-/// Turns go by what presses most, and by how long it has waited: a question that decides something goes ahead of a
-/// routine one, but not of one that has waited for ten seconds already. So nobody starves, however many press.
+/// The queue is ordered by urgency and waiting time. An urgent request goes ahead of a scheduled one that has waited for less
+/// than ten seconds, so that no machine starves.
 #[derive(Debug, Clone, Default)]
 pub struct SharedBudget {
     /// When the last requests were sent, at most [`BURST`] of them.
     sent: VecDeque<Duration>,
-    /// When all that was sent will have been paid for, at one request in [`PRICE`].
+    /// When all sent requests are paid for, at one request per [`PRICE`].
     paid: Duration,
-    /// Whoever waits, in the order of their turns.
+    /// The waiting machines, in the order of their turns.
     waiting: Vec<Waiting>,
     quiet_until: Duration,
-    joined: u64,
+    registered: u64,
     tickets: u64,
 }
 
-/// One of the machines behind an [`SharedBudget`].
+/// A machine that shares a [`SharedBudget`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct ClientId(u64);
 
 #[derive(Debug, Clone, Copy)]
 struct Waiting {
     client: ClientId,
-    /// Who has the earlier one goes first; of those with the same, who came first.
+    /// Lowest first; equal times in order of arrival.
     rank: (Duration, u64),
-    /// When the client was told to come.
+    /// The turn that was assigned.
     due: Duration,
 }
 
@@ -52,14 +52,13 @@ impl SharedBudget {
         an_hour((policy.check_every * 9 / 10).max(SUSTAINABLE)).saturating_add(proofs)
     }
 
-    /// Makes room for one machine more. One that is no more needs no farewell.
+    /// Registers a machine. Dropped machines need not unregister.
     pub const fn register(&mut self) -> ClientId {
-        self.joined += 1;
-        ClientId(self.joined)
+        self.registered += 1;
+        ClientId(self.registered)
     }
 
-    /// What a gateway asked just before a restart was asked through this address as well: nothing is in hand then. Of an address
-    /// that has been in use nothing has to be told.
+    /// Counts the requests that an earlier daemon sent just before a restart. No effect on a budget that is in use already.
     pub fn inherit(&mut self, now: Now, kept: &RateLimitState) {
         let is_recent = |at: &Timestamp| now.wall.duration_since(*at).unsigned_abs() < CREDIT;
         if self.sent.is_empty() && (kept.unrecorded > 0 || kept.requests.iter().any(is_recent)) {
@@ -67,14 +66,14 @@ impl SharedBudget {
         }
     }
 
-    /// When `client` may send. If that is now, it counts as sent; if not, it has its place among those who wait, and
-    /// loses it by not coming back in time.
+    /// When `client` may send. If that is now, it counts as sent. Otherwise the client is queued, and loses its turn unless it
+    /// calls again in time.
     pub(super) fn acquire(&mut self, now: Duration, client: ClientId, is_pressing: bool) -> Duration {
         self.waiting.retain(|other| other.client == client || now <= other.due + LATE);
         let by = now + if is_pressing { Duration::ZERO } else { PATIENCE };
         let rank = match self.waiting.iter().position(|other| other.client == client) {
-            Some(place) => {
-                let (before, ticket) = self.waiting.remove(place).rank;
+            Some(index) => {
+                let (before, ticket) = self.waiting.remove(index).rank;
                 (before.min(by), ticket)
             }
             None => {
@@ -96,12 +95,12 @@ impl SharedBudget {
         due
     }
 
-    /// `client` wants nothing now.
+    /// Takes `client` out of the queue.
     pub(super) fn release(&mut self, client: ClientId) {
         self.waiting.retain(|other| other.client != client);
     }
 
-    /// Nobody behind this address sends before `until`.
+    /// No machine behind this address sends before `until`.
     pub(super) fn silence_until(&mut self, until: Duration) {
         self.quiet_until = self.quiet_until.max(until);
     }
@@ -115,7 +114,7 @@ impl SharedBudget {
         now < self.quiet_until
     }
 
-    /// When the next request may be sent, if nobody waited.
+    /// Earliest time for the next request with an empty queue.
     fn earliest(&self, now: Duration) -> Duration {
         let burst = self.sent.front().filter(|_| self.sent.len() == BURST).map_or(Duration::ZERO, |t| *t + SHORT);
         now.max(self.quiet_until).max(burst).max(self.paid.saturating_sub(CREDIT))
@@ -130,16 +129,16 @@ impl SharedBudget {
     }
 }
 
-/// Requests in any [`SHORT`] span: IBKR counts ten, and the rest is the trading program's.
+/// Requests in any [`SHORT`] span. IBKR allows ten; the rest is left to the trading program.
 const BURST: usize = 4;
 const SHORT: Duration = Duration::from_secs(1);
-/// Two requests a second in the long run, and how far these may be asked for in advance: so that one gateway's recovery,
-/// or a few at once, need not wait.
+/// Two requests a second in the long run, and how much of that may be used in advance, so that a few recoveries at once need
+/// not wait.
 const PRICE: Duration = Duration::from_millis(500);
 const CREDIT: Duration = Duration::from_secs(10);
-/// How far a question that presses goes ahead of a routine one.
+/// How far an urgent request goes ahead of a scheduled one.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// How long a turn is kept for somebody who does not come.
+/// How long a turn is kept for a client that does not use it.
 const LATE: Duration = Duration::from_secs(2);
 const HOUR: Duration = Duration::from_secs(3600);
 

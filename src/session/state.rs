@@ -1,4 +1,4 @@
-//! The states as others see them, and why they are entered.
+//! The public states, and the reasons for entering them.
 
 use std::time::Duration;
 
@@ -11,38 +11,38 @@ use super::Unavailability;
 pub enum State {
     /// Nothing is known yet.
     Starting,
-    /// The session works, and was proved to.
+    /// The session works, confirmed by a data call.
     Live,
-    /// The session is being taken back.
+    /// The session is being recovered.
     Recovering {
-        /// Counts from 1 in an incident.
+        /// Counts from 1 in an outage.
         attempt: u8,
-        /// Where in the sequence this attempt is.
+        /// The attempt's step in the sequence.
         step: Step,
     },
-    /// Somebody else uses the brokerage session.
+    /// Another client uses the brokerage session.
     Contested,
     /// Nothing can be said about the session.
     Unavailable(Unavailability),
     /// Only a human can help.
     LoginRequired(Cause),
-    /// Silent on the operator's word.
+    /// No requests, by command of the operator.
     Paused {
         /// When it ends by itself.
         until: Option<Timestamp>,
     },
 }
 
-/// Where a recovery is.
+/// The step of a recovery attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Step {
-    /// Asking whether the session is really gone.
+    /// Checking whether the session is really lost.
     Check,
-    /// Asking for the session.
+    /// Requesting the session.
     Reauthenticate,
-    /// Asking whether the login stands.
+    /// Checking whether the login is valid.
     ValidateSso,
-    /// Asking whether the session has come.
+    /// Checking whether the session is back.
     Confirm,
     /// Waiting before the next attempt.
     Pause,
@@ -51,17 +51,17 @@ pub enum Step {
 /// Why only a human can help.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Cause {
-    /// The login is over.
+    /// The login has expired.
     Expired,
-    /// Nobody has logged in since the gateway process started.
+    /// No login since the gateway process started.
     NeverLoggedIn,
     /// The session was logged out, and the login with it.
     LoggedOut,
     /// Another application holds the login (`CLIENT_APP`).
     Borrowed,
-    /// The login works, the brokerage session was never authenticated after it.
+    /// The login works, but the brokerage session was never authenticated after it.
     NotEnabled,
-    /// The login stands, and every attempt failed.
+    /// The login is valid, but every attempt failed.
     Exhausted,
     /// The operator ended the session.
     ByOperator,
@@ -70,47 +70,47 @@ pub enum Cause {
 /// Why a state was entered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StateReason {
-    /// The daemon began.
+    /// The daemon started.
     Started,
-    /// The flags are good and a data call confirmed them.
+    /// The flags are good, confirmed by a data call.
     DataConfirmed,
-    /// The flags are good, and the data call that would confirm them is not known on the other side.
+    /// The flags are good, and the gateway does not support the data call that would confirm them.
     FlagsAlone,
-    /// The flags say that the session is gone, the login may stand.
+    /// The session lapsed; the login may still be valid.
     SessionLapsed,
-    /// The flags are good, and the session is not established.
+    /// The flags are good, but the session is not established.
     NotEstablished,
-    /// The flags are good, and the data call gives nothing.
+    /// The flags are good, but the data call returns nothing.
     NoData,
-    /// A question was answered as if nobody were logged in.
+    /// An answer as from a gateway without a login.
     NoLogin,
-    /// Somebody else uses the brokerage session.
-    SomebodyElse,
-    /// Somebody else takes the session again and again, or is left it by IBKR; the fight is given up.
+    /// Another client uses the brokerage session.
+    OtherClient,
+    /// Another client keeps taking the session, or IBKR does not evict it. Taking it back was given up.
     Outfought,
-    /// Somebody else used the brokerage session, and the policy is to take it back.
+    /// Another client used the brokerage session, and by policy it is taken back.
     TakenOver,
-    /// A login was seen, and no session came of it.
+    /// A login was seen, but no session followed.
     LoginSeen,
     /// Nothing can be said about the session.
     Trouble(Unavailability),
     /// Only a human can help.
     Cause(Cause),
-    /// The operator asked for it.
+    /// Requested by the operator.
     Operator,
     /// The pause is over.
     PauseOver,
 }
 
-/// A change of state, complete enough to be told.
+/// A change of state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Transition {
-    /// The state that was left.
+    /// The previous state.
     pub from: State,
-    /// The state that was entered.
+    /// The new state.
     pub to: State,
     /// Why.
-    pub because: StateReason,
-    /// How long the state that was left had lasted.
+    pub reason: StateReason,
+    /// How long the previous state lasted.
     pub held: Duration,
 }

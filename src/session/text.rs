@@ -1,4 +1,4 @@
-//! The words for the machine's values: stable codes for programs, sentences for people.
+//! Codes for programs and sentences for people, for the machine's values.
 
 use std::fmt;
 
@@ -55,11 +55,11 @@ impl Unavailability {
             Self::Tls => "no TLS connection with the gateway can be agreed upon",
             Self::AddressRefused => "the gateway refuses this host's address (ips.allow in its conf.yaml)",
             Self::Network => "the gateway's host cannot be reached",
-            Self::IbkrSilent => "the gateway answers, and IBKR behind it does not",
+            Self::IbkrSilent => "the gateway answers, but IBKR behind it does not",
             Self::IbkrError => "IBKR answers with an error of its own",
             Self::EdgeRefused => "IBKR's edge refuses this host",
-            Self::TooManyRequests { .. } => "IBKR says too many requests; silent for a while",
-            Self::Nonsense => "the answer cannot be understood",
+            Self::TooManyRequests { .. } => "IBKR answered too many requests; no requests for a while",
+            Self::Nonsense => "the answer cannot be interpreted",
         }
     }
 }
@@ -84,11 +84,11 @@ impl Cause {
     pub const fn sentence(self) -> &'static str {
         match self {
             Self::Expired => "the login has expired",
-            Self::NeverLoggedIn => "nobody has logged in since the gateway started",
+            Self::NeverLoggedIn => "no login since the gateway started",
             Self::LoggedOut => "the session was logged out",
             Self::Borrowed => "another application holds the login",
-            Self::NotEnabled => "the login works, and IBKR gives it no brokerage session",
-            Self::Exhausted => "the login stands, and IBKR did not give the session back",
+            Self::NotEnabled => "the login works, but IBKR grants it no brokerage session",
+            Self::Exhausted => "the login is valid, but every recovery attempt failed",
             Self::ByOperator => "the operator logged it out",
         }
     }
@@ -106,7 +106,7 @@ impl StateReason {
             Self::NotEstablished => "not-established",
             Self::NoData => "no-data",
             Self::NoLogin => "no-login",
-            Self::SomebodyElse => "somebody-else",
+            Self::OtherClient => "somebody-else",
             Self::Outfought => "outfought",
             Self::TakenOver => "taking-over",
             Self::LoginSeen => "login-seen",
@@ -122,19 +122,19 @@ impl StateReason {
     pub const fn sentence(self) -> &'static str {
         match self {
             Self::Started => "just started",
-            Self::DataConfirmed => "authenticated, and a data call confirms it",
-            Self::FlagsAlone => "authenticated; the data call that would confirm it is not known any more",
-            Self::SessionLapsed => "the session is gone, the login may stand",
-            Self::NotEstablished => "authenticated, and not established yet",
-            Self::NoData => "authenticated, and account data does not come",
-            Self::NoLogin => "answered as if nobody were logged in",
-            Self::SomebodyElse => "somebody else uses the brokerage session",
-            Self::Outfought => "somebody else holds on to the session; not fighting for it",
-            Self::TakenOver => "somebody else used the session; taking it back as configured",
-            Self::LoginSeen => "a login was seen, and no session came of it",
+            Self::DataConfirmed => "authenticated, confirmed by a data call",
+            Self::FlagsAlone => "authenticated; not confirmed, because the gateway does not support the data call",
+            Self::SessionLapsed => "the session lapsed; the login may still be valid",
+            Self::NotEstablished => "authenticated, but not established yet",
+            Self::NoData => "authenticated, but no account data",
+            Self::NoLogin => "the gateway answers as if there were no login",
+            Self::OtherClient => "another client uses the brokerage session",
+            Self::Outfought => "another client keeps taking the session; gave up taking it back",
+            Self::TakenOver => "another client used the session; taking it back as configured",
+            Self::LoginSeen => "a login was seen, but no session followed",
             Self::Trouble(trouble) => trouble.sentence(),
             Self::Cause(cause) => cause.sentence(),
-            Self::Operator => "the operator asked for it",
+            Self::Operator => "requested by the operator",
             Self::PauseOver => "the pause is over",
         }
     }
@@ -149,18 +149,18 @@ impl WakeReason {
             Self::PingDue => "the next ping is due",
             Self::CheckDue => "the next check is due",
             Self::ProofDue => "the next data call is due",
-            Self::LoginAge => "the login's age is asked",
-            Self::AskAgain => "asking again before believing it",
+            Self::LoginAge => "the login's age is due",
+            Self::AskAgain => "confirming an unexpected answer",
             Self::NextStep => "the next step of the recovery",
-            Self::ConfirmDue => "asking whether the session has come",
+            Self::ConfirmDue => "checking whether the session is back",
             Self::AttemptDue => "the next attempt",
-            Self::BudgetSpent => "the hour's attempts are spent; only looking",
+            Self::OutOfAttempts => "no attempts left this hour; only checking",
             Self::RetryDue => "the next try",
-            Self::Quiet => "silent after too many requests",
+            Self::Quiet => "no requests after 429",
             Self::OthersFirst => "other gateways behind the same public address go first",
-            Self::WatchDue => "looking whether a human has logged in",
-            Self::OtherDue => "looking whether somebody else still uses the session",
-            Self::Operator => "the operator asked",
+            Self::WatchDue => "checking for a login",
+            Self::OtherDue => "checking whether the other client has left",
+            Self::Operator => "requested by the operator",
             Self::ClockJumped => "the clock jumped",
             Self::PauseOver => "the pause ends",
         }

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
+use super::backoff::backoff;
 use super::context::Context;
 use super::phase::{Ask, Next, Phase};
-use super::rate_limiter::backoff;
 use super::{Failure, Request, StateReason, Unavailability, WakeReason};
 
 impl Context {

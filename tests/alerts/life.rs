@@ -34,20 +34,20 @@ pub(crate) fn channel(name: &str, preset: Preset) -> Channel {
 }
 
 /// How the gateway "main" is, and since when.
-pub(crate) fn snapshot(state: State, since: Now, incident_since: Option<Now>) -> Snapshot {
+pub(crate) fn snapshot(state: State, since: Now, outage_since: Option<Now>) -> Snapshot {
     Snapshot {
         gateway: "main".to_owned(),
         url: "https://localhost:5000".to_owned(),
         state,
-        because: StateReason::Started,
+        reason: StateReason::Started,
         detail: None,
         unit: None,
         since,
-        incident_since,
-        known: Facts::default(),
+        outage_since,
+        facts: Facts::default(),
         wrong_account: false,
         flapping: false,
-        spent: false,
+        out_of_attempts: false,
         login_ends_at: None,
         maintenance: None,
         hold_until: None,
@@ -80,7 +80,7 @@ pub(crate) struct Life {
     /// How the gateway is.
     state: State,
     since: Now,
-    incident_since: Option<Now>,
+    outage_since: Option<Now>,
     pub(crate) flapping: bool,
     /// Until when a maintenance window holds alerts.
     pub(crate) hold_until: Option<Timestamp>,
@@ -113,7 +113,7 @@ impl Life {
             disk: String::new(),
             state: State::Starting,
             since,
-            incident_since: Some(since),
+            outage_since: Some(since),
             flapping: false,
             hold_until: None,
             login_ends_at: None,
@@ -140,7 +140,7 @@ impl Life {
             self.since = self.now();
         }
         self.state = state;
-        self.incident_since = self.incident_since.or(Some(self.since)).filter(|_| state != State::Live);
+        self.outage_since = self.outage_since.or(Some(self.since)).filter(|_| state != State::Live);
         self.look();
     }
 
@@ -157,8 +157,8 @@ impl Life {
     pub(crate) fn look(&mut self) {
         let (flapping, hold_until, login_ends_at) = (self.flapping, self.hold_until, self.login_ends_at);
         let known = Facts { trouble: self.trouble, ..Facts::default() };
-        let snapshot = snapshot(self.state, self.since, self.incident_since);
-        let snapshot = Snapshot { flapping, hold_until, login_ends_at, known, spent: self.spent, ..snapshot };
+        let snapshot = snapshot(self.state, self.since, self.outage_since);
+        let snapshot = Snapshot { flapping, hold_until, login_ends_at, facts: known, out_of_attempts: self.spent, ..snapshot };
         self.step(Input::Snapshot(&snapshot));
     }
 
@@ -223,9 +223,9 @@ impl Life {
         self.start();
         // A daemon has accepted its configuration before it looks at any gateway.
         self.step(Input::ConfigAccepted);
-        (self.since, self.incident_since) = (self.now(), Some(self.now()));
+        (self.since, self.outage_since) = (self.now(), Some(self.now()));
         let (state, hold_until) = (self.state, self.hold_until);
-        let starting = Snapshot { hold_until, ..snapshot(State::Starting, self.since, self.incident_since) };
+        let starting = Snapshot { hold_until, ..snapshot(State::Starting, self.since, self.outage_since) };
         self.step(Input::Snapshot(&starting));
         self.time += secs(1);
         self.becomes(state);

@@ -53,7 +53,7 @@ impl Stage {
         let since = stage.now();
         let wrong = change(snapshot(State::Live, since, None));
         let incident = (wrong.state != State::Live).then_some(since);
-        stage.step(Input::Snapshot(&Snapshot { incident_since: incident, ..wrong }));
+        stage.step(Input::Snapshot(&Snapshot { outage_since: incident, ..wrong }));
         stage.pass(secs(300));
         stage.pass(HOUR * 4 + secs(300));
         let live = snapshot(State::Live, stage.now(), None);
@@ -83,10 +83,10 @@ pub(crate) fn all() -> Vec<Message> {
     }
     for trouble in [Unavailability::NothingListens, Unavailability::Network] {
         let known = Facts { trouble: Some(trouble), ..Facts::default() };
-        told.extend(Stage::of(|live| Snapshot { state: State::LoginRequired(Cause::Expired), known, ..live }));
+        told.extend(Stage::of(|live| Snapshot { state: State::LoginRequired(Cause::Expired), facts: known, ..live }));
     }
-    for because in [StateReason::SomebodyElse, StateReason::Outfought] {
-        told.extend(Stage::of(|live| Snapshot { state: State::Contested, because, ..live }));
+    for reason in [StateReason::OtherClient, StateReason::Outfought] {
+        told.extend(Stage::of(|live| Snapshot { state: State::Contested, reason, ..live }));
     }
     for trouble in [
         Unavailability::NothingListens,
@@ -109,12 +109,12 @@ pub(crate) fn all() -> Vec<Message> {
     told.extend(Stage::of(|live| Snapshot { flapping: true, ..live }));
     told.extend(Stage::of(|live| Snapshot {
         state: State::Recovering { attempt: 1, step: tickled::session::Step::Pause },
-        spent: true,
+        out_of_attempts: true,
         ..live
     }));
     for is_paper in [true, false] {
         let known = Facts { is_paper: Some(is_paper), ..Facts::default() };
-        told.extend(Stage::of(|live| Snapshot { wrong_account: true, known, ..live }));
+        told.extend(Stage::of(|live| Snapshot { wrong_account: true, facts: known, ..live }));
     }
     let mut stage = Stage::new();
     let ends = stage.now().wall.saturating_add(jiff::SignedDuration::from_hours(5)).unwrap();

@@ -75,7 +75,7 @@ impl Scene {
         let waits = |gateway: &Value, at: &Value| {
             let left = time(&gateway["next_at"]).zip(time(at)).map(|(next, at)| next.duration_since(at).as_millis());
             let next = gateway["next"].as_str().unwrap();
-            let is_calm = ["the next check is due", "looking whether a human has logged in", "the pause ends"];
+            let is_calm = ["the next check is due", "checking for a login", "the pause ends"];
             is_calm.contains(&next) && gateway["state"] != "starting" && left.is_some_and(|left| left > 5000)
         };
         loop {

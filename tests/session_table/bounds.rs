@@ -51,10 +51,10 @@ fn a_session_that_is_taken_away_again_and_again_is_not_fought_for() {
         }
     }
     let left = until - fighting.now.mono;
-    for (wait, because) in [(left - Duration::from_nanos(1), StateReason::Outfought), (left, StateReason::SomebodyElse)]
+    for (wait, because) in [(left - Duration::from_nanos(1), StateReason::Outfought), (left, StateReason::OtherClient)]
     {
         let taken = fighting.clone().wait(wait).denied(COMPETING);
-        assert_eq!((taken.state(), taken.machine.because()), (State::Contested, because));
+        assert_eq!((taken.state(), taken.machine.reason()), (State::Contested, because));
     }
 }
 

@@ -107,9 +107,9 @@ fn a_gateway_that_knows_of_no_login_is_believed_where_there_is_no_way_past_it() 
 #[test]
 fn an_incident_begins_with_what_was_seen_and_not_with_what_the_operator_did() {
     let lost = Situation::new().live().wait(seconds(5)).denied(LOST);
-    assert_eq!(lost.machine.incident_since(), Some(lost.now));
+    assert_eq!(lost.machine.outage_since(), Some(lost.now));
     let out = Situation::new().live().step(Input::Logout).answered(Request::EndSession, Said::Ended);
-    assert_eq!(out.checked(LOST).machine.incident_since(), None);
+    assert_eq!(out.checked(LOST).machine.outage_since(), None);
 }
 
 #[test]
@@ -298,7 +298,7 @@ fn whom_ibkr_leaves_the_session_to_is_left_alone() {
         let answer = if request == Request::ValidateSso { Said::Sso(VALID) } else { Said::Status(COMPETING) };
         s = asking.step(said(request, answer));
     }
-    assert_eq!((s.state(), s.machine.because(), evictions), (State::Contested, StateReason::Outfought, 3));
+    assert_eq!((s.state(), s.machine.reason(), evictions), (State::Contested, StateReason::Outfought, 3));
     let left = s.checked(LOST).checked(LOST);
     assert_eq!(left.state().name(), "recovering", "they have gone");
     // Once they have gone without a session to be had, somebody has to log in.
@@ -370,13 +370,13 @@ fn a_data_call_that_is_gone_is_no_proof() {
     let empty = gone().checked(GOOD).answered(Request::Accounts, Said::Accounts(EMPTY));
     assert_eq!(empty.state(), State::Starting);
     let alone = gone().checked(GOOD).answered(Request::Accounts, Said::Unsupported);
-    assert_eq!((alone.state(), alone.machine.because()), (State::Live, StateReason::FlagsAlone));
+    assert_eq!((alone.state(), alone.machine.reason()), (State::Live, StateReason::FlagsAlone));
     let asked = alone.well_until(Request::Accounts);
     let still = asked.clone().step(said(Request::Accounts, Said::Unsupported));
-    assert_eq!((still.state(), still.machine.because()), (State::Live, StateReason::FlagsAlone));
-    assert_ne!(still.plan.because, WakeReason::AskAgain, "it is known");
+    assert_eq!((still.state(), still.machine.reason()), (State::Live, StateReason::FlagsAlone));
+    assert_ne!(still.plan.reason, WakeReason::AskAgain, "it is known");
     let proved = asked.answered_well();
-    assert_eq!((proved.state(), proved.machine.because()), (State::Live, StateReason::DataConfirmed));
+    assert_eq!((proved.state(), proved.machine.reason()), (State::Live, StateReason::DataConfirmed));
 }
 
 /// Whether the hour is spent does not change while it is looked whether the session is back.
@@ -392,12 +392,12 @@ fn a_look_in_between_gives_no_attempt_back() {
         s
     };
     let live = (0..max_per_hour).fold(Situation::with(policy, 7).live(), |s, _| comes_back(s.denied(LOST)));
-    assert!(!live.machine.is_spent());
+    assert!(!live.machine.is_out_of_attempts());
     let lost = live.denied(LOST);
-    assert!(lost.machine.is_spent());
+    assert!(lost.machine.is_out_of_attempts());
     let asking = lost.asks(Request::Check);
-    assert!(asking.machine.is_spent());
+    assert!(asking.machine.is_out_of_attempts());
     let still = asking.step(said(Request::Check, Said::Status(LOST)));
-    assert!(still.machine.is_spent());
-    assert!(!comes_back(still).machine.is_spent());
+    assert!(still.machine.is_out_of_attempts());
+    assert!(!comes_back(still).machine.is_out_of_attempts());
 }

@@ -54,7 +54,7 @@ fn live_side_by_side(seed: u64, gateways: u32, span: Duration, trace: bool) -> R
             Ok(())
         };
         verdict.map_err(|what| life.story(&what))?;
-        match life.plan.because {
+        match life.plan.reason {
             WakeReason::OthersFirst => {
                 seen.waits += u64::from(waits_since.is_none());
                 let since = *waits_since.get_or_insert(now);
@@ -75,7 +75,7 @@ fn live_side_by_side(seed: u64, gateways: u32, span: Duration, trace: bool) -> R
             | WakeReason::NextStep
             | WakeReason::ConfirmDue
             | WakeReason::AttemptDue
-            | WakeReason::BudgetSpent
+            | WakeReason::OutOfAttempts
             | WakeReason::RetryDue
             | WakeReason::WatchDue
             | WakeReason::OtherDue

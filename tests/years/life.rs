@@ -83,7 +83,7 @@ impl Life {
             request: None,
             awaiting: false,
             wake_at: Duration::ZERO,
-            because: WakeReason::CheckDue,
+            reason: WakeReason::CheckDue,
             transition: None,
             jumped: None,
         };
@@ -201,7 +201,7 @@ impl Life {
             self.flight = None;
         }
         let machine = &self.machine;
-        let showing = (machine.state(), machine.is_flapping(), machine.is_spent(), machine.known().trouble);
+        let showing = (machine.state(), machine.is_flapping(), machine.is_out_of_attempts(), machine.facts().trouble);
         // The daemon shows the desk every step; here, for speed, what is new and every so often the rest.
         self.steps += 1;
         if self.shown != Some(showing) || plan.jumped.is_some() || self.steps.is_multiple_of(32) {

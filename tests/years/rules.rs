@@ -136,7 +136,7 @@ impl Rules {
         if yielding && request == (Request::OpenBrokerage { compete: true }) {
             return Err("competing under yield".to_owned());
         }
-        if yielding && request == Request::Reauthenticate && machine.known().evidence.competing {
+        if yielding && request == Request::Reauthenticate && machine.facts().evidence.competing {
             return Err("method gateway, which competes, while somebody else is flagged".to_owned());
         }
         Ok(())
@@ -256,7 +256,7 @@ impl Rules {
     ) -> Verdict {
         let policy = machine.policy();
         let excused = matches!(machine.state(), State::Paused { .. })
-            || plan.because == WakeReason::Quiet
+            || plan.reason == WakeReason::Quiet
             || now < self.silence_until;
         let since = |field: &mut Option<Duration>, holds: bool| {
             if !holds || excused {
