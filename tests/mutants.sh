@@ -49,11 +49,11 @@ cp -r tests/session_table "$crate/tests/all/a_table"
 cp tests/calendar.rs "$crate/tests/all/b_calendar.rs"
 cp -r tests/scenarios "$crate/tests/all/c_scenarios"
 cp -r tests/years "$crate/tests/all/d_years"
-cp tests/support/src/chance.rs tests/support/src/said.rs "$crate/tests/all/"
-cp tests/years/port.rs tests/years/rules.rs "$crate/tests/all/"
+cp tests/support/src/{chance,port,said}.rs tests/years/rules.rs "$crate/tests/all/"
 sed -i 's|"\.\./years/|"../|; s|^mod script;|#[path = "script.rs"] mod script;|' "$crate/tests/all/c_scenarios/main.rs"
 sed -i 's/crate::/super::/g; s|^mod crowd;|#[path = "crowd.rs"] mod z_crowd;|' "$crate"/tests/all/d_years/*.rs
-sed -i 's/support::chance/crate::chance/; s/use support::{\?\(Said[^;]*\);/use crate::said::{\1;/; s/use crate::said::{Said;/use crate::said::Said;/' "$crate"/tests/all/*/*.rs
+sed -i 's/\bsupport::/crate::support::/g' "$crate"/tests/all/*/*.rs "$crate"/tests/all/rules.rs
+sed -i 's/crate::Said/crate::support::Said/' "$crate/tests/all/port.rs"
 for file in "$crate"/tests/all/*.rs "$crate"/tests/all/*/*.rs; do sed -i '/^#!\[expect/d' "$file"; done
 cat > "$crate/tests/all/main.rs" <<'RUST'
 #![allow(warnings)]
@@ -61,7 +61,12 @@ cat > "$crate/tests/all/main.rs" <<'RUST'
 mod a_table;
 mod b_calendar;
 mod chance;
+mod port;
 mod said;
+mod support {
+    pub use crate::said::{Said, said};
+    pub use crate::{chance, port};
+}
 #[path = "c_scenarios/main.rs"]
 mod c_scenarios;
 #[path = "d_years/main.rs"]

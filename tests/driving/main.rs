@@ -1,8 +1,6 @@
 //! The real driver with its desk against the simulated world: nights, outages and neighbours, in simulated time.
 #![expect(clippy::unwrap_used, reason = "a helper that fails fails its test")]
 
-#[path = "../years/port.rs"]
-mod port;
 mod stage;
 
 use std::cell::RefCell;

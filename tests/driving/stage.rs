@@ -16,7 +16,7 @@ use tickled::status::Place;
 use tokio::sync::{Notify, mpsc};
 use tokio::time::{Instant, sleep, sleep_until};
 
-use crate::port;
+use support::port;
 
 /// What a human was told, and when.
 pub(crate) type Told = Vec<((Code, Phase), Duration)>;

@@ -1,8 +1,6 @@
 //! Scenarios: timelines as data, each named after the fault it is about; expected are states, requests and alerts.
 #![expect(clippy::unwrap_used, reason = "a helper that fails fails its test")]
 
-#[path = "../years/port.rs"]
-mod port;
 #[path = "../years/rules.rs"]
 mod rules;
 mod script;
@@ -16,7 +14,7 @@ use std::time::Duration;
 use jiff::SignedDuration;
 use rules::{Rules, Sky, Tally};
 use script::{Event, Script, span};
-use support::{Said, said};
+use support::{Said, port, said};
 use tickled::alert::{Input as Told, Notice, Phase, Settings, Tracker};
 use tickled::session::{Input, Machine, Now, Plan, Request, Unavailability};
 use tickled::simulator::world::{Options, What, World};

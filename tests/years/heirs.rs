@@ -139,7 +139,7 @@ fn whoever_is_killed_again_and_again_keeps_within_the_budget() {
                     Some(request) => {
                         sent.push(at);
                         at += millis(2);
-                        said(request, if silent { crate::port::SILENCE } else { answer(request, false) })
+                        said(request, if silent { support::port::SILENCE } else { answer(request, false) })
                     }
                     None if plan.awaiting => Input::Wake,
                     None => {

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
+use support::port::{self, SILENCE};
 use support::{Said, said};
 use tickled::alert::{self, Code, Phase, Settings, Tracker};
 use tickled::calendar::{Maintenance, Region};
@@ -19,7 +20,7 @@ use tickled::simulator::world::{Control, Options, Times, What, World};
 use tickled::status::{Place, Snapshot};
 
 use crate::fate::{self, Event, Weather};
-use crate::port::{self, SILENCE};
+
 use crate::rules::{Rules, Sky, Tally, hour, minute, second};
 use support::chance::Chance;
 

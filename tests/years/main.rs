@@ -8,7 +8,6 @@ mod fate;
 mod heirs;
 mod life;
 mod pings;
-mod port;
 mod rules;
 
 use std::sync::Mutex;
@@ -16,6 +15,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use rules::Tally;
+use support::port;
 use tickled::session::Request;
 use tickled::simulator::world::{Control, Options, What, World};
 

@@ -5,6 +5,7 @@
 pub mod chance;
 mod daemon;
 mod gateway;
+pub mod port;
 mod said;
 
 pub use daemon::{Daemon, SOON, by_day, file, program, tickled};

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use support::Said;
+use crate::Said;
 use tickled::driver::answers;
 use tickled::gateway::wire::{self, Refusal, Reply};
 use tickled::gateway::{ErrorKind, Tickle};
@@ -11,7 +11,7 @@ use tickled::session::{Accounts, Failure, Reauthentication, Request, Sso, Status
 use tickled::simulator::world::{Answer, AuthStatus, Call, Route, Verdict};
 
 /// What a request asks of the world.
-pub(crate) fn call(request: Request) -> Call {
+pub fn call(request: Request) -> Call {
     match request {
         Request::Ping => Call::post(Route::Tickle),
         Request::Check => Call::post(Route::Status),
@@ -25,7 +25,7 @@ pub(crate) fn call(request: Request) -> Call {
 }
 
 /// What an answer shows, without a byte of JSON; [`slowly`] is the way it really goes.
-pub(crate) fn quickly(request: Request, answer: &Answer) -> Said {
+pub fn quickly(request: Request, answer: &Answer) -> Said {
     match answer {
         Answer::Status(flags) => Said::Status(status(*flags)),
         Answer::Tickle(tickle) => Said::Status(status(tickle.status)),
@@ -72,7 +72,7 @@ const fn status(flags: AuthStatus) -> Status {
 }
 
 /// What an answer shows, through the bytes and the parsers that a real one goes through.
-pub(crate) fn slowly(request: Request, answer: &Answer) -> Said {
+pub fn slowly(request: Request, answer: &Answer) -> Said {
     let rendered = answer.render();
     let header = |name: &str| {
         let found = rendered.headers.iter().find(|(key, _)| key.eq_ignore_ascii_case(name));
@@ -128,4 +128,4 @@ fn seen<T>(read: Result<T, Refusal>, meaning: impl Fn(&T) -> Said) -> Said {
 }
 
 /// What a request that gets no answer at all shows.
-pub(crate) const SILENCE: Said = Said::Unavailable(Unavailability::NoAnswer);
+pub const SILENCE: Said = Said::Unavailable(Unavailability::NoAnswer);
