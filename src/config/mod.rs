@@ -17,7 +17,7 @@ mod validate;
 mod value;
 
 pub use diagnostic::{Diagnostic, Diagnostics, Location};
-pub use schema::{Endpoint, Key, keys};
+pub use schema::{Endpoint, Ibkr, Key, keys};
 pub use show::show;
 pub use source::{Difference, Source};
 pub use validate::{Config, Gateway};
@@ -89,6 +89,7 @@ fn validated(
             gateways: validate::gateways(&draft, &mut report, certificates),
             maintenance: validate::maintenance(&draft, &mut report),
             alerts: channels::alerts(&draft, &mut report),
+            ibkr: draft.ibkr,
             endpoint: draft.endpoint,
             log: draft.log,
             warnings: Vec::new(),

@@ -17,8 +17,8 @@ use super::diagnostic::Problem;
 use super::duration::Range;
 use super::keyword::Keyword;
 use super::string_format::{
-    ARGUMENT, FINGERPRINT, GATEWAY_URL, HEADER, HOST, LINE, LISTEN, MAIL, NAME, PATH, RECIPIENT, SECRET_FILE, TEMPLATE,
-    TIME_OF_DAY, UNIT, WEB_ADDRESS, ZONE,
+    API_HOST, ARGUMENT, FINGERPRINT, GATEWAY_URL, HEADER, HOST, LINE, LISTEN, MAIL, NAME, PATH, RECIPIENT, SECRET_FILE,
+    TEMPLATE, TIME_OF_DAY, UNIT, WEB_ADDRESS, ZONE,
 };
 use super::value::{Count, Flag, List, Optional, OrNone, RawValue, Text, ValueType, list, one_of, some_of};
 use crate::alert::settings::{Method, Preset, Tls};
@@ -63,6 +63,7 @@ macro_rules! key {
 pub(super) struct Draft {
     pub(super) session: Policy,
     pub(super) gateways: BTreeMap<String, GatewayDraft>,
+    pub(super) ibkr: Ibkr,
     /// Its windows are the published ones; `windows` replaces them.
     pub(super) maintenance: Maintenance,
     pub(super) windows: Option<Vec<WindowDraft>>,
@@ -73,6 +74,19 @@ pub(super) struct Draft {
     pub(super) deadman: DeadmanDraft,
     pub(super) endpoint: Endpoint,
     pub(super) log: log::Settings,
+}
+
+/// IBKR as this host reaches it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ibkr {
+    /// The API host that is connected to while IBKR is silent; `None` for never.
+    pub host: Option<String>,
+}
+
+impl Default for Ibkr {
+    fn default() -> Self {
+        Self { host: Some("api.ibkr.com".to_owned()) }
+    }
 }
 
 /// The endpoint for monitoring.
@@ -250,6 +264,7 @@ pub(super) const CHANNEL: &[Row<ChannelDraft>] = &[
 
 /// The keys of all other tables.
 pub(super) const ROOT: &[Row<Draft>] = &[
+    key!("ibkr.host", or_none(API_HOST, ", or \"\" for never", true), |draft| draft.ibkr.host),
     key!("maintenance.grace", from_to(0, 6 * HOUR), |draft| draft.maintenance.grace),
     key!("alerts.zone", ZONE, |draft| draft.alerts.zone),
     key!("alerts.repeat_every", from_to(5 * MINUTE, 7 * DAY), |draft| draft.alerts.repeat_every),

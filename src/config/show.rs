@@ -22,6 +22,7 @@ pub fn show(config: &Config) -> String {
         file.rows(&format!("{table}.session"), SESSION, &draft.policy, |_| true);
     }
     let draft = Draft {
+        ibkr: config.ibkr.clone(),
         maintenance: config.maintenance.clone(),
         alerts: config.alerts.clone(),
         quiet: config.alerts.quiet.as_ref().map_or_else(QuietDraft::default, quiet_draft),
@@ -34,14 +35,15 @@ pub fn show(config: &Config) -> String {
         log: config.log.clone(),
         ..Draft::default()
     };
-    file.rows("", ROOT, &draft, |row| row.starts_with("maintenance."));
+    let is_first = |row: &str| row.starts_with("ibkr.") || row.starts_with("maintenance.");
+    file.rows("", ROOT, &draft, is_first);
     if config.maintenance.windows.is_empty() {
         file.line("maintenance", "window", "[]");
     }
     for window in &config.maintenance.windows {
         file.item(WINDOWS, WINDOW, &window_draft(window), |_| true);
     }
-    file.rows("", ROOT, &draft, |row| !row.starts_with("maintenance."));
+    file.rows("", ROOT, &draft, |row| !is_first(row));
     for channel in &config.alerts.channels {
         let draft = channel_draft(channel);
         let keys = draft.kind.map(ChannelType::keys).unwrap_or_default();

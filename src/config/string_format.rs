@@ -28,6 +28,8 @@ pub(super) const LINE: Text<String> = string(|| A_LINE.to_owned(), |text| line(t
 pub(super) const UNIT: Text<String> = string(|| "the name of a systemd service".to_owned(), unit);
 /// A host, without a port.
 pub(super) const HOST: Text<String> = string(|| A_HOST.to_owned(), host);
+/// A host that is connected to, and its port if that is not 443.
+pub(super) const API_HOST: Text<String> = string(|| A_HOST.to_owned(), api_host);
 /// The URL of a web request, which is no secret.
 pub(super) const WEB_ADDRESS: Text<String> = string(|| "http:// or https:// and what follows".to_owned(), web_address);
 /// The body of a web request, with the fields of an alert in it.
@@ -187,6 +189,14 @@ fn listen(text: &str) -> Result<SocketAddr, Invalid> {
     }
     let hint = "write it like \"127.0.0.1:9780\", or \"0.0.0.0:9780\" for every address of this host";
     text.parse().map_err(|_| (format!("{} is not an address and a port", quoted(text)), hint.to_owned()))
+}
+
+fn api_host(text: &str) -> Result<String, Invalid> {
+    let text = line(text, A_HOST)?;
+    match format!("https://{text}").parse::<GatewayUrl>() {
+        Ok(_) => Ok(text),
+        Err(_) => Err((format!("{} is not a host", quoted(&text)), "write it like \"api.ibkr.com\"".to_owned())),
+    }
 }
 
 fn host(text: &str) -> Result<String, Invalid> {

@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use super::diagnostic::{Diagnostic, Report};
 use super::duration::duration_text;
 use super::keyword::{nearest, word};
-use super::schema::{Draft, Endpoint, GatewayDraft, LONGEST_CHECK, PlainHttp, TrustBy, WINDOWS};
+use super::schema::{Draft, Endpoint, GatewayDraft, Ibkr, LONGEST_CHECK, PlainHttp, TrustBy, WINDOWS};
 use crate::alert;
 use crate::calendar::{Maintenance, Region, Window};
 use crate::gateway::{GatewayUrl, Target, Trust};
@@ -22,6 +22,8 @@ use crate::session::{Policy, SharedBudget};
 pub struct Config {
     /// At least one, in the order of their names, no two of them the same gateway.
     pub gateways: Vec<Gateway>,
+    /// IBKR as this host reaches it.
+    pub ibkr: Ibkr,
     /// When IBKR may be unavailable for maintenance.
     pub maintenance: Maintenance,
     /// When alerts are sent, and how.

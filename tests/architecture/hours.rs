@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use crate::sources;
 
 /// What a test's file says when it starts the daemon as a process.
-const STARTS: [&str; 4] = ["Daemon::", "Host::", "Machine::", "\"run\", \"--config\""];
+const STARTS: [&str; 4] = ["Daemon::", " Host::", "Machine::", "\"run\", \"--config\""];
 /// What makes the hour indifferent: the helper, the lines it writes, or the comment that gives the reason.
 const SAFE: [&str; 3] = ["by_day(", "window = ", "// At any hour: "];
 
