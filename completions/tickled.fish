@@ -46,7 +46,9 @@ complete -c tickled -n "__fish_tickled_needs_command" -f -a "man" -d 'Print manu
 complete -c tickled -n "__fish_tickled_needs_command" -f -a "completions" -d 'Print shell completions'
 complete -c tickled -n "__fish_tickled_needs_command" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c tickled -n "__fish_tickled_using_subcommand run" -l config -d 'Configuration file' -r -F
-complete -c tickled -n "__fish_tickled_using_subcommand run" -s h -l help -d 'Print help'
+complete -c tickled -n "__fish_tickled_using_subcommand run" -l state-dir -d 'State directory of the daemon' -r -F
+complete -c tickled -n "__fish_tickled_using_subcommand run" -l runtime-dir -d 'Runtime directory of the daemon, for its control socket and its locks' -r -F
+complete -c tickled -n "__fish_tickled_using_subcommand run" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c tickled -n "__fish_tickled_using_subcommand run" -s V -l version -d 'Print version'
 complete -c tickled -n "__fish_tickled_using_subcommand demo" -s h -l help -d 'Print help'
 complete -c tickled -n "__fish_tickled_using_subcommand demo" -s V -l version -d 'Print version'
@@ -55,42 +57,58 @@ complete -c tickled -n "__fish_tickled_using_subcommand simulate" -l control -d 
 complete -c tickled -n "__fish_tickled_using_subcommand simulate" -l plain -d 'Speak HTTP instead of HTTPS, as a gateway with `listenSsl: false`'
 complete -c tickled -n "__fish_tickled_using_subcommand simulate" -s h -l help -d 'Print help'
 complete -c tickled -n "__fish_tickled_using_subcommand simulate" -s V -l version -d 'Print version'
-complete -c tickled -n "__fish_tickled_using_subcommand status" -l socket -d 'Control socket of the daemon [default: where a daemon of this user, of root or of the service has it]' -r -F
+complete -c tickled -n "__fish_tickled_using_subcommand status" -l socket -d 'Control socket of the daemon [default: in its runtime directory]' -r -F
+complete -c tickled -n "__fish_tickled_using_subcommand status" -l state-dir -d 'State directory of the daemon' -r -F
+complete -c tickled -n "__fish_tickled_using_subcommand status" -l runtime-dir -d 'Runtime directory of the daemon, for its control socket and its locks' -r -F
 complete -c tickled -n "__fish_tickled_using_subcommand status" -l json -d 'Print one JSON object'
-complete -c tickled -n "__fish_tickled_using_subcommand status" -s h -l help -d 'Print help'
+complete -c tickled -n "__fish_tickled_using_subcommand status" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c tickled -n "__fish_tickled_using_subcommand status" -s V -l version -d 'Print version'
-complete -c tickled -n "__fish_tickled_using_subcommand watch" -l socket -d 'Control socket of the daemon [default: where a daemon of this user, of root or of the service has it]' -r -F
-complete -c tickled -n "__fish_tickled_using_subcommand watch" -s h -l help -d 'Print help'
+complete -c tickled -n "__fish_tickled_using_subcommand watch" -l socket -d 'Control socket of the daemon [default: in its runtime directory]' -r -F
+complete -c tickled -n "__fish_tickled_using_subcommand watch" -l state-dir -d 'State directory of the daemon' -r -F
+complete -c tickled -n "__fish_tickled_using_subcommand watch" -l runtime-dir -d 'Runtime directory of the daemon, for its control socket and its locks' -r -F
+complete -c tickled -n "__fish_tickled_using_subcommand watch" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c tickled -n "__fish_tickled_using_subcommand watch" -s V -l version -d 'Print version'
 complete -c tickled -n "__fish_tickled_using_subcommand history" -l since -d 'How far back, as 24h, 7d or 30d' -r
 complete -c tickled -n "__fish_tickled_using_subcommand history" -l svg -d 'Also draw the timeline into this file, as SVG' -r -F
-complete -c tickled -n "__fish_tickled_using_subcommand history" -l socket -d 'Control socket of the daemon [default: where a daemon of this user, of root or of the service has it]' -r -F
+complete -c tickled -n "__fish_tickled_using_subcommand history" -l socket -d 'Control socket of the daemon [default: in its runtime directory]' -r -F
+complete -c tickled -n "__fish_tickled_using_subcommand history" -l state-dir -d 'State directory of the daemon' -r -F
+complete -c tickled -n "__fish_tickled_using_subcommand history" -l runtime-dir -d 'Runtime directory of the daemon, for its control socket and its locks' -r -F
 complete -c tickled -n "__fish_tickled_using_subcommand history" -l json -d 'Print one JSON object'
-complete -c tickled -n "__fish_tickled_using_subcommand history" -s h -l help -d 'Print help'
+complete -c tickled -n "__fish_tickled_using_subcommand history" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c tickled -n "__fish_tickled_using_subcommand history" -s V -l version -d 'Print version'
 complete -c tickled -n "__fish_tickled_using_subcommand check" -l url -d 'Ask this gateway directly, as https://localhost:5000' -r
 complete -c tickled -n "__fish_tickled_using_subcommand check" -l config -d 'Configuration file' -r -F
-complete -c tickled -n "__fish_tickled_using_subcommand check" -l socket -d 'Control socket of the daemon [default: where a daemon of this user, of root or of the service has it]' -r -F
+complete -c tickled -n "__fish_tickled_using_subcommand check" -l socket -d 'Control socket of the daemon [default: in its runtime directory]' -r -F
+complete -c tickled -n "__fish_tickled_using_subcommand check" -l state-dir -d 'State directory of the daemon' -r -F
+complete -c tickled -n "__fish_tickled_using_subcommand check" -l runtime-dir -d 'Runtime directory of the daemon, for its control socket and its locks' -r -F
 complete -c tickled -n "__fish_tickled_using_subcommand check" -l json -d 'Print one JSON object'
 complete -c tickled -n "__fish_tickled_using_subcommand check" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c tickled -n "__fish_tickled_using_subcommand check" -s V -l version -d 'Print version'
 complete -c tickled -n "__fish_tickled_using_subcommand pause" -l for -d 'How long, as 30m, 2h or 1d [default: until it is resumed]' -r
-complete -c tickled -n "__fish_tickled_using_subcommand pause" -l socket -d 'Control socket of the daemon [default: where a daemon of this user, of root or of the service has it]' -r -F
+complete -c tickled -n "__fish_tickled_using_subcommand pause" -l socket -d 'Control socket of the daemon [default: in its runtime directory]' -r -F
+complete -c tickled -n "__fish_tickled_using_subcommand pause" -l state-dir -d 'State directory of the daemon' -r -F
+complete -c tickled -n "__fish_tickled_using_subcommand pause" -l runtime-dir -d 'Runtime directory of the daemon, for its control socket and its locks' -r -F
 complete -c tickled -n "__fish_tickled_using_subcommand pause" -l json -d 'Print one JSON object'
-complete -c tickled -n "__fish_tickled_using_subcommand pause" -s h -l help -d 'Print help'
+complete -c tickled -n "__fish_tickled_using_subcommand pause" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c tickled -n "__fish_tickled_using_subcommand pause" -s V -l version -d 'Print version'
-complete -c tickled -n "__fish_tickled_using_subcommand resume" -l socket -d 'Control socket of the daemon [default: where a daemon of this user, of root or of the service has it]' -r -F
+complete -c tickled -n "__fish_tickled_using_subcommand resume" -l socket -d 'Control socket of the daemon [default: in its runtime directory]' -r -F
+complete -c tickled -n "__fish_tickled_using_subcommand resume" -l state-dir -d 'State directory of the daemon' -r -F
+complete -c tickled -n "__fish_tickled_using_subcommand resume" -l runtime-dir -d 'Runtime directory of the daemon, for its control socket and its locks' -r -F
 complete -c tickled -n "__fish_tickled_using_subcommand resume" -l json -d 'Print one JSON object'
-complete -c tickled -n "__fish_tickled_using_subcommand resume" -s h -l help -d 'Print help'
+complete -c tickled -n "__fish_tickled_using_subcommand resume" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c tickled -n "__fish_tickled_using_subcommand resume" -s V -l version -d 'Print version'
-complete -c tickled -n "__fish_tickled_using_subcommand logout" -l socket -d 'Control socket of the daemon [default: where a daemon of this user, of root or of the service has it]' -r -F
+complete -c tickled -n "__fish_tickled_using_subcommand logout" -l socket -d 'Control socket of the daemon [default: in its runtime directory]' -r -F
+complete -c tickled -n "__fish_tickled_using_subcommand logout" -l state-dir -d 'State directory of the daemon' -r -F
+complete -c tickled -n "__fish_tickled_using_subcommand logout" -l runtime-dir -d 'Runtime directory of the daemon, for its control socket and its locks' -r -F
 complete -c tickled -n "__fish_tickled_using_subcommand logout" -l json -d 'Print one JSON object'
-complete -c tickled -n "__fish_tickled_using_subcommand logout" -s h -l help -d 'Print help'
+complete -c tickled -n "__fish_tickled_using_subcommand logout" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c tickled -n "__fish_tickled_using_subcommand logout" -s V -l version -d 'Print version'
 complete -c tickled -n "__fish_tickled_using_subcommand ack" -l code -d 'Only alerts with this code, such as login-required' -r
-complete -c tickled -n "__fish_tickled_using_subcommand ack" -l socket -d 'Control socket of the daemon [default: where a daemon of this user, of root or of the service has it]' -r -F
+complete -c tickled -n "__fish_tickled_using_subcommand ack" -l socket -d 'Control socket of the daemon [default: in its runtime directory]' -r -F
+complete -c tickled -n "__fish_tickled_using_subcommand ack" -l state-dir -d 'State directory of the daemon' -r -F
+complete -c tickled -n "__fish_tickled_using_subcommand ack" -l runtime-dir -d 'Runtime directory of the daemon, for its control socket and its locks' -r -F
 complete -c tickled -n "__fish_tickled_using_subcommand ack" -l json -d 'Print one JSON object'
-complete -c tickled -n "__fish_tickled_using_subcommand ack" -s h -l help -d 'Print help'
+complete -c tickled -n "__fish_tickled_using_subcommand ack" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c tickled -n "__fish_tickled_using_subcommand ack" -s V -l version -d 'Print version'
 complete -c tickled -n "__fish_tickled_using_subcommand cert" -l url -d 'The gateway, as https://localhost:5000' -r
 complete -c tickled -n "__fish_tickled_using_subcommand cert" -l json -d 'Print one JSON object'
@@ -103,7 +121,9 @@ complete -c tickled -n "__fish_tickled_using_subcommand alert; and not __fish_se
 complete -c tickled -n "__fish_tickled_using_subcommand alert; and __fish_seen_subcommand_from test" -l config -d 'Send it from here with this configuration, whatever daemon runs' -r -F
 complete -c tickled -n "__fish_tickled_using_subcommand alert; and __fish_seen_subcommand_from test" -l channel -d 'This channel alone' -r
 complete -c tickled -n "__fish_tickled_using_subcommand alert; and __fish_seen_subcommand_from test" -l as -d 'Send it with the priority of this alert, e.g. login-required, to the channels that take it: does it wake you?' -r
-complete -c tickled -n "__fish_tickled_using_subcommand alert; and __fish_seen_subcommand_from test" -l socket -d 'Control socket of the daemon [default: where a daemon of this user, of root or of the service has it]' -r -F
+complete -c tickled -n "__fish_tickled_using_subcommand alert; and __fish_seen_subcommand_from test" -l socket -d 'Control socket of the daemon [default: in its runtime directory]' -r -F
+complete -c tickled -n "__fish_tickled_using_subcommand alert; and __fish_seen_subcommand_from test" -l state-dir -d 'State directory of the daemon' -r -F
+complete -c tickled -n "__fish_tickled_using_subcommand alert; and __fish_seen_subcommand_from test" -l runtime-dir -d 'Runtime directory of the daemon, for its control socket and its locks' -r -F
 complete -c tickled -n "__fish_tickled_using_subcommand alert; and __fish_seen_subcommand_from test" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c tickled -n "__fish_tickled_using_subcommand alert; and __fish_seen_subcommand_from test" -s V -l version -d 'Print version'
 complete -c tickled -n "__fish_tickled_using_subcommand alert; and __fish_seen_subcommand_from help" -f -a "test" -d 'Send a marked test through all channels and the dead man\'s switch, and print each answer'
@@ -111,10 +131,12 @@ complete -c tickled -n "__fish_tickled_using_subcommand alert; and __fish_seen_s
 complete -c tickled -n "__fish_tickled_using_subcommand login" -l url -d 'Ask this gateway directly, as https://localhost:5000' -r
 complete -c tickled -n "__fish_tickled_using_subcommand login" -l config -d 'Configuration file' -r -F
 complete -c tickled -n "__fish_tickled_using_subcommand login" -l within -d 'How long to wait, as 90s or 10m' -r
-complete -c tickled -n "__fish_tickled_using_subcommand login" -l socket -d 'Control socket of the daemon [default: where a daemon of this user, of root or of the service has it]' -r -F
+complete -c tickled -n "__fish_tickled_using_subcommand login" -l socket -d 'Control socket of the daemon [default: in its runtime directory]' -r -F
+complete -c tickled -n "__fish_tickled_using_subcommand login" -l state-dir -d 'State directory of the daemon' -r -F
+complete -c tickled -n "__fish_tickled_using_subcommand login" -l runtime-dir -d 'Runtime directory of the daemon, for its control socket and its locks' -r -F
 complete -c tickled -n "__fish_tickled_using_subcommand login" -l no-browser -d 'Do not open a browser'
 complete -c tickled -n "__fish_tickled_using_subcommand login" -l json -d 'Print one JSON object at the end; everything else goes to standard error'
-complete -c tickled -n "__fish_tickled_using_subcommand login" -s h -l help -d 'Print help'
+complete -c tickled -n "__fish_tickled_using_subcommand login" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c tickled -n "__fish_tickled_using_subcommand login" -s V -l version -d 'Print version'
 complete -c tickled -n "__fish_tickled_using_subcommand doctor" -l config -d 'Configuration file' -r -F
 complete -c tickled -n "__fish_tickled_using_subcommand doctor" -l gateway-dir -d 'Directory of the unpacked gateway: check its conf.yaml and its Java too' -r -F

@@ -12,7 +12,8 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 
 use crate::config::{self, Source};
-use crate::daemon::{self, Ended, Paths};
+use crate::daemon::{self, Ended};
+use crate::directories::Chosen;
 use crate::exit::Exit;
 use crate::gateway::Trust;
 use crate::log::{self, Format, Level, OutputFormat};
@@ -63,7 +64,7 @@ async fn play(addresses: &Addresses) -> anyhow::Result<Exit> {
         http: reqwest::Client::builder().tls_backend_preconfigured(Trust::Loopback.config()?).no_proxy().build()?,
     };
     let source = Source { path: name.to_owned(), environment: BTreeMap::new() };
-    let daemon = daemon::run(config, source, Notifier::default(), Paths::default());
+    let daemon = daemon::run(config, source, Notifier::default(), Chosen::default());
     tokio::pin!(daemon);
     tokio::select! {
         ended = &mut daemon => bail!("the daemon ended by itself: {:?}", ended?),

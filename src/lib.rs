@@ -25,6 +25,7 @@
 //! | `gateway` | 1 | the client of a gateway: one method per request, failures by meaning, TLS |
 //! | `simulator` | 1 | a simulated gateway with IBKR behind it; imports nothing of this crate |
 //! | `atomic_file` | 1 | a small file that outlives the process, replaced as a whole |
+//! | `directories` | 1 | where a daemon keeps its state, its control socket and its locks |
 //! | `http` | 1 | an HTTP server for a few clients that may misbehave |
 //! | `systemd` | 1 | notifications to systemd: ready, status, watchdog; never blocks |
 //! | `log` | 1 | log formats, event names, redaction, a writer that never blocks the loop |
@@ -40,6 +41,7 @@ pub mod config;
 pub mod control;
 pub mod daemon;
 pub mod demo;
+pub mod directories;
 pub mod doctor;
 pub mod driver;
 pub mod endpoint;

@@ -129,6 +129,7 @@ fn surroundings(command: &Command, name: &str) -> String {
         &of(&[
             (config, CONFIG_ENVIRONMENT),
             (socket, SOCKET_ENVIRONMENT),
+            (all || socket, DIRECTORY_ENVIRONMENT),
             (all, DAEMON_ENVIRONMENT),
             (!is_daemon, TERMINAL_ENVIRONMENT),
         ]),
@@ -161,21 +162,21 @@ const CONFIG_ENVIRONMENT: &[Item] = &[
     ),
 ];
 
-const SOCKET_ENVIRONMENT: &[Item] = &[
-    ("TICKLED_SOCKET", "The control socket of the daemon, where --socket is not given."),
-    ("XDG_RUNTIME_DIR", "Where the socket of a daemon started by a user is looked for first."),
+const SOCKET_ENVIRONMENT: &[Item] =
+    &[("TICKLED_SOCKET", "The control socket of the daemon, where --socket is not given.")];
+
+const DIRECTORY_ENVIRONMENT: &[Item] = &[
+    (
+        "STATE_DIRECTORY, XDG_STATE_HOME, HOME",
+        "The state directory, where --state-dir is not given. systemd sets the first.",
+    ),
+    (
+        "RUNTIME_DIRECTORY, XDG_RUNTIME_DIR",
+        "The runtime directory, where --runtime-dir is not given. systemd sets the first.",
+    ),
 ];
 
 const DAEMON_ENVIRONMENT: &[Item] = &[
-    (
-        "STATE_DIRECTORY",
-        "Directory for the state that is kept across restarts. Without it nothing is kept. systemd sets it.",
-    ),
-    (
-        "RUNTIME_DIRECTORY",
-        "Directory of the control socket and the locks. Without it, $XDG_RUNTIME_DIR/tickled, or /run/tickled-by-hand for \
-         root. systemd sets it.",
-    ),
     ("CREDENTIALS_DIRECTORY", "Directory of the secrets that the configuration names as credentials. systemd sets it."),
     (
         "NOTIFY_SOCKET, WATCHDOG_USEC, WATCHDOG_PID",
@@ -201,14 +202,16 @@ const CONFIG_FILES: &[Item] = &[(
 
 const SOCKET_FILES: &[Item] = &[(
     "/run/tickled/control.sock",
-    "The control socket of the service. A daemon started by a user has $XDG_RUNTIME_DIR/tickled/control.sock, one started \
-     by root /run/tickled-by-hand/control.sock.",
+    "The control socket of the service. Any other daemon has it in its runtime directory.",
 )];
 
-const DAEMON_FILES: &[Item] = &[(
-    "/var/lib/tickled",
-    "The state directory of the service: last states, pauses, the history, and alerts that are not delivered yet.",
-)];
+const DAEMON_FILES: &[Item] = &[
+    (
+        "/var/lib/tickled",
+        "The state directory of the service: last states, pauses, the history, and alerts that are not delivered yet.",
+    ),
+    ("/run/tickled-by-hand", "Locks of a daemon that root started by hand, for other daemons to see."),
+];
 
 const SIGNALS: &[Item] = &[
     (

@@ -73,11 +73,7 @@ impl Daemon {
             fs::write(state.join("ledger.jsonl"), (0..changes).map(row).collect::<String>()).unwrap();
         }
         let mut command = Command::new(env!("CARGO_BIN_EXE_tickled"));
-        if changes > 0 {
-            command.env("STATE_DIRECTORY", &state);
-        } else {
-            command.env_remove("STATE_DIRECTORY");
-        }
+        command.env("STATE_DIRECTORY", &state);
         let mut child = command
             .args(["run", "--config", file.to_str().unwrap()])
             .env("TICKLED_LOG__FORMAT", "json")

@@ -12,6 +12,7 @@ use super::terminal::{Form, form};
 use crate::alert;
 use crate::config::{self, Config, Diagnostics};
 use crate::control::{self, Client, Error};
+use crate::directories::Directories;
 use crate::gateway::{GatewayUrl, Target, Trust};
 use crate::session::Policy;
 
@@ -38,19 +39,44 @@ impl Daemon {
 /// The control socket of a daemon.
 #[derive(Debug, Args)]
 pub(super) struct Socket {
-    /// Control socket of the daemon [default: where a daemon of this user, of root or of the service has it]
+    /// Control socket of the daemon [default: in its runtime directory]
     #[arg(long, env = "TICKLED_SOCKET", value_name = "PATH")]
     socket: Option<PathBuf>,
+    #[command(flatten)]
+    directories: DirectoryOptions,
 }
 
 impl Socket {
     pub(super) fn client(&self) -> Result<Client, Error> {
-        Client::find(self.socket.as_deref())
+        let sockets = || control::sockets(&self.directories.resolve());
+        Client::find(self.socket.as_ref().map_or_else(sockets, |socket| vec![socket.clone()]))
     }
 
-    /// Whether one socket was named, so that nothing else is tried.
+    /// Whether a daemon was named, so that nothing else is tried.
     pub(super) const fn is_named(&self) -> bool {
-        self.socket.is_some()
+        self.socket.is_some() || self.directories.runtime_dir.is_some() || self.directories.state_dir.is_some()
+    }
+}
+
+/// The directories of a daemon.
+#[derive(Debug, Args)]
+pub(super) struct DirectoryOptions {
+    /// State directory of the daemon
+    ///
+    /// Without this option: $STATE_DIRECTORY, else $XDG_STATE_HOME/tickled, else ~/.local/state/tickled, else
+    /// /var/lib/tickled.
+    #[arg(long, value_name = "DIR")]
+    state_dir: Option<PathBuf>,
+    /// Runtime directory of the daemon, for its control socket and its locks
+    ///
+    /// Without this option: $RUNTIME_DIRECTORY, else $XDG_RUNTIME_DIR/tickled, else run/ in the state directory.
+    #[arg(long, value_name = "DIR")]
+    runtime_dir: Option<PathBuf>,
+}
+
+impl DirectoryOptions {
+    pub(super) fn resolve(&self) -> Directories {
+        Directories::from_env(self.state_dir.clone(), self.runtime_dir.clone())
     }
 }
 

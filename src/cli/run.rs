@@ -10,11 +10,11 @@ use clap::Args;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag;
 
-use super::options::{ConfigFile, environment};
+use super::options::{ConfigFile, DirectoryOptions, environment};
 use super::output::complain;
 use super::runtime::runtime;
 use crate::config::Source;
-use crate::daemon::{self, Ended, Paths};
+use crate::daemon::{self, Ended};
 use crate::exit::Exit;
 use crate::gateway::BuildError;
 use crate::log;
@@ -25,6 +25,8 @@ use crate::systemd::Notifier;
 pub(super) struct Run {
     #[command(flatten)]
     file: ConfigFile,
+    #[command(flatten)]
+    directories: DirectoryOptions,
 }
 
 impl Run {
@@ -49,7 +51,7 @@ impl Run {
             Notifier::default()
         });
         let runtime = runtime()?;
-        let ended = runtime.block_on(daemon::run(config, source, notifier, Paths::from_env()));
+        let ended = runtime.block_on(daemon::run(config, source, notifier, self.directories.resolve().open()));
         // A disk or a resolver that hangs is no reason to stay.
         runtime.shutdown_timeout(Duration::ZERO);
         drop(guard);

@@ -1,7 +1,7 @@
 //! The client of the control socket, for the verbs.
 
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use reqwest::header::SERVER;
@@ -11,7 +11,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use super::api::{Failure, Gateway, Status, Test};
-use super::paths::{connect_at_once, sockets};
+use super::paths::connect_at_once;
 use crate::gateway::Trust;
 use crate::history::report::Report;
 
@@ -49,14 +49,13 @@ pub enum Error {
 }
 
 impl Client {
-    /// The daemon at `socket`; without one, the first that answers where daemons are. Does not wait.
+    /// Finds the first daemon that answers at one of these sockets. Does not wait.
     ///
     /// # Errors
-    /// When none answers, or it must not be asked.
-    pub fn find(socket: Option<&Path>) -> Result<Self, Error> {
-        let places = socket.map_or_else(sockets, |socket| vec![socket.to_owned()]);
+    /// When none answers, or this user may not use its socket.
+    pub fn find(sockets: Vec<PathBuf>) -> Result<Self, Error> {
         let mut barred = None;
-        for place in &places {
+        for place in &sockets {
             match connect_at_once(place) {
                 Ok(_) => return Self::at(place.clone()),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
@@ -68,7 +67,7 @@ impl Client {
                 Err(_) => {}
             }
         }
-        Err(barred.map_or(Error::NoDaemon(places), Error::NotAllowed))
+        Err(barred.map_or(Error::NoDaemon(sockets), Error::NotAllowed))
     }
 
     fn at(socket: PathBuf) -> Result<Self, Error> {

@@ -11,10 +11,7 @@ mod server;
 
 pub use api::{Alert, Asked, Channel, Command, Failure, Gateway, Response, Status, Test, Until, Window};
 pub use client::{Client, Error};
-pub use paths::{
-    bind, bind_with_mode, common_folders, connect_at_once, create_folder, default_socket, own_folder, sockets,
-    user_folder,
-};
+pub use paths::{bind, bind_with_mode, connect_at_once, socket_in, sockets};
 pub use routes::{ROUTES, Route, span};
 pub use server::{no_such_gateway, serve};
 

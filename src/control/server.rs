@@ -84,8 +84,7 @@ impl Handler {
 
     async fn history(&self, since: Duration) -> Response<Full<Bytes>> {
         let Some(folder) = self.folder.clone() else {
-            let error = "no history is kept: the daemon has no state directory; the unit gives it one, and elsewhere \
-                         $STATE_DIRECTORY does";
+            let error = "no history is kept: the daemon has no state directory; start it with --state-dir DIR";
             return failed(StatusCode::NOT_FOUND, error.to_owned());
         };
         let Some(status) = self.status().await else { return stopping() };

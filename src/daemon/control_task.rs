@@ -10,18 +10,18 @@ use tracing::{debug, info, warn};
 
 use super::drivers::Drivers;
 use super::host::host_name;
-use super::paths::Paths;
 use super::supervisor::Supervisor;
 use crate::alert::{self, About, Code};
 use crate::config::{self, Config};
 use crate::control::{self, Request, Response, Until};
+use crate::directories::Chosen;
 use crate::driver::{Clock, Command, HostClock};
 use crate::log::event;
 
 /// The control socket. Dropping this closes it.
 pub(super) struct ControlTask {
     clock: HostClock,
-    paths: Paths,
+    directories: Chosen,
     requests: mpsc::Sender<Request>,
     /// Ends with this value.
     open: Option<Open>,
@@ -38,9 +38,9 @@ struct Open {
 
 impl ControlTask {
     /// Opens the socket. Without it everything else goes on.
-    pub(super) fn open(clock: HostClock, paths: Paths) -> (Self, mpsc::Receiver<Request>) {
+    pub(super) fn open(clock: HostClock, directories: Chosen) -> (Self, mpsc::Receiver<Request>) {
         let (requests, inbox) = mpsc::channel(WAITING);
-        let mut control_task = Self { clock, paths, requests, open: None, fault: String::new() };
+        let mut control_task = Self { clock, directories, requests, open: None, fault: String::new() };
         control_task.open_socket();
         (control_task, inbox)
     }
@@ -58,13 +58,18 @@ impl ControlTask {
         self.open.as_ref().is_some_and(|open| !open.is_in_place())
     }
 
+    /// The directory of the socket.
+    pub(super) const fn folder(&self) -> Option<&PathBuf> {
+        self.directories.runtime.as_ref()
+    }
+
     fn open_socket(&mut self) {
-        let Some(path) = self.paths.socket.clone() else { return };
+        let Some(path) = self.directories.runtime.as_deref().map(control::socket_in) else { return };
         let socket = path.display().to_string();
         match control::bind(&path) {
             Ok(listener) => {
                 info!(event = event::CONTROL_OPEN, socket, "the control socket is {socket}");
-                let serve = control::serve(listener, self.paths.state.clone(), self.requests.clone());
+                let serve = control::serve(listener, self.directories.state.clone(), self.requests.clone());
                 self.open = Some(Open { file: identity(&path), server: spawn_local(serve).abort_handle(), path });
                 self.fault.clear();
             }

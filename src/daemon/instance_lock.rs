@@ -22,30 +22,40 @@ use tokio::time::{Instant, sleep};
 use tracing::warn;
 
 use crate::config::Gateway;
-use crate::control::{bind_with_mode, common_folders, connect_at_once, create_folder, own_folder};
+use crate::control::{bind_with_mode, connect_at_once};
+use crate::directories::{VISIBLE, create_folder};
 use crate::gateway::GatewayUrl;
 use crate::log::event;
 use crate::systemd::Notifier;
 
 /// The locks that this daemon holds, by the file names of the locks.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct GatewayLocks {
+    dirs: LockDirs,
     held: BTreeMap<String, Held>,
 }
 
-/// A gateway that another daemon manages.
+/// Where locks are.
+#[derive(Debug, Clone, Default)]
+pub(super) struct LockDirs {
+    /// This daemon's; without one it locks nothing.
+    pub(super) own: Option<PathBuf>,
+    /// Those of other daemons.
+    pub(super) others: Vec<PathBuf>,
+}
+
+/// A gateway that another daemon manages, or a state directory that it uses.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "gateway {name}: {url} is already managed by another tickled{}; stop that one first, or remove the gateway here",
-    .pid.map(|pid| format!(" (process {pid})")).unwrap_or_default()
-)]
+#[error("{}{what} by another tickled{process}; stop that one first, or {instead}", .gateway.as_ref().map(|name| format!("gateway {name}: ")).unwrap_or_default())]
 pub struct AlreadyLocked {
-    /// The gateway's name in this configuration.
-    pub name: String,
-    /// Its address.
-    pub url: String,
-    /// The other daemon's process, where the kernel says which.
-    pub pid: Option<u32>,
+    /// The gateway's name in this configuration; none for the state directory.
+    pub gateway: Option<String>,
+    /// What is locked, as the subject of a sentence.
+    pub(super) what: String,
+    /// The other daemon's process in brackets, where it is known.
+    pub(super) process: String,
+    /// What to do instead of stopping the other daemon.
+    pub(super) instead: &'static str,
 }
 
 /// A lock on a gateway; none where it could not be taken.
@@ -85,8 +95,13 @@ pub(super) struct TakenLocks {
 ///
 /// # Errors
 /// With the first gateway that another daemon has locked.
-pub(super) fn take_locks(gateways: &[Gateway], held: &BTreeSet<String>) -> Result<TakenLocks, AlreadyLocked> {
+pub(super) fn take_locks(
+    dirs: &LockDirs,
+    gateways: &[Gateway],
+    held: &BTreeSet<String>,
+) -> Result<TakenLocks, AlreadyLocked> {
     let mut taken = TakenLocks { new: BTreeMap::new(), unlocked: Vec::new() };
+    let Some(own) = &dirs.own else { return Ok(taken) };
     for gateway in gateways {
         let (name, url) = (&gateway.name, &gateway.target.url);
         let file = file_name(url);
@@ -94,7 +109,7 @@ pub(super) fn take_locks(gateways: &[Gateway], held: &BTreeSet<String>) -> Resul
             continue;
         }
         let mut entry = Held { gateway: name.clone(), url: url.to_string(), lock: None, is_lost: false };
-        match lock(&file) {
+        match lock(own, &dirs.others, &file) {
             Ok(lock) => entry.lock = Some(lock),
             Err(Refusal::Locked(pid)) => return Err(entry.locked_by(pid)),
             Err(Refusal::Impossible(fault)) => taken.unlocked.push((name.clone(), fault)),
@@ -105,9 +120,19 @@ pub(super) fn take_locks(gateways: &[Gateway], held: &BTreeSet<String>) -> Resul
 }
 
 impl GatewayLocks {
+    /// No lock yet.
+    pub(super) const fn new(dirs: LockDirs) -> Self {
+        Self { dirs, held: BTreeMap::new() }
+    }
+
+    /// Where the locks are.
+    pub(super) const fn dirs(&self) -> &LockDirs {
+        &self.dirs
+    }
+
     /// Locks all these gateways, or none that is not locked yet. Blocks.
     pub(super) fn acquire(&mut self, gateways: &[Gateway]) -> Result<(), AlreadyLocked> {
-        let taken = take_locks(gateways, &self.held())?;
+        let taken = take_locks(&self.dirs, gateways, &self.held())?;
         self.add(taken);
         Ok(())
     }
@@ -142,10 +167,11 @@ impl GatewayLocks {
     /// With the first gateway that cannot be locked, and the reason.
     pub(super) fn restore(&mut self) -> Result<(), (String, String)> {
         let mut outcome = Ok(());
+        let LockDirs { own: Some(own), others } = &self.dirs else { return outcome };
         for (file, held) in self.held.iter_mut().filter(|(_, held)| held.is_lost()) {
             // The old lock would be in the way of the new one.
             (held.lock, held.is_lost) = (None, true);
-            let fault = match lock(file) {
+            let fault = match lock(own, others, file) {
                 Ok(lock) => {
                     (held.lock, held.is_lost) = (Some(lock), false);
                     continue;
@@ -172,7 +198,12 @@ impl GatewayLocks {
 
 impl Held {
     fn locked_by(&self, pid: Option<u32>) -> AlreadyLocked {
-        AlreadyLocked { name: self.gateway.clone(), url: self.url.clone(), pid }
+        AlreadyLocked {
+            gateway: Some(self.gateway.clone()),
+            what: format!("{} is already managed", self.url),
+            process: pid.map(|pid| format!(" (process {pid})")).unwrap_or_default(),
+            instead: "remove the gateway here",
+        }
     }
 
     fn is_lost(&self) -> bool {
@@ -195,7 +226,7 @@ impl Drop for Sign {
 }
 
 /// Whether `path` still names the file with this metadata.
-fn is_same(path: &Path, open: io::Result<fs::Metadata>) -> bool {
+pub(super) fn is_same(path: &Path, open: io::Result<fs::Metadata>) -> bool {
     let Ok((named, open)) = fs::symlink_metadata(path).and_then(|named| Ok((named, open?))) else { return false };
     (named.dev(), named.ino()) == (open.dev(), open.ino())
 }
@@ -217,17 +248,16 @@ enum Refusal {
     Impossible(String),
 }
 
-fn lock(name: &str) -> Result<Lock, Refusal> {
-    let own = own_folder();
-    for folder in common_folders().filter(|folder| *folder != own) {
-        if let Some(pid) = holder(&sign_of(&folder, name)) {
+fn lock(own: &Path, others: &[PathBuf], name: &str) -> Result<Lock, Refusal> {
+    for folder in others {
+        if let Some(pid) = holder(&sign_of(folder, name)) {
             return Err(Refusal::Locked(pid));
         }
     }
     let path = own.join(name);
     let impossible = |error: io::Error| Refusal::Impossible(format!("{}: {error}", path.display()));
-    let file = open(&own, name).map_err(impossible)?;
-    let socket = sign_of(&own, name);
+    let file = open(own, name).map_err(impossible)?;
+    let socket = sign_of(own, name);
     match file.try_lock() {
         Ok(()) => {}
         Err(TryLockError::WouldBlock) => return Err(Refusal::Locked(holder(&socket).flatten())),
@@ -258,7 +288,7 @@ fn pid_behind(socket: OwnedFd) -> Option<u32> {
 /// Opens the lock file. It must be a regular file of this user, in a directory that only this user can write. Follows no
 /// link and does not wait for the other end of a pipe.
 fn open(folder: &Path, name: &str) -> io::Result<File> {
-    create_folder(folder)?;
+    create_folder(folder, VISIBLE)?;
     let folder = File::open(folder)?;
     let (own, is) = (geteuid().as_raw(), folder.metadata()?);
     if is.uid() != own {
@@ -287,30 +317,32 @@ fn file_name(url: &GatewayUrl) -> String {
 /// What came of waiting for another daemon's end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Wait {
-    /// All gateways are locked.
+    /// Everything is locked.
     Locked,
     /// A signal asked this daemon to end.
     Interrupted,
 }
 
-/// Waits until all gateways can be locked, and locks them.
+/// Locks everything with `acquire`, which is tried again while another daemon holds a lock.
 ///
 /// On a terminal it does not wait. Under systemd, which would start the daemon again two seconds after each end, it waits
 /// for a while, so that the restarts do not fill the journal.
 ///
 /// # Errors
-/// With the gateway that another daemon still manages.
+/// With what another daemon still locks.
 pub(super) async fn acquire_or_wait(
-    mut locked: AlreadyLocked,
-    locks: &mut GatewayLocks,
-    gateways: &[Gateway],
+    mut acquire: impl FnMut() -> Result<(), AlreadyLocked>,
     notifier: &mut Notifier,
     signals: &mut Signals,
 ) -> Result<Wait, AlreadyLocked> {
+    let mut locked = match acquire() {
+        Ok(()) => return Ok(Wait::Locked),
+        Err(locked) => locked,
+    };
     if !notifier.has_manager() {
         return Err(locked);
     }
-    let (gateway, fault) = (&locked.name, locked.to_string());
+    let (gateway, fault) = (locked.gateway.as_deref(), locked.to_string());
     warn!(event = event::GATEWAY_KEPT, gateway, fault, "{fault}; waiting for its end");
     let until = Instant::now() + PATIENCE;
     while Instant::now() < until {
@@ -324,7 +356,7 @@ pub(super) async fn acquire_or_wait(
                 // There is nothing yet to check, or to read again.
                 Some(_) => {}
             },
-            () = sleep(AGAIN) => match locks.acquire(gateways) {
+            () = sleep(AGAIN) => match acquire() {
                 Ok(()) => return Ok(Wait::Locked),
                 Err(still) => locked = still,
             },

@@ -1,14 +1,37 @@
-//! The log lines about gateways: transitions, recoveries, the stream, answers, certificates.
+//! The log lines about directories and gateways: transitions, recoveries, the stream, answers, certificates.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use tracing::{debug, info, warn};
 
+use crate::directories::Chosen;
 use crate::driver::StreamChange;
 use crate::gateway::{Error, ErrorKind, Fingerprint, Target, Trust};
 use crate::log::{self, event, human_duration};
 use crate::session::{Request, State, Transition};
 use crate::status::Snapshot;
+
+/// What the daemon goes without if it has no directories, and how to give it some.
+pub(super) fn directories(chosen: &Chosen) {
+    if let Some(fault) = &chosen.state_fault {
+        let (what, remedy) = match &chosen.state {
+            Some(_) => ("the state directory cannot be used", "they are kept as soon as it can be used"),
+            None => ("there is no state directory", "name one with --state-dir DIR"),
+        };
+        warn!(
+            event = event::STATE_UNKEPT,
+            fault, "{what}, so a restart forgets history, pauses and undelivered alerts; {remedy}: {fault}"
+        );
+    }
+    if let Some(fault) = &chosen.runtime_fault {
+        warn!(
+            event = event::CONTROL_CLOSED,
+            fault,
+            "there is no runtime directory, so status, pause and the like do not work, and a second tickled for the same \
+             gateway would not be noticed; name one with --runtime-dir DIR: {fault}"
+        );
+    }
+}
 
 /// One line for a change of state.
 pub(super) fn transition(snapshot: &Snapshot, transition: &Transition) {

@@ -8,11 +8,11 @@ mod error;
 mod host;
 mod instance_lock;
 mod log_lines;
-mod paths;
 mod polled_fd;
 mod reaper;
 mod reload;
 mod runtime_dir;
+mod state_lock;
 mod supervisor;
 mod units;
 
@@ -27,6 +27,7 @@ use tracing::{error, info};
 
 use crate::alert::{self, Service};
 use crate::config::{Config, Source};
+use crate::directories::Chosen;
 use crate::driver::{Clock, Command, HostClock};
 use crate::endpoint::ViewRequest;
 use crate::log::{event, human_duration};
@@ -38,12 +39,12 @@ use endpoint_task::EndpointTask;
 pub use error::{Ended, Error};
 pub use host::host_name;
 pub use instance_lock::AlreadyLocked;
-use instance_lock::{GatewayLocks, Wait};
+use instance_lock::{GatewayLocks, LockDirs, Wait};
 use log_lines::counted;
-pub use paths::Paths;
 use reaper::Reaper;
 use reload::Reload;
 use runtime_dir::RuntimeDir;
+use state_lock::StateLock;
 use supervisor::Supervisor;
 use units::Units;
 
@@ -52,31 +53,31 @@ use units::Units;
 ///
 /// # Errors
 /// When it cannot start. A gateway that is down is waited for.
-pub async fn run(config: Config, source: Source, notifier: Notifier, paths: Paths) -> Result<Ended, Error> {
+pub async fn run(config: Config, source: Source, notifier: Notifier, directories: Chosen) -> Result<Ended, Error> {
     let reaper = Reaper::new();
     let ended_children = reaper.is_init().then_some(SIGCHLD);
     let signals = [SIGTERM, SIGINT, SIGHUP, SIGUSR1].into_iter().chain(ended_children);
     let signals = Signals::new(signals).map_err(Error::Signals)?;
-    LocalSet::new().run_until(watch(config, source, notifier, paths, signals, reaper)).await
+    LocalSet::new().run_until(watch(config, source, notifier, directories, signals, reaper)).await
 }
 
 async fn watch(
     mut config: Config,
     source: Source,
     mut notifier: Notifier,
-    paths: Paths,
+    directories: Chosen,
     mut signals: Signals,
     mut reaper: Reaper,
 ) -> Result<Ended, Error> {
     let clock = HostClock::start();
     let (mut drivers, mut inbox) = Drivers::new(clock, &config.maintenance);
-    let mut locks = GatewayLocks::default();
-    if let Err(locked) = locks.acquire(&config.gateways) {
-        let wait = instance_lock::acquire_or_wait(locked, &mut locks, &config.gateways, &mut notifier, &mut signals);
-        if wait.await? == Wait::Interrupted {
-            return Ok(Ended::Asked);
-        }
+    let dirs = LockDirs { own: directories.locks.clone(), others: directories.other_locks.clone() };
+    let (mut locks, mut state_lock) = (GatewayLocks::new(dirs), StateLock::new(directories.state.clone()));
+    let acquire = || locks.acquire(&config.gateways).and_then(|()| state_lock.acquire());
+    if instance_lock::acquire_or_wait(acquire, &mut notifier, &mut signals).await? == Wait::Interrupted {
+        return Ok(Ended::Asked);
     }
+    log_lines::directories(&directories);
     info!(
         event = event::DAEMON_STARTED,
         version = env!("CARGO_PKG_VERSION"),
@@ -90,21 +91,23 @@ async fn watch(
     let clients = config.gateways.iter().map(drivers::client).collect::<Result<Vec<_>, _>>()?;
     let clocks: alert::Clock = Rc::new(move || clock.now());
     let names = config.names();
-    let spool = alert::Spool::new(paths.state.clone());
+    let spool = alert::Spool::new(directories.state.clone());
     let (alerts, mut deliveries) = Service::start(&config.alerts, &host_name(), &names, spool, clocks);
-    let mut supervisor = Supervisor::new(&config, &source.path, clock, notifier, alerts, paths.state.clone());
+    let mut supervisor = Supervisor::new(&config, &source.path, clock, notifier, alerts, directories.state.clone());
     for (gateway, client) in config.gateways.iter().zip(clients) {
         let init = supervisor.register(&gateway.name);
         drivers.start(gateway, client, &init);
     }
     let (mut units, mut unit_answers) = Units::new(&config);
     let mut reload = Reload::default();
-    let (mut endpoint_task, mut view_requests) = EndpointTask::open(&config.endpoint, clock, paths.state.clone());
-    let (mut control_task, mut requests) = ControlTask::open(clock, paths);
-    let (clock_watch, mut runtime_dir) = (ClockWatch::start(), RuntimeDir::new());
+    let (mut endpoint_task, mut view_requests) = EndpointTask::open(&config.endpoint, clock, directories.state.clone());
+    let (mut control_task, mut requests) = ControlTask::open(clock, directories);
+    let clock_watch = ClockWatch::start();
+    let mut runtime_dir = RuntimeDir::new(&locks, &control_task, &state_lock);
     loop {
-        runtime_dir.tend(&mut locks, &mut control_task);
-        let deadline = reaper.deadline().map_or(supervisor.deadline(), |at| at.min(supervisor.deadline()));
+        runtime_dir.tend(&mut locks, &mut control_task, &state_lock);
+        let deadline = supervisor.deadline().min(runtime_dir.deadline());
+        let deadline = reaper.deadline().map_or(deadline, |at| at.min(deadline));
         tokio::select! {
             biased;
             signal = signals.next() => match signal {
@@ -142,7 +145,7 @@ async fn watch(
                 }
             }
             () = clock_watch.jumped() => drivers.wake_all(),
-            () = runtime_dir.removed() => runtime_dir.restore(&mut locks, &mut control_task),
+            () = runtime_dir.removed() => runtime_dir.restore(&mut locks, &mut control_task, &mut state_lock),
             Some(request) = requests.recv() => {
                 wake_outdated(&supervisor, &drivers);
                 control_task.handle(request, &config, &drivers, &mut supervisor);

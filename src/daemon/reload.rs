@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use tracing::{error, info};
 
 use super::drivers::{self, Drivers};
-use super::instance_lock::{GatewayLocks, TakenLocks, take_locks};
+use super::instance_lock::{GatewayLocks, LockDirs, TakenLocks, take_locks};
 use super::log_lines::counted;
 use super::supervisor::Supervisor;
 use crate::alert;
@@ -40,13 +40,13 @@ pub(super) struct Prepared {
 
 impl Prepared {
     /// Does all disk I/O of a reload up front, so that a failure changes nothing and the loop never waits for the disk.
-    fn read(source: &Source, before: &Config, held: &BTreeSet<String>) -> Outcome {
+    fn read(source: &Source, before: &Config, dirs: &LockDirs, held: &BTreeSet<String>) -> Outcome {
         let config = source.load().map_err(|faults| faults.to_string())?;
         let difference = Difference::between(before, &config);
         let clients = difference.replaced.iter().map(drivers::client).collect::<Result<_, _>>();
         let clients = clients.map_err(|error| error.to_string())?;
         let exposed = if difference.alerts { alert::world_readable_secrets(&config.alerts) } else { Vec::new() };
-        let locks = take_locks(&config.gateways, held).map_err(|locked| locked.to_string())?;
+        let locks = take_locks(dirs, &config.gateways, held).map_err(|locked| locked.to_string())?;
         Ok(Box::new(Self { config, difference, clients, locks, exposed }))
     }
 }
@@ -65,8 +65,9 @@ impl Reload {
             return;
         }
         supervisor.reload_started(Instant::now());
-        let (source, before, held) = (source.clone(), config.clone(), locks.held());
-        self.reading = Some(spawn_blocking(move || Prepared::read(&source, &before, &held)));
+        let (source, before) = (source.clone(), config.clone());
+        let (dirs, held) = (locks.dirs().clone(), locks.held());
+        self.reading = Some(spawn_blocking(move || Prepared::read(&source, &before, &dirs, &held)));
     }
 
     /// Waits until the configuration is read.

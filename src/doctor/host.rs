@@ -1,6 +1,6 @@
 //! The house of the daemon on this host: the service of systemd, its group, and what is kept across restarts.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 use std::{env, fs, io};
@@ -11,6 +11,7 @@ use tokio::time::timeout;
 
 use super::finding::{Check, Finding};
 use crate::control;
+use crate::directories::Directories;
 use crate::exit::Exit;
 
 /// Looks at the service, if it is installed.
@@ -66,8 +67,8 @@ fn judge_unit(said: &str) -> Finding {
 }
 
 /// Whether a daemon answers at its socket, and the addresses of the gateways that it keeps.
-pub(super) async fn socket(is_at_work: bool) -> (Finding, Vec<String>) {
-    let asked = match control::Client::find(None) {
+pub(super) async fn socket(directories: &Directories, is_at_work: bool) -> (Finding, Vec<String>) {
+    let asked = match control::Client::find(control::sockets(directories)) {
         Ok(daemon) => timeout(WITHIN, daemon.status())
             .await
             .unwrap_or_else(|_| Err(control::Error::Refused("the daemon does not answer at its socket".to_owned()))),
@@ -116,14 +117,13 @@ fn group(groups: &str, user: Option<&str>) -> Option<Finding> {
 }
 
 /// Looks at the directory for what is kept. Nothing is written to try it.
-pub(super) fn state() -> Finding {
-    let told = env::var_os("STATE_DIRECTORY").filter(|told| !told.is_empty());
-    let folder = match &told {
-        Some(told) => env::split_paths(told).next().unwrap_or_default(),
-        None => PathBuf::from(USUAL_STATE),
+pub(super) fn state(directories: &Directories) -> Finding {
+    let existing = directories.states().iter().find(|folder| fs::symlink_metadata(folder).is_ok());
+    let Some(folder) = existing.or(directories.states().first()) else {
+        return Finding::note(Check::State, "no directory is named for the state");
     };
-    let seen = fs::metadata(&folder).map(|is| (is.is_dir(), is.permissions().readonly()));
-    judge_state(&folder, told.is_some(), seen, disk(&folder))
+    let seen = fs::metadata(folder).map(|is| (is.is_dir(), is.permissions().readonly()));
+    judge_state(folder, directories.is_state_named(), seen, disk(folder))
 }
 
 /// What is wrong with the disk that a folder is on, if anything is, and what to do.
@@ -143,12 +143,9 @@ fn judge_state(folder: &Path, is_told: bool, is: io::Result<(bool, bool)>, disk:
         Ok((true, false)) => Finding::good(Check::State, format!("{place} keeps what is to outlive a restart")),
         Ok((true, true)) => fault(format!("{place} may not be written by anybody"), "`chmod u+w` it"),
         Ok((false, _)) => fault(format!("{place} is no directory"), "move it away: systemd makes the directory itself"),
-        Err(error) if error.kind() == io::ErrorKind::NotFound && !is_told => Finding::note(
-            Check::State,
-            format!(
-                "there is no {place}: the service makes it; a daemon run by hand keeps nothing unless STATE_DIRECTORY names a folder"
-            ),
-        ),
+        Err(error) if error.kind() == io::ErrorKind::NotFound && !is_told => {
+            Finding::note(Check::State, format!("{place} does not exist yet: the daemon creates it when it starts"))
+        }
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
             Finding::note(Check::State, format!("{place} is the daemon's own: this user may not look"))
         }
@@ -159,7 +156,6 @@ fn judge_state(folder: &Path, is_told: bool, is: io::Result<(bool, bool)>, disk:
 const UNITS: [&str; 4] =
     ["/etc/systemd/system", "/run/systemd/system", "/usr/local/lib/systemd/system", "/usr/lib/systemd/system"];
 const PROPERTIES: &str = "--property=ActiveState,UnitFileState,NeedDaemonReload,NRestarts,ExecMainStatus";
-const USUAL_STATE: &str = "/var/lib/tickled";
 const WITHIN: Duration = Duration::from_secs(5);
 
 #[cfg(test)]

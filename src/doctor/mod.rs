@@ -24,6 +24,7 @@ use std::path::PathBuf;
 use futures_util::future::join_all;
 
 use crate::config::Config;
+use crate::directories::Directories;
 use crate::driver::{Clock, HostClock};
 use crate::gateway::{Target, Trust};
 use crate::session::{Account, Policy};
@@ -48,7 +49,8 @@ pub struct Visit {
 pub async fn examine(visit: &Visit) -> Report {
     let (config, mut findings) = settings::read(&visit.config, &visit.environment);
     let keepers = keeper::look();
-    let (socket, kept) = host::socket(keeper::is_tickled_at_work(&keepers)).await;
+    let directories = Directories::from_env(None, None);
+    let (socket, kept) = host::socket(&directories, keeper::is_tickled_at_work(&keepers)).await;
     findings.push(socket);
     let is_at_work = !keeper::daemon(&keepers, &visit.config).is_empty();
     if config.is_none() && !visit.config.exists() {
@@ -63,7 +65,7 @@ pub async fn examine(visit: &Visit) -> Report {
             Some("not asked: the daemon asks it, and IBKR allows that question once a minute".to_owned());
     }
     findings.extend(keeper::judge(&keepers, &visit.config));
-    findings.push(host::state());
+    findings.push(host::state(&directories));
     if let Some(folder) = &visit.gateway_dir {
         findings.extend(conf_yaml::look(folder, &questions));
     }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::atomic_file;
-use crate::control::user_folder;
+use crate::directories::user_folder;
 use crate::driver::{Clock, HostClock};
 
 /// Whether a login may be asked about now; if so, it is written down that it was. Without a folder of the user's own

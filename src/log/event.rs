@@ -66,11 +66,11 @@ events! {
     DAEMON_STOPPED = "daemon-stopped" at Info | Error, with ["because", "ran"], may [];
     /// One gateway is watched from here on.
     GATEWAY_WATCHED = "gateway-watched" at Info, with ["gateway", "url"], may [];
-    /// Another daemon on this host keeps a gateway; systemd has this one wait for a while before it ends.
-    GATEWAY_KEPT = "gateway-kept" at Warn, with ["gateway", "fault"], may [];
-    /// This gateway cannot be locked, so a second daemon on this host would not be noticed.
-    LOCK_UNAVAILABLE = "lock-unavailable" at Warn, with ["gateway", "fault"], may [];
-    /// The runtime directory was removed, or files in it: the locks and the control socket are created again.
+    /// Another daemon on this host keeps a gateway, or uses the state directory; under systemd this one waits for a while before it ends.
+    GATEWAY_KEPT = "gateway-kept" at Warn, with ["fault"], may ["gateway"];
+    /// This gateway, or else the state directory, cannot be locked, so a second daemon on this host would not be noticed.
+    LOCK_UNAVAILABLE = "lock-unavailable" at Warn, with ["fault"], may ["gateway"];
+    /// The runtime or the state directory was removed, or files in it: the locks and the control socket are created again.
     RUNTIME_DIR_LOST = "runtime-dir-lost" at Warn, with ["file"], may [];
     /// A gateway's session is in another state: one line for each transition.
     STATE_CHANGED = "state-changed" at Info, with ["gateway", "from", "to", "because", "held"], may [];
@@ -89,7 +89,7 @@ events! {
     /// The control socket is open.
     CONTROL_OPEN = "control-open" at Info, with ["socket"], may [];
     /// There is no control socket: verbs cannot ask this daemon; everything else goes on.
-    CONTROL_CLOSED = "control-closed" at Warn, with ["socket", "fault"], may [];
+    CONTROL_CLOSED = "control-closed" at Warn, with ["fault"], may ["socket"];
     /// The endpoint is open.
     ENDPOINT_OPEN = "endpoint-open" at Info, with ["listen"], may [];
     /// The endpoint cannot be opened; tried again until it can.

@@ -223,7 +223,8 @@ async fn a_program_finds_the_alert_in_its_environment_and_on_its_input_and_nothi
     }
     // A shell adds these by itself.
     let own = ["PWD", "OLDPWD", "SHLVL", "_"];
-    let handed = ["PATH", "HOME", "LANG", "TZ", "STATE_DIRECTORY", "RUNTIME_DIRECTORY"];
+    let handed =
+        ["PATH", "HOME", "LANG", "TZ", "STATE_DIRECTORY", "RUNTIME_DIRECTORY", "XDG_STATE_HOME", "XDG_RUNTIME_DIR"];
     for name in names.iter().filter(|name| name.bytes().all(|b| b.is_ascii_uppercase() || b == b'_')) {
         let is_known = name.starts_with("TICKLED_ALERT_") || own.contains(&&**name) || handed.contains(&&**name);
         assert!(is_known, "{name} is handed to a program");

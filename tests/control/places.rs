@@ -9,7 +9,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixListener;
 
 use crate::{Asked, Host};
-use support::{Gateway, SOON, by_day, file, tickled};
+use support::{Daemon, Gateway, SOON, by_day, file, tickled};
 
 const VERBS: &[&[&str]] = &[
     &["status"],
@@ -113,7 +113,7 @@ async fn what_a_dead_daemon_left_is_cleared_away_and_a_living_one_is_let_be() {
 
     let other = Gateway::logged_in().await;
     let config = file(&by_day(&format!("[gateway.other]\nurl = \"{}\"\n", other.url())));
-    let mut second = Host::daemon(&config, &host.place);
+    let mut second = Daemon::spawn(Daemon::command(&config).env("RUNTIME_DIRECTORY", &host.place));
     let said = second.hears(&[("event", "control-closed")], SOON).await;
     assert!(said["fault"].as_str().unwrap().contains("another tickled answers there"), "{said:?}");
     second.becomes("live", SOON).await;

@@ -142,8 +142,8 @@ async fn with_a_daemon_it_is_asked_and_finds_the_gateway_by_itself() {
     daemon
         .kill_on_drop(true)
         .env("RUNTIME_DIRECTORY", &place)
-        .env_remove("NOTIFY_SOCKET")
-        .env_remove("STATE_DIRECTORY");
+        .env("STATE_DIRECTORY", &place)
+        .env_remove("NOTIFY_SOCKET");
     let mut daemon = daemon.spawn().unwrap();
     let status = || async {
         let mut command = Command::new(env!("CARGO_BIN_EXE_tickled"));

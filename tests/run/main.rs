@@ -1,6 +1,7 @@
 //! The real binary against the simulated gateway over TLS: what a trader sees on the day something happens.
 #![expect(clippy::unwrap_used, reason = "a helper that fails fails its test")]
 
+mod directories;
 mod faults;
 mod host;
 mod keepers;

@@ -179,7 +179,8 @@ const fn is_final(code: i32) -> bool {
 }
 
 /// The variables that a program inherits: no secrets, nothing of the service manager.
-const INHERITED: &[&str] = &["PATH", "HOME", "LANG", "TZ", "STATE_DIRECTORY", "RUNTIME_DIRECTORY"];
+const INHERITED: &[&str] =
+    &["PATH", "HOME", "LANG", "TZ", "STATE_DIRECTORY", "RUNTIME_DIRECTORY", "XDG_STATE_HOME", "XDG_RUNTIME_DIR"];
 const LONGEST_OUTPUT: usize = 4 * 1024;
 /// How long the last output of a program that has ended is waited for.
 const LAST_WORDS: Duration = Duration::from_millis(200);

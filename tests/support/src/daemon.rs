@@ -30,7 +30,7 @@ pub fn by_day(text: &str) -> String {
     format!("{text}\n[maintenance]\nwindow = []\n")
 }
 
-/// A place of its own for each daemon's control socket.
+/// A place of its own for each daemon's control socket and its state.
 fn runtime() -> PathBuf {
     static COUNT: AtomicU32 = AtomicU32::new(0);
     let folder = std::env::temp_dir().join(format!("tickled-runtime-{}", std::process::id()));
@@ -47,8 +47,9 @@ pub fn program() -> PathBuf {
 pub fn tickled(arguments: &[&str]) -> Command {
     let mut command = Command::new(program());
     command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
-    command.env_remove("NOTIFY_SOCKET").env_remove("STATE_DIRECTORY").env_remove("XDG_RUNTIME_DIR");
-    command.env("RUNTIME_DIRECTORY", runtime());
+    command.env_remove("NOTIFY_SOCKET").env_remove("XDG_STATE_HOME").env_remove("XDG_RUNTIME_DIR");
+    let own = runtime();
+    command.env("STATE_DIRECTORY", own.join("state")).env("RUNTIME_DIRECTORY", own);
     // What is asserted is what is shown in UTF-8, wherever the test runs.
     command.env("LC_ALL", "C.UTF-8").env_remove("NO_COLOR").env_remove("TICKLED_SOCKET").env_remove("TICKLED_CONFIG");
     command

@@ -1,0 +1,183 @@
+//! Where a daemon keeps what: verbs of the same environment find it, two of them never share a state directory, and one
+//! without any directory says what it goes without.
+
+use std::fs;
+use std::os::unix::fs::{MetadataExt, chown};
+use std::path::{Path, PathBuf};
+use std::process::{Output, Stdio};
+use std::time::Duration;
+
+use tokio::process::Command;
+use tokio::time::timeout;
+
+use crate::two_lines;
+use support::{Daemon, Gateway, SOON, program};
+
+/// An environment without any directory, of a user who is not root where that is possible.
+struct User {
+    home: PathBuf,
+    program: PathBuf,
+    id: Option<u32>,
+}
+
+impl User {
+    fn new(name: &str) -> Self {
+        let home = std::env::temp_dir().join(format!("tickled-home-{}-{name}", std::process::id()));
+        fs::create_dir_all(&home).unwrap();
+        // Others may not enter the build directory.
+        let copy = home.join("tickled");
+        fs::copy(program(), &copy).unwrap();
+        let is_root = fs::metadata("/proc/self").unwrap().uid() == 0;
+        let id = is_root.then(|| 300_000 + std::process::id() % 100_000);
+        chown(&home, id, id).unwrap();
+        Self { home, program: copy, id }
+    }
+
+    fn tickled(&self, arguments: &[&str], variables: &[(&str, &str)]) -> Command {
+        let mut command = match self.id {
+            Some(id) => {
+                let mut setpriv = Command::new("setpriv");
+                setpriv.args([format!("--reuid={id}"), format!("--regid={id}"), "--clear-groups".to_owned()]);
+                setpriv.arg(&self.program);
+                setpriv
+            }
+            None => Command::new(&self.program),
+        };
+        command.args(arguments).env_clear().env("PATH", std::env::var_os("PATH").unwrap());
+        let home = self.home.to_str().unwrap();
+        command.envs(variables.iter().map(|(name, value)| (name, value.replace('~', home))));
+        command.env("TICKLED_LOG__FORMAT", "json").current_dir(&self.home).stdin(Stdio::null());
+        command.stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
+        command
+    }
+
+    /// Runs a verb to its end; the options of the daemon come after it.
+    async fn asks(&self, verb: &[&str], options: &[&str], variables: &[(&str, &str)]) -> Output {
+        let all: Vec<&str> = verb.iter().chain(options).copied().collect();
+        timeout(SOON, self.tickled(&all, variables).output()).await.expect("an end").unwrap()
+    }
+}
+
+impl Drop for User {
+    fn drop(&mut self) {
+        drop(fs::remove_dir_all(&self.home));
+    }
+}
+
+fn config(gateway: &Gateway) -> PathBuf {
+    two_lines(&gateway.url())
+}
+
+#[tokio::test]
+async fn verbs_of_the_same_shell_find_the_daemon_wherever_it_keeps_what() {
+    let (gateway, user) = (Gateway::logged_in().await, User::new("meets"));
+    let config = config(&gateway);
+    fs::create_dir_all(user.home.join("runtime")).unwrap();
+    chown(user.home.join("runtime"), user.id, user.id).unwrap();
+    type Case<'a> = (&'a [(&'a str, &'a str)], &'a [&'a str], &'a str, &'a str);
+    let cases: &[Case<'_>] = &[
+        (&[("HOME", "~")], &[], ".local/state/tickled", ".local/state/tickled/run"),
+        (&[("HOME", "~"), ("XDG_RUNTIME_DIR", "~/runtime")], &[], ".local/state/tickled", "runtime/tickled"),
+        (&[("HOME", "~"), ("XDG_STATE_HOME", "~/xdg")], &[], "xdg/tickled", "xdg/tickled/run"),
+        (&[("HOME", "~"), ("STATE_DIRECTORY", "~/given:~/other")], &[], "given", "given/run"),
+        (&[("STATE_DIRECTORY", "~/one"), ("RUNTIME_DIRECTORY", "~/two")], &[], "one", "two"),
+        // An option wins over everything, and a relative one is of the shell's own directory.
+        (&[("HOME", "~"), ("STATE_DIRECTORY", "~/given")], &["--state-dir", "mine"], "mine", "mine/run"),
+        (&[("HOME", "~")], &["--runtime-dir", "socket"], ".local/state/tickled", "socket"),
+    ];
+    for (variables, options, state, runtime) in cases {
+        let run = ["run", "--config", config.to_str().unwrap()];
+        let all: Vec<&str> = run.iter().chain(*options).copied().collect();
+        let mut daemon = Daemon::spawn(&mut user.tickled(&all, variables));
+        let open = daemon.hears(&[("event", "control-open")], SOON).await;
+        let at = |below: &str| user.home.join(below);
+        assert_eq!(open["socket"], at(runtime).join("control.sock").to_str().unwrap(), "{variables:?} {options:?}");
+        daemon.becomes("live", SOON).await;
+        let paused = user.asks(&["pause", "main"], options, variables).await;
+        assert_eq!(paused.status.code(), Some(0), "{variables:?} {options:?}: {paused:?}");
+        let history = user.asks(&["history", "--json"], options, variables).await;
+        assert_eq!(history.status.code(), Some(0), "{variables:?} {options:?}: {history:?}");
+        assert!(at(state).join("ledger.jsonl").exists(), "{variables:?} {options:?}");
+        assert_eq!(daemon.count(&[("event", "state-unkept")]) + daemon.count(&[("event", "lock-unavailable")]), 0);
+        daemon.signal("TERM");
+        assert!(daemon.ends(SOON).await.success());
+        // The pause outlives the daemon.
+        let mut next = Daemon::spawn(&mut user.tickled(&all, variables));
+        next.becomes("paused", SOON).await;
+        next.signal("TERM");
+        assert!(next.ends(SOON).await.success());
+        fs::remove_dir_all(at(state)).unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_state_directory_has_one_daemon() {
+    let (ours, theirs, user) = (Gateway::logged_in().await, Gateway::logged_in().await, User::new("one"));
+    let (ours, theirs) = (config(&ours), config(&theirs));
+    let (home, state) = (&[("HOME", "~")], user.home.join("state"));
+    let run = |config: &Path, runtime: &str| {
+        user.tickled(
+            &["run", "--config", config.to_str().unwrap(), "--state-dir", "state", "--runtime-dir", runtime],
+            home,
+        )
+    };
+    let mut first = Daemon::spawn(&mut run(&ours, "one"));
+    first.becomes("live", SOON).await;
+    let written = || fs::read_to_string(state.join("ledger.jsonl")).unwrap_or_default();
+    let is_settled = async {
+        while !written().contains("\"to\":\"live\"") {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    timeout(SOON, is_settled).await.expect("the history is written");
+    let names = |said: &str, pid: u32| said.contains("state directory") && said.contains(&format!("process {pid} on "));
+    // The directory, and the lock in it, are replaced while the daemon runs.
+    let moved = state.with_extension("moved");
+    let harms: &[&dyn Fn()] =
+        &[&|| {}, &|| fs::remove_file(state.join("lock")).unwrap(), &|| fs::rename(&state, &moved).unwrap(), &|| {
+            fs::remove_dir_all(&state).unwrap()
+        }];
+    for (number, harm) in harms.iter().enumerate() {
+        first.while_stopped(harm);
+        if number > 0 {
+            first.hears(&[("event", "runtime-dir-lost")], SOON).await;
+            let is_back = async {
+                while !fs::read_to_string(state.join("lock")).is_ok_and(|lock| lock.contains("process")) {
+                    tokio::time::sleep(Duration::from_millis(20)).await;
+                }
+            };
+            timeout(SOON, is_back).await.expect("it is locked again");
+        }
+        let before = written();
+        let second = timeout(SOON, run(&theirs, "two").output()).await.expect("an end").unwrap();
+        let said = String::from_utf8(second.stderr).unwrap();
+        assert_eq!(second.status.code(), Some(69), "{number}: {said}");
+        assert!(names(&said, first.pid()) && said.contains("--state-dir"), "{number}: {said}");
+        assert_eq!(written(), before, "{number}: it changed nothing");
+    }
+    first.signal("KILL");
+    first.ends(SOON).await;
+    let mut next = Daemon::spawn(&mut run(&theirs, "two"));
+    next.becomes("live", SOON).await;
+    next.killed().await;
+}
+
+#[tokio::test]
+async fn without_any_directory_it_says_what_it_goes_without() {
+    let (gateway, user) = (Gateway::logged_in().await, User::new("none"));
+    if user.id.is_none() || Path::new("/var/lib/tickled").exists() {
+        // A user has a home in /etc/passwd, and the service has a directory.
+        return;
+    }
+    let mut daemon = Daemon::spawn(&mut user.tickled(&["run", "--config", config(&gateway).to_str().unwrap()], &[]));
+    let state = daemon.hears(&[("event", "state-unkept")], SOON).await;
+    assert!(state["message"].as_str().unwrap().contains("--state-dir DIR"), "{state:?}");
+    assert!(state["fault"].as_str().unwrap().contains("/var/lib/tickled: "), "{state:?}");
+    let socket = daemon.hears(&[("event", "control-closed")], SOON).await;
+    assert!(socket["message"].as_str().unwrap().contains("--runtime-dir DIR"), "{socket:?}");
+    daemon.becomes("live", SOON).await;
+    let asked = user.asks(&["status"], &[], &[]).await;
+    assert_eq!(asked.status.code(), Some(3), "{asked:?}");
+    daemon.signal("TERM");
+    assert!(daemon.ends(SOON).await.success());
+}
