@@ -69,12 +69,6 @@ impl Directories {
         self.named_state.as_ref().map_or(&self.usual_states, std::slice::from_ref)
     }
 
-    /// Whether an option or a service manager names the state directory.
-    #[must_use]
-    pub const fn is_state_named(&self) -> bool {
-        self.named_state.is_some()
-    }
-
     /// Where a daemon may have its control socket, the best first: this process's own directory, then those of other
     /// daemons that this user may have started, then the service's.
     #[must_use]

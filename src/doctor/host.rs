@@ -123,7 +123,7 @@ pub(super) fn state(directories: &Directories) -> Finding {
         return Finding::note(Check::State, "no directory is named for the state");
     };
     let seen = fs::metadata(folder).map(|is| (is.is_dir(), is.permissions().readonly()));
-    judge_state(folder, directories.is_state_named(), seen, disk(folder))
+    judge_state(folder, seen, disk(folder))
 }
 
 /// What is wrong with the disk that a folder is on, if anything is, and what to do.
@@ -135,7 +135,7 @@ fn disk(folder: &Path) -> Option<(&'static str, &'static str)> {
     (is.f_blocks > 0 && is.f_bavail == 0).then_some(("is on a disk that is full", "make room there"))
 }
 
-fn judge_state(folder: &Path, is_told: bool, is: io::Result<(bool, bool)>, disk: Option<(&str, &str)>) -> Finding {
+fn judge_state(folder: &Path, is: io::Result<(bool, bool)>, disk: Option<(&str, &str)>) -> Finding {
     let place = folder.display();
     let fault = |found: String, remedy: &str| Finding::fault(Check::State, Exit::HumanNeeded, found, remedy);
     match is {
@@ -143,7 +143,7 @@ fn judge_state(folder: &Path, is_told: bool, is: io::Result<(bool, bool)>, disk:
         Ok((true, false)) => Finding::good(Check::State, format!("{place} keeps what is to outlive a restart")),
         Ok((true, true)) => fault(format!("{place} may not be written by anybody"), "`chmod u+w` it"),
         Ok((false, _)) => fault(format!("{place} is no directory"), "move it away: systemd makes the directory itself"),
-        Err(error) if error.kind() == io::ErrorKind::NotFound && !is_told => {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
             Finding::note(Check::State, format!("{place} does not exist yet: the daemon creates it when it starts"))
         }
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
@@ -199,15 +199,14 @@ mod tests {
     #[test]
     fn the_state_is_judged_without_writing_to_it() {
         let place = Path::new("/var/lib/tickled");
-        let verdict = |told, is| judge_state(place, told, is, None).verdict;
+        let verdict = |is| judge_state(place, is, None).verdict;
         let gone = || Err(io::ErrorKind::NotFound.into());
-        assert_eq!(verdict(false, Ok((true, false))), Verdict::Good);
-        assert_eq!(verdict(false, gone()), Verdict::Note);
-        assert_eq!(verdict(true, gone()), Verdict::Fault(Exit::HumanNeeded));
-        assert_eq!(verdict(true, Ok((false, false))), Verdict::Fault(Exit::HumanNeeded));
-        assert_eq!(verdict(true, Ok((true, true))), Verdict::Fault(Exit::HumanNeeded));
-        assert_eq!(verdict(true, Err(io::ErrorKind::PermissionDenied.into())), Verdict::Note);
-        let full = judge_state(place, false, Ok((true, false)), Some(("is on a disk that is full", "make room there")));
+        assert_eq!(verdict(Ok((true, false))), Verdict::Good);
+        assert_eq!(verdict(gone()), Verdict::Note);
+        assert_eq!(verdict(Ok((false, false))), Verdict::Fault(Exit::HumanNeeded));
+        assert_eq!(verdict(Ok((true, true))), Verdict::Fault(Exit::HumanNeeded));
+        assert_eq!(verdict(Err(io::ErrorKind::PermissionDenied.into())), Verdict::Note);
+        let full = judge_state(place, Ok((true, false)), Some(("is on a disk that is full", "make room there")));
         assert_eq!(full.verdict, Verdict::Fault(Exit::HumanNeeded));
     }
 
