@@ -112,7 +112,11 @@ impl OnceLog {
         let status = error.status;
         match error.kind {
             ErrorKind::NotUnderstood
-                if is_new(self.puzzles.entry(call).or_default(), &format!("{status:?} {}", error.detail)) =>
+                // Where exactly JSON ends to be JSON changes with each answer.
+                if is_new(
+                    self.puzzles.entry(call).or_default(),
+                    &format!("{status:?} {}", error.detail.split(" at line ").next().unwrap_or_default()),
+                ) =>
             {
                 let sample = log::redact(&String::from_utf8_lossy(&error.sample));
                 warn!(event = event::ANSWER_NOT_UNDERSTOOD, gateway, call, status, sample, "{gateway}: {error}");

@@ -1,15 +1,20 @@
-//! The body of an answer, read piece by piece: of a long JSON object only its upper levels are kept.
+//! The body of an answer, read piece by piece: of a JSON object only what a reader uses is kept.
 //!
-//! An advisor's list of accounts has a megabyte of properties, of which none is read. While the bytes come, long
-//! strings are emptied, long lists and deep levels are cut short, and the rest is valid JSON if the whole was.
+//! An advisor's list of accounts has a megabyte of properties, of which none is read, and some may not even be valid
+//! JSON: an alias in another encoding, a number that is NaN. While the bytes come, the values of other keys become null,
+//! long strings are emptied, and long lists and deep levels are cut short.
+
+use super::wire::is_read;
 
 /// A body as it comes.
 #[derive(Debug)]
 pub(super) struct Body {
     kept: Vec<u8>,
+    /// The first bytes as they came, without a session id that is not kept.
+    sample: Vec<u8>,
     came: usize,
     scanner: Scanner,
-    /// Whether the value of a top-level `session` is kept.
+    /// Whether the value of `session` is kept.
     keeps_session: bool,
 }
 
@@ -20,9 +25,18 @@ pub(super) struct TooLong {
     pub(super) limit: usize,
 }
 
+/// What is kept of a body.
+#[derive(Debug)]
+pub(super) struct Kept {
+    /// Valid JSON if the whole was.
+    pub(super) bytes: Vec<u8>,
+    /// The first bytes as they came, without a session id that is not kept.
+    pub(super) sample: Vec<u8>,
+}
+
 impl Body {
     pub(super) const fn new(keeps_session: bool) -> Self {
-        Self { kept: Vec::new(), came: 0, scanner: Scanner::new(), keeps_session }
+        Self { kept: Vec::new(), sample: Vec::new(), came: 0, scanner: Scanner::new(), keeps_session }
     }
 
     /// Checks a length that was announced.
@@ -43,7 +57,11 @@ impl Body {
             return Err(TooLong { limit: LONGEST });
         }
         for byte in piece {
+            let was_secret = self.scanner.is_secret();
             self.take(*byte);
+            if self.sample.len() < SAMPLE && !(was_secret && self.scanner.is_secret()) {
+                self.sample.push(*byte);
+            }
             if self.kept.len() > KEPT {
                 return Err(TooLong { limit: KEPT });
             }
@@ -56,37 +74,41 @@ impl Body {
         self.scanner.is_object && self.scanner.is_over
     }
 
-    pub(super) fn into_bytes(self) -> Vec<u8> {
-        self.kept
+    pub(super) fn finish(self) -> Kept {
+        // A text in another encoding is still a text.
+        let bytes = String::from_utf8(self.kept)
+            .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())
+            .into_bytes();
+        Kept { bytes, sample: self.sample }
     }
 
     fn take(&mut self, byte: u8) {
         let scanner = &mut self.scanner;
         if !scanner.is_object {
             // What does not begin as an object is kept as it is, up to the limit.
-            scanner.is_object = byte == b'{' && self.kept.trim_ascii().is_empty();
+            let before = self.kept.trim_ascii();
+            scanner.is_object = byte == b'{' && (before.is_empty() || before == BYTE_ORDER_MARK);
             if !scanner.is_object {
                 return self.kept.push(byte);
             }
+            self.kept.clear();
         }
         if let Some(string) = &mut scanner.string {
             string.length += 1;
-            let is_skipped = scanner.muted_from.is_some();
             let ends = byte == b'"' && !string.is_escaped;
             string.is_escaped = byte == b'\\' && !string.is_escaped;
             if !string.is_muted {
-                self.kept.push(byte);
+                // A control character is not valid in a string, and means nothing in any that is read.
+                self.kept.push(if byte.is_ascii_control() { b' ' } else { byte });
             }
             if string.length > LONGEST_STRING && !string.is_muted {
                 self.kept.truncate(string.start);
                 string.is_muted = true;
             }
             if ends {
-                if string.is_muted && !is_skipped {
+                if string.is_muted && scanner.skipped.is_none() {
                     self.kept.push(b'"');
                 }
-                scanner.key_is_session =
-                    scanner.levels.len() == 1 && !string.is_muted && self.kept[string.start..] == *b"session\"";
                 scanner.string = None;
             }
             return;
@@ -96,58 +118,61 @@ impl Body {
         }
         // Anything behind the end is an error, which the reader of the JSON will name.
         scanner.is_over = false;
+        if let Some(skipped) = &mut scanner.skipped {
+            let is_inside = skipped.depth > 0;
+            match byte {
+                b'"' => scanner.string = Some(Text { start: 0, length: 0, is_escaped: false, is_muted: true }),
+                b'{' | b'[' => skipped.depth += 1,
+                b'}' | b']' if is_inside => skipped.depth -= 1,
+                b'}' | b']' => scanner.skipped = None,
+                b',' if !is_inside && !skipped.is_rest => scanner.skipped = None,
+                _ => {}
+            }
+            if scanner.skipped.is_some() {
+                return;
+            }
+        }
         match byte {
             b'"' => {
-                let is_muted = scanner.is_muted();
-                let is_session = scanner.key_is_session && !self.keeps_session;
-                if !is_muted {
+                self.kept.push(byte);
+                scanner.key = self.kept.len();
+                scanner.string = Some(Text { start: scanner.key, length: 0, is_escaped: false, is_muted: false });
+            }
+            b':' => {
+                let key = self.kept.get(scanner.key..).and_then(|key| key.strip_suffix(b"\"")).unwrap_or_default();
+                let is_secret = key == b"session" && !self.keeps_session;
+                if is_read(key) && !is_secret {
                     self.kept.push(byte);
+                } else {
+                    self.kept.truncate(scanner.key);
+                    self.kept.extend_from_slice(b"\":null");
+                    scanner.skipped = Some(Skipped { is_secret, ..Skipped::default() });
                 }
-                let start = self.kept.len();
-                scanner.string = Some(Text { start, length: 0, is_escaped: false, is_muted: is_muted || is_session });
+            }
+            b'{' | b'[' if scanner.levels.len() == DEEPEST => {
+                self.kept.extend_from_slice(b"null");
+                scanner.skipped = Some(Skipped { depth: 1, ..Skipped::default() });
             }
             b'{' | b'[' => {
-                if !scanner.is_muted() {
-                    self.kept.push(byte);
-                }
-                scanner.key_is_session = false;
-                scanner.levels.push(Level { members: 0, most: if byte == b'{' { MEMBERS } else { ITEMS } });
-                if scanner.levels.len() > DEEPEST {
-                    scanner.muted_from.get_or_insert(scanner.levels.len());
-                }
+                self.kept.push(byte);
+                scanner.levels.push((byte == b'[').then_some(0));
             }
             b'}' | b']' => {
-                if scanner.muted_from == Some(scanner.levels.len()) {
-                    scanner.muted_from = None;
-                }
                 scanner.levels.pop();
-                if !scanner.is_muted() {
-                    self.kept.push(byte);
-                }
+                self.kept.push(byte);
                 scanner.is_over = scanner.levels.is_empty();
             }
             b',' => {
-                let depth = scanner.levels.len();
-                scanner.key_is_session = false;
-                if let Some(level) = scanner.levels.last_mut() {
-                    level.members += 1;
-                    if level.members == level.most && depth > 1 {
-                        scanner.muted_from.get_or_insert(depth);
+                if let Some(Some(items)) = scanner.levels.last_mut() {
+                    *items += 1;
+                    if *items == ITEMS {
+                        scanner.skipped = Some(Skipped { is_rest: true, ..Skipped::default() });
+                        return;
                     }
                 }
-                if !scanner.is_muted() {
-                    self.kept.push(byte);
-                }
+                self.kept.push(byte);
             }
-            other => {
-                if !scanner.is_muted() {
-                    self.kept.push(other);
-                }
-            }
-        }
-        if scanner.levels.len() > TOO_DEEP {
-            // As deep as this no reader follows: what has come is no JSON for it.
-            scanner.muted_from = Some(0);
+            other => self.kept.push(other),
         }
     }
 }
@@ -156,17 +181,23 @@ impl Body {
 struct Scanner {
     is_object: bool,
     is_over: bool,
-    levels: Vec<Level>,
-    /// The level whose rest is left out, and all below it.
-    muted_from: Option<usize>,
+    /// The open objects and lists, and how many items of a list have come.
+    levels: Vec<Option<usize>>,
+    skipped: Option<Skipped>,
     string: Option<Text>,
-    key_is_session: bool,
+    /// Where the first character of the last string stands in what is kept: of the key, when a colon comes.
+    key: usize,
 }
 
-#[derive(Debug)]
-struct Level {
-    members: usize,
-    most: usize,
+/// What is not kept.
+#[derive(Debug, Default)]
+struct Skipped {
+    /// How deep in it the next byte is.
+    depth: usize,
+    /// It is the rest of a list, rather than one value.
+    is_rest: bool,
+    /// It is the session id.
+    is_secret: bool,
 }
 
 #[derive(Debug)]
@@ -180,30 +211,24 @@ struct Text {
 
 impl Scanner {
     const fn new() -> Self {
-        Self {
-            is_object: false,
-            is_over: false,
-            levels: Vec::new(),
-            muted_from: None,
-            string: None,
-            key_is_session: false,
-        }
+        Self { is_object: false, is_over: false, levels: Vec::new(), skipped: None, string: None, key: 0 }
     }
 
-    const fn is_muted(&self) -> bool {
-        self.muted_from.is_some()
+    fn is_secret(&self) -> bool {
+        self.skipped.as_ref().is_some_and(|skipped| skipped.is_secret)
     }
 }
 
+const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
 /// The longest answer that is read.
 const LONGEST: usize = 1024 * 1024;
 /// The most that is kept of it.
 const KEPT: usize = 64 * 1024;
+/// How much is kept as it came.
+const SAMPLE: usize = 512;
 /// A longer string is kept as an empty one.
 const LONGEST_STRING: usize = 1024;
-/// How many members of an object below the top are kept, and how many items of a list.
-const MEMBERS: usize = 32;
+/// How many items of a list are kept.
 const ITEMS: usize = 16;
-/// Deeper levels are kept as empty ones: the flags in a ping are at the third.
+/// Deeper levels are kept as null: the flags in a ping are at the third.
 const DEEPEST: usize = 5;
-const TOO_DEEP: usize = 127;

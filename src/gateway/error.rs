@@ -117,7 +117,7 @@ impl fmt::Display for Error {
 impl std::error::Error for Error {}
 
 /// What a refusal means, with the beginning of its body where that is all there is to say.
-pub(super) fn from_refusal(request: Request, target: &Target, status: u16, refusal: Refusal, body: &[u8]) -> Error {
+pub(super) fn from_refusal(request: Request, target: &Target, status: u16, refusal: Refusal, sample: Vec<u8>) -> Error {
     let (kind, detail) = match refusal {
         Refusal::Unauthorized { denied } => (ErrorKind::Unauthorized { denied }, String::new()),
         Refusal::LoginPage => (ErrorKind::LoginPage, String::new()),
@@ -130,8 +130,7 @@ pub(super) fn from_refusal(request: Request, target: &Target, status: u16, refus
         Refusal::NotAGateway => (ErrorKind::NotAGateway, String::new()),
         Refusal::NotUnderstood(detail) => (ErrorKind::NotUnderstood, detail),
     };
-    let sample =
-        if kind == ErrorKind::NotUnderstood { body.iter().copied().take(SAMPLE).collect() } else { Vec::new() };
+    let sample = if kind == ErrorKind::NotUnderstood { sample } else { Vec::new() };
     // A proxy before the gateway gives up; the gateway does not.
     let holds_place = request.is_proxied() && status == 504;
     Error {
@@ -185,6 +184,3 @@ const fn from_connect(error: &ConnectError) -> ErrorKind {
         ) => ErrorKind::Tls,
     }
 }
-
-/// How much of a body that is not understood is kept.
-const SAMPLE: usize = 512;

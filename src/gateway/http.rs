@@ -33,8 +33,8 @@ pub(super) struct Http {
 pub(super) struct Answer {
     pub(super) status: u16,
     pub(super) headers: HeaderMap,
-    /// What is kept of the body: see [`Body`].
-    pub(super) body: Vec<u8>,
+    /// What is kept of the body.
+    pub(super) body: super::body::Kept,
 }
 
 /// Why a request has no answer.
@@ -111,7 +111,7 @@ impl Http {
         if body.is_finished && link.is_ready().await {
             self.keep(link);
         }
-        Ok(Answer { status: head.status.as_u16(), headers: head.headers, body: body.bytes })
+        Ok(Answer { status: head.status.as_u16(), headers: head.headers, body: body.kept })
     }
 
     fn head(&self, path: &str, json: Option<&'static str>) -> Result<Request<Full<Bytes>>, HttpError> {
@@ -129,7 +129,7 @@ impl Http {
     }
 
     async fn open(&self, within: Duration) -> Result<Link, HttpError> {
-        let io = self.connector.connect(within).await.map_err(HttpError::Connect)?.io;
+        let io = self.connector.connect(within).await.map_err(HttpError::Connect)?.io.as_text();
         let meter = io.meter();
         let (sender, connection) = Builder::new()
             .max_buf_size(HEAD_LIMIT)
@@ -161,7 +161,7 @@ impl Http {
 
 /// A body that was read.
 struct Read {
-    bytes: Vec<u8>,
+    kept: super::body::Kept,
     /// The connection may serve again.
     is_finished: bool,
 }
@@ -192,7 +192,7 @@ impl Link {
             let until = until.into_iter().chain(ends_at).min();
             let frame = before(until, self.alongside(incoming.frame())).await;
             let failed = match frame {
-                Some(None) => return Ok(Read { bytes: body.into_bytes(), is_finished: true }),
+                Some(None) => return Ok(Read { kept: body.finish(), is_finished: true }),
                 Some(Some(Ok(frame))) => {
                     if let Some(piece) = frame.data_ref() {
                         body.push(piece).map_err(|error| HttpError::Invalid(too_long("body", error)))?;
@@ -203,7 +203,7 @@ impl Link {
                 None => HttpError::TimedOut,
             };
             if body.is_whole_object() {
-                return Ok(Read { bytes: body.into_bytes(), is_finished: false });
+                return Ok(Read { kept: body.finish(), is_finished: false });
             }
             return Err(failed);
         }

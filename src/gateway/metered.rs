@@ -17,6 +17,7 @@ impl<T: AsyncRead + AsyncWrite + Send> Pipe for T {}
 pub(super) struct Metered {
     pipe: Pin<Box<dyn Pipe>>,
     meter: Arc<Meter>,
+    is_text: bool,
 }
 
 /// What is known of the bytes that came through.
@@ -32,7 +33,12 @@ struct Count {
 impl Metered {
     /// Meters a connection, without a limit at first.
     pub(super) fn new(pipe: Pin<Box<dyn Pipe>>) -> Self {
-        Self { pipe, meter: Arc::new(Meter(Mutex::new(Count { left: u64::MAX, first: Vec::new() }))) }
+        Self { pipe, meter: Arc::new(Meter(Mutex::new(Count { left: u64::MAX, first: Vec::new() }))), is_text: false }
+    }
+
+    /// Reads a NUL as a space: it means nothing in HTTP, nor in JSON, and no parser takes one.
+    pub(super) fn as_text(self) -> Self {
+        Self { is_text: true, ..self }
     }
 
     pub(super) fn meter(&self) -> Arc<Meter> {
@@ -85,6 +91,9 @@ impl AsyncRead for Metered {
     ) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
         let read = self.pipe.as_mut().poll_read(context, buffer);
+        if self.is_text {
+            buffer.filled_mut()[before..].iter_mut().filter(|byte| **byte == 0).for_each(|byte| *byte = b' ');
+        }
         match self.meter.count(&buffer.filled()[before..]) {
             Ok(()) => read,
             Err(error) => Poll::Ready(Err(error)),

@@ -145,7 +145,7 @@ impl Client {
                 return error;
             }
             self.checks_by_get.store(!by_get, Ordering::Relaxed);
-            let detail = format!("{} was refused, {} is tried next", method_name(by_get), method_name(!by_get));
+            let detail = "it was refused; POST and GET are tried in turn".to_owned();
             Error { kind: ErrorKind::NotUnderstood, detail, ..error }
         })
     }
@@ -230,9 +230,15 @@ impl Client {
             }
             Err(Refusal::NotUnderstood(why)) => {
                 let why = answer.encoding().unwrap_or(why);
-                Err(error::from_refusal(request, &self.target, reply.status, Refusal::NotUnderstood(why), &answer.body))
+                Err(error::from_refusal(
+                    request,
+                    &self.target,
+                    reply.status,
+                    Refusal::NotUnderstood(why),
+                    answer.body.sample,
+                ))
             }
-            Err(refusal) => Err(error::from_refusal(request, &self.target, reply.status, refusal, &answer.body)),
+            Err(refusal) => Err(error::from_refusal(request, &self.target, reply.status, refusal, answer.body.sample)),
         }
     }
 
@@ -267,7 +273,7 @@ impl Answer {
             status: self.status,
             location: named(&self.headers, &LOCATION),
             retry_after: retry_after.map(Duration::from_secs),
-            body: &self.body,
+            body: &self.body.bytes,
         }
     }
 
@@ -280,10 +286,6 @@ impl Answer {
              compresses answers"
         ))
     }
-}
-
-const fn method_name(is_get: bool) -> &'static str {
-    if is_get { "GET" } else { "POST" }
 }
 
 type Reader<T> = fn(&Reply<'_>) -> Result<T, Refusal>;

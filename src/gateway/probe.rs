@@ -162,7 +162,7 @@ impl Probe {
             location: text(&LOCATION),
             server: text(&SERVER),
             date: text(&DATE),
-            body: answer.body,
+            body: answer.body.bytes,
         })
     }
 }

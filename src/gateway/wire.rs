@@ -158,6 +158,11 @@ pub struct Reply<'a> {
     pub body: &'a [u8],
 }
 
+/// Whether a value with this key is read in any answer. No other needs to be kept, or to be valid.
+pub(super) fn is_read(key: &[u8]) -> bool {
+    KEYS.iter().any(|known| known.as_bytes() == key)
+}
+
 /// What an answer means when it is not the one that was asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Refusal {
@@ -210,15 +215,14 @@ fn of_another_shape() -> Refusal {
 /// Reads the answer to `check_auth_status` and to `open_brokerage`.
 ///
 /// # Errors
-/// What the answer means when it is no status: an error without a single flag is not three false ones.
+/// What the answer means when it is not a status: without a single flag it is not three false ones.
 pub fn read_status(reply: &Reply<'_>) -> Result<AuthStatus, Refusal> {
     let value: Value = read(reply)?;
-    match value.get("error") {
-        Some(_) if value.get("authenticated").is_none() => {
-            Err(Refusal::NotUnderstood("an error in the place of a status".to_owned()))
-        }
-        Some(_) | None => serde_json::from_value(value).map_err(|_| of_another_shape()),
+    let has = |key| value.get(key).is_some();
+    if !has("authenticated") && (has("error") || !has("connected") && !has("competing")) {
+        return Err(Refusal::NotUnderstood("no flags in the place of a status".to_owned()));
     }
+    serde_json::from_value(value).map_err(|_| of_another_shape())
 }
 
 /// Reads the answer to `reauthenticate`.
@@ -395,3 +399,32 @@ fn iserver<'de, D: Deserializer<'de>>(from: D) -> Result<Option<AuthStatus>, D::
         Some(Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_)) | None => Ok(None),
     }
 }
+
+/// Every key that this file reads.
+const KEYS: [&str; 25] = [
+    "authenticated",
+    "connected",
+    "competing",
+    "established",
+    "message",
+    "fail",
+    "serverInfo",
+    "serverName",
+    "serverVersion",
+    "session",
+    "ssoExpires",
+    "iserver",
+    "authStatus",
+    "error",
+    "statusCode",
+    "status",
+    "RESULT",
+    "EXPIRES",
+    "AUTH_TIME",
+    "lastAccessed",
+    "LOGIN_TYPE",
+    "region",
+    "CLIENT_APP",
+    "accounts",
+    "isPaper",
+];

@@ -105,7 +105,14 @@ impl Context {
             backoff(self.polls.failed_probes, FIRST_PROBE, self.policy.watch_every)
         };
         let at = self.polls.last_at + self.limits.jitter(spacing);
-        Ask::At(at.max(self.now.mono), Request::Check, WakeReason::RetryDue)
+        let at = at.max(self.now.mono);
+        // While something answers, a ping that is due takes the place of the check: it reports the same, and keeps alive a
+        // session of which only the data cannot be read.
+        let is_ping_due = self.limits.pinged().is_none_or(|pinged| at >= pinged + self.policy.ping_every);
+        if cause.is_uninformative() && is_ping_due && !self.is_unsupported(Request::Ping) {
+            return Ask::At(at, Request::Ping, WakeReason::PingDue);
+        }
+        Ask::At(at, Request::Check, WakeReason::RetryDue)
     }
 }
 

@@ -4,7 +4,7 @@ use std::net::TcpListener;
 use std::process::Command;
 use std::time::Duration;
 
-use tickled::gateway::{Error, ErrorKind};
+use tickled::gateway::{Accounts, Error, ErrorKind};
 use tokio::time::{Instant, timeout};
 
 use crate::raw::{Deed, HASTE, PATIENCE, Raw, answer, json};
@@ -251,6 +251,7 @@ async fn a_header_that_is_not_read_does_no_harm() {
         "no colon at all\r\n",
         ": no name\r\n",
         "X-Late: \u{7f}\u{80}\u{ff}\r\n",
+        "X-Nul: a\0b\r\n",
     ] {
         let server = Raw::doing(move |_, _| answer("200 OK", header, LIVE)).await;
         let client = server.client();
@@ -327,6 +328,56 @@ async fn a_check_that_is_refused_by_post_is_asked_by_get() {
     }
     let methods: Vec<String> = server.lines().iter().map(|line| line[..4].trim().to_owned()).collect();
     assert_eq!(methods, ["POST", "GET", "POST", "GET", "GET"]);
+}
+
+/// A name in another encoding, a number that is none, a byte order mark: what is not read does no harm.
+#[tokio::test]
+async fn an_answer_may_be_odd_where_nothing_is_read() {
+    let deep = format!("{}{}", "[".repeat(5000), "]".repeat(5000));
+    let oddities: [&[u8]; 12] = [
+        b"\"M\xfcller\"",
+        b"NaN",
+        b"-Infinity",
+        b"1e400",
+        b"00.",
+        br#""\ud83d""#,
+        b"\"a\tb\0\"",
+        br#""\x41\"""#,
+        br#"["]", "}", {"a":[1,2,{"b":"\\"}]}]"#,
+        b"undefined",
+        deep.as_bytes(),
+        b"{}",
+    ];
+    for odd in oddities {
+        for begins in ["", "\u{feff}", "\r\n \u{feff}"] {
+            // Odd as a value, inside other values, and as a key.
+            let key = if odd.starts_with(b"\"") { odd } else { b"\"a\"" };
+            let parts: [&[u8]; 11] = [
+                begins.as_bytes(), b"{\"aliases\": ", odd, b", \"acctProps\": {\"DU1\": [", odd, b", {\"x\":", odd, b"}]}, ", key,
+                b": 1, \"accounts\": [\"DU1\"], \"authenticated\": true, \"isPaper\": true, \"iserver\": {\"authStatus\": {\"hmds\": ",
+                &[odd, b", \"authenticated\": true}}}"].concat(),
+            ];
+            let body = parts.concat();
+            let mut said = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", body.len()).into_bytes();
+            said.extend(body);
+            let server = Raw::doing(move |_, _| Deed::Bytes(said.clone())).await;
+            let client = server.client();
+            let what = String::from_utf8_lossy(&odd[..odd.len().min(20)]);
+            let accounts = client.accounts().await;
+            let is_read = |accounts: &Accounts| (accounts.count, accounts.is_paper) == (1, Some(true));
+            assert!(accounts.as_ref().is_ok_and(is_read), "{what}: {accounts:?}");
+            let checked = client.check_auth_status().await;
+            assert!(checked.as_ref().is_ok_and(|status| status.authenticated), "{what}: {checked:?}");
+            let ping = client.ping_server().await;
+            assert!(ping.is_ok_and(|ping| ping.auth_status.is_some_and(|status| status.authenticated)), "{what}");
+        }
+    }
+    // A text that is read may be in another encoding too.
+    let body = b"{\"authenticated\":true,\"connected\":true,\"message\":\"verf\xfcgbar\"}";
+    let mut said = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", body.len()).into_bytes();
+    said.extend(body);
+    let server = Raw::doing(move |_, _| Deed::Bytes(said.clone())).await;
+    assert!(server.client().check_auth_status().await.unwrap().authenticated);
 }
 
 /// The session id opens the session to whoever has it: without a use for it, it is not even read.

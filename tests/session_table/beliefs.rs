@@ -115,6 +115,31 @@ fn where_nothing_is_understood_it_is_pinged_all_the_same() {
     }
 }
 
+/// Nor does a session die of a data call that nobody understands, or that IBKR answers with an error for hours.
+#[test]
+fn a_session_whose_data_cannot_be_read_is_kept_alive() {
+    for data in [NONSENSE, ERROR, Said::Unavailable(Unavailability::EdgeRefused)] {
+        for begins in [Situation::new(), Situation::new().live()] {
+            let (mut s, mut last_ping) = (begins, Duration::ZERO);
+            while s.now.mono < seconds(3600) {
+                let (_, request, asking) = s.next();
+                let answer = match request {
+                    Request::Accounts => data,
+                    Request::IsListening => Said::Listening,
+                    Request::ValidateSso => Said::Sso(VALID),
+                    _ => Said::Status(GOOD),
+                };
+                if request == Request::Ping {
+                    last_ping = asking.now.mono;
+                }
+                assert!(asking.now.mono < last_ping + seconds(120), "{data:?}: no ping for two minutes");
+                s = asking.step(said(request, answer));
+            }
+            assert_eq!(s.state().name(), "unavailable", "{data:?}");
+        }
+    }
+}
+
 /// Of what the stream says one check decides, and after that data.
 #[test]
 fn the_stream_alone_changes_nothing() {
