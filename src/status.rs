@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 use crate::calendar::{InMaintenance, Maintenance, Region};
-use crate::session::{Facts, Machine, Now, Plan, RateLimitState, State, StateReason, WakeReason};
+use crate::session::{Facts, Machine, Now, Plan, RateLimitState, SessionNumber, State, StateReason, WakeReason};
 use crate::systemd::unit::Down;
 
 /// The state of one gateway at one moment.
@@ -22,6 +22,8 @@ pub struct Snapshot {
     pub reason: StateReason,
     /// When it was entered.
     pub since: Now,
+    /// The number of its session, as the daemon numbers them.
+    pub session: SessionNumber,
     /// When the present outage began.
     pub outage_since: Option<Now>,
     /// What else is known.
@@ -73,6 +75,7 @@ impl Snapshot {
             state: machine.state(),
             reason: machine.reason(),
             since: machine.since(),
+            session: SessionNumber::default(),
             outage_since: machine.outage_since(),
             facts: *machine.facts(),
             detail: None,

@@ -144,6 +144,7 @@ impl Alert<Moment> {
             summary,
             action: action_text,
             url: self.url.clone(),
+            session: None,
         }
     }
 

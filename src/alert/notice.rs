@@ -38,6 +38,9 @@ pub struct Notice {
     pub action: String,
     /// The gateway's address.
     pub url: Option<String>,
+    /// The number of the gateway's session, present or last.
+    #[serde(default)]
+    pub session: Option<u64>,
 }
 
 /// The subject of an alert.
@@ -103,6 +106,9 @@ pub struct Message {
     pub action: String,
     /// The gateway's address.
     pub url: Option<String>,
+    /// The number of the gateway's session, present or last.
+    #[serde(default)]
+    pub session: Option<u64>,
     /// When the problem began, for people.
     pub since: String,
     /// When the problem began, for programs.
@@ -206,6 +212,7 @@ impl Notice {
             summary,
             action,
             url: self.url.clone(),
+            session: self.session,
             since,
             started_at: milliseconds(self.started_at),
             notified_at: milliseconds(self.at),
@@ -237,6 +244,7 @@ impl Notice {
             summary: "somebody tries out the channels of tickled".to_owned(),
             action: String::new(),
             url: None,
+            session: None,
         }
     }
 }

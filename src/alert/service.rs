@@ -34,6 +34,8 @@ pub struct Service {
     host: String,
     /// Alerts of an earlier run that new channels have not got. They wait until the problem is seen again.
     unintroduced: BTreeSet<(About, Code)>,
+    /// See [`Service::take_notified`].
+    notified: Vec<Notice>,
 }
 
 impl Service {
@@ -67,7 +69,7 @@ impl Service {
         let dispatcher = Dispatcher::start(&settings.channels, &settings.zone, host, left, Rc::clone(&clock), sender);
         let (host, wake_at) = (host.to_owned(), now.mono);
         let unintroduced = if dispatcher.newcomers().is_empty() { BTreeSet::new() } else { tracker.notified() };
-        let mut service = Self { tracker, dispatcher, deadman: None, wake_at, clock, host, unintroduced };
+        let mut service = Self { tracker, dispatcher, deadman: None, wake_at, clock, host, unintroduced, notified: Vec::new() };
         service.finish_change(settings, gateways, &withdrawn);
         (service, events)
     }
@@ -106,6 +108,7 @@ impl Service {
     fn finish_change(&mut self, settings: &Settings, gateways: &[String], withdrawn: &[Notice]) {
         let now = (self.clock)();
         if !withdrawn.is_empty() {
+            self.notified.extend_from_slice(withdrawn);
             self.dispatcher.send(withdrawn, self.tracker.snapshot(now));
         }
         self.deadman = settings.deadman.as_ref().map(|settings| {
@@ -148,6 +151,7 @@ impl Service {
             self.dispatcher.send(&plan.notices, self.tracker.snapshot(now));
         }
         self.introduce(now, &plan.notices);
+        self.notified.extend(plan.notices);
         self.sign(now);
     }
 
@@ -167,6 +171,11 @@ impl Service {
     #[must_use]
     pub const fn wake_at(&self) -> Duration {
         self.wake_at
+    }
+
+    /// The notifications since the last call.
+    pub fn take_notified(&mut self) -> Vec<Notice> {
+        std::mem::take(&mut self.notified)
     }
 
     /// The open alerts.

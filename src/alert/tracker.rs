@@ -102,6 +102,8 @@ pub struct Tracker {
     groups: BTreeMap<About, AlertGroup<Moment>>,
     /// Ends of alerts that wait for the end of the quiet hours.
     deferred: Vec<Notice>,
+    /// The number of each gateway's session.
+    sessions: BTreeMap<About, u64>,
     /// Counts the changes of what [`Tracker::snapshot`] returns.
     revision: u64,
 }
@@ -110,7 +112,8 @@ impl Tracker {
     /// A tracker without alerts, on the host of that name.
     #[must_use]
     pub fn new(settings: Settings, host: &str) -> Self {
-        Self { settings, host: host.to_owned(), groups: BTreeMap::new(), deferred: Vec::new(), revision: 0 }
+        let (groups, sessions) = (BTreeMap::new(), BTreeMap::new());
+        Self { settings, host: host.to_owned(), groups, deferred: Vec::new(), sessions, revision: 0 }
     }
 
     /// Handles what happened at `now`. Returns the notices to send.
@@ -136,6 +139,7 @@ impl Tracker {
         }
         self.escalate(now);
         self.take_due(now, &mut notices);
+        self.number(&mut notices);
         let due = self.next_wake(now);
         Plan { notices, wake_at: due.at.mono(), because: due.reason, changed: self.revision != revision }
     }
@@ -186,7 +190,17 @@ impl Tracker {
                 && quiet_end(&self.settings, alert.annotations.severity(code), now.wall).is_none()
         };
         let open = self.alerts().filter(|(_, _, code, alert)| is_meant(*code, alert));
-        open.map(|(about, _, code, alert)| alert.notice(now, about, code, Phase::Repeated)).collect()
+        let mut notices: Vec<Notice> =
+            open.map(|(about, _, code, alert)| alert.notice(now, about, code, Phase::Repeated)).collect();
+        self.number(&mut notices);
+        notices
+    }
+
+    /// Adds the numbers of the sessions.
+    fn number(&self, notices: &mut [Notice]) {
+        for notice in notices {
+            notice.session = self.sessions.get(&notice.about).copied();
+        }
     }
 
     /// The alerts that a human was notified of and that have not ended.
@@ -219,6 +233,7 @@ impl Tracker {
     fn on_snapshot(&mut self, now: Now, snapshot: &Snapshot, notices: &mut Vec<Notice>) {
         let here = Moment::at(now.mono);
         let about = About::Gateway(snapshot.gateway.clone());
+        self.sessions.insert(about.clone(), snapshot.session.number);
         let group = self.groups.entry(about.clone()).or_default();
         group.forget_ends(here);
         let window = snapshot.hold_until.map(|until| Moment::ahead(until, LONGEST_WINDOW, now));

@@ -79,7 +79,8 @@ fn row(now: Timestamp, gateway: &Gateway) -> [String; 6] {
 
 /// Notes below a row of the table.
 fn notes(now: Timestamp, gateway: &Gateway) -> Vec<String> {
-    let mut notes = vec![format!("{}; next: {}", gateway.why, gateway.next)];
+    let session = gateway.session_since.map(|_| format!("; session {}", gateway.session));
+    let mut notes = vec![format!("{}; next: {}{}", gateway.why, gateway.next, session.unwrap_or_default())];
     if let Some(down) = gateway.down_since.filter(|down| *down < gateway.since) {
         notes.push(format!("not live since {} ({})", clock(down), ago(now, down)));
     }

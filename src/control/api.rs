@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::alert::{self, About, ActiveAlert, ChannelStatus};
+use crate::history::EventId;
 use crate::session::{State, StateKind};
 use crate::status::Snapshot;
 
@@ -82,6 +83,8 @@ pub struct Status {
     pub config: String,
     /// What keeps a changed configuration from being in force, if something does.
     pub config_refused: Option<String>,
+    /// The id of the last event: with it as `Last-Event-ID`, the events continue from this status.
+    pub last_event: EventId,
     /// The gateways, by name.
     pub gateways: Vec<Gateway>,
     /// The open alerts, sent or held back.
@@ -105,6 +108,10 @@ pub struct Gateway {
     pub why: String,
     /// Since when.
     pub since: Timestamp,
+    /// The number of its session: it grows whenever the brokerage session is, or may be, a new one.
+    pub session: u64,
+    /// Since when the session has had that number; none if it was last seen by an earlier daemon.
+    pub session_since: Option<Timestamp>,
     /// Since when the session has not been live, while it is not.
     pub down_since: Option<Timestamp>,
     /// When the session was last proved good.
@@ -230,6 +237,8 @@ impl Gateway {
             because: snapshot.reason.code().to_owned(),
             why: snapshot.reason.sentence().to_owned(),
             since: snapshot.since.wall,
+            session: snapshot.session.number,
+            session_since: snapshot.session.since,
             down_since: snapshot.outage_since.map(|since| since.wall),
             last_good: snapshot.facts.last_good.map(|good| good.wall),
             last_asked,

@@ -45,9 +45,16 @@ pub(super) fn transition(snapshot: &Snapshot, transition: &Transition) {
         to,
         because = reason.code(),
         held,
+        session = snapshot.session.number,
         "{gateway}: {from} -> {to}: {}",
         reason.sentence(),
     );
+}
+
+/// One line for a session that is, or may be, a new one.
+pub(super) fn session(snapshot: &Snapshot) {
+    let (gateway, session) = (&snapshot.gateway, snapshot.session.number);
+    info!(event = event::SESSION_NEW, gateway, session, "{gateway}: this is session {session}");
 }
 
 /// One line for each step of a recovery.

@@ -106,6 +106,7 @@ async fn watch(
     let mut runtime_dir = RuntimeDir::new(&locks, &control_task, &state_lock);
     loop {
         runtime_dir.tend(&mut locks, &mut control_task, &state_lock);
+        supervisor.publish_alerts();
         let deadline = supervisor.deadline().min(runtime_dir.deadline());
         let deadline = reaper.deadline().map_or(deadline, |at| at.min(deadline));
         tokio::select! {

@@ -18,7 +18,7 @@ use crate::driver::{Clock, HostClock, Received, Report};
 use crate::endpoint::{Counts, View};
 use crate::history::{DriverInit, PersistedGateway, PersistedState, Record, What};
 use crate::log::{self, event};
-use crate::session::{Now, Request, State, StateKind};
+use crate::session::{Now, Observation, Request, SessionNumber, SessionTracker, State, StateKind};
 use crate::status::{Snapshot, summary};
 use crate::systemd::unit::Down;
 use crate::systemd::{self, Notifier};
@@ -54,6 +54,7 @@ struct GatewayEntry {
     /// The last report of its driver: when it was made, and the snapshot.
     last: Option<(Now, Snapshot)>,
     gap: Option<Gap>,
+    session: SessionTracker,
     log: OnceLog,
     last_asked: Option<Asked>,
 }
@@ -66,8 +67,9 @@ struct Gap {
 }
 
 impl GatewayEntry {
-    fn new(started: Duration) -> Self {
-        Self { started, last: None, gap: None, log: OnceLog::default(), last_asked: None }
+    fn new(started: Duration, session: SessionNumber) -> Self {
+        let (session, log) = (SessionTracker::new(session), OnceLog::default());
+        Self { started, last: None, gap: None, session, log, last_asked: None }
     }
 
     fn snapshot(&self) -> Option<&Snapshot> {
@@ -109,7 +111,7 @@ impl GatewayEntry {
         let mut gateway = control::Gateway::new(snapshot, self.last_asked.clone());
         if snapshot.state == State::Live && (self.is_outdated(now) || self.gap.is_some()) {
             gateway.state = StateKind::Starting;
-            "outdated".clone_into(&mut gateway.because);
+            OUTDATED.clone_into(&mut gateway.because);
             "its last check is older than it may be: the host slept, or the driver is late"
                 .clone_into(&mut gateway.why);
         }
@@ -166,7 +168,10 @@ impl Supervisor {
     /// earlier driver or daemon.
     pub(super) fn register(&mut self, name: &str) -> DriverInit {
         let now = self.clock.now();
-        let before = self.gateways.insert(name.to_owned(), GatewayEntry::new(now.mono)).and_then(|entry| entry.last);
+        let session = self.gateways.get(name).map(|entry| entry.session.current());
+        let session = session.unwrap_or_else(|| self.earlier.session(name, now.wall));
+        let entry = GatewayEntry::new(now.mono, session);
+        let before = self.gateways.insert(name.to_owned(), entry).and_then(|entry| entry.last);
         self.record.note(now.wall, What::Watched { gateway: name.to_owned() });
         match before {
             Some((_, before)) => {
@@ -233,7 +238,7 @@ impl Supervisor {
     /// Handles the report of a driver. All of it is as of the time of the report.
     pub(super) fn handle_report(&mut self, report: Report) {
         self.counts.add(&report);
-        let Report { at: now, snapshot, transition, jumped, answered, sending: _, stream } = report;
+        let Report { at: now, mut snapshot, transition, jumped, answered, sending: _, stream } = report;
         let name = snapshot.gateway.clone();
         let Some(entry) = self.gateways.get_mut(&name) else { return };
         if let Some(by) = jumped {
@@ -245,12 +250,31 @@ impl Supervisor {
             entry.log.answered(&name, request, answer.error.as_ref());
             entry.last_asked = Some(asked(&name, now.wall, request, &answer, took));
         }
-        if let Some(since) = entry.close_gap(now, &snapshot) {
-            self.record.note(now.wall, What::Unobserved { gateway: name.clone(), since });
+        let was_outdated = entry.gap.is_some();
+        let gap = entry.close_gap(now, &snapshot);
+        let (state, login) = (snapshot.state, snapshot.facts.auth_time);
+        let seen = Observation { state, transition, was_unobserved: gap.is_some(), login };
+        let is_new = entry.session.observe(now.wall, &seen).is_some();
+        snapshot.session = entry.session.current();
+        let session = snapshot.session.number;
+        let note = |what: What| self.record.note(now.wall, what);
+        if let Some(since) = gap {
+            note(What::Unobserved { gateway: name.clone(), since });
+        }
+        if is_new {
+            log_lines::session(&snapshot);
+            note(What::Session { gateway: name.clone(), session });
         }
         if let Some(transition) = transition {
             log_lines::transition(&snapshot, &transition);
-            self.record.note(now.wall, What::changed(&name, &transition));
+            note(What::changed(&name, &transition, session));
+        } else if state == State::Live && was_outdated != entry.gap.is_some() {
+            let (from, to, because) = if was_outdated {
+                (StateKind::Starting, StateKind::Live, snapshot.reason.code())
+            } else {
+                (StateKind::Live, StateKind::Starting, OUTDATED)
+            };
+            note(What::Shown { gateway: name.clone(), from, to, because: because.to_owned(), session });
         }
         if let Some(change) = stream {
             log_lines::stream(&name, &change);
@@ -274,6 +298,13 @@ impl Supervisor {
         self.gateways.values().any(|entry| entry.is_outdated(now))
     }
 
+    /// Publishes the notifications since the last call as events.
+    pub(super) fn publish_alerts(&mut self) {
+        for notice in self.alerts.take_notified() {
+            self.record.note(notice.at, What::notified(&notice));
+        }
+    }
+
     /// The status of the daemon and all gateways, as the control socket shows it.
     pub(super) fn status(&self) -> Status {
         let now = self.clock.now();
@@ -285,6 +316,7 @@ impl Supervisor {
             since: self.since,
             config: self.config_file.clone(),
             config_refused: self.config_refused.clone(),
+            last_event: self.record.events().last(),
             gateways: self.gateways.values().filter_map(|entry| entry.status(now)).collect(),
             alerts: self.alerts.active().map(control::Alert::from).collect(),
             channels: self.alerts.channels().into_iter().map(control::Channel::from).collect(),
@@ -416,6 +448,8 @@ fn without_private_details(mut status: Status) -> Status {
     status
 }
 
+/// The code of the reason why a gateway that was live is shown as starting.
+const OUTDATED: &str = "outdated";
 /// How long systemd waits at most for the first round of answers.
 const FIRST_ROUND: Duration = Duration::from_secs(10);
 /// How far past its own deadline a driver may be before it counts as hung.

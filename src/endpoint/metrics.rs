@@ -47,6 +47,10 @@ fn sessions(out: &mut Page, view: &View) {
             out.line("tickled_session_state", &[("gateway", &gateway.name), ("state", state.name())], u8::from(holds));
         }
     }
+    out.family("tickled_session_number", GAUGE, "Grows whenever the brokerage session is, or may be, a new one.");
+    for gateway in gateways {
+        out.line("tickled_session_number", &[("gateway", &gateway.name)], gateway.session);
+    }
     let mut each = |name: &str, help: &str, value: &dyn Fn(&Gateway) -> Option<f64>| {
         out.family(name, GAUGE, help);
         for gateway in gateways {

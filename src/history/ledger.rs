@@ -5,7 +5,7 @@ use std::io::{self, Read as _, Seek, SeekFrom, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use super::Row;
+use super::row::Row;
 use crate::atomic_file::{open, read, replace};
 
 /// A ledger in a folder. Every call blocks: the disk may be slow.

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::atomic_file::{AtomicFile, LoadError};
-use crate::session::{Cause, RateLimitState, State, StateKind};
+use crate::session::{Cause, RateLimitState, SessionNumber, State, StateKind};
 use crate::status::Snapshot;
 
 /// What a daemon remembers of an earlier one.
@@ -34,6 +34,9 @@ pub struct PersistedGateway {
     /// While it is paused: when the pause ends by itself, if it does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub until: Option<Timestamp>,
+    /// The number of its session.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub session: Option<SessionNumber>,
     /// What its next driver is bound by.
     #[serde(default, skip_serializing_if = "is_free")]
     pub rate_limits: RateLimitState,
@@ -74,6 +77,23 @@ impl PersistedState {
         file(folder).save(self)
     }
 
+    /// What a daemon that starts at `now` records: a gateway that has not reported yet is as it was, and new numbers may be
+    /// given out before the disk takes them.
+    #[must_use]
+    pub(super) fn restarted(&self, now: Timestamp) -> Self {
+        let mut gateways = self.gateways.clone();
+        for (name, gateway) in &mut gateways {
+            gateway.session = Some(SessionNumber { unrecorded: UNRECORDED, ..self.session(name, now) });
+        }
+        Self { seen: Some(now), gateways }
+    }
+
+    /// The session number with which the gateway's next daemon begins.
+    #[must_use]
+    pub fn session(&self, gateway: &str, now: Timestamp) -> SessionNumber {
+        SessionNumber::after(self.gateways.get(gateway).and_then(|gateway| gateway.session), now)
+    }
+
     /// What the gateway's next driver inherits.
     #[must_use]
     pub fn init(&self, gateway: &str, now: Timestamp) -> DriverInit {
@@ -110,6 +130,7 @@ impl From<&Snapshot> for PersistedGateway {
             because: snapshot.reason.code().to_owned(),
             since: snapshot.since.wall,
             until,
+            session: Some(SessionNumber { unrecorded: UNRECORDED, ..snapshot.session }),
             rate_limits: RateLimitState { unrecorded: UNRECORDED, ..snapshot.rate_limits.clone() },
         }
     }
@@ -142,7 +163,8 @@ fn file(folder: &Path) -> AtomicFile {
 }
 
 /// Requests that may be sent to a gateway before its entry is written again, because a disk write for each request would be too
-/// many. After a crash all of them count as sent.
+/// many. After a crash all of them count as sent. So do as many session numbers, which may have been given out while the disk
+/// was slow.
 const UNRECORDED: u8 = 15;
 /// Of these, requests that may be sent while the entry is being written.
 const MARGIN: usize = 5;

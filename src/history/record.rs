@@ -10,7 +10,7 @@ use tokio::task::{AbortHandle, spawn_local};
 use tokio::time::timeout;
 use tracing::warn;
 
-use super::{Ledger, PersistedGateway, PersistedState, Row, What};
+use super::{Events, Ledger, PersistedGateway, PersistedState, Row, What};
 use crate::log::event;
 use crate::status::Snapshot;
 use crate::write_behind::WriteBehind;
@@ -19,6 +19,7 @@ use crate::write_behind::WriteBehind;
 #[derive(Debug)]
 pub struct Record {
     shared: Rc<Shared>,
+    events: Rc<Events>,
     /// None where nothing is kept.
     writer: Option<AbortHandle>,
 }
@@ -60,12 +61,12 @@ impl Record {
             None
         });
         let earlier = earlier.unwrap_or_default();
-        // A gateway that has not reported yet is as it was.
-        let memory = PersistedState { gateways: earlier.gateways.clone(), ..PersistedState::seen_at(now) };
-        let pending = Pending { rows: Vec::new(), memory, written: PersistedState::default(), is_news: false };
+        let memory = earlier.restarted(now);
+        let pending = Pending { rows: Vec::new(), memory, written: PersistedState::default(), is_news: true };
         let shared = Rc::new(Shared { pending: RefCell::new(pending), writer: WriteBehind::default() });
+        let events = Rc::new(Events::start(folder.clone(), now));
         let writer = folder.map(|folder| spawn_local(Rc::clone(&shared).write(folder)).abort_handle());
-        let record = Self { shared, writer };
+        let record = Self { shared, events, writer };
         record.note(now, What::Began { last_seen: earlier.seen });
         (record, earlier)
     }
@@ -75,10 +76,17 @@ impl Record {
         self.shared.pending.borrow_mut().memory.gateways.retain(|name, _| gateways.contains(name));
     }
 
-    /// Adds a row to the ledger.
+    /// The events, for programs that listen.
+    #[must_use]
+    pub fn events(&self) -> Rc<Events> {
+        Rc::clone(&self.events)
+    }
+
+    /// Adds a row to the ledger and to the events.
     pub fn note(&self, at: Timestamp, what: What) {
+        let row = self.events.publish(Row::new(at, what));
         self.change(|pending| {
-            pending.rows.push(Row { at, what });
+            pending.rows.push(row);
             pending.keep_the_newest();
         });
     }
@@ -118,6 +126,9 @@ impl Record {
             pending.memory.seen = Some(now);
             for gateway in pending.memory.gateways.values_mut() {
                 gateway.rate_limits.unrecorded = 0;
+                if let Some(session) = &mut gateway.session {
+                    session.unrecorded = 0;
+                }
             }
             pending.is_news = true;
         });

@@ -6,7 +6,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{Row, What};
+use super::row::{Row, What};
 use crate::log::human_duration;
 use crate::session::StateKind;
 
@@ -168,6 +168,7 @@ impl Walk {
             What::Watched { gateway } => self.open(gateway, at, Some(StateKind::Starting), ""),
             What::Unwatched { gateway } => self.close(gateway, at),
             What::Changed { gateway, to, because, .. } => self.open(gateway, at, Some(*to), because),
+            What::Shown { .. } | What::Session { .. } | What::Alert { .. } => {}
         }
     }
 

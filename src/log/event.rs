@@ -73,7 +73,9 @@ events! {
     /// The runtime or the state directory was removed, or files in it: the locks and the control socket are created again.
     RUNTIME_DIR_LOST = "runtime-dir-lost" at Warn, with ["file"], may [];
     /// A gateway's session is in another state: one line for each transition.
-    STATE_CHANGED = "state-changed" at Info, with ["gateway", "from", "to", "because", "held"], may [];
+    STATE_CHANGED = "state-changed" at Info, with ["gateway", "from", "to", "because", "held", "session"], may [];
+    /// A gateway's brokerage session is, or may be, a new one: what belongs to a session must be made again.
+    SESSION_NEW = "session-new" at Info, with ["gateway", "session"], may [];
     /// An alert was sent (`phase=raised`, later `repeated`): ERROR if one is needed, WARN if it is being handled. Over is `phase=resolved`, INFO; `withdrawn` is an alert about what is not in the configuration any more.
     ALERT = "alert" at Error | Warn | Info, with ["code", "phase"], may ["gateway", "channel", "reason", "action", "lasted"];
     /// A channel took an alert.
@@ -178,6 +180,7 @@ pub const FIELDS: &[(&str, &str)] = &[
     ("reason", "the reason of an alert, as a stable word"),
     ("said", "the beginning of what it wrote, at most 200 bytes, without what is personal"),
     ("sample", "the beginning of the answer, at most 200 bytes, without what is personal"),
+    ("session", "the number of the session, which is another one for each brokerage session"),
     ("socket", "where the control socket is"),
     ("status", "the HTTP status"),
     ("step", "which step of the recovery"),

@@ -44,6 +44,7 @@ mod polls;
 mod rate_limiter;
 mod recovery;
 mod request;
+mod session_number;
 mod shared_budget;
 mod starting;
 mod state;
@@ -66,6 +67,7 @@ pub use policy::{
     Recovery,
 };
 pub use rate_limiter::RateLimitState;
+pub use session_number::{Observation, SessionNumber, SessionTracker};
 pub use shared_budget::{ClientId, SharedBudget};
 pub use state::{Cause, State, StateReason, Step, Transition};
 pub use state_kind::StateKind;

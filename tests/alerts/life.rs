@@ -8,7 +8,7 @@ use tickled::alert::settings::{Channel, Kind, Method, Payload, Preset, Url, Webh
 use tickled::alert::{
     About, ActiveAlert, Input, Message, Outbox, Outcome, Plan, Settings, Severity, State as Spooled, Tracker, matches,
 };
-use tickled::session::{Facts, Now, RateLimitState, State, StateReason, Unavailability, WakeReason};
+use tickled::session::{Facts, Now, RateLimitState, SessionNumber, State, StateReason, Unavailability, WakeReason};
 use tickled::status::Snapshot;
 
 pub(crate) const fn secs(n: u64) -> Duration {
@@ -43,6 +43,7 @@ pub(crate) fn snapshot(state: State, since: Now, outage_since: Option<Now>) -> S
         detail: None,
         unit: None,
         since,
+        session: SessionNumber::default(),
         outage_since,
         facts: Facts::default(),
         wrong_account: false,

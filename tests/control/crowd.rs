@@ -79,7 +79,8 @@ async fn after_a_sleep_nothing_is_live_until_it_was_asked_again() {
     let rows: Vec<&str> = ledger.lines().collect();
     let gap = rows.iter().position(|row| row.contains("\"event\":\"unobserved\"")).expect("a gap");
     let at = |row: &str| row.split('"').nth(3).unwrap().to_owned();
-    assert!(rows[gap - 1].contains("\"to\":\"live\""), "{ledger}");
+    assert!(rows[gap - 2].contains("\"to\":\"live\""), "{ledger}");
+    assert!(rows[gap - 1].contains("\"to\":\"starting\",\"because\":\"outdated\""), "{ledger}");
     assert!(rows[gap + 1].contains("\"from\":\"live\"") && at(rows[gap]) == at(rows[gap + 1]), "{ledger}");
     daemon.signal("TERM");
     daemon.ends(SOON).await;

@@ -21,6 +21,7 @@ pub(crate) fn view() -> View {
             at: wall,
             since: wall - Duration::from_secs(3600),
             config: "tickled.toml".to_owned(),
+            last_event: "1795860083123-17".parse().unwrap(),
             config_refused: None,
             gateways: vec![gateway("main", StateKind::Live, wall), gateway("paper", StateKind::LoginRequired, wall)],
             alerts: vec![Alert {
@@ -57,6 +58,8 @@ pub(crate) fn gateway(name: &str, state: StateKind, wall: Timestamp) -> Gateway 
         because: "because".to_owned(),
         why: "a reason of \"its\" own".to_owned(),
         since: wall - Duration::from_secs(90),
+        session: 1_795_860_084,
+        session_since: Some(wall - Duration::from_secs(90)),
         down_since: (state != StateKind::Live).then(|| wall - Duration::from_secs(120)),
         last_good: (state == StateKind::Live).then(|| wall - Duration::from_secs(7)),
         last_asked: None,

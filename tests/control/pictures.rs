@@ -17,11 +17,11 @@ fn day() -> Report {
     let begin = end - Duration::from_secs(24 * 3600);
     let at = |hour: u64| begin + Duration::from_secs(hour * 3600);
     let changed = |hour, to| {
-        let what = What::Changed { gateway: "main".into(), from: StateKind::Live, to, because: "known".into() };
-        Row { at: at(hour), what }
+        let what = What::Changed { gateway: "main".into(), from: StateKind::Live, to, because: "known".into(), session: None };
+        Row::new(at(hour), what)
     };
     let rows = [
-        Row { at: at(1), what: What::Watched { gateway: "main".into() } },
+        Row::new(at(1), What::Watched { gateway: "main".into() }),
         changed(1, StateKind::Live),
         changed(6, StateKind::LoginRequired),
         changed(7, StateKind::Live),

@@ -34,7 +34,7 @@ fn at(second: i64) -> Timestamp {
 
 fn row(second: i64) -> Row {
     let (from, to) = (StateKind::Live, StateKind::Recovering);
-    Row { at: at(second), what: What::Changed { gateway: "main".into(), from, to, because: "session-lapsed".into() } }
+    Row::new(at(second), What::Changed { gateway: "main".into(), from, to, because: "session-lapsed".into(), session: None })
 }
 
 #[test]
@@ -43,11 +43,11 @@ fn rows_come_back_as_they_were() {
     let ledger = Ledger::new(&folder.0);
     assert_eq!(ledger.read().unwrap().rows, []);
     let rows = [
-        Row { at: at(0), what: What::Began { last_seen: Some(at(-9)) } },
-        Row { at: at(1), what: What::Watched { gateway: "main".into() } },
+        Row::new(at(0), What::Began { last_seen: Some(at(-9)) }),
+        Row::new(at(1), What::Watched { gateway: "main".into() }),
         row(2),
-        Row { at: at(3), what: What::Unwatched { gateway: "main".into() } },
-        Row { at: at(4), what: What::Ended },
+        Row::new(at(3), What::Unwatched { gateway: "main".into() }),
+        Row::new(at(4), What::Ended),
     ];
     ledger.append(&rows[..2]).unwrap();
     ledger.append(&rows[2..]).unwrap();
@@ -112,6 +112,7 @@ fn paused(until: Option<Timestamp>) -> PersistedState {
         because: "operator".into(),
         since: at(-60),
         until,
+        session: None,
         rate_limits: RateLimitState::default(),
     };
     memory.gateways.insert("main".into(), remembered);

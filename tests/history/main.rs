@@ -4,3 +4,4 @@
 mod disk;
 mod record;
 mod reports;
+mod session_number;

@@ -10,13 +10,13 @@ fn at(minute: i64) -> Timestamp {
 }
 
 fn watched(minute: i64, gateway: &str) -> Row {
-    Row { at: at(minute), what: What::Watched { gateway: gateway.into() } }
+    Row::new(at(minute), What::Watched { gateway: gateway.into() })
 }
 
 fn to(minute: i64, gateway: &str, to: StateKind) -> Row {
     let because = format!("because-{}", to.name());
     let from = StateKind::Starting;
-    Row { at: at(minute), what: What::Changed { gateway: gateway.into(), from, to, because } }
+    Row::new(at(minute), What::Changed { gateway: gateway.into(), from, to, because, session: None })
 }
 
 fn one(rows: &[Row], from: i64, to: i64) -> GatewayReport {
@@ -39,7 +39,7 @@ fn outages(report: &GatewayReport) -> Vec<(Timestamp, Option<Timestamp>, StateKi
 #[test]
 fn a_night_with_two_outages() {
     let rows = [
-        Row { at: at(0), what: What::Began { last_seen: None } },
+        Row::new(at(0), What::Began { last_seen: None }),
         watched(0, "main"),
         to(1, "main", StateKind::Live),
         to(100, "main", StateKind::Recovering),
@@ -90,11 +90,11 @@ fn the_time_without_a_daemon_is_unknown() {
     let rows = [
         watched(0, "main"),
         to(0, "main", StateKind::Live),
-        Row { at: at(10), what: What::Ended },
-        Row { at: at(20), what: What::Began { last_seen: Some(at(10)) } },
+        Row::new(at(10), What::Ended),
+        Row::new(at(20), What::Began { last_seen: Some(at(10)) }),
         watched(20, "main"),
         to(21, "main", StateKind::Live),
-        Row { at: at(60), what: What::Began { last_seen: Some(at(35)) } },
+        Row::new(at(60), What::Began { last_seen: Some(at(35)) }),
         watched(60, "main"),
         to(61, "main", StateKind::Live),
     ];
@@ -137,7 +137,7 @@ fn gateways_are_told_apart_and_one_that_left_is_no_outage() {
         watched(0, "ira"),
         to(0, "ira", StateKind::LoginRequired),
         to(0, "main", StateKind::Live),
-        Row { at: at(5), what: What::Unwatched { gateway: "ira".into() } },
+        Row::new(at(5), What::Unwatched { gateway: "ira".into() }),
     ];
     let Report { gateways, .. } = report(&rows, at(0), at(10));
     assert_eq!(gateways.iter().map(|report| report.gateway.as_str()).collect::<Vec<_>>(), ["ira", "main"]);
@@ -153,7 +153,7 @@ fn a_clock_that_was_set_back_makes_no_span_of_negative_length() {
         to(0, "main", StateKind::Live),
         to(100, "main", StateKind::Recovering),
         to(40, "main", StateKind::Live),
-        Row { at: at(30), what: What::Began { last_seen: Some(at(500)) } },
+        Row::new(at(30), What::Began { last_seen: Some(at(500)) }),
         watched(30, "main"),
     ];
     let report = one(&rows, 0, 120);
@@ -163,7 +163,7 @@ fn a_clock_that_was_set_back_makes_no_span_of_negative_length() {
 }
 
 fn unobserved(minute: i64, gateway: &str, since: i64) -> Row {
-    Row { at: at(minute), what: What::Unobserved { gateway: gateway.into(), since: at(since) } }
+    Row::new(at(minute), What::Unobserved { gateway: gateway.into(), since: at(since) })
 }
 
 /// A host that sleeps observes nothing: that time is neither live nor an outage, of this gateway alone.
@@ -198,10 +198,10 @@ fn a_clock_that_begins_in_1970_makes_no_outage() {
     let in_1970 = |second: i64| Timestamp::from_second(second).unwrap();
     let begins = |last_seen| {
         vec![
-            Row { at: in_1970(5), what: What::Began { last_seen } },
-            Row { at: in_1970(5), what: What::Watched { gateway: "main".into() } },
-            Row { at: in_1970(7), what: to(0, "main", StateKind::LoginRequired).what },
-            Row { at: at(60), what: What::Unobserved { gateway: "main".into(), since: in_1970(30) } },
+            Row::new(in_1970(5), What::Began { last_seen }),
+            Row::new(in_1970(5), What::Watched { gateway: "main".into() }),
+            Row::new(in_1970(7), to(0, "main", StateKind::LoginRequired).what),
+            Row::new(at(60), What::Unobserved { gateway: "main".into(), since: in_1970(30) }),
             to(70, "main", StateKind::Live),
         ]
     };
