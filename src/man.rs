@@ -216,7 +216,8 @@ const DAEMON_FILES: &[Item] = &[
 const SIGNALS: &[Item] = &[
     (
         "SIGHUP",
-        "Reloads the configuration. Sessions of gateways that did not change are not touched. A faulty file changes nothing.",
+        "Reloads the configuration. Sessions of gateways that did not change are not touched. A faulty file changes nothing. \
+         When the terminal that the daemon was started in is closed, it ends instead, unless it was started with nohup.",
     ),
     ("SIGUSR1", "Checks all gateways at once."),
     (

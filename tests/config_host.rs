@@ -79,7 +79,17 @@ fn a_variable_that_is_close_to_a_key_is_refused_and_any_other_is_a_warning() {
         let faults = parse_with(TWO_LINES, &[(name, "1")]).unwrap_err().to_string();
         assert_eq!(faults, format!("environment variable {name}: it names no key; {hint}"));
     }
-    let foreign = ["TICKLED_DEBUG", "TICKLED_HOME", "TICKLED_REAL_GATEWAY", "TICKLED_", "TICKLED_METRICS_PORT"];
+    for (name, what, hint) in [
+        ("tickled_log__level", "variables are written in capitals", "TICKLED_LOG__LEVEL"),
+        ("Tickled_Session__Ping_Every", "variables are written in capitals", "TICKLED_SESSION__PING_EVERY"),
+        ("tickled_log__levl", "it names no key", "TICKLED_LOG__LEVEL"),
+        ("tickled_config", "it names no key", "TICKLED_CONFIG"),
+    ] {
+        let faults = parse_with(TWO_LINES, &[(name, "info")]).unwrap_err().to_string();
+        assert_eq!(faults, format!("environment variable {name}: {what}; did you mean {hint}?"));
+    }
+    let foreign =
+        ["TICKLED_DEBUG", "tickled_debug", "TICKLED_HOME", "TICKLED_REAL_GATEWAY", "TICKLED_", "TICKLED_METRICS_PORT"];
     for name in foreign {
         let config = parse_with(TWO_LINES, &[(name, "1")]).unwrap_or_else(|faults| panic!("{faults}"));
         let warnings: Vec<String> = config.warnings.iter().map(ToString::to_string).collect();
@@ -250,6 +260,20 @@ fn the_file_is_named_by_position_option_or_variable() {
             Some(64),
             "both are one too many"
         );
+    }
+}
+
+#[test]
+fn a_configuration_is_read_from_a_pipe() {
+    let folder = Folder::new("pipe");
+    let (good, bad) = (folder.write("good", TWO_LINES, 0o644), folder.write("bad", "[gateway.main]\nurl = 1\n", 0o644));
+    for (file, code, text) in [(good, 0, "/dev/stdin is good"), (bad, 78, "/dev/stdin:2:7: gateway.main.url: ")] {
+        let program = env!("CARGO_BIN_EXE_tickled");
+        let mut shell = Command::new("sh");
+        shell.args(["-c", &format!("cat {file} | {program} config check /dev/stdin")]);
+        let (is, said) = told(&shell.output().unwrap());
+        assert_eq!(is, Some(code), "{said}");
+        assert!(said.contains(text), "{said}");
     }
 }
 

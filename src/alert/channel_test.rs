@@ -27,11 +27,12 @@ pub struct TestResult {
 /// code it has the priority of that alert and goes to the channels that match it.
 pub async fn test(
     settings: &Settings,
-    host: &str,
+    own_host: &str,
     now: Now,
     channel: Option<&str>,
     code: Option<Code>,
 ) -> Vec<TestResult> {
+    let host = settings.host(own_host);
     let message = Notice::test(now.wall).message(&settings.zone, &Origin::from(host));
     let message = code.map_or(message.clone(), |code| rehearsal(message, code));
     let alert = Message { phase: Phase::Raised, ..message.clone() };

@@ -19,7 +19,7 @@ use super::channels::{self, Sender};
 use super::lifecycle::Persisted;
 use super::notice::{Message, Notice, Origin};
 use super::outbox::{Outbox, Outcome, PersistedMessage, Verdict};
-use super::settings::Channel;
+use super::settings::{Channel, Settings};
 use super::spool::{Spool, State};
 use crate::log::{event, human_duration};
 use crate::session::Now;
@@ -80,7 +80,7 @@ pub struct Dispatcher {
 struct Shared {
     clock: Clock,
     zone: RefCell<TimeZone>,
-    origin: Origin,
+    origin: RefCell<Origin>,
     spool: Spool,
     alerts: RefCell<Persisted>,
     workers: RefCell<Vec<Rc<ChannelWorker>>>,
@@ -105,14 +105,15 @@ impl Dispatcher {
     /// Starts the channels' tasks, with the unsent messages of an earlier run.
     #[must_use]
     pub fn start(
-        channels: &[Channel],
-        zone: &TimeZone,
-        host: &str,
+        settings: &Settings,
+        own_host: &str,
         (spool, state): (Spool, State),
         clock: Clock,
         events: mpsc::UnboundedSender<DeliveryEvent>,
     ) -> Self {
         let State { alerts, channels: mut left, instance } = state;
+        let Settings { channels, zone, .. } = settings;
+        let host = settings.host(own_host);
         let now = clock();
         let names = channels.iter().map(|channel| &channel.name);
         let newcomers = names.filter(|name| !left.contains_key(*name)).cloned().collect();
@@ -126,7 +127,7 @@ impl Dispatcher {
         let shared = Rc::new(Shared {
             clock,
             zone: RefCell::new(zone.clone()),
-            origin,
+            origin: RefCell::new(origin),
             spool,
             alerts: RefCell::new(alerts),
             workers: RefCell::new(workers.clone()),
@@ -154,7 +155,10 @@ impl Dispatcher {
     /// settings; those of a removed channel are dropped. Returns the names of the channels that need the open alerts: new
     /// ones, and those whose last try failed before the change.
     #[must_use = "a new channel does not know what is open"]
-    pub fn change(&mut self, channels: &[Channel], zone: &TimeZone) -> Vec<String> {
+    pub fn change(&mut self, settings: &Settings, own_host: &str) -> Vec<String> {
+        let Settings { channels, zone, .. } = settings;
+        let host = settings.host(own_host);
+        host.clone_into(&mut self.shared.origin.borrow_mut().host);
         let mut fresh = Vec::new();
         let now = (self.shared.clock)();
         self.shared.zone.replace(zone.clone());
@@ -171,7 +175,7 @@ impl Dispatcher {
                         fresh.push(settings.name.clone());
                     }
                     let left = earlier.map(|worker| worker.outbox.borrow().keep(now)).unwrap_or_default();
-                    let worker = Rc::new(ChannelWorker::new(settings, &self.shared.origin.host, left, now));
+                    let worker = Rc::new(ChannelWorker::new(settings, host, left, now));
                     self.run(Rc::clone(&worker));
                     worker
                 }
@@ -282,7 +286,7 @@ impl Shared {
     /// Puts the notice into the outboxes of the chosen channels that take it.
     fn put(&self, notice: &Notice, is_chosen: impl Fn(&ChannelWorker, &Message) -> bool) {
         let now = (self.clock)();
-        let message = notice.message(&self.zone.borrow(), &self.origin);
+        let message = notice.message(&self.zone.borrow(), &self.origin.borrow());
         let is_meant =
             |worker: &&Rc<ChannelWorker>| channels::matches(&worker.settings, &message) && is_chosen(worker, &message);
         for worker in self.workers.borrow().iter().filter(is_meant) {
@@ -339,7 +343,7 @@ impl Shared {
         // Channels with nothing to send as well: the next run knows by that which channels are new.
         let kept = workers.iter().map(|worker| (worker.settings.name.clone(), worker.outbox.borrow().keep(now)));
         let channels = kept.collect();
-        State { alerts: self.alerts.borrow().clone(), channels, instance: self.origin.instance.clone() }
+        State { alerts: self.alerts.borrow().clone(), channels, instance: self.origin.borrow().instance.clone() }
     }
 
     /// The state has changed.

@@ -66,7 +66,7 @@ impl Service {
         let mut tracker = Tracker::new(settings.clone(), host);
         let withdrawn = tracker.restore(state.alerts.clone(), now, |about| is_there(settings, gateways, about));
         let left = (spool, state);
-        let dispatcher = Dispatcher::start(&settings.channels, &settings.zone, host, left, Rc::clone(&clock), sender);
+        let dispatcher = Dispatcher::start(settings, host, left, Rc::clone(&clock), sender);
         let (host, wake_at) = (host.to_owned(), now.mono);
         let unintroduced = if dispatcher.newcomers().is_empty() { BTreeSet::new() } else { tracker.notified() };
         let mut service = Self { tracker, dispatcher, deadman: None, wake_at, clock, host, unintroduced, notified: Vec::new() };
@@ -80,7 +80,7 @@ impl Service {
         let now = (self.clock)();
         let before = self.tracker.apply(settings).channels;
         let withdrawn = self.tracker.cancel(now, |about| !is_there(settings, gateways, about));
-        let fresh = self.dispatcher.change(&settings.channels, &settings.zone);
+        let fresh = self.dispatcher.change(settings, &self.host);
         let had = |new: &settings::Channel, message: &Message| {
             before.iter().any(|old| old.name == new.name && channels::matches(old, message))
         };
@@ -118,6 +118,12 @@ impl Service {
         });
         // A daemon that starts or reloads has accepted its configuration.
         self.step(now, Input::ConfigAccepted);
+    }
+
+    /// The name of this host for people.
+    #[must_use]
+    pub fn host(&self) -> &str {
+        self.tracker.host()
     }
 
     /// Whether every channel still has its task.

@@ -13,6 +13,8 @@ use super::{Code, Severity};
 pub struct Settings {
     /// The time zone of the times of day, here and in texts.
     pub zone: TimeZone,
+    /// The name by which people know this host; without it, its own.
+    pub host: Option<String>,
     /// How often an alert is repeated while it lasts.
     pub repeat_every: Duration,
     /// How long before a login ends a reminder is sent; zero is never.
@@ -197,6 +199,7 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             zone: TimeZone::UTC,
+            host: None,
             repeat_every: Duration::from_hours(4),
             remind_before: Duration::ZERO,
             remind_at: None,
@@ -204,6 +207,14 @@ impl Default for Settings {
             channels: Vec::new(),
             deadman: None,
         }
+    }
+}
+
+impl Settings {
+    /// The name of this host for people, where its own is `own`.
+    #[must_use]
+    pub fn host<'a>(&'a self, own: &'a str) -> &'a str {
+        self.host.as_deref().unwrap_or(own)
     }
 }
 

@@ -116,6 +116,12 @@ impl Tracker {
         Self { settings, host: host.to_owned(), groups, deferred: Vec::new(), sessions, revision: 0 }
     }
 
+    /// The name of this host for people.
+    #[must_use]
+    pub fn host(&self) -> &str {
+        self.settings.host(&self.host)
+    }
+
     /// Handles what happened at `now`. Returns the notices to send.
     pub fn step(&mut self, now: Now, input: Input<'_>) -> Plan {
         let revision = self.revision;
@@ -238,7 +244,7 @@ impl Tracker {
         group.forget_ends(here);
         let window = snapshot.hold_until.map(|until| Moment::ahead(until, LONGEST_WINDOW, now));
         group.mute_until = window.filter(|until| *until > here);
-        let mut conditions = conditions(snapshot, &self.host);
+        let mut conditions = conditions(snapshot, self.settings.host(&self.host));
         let mut changed = remind(group, &self.settings, now, snapshot, &mut conditions);
         if snapshot.state != State::Starting {
             changed |= group.verify(here);

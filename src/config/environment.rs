@@ -34,13 +34,19 @@ pub(super) fn read(
     let known = variables(keys, gateways);
     let mut overrides = BTreeMap::new();
     for (name, text) in environment {
-        let Some(rest) = name.strip_prefix(PREFIX).and_then(|rest| rest.strip_prefix('_')) else { continue };
-        if RESERVED.contains(&rest) || rest.starts_with(OF_AN_ALERT) || is_injected(rest, text) {
+        let capitals = name.to_uppercase();
+        let Some(rest) = capitals.strip_prefix(PREFIX).and_then(|rest| rest.strip_prefix('_')) else { continue };
+        let is_ours = name.starts_with(PREFIX);
+        if is_ours && (RESERVED.contains(&rest) || rest.starts_with(OF_AN_ALERT)) || is_injected(rest, text) {
             continue;
         }
         let at = Position::Variable(name.escape_debug().to_string());
-        let Some((variable, text)) = variable(name, text) else { continue };
+        let Some((variable, text)) = variable(&capitals, text) else { continue };
         match find(&variable, &known, keys, gateways) {
+            Ok(path) if !is_ours => {
+                let what = "variables are written in capitals".to_owned();
+                report.unreadable("", at, what, format!("did you mean {}?", shown(path)));
+            }
             Ok(path) if overrides.contains_key(path) => {
                 let what = "another variable with the same letters sets this key too".to_owned();
                 report.unreadable(path, at, what, "keep one of the two".to_owned());

@@ -107,7 +107,9 @@ pub(super) fn open(path: &Path) -> io::Result<File> {
     if is.is_dir() {
         return Err(ErrorKind::IsADirectory.into());
     }
-    if !is.is_file() {
+    // A pipe that was handed to this process, as /dev/stdin, has no name. One with a name may have no other end.
+    let is_handed = is.file_type().is_fifo() && fs::canonicalize(path).is_err();
+    if !is.is_file() && !is_handed {
         return Err(io::Error::new(ErrorKind::InvalidInput, format!("it is {}, not a file", kind(&is))));
     }
     File::open(path)

@@ -267,6 +267,7 @@ pub(super) const ROOT: &[Row<Draft>] = &[
     key!("ibkr.host", or_none(API_HOST, ", or \"\" for never", true), |draft| draft.ibkr.host),
     key!("maintenance.grace", from_to(0, 6 * HOUR), |draft| draft.maintenance.grace),
     key!("alerts.zone", ZONE, |draft| draft.alerts.zone),
+    key!("alerts.host", or_none(HOST, ", or \"\" for its own name", true), |draft| draft.alerts.host),
     key!("alerts.repeat_every", from_to(5 * MINUTE, 7 * DAY), |draft| draft.alerts.repeat_every),
     key!("alerts.remind_before", or_off(10 * MINUTE, 20 * HOUR), |draft| draft.alerts.remind_before),
     key!("alerts.remind_at", or_none(TIME_OF_DAY, NO_TIME, true), |draft| draft.alerts.remind_at),

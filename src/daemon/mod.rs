@@ -14,6 +14,7 @@ mod reload;
 mod runtime_dir;
 mod state_lock;
 mod supervisor;
+mod terminal;
 mod units;
 
 use std::rc::Rc;
@@ -46,6 +47,7 @@ use reload::Reload;
 use runtime_dir::RuntimeDir;
 use state_lock::StateLock;
 use supervisor::Supervisor;
+use terminal::Terminal;
 use units::Units;
 
 /// Keeps the sessions of all configured gateways alive until a signal ends it. Never logs out. On SIGHUP it reads `source`
@@ -54,11 +56,11 @@ use units::Units;
 /// # Errors
 /// When it cannot start. A gateway that is down is waited for.
 pub async fn run(config: Config, source: Source, notifier: Notifier, directories: Chosen) -> Result<Ended, Error> {
-    let reaper = Reaper::new();
+    let (reaper, terminal) = (Reaper::new(), Terminal::new());
     let ended_children = reaper.is_init().then_some(SIGCHLD);
     let signals = [SIGTERM, SIGINT, SIGHUP, SIGUSR1].into_iter().chain(ended_children);
     let signals = Signals::new(signals).map_err(Error::Signals)?;
-    LocalSet::new().run_until(watch(config, source, notifier, directories, signals, reaper)).await
+    LocalSet::new().run_until(watch(config, source, notifier, directories, signals, reaper, terminal)).await
 }
 
 async fn watch(
@@ -68,6 +70,7 @@ async fn watch(
     directories: Chosen,
     mut signals: Signals,
     mut reaper: Reaper,
+    mut terminal: Terminal,
 ) -> Result<Ended, Error> {
     let clock = HostClock::start();
     let (mut drivers, mut inbox) = Drivers::new(clock, &config.maintenance);
@@ -107,6 +110,7 @@ async fn watch(
     loop {
         runtime_dir.tend(&mut locks, &mut control_task, &state_lock);
         supervisor.publish_alerts();
+        terminal.tend();
         let deadline = supervisor.deadline().min(runtime_dir.deadline());
         let deadline = reaper.deadline().map_or(deadline, |at| at.min(deadline));
         tokio::select! {
@@ -117,7 +121,7 @@ async fn watch(
                     drivers.check_all();
                 }
                 Some(SIGCHLD) => reaper.child_ended(),
-                Some(SIGHUP) => {
+                Some(SIGHUP) if !terminal.was_closed() => {
                     info!(event = event::SIGNAL, name = "SIGHUP", "asked by a signal to read the configuration again");
                     reload.begin(&source, &config, &locks, &mut supervisor);
                 }
@@ -187,6 +191,7 @@ fn signal_name(signal: Option<i32>) -> &'static str {
     match signal {
         Some(SIGTERM) => "SIGTERM",
         Some(SIGINT) => "SIGINT",
+        Some(SIGHUP) => "the end of its terminal",
         Some(_) | None => "a signal",
     }
 }

@@ -9,7 +9,6 @@ use jiff::{SignedDuration, Timestamp};
 use tokio::time::Instant;
 use tracing::{debug, error, info, trace, warn};
 
-use super::host::host_name;
 use super::log_lines::{self, OnceLog};
 use crate::alert::{self, Service};
 use crate::config::Config;
@@ -310,7 +309,7 @@ impl Supervisor {
         let now = self.clock.now();
         Status {
             version: env!("CARGO_PKG_VERSION").to_owned(),
-            host: host_name(),
+            host: self.alerts.host().to_owned(),
             pid: std::process::id(),
             at: now.wall,
             since: self.since,

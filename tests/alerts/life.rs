@@ -159,7 +159,8 @@ impl Life {
         let (flapping, hold_until, login_ends_at) = (self.flapping, self.hold_until, self.login_ends_at);
         let known = Facts { trouble: self.trouble, ..Facts::default() };
         let snapshot = snapshot(self.state, self.since, self.outage_since);
-        let snapshot = Snapshot { flapping, hold_until, login_ends_at, facts: known, out_of_attempts: self.spent, ..snapshot };
+        let snapshot =
+            Snapshot { flapping, hold_until, login_ends_at, facts: known, out_of_attempts: self.spent, ..snapshot };
         self.step(Input::Snapshot(&snapshot));
     }
 

@@ -1,6 +1,8 @@
 //! kill -9 and a new start: nothing that was not told is lost, nothing that was told is repeated.
 
 use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::process::Stdio;
 use std::time::Duration;
 
 use crate::delivery::{TOLD, channel, next, spool, watched};
@@ -158,4 +160,48 @@ async fn a_channel_that_is_renamed_or_added_gets_what_is_open_and_what_a_removed
     daemon.becomes("login-required", SOON).await;
     daemon.listens(Duration::from_secs(2)).await;
     assert!(other.rest().is_empty() && phone.rest().is_empty(), "what was sent is not sent again: {rest:?}");
+}
+
+/// A container that is created anew has another host name. Whoever resolves incidents by their id still finds them.
+#[tokio::test]
+async fn an_alert_keeps_its_identity_when_the_host_gets_another_name() {
+    if fs::metadata("/proc/self").unwrap().uid() != 0 {
+        println!("skipped: only root can give a process another host name");
+        return;
+    }
+    let gateway = Gateway::logged_in().await;
+    let mut phone = Receiver::start().await;
+    let text = watched(&[("main", &gateway)], &channel("phone", &phone.url()));
+    let (config, state) = (file(&text), crate::folder());
+    let run_on = |host: &str| {
+        let (run, name) = (Daemon::command(&config), format!("echo {host} >/proc/sys/kernel/hostname; exec \"$@\""));
+        let mut on = tokio::process::Command::new("unshare");
+        on.args(["--uts", "sh", "-c", &name, "sh"]).arg(run.as_std().get_program()).args(run.as_std().get_args());
+        on.envs(run.as_std().get_envs().filter_map(|(name, value)| Some((name, value?))));
+        on.env("STATE_DIRECTORY", &state).stdin(Stdio::null()).stderr(Stdio::piped()).kill_on_drop(true);
+        Daemon::spawn(&mut on)
+    };
+    let mut daemon = run_on("first-host");
+    daemon.becomes("live", SOON).await;
+    gateway.set("expire-login").await;
+    let (_, _, raised) = phone.is_told(TOLD).await;
+    assert_eq!((&raised["phase"], &raised["host"]), (&"raised".into(), &"first-host".into()), "{raised}");
+    while spool(&state).contains("[{\"message") || !spool(&state).contains("\"instance\":\"") {
+        daemon.listens(Duration::from_millis(20)).await;
+    }
+    kill(&mut daemon).await;
+
+    let mut daemon = run_on("second-host");
+    daemon.becomes("login-required", SOON).await;
+    // The name that people know is a setting, and a reload applies it.
+    fs::write(&config, format!("{text}[alerts]\nhost = \"trader.example\"\n")).unwrap();
+    daemon.signal("HUP");
+    daemon.hears(&[("event", "config-reloaded")], SOON).await;
+    gateway.log_in().await;
+    daemon.signal("USR1");
+    let (_, _, resolved) = phone.is_told(TOLD).await;
+    assert_eq!((&resolved["phase"], &resolved["host"]), (&"resolved".into(), &"trader.example".into()), "{resolved}");
+    assert!(resolved["text"].as_str().unwrap().contains("tickled on trader.example"), "{resolved}");
+    assert_eq!(resolved["id"], raised["id"]);
+    assert!(!raised["id"].as_str().unwrap().contains("host"), "{raised}");
 }

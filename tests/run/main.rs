@@ -7,6 +7,7 @@ mod host;
 mod keepers;
 mod reload;
 mod soak;
+mod terminal;
 mod trust;
 mod verbs;
 
