@@ -7,6 +7,7 @@ pub mod log;
 mod preset;
 mod response_text;
 mod smtp;
+mod smtp_replies;
 mod template;
 mod webhook;
 

@@ -4,9 +4,7 @@ use std::error::Error as _;
 use std::fmt::Display;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use lettre::Address;
@@ -17,7 +15,7 @@ use lettre::transport::smtp::commands::{Data, Mail, Quit, Rcpt, Rset};
 use lettre::transport::smtp::extension::{ClientId, Extension, MailBodyParameter, MailParameter};
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
-use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader, ReadBuf};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
@@ -25,6 +23,7 @@ use tokio_rustls::TlsConnector;
 use super::super::secrets::Secrets;
 use super::super::settings::Tls;
 use super::http::{deepest, is_unknown_name};
+use super::smtp_replies::Replies;
 use crate::log::redact;
 
 /// Why a step of the conversation failed.
@@ -220,9 +219,9 @@ async fn protect(
     hello: &ClientId,
     limits: Limits,
 ) -> Result<Box<dyn AsyncTokioStream>, Failure> {
-    let (peer, left) = (tcp.peer_addr().map_err(|error| unreachable(&error))?, LONGEST_SESSION);
+    let peer = tcp.peer_addr().map_err(|error| unreachable(&error))?;
     let (Tls::StartTls | Tls::Tls, Some(config)) = (server.tls, &server.config) else {
-        return Ok(Box::new(Greeted { greeting: b"", stream: tcp, peer, left }));
+        return Ok(Box::new(Replies::new(tcp, peer, b"")));
     };
     let name = ServerName::try_from(server.host.to_owned())
         .map_err(|_| Failure::refused("its name is not valid in a certificate"))?;
@@ -242,7 +241,7 @@ async fn protect(
     };
     // lettre waits for a greeting, and a server sends none after STARTTLS.
     let greeting: &[u8] = if server.tls == Tls::StartTls { b"220 ready\r\n" } else { b"" };
-    Ok(Box::new(Greeted { greeting, stream, peer, left }))
+    Ok(Box::new(Replies::new(stream, peer, greeting)))
 }
 
 /// Sends EHLO and STARTTLS on the plain connection.
@@ -271,8 +270,9 @@ async fn expect(stream: &mut BufReader<TcpStream>, code: &str) -> Result<String,
     let mut reply = String::new();
     loop {
         let begin = reply.len();
-        let mut limited = (&mut *stream).take(LONGEST_LINE);
-        limited.read_line(&mut reply).await.map_err(|error| broken(&error))?;
+        let (mut limited, mut line) = ((&mut *stream).take(LONGEST_LINE), Vec::new());
+        limited.read_until(b'\n', &mut line).await.map_err(|error| broken(&error))?;
+        reply.push_str(&String::from_utf8_lossy(&line));
         let line = reply.get(begin..).unwrap_or_default();
         if !line.ends_with('\n') || reply.len() > LONGEST_REPLY {
             return Err(Failure::passing("it closed the connection, or its reply is not SMTP"));
@@ -328,63 +328,8 @@ fn words(error: &Error, secrets: &Secrets) -> String {
     redact(&secrets.remove(&told))
 }
 
-/// A stream with a greeting inserted at its start, and a limit on what the server sends.
-#[derive(Debug)]
-struct Greeted<S> {
-    greeting: &'static [u8],
-    stream: S,
-    peer: SocketAddr,
-    /// How much more the server may send.
-    left: usize,
-}
-
-impl<S: AsyncRead + Unpin> AsyncRead for Greeted<S> {
-    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        let own = self.get_mut();
-        let (now, later) = own.greeting.split_at(own.greeting.len().min(buffer.remaining()));
-        if now.is_empty() {
-            // lettre parses a reply anew with each line, so an endless one would occupy the loop.
-            if own.left == 0 {
-                return Poll::Ready(Err(io::Error::other("the server sends too much")));
-            }
-            let mut bytes = [0; 1024];
-            let most = bytes.len().min(own.left).min(buffer.remaining());
-            let mut part = ReadBuf::new(bytes.get_mut(..most).unwrap_or_default());
-            let polled = Pin::new(&mut own.stream).poll_read(cx, &mut part);
-            own.left -= part.filled().len();
-            buffer.put_slice(part.filled());
-            return polled;
-        }
-        buffer.put_slice(now);
-        own.greeting = later;
-        Poll::Ready(Ok(()))
-    }
-}
-
-impl<S: AsyncWrite + Unpin> AsyncWrite for Greeted<S> {
-    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.get_mut().stream).poll_write(cx, bytes)
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().stream).poll_flush(cx)
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().stream).poll_shutdown(cx)
-    }
-}
-
-impl<S: AsyncRead + AsyncWrite + Send + Sync + Unpin + std::fmt::Debug> AsyncTokioStream for Greeted<S> {
-    fn peer_addr(&self) -> io::Result<SocketAddr> {
-        Ok(self.peer)
-    }
-}
-
 const LONGEST_LINE: u64 = 2 * 1024;
 const LONGEST_REPLY: usize = 32 * 1024;
-/// A whole session with many receivers needs less.
-const LONGEST_SESSION: usize = 32 * 1024;
 
 #[cfg(test)]
 mod tests {
@@ -392,15 +337,15 @@ mod tests {
     use tokio::net::TcpListener;
 
     /// A server that answers each line with the next of these replies, and then falls silent.
-    async fn server(replies: &'static [&'static str]) -> u16 {
+    async fn server<T: AsRef<[u8]> + Sync>(replies: &'static [T]) -> u16 {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
         tokio::spawn(async move {
             let (tcp, _) = listener.accept().await.unwrap();
             let mut stream = BufReader::new(tcp);
-            for reply in replies {
-                stream.write_all(reply.as_bytes()).await.unwrap();
-                let end: &[u8] = if reply.starts_with("354") { b"\n.\r\n" } else { b"\n" };
+            for reply in replies.iter().map(AsRef::as_ref) {
+                stream.write_all(reply).await.unwrap();
+                let end: &[u8] = if reply.starts_with(b"354") { b"\n.\r\n" } else { b"\n" };
                 let mut heard = Vec::new();
                 while stream.read_until(b'\n', &mut heard).await.is_ok_and(|more| more > 0) && !heard.ends_with(end) {}
             }
@@ -447,6 +392,40 @@ mod tests {
             assert!(failure.why.contains(why), "{replies:?}: {failure:?}");
             assert_ne!(failure.kind, FailureKind::Refused, "{replies:?}: {failure:?}");
         }
+    }
+
+    #[tokio::test]
+    async fn a_reply_may_be_odd() {
+        let replies: [&[&[u8]]; 4] = [
+            &[b"220\r\n", b"250\r\n", b"250\r\n", b"250\r\n", b"354\r\n", b"250\r\n"],
+            &[b"220 x\n", b"250-x\n250 SIZE\n", b"250 x\n", b"250 x\n", b"354 x\n", b"250 x\n"],
+            &[
+                b"220 \xe0\r\n",
+                b"250-\xc3\r\n250 \xe9\r\n",
+                b"250 \xe9\r\n",
+                b"250 x\r\n",
+                b"354 x\r\n",
+                b"250 d\xe9j\xe0\r\n",
+            ],
+            &[
+                b"220-a\r\n220-\r\n220 x\r\n",
+                b"250-\r\n250 x\r\n",
+                b"250 \r\n",
+                b"251 x\r\n",
+                b"354 \r\n",
+                b"250 x\r\r\n",
+            ],
+        ];
+        for replies in replies {
+            let answer = talk(server(replies).await, Tls::None).await;
+            assert!(answer.as_ref().is_ok_and(|answer| answer.starts_with("250")), "{answer:?}");
+        }
+        const REFUSAL: [&[u8]; 4] = [b"220 x\r\n", b"250 x\r\n", b"250 x\r\n", b"550 refus\xe9\r\n"];
+        let refused = talk(server(&REFUSAL).await, Tls::None).await.unwrap_err();
+        assert_eq!((refused.kind, refused.code), (FailureKind::Refused, Some(550)), "{refused:?}");
+        const NO_OFFER: [&[u8]; 2] = [b"220 \xe9\r\n", b"250\r\n"];
+        let failure = talk(server(&NO_OFFER).await, Tls::StartTls).await.unwrap_err();
+        assert!(failure.why.contains("does not offer STARTTLS"), "{failure:?}");
     }
 
     #[test]
