@@ -69,7 +69,8 @@ impl Service {
         let dispatcher = Dispatcher::start(settings, host, left, Rc::clone(&clock), sender);
         let (host, wake_at) = (host.to_owned(), now.mono);
         let unintroduced = if dispatcher.newcomers().is_empty() { BTreeSet::new() } else { tracker.notified() };
-        let mut service = Self { tracker, dispatcher, deadman: None, wake_at, clock, host, unintroduced, notified: Vec::new() };
+        let mut service =
+            Self { tracker, dispatcher, deadman: None, wake_at, clock, host, unintroduced, notified: Vec::new() };
         service.finish_change(settings, gateways, &withdrawn);
         (service, events)
     }

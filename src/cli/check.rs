@@ -117,7 +117,7 @@ fn line(looked: &Looked) -> String {
     match snapshot.state {
         State::Live => format!("live: {url} is authenticated and connected, and account data arrives"),
         // A single check cannot distinguish an expired login from one that never was.
-        State::LoginRequired(Cause::Expired) => format!("manual login required: nobody is logged in; log in at {url}"),
+        State::LoginRequired(Cause::Expired) => format!("manual login required: not logged in; log in at {url}"),
         State::LoginRequired(cause) => format!("manual login required: {}; log in at {url}", cause.sentence()),
         State::Contested => format!("contested: another client uses the brokerage session of {url}"),
         State::Recovering { step: Step::Check, .. } | State::Starting => {

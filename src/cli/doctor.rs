@@ -8,7 +8,7 @@ use super::options::{ConfigFile, environment};
 use super::output::say;
 use super::terminal::terminal;
 use crate::daemon;
-use crate::doctor::{self, Visit};
+use crate::doctor::{self, Options};
 use crate::exit::Exit;
 
 /// Diagnose problems: named checks, each with its finding and what to do
@@ -31,9 +31,14 @@ pub(super) struct Doctor {
 impl Doctor {
     pub(super) async fn run(self) -> anyhow::Result<Exit> {
         let Self { file, offline, gateway_dir, json } = self;
-        let visit =
-            Visit { config: file.config, environment: environment(), offline, gateway_dir, host: daemon::host_name() };
-        let report = doctor::examine(&visit).await;
+        let options = Options {
+            config: file.config,
+            environment: environment(),
+            offline,
+            gateway_dir,
+            host: daemon::host_name(),
+        };
+        let report = doctor::run(&options).await;
         say(&if json { report.json() + "\n" } else { report.text(terminal()) })?;
         Ok(report.exit())
     }

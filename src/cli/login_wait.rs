@@ -245,7 +245,7 @@ fn by_accounts(accounts: &Result<gateway::Accounts, Error>) -> Seen {
 fn by_fault(error: &Error) -> Seen {
     match error.kind {
         ErrorKind::Unauthorized { .. } | ErrorKind::LoginPage => {
-            Seen::Needed("nobody is logged in".to_owned(), Exit::HumanNeeded)
+            Seen::Needed("not logged in".to_owned(), Exit::HumanNeeded)
         }
         ErrorKind::NoBrokerageSession => Seen::Needed("there is no session yet".to_owned(), Exit::NotLive),
         ErrorKind::NothingListens | ErrorKind::NoAnswer | ErrorKind::Broken | ErrorKind::Network => {

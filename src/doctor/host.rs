@@ -9,37 +9,38 @@ use rustix::fs::{StatVfsMountFlags, statvfs};
 use tokio::process::Command;
 use tokio::time::timeout;
 
-use super::finding::{Check, Finding};
+use super::report::{Check, CheckResult};
 use crate::control;
 use crate::directories::Directories;
 use crate::exit::Exit;
+use crate::session::StateKind;
 
 /// Looks at the service, if it is installed.
-pub(super) async fn unit() -> Vec<Finding> {
+pub(super) async fn unit() -> Vec<CheckResult> {
     if !UNITS.iter().any(|folder| Path::new(folder).join("tickled.service").exists()) {
-        return vec![Finding::not_asked(Check::Unit, "tickled is not installed as a service of systemd here")];
+        return vec![CheckResult::not_asked(Check::Unit, "tickled is not installed as a service of systemd here")];
     }
     let mut command = Command::new("systemctl");
     command.args(["show", "tickled.service", PROPERTIES]).stdin(Stdio::null()).kill_on_drop(true);
     let said = match timeout(WITHIN, command.output()).await {
         Ok(Ok(output)) if output.status.success() => String::from_utf8_lossy(&output.stdout).into_owned(),
         Ok(Ok(_) | Err(_)) | Err(_) => {
-            return vec![Finding::note(Check::Unit, "tickled.service is installed, and systemd does not answer")];
+            return vec![CheckResult::note(Check::Unit, "tickled.service is installed, and systemd does not answer")];
         }
     };
-    let mut findings = vec![judge_unit(&said)];
-    findings.extend(group(&fs::read_to_string("/etc/group").unwrap_or_default(), env::var("USER").ok().as_deref()));
-    findings
+    let mut results = vec![evaluate_unit(&said)];
+    results.extend(group(&fs::read_to_string("/etc/group").unwrap_or_default(), env::var("USER").ok().as_deref()));
+    results
 }
 
-fn judge_unit(said: &str) -> Finding {
+fn evaluate_unit(said: &str) -> CheckResult {
     let is = |property: &str| {
         said.lines().find_map(|line| line.strip_prefix(property)?.strip_prefix('=')).unwrap_or_default()
     };
-    let fault = |found: String, remedy: &str| Finding::fault(Check::Unit, Exit::NothingAnswers, found, remedy);
+    let fault = |found: String, remedy: &str| CheckResult::fault(Check::Unit, Exit::NothingAnswers, found, remedy);
     if is("NeedDaemonReload") == "yes" {
         let found = "the service's file has changed, and systemd goes on with the old one";
-        return Finding::warning(Check::Unit, found, "`systemctl daemon-reload`, then `systemctl restart tickled`");
+        return CheckResult::warning(Check::Unit, found, "`systemctl daemon-reload`, then `systemctl restart tickled`");
     }
     match (is("ActiveState"), is("UnitFileState")) {
         ("failed", _) => {
@@ -51,23 +52,31 @@ fn judge_unit(said: &str) -> Finding {
             )
         }
         ("active" | "reloading", "enabled" | "enabled-runtime") => match is("NRestarts") {
-            "0" | "" => Finding::good(Check::Unit, "the service runs, and starts with this host"),
+            "0" | "" => CheckResult::good(Check::Unit, "the service runs, and starts with this host"),
             restarts => {
-                Finding::note(Check::Unit, format!("the service runs; systemd has restarted it {restarts} times"))
+                CheckResult::note(Check::Unit, format!("the service runs; systemd has restarted it {restarts} times"))
             }
         },
-        ("active" | "reloading", _) => Finding::warning(
+        ("active" | "reloading", _) => CheckResult::warning(
             Check::Unit,
             "the service runs, and does not start with this host",
             "`systemctl enable tickled`",
         ),
-        ("activating", _) => Finding::note(Check::Unit, "the service is starting"),
+        ("activating", _) => CheckResult::note(Check::Unit, "the service is starting"),
         _ => fault("the service is installed, and does not run".to_owned(), "`systemctl enable --now tickled`"),
     }
 }
 
-/// Whether a daemon answers at its socket, and the addresses of the gateways that it keeps.
-pub(super) async fn socket(directories: &Directories, is_at_work: bool) -> (Finding, Vec<String>) {
+/// A gateway that a running daemon serves.
+#[derive(Debug)]
+pub(super) struct Served {
+    pub(super) url: String,
+    /// Requests of the daemon have no answer.
+    pub(super) is_silent: bool,
+}
+
+/// Whether a daemon answers at its socket, and the gateways that it serves.
+pub(super) async fn socket(directories: &Directories, is_at_work: bool) -> (CheckResult, Vec<Served>) {
     let asked = match control::Client::find(control::sockets(directories)) {
         Ok(daemon) => timeout(WITHIN, daemon.status())
             .await
@@ -78,52 +87,56 @@ pub(super) async fn socket(directories: &Directories, is_at_work: bool) -> (Find
         Ok(status) => {
             let found =
                 format!("a daemon of version {} answers at its socket (process {})", status.version, status.pid);
-            (Finding::good(Check::Unit, found), status.gateways.into_iter().map(|gateway| gateway.url).collect())
+            let served = status.gateways.into_iter().map(|gateway| Served {
+                is_silent: gateway.state == StateKind::Unavailable && SILENT.contains(&gateway.because.as_str()),
+                url: gateway.url,
+            });
+            (CheckResult::good(Check::Unit, found), served.collect())
         }
         Err(control::Error::NoDaemon(_)) if is_at_work => {
             let found = "`tickled run` is at work, and its socket is not where this program looks for it";
             let remedy = "if it has a runtime directory of its own, set TICKLED_SOCKET to the control.sock in that";
-            (Finding { remedy: Some(remedy.to_owned()), ..Finding::note(Check::Unit, found) }, Vec::new())
+            (CheckResult { remedy: Some(remedy.to_owned()), ..CheckResult::note(Check::Unit, found) }, Vec::new())
         }
         Err(control::Error::NoDaemon(_)) => {
-            (Finding::note(Check::Unit, "no daemon answers at a socket: `tickled run` is not at work"), Vec::new())
+            (CheckResult::note(Check::Unit, "no daemon answers at a socket: `tickled run` is not at work"), Vec::new())
         }
         Err(control::Error::NotAllowed(socket)) => {
             let found = format!("a daemon has its socket at {}, and this user may not use it", socket.display());
             let remedy = "join the group of the socket (`sudo usermod -aG tickled $USER`), or use sudo".to_owned();
-            (Finding { remedy: Some(remedy), ..Finding::note(Check::Unit, found) }, Vec::new())
+            (CheckResult { remedy: Some(remedy), ..CheckResult::note(Check::Unit, found) }, Vec::new())
         }
         Err(error @ (control::Error::Broken { .. } | control::Error::Refused(_))) => {
-            let remedy = "`systemctl restart tickled`, which logs nobody out";
-            (Finding::warning(Check::Unit, error.to_string(), remedy), Vec::new())
+            let remedy = "`systemctl restart tickled`, which ends no session";
+            (CheckResult::warning(Check::Unit, error.to_string(), remedy), Vec::new())
         }
     }
 }
 
 /// Whether this user is in the group that may talk to the daemon.
-fn group(groups: &str, user: Option<&str>) -> Option<Finding> {
+fn group(groups: &str, user: Option<&str>) -> Option<CheckResult> {
     let user = user.filter(|user| *user != "root")?;
     let line = groups.lines().find(|line| line.starts_with("tickled:"))?;
     let members = line.rsplit(':').next().unwrap_or_default();
     if members.split(',').any(|member| member == user) {
-        return Some(Finding::good(
+        return Some(CheckResult::good(
             Check::Unit,
             format!("{user} is in the group tickled, which may talk to the daemon"),
         ));
     }
     let found = format!("{user} is not in the group tickled, which may talk to the daemon");
     let remedy = format!("`sudo usermod -aG tickled {user}`, then log in again; or use sudo");
-    Some(Finding { remedy: Some(remedy), ..Finding::note(Check::Unit, found) })
+    Some(CheckResult { remedy: Some(remedy), ..CheckResult::note(Check::Unit, found) })
 }
 
 /// Looks at the directory for what is kept. Nothing is written to try it.
-pub(super) fn state(directories: &Directories) -> Finding {
+pub(super) fn state(directories: &Directories) -> CheckResult {
     let existing = directories.states().iter().find(|folder| fs::symlink_metadata(folder).is_ok());
     let Some(folder) = existing.or(directories.states().first()) else {
-        return Finding::note(Check::State, "no directory is named for the state");
+        return CheckResult::note(Check::State, "no directory is named for the state");
     };
-    let seen = fs::metadata(folder).map(|is| (is.is_dir(), is.permissions().readonly()));
-    judge_state(folder, seen, disk(folder))
+    let observed = fs::metadata(folder).map(|is| (is.is_dir(), is.permissions().readonly()));
+    evaluate_state(folder, observed, disk(folder))
 }
 
 /// What is wrong with the disk that a folder is on, if anything is, and what to do.
@@ -135,24 +148,26 @@ fn disk(folder: &Path) -> Option<(&'static str, &'static str)> {
     (is.f_blocks > 0 && is.f_bavail == 0).then_some(("is on a disk that is full", "make room there"))
 }
 
-fn judge_state(folder: &Path, is: io::Result<(bool, bool)>, disk: Option<(&str, &str)>) -> Finding {
+fn evaluate_state(folder: &Path, is: io::Result<(bool, bool)>, disk: Option<(&str, &str)>) -> CheckResult {
     let place = folder.display();
-    let fault = |found: String, remedy: &str| Finding::fault(Check::State, Exit::HumanNeeded, found, remedy);
+    let fault = |found: String, remedy: &str| CheckResult::fault(Check::State, Exit::HumanNeeded, found, remedy);
     match is {
         Ok((true, false)) if let Some((found, remedy)) = disk => fault(format!("{place} {found}"), remedy),
-        Ok((true, false)) => Finding::good(Check::State, format!("{place} keeps what is to outlive a restart")),
+        Ok((true, false)) => CheckResult::good(Check::State, format!("{place} keeps what is to outlive a restart")),
         Ok((true, true)) => fault(format!("{place} may not be written by anybody"), "`chmod u+w` it"),
         Ok((false, _)) => fault(format!("{place} is no directory"), "move it away: systemd makes the directory itself"),
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            Finding::note(Check::State, format!("{place} does not exist yet: the daemon creates it when it starts"))
+            CheckResult::note(Check::State, format!("{place} does not exist yet: the daemon creates it when it starts"))
         }
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
-            Finding::note(Check::State, format!("{place} is the daemon's own: this user may not look"))
+            CheckResult::note(Check::State, format!("{place} is the daemon's own: this user may not look"))
         }
         Err(error) => fault(format!("{place}: {error}"), "make it, for the user that runs the daemon"),
     }
 }
 
+/// The reasons of a state in which requests have no answer.
+const SILENT: [&str; 2] = ["ibkr-silent", "gateway-wedged"];
 const UNITS: [&str; 4] =
     ["/etc/systemd/system", "/run/systemd/system", "/usr/local/lib/systemd/system", "/usr/lib/systemd/system"];
 const PROPERTIES: &str = "--property=ActiveState,UnitFileState,NeedDaemonReload,NRestarts,ExecMainStatus";
@@ -163,7 +178,7 @@ mod tests {
     use std::io;
     use std::path::Path;
 
-    use super::{disk, group, judge_state, judge_unit};
+    use super::{disk, evaluate_state, evaluate_unit, group};
     use crate::doctor::Verdict;
     use crate::exit::Exit;
 
@@ -181,8 +196,8 @@ mod tests {
             ("ActiveState=activating", Verdict::Note, "starting"),
         ];
         for (said, verdict, words) in rows {
-            let finding = judge_unit(said);
-            assert!(finding.verdict == verdict && finding.found.contains(words), "{said}: {finding:?}");
+            let result = evaluate_unit(said);
+            assert!(result.verdict == verdict && result.found.contains(words), "{said}: {result:?}");
         }
     }
 
@@ -199,14 +214,14 @@ mod tests {
     #[test]
     fn the_state_is_judged_without_writing_to_it() {
         let place = Path::new("/var/lib/tickled");
-        let verdict = |is| judge_state(place, is, None).verdict;
+        let verdict = |is| evaluate_state(place, is, None).verdict;
         let gone = || Err(io::ErrorKind::NotFound.into());
         assert_eq!(verdict(Ok((true, false))), Verdict::Good);
         assert_eq!(verdict(gone()), Verdict::Note);
         assert_eq!(verdict(Ok((false, false))), Verdict::Fault(Exit::HumanNeeded));
         assert_eq!(verdict(Ok((true, true))), Verdict::Fault(Exit::HumanNeeded));
         assert_eq!(verdict(Err(io::ErrorKind::PermissionDenied.into())), Verdict::Note);
-        let full = judge_state(place, Ok((true, false)), Some(("is on a disk that is full", "make room there")));
+        let full = evaluate_state(place, Ok((true, false)), Some(("is on a disk that is full", "make room there")));
         assert_eq!(full.verdict, Verdict::Fault(Exit::HumanNeeded));
     }
 

@@ -7,13 +7,13 @@ use std::time::Duration;
 use tokio::process::Command;
 use tokio::time::timeout;
 
-use super::finding::{Check, Finding};
+use super::report::{Check, CheckResult};
 use super::settings::find;
 use crate::exit::Exit;
 
 /// Looks for Java as the gateway's start script does: on the path. `is_needed` when a gateway of this host is named.
-pub(super) async fn look(is_needed: bool) -> Finding {
-    let Some(java) = find(Path::new("java")) else { return judge(None, is_needed) };
+pub(super) async fn look(is_needed: bool) -> CheckResult {
+    let Some(java) = find(Path::new("java")) else { return evaluate(None, is_needed) };
     let mut command = Command::new(&java);
     command.arg("-version").stdin(Stdio::null()).kill_on_drop(true);
     let said = match timeout(WITHIN, command.output()).await {
@@ -23,33 +23,33 @@ pub(super) async fn look(is_needed: bool) -> Finding {
         Ok(Err(error)) => error.to_string(),
         Err(_) => "it says nothing".to_owned(),
     };
-    judge(Some(&said), is_needed)
+    evaluate(Some(&said), is_needed)
 }
 
 /// A version as `(8, 192)` for 1.8.0_192, `(17, 0)` for 17.0.15.
 type Version = (u32, u32);
 
-fn judge(said: Option<&str>, is_needed: bool) -> Finding {
+fn evaluate(said: Option<&str>, is_needed: bool) -> CheckResult {
     let remedy = "install Java 8u192 or later, for instance `apt install default-jre-headless`";
     let Some(said) = said else {
         let found = "there is no java on the path";
         return match is_needed {
-            true => Finding::fault(Check::Java, Exit::NothingAnswers, found, remedy),
-            false => Finding::note(Check::Java, format!("{found}; the gateway's host or container needs it")),
+            true => CheckResult::fault(Check::Java, Exit::NothingAnswers, found, remedy),
+            false => CheckResult::note(Check::Java, format!("{found}; the gateway's host or container needs it")),
         };
     };
     match version(said) {
-        Some(version) if version >= NEEDED => Finding::good(Check::Java, format!("Java {}", words(version))),
+        Some(version) if version >= NEEDED => CheckResult::good(Check::Java, format!("Java {}", words(version))),
         Some(version) => {
             let found = format!("Java {} is too old for the gateway", words(version));
             match is_needed {
-                true => Finding::fault(Check::Java, Exit::NothingAnswers, found, remedy),
-                false => Finding::warning(Check::Java, found, remedy),
+                true => CheckResult::fault(Check::Java, Exit::NothingAnswers, found, remedy),
+                false => CheckResult::warning(Check::Java, found, remedy),
             }
         }
         None => {
-            let first = said.lines().next().map(super::door::printable).unwrap_or_default();
-            Finding::warning(Check::Java, format!("java does not tell its version: {first:?}"), remedy)
+            let first = said.lines().next().map(super::connection::printable).unwrap_or_default();
+            CheckResult::warning(Check::Java, format!("java does not tell its version: {first:?}"), remedy)
         }
     }
 }
@@ -78,7 +78,7 @@ const WITHIN: Duration = Duration::from_secs(10);
 
 #[cfg(test)]
 mod tests {
-    use super::{judge, version};
+    use super::{evaluate, version};
     use crate::doctor::Verdict;
     use crate::exit::Exit;
 
@@ -102,12 +102,12 @@ mod tests {
 
     #[test]
     fn eight_u192_is_enough_and_nothing_before_it() {
-        let verdict = |said: &str, needed| judge(Some(said), needed).verdict;
+        let verdict = |said: &str, needed| evaluate(Some(said), needed).verdict;
         assert_eq!(verdict("java version \"1.8.0_192\"", true), Verdict::Good);
         assert_eq!(verdict("java version \"1.8.0_191\"", true), Verdict::Fault(Exit::NothingAnswers));
         assert_eq!(verdict("java version \"1.8.0_191\"", false), Verdict::Warning);
         assert_eq!(verdict("what?", true), Verdict::Warning);
-        assert_eq!(judge(None, true).verdict, Verdict::Fault(Exit::NothingAnswers));
-        assert_eq!(judge(None, false).verdict, Verdict::Note);
+        assert_eq!(evaluate(None, true).verdict, Verdict::Fault(Exit::NothingAnswers));
+        assert_eq!(evaluate(None, false).verdict, Verdict::Note);
     }
 }

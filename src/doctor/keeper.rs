@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::finding::{Check, Finding};
+use super::report::{Check, CheckResult};
 use crate::exit::Exit;
 use crate::text;
 
@@ -58,12 +58,14 @@ pub(super) fn is_tickled_at_work(keepers: &[Keeper]) -> bool {
 }
 
 /// Judges them.
-pub(super) fn judge(keepers: &[Keeper], config: &Path) -> Vec<Finding> {
-    let mut findings = Vec::new();
+pub(super) fn evaluate(keepers: &[Keeper], config: &Path) -> Vec<CheckResult> {
+    let mut results = Vec::new();
     let ours = daemon(keepers, config);
     match ours.as_slice() {
         [] => {}
-        [one] => findings.push(Finding::good(Check::Keeper, format!("`tickled run` is at work (process {})", one.pid))),
+        [one] => {
+            results.push(CheckResult::good(Check::Keeper, format!("`tickled run` is at work (process {})", one.pid)))
+        }
         several => {
             let pids: Vec<String> = several.iter().map(|keeper| keeper.pid.to_string()).collect();
             let found = format!(
@@ -71,7 +73,7 @@ pub(super) fn judge(keepers: &[Keeper], config: &Path) -> Vec<Finding> {
                 several.len(),
                 pids.join(", ")
             );
-            findings.push(Finding::fault(Check::Keeper, Exit::AnotherInstance, found, "end all but one"));
+            results.push(CheckResult::fault(Check::Keeper, Exit::AnotherInstance, found, "end all but one"));
         }
     }
     for keeper in keepers {
@@ -82,22 +84,24 @@ pub(super) fn judge(keepers: &[Keeper], config: &Path) -> Vec<Finding> {
                     keeper.pid
                 );
                 let remedy = format!("end {name} if it is for the same gateway");
-                findings.push(Finding::warning(Check::Keeper, found, remedy));
+                results.push(CheckResult::warning(Check::Keeper, found, remedy));
             }
             Kind::Tickled(named) if !ours.contains(&keeper) => {
                 let named = text::escaped(&named.display().to_string());
                 let found =
                     format!("`tickled run` is at work with another configuration, {named} (process {})", keeper.pid);
-                findings.push(Finding::note(Check::Keeper, found));
+                results.push(CheckResult::note(Check::Keeper, found));
             }
             Kind::Tickled(_) => {}
         }
     }
-    if findings.is_empty() {
-        findings
-            .push(Finding::note(Check::Keeper, "nothing on this host keeps a session, as far as this user may see"));
+    if results.is_empty() {
+        results.push(CheckResult::note(
+            Check::Keeper,
+            "nothing on this host keeps a session, as far as this user may see",
+        ));
     }
-    findings
+    results
 }
 
 /// What the kernel tells of a process: words that end with a zero.
@@ -143,7 +147,7 @@ const USUAL_CONFIG: &str = "/etc/tickled/tickled.toml";
 mod tests {
     use std::path::{Path, PathBuf};
 
-    use super::{Keeper, Kind, judge, kind};
+    use super::{Keeper, Kind, evaluate, kind};
     use crate::doctor::Verdict;
     use crate::exit::Exit;
 
@@ -185,10 +189,10 @@ mod tests {
         let ours = |pid| Keeper { pid, kind: Kind::Tickled(PathBuf::from("/nowhere/a.toml")) };
         let other = Keeper { pid: 3, kind: Kind::Tickled(PathBuf::from("/nowhere/b.toml")) };
         let foreign = Keeper { pid: 4, kind: Kind::Other("IBeam") };
-        let verdicts = |keepers: &[Keeper]| judge(keepers, config).iter().map(|f| f.verdict).collect::<Vec<_>>();
+        let verdicts = |keepers: &[Keeper]| evaluate(keepers, config).iter().map(|f| f.verdict).collect::<Vec<_>>();
         assert_eq!(verdicts(&[]), [Verdict::Note]);
         assert_eq!(verdicts(std::slice::from_ref(&other)), [Verdict::Note]);
-        let said = judge(std::slice::from_ref(&other), config)[0].found.clone();
+        let said = evaluate(std::slice::from_ref(&other), config)[0].found.clone();
         assert!(said.contains("at work with another configuration, /nowhere/b.toml"), "{said}");
         assert_eq!(verdicts(&[ours(1), other]), [Verdict::Good, Verdict::Note]);
         assert_eq!(verdicts(&[ours(1), ours(2), foreign]), [Verdict::Fault(Exit::AnotherInstance), Verdict::Warning]);

@@ -1,22 +1,23 @@
-//! `doctor`: named checks, run side by side, each with its finding and its remedy.
+//! `doctor`: named checks, run side by side, each with its result and its remedy.
 //!
-//! What is seen and what it means are apart: `seen` holds the one, the judges of `door`, `answers` and the other
-//! families are pure. Nothing is changed anywhere: of a gateway only what a browser or a look would ask is asked, at
-//! most seven times, and nobody is evicted.
+//! `observations` holds what was observed; what it means is evaluated by pure functions in `connection`, `answers` and
+//! the other files. Nothing is changed anywhere: a gateway gets at most seven requests, all of them reads, and no other
+//! client is evicted. After the first request that IBKR does not answer no other is sent, because the gateway keeps one of
+//! its five connections for each.
 
 mod answers;
 mod conf_yaml;
-mod door;
-mod finding;
+mod connection;
 mod host;
 mod java;
 mod keeper;
+mod observations;
 mod probe;
 mod recently;
-mod seen;
+mod report;
 mod settings;
 
-pub use finding::{Check, Finding, Report, Verdict};
+pub use report::{Check, CheckResult, Report, Verdict};
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -28,16 +29,16 @@ use crate::directories::Directories;
 use crate::driver::{Clock, HostClock};
 use crate::gateway::{Target, Trust};
 use crate::session::{Account, Policy};
-use seen::Question;
+use observations::Subject;
 
-/// What a doctor is asked to look at.
+/// What is checked, and how.
 #[derive(Debug, Clone)]
-pub struct Visit {
+pub struct Options {
     /// The configuration.
     pub config: PathBuf,
     /// The environment, which may change keys of it.
     pub environment: BTreeMap<String, String>,
-    /// Nothing beyond the files and programs of this host: neither a gateway nor a channel.
+    /// Whether to check only the files and programs of this host: no gateway and no channel.
     pub offline: bool,
     /// The folder into which a gateway of this host was unpacked.
     pub gateway_dir: Option<PathBuf>,
@@ -45,79 +46,83 @@ pub struct Visit {
     pub host: String,
 }
 
-/// Makes all checks.
-pub async fn examine(visit: &Visit) -> Report {
-    let (config, mut findings) = settings::read(&visit.config, &visit.environment);
+/// Runs all checks.
+pub async fn run(options: &Options) -> Report {
+    let (config, mut results) = settings::read(&options.config, &options.environment);
     let keepers = keeper::look();
     let directories = Directories::from_env(None, None);
-    let (socket, kept) = host::socket(&directories, keeper::is_tickled_at_work(&keepers)).await;
-    findings.push(socket);
-    let is_at_work = !keeper::daemon(&keepers, &visit.config).is_empty();
-    if config.is_none() && !visit.config.exists() {
+    let (socket, served) = host::socket(&directories, keeper::is_tickled_at_work(&keepers)).await;
+    results.push(socket);
+    let is_at_work = !keeper::daemon(&keepers, &options.config).is_empty();
+    if config.is_none() && !options.config.exists() {
         let found = format!("without a configuration a gateway is looked for where it usually is, at {USUAL_URL}");
-        findings.push(Finding::note(Check::Config, found));
+        results.push(CheckResult::note(Check::Config, found));
     }
-    let mut questions = questions(visit, config.as_ref());
-    for question in
-        questions.iter_mut().filter(|question| is_at_work || kept.iter().any(|url| url == question.url().as_str()))
-    {
-        question.no_validation =
-            Some("not asked: the daemon asks it, and IBKR allows that question once a minute".to_owned());
+    let mut subjects = subjects(options, config.as_ref());
+    for subject in &mut subjects {
+        let served = served.iter().find(|gateway| gateway.url == subject.url().as_str());
+        if is_at_work || served.is_some() {
+            subject.no_validation =
+                Some("not asked: the daemon asks it, and IBKR allows that request once a minute".to_owned());
+        }
+        subject.is_known_silent = served.is_some_and(|gateway| gateway.is_silent);
     }
-    findings.extend(keeper::judge(&keepers, &visit.config));
-    findings.push(host::state(&directories));
-    if let Some(folder) = &visit.gateway_dir {
-        findings.extend(conf_yaml::look(folder, &questions));
+    results.extend(keeper::evaluate(&keepers, &options.config));
+    results.push(host::state(&directories));
+    if let Some(folder) = &options.gateway_dir {
+        results.extend(conf_yaml::look(folder, &subjects));
     }
     let gateways = async {
-        if visit.offline {
-            return questions.iter().map(|question| offline(Check::Gateway).about(&question.name)).collect();
+        if options.offline {
+            return subjects.iter().map(|subject| offline(Check::Gateway).about(&subject.name)).collect();
         }
-        join_all(questions.iter().map(gateway)).await.concat()
+        join_all(subjects.iter().map(gateway)).await.concat()
     };
     let channels = async {
         match config.as_ref() {
-            Some(_) if visit.offline => vec![offline(Check::Channels)],
+            Some(_) if options.offline => vec![offline(Check::Channels)],
             Some(config) => settings::channels(&config.alerts).await,
             None => Vec::new(),
         }
     };
     let (gateways, channels, java, unit) =
-        tokio::join!(gateways, channels, java::look(visit.gateway_dir.is_some()), host::unit());
-    findings.extend(gateways);
-    findings.extend(channels);
-    findings.push(java);
-    findings.extend(unit);
-    Report::new(findings)
+        tokio::join!(gateways, channels, java::look(options.gateway_dir.is_some()), host::unit());
+    results.extend(gateways);
+    results.extend(channels);
+    results.push(java);
+    results.extend(unit);
+    Report::new(results)
 }
 
-/// Everything about one gateway. What its way does not lead to is said to be not asked.
-async fn gateway(question: &Question) -> Vec<Finding> {
-    let seen = probe::look(question).await;
-    let (mut findings, is_gateway) = door::judge(question, &seen, HostClock::start().now().wall);
+/// All results about one gateway. What comes after the first fault is not checked, and reported as that.
+async fn gateway(subject: &Subject) -> Vec<CheckResult> {
+    let observed = probe::look(subject).await;
+    let (mut results, is_gateway) = connection::evaluate(subject, &observed, HostClock::start().now().wall);
     if is_gateway {
-        findings.extend(answers::judge(question, &seen));
+        results.extend(answers::evaluate(subject, &observed));
     }
-    let cause =
-        findings.iter().find(|finding| matches!(finding.verdict, Verdict::Fault(_))).map(|finding| finding.check);
+    let cause = results.iter().find(|result| matches!(result.verdict, Verdict::Fault(_))).map(|result| result.check);
     if let Some(cause) = cause {
         for check in ABOUT_A_GATEWAY {
-            if check > cause && !findings.iter().any(|finding| finding.check == check) {
-                findings.push(Finding::not_asked(check, format!("not asked: {} comes first", cause.name())));
+            if check > cause && !results.iter().any(|result| result.check == check) {
+                results.push(CheckResult::not_asked(check, format!("not asked: {} comes first", cause.name())));
             }
         }
     }
-    findings.into_iter().map(|finding| finding.about(&question.name)).collect()
+    results.into_iter().map(|result| result.about(&subject.name)).collect()
 }
 
-/// The gateways to look at. Where there is no configuration at all, the one that the shipped file has.
-fn questions(visit: &Visit, config: Option<&Config>) -> Vec<Question> {
-    let ask = |name: &str, target: Target, account: Account| Question {
+/// The gateways to check. Without a configuration, the one that the shipped file has.
+fn subjects(options: &Options, config: Option<&Config>) -> Vec<Subject> {
+    let ibkr = config.map(|config| config.ibkr.clone()).unwrap_or_default();
+    let ask = |name: &str, target: Target, account: Account| Subject {
         name: name.to_owned(),
-        target,
         account,
-        here: visit.host.clone(),
+        here: options.host.clone(),
         no_validation: None,
+        is_known_silent: false,
+        ibkr_host: ibkr.host.clone().filter(|_| target.url.is_loopback()),
+        target,
     };
     match config {
         Some(config) => config
@@ -125,7 +130,7 @@ fn questions(visit: &Visit, config: Option<&Config>) -> Vec<Question> {
             .iter()
             .map(|gateway| ask(&gateway.name, gateway.target.clone(), gateway.policy.account))
             .collect(),
-        None if visit.config.exists() => Vec::new(),
+        None if options.config.exists() => Vec::new(),
         None => {
             let policy = Policy::default();
             let usual = |url| Target { url, answer_within: policy.answer_within, trust: Trust::Loopback };
@@ -134,8 +139,8 @@ fn questions(visit: &Visit, config: Option<&Config>) -> Vec<Question> {
     }
 }
 
-fn offline(check: Check) -> Finding {
-    Finding::not_asked(check, "not asked: --offline")
+fn offline(check: Check) -> CheckResult {
+    CheckResult::not_asked(check, "not asked: --offline")
 }
 
 /// Where a gateway listens unless its conf.yaml was changed.

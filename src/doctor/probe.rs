@@ -1,4 +1,4 @@
-//! Goes to one gateway and looks: connections, TLS, and at most seven requests that change nothing.
+//! Probes one gateway: connections, TLS, and at most seven requests that change nothing.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -8,97 +8,100 @@ use jiff::fmt::rfc2822::DateTimeParser;
 use tokio::time::sleep;
 
 use super::answers::{seems_lapsed, seems_live, seems_logged_out};
+use super::observations::{Answer, Banner, Observations, Port, ProbeResult, Subject, Tls};
 use super::recently;
-use super::seen::{Answer, Banner, Got, Port, Question, Seen, Tls};
 use crate::driver::{Clock, HostClock};
 use crate::gateway::probe::{self, NoAnswer, Probe};
-use crate::gateway::{ConnectError, Request, Target, TlsError, Trust};
+use crate::gateway::{Client, ConnectError, IbkrHost, Request, Target, TlsError, Trust};
 
-/// Looks at one gateway, as far as each answer makes the next question sensible.
-pub(super) async fn look(question: &Question) -> Seen {
-    let mut seen = Seen::default();
-    let url = question.url();
-    let (probe, no_trust) = match Probe::new(&question.target) {
+/// Looks at one gateway, as far as each answer makes the next subject sensible.
+pub(super) async fn look(subject: &Subject) -> Observations {
+    let mut observed = Observations::default();
+    let url = subject.url();
+    let (probe, no_trust) = match Probe::new(&subject.target) {
         Ok(probe) => (Ok(probe), None),
         // Without its trust it is still looked whether anything is there.
         Err(error) => {
-            let target = Target { trust: Trust::Loopback, ..question.target.clone() };
+            let target = Target { trust: Trust::Loopback, ..subject.target.clone() };
             (Probe::new(&target), Some(error.to_string()))
         }
     };
-    let Ok(probe) = probe else { return seen };
+    let Ok(probe) = probe else { return observed };
     let addresses = match probe.resolve(RESOLVED_WITHIN).await {
         Ok(addresses) => addresses,
         Err(why) => {
-            seen.addresses = Some(Err(why));
-            return seen;
+            observed.addresses = Some(Err(why));
+            return observed;
         }
     };
-    seen.addresses = Some(Ok(addresses.iter().map(SocketAddr::ip).collect()));
+    observed.addresses = Some(Ok(addresses.iter().map(SocketAddr::ip).collect()));
     if let Err(elsewhere) = probe.allows(&addresses) {
         let shown = probe.look(&addresses, WITHIN).await;
-        seen.port = Some(port(&shown));
+        observed.port = Some(port(&shown));
         let certificate = shown.ok().and_then(|contact| contact.certificate);
-        seen.tls = Some(Tls::Untrusted { certificate, why: elsewhere.to_string() });
-        return seen;
+        observed.tls = Some(Tls::Untrusted { certificate, why: elsewhere.to_string() });
+        return observed;
     }
     let contact = probe.connect(&addresses, WITHIN).await;
-    seen.port = Some(port(&contact));
+    observed.port = Some(port(&contact));
     match contact {
         Ok(contact) => {
-            seen.own_address = contact.own_address;
-            seen.tls = contact.certificate.map(Tls::Trusted);
+            observed.own_address = contact.own_address;
+            observed.tls = contact.certificate.map(Tls::Trusted);
         }
         Err(ConnectError::Tls(TlsError::Untrusted(why))) => {
-            // The certificate is seen by taking any: nothing is sent on this connection.
+            // The certificate is observed by taking any: nothing is sent on this connection.
             let shown = probe.look(&addresses, WITHIN).await.ok();
-            seen.tls = Some(Tls::Untrusted { certificate: shown.and_then(|contact| contact.certificate), why });
+            observed.tls = Some(Tls::Untrusted { certificate: shown.and_then(|contact| contact.certificate), why });
         }
         Err(ConnectError::Tls(error)) => {
             if matches!(error, TlsError::PlainHttp(_) | TlsError::Neither | TlsError::NoAnswer) {
-                seen.banner = Some(banner(&probe).await);
+                observed.banner = Some(banner(&probe).await);
             }
-            seen.tls = Some(Tls::Failed(error));
+            observed.tls = Some(Tls::Failed(error));
         }
         Err(ConnectError::Broken(_)) if url.is_encrypted() => {
-            seen.banner = Some(banner(&probe).await);
-            seen.tls = Some(Tls::Failed(TlsError::NoAnswer));
+            observed.banner = Some(banner(&probe).await);
+            observed.tls = Some(Tls::Failed(TlsError::NoAnswer));
         }
         Err(_) => {}
     }
     if let Some(why) = no_trust {
-        seen.tls = Some(Tls::NoTrust(why));
+        observed.tls = Some(Tls::NoTrust(why));
     }
-    if !matches!((&seen.port, &seen.tls), (Some(Port::Open), None | Some(Tls::Trusted(_)))) {
-        return seen;
+    if !matches!((&observed.port, &observed.tls), (Some(Port::Open), None | Some(Tls::Trusted(_)))) {
+        return observed;
     }
     if !url.is_encrypted() {
         match banner(&probe).await {
             Banner::Http(answer) if answer.status != 400 => {}
             banner @ (Banner::Http(_) | Banner::Other(_) | Banner::Nothing) => {
                 if is_tls(&probe.look(&addresses, WITHIN).await) {
-                    seen.tls = Some(Tls::Failed(TlsError::NotPlainHttp(url.with_encryption(true))));
-                    return seen;
+                    observed.tls = Some(Tls::Failed(TlsError::NotPlainHttp(url.with_encryption(true))));
+                    return observed;
                 }
                 if !matches!(banner, Banner::Http(_)) {
-                    seen.banner = Some(banner);
-                    return seen;
+                    observed.banner = Some(banner);
+                    return observed;
                 }
             }
         }
     }
-    ask(question, &probe, &mut seen).await;
-    seen
+    ask(subject, &probe, &mut observed).await;
+    observed
 }
 
-async fn ask(question: &Question, probe: &Probe, seen: &mut Seen) {
+async fn ask(subject: &Subject, probe: &Probe, observed: &mut Observations) {
     let root = get(probe, Request::IsListening, WITHIN).await;
-    let answers = matches!(root, Got::Answer(_));
-    seen.root = Some(root);
+    let answers = matches!(root, ProbeResult::Answer(_));
+    observed.root = Some(root);
     if !answers {
         return;
     }
-    let patience = question.target.answer_within;
+    let patience = subject.target.answer_within;
+    if subject.is_known_silent {
+        return look_for_ibkr(subject, observed).await;
+    }
     let mut status = get(probe, Request::Check, patience).await;
     if seems_lapsed(&status) {
         // The first answer of a fresh session is known to say so although all is well.
@@ -106,32 +109,46 @@ async fn ask(question: &Question, probe: &Probe, seen: &mut Seen) {
         status = get(probe, Request::Check, patience).await;
     }
     if seems_live(&status) {
-        seen.accounts = Some(get(probe, Request::Accounts, patience).await);
+        observed.accounts = Some(get(probe, Request::Accounts, patience).await);
     } else if seems_logged_out(&status) {
-        seen.login_page = Some(got(probe.get(LOGIN_PAGE, patience).await));
-    } else if seems_lapsed(&status)
-        && question.no_validation.is_none()
-        && recently::may_validate(question.url().as_str())
+        observed.login_page = Some(got(probe.get(LOGIN_PAGE, patience).await));
+    } else if seems_lapsed(&status) && subject.no_validation.is_none() && recently::may_validate(subject.url().as_str())
     {
-        seen.validation = Some(get(probe, Request::ValidateSso, patience).await);
+        observed.validation = Some(get(probe, Request::ValidateSso, patience).await);
     }
-    seen.status = Some(status);
+    let is_silent = status == ProbeResult::Silent;
+    observed.status = Some(status);
+    if is_silent {
+        look_for_ibkr(subject, observed).await;
+    }
 }
 
-async fn get(probe: &Probe, request: Request, within: Duration) -> Got {
+/// Tells a wedged gateway from a silent IBKR and from a host without a network, without another request.
+async fn look_for_ibkr(subject: &Subject, observed: &mut Observations) {
+    let Ok(client) = Client::new(subject.target.clone()) else { return };
+    let websocket = client.probe_websocket(MESSAGE_WITHIN).await;
+    let is_answered = websocket.is_ok();
+    observed.websocket = Some(websocket);
+    let host = subject.ibkr_host.as_deref().filter(|_| !is_answered);
+    if let Some(Ok(host)) = host.map(|host| IbkrHost::new(host, &Trust::System)) {
+        observed.ibkr_host = Some(host.handshake(RESOLVED_WITHIN).await);
+    }
+}
+
+async fn get(probe: &Probe, request: Request, within: Duration) -> ProbeResult {
     got(probe.request(request, within).await)
 }
 
-fn got(answer: Result<probe::Answer, NoAnswer>) -> Got {
+fn got(answer: Result<probe::Answer, NoAnswer>) -> ProbeResult {
     match answer {
-        Ok(answer) => Got::Answer(Answer {
+        Ok(answer) => ProbeResult::Answer(Answer {
             date: answer.date.as_deref().and_then(http_date),
             came: HostClock::start().now().wall,
             http: answer,
         }),
-        Err(NoAnswer::TimedOut) => Got::Silent,
-        Err(NoAnswer::Broken(why)) => Got::Broken(why),
-        Err(NoAnswer::NotHttp(_)) => Got::Broken("what came is not HTTP".to_owned()),
+        Err(NoAnswer::TimedOut) => ProbeResult::Silent,
+        Err(NoAnswer::Broken(why)) => ProbeResult::Broken(why),
+        Err(NoAnswer::NotHttp(_)) => ProbeResult::Broken("what came is not HTTP".to_owned()),
     }
 }
 
@@ -163,7 +180,7 @@ async fn banner(probe: &Probe) -> Banner {
         Ok(answer) => Banner::Http(answer),
         Err(NoAnswer::NotHttp(first)) => {
             let text = String::from_utf8_lossy(&first);
-            Banner::Other(super::door::printable(text.lines().next().unwrap_or_default()))
+            Banner::Other(super::connection::printable(text.lines().next().unwrap_or_default()))
         }
         Err(NoAnswer::TimedOut | NoAnswer::Broken(_)) => Banner::Nothing,
     }
@@ -176,6 +193,8 @@ fn http_date(text: &str) -> Option<Timestamp> {
 /// Where the gateway's own answer to GET / leads a browser.
 const LOGIN_PAGE: &str = "/sso/Login?forwardTo=22&RL=1";
 const WITHIN: Duration = Duration::from_secs(3);
+/// IBKR's first message comes within milliseconds.
+const MESSAGE_WITHIN: Duration = Duration::from_secs(5);
 const RESOLVED_WITHIN: Duration = Duration::from_secs(5);
 const BEFORE_BELIEVING: Duration = Duration::from_secs(1);
 

@@ -1,5 +1,5 @@
-//! Remembers when the doctor asked last about a login: IBKR allows that once a minute, and whoever asks twice is locked
-//! out for a quarter of an hour.
+//! Remembers when the doctor last sent `validate_sso`: IBKR allows one a minute, and answers a second one with 429 for 15
+//! minutes.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -18,7 +18,7 @@ pub(super) fn may_validate(url: &str) -> bool {
     let is_recent =
         last.is_some_and(|last| Duration::try_from(now.duration_since(last)).is_ok_and(|since| since < ONCE_IN));
     if !is_recent {
-        // Where it cannot be written down, the next visit only knows less.
+        // Where it cannot be written down, the next run only knows less.
         drop(atomic_file::replace(&file, now.to_string().as_bytes()));
     }
     !is_recent

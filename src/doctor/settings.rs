@@ -9,21 +9,21 @@ use std::{env, fs};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use super::finding::{Check, Finding};
+use super::report::{Check, CheckResult};
 use crate::alert::{self, ChannelDestination, Destination, Unknown};
 use crate::config::{self, Config};
 use crate::exit::Exit;
 
 /// Reads the configuration and judges it.
-pub(super) fn read(path: &Path, environment: &BTreeMap<String, String>) -> (Option<Config>, Vec<Finding>) {
-    let mut findings: Vec<Finding> =
+pub(super) fn read(path: &Path, environment: &BTreeMap<String, String>) -> (Option<Config>, Vec<CheckResult>) {
+    let mut results: Vec<CheckResult> =
         fs::metadata(path).ok().and_then(|is| writers(path, is.permissions().mode())).into_iter().collect();
     match config::load(path, environment) {
         Ok(config) => {
             let names = config.names().join(", ");
-            findings.push(Finding::good(Check::Config, format!("{} is good; gateways: {names}", path.display())));
-            findings.extend(alert::world_readable_secrets(&config.alerts).iter().map(|file| exposed(file)));
-            (Some(config), findings)
+            results.push(CheckResult::good(Check::Config, format!("{} is good; gateways: {names}", path.display())));
+            results.extend(alert::world_readable_secrets(&config.alerts).iter().map(|file| exposed(file)));
+            (Some(config), results)
         }
         Err(faults) => {
             let remedy = if path.exists() {
@@ -31,13 +31,13 @@ pub(super) fn read(path: &Path, environment: &BTreeMap<String, String>) -> (Opti
             } else {
                 "write one, or name the one that is meant: --config FILE".to_owned()
             };
-            findings.push(Finding::fault(Check::Config, Exit::Configuration, faults.to_string().trim_end(), remedy));
-            (None, findings)
+            results.push(CheckResult::fault(Check::Config, Exit::Configuration, faults.to_string().trim_end(), remedy));
+            (None, results)
         }
     }
 }
 
-fn writers(path: &Path, mode: u32) -> Option<Finding> {
+fn writers(path: &Path, mode: u32) -> Option<CheckResult> {
     let whose = match (mode & 0o002 != 0, mode & 0o020 != 0) {
         (true, _) => "every user of this host",
         (false, true) => "its whole group",
@@ -45,19 +45,19 @@ fn writers(path: &Path, mode: u32) -> Option<Finding> {
     };
     let found =
         format!("{} may be changed by {whose}, and it says which programs run and whom to tell", path.display());
-    Some(Finding::warning(Check::Config, found, format!("`chmod go-w {}`", path.display())))
+    Some(CheckResult::warning(Check::Config, found, format!("`chmod go-w {}`", path.display())))
 }
 
-fn exposed(file: &Path) -> Finding {
+fn exposed(file: &Path) -> CheckResult {
     let found = format!("{} holds a secret, and every user of this host may read it", file.display());
-    Finding::warning(Check::Config, found, format!("`chmod o-r {}`", file.display()))
+    CheckResult::warning(Check::Config, found, format!("`chmod o-r {}`", file.display()))
 }
 
 /// Knocks at each channel, side by side. Nothing is sent.
-pub(super) async fn channels(settings: &alert::Settings) -> Vec<Finding> {
+pub(super) async fn channels(settings: &alert::Settings) -> Vec<CheckResult> {
     if settings.channels.is_empty() {
         let remedy = "add an [[alerts.channel]], and try it with `tickled alert test`: a lost login needs a human";
-        return vec![Finding::warning(Check::Channels, "there are none: alerts are only logged", remedy)];
+        return vec![CheckResult::warning(Check::Channels, "there are none: alerts are only logged", remedy)];
     }
     let by_proxy = PROXIES.iter().any(|name| env::var_os(name).is_some_and(|value| !value.is_empty()));
     let knocks = alert::destinations(settings).into_iter().map(|way| async move {
@@ -96,7 +96,7 @@ async fn knock(way: &ChannelDestination, by_proxy: bool) -> Knock {
 }
 
 /// Judges one channel.
-fn channel(way: &ChannelDestination, knock: Knock) -> Finding {
+fn channel(way: &ChannelDestination, knock: Knock) -> CheckResult {
     let place = match &way.to {
         Ok(Destination::Web { host, port }) => format!("{host}:{port}"),
         Ok(Destination::Mail { host, port }) => format!("the mail server {host}:{port}"),
@@ -105,9 +105,11 @@ fn channel(way: &ChannelDestination, knock: Knock) -> Finding {
     };
     match knock {
         Knock::Open => {
-            Finding::good(Check::Channels, format!("{place} is there; `tickled alert test` tries all of it"))
+            CheckResult::good(Check::Channels, format!("{place} is there; `tickled alert test` tries all of it"))
         }
-        Knock::NotAsked(why) => Finding::not_asked(Check::Channels, format!("{why}; `tickled alert test` tries it")),
+        Knock::NotAsked(why) => {
+            CheckResult::not_asked(Check::Channels, format!("{why}; `tickled alert test` tries it"))
+        }
         Knock::Closed(why) => {
             let remedy = match &way.to {
                 Ok(Destination::Web { .. } | Destination::Mail { .. }) => {
@@ -116,7 +118,7 @@ fn channel(way: &ChannelDestination, knock: Knock) -> Finding {
                 Ok(Destination::Program(_)) => "correct argv, or install the program",
                 Err(_) => "write the secret into that file, one line, readable for the daemon alone",
             };
-            Finding::fault(Check::Channels, Exit::HumanNeeded, format!("{place}: {why}"), remedy)
+            CheckResult::fault(Check::Channels, Exit::HumanNeeded, format!("{place}: {why}"), remedy)
         }
     }
 }

@@ -88,7 +88,7 @@ pub enum TlsError {
 impl TlsError {
     /// What was found, as part of a sentence.
     #[must_use]
-    pub fn finding(&self) -> String {
+    pub fn description(&self) -> String {
         match self {
             Self::Untrusted(reason) | Self::Setup(reason) => reason.clone(),
             Self::Unusable(reason) | Self::ShortKey(reason) => format!("its certificate cannot be used: {reason}"),
@@ -132,7 +132,7 @@ impl TlsError {
 
 impl fmt::Display for TlsError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.finding())?;
+        f.write_str(&self.description())?;
         self.remedy().map_or(Ok(()), |remedy| write!(f, "; {remedy}"))
     }
 }

@@ -85,17 +85,17 @@ impl ErrorKind {
             Self::Certificate => "the certificate is not trusted",
             Self::Tls => "TLS cannot be agreed upon",
             Self::NotAGateway => "what answers is not a gateway",
-            Self::Unauthorized { denied: false } => "nobody is logged in",
+            Self::Unauthorized { denied: false } => "not logged in",
             Self::Unauthorized { denied: true } => {
-                "access denied: nobody is logged in, or this host is not in ips.allow of the gateway's conf.yaml"
+                "access denied: not logged in, or this host is not in ips.allow of the gateway's conf.yaml"
             }
-            Self::LoginPage => "the login page came: nobody is logged in",
+            Self::LoginPage => "not logged in: it sent the login page",
             Self::NoBrokerageSession => "there is no brokerage session",
             Self::AddressRefused => "access denied: add this host to ips.allow in the gateway's conf.yaml",
             Self::EdgeRefused => "IBKR's edge refuses this host; addresses of data centres often are",
-            Self::Gone => "the request is not known there",
-            Self::TooManyRequests { .. } => "too many requests; silence is due for a quarter of an hour",
-            Self::Ibkr => "IBKR has a fault of its own",
+            Self::Gone => "the request is unknown there",
+            Self::TooManyRequests { .. } => "too many requests: nothing may be sent for 15 minutes",
+            Self::Ibkr => "IBKR answered with an error",
             Self::NotUnderstood => "the answer cannot be understood",
         }
     }

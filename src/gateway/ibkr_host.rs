@@ -65,7 +65,7 @@ impl IbkrHost {
 impl From<ConnectError> for Unreachable {
     fn from(error: ConnectError) -> Self {
         let detail = match &error {
-            ConnectError::Tls(error) => error.finding(),
+            ConnectError::Tls(error) => error.description(),
             other => other.to_string(),
         };
         match error {

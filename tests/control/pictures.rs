@@ -17,7 +17,8 @@ fn day() -> Report {
     let begin = end - Duration::from_secs(24 * 3600);
     let at = |hour: u64| begin + Duration::from_secs(hour * 3600);
     let changed = |hour, to| {
-        let what = What::Changed { gateway: "main".into(), from: StateKind::Live, to, because: "known".into(), session: None };
+        let what =
+            What::Changed { gateway: "main".into(), from: StateKind::Live, to, because: "known".into(), session: None };
         Row::new(at(hour), what)
     };
     let rows = [

@@ -5,12 +5,13 @@ use crate::visit::{Visit, file, folder, two_lines};
 use support::Gateway;
 
 /// What a doctor may ask of a gateway, and no more.
-const READS: [&str; 5] = [
+const READS: [&str; 6] = [
     "GET /",
     "POST /v1/api/iserver/auth/status",
     "GET /v1/api/iserver/accounts",
     "GET /v1/api/sso/validate",
     "GET /sso/Login",
+    "GET /v1/api/ws",
 ];
 
 async fn asked_little(gateway: &Gateway) {
@@ -43,7 +44,7 @@ async fn sso_expired_is_a_login() {
     let gateway = Gateway::quick_logged_in().await;
     gateway.set("expire-login").await;
     let visit = Visit::at(&gateway.url()).await;
-    visit.is_first("SSO expired", "login", 2, &["nobody is logged in", &gateway.url(), "ssh -L ", "locked the user"]);
+    visit.is_first("SSO expired", "login", 2, &["not logged in", &gateway.url(), "ssh -L ", "locked the user"]);
     asked_little(&gateway).await;
 }
 
@@ -78,19 +79,42 @@ async fn a_hidden_confirmation_and_an_account_that_is_not_enabled_name_both_cure
 }
 
 #[tokio::test]
-async fn a_wedged_gateway_and_ibkr_in_trouble_are_no_login() {
+async fn ibkr_in_trouble_is_no_login() {
     for (case, command, words) in [
-        ("gateway wedged: 503", "failing?status=503&after=0s", "status 503"),
-        ("gateway wedged: timeouts", "away", "does not in time"),
+        ("503", "failing?status=503&after=0s", "status 503"),
+        ("silence", "away", "a request to IBKR had no answer within 2s; a websocket got no message either"),
         ("maintenance", "failing?status=500&after=0s", "status 500"),
     ] {
         let gateway = Gateway::quick_logged_in().await;
         gateway.set(command).await;
         let visit = Visit::at(&gateway.url()).await;
-        visit.is_first(case, "ibkr", 1, &[words, "status page", "half an hour", "costs a login"]);
+        visit.is_first(case, "ibkr", 1, &[words, "status page", "Do not restart the gateway"]);
         assert_eq!(visit.of("login")["verdict"], "not-asked", "{case}");
         asked_little(&gateway).await;
     }
+}
+
+/// Whether the connections of the gateway are taken cannot be known: a websocket that is answered while a request is not
+/// says it, and what was tried is reported.
+#[tokio::test]
+async fn a_wedged_gateway_is_told_from_a_silent_ibkr_by_a_websocket() {
+    let gateway = Gateway::quick_logged_in().await;
+    gateway.wedge().await;
+    let visit = Visit::at(&gateway.url()).await;
+    let tried =
+        "answers GET / by itself, and a request to IBKR had no answer within 2s, while IBKR answers a websocket";
+    visit.is_first("wedged", "ibkr", 2, &["the gateway is wedged", tried, "restart the gateway, which costs a login"]);
+    assert_eq!(visit.of("login")["verdict"], "not-asked");
+}
+
+/// A host without a network is told from a silent IBKR by a handshake with IBKR's API host.
+#[tokio::test]
+async fn a_host_without_a_way_to_ibkr_is_told() {
+    let gateway = Gateway::quick_logged_in().await;
+    gateway.set("away").await;
+    let config = two_lines(&gateway.url()).replace("host = \"\"", "host = \"no-such-host.invalid\"");
+    let visit = Visit::with(&config).await;
+    visit.is_first("no network", "ibkr", 1, &["this host has no way to IBKR", "does not resolve", "DNS"]);
 }
 
 #[tokio::test]
@@ -125,7 +149,12 @@ async fn a_human_who_trades_elsewhere_is_left_alone() {
         let gateway = Gateway::quick_logged_in().await;
         gateway.set(&format!("compete?shows={shows}")).await;
         let visit = Visit::at(&gateway.url()).await;
-        visit.is_first("human is trading elsewhere", "session", 1, &["somebody else", "second user name", "take-over"]);
+        visit.is_first(
+            "human is trading elsewhere",
+            "session",
+            1,
+            &["used elsewhere", "second user name", "take-over"],
+        );
         asked_little(&gateway).await;
         assert_eq!(gateway.read("world").await["truth"]["evictions"], 0);
     }

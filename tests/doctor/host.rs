@@ -87,7 +87,11 @@ async fn java_is_found_on_the_path_and_must_be_8u192_or_later() {
         let visit = offline(&gateway, AT_5000, &java).await;
         visit.is_well();
         assert_eq!(visit.of("java")["verdict"], "good", "{good}");
-        assert_eq!(visit.of("conf-yaml")["verdict"], "good", "{good}");
+        let delay = visit.of("conf-yaml")["found"].as_str().unwrap();
+        assert!(
+            delay.contains("authDelay is 3000") && delay.ends_with("takes 3.1 s; with 500 it takes 0.6 s"),
+            "{delay}"
+        );
     }
     // Without a gateway of this host it is no more than worth knowing.
     let elsewhere = offline(&[], AT_5000, &none).await;

@@ -59,7 +59,7 @@ async fn a_session_that_is_live_needs_no_login() {
 async fn it_gives_up_with_the_reason() {
     let gateway = Gateway::quick().await;
     let (code, said, _) = ends(&mut login(&["--url", &gateway.url(), "--within", "1s"])).await;
-    assert!(code == Some(2) && said.contains("given up: nobody is logged in; `tickled doctor`"), "{code:?} {said}");
+    assert!(code == Some(2) && said.contains("given up: not logged in; `tickled doctor`"), "{code:?} {said}");
 
     let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let url = format!("https://{free}");

@@ -84,7 +84,7 @@ async fn the_scheme_must_be_the_gateways() {
     let visit = Visit::at(&spoken.url().replace("https:", "http:")).await;
     visit.is_first("listenSsl: true", "tls", 78, &["speaks TLS", &spoken.url()]);
     let visit = Visit::at(&plain.url()).await;
-    visit.is_first("listenSsl: false, as configured", "login", 2, &["nobody is logged in"]);
+    visit.is_first("listenSsl: false, as configured", "login", 2, &["not logged in"]);
 }
 
 #[tokio::test]

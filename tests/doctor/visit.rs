@@ -83,7 +83,7 @@ pub(crate) fn bare(command: &mut Command) {
 }
 
 pub(crate) fn two_lines(url: &str) -> String {
-    format!("[gateway.main]\nurl = \"{url}\"\n[session]\nanswer_within = \"2s\"\n")
+    format!("[gateway.main]\nurl = \"{url}\"\n[ibkr]\nhost = \"\"\n[session]\nanswer_within = \"2s\"\n")
 }
 
 /// A file of its own for each test.

@@ -34,7 +34,10 @@ fn at(second: i64) -> Timestamp {
 
 fn row(second: i64) -> Row {
     let (from, to) = (StateKind::Live, StateKind::Recovering);
-    Row::new(at(second), What::Changed { gateway: "main".into(), from, to, because: "session-lapsed".into(), session: None })
+    Row::new(
+        at(second),
+        What::Changed { gateway: "main".into(), from, to, because: "session-lapsed".into(), session: None },
+    )
 }
 
 #[test]

@@ -40,10 +40,11 @@ fn it_grows_exactly_when_the_session_may_be_a_new_one() {
             &[Observation { was_unobserved: true, ..seen(State::Live, Some(RECOVERING)) }, live],
             1,
         ),
-        ("a time in which nothing was observed, and the session is lost", &[
-            live,
-            Observation { was_unobserved: true, ..seen(RECOVERING, Some(State::Live)) },
-        ], 0),
+        (
+            "a time in which nothing was observed, and the session is lost",
+            &[live, Observation { was_unobserved: true, ..seen(RECOVERING, Some(State::Live)) }],
+            0,
+        ),
         ("the age of the login becomes known", &[live, login(1), login(1), live, login(1)], 0),
         ("another login between two checks", &[login(1), login(2), login(2)], 1),
         ("another login between two checks, learnt of later", &[login(1), live, login(2)], 1),

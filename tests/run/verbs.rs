@@ -16,7 +16,7 @@ async fn check_says_what_a_session_is() {
     let gateway = Gateway::start().await;
     let url = gateway.url();
     let (code, said) = check(&url, &[]).await;
-    assert!(code == Some(2) && said.starts_with("manual login required: nobody is logged in"), "{code:?} {said}");
+    assert!(code == Some(2) && said.starts_with("manual login required: not logged in"), "{code:?} {said}");
 
     gateway.log_in().await;
     let mut live = check(&url, &[]).await;

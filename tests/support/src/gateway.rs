@@ -63,6 +63,17 @@ impl Gateway {
         self.requests().await.into_iter().map(|(method, path)| format!("{method} {path}")).collect()
     }
 
+    /// Takes its five connections to IBKR by requests that are never answered, from a client that has hung up. IBKR
+    /// answers again afterwards.
+    pub async fn wedge(&self) {
+        self.set("away").await;
+        let hasty = self.http.get(format!("{}/v1/api/portfolio/accounts", self.url())).timeout(HASTE);
+        while self.read("world").await["truth"]["wedged"] != true {
+            drop(hasty.try_clone().unwrap().send().await);
+        }
+        self.set("back?unanswered=kept").await;
+    }
+
     pub async fn becomes_live(&self) {
         let live = async {
             while self.read("world").await["truth"]["live"] != true {
@@ -129,4 +140,5 @@ impl Gateway {
     }
 }
 
+const HASTE: Duration = Duration::from_millis(300);
 const SOON: Duration = Duration::from_secs(10);

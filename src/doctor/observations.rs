@@ -1,50 +1,60 @@
-//! What was seen of one gateway, before anybody judges it. Pure.
+//! What was observed of one gateway, before it is evaluated. Pure.
 
 use std::net::IpAddr;
 
 use jiff::Timestamp;
 
 use crate::gateway::certificate::Certificate;
+use crate::gateway::ibkr_host::Unreachable;
 use crate::gateway::probe;
+use crate::gateway::stream::Down;
 use crate::gateway::wire::Reply;
 use crate::gateway::{ConnectError, GatewayUrl, Target, TlsError};
 use crate::session::Account;
 
-/// What is asked about one gateway, and of it.
+/// A gateway to check.
 #[derive(Debug, Clone)]
-pub(super) struct Question {
-    /// What the operator calls it.
+pub(super) struct Subject {
+    /// Its name in the configuration.
     pub(super) name: String,
     pub(super) target: Target,
     /// The kind of account the login should be for.
     pub(super) account: Account,
     /// This host's name, as people reach it.
     pub(super) here: String,
-    /// Why the login itself may not be asked about, which IBKR allows once a minute.
+    /// Why `validate_sso` is not asked, which IBKR allows once a minute.
     pub(super) no_validation: Option<String>,
+    /// The daemon has requests standing that IBKR does not answer: none is added.
+    pub(super) is_known_silent: bool,
+    /// IBKR's API host, if it may be connected to.
+    pub(super) ibkr_host: Option<String>,
 }
 
-/// All that was seen of one gateway. What was not tried is not there.
+/// All that was observed of one gateway; `None` for what was not tried.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Seen {
+pub(super) struct Observations {
     /// The addresses of its host, or why there are none.
     pub(super) addresses: Option<Result<Vec<IpAddr>, ConnectError>>,
     pub(super) port: Option<Port>,
-    /// The address of this host, as the gateway sees it unless somebody translates it on the way.
+    /// The address of this host, as the gateway sees it unless it is translated on the way.
     pub(super) own_address: Option<IpAddr>,
     pub(super) tls: Option<Tls>,
     /// What something that speaks another protocol says to a plain GET.
     pub(super) banner: Option<Banner>,
     /// GET /, which a gateway answers by itself.
-    pub(super) root: Option<Got>,
+    pub(super) root: Option<ProbeResult>,
     /// POST /v1/api/iserver/auth/status, the last of them.
-    pub(super) status: Option<Got>,
-    /// The login page, where nobody is logged in.
-    pub(super) login_page: Option<Got>,
+    pub(super) status: Option<ProbeResult>,
+    /// The login page, where there is no login.
+    pub(super) login_page: Option<ProbeResult>,
     /// GET /v1/api/sso/validate, where the session is gone.
-    pub(super) validation: Option<Got>,
+    pub(super) validation: Option<ProbeResult>,
     /// GET /v1/api/iserver/accounts, where the session seems live.
-    pub(super) accounts: Option<Got>,
+    pub(super) accounts: Option<ProbeResult>,
+    /// A websocket through the gateway, where IBKR did not answer a request.
+    pub(super) websocket: Option<Result<(), Down>>,
+    /// A handshake with IBKR's API host, where no message came through the websocket either.
+    pub(super) ibkr_host: Option<Result<(), Unreachable>>,
 }
 
 /// What became of a connection to the port.
@@ -82,7 +92,7 @@ pub(super) enum Banner {
 
 /// What came of a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Got {
+pub(super) enum ProbeResult {
     Answer(Answer),
     /// Nothing in time.
     Silent,
@@ -107,7 +117,7 @@ impl Answer {
     }
 }
 
-impl Question {
+impl Subject {
     pub(super) const fn url(&self) -> &GatewayUrl {
         &self.target.url
     }

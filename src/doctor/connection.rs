@@ -4,40 +4,40 @@ use std::net::IpAddr;
 
 use jiff::Timestamp;
 
-use super::finding::{Check, Finding};
-use super::seen::{Banner, Got, Port, Question, Seen, Tls};
+use super::observations::{Banner, Observations, Port, ProbeResult, Subject, Tls};
+use super::report::{Check, CheckResult};
 use crate::exit::Exit;
 use crate::gateway::certificate::Certificate;
 use crate::gateway::probe::Answer;
 use crate::gateway::wire::{Refusal, read_listening};
 use crate::gateway::{ConnectError, Fingerprint, TlsError, Trust};
 
-/// Judges the way to the gateway. The last finding is a fault when the way ends there; `true` when it leads to a
+/// Judges the way to the gateway. The last result is a fault when the way ends there; `true` when it leads to a
 /// gateway.
-pub(super) fn judge(question: &Question, seen: &Seen, now: Timestamp) -> (Vec<Finding>, bool) {
-    let mut findings = Vec::new();
+pub(super) fn evaluate(subject: &Subject, observed: &Observations, now: Timestamp) -> (Vec<CheckResult>, bool) {
+    let mut results = Vec::new();
     for step in [name, port] {
-        let Some(finding) = step(question, seen) else { return (findings, false) };
-        let is_end = finding.remedy.is_some();
-        findings.push(finding);
+        let Some(result) = step(subject, observed) else { return (results, false) };
+        let is_end = result.remedy.is_some();
+        results.push(result);
         if is_end {
-            return (findings, false);
+            return (results, false);
         }
     }
-    if let Some(stranger) = stranger(question, seen) {
+    if let Some(stranger) = stranger(subject, observed) {
         // What holds the port is not a gateway: that it is open is no good news.
-        findings.retain(|finding| finding.check != stranger.check);
-        findings.push(stranger);
-        return (findings, false);
+        results.retain(|result| result.check != stranger.check);
+        results.push(stranger);
+        return (results, false);
     }
-    match &seen.tls {
+    match &observed.tls {
         Some(Tls::Trusted(certificate)) => {
             let words = words(certificate, now);
-            let is_pinned = matches!(question.target.trust, Trust::Pin(_));
-            findings.push(if certificate.fingerprint == Fingerprint::STOCK && is_pinned && !question.is_here() {
-                Finding::warning(Check::Tls, format!("pinned is {words}"), STOCK_PINNED)
+            let is_pinned = matches!(subject.target.trust, Trust::Pin(_));
+            results.push(if certificate.fingerprint == Fingerprint::STOCK && is_pinned && !subject.is_here() {
+                CheckResult::warning(Check::Tls, format!("pinned is {words}"), STOCK_PINNED)
             } else {
-                Finding::good(Check::Tls, words)
+                CheckResult::good(Check::Tls, words)
             });
         }
         Some(Tls::Untrusted { certificate, why }) => {
@@ -47,40 +47,44 @@ pub(super) fn judge(question: &Question, seen: &Seen, now: Timestamp) -> (Vec<Fi
                 Some(shown) => format!(
                     "if that is your gateway, pin it: under [gateway.{}.tls] write trust = \"pin\" and pins = [\"{}\"]; \
                      if it is not, find out who answers there",
-                    question.name, shown.fingerprint
+                    subject.name, shown.fingerprint
                 ),
                 None => "find out who answers there".to_owned(),
             };
-            findings.push(Finding::fault(Check::Tls, Exit::HumanNeeded, found, remedy));
-            return (findings, false);
+            results.push(CheckResult::fault(Check::Tls, Exit::HumanNeeded, found, remedy));
+            return (results, false);
         }
         Some(Tls::NoTrust(why)) => {
-            let remedy = format!("correct [gateway.{}.tls] in the configuration", question.name);
-            findings.push(Finding::fault(Check::Tls, Exit::Configuration, why.clone(), remedy));
-            return (findings, false);
+            let remedy = format!("correct [gateway.{}.tls] in the configuration", subject.name);
+            results.push(CheckResult::fault(Check::Tls, Exit::Configuration, why.clone(), remedy));
+            return (results, false);
         }
         Some(Tls::Failed(_)) | None => {
-            findings.push(if question.is_here() {
-                Finding::note(Check::Tls, "plain HTTP, which never leaves this host")
+            results.push(if subject.is_here() {
+                CheckResult::note(Check::Tls, "plain HTTP, which never leaves this host")
             } else {
-                Finding::warning(Check::Tls, "plain HTTP over a network: everybody on the way sees the session", PLAIN)
+                CheckResult::warning(
+                    Check::Tls,
+                    "plain HTTP over a network: everyone on the network path sees the session",
+                    PLAIN,
+                )
             });
         }
     }
-    let (finding, is_gateway) = gateway(question, seen);
-    findings.push(finding);
-    (findings, is_gateway)
+    let (result, is_gateway) = gateway(subject, observed);
+    results.push(result);
+    (results, is_gateway)
 }
 
-fn name(question: &Question, seen: &Seen) -> Option<Finding> {
-    let (host, _) = question.host_and_port();
-    Some(match seen.addresses.as_ref()? {
-        Ok(_) if question.is_here() => Finding::good(Check::Name, format!("{host} is this host")),
+fn name(subject: &Subject, observed: &Observations) -> Option<CheckResult> {
+    let (host, _) = subject.host_and_port();
+    Some(match observed.addresses.as_ref()? {
+        Ok(_) if subject.is_here() => CheckResult::good(Check::Name, format!("{host} is this host")),
         Ok(addresses) if host.parse::<IpAddr>().is_ok() => {
-            Finding::good(Check::Name, format!("an address, which needs no name: {}", list(addresses)))
+            CheckResult::good(Check::Name, format!("an address, which needs no name: {}", list(addresses)))
         }
-        Ok(addresses) => Finding::good(Check::Name, format!("{host} is {}", list(addresses))),
-        Err(why) => Finding::fault(
+        Ok(addresses) => CheckResult::good(Check::Name, format!("{host} is {}", list(addresses))),
+        Err(why) => CheckResult::fault(
             Check::Name,
             Exit::NothingAnswers,
             if let ConnectError::Resolve(why) = why {
@@ -93,11 +97,11 @@ fn name(question: &Question, seen: &Seen) -> Option<Finding> {
     })
 }
 
-fn port(question: &Question, seen: &Seen) -> Option<Finding> {
-    let (host, port) = question.host_and_port();
-    let fault = |found: String, remedy: String| Finding::fault(Check::Port, Exit::NothingAnswers, found, remedy);
-    Some(match seen.port.as_ref()? {
-        Port::Open => Finding::good(Check::Port, format!("{port} is open")),
+fn port(subject: &Subject, observed: &Observations) -> Option<CheckResult> {
+    let (host, port) = subject.host_and_port();
+    let fault = |found: String, remedy: String| CheckResult::fault(Check::Port, Exit::NothingAnswers, found, remedy);
+    Some(match observed.port.as_ref()? {
+        Port::Open => CheckResult::good(Check::Port, format!("{port} is open")),
         Port::Refused => fault(
             format!("nothing listens on port {port} of {host}"),
             "start the gateway (`bin/run.sh root/conf.yaml` in its folder; it listens some seconds later), or correct \
@@ -116,29 +120,29 @@ fn port(question: &Question, seen: &Seen) -> Option<Finding> {
 }
 
 /// What holds the port and speaks the wrong protocol for a gateway, or for the URL.
-fn stranger(question: &Question, seen: &Seen) -> Option<Finding> {
+fn stranger(subject: &Subject, observed: &Observations) -> Option<CheckResult> {
     if let Some(Tls::Failed(error @ (TlsError::NothingInCommon(_) | TlsError::Unusable(_) | TlsError::ShortKey(_)))) =
-        &seen.tls
+        &observed.tls
     {
         let remedy = error.remedy().unwrap_or_default();
-        return Some(Finding::fault(Check::Tls, Exit::HumanNeeded, error.finding(), remedy));
+        return Some(CheckResult::fault(Check::Tls, Exit::HumanNeeded, error.description(), remedy));
     }
-    if let Some(Tls::Failed(error @ TlsError::NotPlainHttp(_))) = &seen.tls {
+    if let Some(Tls::Failed(error @ TlsError::NotPlainHttp(_))) = &observed.tls {
         let remedy = error.remedy().unwrap_or_default();
-        return Some(Finding::fault(Check::Tls, Exit::Configuration, error.finding(), remedy));
+        return Some(CheckResult::fault(Check::Tls, Exit::Configuration, error.description(), remedy));
     }
-    let (_, port) = question.host_and_port();
+    let (_, port) = subject.host_and_port();
     let fault = |found: String| {
         let remedy = format!(
             "see which program holds port {port} (`ss -ltnp 'sport = :{port}'`), and have the gateway or the program \
              listen elsewhere"
         );
-        Finding::fault(Check::Port, Exit::NothingAnswers, found, remedy)
+        CheckResult::fault(Check::Port, Exit::NothingAnswers, found, remedy)
     };
-    Some(match seen.banner.as_ref()? {
+    Some(match observed.banner.as_ref()? {
         Banner::Http(answer) if is_gateway(answer) => {
-            let error = TlsError::PlainHttp(question.url().with_encryption(false));
-            Finding::fault(Check::Tls, Exit::Configuration, error.finding(), error.remedy().unwrap_or_default())
+            let error = TlsError::PlainHttp(subject.url().with_encryption(false));
+            CheckResult::fault(Check::Tls, Exit::Configuration, error.description(), error.remedy().unwrap_or_default())
         }
         Banner::Http(answer) => match is_airplay(answer) {
             true => airplay(port),
@@ -149,39 +153,45 @@ fn stranger(question: &Question, seen: &Seen) -> Option<Finding> {
     })
 }
 
-fn gateway(question: &Question, seen: &Seen) -> (Finding, bool) {
-    let (_, port) = question.host_and_port();
-    let fault = |found: String, remedy: &str| Finding::fault(Check::Gateway, Exit::NothingAnswers, found, remedy);
-    match &seen.root {
-        Some(Got::Answer(super::seen::Answer { http: answer, .. })) => match read_listening(&answer.reply()) {
-            Ok(()) => (Finding::good(Check::Gateway, "it sends visitors to the login page, as a gateway does"), true),
-            Err(Refusal::AddressRefused) => {
-                (Finding::good(Check::Gateway, "it refuses this host in a gateway's own words"), true)
+fn gateway(subject: &Subject, observed: &Observations) -> (CheckResult, bool) {
+    let (_, port) = subject.host_and_port();
+    let fault = |found: String, remedy: &str| CheckResult::fault(Check::Gateway, Exit::NothingAnswers, found, remedy);
+    match &observed.root {
+        Some(ProbeResult::Answer(super::observations::Answer { http: answer, .. })) => {
+            match read_listening(&answer.reply()) {
+                Ok(()) => {
+                    (CheckResult::good(Check::Gateway, "it sends visitors to the login page, as a gateway does"), true)
+                }
+                Err(Refusal::AddressRefused) => {
+                    (CheckResult::good(Check::Gateway, "it refuses this host in a gateway's own words"), true)
+                }
+                Err(Refusal::TooManyRequests { .. }) => {
+                    (CheckResult::note(Check::Gateway, "it says too many requests"), true)
+                }
+                Err(_) if is_airplay(answer) => (airplay(port), false),
+                Err(_) if is_edge(answer) => {
+                    (CheckResult::note(Check::Gateway, "IBKR's edge answers in the place of a gateway"), true)
+                }
+                Err(_) => {
+                    let found = format!("what answers is {}, not a gateway", server(answer));
+                    (fault(found, "correct the url, or free the port for the gateway"), false)
+                }
             }
-            Err(Refusal::TooManyRequests { .. }) => (Finding::note(Check::Gateway, "it says too many requests"), true),
-            Err(_) if is_airplay(answer) => (airplay(port), false),
-            Err(_) if is_edge(answer) => {
-                (Finding::note(Check::Gateway, "IBKR's edge answers in the place of a gateway"), true)
-            }
-            Err(_) => {
-                let found = format!("what answers is {}, not a gateway", server(answer));
-                (fault(found, "correct the url, or free the port for the gateway"), false)
-            }
-        },
-        Some(Got::Silent) => {
+        }
+        Some(ProbeResult::Silent) => {
             let found =
                 "it takes the connection and does not answer GET /, which a gateway answers by itself".to_owned();
             (fault(found, HUNG), false)
         }
-        Some(Got::Broken(why)) => {
+        Some(ProbeResult::Broken(why)) => {
             let found = format!("it breaks the connection: {why}");
             (fault(found, "see the gateway's own output, and whether it is a gateway"), false)
         }
-        None => (Finding::not_asked(Check::Gateway, "not asked"), false),
+        None => (CheckResult::not_asked(Check::Gateway, "not asked"), false),
     }
 }
 
-/// A gateway's answer to GET /, whoever wrote the URL.
+/// A gateway's answer to GET /.
 fn is_gateway(answer: &Answer) -> bool {
     matches!(read_listening(&answer.reply()), Ok(()) | Err(Refusal::AddressRefused))
 }
@@ -196,14 +206,14 @@ fn is_airplay(answer: &Answer) -> bool {
     answer.server.as_deref().is_some_and(|server| server.starts_with("AirTunes") || server.starts_with("AirPlay"))
 }
 
-fn airplay(port: u16) -> Finding {
+fn airplay(port: u16) -> CheckResult {
     let remedy = format!(
         "switch AirPlay Receiver off (System Settings > General > AirDrop & Handoff), or have the gateway listen \
          elsewhere: listenPort: {next} in its conf.yaml, and port {next} in the url",
         next = port.saturating_add(1)
     );
     let found = format!("port {port} is held by macOS's AirPlay Receiver, not by a gateway");
-    Finding::fault(Check::Port, Exit::NothingAnswers, found, remedy)
+    CheckResult::fault(Check::Port, Exit::NothingAnswers, found, remedy)
 }
 
 /// A web server in words; what it says of itself is foreign text.

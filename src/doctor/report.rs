@@ -1,4 +1,4 @@
-//! What a doctor's visit brings: named checks, each with its finding and remedy, and what they come to together. Pure.
+//! What a doctor's options brings: named checks, each with its result and remedy, and what they come to together. Pure.
 
 use serde_json::{Value, json};
 
@@ -75,7 +75,7 @@ impl Check {
             Self::IpList => ("ip-list", "whether the gateway's list of addresses lets this host in"),
             Self::Edge => ("edge", "whether IBKR's edge refuses this host, as it does many data centres"),
             Self::Ibkr => ("ibkr", "whether IBKR's servers answer"),
-            Self::Login => ("login", "whether somebody is logged in, and holds the login here"),
+            Self::Login => ("login", "whether there is a login, and the gateway holds it"),
             Self::Session => ("session", "whether the brokerage session is live, and gives data"),
             Self::Account => ("account", "whether it is a paper or a live account, as configured"),
             Self::Keeper => ("keeper", "whether something else on this host keeps a session"),
@@ -87,7 +87,7 @@ impl Check {
     }
 }
 
-/// How a finding is meant.
+/// How a result is meant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
     /// This alone keeps a session from being live, or a human from being told.
@@ -128,7 +128,7 @@ impl Verdict {
 
 /// What one check found.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Finding {
+pub struct CheckResult {
     /// Which.
     pub check: Check,
     /// The gateway or channel it is about, by name.
@@ -141,7 +141,7 @@ pub struct Finding {
     pub remedy: Option<String>,
 }
 
-impl Finding {
+impl CheckResult {
     fn new(check: Check, verdict: Verdict, found: impl Into<String>, remedy: Option<String>) -> Self {
         Self { check, about: None, verdict, found: found.into(), remedy }
     }
@@ -181,28 +181,28 @@ impl Finding {
     }
 }
 
-/// All findings, the worst first, and among faults the cause before its consequences.
+/// All results, the worst first, and among faults the cause before its consequences.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Report {
-    findings: Vec<Finding>,
+    results: Vec<CheckResult>,
 }
 
 impl Report {
-    pub(super) fn new(mut findings: Vec<Finding>) -> Self {
-        findings.sort_by_key(|finding| (finding.verdict.rank(), finding.check));
-        Self { findings }
+    pub(super) fn new(mut results: Vec<CheckResult>) -> Self {
+        results.sort_by_key(|result| (result.verdict.rank(), result.check));
+        Self { results }
     }
 
-    /// The findings, in the order of the report.
+    /// The results, in the order of the report.
     #[must_use]
-    pub fn findings(&self) -> &[Finding] {
-        &self.findings
+    pub fn results(&self) -> &[CheckResult] {
+        &self.results
     }
 
-    /// The code of the worst finding.
+    /// The code of the worst result.
     #[must_use]
     pub fn exit(&self) -> Exit {
-        let faults = self.findings.iter().filter_map(|finding| match finding.verdict {
+        let faults = self.results.iter().filter_map(|result| match result.verdict {
             Verdict::Fault(exit) => Some(exit),
             Verdict::Warning | Verdict::Note | Verdict::Good | Verdict::NotAsked => None,
         });
@@ -212,38 +212,38 @@ impl Report {
     /// The report for a person, wrapped for a terminal of that width.
     #[must_use]
     pub fn text(&self, width: Option<usize>) -> String {
-        let label = |finding: &Finding| match &finding.about {
-            Some(about) => format!("{about}: {}", finding.check.name()),
-            None => finding.check.name().to_owned(),
+        let label = |result: &CheckResult| match &result.about {
+            Some(about) => format!("{about}: {}", result.check.name()),
+            None => result.check.name().to_owned(),
         };
-        let told = self.findings.iter().filter(|finding| finding.verdict != Verdict::NotAsked);
-        let wide = told.clone().map(|finding| label(finding).chars().count()).max().unwrap_or_default();
+        let told = self.results.iter().filter(|result| result.verdict != Verdict::NotAsked);
+        let wide = told.clone().map(|result| label(result).chars().count()).max().unwrap_or_default();
         let is_narrow = width.is_some_and(|width| width < INDENT + wide + 2 + COLUMN);
         let mut text = String::new();
-        for finding in told {
-            let word = match finding.verdict {
+        for result in told {
+            let word = match result.verdict {
                 Verdict::Fault(_) => "FAULT",
                 Verdict::Warning => "warning",
                 Verdict::Note => "note",
                 Verdict::Good => "good",
                 Verdict::NotAsked => "-",
             };
-            let label = label(finding);
+            let label = label(result);
             if is_narrow {
-                text += &format!("{word:7}  {label}\n{:INDENT$}{}\n", "", wrap(&finding.found, INDENT, width));
+                text += &format!("{word:7}  {label}\n{:INDENT$}{}\n", "", wrap(&result.found, INDENT, width));
             } else {
-                text += &format!("{word:7}  {label:wide$}  {}\n", wrap(&finding.found, INDENT + wide + 2, width));
+                text += &format!("{word:7}  {label:wide$}  {}\n", wrap(&result.found, INDENT + wide + 2, width));
             }
-            if let Some(remedy) = &finding.remedy {
+            if let Some(remedy) = &result.remedy {
                 let indent = INDENT + if is_narrow { 0 } else { 7 };
                 text += &format!("{:INDENT$}{}\n", "", wrap(&format!("to do: {remedy}"), indent, width));
             }
         }
-        let mut rest: Vec<(&Finding, Vec<String>)> = Vec::new();
-        for finding in self.findings.iter().filter(|finding| finding.verdict == Verdict::NotAsked) {
-            match rest.iter_mut().find(|(first, _)| first.about == finding.about && first.found == finding.found) {
-                Some((_, checks)) => checks.push(finding.check.name().to_owned()),
-                None => rest.push((finding, vec![label(finding)])),
+        let mut rest: Vec<(&CheckResult, Vec<String>)> = Vec::new();
+        for result in self.results.iter().filter(|result| result.verdict == Verdict::NotAsked) {
+            match rest.iter_mut().find(|(first, _)| first.about == result.about && first.found == result.found) {
+                Some((_, checks)) => checks.push(result.check.name().to_owned()),
+                None => rest.push((result, vec![label(result)])),
             }
         }
         for (first, checks) in rest {
@@ -260,12 +260,12 @@ impl Report {
     /// The report for programs, one object on one line.
     #[must_use]
     pub fn json(&self) -> String {
-        let findings: Vec<Value> = self.findings.iter().map(Finding::json).collect();
-        json!({ "exit": self.exit().code(), "findings": findings }).to_string()
+        let results: Vec<Value> = self.results.iter().map(CheckResult::json).collect();
+        json!({ "exit": self.exit().code(), "findings": results }).to_string()
     }
 
     fn sum(&self) -> String {
-        let count = |rank| self.findings.iter().filter(|finding| finding.verdict.rank() == rank).count();
+        let count = |rank| self.results.iter().filter(|result| result.verdict.rank() == rank).count();
         let several = |n: usize, what: &str| format!("{n} {what}{}", if n == 1 { "" } else { "s" });
         match (count(0), count(1)) {
             (0, 0) => "all is well".to_owned(),
@@ -287,12 +287,12 @@ mod tests {
 
     fn report() -> Report {
         Report::new(vec![
-            Finding::good(Check::Config, "it is good"),
-            Finding::not_asked(Check::Session, "not asked: port comes first").about("main"),
-            Finding::warning(Check::Clock, "it is 2m ahead", "have it kept").about("main"),
-            Finding::not_asked(Check::Login, "not asked: port comes first").about("main"),
-            Finding::fault(Check::Channels, Exit::HumanNeeded, "mail: closed", "correct it"),
-            Finding::fault(Check::Port, Exit::NothingAnswers, "nothing listens there", "start the gateway")
+            CheckResult::good(Check::Config, "it is good"),
+            CheckResult::not_asked(Check::Session, "not asked: port comes first").about("main"),
+            CheckResult::warning(Check::Clock, "it is 2m ahead", "have it kept").about("main"),
+            CheckResult::not_asked(Check::Login, "not asked: port comes first").about("main"),
+            CheckResult::fault(Check::Channels, Exit::HumanNeeded, "mail: closed", "correct it"),
+            CheckResult::fault(Check::Port, Exit::NothingAnswers, "nothing listens there", "start the gateway")
                 .about("main"),
         ])
     }
@@ -324,7 +324,7 @@ mod tests {
     #[test]
     fn the_worst_finding_gives_the_code() {
         let of = |exits: &[Exit]| {
-            Report::new(exits.iter().map(|exit| Finding::fault(Check::Login, *exit, "x", "y")).collect()).exit()
+            Report::new(exits.iter().map(|exit| CheckResult::fault(Check::Login, *exit, "x", "y")).collect()).exit()
         };
         assert_eq!(of(&[]), Exit::Live);
         assert_eq!(of(&[Exit::NotLive, Exit::HumanNeeded]), Exit::HumanNeeded);
