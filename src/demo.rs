@@ -189,7 +189,7 @@ fn settings() -> simulator::Settings {
 
 fn configuration(url: &str) -> String {
     format!(
-        "[maintenance]\nwindow = []\n[gateway.demo]\nurl = \"{url}\"\n\
+        "[maintenance]\nwindow = []\n[ibkr]\nhost = \"\"\n[gateway.demo]\nurl = \"{url}\"\n\
          [session]\nping_every = \"2s\"\ncheck_every = \"1s\"\nwatch_every = \"5s\"\nanswer_within = \"5s\"\n"
     )
 }
