@@ -1,4 +1,4 @@
-//! A small JSON file that outlives the process: replaced as a whole, read back, or set aside where it makes no sense.
+//! A small JSON file that outlives the process: replaced as a whole, and renamed if it cannot be understood.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
@@ -10,14 +10,14 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
-/// The file, and the version of what stands in it. Every call blocks: the disk may be slow.
+/// The file, and the version of its contents. Every call blocks: the disk may be slow.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AtomicFile {
     file: PathBuf,
     version: u32,
 }
 
-/// Why nothing was taken back from an earlier run.
+/// Why the state of an earlier run could not be restored.
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
     /// The file cannot be read.
@@ -28,29 +28,29 @@ pub enum LoadError {
         /// Why not.
         reason: io::Error,
     },
-    /// The file makes no sense; it was set aside.
+    /// The file cannot be understood; it was renamed.
     #[error("{} makes no sense ({reason}) and is set aside as {}", .file.display(), .aside.display())]
     SetAside {
         /// The file.
         file: PathBuf,
         /// Its new name.
         aside: PathBuf,
-        /// What is wrong with it.
+        /// The fault in it.
         reason: String,
     },
 }
 
 impl AtomicFile {
-    /// The file of that name in `folder`; it need not be there yet.
+    /// The file with that name in `folder`. It need not exist.
     #[must_use]
     pub fn new(folder: &Path, name: &str, version: u32) -> Self {
         Self { file: folder.join(name), version }
     }
 
-    /// What an earlier run kept; nothing if it kept nothing.
+    /// Restores the value of an earlier run. `None` if there is none.
     ///
     /// # Errors
-    /// When there is something, and it cannot be used.
+    /// When there is a file, and it cannot be used.
     pub fn load<T: DeserializeOwned + Default>(&self) -> Result<T, LoadError> {
         let file = self.file.clone();
         let text = match read(&file) {
@@ -60,7 +60,7 @@ impl AtomicFile {
         };
         self.read(&text).map_err(|reason| {
             let aside = with_more(&file, ".bad");
-            // If it cannot be moved it is overwritten: what it said is lost either way.
+            // If it cannot be renamed it is overwritten: its contents are lost either way.
             drop(fs::rename(&file, &aside));
             LoadError::SetAside { file, aside, reason }
         })
@@ -78,7 +78,7 @@ impl AtomicFile {
     /// Replaces the file. `value` is written as a JSON object, with the version among its fields.
     ///
     /// # Errors
-    /// When it cannot be written; what was kept before is still there.
+    /// When it cannot be written; the earlier contents are kept.
     pub fn save<T: Serialize>(&self, value: &T) -> io::Result<()> {
         let mut value = serde_json::to_value(value)?;
         if let Value::Object(fields) = &mut value {
@@ -88,13 +88,13 @@ impl AtomicFile {
     }
 }
 
-/// Puts `text` in the place of `file`, so that whatever happens one of the two is there as a whole.
+/// Replaces `file` atomically: after a crash it has either the old or the new contents.
 ///
 /// # Errors
-/// When it cannot be written; what stood there before still does.
+/// When it cannot be written; the earlier contents are kept.
 pub fn replace(file: &Path, text: &[u8]) -> io::Result<()> {
     let new = with_more(file, ".new");
-    // One that is left over, or a link in its place, is not written through.
+    // A leftover file, or a link in its place, is not written through.
     match fs::remove_file(&new) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         Ok(()) | Err(_) => {}
@@ -106,7 +106,7 @@ pub fn replace(file: &Path, text: &[u8]) -> io::Result<()> {
     file.parent().map_or(Ok(()), |folder| File::open(folder)?.sync_all())
 }
 
-/// All that is in a file. Follows no link, and does not wait for the other end of a pipe.
+/// Reads a whole file. Follows no link, and does not wait for the other end of a pipe.
 ///
 /// # Errors
 /// When it cannot be read, or is not a regular file.

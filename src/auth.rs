@@ -1,4 +1,4 @@
-//! For programs that want one call rather than a daemon. They use the same session machine, so the same rules apply.
+//! Single calls for programs that do not run a daemon. They use the same session machine, so the same rules apply.
 
 use tokio::sync::mpsc;
 
@@ -7,7 +7,7 @@ use crate::gateway::{self, Client};
 use crate::session::{Cause, Policy, Recovery, State, Step};
 use crate::status::Snapshot;
 
-/// How a session came to be live, or why only a human can help.
+/// How the session became live, or why a human is needed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ensured {
     /// It was live already.
@@ -18,14 +18,14 @@ pub enum Ensured {
     LoginRequired(Cause),
 }
 
-/// A session that is not live, and not known to need a login.
+/// The session is not live, and is not known to need a login.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NotEnsured {
     /// The call that failed last, as [`gateway::Request::name`] has it.
     pub step: &'static str,
     /// The state in which the session was left.
     pub state: State,
-    /// What exactly went wrong.
+    /// The error.
     pub error: Option<gateway::Error>,
 }
 
@@ -34,7 +34,7 @@ pub struct NotEnsured {
 pub struct Looked {
     /// The gateway as it is.
     pub snapshot: Snapshot,
-    /// The last thing that went wrong.
+    /// The last error.
     pub error: Option<gateway::Error>,
 }
 

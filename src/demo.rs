@@ -24,7 +24,7 @@ use crate::systemd::Notifier;
 /// Runs the demo. [`Exit::Live`] only if every step was observed.
 ///
 /// # Errors
-/// Which step was not observed, or why the demo could not start.
+/// When a step was not observed, or the demo could not start.
 pub async fn run() -> anyhow::Result<Exit> {
     let (ready, addresses) = oneshot::channel();
     let (_over, shutdown) = oneshot::channel::<()>();
@@ -181,7 +181,7 @@ impl Write for Sink {
 fn settings() -> simulator::Settings {
     let anywhere = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
     let mut settings = simulator::Settings::new(anywhere, anywhere);
-    // Everything is faster than in reality, and so are the requests.
+    // Everything is faster than in reality, including the requests.
     let quick = Options { auth_delay: Duration::from_millis(500), limits: Limits::Off, ..settings.options };
     settings.options = quick;
     settings

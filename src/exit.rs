@@ -1,4 +1,4 @@
-//! How a verb ends: the exit codes, and which of them a session's state means. Pure.
+//! The exit codes, and the mapping of session states to them. Pure.
 
 use crate::session::{State, StateKind, Unavailability};
 
@@ -8,7 +8,7 @@ use crate::session::{State, StateKind, Unavailability};
 pub enum Exit {
     /// Live, or done.
     Live = 0,
-    /// Not live, but being handled, or it passes by itself.
+    /// Not live, but recovery is under way, or the fault may pass by itself.
     NotLive = 1,
     /// A human is needed.
     HumanNeeded = 2,
@@ -30,7 +30,7 @@ impl Exit {
     /// All of them, in the order of their numbers.
     pub const ALL: &'static [Self] = <Self as strum::VariantArray>::VARIANTS;
 
-    /// The code for a session in this state, wherever it was seen: by the daemon or without one.
+    /// The code for a session in this state, with or without a daemon.
     #[must_use]
     pub const fn of(state: State) -> Self {
         match state {
@@ -54,8 +54,8 @@ impl Exit {
         }
     }
 
-    /// The same for a state as a daemon names it, with the code of its reason. A reason of a later version means
-    /// [`Exit::NotLive`].
+    /// Like [`Exit::of`] for a state that a daemon reports, with the code of its reason. The unknown reason of a later
+    /// version means [`Exit::NotLive`].
     #[must_use]
     pub fn named(state: StateKind, because: &str) -> Self {
         match state {
@@ -69,7 +69,7 @@ impl Exit {
         }
     }
 
-    /// The worst of several, [`Exit::Live`] if there are none: without a configuration nothing runs at all.
+    /// The worst of several, or [`Exit::Live`] if there are none.
     #[must_use]
     pub fn worst(exits: impl IntoIterator<Item = Self>) -> Self {
         exits.into_iter().max_by_key(|exit| exit.weight()).unwrap_or(Self::Live)
@@ -93,7 +93,7 @@ impl Exit {
         self as u8
     }
 
-    /// What the number means.
+    /// The meaning of the code.
     #[must_use]
     pub const fn meaning(self) -> &'static str {
         match self {
@@ -116,7 +116,7 @@ impl Exit {
     }
 }
 
-/// Every kind of trouble, as far as its code tells them apart.
+/// Every kind of unavailability, one per code.
 const TROUBLES: [Unavailability; 12] = [
     Unavailability::NothingListens,
     Unavailability::NoAnswer,

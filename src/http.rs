@@ -1,4 +1,5 @@
-//! HTTP for a few clients that may misbehave: few at once, short heads, one answer each, and a slow client makes way.
+//! HTTP for a few clients that may misbehave: few connections, short heads, one answer each, and slow clients are closed
+//! to make room.
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
@@ -19,12 +20,12 @@ use tokio::task::{AbortHandle, JoinHandle, spawn_blocking, spawn_local};
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tracing::debug;
 
-/// What one client may take of the daemon.
+/// Limits for clients.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
-    /// How many may be connected at once. One more takes the place of the oldest that is not being answered.
+    /// How many connections may be open. A new one replaces the oldest that is not being answered.
     pub connections: usize,
-    /// How long a connection may take from its first byte to its last.
+    /// How long a connection may last.
     pub all_within: Duration,
 }
 
@@ -79,22 +80,22 @@ async fn serve_one<S>(
     }
 }
 
-/// What a connection is doing.
+/// The state of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Stage {
-    /// It waits for the client: for the head of its request, or until it reads its answer.
+    /// Waits for the client: for the head of its request, or until it has read its answer.
     Waiting {
         /// Since when.
         since: Instant,
     },
-    /// The client waits for its answer.
+    /// The client waits for the answer.
     Answering,
 }
 
-/// What one open connection is doing, and what ends it.
+/// The state of an open connection, and the handle that closes it.
 type Open = (Rc<Cell<Stage>>, AbortHandle);
 
-/// The connections that are open, by the order in which they came.
+/// The open connections, oldest first.
 #[derive(Debug, Default)]
 struct Connections {
     open: RefCell<BTreeMap<u64, Open>>,
@@ -103,8 +104,7 @@ struct Connections {
 }
 
 impl Connections {
-    /// Waits for room for one more. The one that has waited longest for its client is closed for it, but not before the
-    /// client had a moment.
+    /// Waits for room for a new connection. Closes the one that has waited longest for its client, after a grace period.
     async fn make_room(&self, most: usize) {
         while self.open.borrow().len() >= most {
             let waits = |(number, (stage, _)): (&u64, &(Rc<Cell<Stage>>, AbortHandle))| match stage.get() {
@@ -120,7 +120,7 @@ impl Connections {
                         task.abort();
                     }
                 }
-                // Whether one has closed or had its moment, it is looked at again.
+                // Checks again when a connection has closed or its grace period is over.
                 Some((since, _)) => drop(timeout_at(since + MOMENT, closed).await),
             }
         }
@@ -131,7 +131,7 @@ impl Connections {
         this.last.set(number);
         let connections = Rc::clone(this);
         let task = spawn_local(async move {
-            // One that takes too long is closed like one that has ended.
+            // A connection that takes too long is closed like one that has ended.
             drop(served.await);
             connections.open.borrow_mut().remove(&number);
             connections.closed.notify_one();
@@ -140,7 +140,7 @@ impl Connections {
     }
 }
 
-/// A value that is expensive to make: it is made on another thread, by one at a time, and shared by all who ask meanwhile.
+/// A value that is expensive to compute: computed on another thread, one at a time, and shared by concurrent callers.
 #[derive(Debug)]
 pub struct Shared<T> {
     state: Mutex<Latest<T>>,
@@ -159,7 +159,7 @@ impl<T> Default for Shared<T> {
 }
 
 impl<T: Clone + Send + 'static> Shared<T> {
-    /// The latest value if it is fresh enough, else a new one; none if it could not be made.
+    /// Returns the latest value if it is fresh enough, else a new one. `None` if computing it failed.
     pub async fn get(&self, is_fresh: impl Fn(&T) -> bool, make: impl FnOnce() -> T + Send + 'static) -> Option<T> {
         let mut state = self.state.lock().await;
         let mut make = Some(make);
@@ -167,7 +167,7 @@ impl<T: Clone + Send + 'static> Shared<T> {
             if let Some(value) = state.value.as_ref().filter(|value| is_fresh(value)) {
                 return Some(value.clone());
             }
-            // What another asker began and did not wait for is waited for first: a slow disk costs one thread.
+            // A computation whose caller gave up is awaited first, so that a slow disk blocks only one thread.
             let making = match state.making.take() {
                 Some(making) => making,
                 None => spawn_blocking(make.take()?),
@@ -182,9 +182,9 @@ impl<T: Clone + Send + 'static> Shared<T> {
     }
 }
 
-/// How long a head, and likewise a body, may take to come.
+/// How long a head, and likewise a body, may take to arrive.
 pub const HEAD_WITHIN: Duration = Duration::from_secs(2);
-/// How long a connection may wait for its client however many others come.
+/// The grace period: a connection is not closed for a new one before this.
 const MOMENT: Duration = Duration::from_millis(100);
 const LONGEST_HEAD: usize = 8 * 1024;
 const AFTER_ACCEPT_ERROR: Duration = Duration::from_millis(500);

@@ -1,10 +1,10 @@
-//! Notifies the service manager: ready, status, reloading, stopping, watchdog. A manager that does not listen costs nothing.
+//! Notifies the service manager: ready, status, reloading, stopping, watchdog.
 //!
-//! Every call sends at once or not at all: the socket is non-blocking, and a full one never puts the loop to sleep.
+//! Calls never block: the socket is non-blocking, so a message is sent at once or not at all.
 //! READY, RELOADING, STOPPING and the latest STATUS that could not be sent are kept, and go out first with the next call
-//! of any kind; [`Notifier::retry`] is the call for that alone. A lost WATCHDOG is not kept: the next one is on its way.
+//! of any kind; [`Notifier::retry`] does only that. A lost WATCHDOG is not kept, because the next one follows soon.
 //!
-//! Children inherit `NOTIFY_SOCKET`: the code that starts one removes it there. Nothing here changes the environment.
+//! Children would inherit `NOTIFY_SOCKET`: the code that starts them removes it from their environment.
 
 use std::collections::VecDeque;
 use std::ffi::OsStr;
@@ -19,7 +19,7 @@ pub mod unit;
 #[derive(Debug, Default)]
 pub struct Notifier {
     manager: Option<Manager>,
-    /// At most READY, RELOADING, READY; or STOPPING.
+    /// Unsent messages: at most READY, RELOADING, READY; or STOPPING.
     unsent: VecDeque<Milestone>,
     status: String,
     is_status_unsent: bool,
@@ -27,47 +27,47 @@ pub struct Notifier {
 }
 
 impl Notifier {
-    /// A notifier for the socket that `NOTIFY_SOCKET` names; one that does nothing when it is not set.
+    /// A notifier for the socket in `NOTIFY_SOCKET`. It does nothing if the variable is not set.
     ///
     /// # Errors
-    /// When the variable names no socket one could send to; run on with [`Notifier::default`].
+    /// When the variable names no usable socket; continue with [`Notifier::default`].
     pub fn from_env() -> io::Result<Self> {
         Self::new(env::var_os("NOTIFY_SOCKET").as_deref())
     }
 
-    /// A notifier for a socket by its path, or by its abstract name behind `@`; one that does nothing without a name.
+    /// A notifier for a socket by its path, or by its abstract name after `@`. It does nothing for `None`.
     ///
     /// # Errors
-    /// When `socket` names no socket one could send to; run on with [`Notifier::default`].
+    /// When `socket` is not usable; continue with [`Notifier::default`].
     pub fn new(socket: Option<&OsStr>) -> io::Result<Self> {
         let manager = socket.map(Manager::at).transpose()?;
         Ok(Self { manager, ..Self::default() })
     }
 
-    /// Whether there is a manager to speak to.
+    /// Whether there is a service manager.
     #[must_use]
     pub fn has_manager(&self) -> bool {
         self.manager.is_some()
     }
 
-    /// Says that the start, or a reload, is over.
+    /// Reports that the start, or a reload, is complete.
     pub fn ready(&mut self) {
         self.reach(Milestone::Ready);
     }
 
-    /// Says that a reload has begun; [`ready`](Self::ready) must follow, whatever comes of it.
+    /// Reports that a reload has begun. [`ready`](Self::ready) must follow, even if the reload fails.
     ///
     /// `Type=notify-reload` needs the time, read after the signal came: see [`monotonic_usec`]. `Type=notify` does not.
     pub fn reloading(&mut self, monotonic_usec: Option<u64>) {
         self.reach(Milestone::Reloading { monotonic_usec });
     }
 
-    /// Says that the end has begun.
+    /// Reports that the daemon is stopping.
     pub fn stopping(&mut self) {
         self.reach(Milestone::Stopping);
     }
 
-    /// Keeps the line that `systemctl status` shows current: one line, at most 200 bytes. The same text is sent once.
+    /// Sets the status line of `systemctl status`: one line, at most 200 bytes. An unchanged text is not sent again.
     pub fn status(&mut self, text: &str) {
         let text: String = text.chars().map(|c| if crate::text::is_disturbing(c) { ' ' } else { c }).collect();
         let text = &text[..text.floor_char_boundary(MAX_STATUS)];
@@ -78,17 +78,17 @@ impl Notifier {
         self.retry();
     }
 
-    /// Says that the daemon is alive. Call it only while that is true.
+    /// Reports that the daemon is alive. Call it only while that is true.
     pub fn watchdog(&mut self) {
         self.send_once("WATCHDOG=1");
     }
 
-    /// Asks for `more` time, from now on, to start, reload or stop. Repeat it while that is needed: it is not kept.
+    /// Asks for `more` time to start, reload or stop, counted from this call. Repeat it as needed: it is not kept.
     pub fn extend_timeout(&mut self, more: Duration) {
         self.send_once(&format!("EXTEND_TIMEOUT_USEC={}", more.as_micros()));
     }
 
-    /// Sends what could not be sent before, and says whether nothing is left. Call it at every wake-up until then.
+    /// Sends kept messages. Returns whether all are sent. Call it at every wake-up until then.
     pub fn retry(&mut self) -> bool {
         while let Some(milestone) = self.unsent.front() {
             let message = milestone.message();
@@ -104,7 +104,7 @@ impl Notifier {
         !self.is_status_unsent
     }
 
-    /// How often a message did not get through.
+    /// How many messages could not be sent.
     #[must_use]
     pub fn dropped(&self) -> u64 {
         self.dropped
@@ -145,14 +145,14 @@ impl Notifier {
     }
 }
 
-/// The pause between two [`Notifier::watchdog`] that the environment asks for: half of `WatchdogSec=`.
+/// The interval between calls of [`Notifier::watchdog`]: half of `WatchdogSec=`, from the environment.
 #[must_use]
 pub fn watchdog_interval() -> Option<Duration> {
     let (usec, pid) = (env::var("WATCHDOG_USEC").ok(), env::var("WATCHDOG_PID").ok());
     watchdog_interval_of(usec.as_deref(), pid.as_deref(), process::id())
 }
 
-/// The same from the two variables; none when they are meant for another process than `own_pid`.
+/// Like [`watchdog_interval`], from the two variables. `None` if they are meant for another process than `own_pid`.
 #[must_use]
 pub fn watchdog_interval_of(usec: Option<&str>, pid: Option<&str>, own_pid: u32) -> Option<Duration> {
     let is_meant = pid.is_none_or(|pid| pid.parse() == Ok(own_pid));
@@ -160,11 +160,11 @@ pub fn watchdog_interval_of(usec: Option<&str>, pid: Option<&str>, own_pid: u32)
     (is_meant && usec > 0).then(|| Duration::from_micros(usec) / 2)
 }
 
-/// The time `at` on CLOCK_MONOTONIC in microseconds, as [`Notifier::reloading`] wants it.
+/// The time `at` on CLOCK_MONOTONIC in microseconds, for [`Notifier::reloading`].
 ///
-/// That clock is what an [`Instant`] holds on Linux, and its `Debug` text is the only safe way in std to see it; none
-/// when the text is not as expected. `/proc/uptime` would not do: it counts suspended time, steps by 10 ms, is hidden by
-/// `ProcSubset=pid`, and containers put their own in its place. A time that is too early makes the manager wait for ever.
+/// On Linux an [`Instant`] holds that clock, and only its `Debug` text shows it without unsafe code. `None` if the text is
+/// not as expected. `/proc/uptime` is no substitute: it includes suspended time, has steps of 10 ms, is hidden by
+/// `ProcSubset=pid`, and is replaced in containers. With a time that is too early the manager would wait forever.
 #[must_use]
 pub fn monotonic_usec(at: Instant) -> Option<u64> {
     let text = format!("{at:?}");
@@ -175,7 +175,7 @@ pub fn monotonic_usec(at: Instant) -> Option<u64> {
     number("tv_sec: ")?.checked_mul(1_000_000)?.checked_add(number("tv_nsec: ")? / 1000)
 }
 
-/// What must reach the manager, if late.
+/// A message that must reach the manager, if late.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Milestone {
     Ready,

@@ -1,12 +1,12 @@
-//! Text for a terminal: wrapped, and escaped where it comes from others. Pure.
+//! Text for a terminal: wrapping, and escaping of foreign text. Pure.
 
 mod escape;
 
 pub use escape::{escaped, is_disturbing, shortened};
 
 /// Wraps lines between words so that they fit behind `indent`, which is put before each line but the first. Commands
-/// between backticks, and lines that begin with four spaces, are kept in one piece, however long they are: they are there
-/// to be copied.
+/// between backticks, and lines that begin with four spaces, are kept in one piece so that they can
+/// be copied.
 #[must_use]
 pub fn wrap(text: &str, indent: usize, width: Option<usize>) -> String {
     let room = width.map_or(usize::MAX, |width| width.saturating_sub(indent).max(NARROWEST));
@@ -32,9 +32,15 @@ pub fn wrap(text: &str, indent: usize, width: Option<usize>) -> String {
     lines.join(&format!("\n{:indent$}", ""))
 }
 
+/// Formats a count: `1 gateway`, `2 gateways`.
+#[must_use]
+pub fn plural(n: usize, noun: &str) -> String {
+    format!("{n} {noun}{}", if n == 1 { "" } else { "s" })
+}
+
 /// The words of a line, a command between backticks as one.
 fn pieces(line: &str) -> Vec<&str> {
-    // Foreign text may hold a single one, which quotes nothing.
+    // Foreign text may contain a single backtick, which quotes nothing.
     let is_paired = line.matches('`').count().is_multiple_of(2);
     let mut is_quoted = false;
     let is_end = |character: char| {
@@ -44,7 +50,7 @@ fn pieces(line: &str) -> Vec<&str> {
     line.split(is_end).collect()
 }
 
-/// Below this no word fits, and the terminal may as well break it.
+/// The narrowest width at which lines are wrapped.
 const NARROWEST: usize = 15;
 const COPIED: &str = "    ";
 

@@ -11,7 +11,7 @@ use tokio::time::timeout;
 /// Counts changes and writes them. One task runs [`WriteBehind::run`]; others call [`WriteBehind::changed`].
 #[derive(Debug, Default)]
 pub struct WriteBehind {
-    /// How many changes there were, and how many of them were written or tried.
+    /// The numbers of changes so far, and of those written or tried.
     changes: Cell<u64>,
     done: Cell<u64>,
     work: Notify,
@@ -19,19 +19,19 @@ pub struct WriteBehind {
 }
 
 impl WriteBehind {
-    /// Reports that there is something to write.
+    /// Reports a change.
     pub fn changed(&self) {
         self.changes.set(self.changes.get() + 1);
         self.work.notify_one();
     }
 
-    /// Whether every change was written, or tried to be.
+    /// Whether every change was written or tried.
     #[must_use]
     pub fn is_settled(&self) -> bool {
         self.done.get() >= self.changes.get()
     }
 
-    /// Waits until every change up to this moment is written, or was tried to be.
+    /// Waits until every change so far was written or tried.
     pub async fn settle(&self) {
         let upto = self.changes.get();
         while self.done.get() < upto {
@@ -91,5 +91,5 @@ impl WriteBehind {
 const LATE: &str = "the disk does not answer, or no thread can be started";
 /// A write that takes longer is reported.
 const LATE_AFTER: Duration = Duration::from_secs(10);
-/// When a write that failed is repeated, if nothing new comes before.
+/// When a failed write is retried, if no change comes before.
 const RETRY_AFTER: Duration = Duration::from_secs(60);

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::alert::{self, About, ActiveAlert, ChannelStatus};
 use crate::history::EventId;
-use crate::session::{State, StateKind};
+use crate::session::StateKind;
 use crate::status::Snapshot;
 
 /// A command to the daemon.
@@ -220,15 +220,7 @@ impl Gateway {
     /// How a gateway is, by its last snapshot.
     #[must_use]
     pub fn new(snapshot: &Snapshot, last_asked: Option<Asked>) -> Self {
-        let paused_until = match snapshot.state {
-            State::Paused { until } => Some(until),
-            State::Starting
-            | State::Live
-            | State::Recovering { .. }
-            | State::Contested
-            | State::Unavailable(_)
-            | State::LoginRequired(_) => None,
-        };
+        let paused_until = snapshot.state.paused_until();
         let is_endless = paused_until == Some(None);
         Self {
             name: snapshot.gateway.clone(),

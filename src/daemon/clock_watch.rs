@@ -1,4 +1,4 @@
-//! Notices that the host slept or that its clock was set, without waking up for anything else.
+//! Detects that the host slept or that its clock was set, without waking up for anything else.
 
 use std::os::fd::OwnedFd;
 
@@ -11,7 +11,7 @@ use tokio::io::unix::AsyncFd;
 use super::polled_fd::polled;
 
 /// A timer on the wall clock that never expires and that the kernel cancels when the clock jumps, which it also does when
-/// the host resumes. Where the kernel offers no such timer, nothing is ever reported.
+/// the host resumes. Without such a timer in the kernel, nothing is reported.
 #[derive(Debug)]
 pub(super) struct ClockWatch {
     timer: Option<AsyncFd<OwnedFd>>,

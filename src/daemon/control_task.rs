@@ -23,9 +23,9 @@ pub(super) struct ControlTask {
     clock: HostClock,
     directories: Chosen,
     requests: mpsc::Sender<Request>,
-    /// Ends with this value.
+    /// The server. Dropping this value ends it.
     open: Option<Open>,
-    /// Why it could not be opened, as the log has it.
+    /// The last fault that was logged.
     fault: String,
 }
 
@@ -37,7 +37,7 @@ struct Open {
 }
 
 impl ControlTask {
-    /// Opens the socket. Without it everything else goes on.
+    /// Opens the socket. A failure is logged, and everything else works without it.
     pub(super) fn open(clock: HostClock, directories: Chosen) -> (Self, mpsc::Receiver<Request>) {
         let (requests, inbox) = mpsc::channel(WAITING);
         let mut control_task = Self { clock, directories, requests, open: None, fault: String::new() };
@@ -53,7 +53,7 @@ impl ControlTask {
         }
     }
 
-    /// Whether the socket was open, and its file is gone.
+    /// Whether the socket is open but its file was removed.
     pub(super) fn was_removed(&self) -> bool {
         self.open.as_ref().is_some_and(|open| !open.is_in_place())
     }
@@ -139,7 +139,7 @@ impl Open {
 impl Drop for Open {
     fn drop(&mut self) {
         self.server.abort();
-        // Another daemon may have opened one there meanwhile. If ours stays, the next daemon removes it.
+        // Only our own file is removed: another daemon may have opened a socket there.
         if self.is_in_place() {
             drop(std::fs::remove_file(&self.path));
         }
@@ -210,7 +210,7 @@ fn name(active: &alert::ActiveAlert) -> String {
     }
 }
 
-/// Sends a marked test. A channel may take half a minute, so the loop goes on meanwhile.
+/// Sends a marked test in a task of its own, because a channel may take half a minute.
 fn test(
     channel: Option<String>,
     code: Option<Code>,
@@ -241,5 +241,5 @@ fn test(
     });
 }
 
-/// How many askers wait for the loop at most.
+/// How many requests may wait for the loop.
 const WAITING: usize = 16;

@@ -1,4 +1,4 @@
-//! The drivers: exactly one for each gateway, started, replaced and ended by the gateway's name.
+//! The drivers: one per gateway, started, replaced and ended by the gateway's name.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -21,11 +21,11 @@ use crate::log::event;
 use crate::session::SharedBudget;
 use crate::status::{Place, Snapshot};
 
-/// All drivers. Dropping this ends them, whatever they are doing.
+/// All drivers. Dropping this ends them.
 pub(super) struct Drivers {
     clock: HostClock,
     maintenance: Arc<Maintenance>,
-    /// By the operator's names for the addresses. One without gateways is kept, because a rate limit there still counts.
+    /// Request budgets by the operator's names for the addresses. One without gateways is kept: its rate limit still counts.
     addresses: BTreeMap<String, Rc<RefCell<SharedBudget>>>,
     handles: BTreeMap<String, DriverHandle>,
     tasks: JoinSet<Snapshot>,
@@ -78,7 +78,7 @@ impl Drivers {
         self.handles.insert(name.clone(), DriverHandle { number, commands: sender, task });
     }
 
-    /// Ends the driver of a gateway, if there is one. The session stays logged in.
+    /// Ends the driver of a gateway. The session stays logged in.
     pub(super) fn end(&mut self, name: &str) {
         if let Some(handle) = self.handles.remove(name) {
             handle.task.abort();
@@ -99,20 +99,20 @@ impl Drivers {
     /// Asks all drivers to check at once.
     pub(super) fn check_all(&self) {
         for handle in self.handles.values() {
-            // A driver whose inbox is full has been asked already.
+            // A full inbox already holds such a command.
             drop(handle.commands.try_send(Command::Check));
         }
     }
 
-    /// Has every driver look at the clock at once, because the host slept or its clock was set.
+    /// Wakes every driver, because the host slept or its clock was set.
     pub(super) fn wake_all(&self) {
         for handle in self.handles.values() {
-            // A driver whose inbox is full wakes anyway.
+            // A driver with a full inbox wakes anyway.
             drop(handle.commands.try_send(Command::Wake));
         }
     }
 
-    /// Sets the calendar of the drivers that are started from here on.
+    /// Sets the calendar for drivers that are started later.
     pub(super) fn set_calendar(&mut self, maintenance: &Maintenance) {
         self.maintenance = Arc::new(maintenance.clone());
     }
@@ -150,10 +150,10 @@ pub(super) fn client(gateway: &Gateway) -> Result<Client, Error> {
     Ok(if gateway.stream { client.with_session_ids() } else { client })
 }
 
-/// Different for every driver, so that many do not send their requests in step.
+/// A seed for jitter, different for every driver, so that they do not send requests in step.
 fn seed() -> u64 {
     RandomState::new().build_hasher().finish()
 }
 
-/// Commands that wait for one driver.
+/// How many commands may wait for one driver.
 const COMMANDS: usize = 8;

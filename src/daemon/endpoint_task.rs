@@ -1,4 +1,4 @@
-//! Opens, moves and closes the daemon's endpoint as the configuration says.
+//! Opens, moves and closes the daemon's endpoint, following the configuration.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -47,7 +47,7 @@ impl EndpointTask {
         let mut hosts = wanted.hosts.clone();
         hosts.push(host_name());
         let (clock, requests, folder) = (self.clock, self.requests.clone(), self.folder.clone());
-        // Bound here and not in the task, so that it is open before the daemon calls itself ready.
+        // Bound here and not in the task, so that it is open before the daemon reports that it is ready.
         let first = bind(at);
         let server = async move {
             let mut next = first;
@@ -90,11 +90,11 @@ fn bind(at: SocketAddr) -> Option<TcpListener> {
 
 fn log_open(at: SocketAddr, listener: &TcpListener) {
     let listen = listener.local_addr().unwrap_or(at).to_string();
-    let open_to = if endpoint::is_loopback(at.ip()) { "this host" } else { "whoever can reach this host" };
-    info!(event = event::ENDPOINT_OPEN, listen, "http://{listen}/ shows how things are to {open_to}");
+    let scope = if endpoint::is_loopback(at.ip()) { "this host" } else { "every host that can reach it" };
+    info!(event = event::ENDPOINT_OPEN, listen, "the endpoint http://{listen}/ is open to {scope}");
 }
 
-/// Binds at once, also where a listener was closed a moment ago.
+/// Binds with `SO_REUSEADDR`, so that an address can be used again at once.
 fn try_bind(at: SocketAddr) -> std::io::Result<TcpListener> {
     let socket = if at.is_ipv4() { tokio::net::TcpSocket::new_v4()? } else { tokio::net::TcpSocket::new_v6()? };
     socket.set_reuseaddr(true)?;
@@ -102,7 +102,7 @@ fn try_bind(at: SocketAddr) -> std::io::Result<TcpListener> {
     socket.listen(BACKLOG)
 }
 
-/// How many lookers wait for the loop at most.
+/// How many requests may wait for the loop.
 const WAITING: usize = 16;
 const BACKLOG: u32 = 128;
 const AGAIN_AFTER: Duration = Duration::from_secs(10);

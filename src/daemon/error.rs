@@ -1,4 +1,4 @@
-//! How a daemon ends, and what keeps it from starting.
+//! How the daemon ends, and errors that prevent its start.
 
 use super::instance_lock::AlreadyLocked;
 use crate::gateway::BuildError;
@@ -6,13 +6,13 @@ use crate::gateway::BuildError;
 /// Why a daemon ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ended {
-    /// A signal asked for it.
+    /// On a signal.
     Asked,
     /// A driver ended by itself, which is a bug.
     DriverLost,
 }
 
-/// What keeps a daemon from starting.
+/// An error that prevents the daemon from starting.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The signals cannot be caught.

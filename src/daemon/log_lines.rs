@@ -66,10 +66,12 @@ pub(super) fn step(before: Option<&Snapshot>, snapshot: &Snapshot) {
     }
 }
 
-/// One line for a stream that came or went.
+/// One line for each change of the stream.
 pub(super) fn stream(gateway: &str, change: &StreamChange) {
     match change {
-        StreamChange::Up => info!(event = event::STREAM_UP, gateway, "{gateway}: the stream tells of losses at once"),
+        StreamChange::Up => {
+            info!(event = event::STREAM_UP, gateway, "{gateway}: the stream is connected and reports losses at once")
+        }
         StreamChange::Down { reason, pause } => {
             let (code, pause) = (reason.code(), human_duration(*pause));
             warn!(
@@ -77,8 +79,7 @@ pub(super) fn stream(gateway: &str, change: &StreamChange) {
                 gateway,
                 because = code,
                 pause,
-                "{gateway}: no stream: {reason}; the session is watched by polling alone, and the stream is tried again \
-                 after {pause} or more"
+                "{gateway}: the stream is down: {reason}; polling goes on, and the stream is retried after {pause} or more"
             );
         }
         StreamChange::Refuted { pause } => {
@@ -88,18 +89,18 @@ pub(super) fn stream(gateway: &str, change: &StreamChange) {
                 gateway,
                 because = "refuted",
                 pause,
-                "{gateway}: the stream was closed: twice it denied a session that works; the session is watched by polling \
-                 alone, and the stream is tried again after {pause} or more"
+                "{gateway}: the stream was closed: twice it reported a working session as lost; polling goes on, and the \
+                 stream is retried after {pause} or more"
             );
         }
     }
 }
 
-/// What was logged about a gateway's answers, so that it is logged once per change.
+/// Remembers what was logged about a gateway's answers, so that each change is logged once.
 #[derive(Debug, Default)]
 pub(super) struct OnceLog {
     /// The last answer that was not understood, by request.
-    puzzles: BTreeMap<&'static str, String>,
+    not_understood: BTreeMap<&'static str, String>,
     /// The certificate that is refused.
     certificate: String,
     /// Requests that the gateway no longer supports.
@@ -111,7 +112,7 @@ impl OnceLog {
     pub(super) fn answered(&mut self, gateway: &str, request: Request, error: Option<&Error>) {
         let call = request.name();
         let Some(error) = error else {
-            self.puzzles.remove(call);
+            self.not_understood.remove(call);
             self.certificate.clear();
             self.gone.remove(call);
             return;
@@ -121,7 +122,7 @@ impl OnceLog {
             ErrorKind::NotUnderstood
                 // Where exactly JSON ends to be JSON changes with each answer.
                 if is_new(
-                    self.puzzles.entry(call).or_default(),
+                    self.not_understood.entry(call).or_default(),
                     &format!("{status:?} {}", error.detail.split(" at line ").next().unwrap_or_default()),
                 ) =>
             {
@@ -132,14 +133,14 @@ impl OnceLog {
                 let fault = &error.detail;
                 warn!(
                     event = event::CERTIFICATE_REFUSED,
-                    gateway, fault, "{gateway}: nothing is sent to {}: {fault}", error.url
+                    gateway, fault, "{gateway}: no request is sent to {}: {fault}", error.url
                 );
             }
             ErrorKind::Gone if self.gone.insert(call) => {
-                let then = if request.can_be_left_out() { "left out from here on" } else { "asked all the same" };
+                let then = if request.can_be_left_out() { "it is left out" } else { "it is sent all the same" };
                 warn!(
                     event = event::METHOD_GONE,
-                    gateway, call, status, "{gateway}: {call} is not known at {} any more, and {then}", error.url
+                    gateway, call, status, "{gateway}: {call} is not supported at {}; {then}", error.url
                 );
             }
             ErrorKind::NotUnderstood
@@ -162,15 +163,15 @@ impl OnceLog {
     }
 }
 
-fn is_new(said: &mut String, what: &str) -> bool {
-    let is_new = said != what;
+fn is_new(last: &mut String, text: &str) -> bool {
+    let is_new = last != text;
     if is_new {
-        what.clone_into(said);
+        text.clone_into(last);
     }
     is_new
 }
 
-/// One line for the unit of a gateway, once it is known not to run.
+/// One line when the unit of a gateway is found to be down.
 pub(super) fn unit(before: Option<&Snapshot>, snapshot: &Snapshot) {
     let is_new = before.is_none_or(|before| before.unit != snapshot.unit);
     let Some(down) = snapshot.unit.as_ref().filter(|_| is_new) else { return };
@@ -179,7 +180,7 @@ pub(super) fn unit(before: Option<&Snapshot>, snapshot: &Snapshot) {
     warn!(event = event::UNIT_DOWN, gateway, unit, because, "{gateway}: {sentence}");
 }
 
-/// Logs which certificates are trusted, and warns if that proves little.
+/// Logs how a gateway's certificate is verified, and warns if that proves little.
 pub(super) fn trust(gateway: &str, target: &Target) {
     let far = !target.url.is_loopback();
     match &target.trust {
@@ -188,25 +189,25 @@ pub(super) fn trust(gateway: &str, target: &Target) {
                 event = event::TRUST,
                 gateway,
                 trust = "loopback",
-                "{gateway}: any certificate will do: it is this host's own"
+                "{gateway}: any certificate is accepted, because the gateway is on this host"
             );
         }
         Trust::Pin(pins) if far && pins.contains(&Fingerprint::STOCK) => warn!(
             event = event::TRUST,
             gateway,
             trust = "pin",
-            "{gateway}: pinned is the certificate that every gateway comes with, and everybody has its key: give this \
-             gateway a certificate of its own (sslCert in its conf.yaml)",
+            "{gateway}: the pinned certificate is the one that every gateway is shipped with, and its key is public: give \
+             this gateway a certificate of its own (sslCert in its conf.yaml)",
         ),
         Trust::Pin(_) => {
-            info!(event = event::TRUST, gateway, trust = "pin", "{gateway}: only the pinned certificate will do");
+            info!(event = event::TRUST, gateway, trust = "pin", "{gateway}: only the pinned certificate is accepted");
         }
         Trust::CaFile(path) => {
             info!(
                 event = event::TRUST,
                 gateway,
                 trust = "ca-file",
-                "{gateway}: only certificates signed by {}",
+                "{gateway}: only certificates signed by {} are accepted",
                 path.display()
             );
         }
@@ -215,8 +216,8 @@ pub(super) fn trust(gateway: &str, target: &Target) {
                 event = event::TRUST,
                 gateway,
                 trust = "plain",
-                "{gateway}: plain http to another host: everybody on the way sees the session, and nothing proves who \
-                 answers; so it was asked for by plain_http"
+                "{gateway}: plain HTTP to another host, as plain_http allows: anyone on the network path can read the \
+                 session, and nothing proves that the gateway answers"
             );
         }
         Trust::System => {
@@ -224,13 +225,8 @@ pub(super) fn trust(gateway: &str, target: &Target) {
                 event = event::TRUST,
                 gateway,
                 trust = "system",
-                "{gateway}: only certificates that this system trusts"
+                "{gateway}: only certificates that this system trusts are accepted"
             );
         }
     }
-}
-
-/// `1 gateway`, `2 gateways`.
-pub(super) fn counted(n: usize, what: &str) -> String {
-    if n == 1 { format!("{n} {what}") } else { format!("{n} {what}s") }
 }

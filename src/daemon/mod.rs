@@ -33,6 +33,7 @@ use crate::driver::{Clock, Command, HostClock};
 use crate::endpoint::ViewRequest;
 use crate::log::{event, human_duration};
 use crate::systemd::Notifier;
+use crate::text::plural;
 use clock_watch::ClockWatch;
 use control_task::ControlTask;
 use drivers::Drivers;
@@ -41,7 +42,6 @@ pub use error::{Ended, Error};
 pub use host::host_name;
 pub use instance_lock::AlreadyLocked;
 use instance_lock::{GatewayLocks, LockDirs, Wait};
-use log_lines::counted;
 use reaper::Reaper;
 use reload::Reload;
 use runtime_dir::RuntimeDir;
@@ -87,9 +87,9 @@ async fn watch(
         gateways = config.gateways.len(),
         config = %source.path.display(),
         pid = std::process::id(),
-        "tickled {} watches over {}",
+        "tickled {} monitors {}",
         env!("CARGO_PKG_VERSION"),
-        counted(config.gateways.len(), "gateway"),
+        plural(config.gateways.len(), "gateway"),
     );
     let clients = config.gateways.iter().map(drivers::client).collect::<Result<Vec<_>, _>>()?;
     let clocks: alert::Clock = Rc::new(move || clock.now());
@@ -138,7 +138,7 @@ async fn watch(
             read = reload.read() => {
                 let before = config.endpoint.clone();
                 reload.finish(read, &source, &mut config, &mut drivers, &mut locks, &mut supervisor);
-                units.know(&config);
+                units.set_config(&config);
                 if config.endpoint != before {
                     endpoint_task.change(&config.endpoint);
                 }

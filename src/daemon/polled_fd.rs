@@ -1,11 +1,11 @@
-//! Lets the loop wait for a file descriptor that tokio has no type for.
+//! Waits for file descriptors for which tokio has no type.
 
 use std::io;
 use std::os::fd::OwnedFd;
 
 use tokio::io::unix::AsyncFd;
 
-/// The descriptor, which must not block, registered with the loop.
+/// Registers a non-blocking descriptor with the loop.
 #[expect(
     deprecated,
     reason = "unsound only for types that can close or replace their descriptor while it is registered; the replacement is \

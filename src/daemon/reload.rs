@@ -9,14 +9,14 @@ use tracing::{error, info};
 
 use super::drivers::{self, Drivers};
 use super::instance_lock::{GatewayLocks, LockDirs, TakenLocks, take_locks};
-use super::log_lines::counted;
 use super::supervisor::Supervisor;
 use crate::alert;
 use crate::config::{Config, Difference, Source};
 use crate::gateway::Client;
 use crate::log::event;
+use crate::text::plural;
 
-/// A reload while it is under way. However often one is requested meanwhile, one more follows.
+/// A reload in progress. All requests in the meantime are answered by one more reload.
 #[derive(Debug, Default)]
 pub(super) struct Reload {
     reading: Option<JoinHandle<Outcome>>,
@@ -76,7 +76,7 @@ impl Reload {
         reading.await.unwrap_or_else(|error| Err(format!("it cannot be read: {error}")))
     }
 
-    /// Applies the configuration if it is valid. In either case the reload is over.
+    /// Applies the configuration if it is valid, and ends the reload either way.
     pub(super) fn finish(
         &mut self,
         outcome: Outcome,
@@ -110,7 +110,7 @@ impl Reload {
     }
 }
 
-/// Applies what is different, and returns it in words. What is the same keeps its driver, its connection and its alerts.
+/// Applies the differences, and describes them. Unchanged gateways keep their driver, connection and alerts.
 fn apply(
     config: &mut Config,
     prepared: Prepared,
@@ -142,7 +142,7 @@ fn apply(
         supervisor.set_heartbeat(new.log.heartbeat_every);
     }
     let mut changes = vec![
-        format!("{} new or changed", counted(replaced.len(), "gateway")),
+        format!("{} new or changed", plural(replaced.len(), "gateway")),
         format!("{} removed", removed.len()),
         format!("{} as before", new.gateways.len() - replaced.len()),
     ];

@@ -1,5 +1,4 @@
-//! Supervises all gateways: takes in what the drivers report, and passes it on to the log, the alerts, the history, the
-//! metrics and systemd.
+//! Supervises all gateways: passes the drivers' reports to the log, the alerts, the history, the metrics and systemd.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -29,7 +28,7 @@ pub(super) struct Supervisor {
     gateways: BTreeMap<String, GatewayEntry>,
     pub(super) alerts: Service,
     record: Record,
-    /// What an earlier daemon left.
+    /// State of an earlier daemon.
     earlier: PersistedState,
     counts: Counts,
     /// When the daemon started.
@@ -39,7 +38,7 @@ pub(super) struct Supervisor {
     config_read: Timestamp,
     /// Whether systemd was notified that the start is complete.
     ready: bool,
-    /// Comes first in systemd's status line while it is set.
+    /// A note at the beginning of systemd's status line.
     config_refused: Option<String>,
     status_line: String,
     heartbeat: Option<Deadline>,
@@ -58,7 +57,7 @@ struct GatewayEntry {
     last_asked: Option<Asked>,
 }
 
-/// A time in which a gateway that was live was not observed, until it is observed live again or in another state.
+/// A span in which a live gateway was not observed. It ends with the next observation.
 #[derive(Clone, Copy)]
 struct Gap {
     since: Timestamp,
@@ -88,8 +87,8 @@ impl GatewayEntry {
         self.is_late(now) || self.snapshot().is_some_and(by_wall)
     }
 
-    /// Takes in that the gateway was observed at `now` in the state of `snapshot`. Returns since when it had not been
-    /// observed, once that is over.
+    /// Records that the gateway was observed at `now` in the state of `snapshot`. When a span without observations is over,
+    /// returns its beginning.
     fn close_gap(&mut self, now: Now, snapshot: &Snapshot) -> Option<Timestamp> {
         if let Some((seen, _)) = self.last.as_ref().filter(|_| self.is_outdated(now)) {
             let since = self.gap.map_or(seen.wall, |gap| gap.since).min(now.wall);
@@ -183,7 +182,7 @@ impl Supervisor {
         }
     }
 
-    /// Removes a gateway that is not in the configuration any more.
+    /// Removes a gateway that was removed from the configuration.
     pub(super) fn remove(&mut self, name: &str) {
         self.gateways.remove(name);
         self.earlier.gateways.remove(name);
@@ -341,7 +340,7 @@ impl Supervisor {
         self.alerts.step(self.clock.now(), alert::Input::Acknowledge { about, code: Some(code) });
     }
 
-    /// Does what is due.
+    /// Does what is due by now.
     pub(super) fn handle_deadline(&mut self) {
         let now = Instant::now();
         self.alerts.step(self.clock.now(), alert::Input::Wake);
@@ -353,7 +352,7 @@ impl Supervisor {
             info!(event = event::HEARTBEAT, live, total, summary, "{live} of {total} live");
         }
         if let Some(watchdog) = self.watchdog.as_mut().filter(|deadline| deadline.at <= now) {
-            // After the whole process was stopped, its drivers get a moment before they are judged.
+            // After the whole process was stopped, its drivers get a moment to catch up.
             let stopped = now > watchdog.at + GRACE;
             watchdog.at = now + if stopped { RECOVERY_TIME.min(watchdog.every) } else { watchdog.every };
             if !stopped {
@@ -373,7 +372,7 @@ impl Supervisor {
         own.into_iter().chain([alert, ready]).flatten().min().unwrap_or(now + LONG)
     }
 
-    /// Finishes what is being written and sent, for a moment at most.
+    /// Gives pending writes and deliveries a moment to finish.
     pub(super) async fn finish(&self) {
         tokio::join!(self.alerts.finish(), self.record.end(self.clock.now().wall));
     }

@@ -9,7 +9,7 @@ use crate::driver::may_be_down;
 use crate::status::Snapshot;
 use crate::systemd::unit::{self, Down};
 
-/// A gateway, and how its unit ended; none if the unit runs or nothing is known.
+/// A gateway, and how its unit ended. `None` if the unit runs or nothing is known.
 pub(super) type Answer = (String, Option<Down>);
 
 /// The units by gateway.
@@ -19,21 +19,21 @@ pub(super) struct Units {
 }
 
 impl Units {
-    /// The answers are sent to the receiver.
+    /// Answers arrive at the receiver.
     pub(super) fn new(config: &Config) -> (Self, mpsc::UnboundedReceiver<Answer>) {
         let (answers, inbox) = mpsc::unbounded_channel();
         let mut units = Self { named: BTreeMap::new(), answers };
-        units.know(config);
+        units.set_config(config);
         (units, inbox)
     }
 
     /// Applies a changed configuration.
-    pub(super) fn know(&mut self, config: &Config) {
+    pub(super) fn set_config(&mut self, config: &Config) {
         let named = |gateway: &crate::config::Gateway| Some((gateway.name.clone(), gateway.unit.clone()?));
         self.named = config.gateways.iter().filter_map(named).collect();
     }
 
-    /// Finds out how the unit ended if the gateway's process may be down. The loop goes on meanwhile.
+    /// Finds out how the unit ended if the gateway's process may be down, without blocking the loop.
     pub(super) fn ask_about(&self, snapshot: &Snapshot) {
         let Some(unit) = self.named.get(&snapshot.gateway).filter(|_| may_be_down(snapshot.state)) else { return };
         let (gateway, unit, answers) = (snapshot.gateway.clone(), unit.clone(), self.answers.clone());

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::exit::Exit;
-use crate::text::wrap;
+use crate::text::{plural, wrap};
 
 /// Something that is looked at. The order is that of causes: what stands earlier explains what fails later.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, strum::VariantArray, strum::IntoStaticStr)]
@@ -266,12 +266,11 @@ impl Report {
 
     fn sum(&self) -> String {
         let count = |rank| self.results.iter().filter(|result| result.verdict.rank() == rank).count();
-        let several = |n: usize, what: &str| format!("{n} {what}{}", if n == 1 { "" } else { "s" });
         match (count(0), count(1)) {
             (0, 0) => "all is well".to_owned(),
-            (0, warnings) => format!("no fault, {}", several(warnings, "warning")),
+            (0, warnings) => format!("no fault, {}", plural(warnings, "warning")),
             (faults, warnings) => {
-                format!("{}, {}; begin with the first", several(faults, "fault"), several(warnings, "warning"))
+                format!("{}, {}; begin with the first", plural(faults, "fault"), plural(warnings, "warning"))
             }
         }
     }

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::atomic_file::{AtomicFile, LoadError};
-use crate::session::{Cause, RateLimitState, SessionNumber, State, StateKind};
+use crate::session::{Cause, RateLimitState, SessionNumber, StateKind};
 use crate::status::Snapshot;
 
 /// What a daemon remembers of an earlier one.
@@ -116,20 +116,11 @@ impl PersistedGateway {
 
 impl From<&Snapshot> for PersistedGateway {
     fn from(snapshot: &Snapshot) -> Self {
-        let until = match snapshot.state {
-            State::Paused { until } => until,
-            State::Starting
-            | State::Live
-            | State::Recovering { .. }
-            | State::Contested
-            | State::Unavailable(_)
-            | State::LoginRequired(_) => None,
-        };
         Self {
             state: snapshot.state.kind(),
             because: snapshot.reason.code().to_owned(),
             since: snapshot.since.wall,
-            until,
+            until: snapshot.state.paused_until().flatten(),
             session: Some(SessionNumber { unrecorded: UNRECORDED, ..snapshot.session }),
             rate_limits: RateLimitState { unrecorded: UNRECORDED, ..snapshot.rate_limits.clone() },
         }

@@ -1,10 +1,10 @@
-//! Makes text safe to show: characters that move the cursor, turn the reading direction or cannot be seen are escaped.
+//! Escapes characters that move the cursor, change the reading direction or are invisible.
 
 use std::fmt::Write;
 
 use crate::text::is_disturbing;
 
-/// What surrounds a text while it is escaped.
+/// The quotes around a text.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Quotes {
     None,
@@ -27,7 +27,6 @@ pub(super) fn escape(line: &mut String, text: &str, quotes: Quotes) {
 }
 
 fn escape_by_number(line: &mut String, c: char, quotes: Quotes) {
-    // Writing to a String cannot fail.
     if quotes == Quotes::Json {
         for unit in c.encode_utf16(&mut [0; 2]) {
             let _ = write!(line, "\\u{unit:04x}");

@@ -2,35 +2,35 @@
 
 use super::settings::Level;
 
-/// One kind of line: what it is called, how much it matters, and what it carries.
+/// One kind of log line: its name, levels and fields.
 #[derive(Debug, Clone, Copy)]
 pub struct Event {
     /// Its stable name, the value of the field `event`.
     pub name: &'static str,
-    /// The levels it is said at.
+    /// The levels at which it is logged.
     pub levels: &'static [Level],
-    /// The fields it always has.
+    /// Fields that are always present.
     pub fields: &'static [&'static str],
-    /// The fields it may have.
+    /// Fields that may be present.
     pub also: &'static [&'static str],
-    /// What it tells the operator.
+    /// What it means to the operator.
     pub meaning: &'static str,
 }
 
 impl Event {
-    /// The event of that name.
+    /// Looks up an event by its name.
     #[must_use]
     pub fn named(name: &str) -> Option<&'static Self> {
         EVENTS.iter().find(|event| event.name == name)
     }
 
-    /// What is wrong with a line that claims to be this event, if anything; for tests that hold lines against the table.
-    /// `fields` are its keys without `time`, `level`, `event` and `message`.
+    /// Checks a line of this event against the table, for tests. `fields` are its keys without `time`, `level`, `event` and
+    /// `message`.
     #[must_use]
     pub fn fault(&self, level: Level, fields: &[&str]) -> Option<String> {
         let name = self.name;
         if !self.levels.contains(&level) {
-            return Some(format!("{name} is not said at level {}", level.name()));
+            return Some(format!("{name} is not logged at level {}", level.name()));
         }
         if let Some(missing) = self.fields.iter().find(|field| !fields.contains(field)) {
             return Some(format!("{name} lacks the field {missing}"));
@@ -40,7 +40,7 @@ impl Event {
     }
 }
 
-/// Each event is written once: the doc comment is its meaning, in the documentation and in the table.
+/// Defines each event once. The doc comment is also its meaning in the table and in the documentation.
 macro_rules! events {
     ($(
         #[doc = $meaning:literal]
@@ -60,119 +60,119 @@ macro_rules! events {
 }
 
 events! {
-    /// The daemon runs; who it is and how much it watches.
+    /// The daemon has started, with its version and the number of gateways.
     DAEMON_STARTED = "daemon-started" at Info, with ["version", "gateways", "config", "pid"], may [];
-    /// The daemon ends, and why; ERROR if nobody asked for it. It never logs a session out.
+    /// The daemon stops, and why; ERROR if neither a signal nor the service manager asked for it. It never logs a session out.
     DAEMON_STOPPED = "daemon-stopped" at Info | Error, with ["because", "ran"], may [];
-    /// One gateway is watched from here on.
+    /// The daemon has begun to monitor a gateway.
     GATEWAY_WATCHED = "gateway-watched" at Info, with ["gateway", "url"], may [];
-    /// Another daemon on this host keeps a gateway, or uses the state directory; under systemd this one waits for a while before it ends.
+    /// Another daemon on this host already manages a gateway, or uses the state directory. Under systemd this one waits for a while before it exits.
     GATEWAY_KEPT = "gateway-kept" at Warn, with ["fault"], may ["gateway"];
-    /// This gateway, or else the state directory, cannot be locked, so a second daemon on this host would not be noticed.
+    /// This gateway or the state directory cannot be locked, so a second daemon on this host would not be noticed.
     LOCK_UNAVAILABLE = "lock-unavailable" at Warn, with ["fault"], may ["gateway"];
     /// The runtime or the state directory was removed, or files in it: the locks and the control socket are created again.
     RUNTIME_DIR_LOST = "runtime-dir-lost" at Warn, with ["file"], may [];
     /// A gateway's session is in another state: one line for each transition.
     STATE_CHANGED = "state-changed" at Info, with ["gateway", "from", "to", "because", "held", "session"], may [];
-    /// A gateway's brokerage session is, or may be, a new one: what belongs to a session must be made again.
+    /// A gateway's brokerage session is, or may be, a new one: state that belongs to a session must be set up again.
     SESSION_NEW = "session-new" at Info, with ["gateway", "session"], may [];
-    /// An alert was sent (`phase=raised`, later `repeated`): ERROR if one is needed, WARN if it is being handled. Over is `phase=resolved`, INFO; `withdrawn` is an alert about what is not in the configuration any more.
+    /// An alert was sent (`phase=raised`, later `repeated`): ERROR if one is needed, WARN if it is being handled. `resolved` is INFO; `withdrawn` means that the alert's gateway was removed from the configuration.
     ALERT = "alert" at Error | Warn | Info, with ["code", "phase"], may ["gateway", "channel", "reason", "action", "lasted"];
-    /// A channel took an alert.
+    /// A channel delivered an alert.
     ALERT_SENT = "alert-sent" at Info, with ["channel", "code", "phase", "tries", "answer"], may ["gateway"];
-    /// A channel did not take an alert yet, and is tried again; WARN when the fault is a new one, or is reported by other channels.
+    /// A delivery failed and is retried; WARN for a new fault, and for one that is reported through other channels.
     ALERT_DELAYED = "alert-delayed" at Warn | Debug, with ["channel", "code", "phase", "fault", "pause"], may ["gateway"];
-    /// A channel does not take this alert, or its end did not arrive within a day, or the channel was removed: it is not tried again.
+    /// A delivery is not retried: the channel refused the alert, could not be reached for a day, or was removed.
     ALERT_GIVEN_UP = "alert-given-up" at Error, with ["channel", "code", "phase", "fault"], may ["gateway"];
-    /// What the program of a channel wrote, without what is personal.
+    /// The output of a channel's program, with personal data masked.
     ALERT_COMMAND_SAID = "alert-command-said" at Info, with ["channel", "said"], may [];
-    /// What is kept of alerts across restarts cannot be read, or not yet be written; alerts go out all the same.
+    /// The file that keeps alerts across restarts cannot be read, or cannot be written yet; alerts are sent all the same.
     ALERT_SPOOL = "alert-spool" at Warn, with ["fault"], may [];
     /// The control socket is open.
     CONTROL_OPEN = "control-open" at Info, with ["socket"], may [];
-    /// There is no control socket: verbs cannot ask this daemon; everything else goes on.
+    /// The control socket cannot be opened: commands cannot reach this daemon; everything else works.
     CONTROL_CLOSED = "control-closed" at Warn, with ["fault"], may ["socket"];
     /// The endpoint is open.
     ENDPOINT_OPEN = "endpoint-open" at Info, with ["listen"], may [];
-    /// The endpoint cannot be opened; tried again until it can.
+    /// The endpoint cannot be opened; retried until it can.
     ENDPOINT_CLOSED = "endpoint-closed" at Warn, with ["listen", "fault"], may [];
     /// The operator used the control socket; DEBUG for a check, which changes nothing.
     OPERATOR = "operator" at Info | Debug, with ["done"], may ["gateway"];
-    /// History, pauses and last states cannot be read from disk or kept on it; they are kept when they can be.
+    /// History, pauses and last states cannot be read from disk or written to it; writing is retried.
     STATE_UNKEPT = "state-unkept" at Warn, with ["fault"], may [];
     /// A file with a secret may be read by every user of this host.
     SECRET_EXPOSED = "secret-exposed" at Warn, with ["file"], may [];
     /// A ping to the dead man's switch failed; logged once for each fault.
     DEADMAN_UNHEARD = "deadman-unheard" at Warn, with ["fault"], may [];
-    /// The dead man's switch took its first ping, or takes them again.
+    /// The first ping to the dead man's switch succeeded, or the first one after a failure.
     DEADMAN_HEARD = "deadman-heard" at Info, with [], may [];
-    /// All is as it was; said at a long interval.
+    /// Nothing has changed; logged at a long interval.
     HEARTBEAT = "heartbeat" at Info, with ["live", "total"], may ["summary"];
-    /// A lapsed session is being taken back, and this is the step at hand.
+    /// A step in the recovery of a lapsed session.
     RECOVERY_STEP = "recovery-step" at Debug, with ["gateway", "attempt", "step"], may [];
-    /// One request to a gateway, and what came of it; TRACE for a ping or a check that was answered.
+    /// A request to a gateway and its outcome; TRACE for a ping or a check that was answered.
     REQUEST = "request" at Debug | Trace, with ["gateway", "call", "outcome", "took_ms"], may [];
-    /// The machine slept or its clock was set: what was known is old and is asked again.
+    /// The host slept or its clock was set: the sessions are checked again.
     CLOCK_JUMPED = "clock-jumped" at Warn, with ["gateway", "by"], may [];
     /// A signal arrived.
     SIGNAL = "signal" at Info, with ["name"], may [];
-    /// Lines are missing here: their reader was too slow, full or gone.
+    /// Log lines were lost here: the reader was too slow, full or gone.
     LOG_LINES_DROPPED = "log-lines-dropped" at Warn, with ["count"], may [];
-    /// A gateway's driver is past the deadline that it set itself: systemd gets no sign of life, and will restart the daemon.
+    /// A gateway's driver has missed its own deadline: the watchdog is not notified, and systemd restarts the daemon.
     DRIVER_LATE = "driver-late" at Error, with ["gateway"], may [];
-    /// The task of an alert channel has ended: systemd gets no sign of life, and will restart the daemon.
+    /// The task of an alert channel has ended: the watchdog is not notified, and systemd restarts the daemon.
     CHANNEL_LOST = "channel-lost" at Error, with [], may [];
-    /// The configuration was read again and is in force.
+    /// A changed configuration was loaded.
     CONFIG_RELOADED = "config-reloaded" at Info, with ["changes"], may [];
-    /// The configuration was read again and is refused, one line for each fault; the old one stays in force.
+    /// A changed configuration is invalid, one line for each fault; the old one stays in force.
     CONFIG_REJECTED = "config-rejected" at Error, with ["fault"], may [];
-    /// The configuration is in force, and something about it is odd, such as an unknown environment variable. Logged once, at the start.
+    /// The configuration is valid but something in it is odd, such as an unknown environment variable. Logged once, at the start.
     CONFIG_WARNING = "config-warning" at Warn, with ["fault"], may [];
-    /// The service manager's socket cannot be used; the daemon runs on without.
+    /// The service manager's socket cannot be used; the daemon runs on without it.
     SYSTEMD_UNHEARD = "systemd-unheard" at Warn, with ["fault"], may [];
-    /// An answer made no sense; its beginning is shown without what is personal.
+    /// An answer could not be understood; its beginning is shown, with personal data masked.
     ANSWER_NOT_UNDERSTOOD = "answer-not-understood" at Warn, with ["gateway", "call", "sample"], may ["status"];
-    /// A gateway's certificate is refused, and no request is sent there; logged once for each certificate.
+    /// A gateway's certificate is not trusted, so no request is sent; logged once for each certificate.
     CERTIFICATE_REFUSED = "certificate-refused" at Warn, with ["gateway", "fault"], may [];
-    /// A request is not known to the gateway or to IBKR any more; said once. Where that can be, it is left out from then on.
+    /// The gateway or IBKR does not support a request; logged once. Where possible it is left out from then on.
     METHOD_GONE = "method-gone" at Warn, with ["gateway", "call"], may ["status"];
-    /// How a gateway's certificate is judged; WARN when that proves little.
+    /// How a gateway's certificate is verified; WARN when that proves little.
     TRUST = "trust" at Info | Warn, with ["gateway", "trust"], may [];
-    /// The gateway's stream tells of losses at once, from here on.
+    /// The gateway's stream is connected and reports losses at once.
     STREAM_UP = "stream-up" at Info, with ["gateway"], may [];
-    /// The gateway's stream is down and tried again with growing pauses; the session is watched by asking alone. Said once.
+    /// The gateway's stream is down and is retried with growing pauses; polling goes on. Logged once.
     STREAM_DOWN = "stream-down" at Warn, with ["gateway", "because", "pause"], may [];
-    /// A gateway does not answer, and this is why: the unit that runs it has failed, or was stopped. Said once.
+    /// A gateway does not answer because the unit that runs it has failed or was stopped. Logged once.
     UNIT_DOWN = "unit-down" at Warn, with ["gateway", "unit", "because"], may [];
-    /// A library the daemon uses complains; nothing is said below WARN.
+    /// A warning from a library that the daemon uses; nothing below WARN is logged.
     LIBRARY_WARNING = "library-warning" at Warn | Error, with ["target"], may [];
 }
 
 /// What each field means, by name.
 pub const FIELDS: &[(&str, &str)] = &[
-    ("action", "what the human should do"),
-    ("answer", "what the other side said"),
-    ("attempt", "which attempt of this incident, from 1"),
-    ("because", "the reason, in the words the status uses"),
+    ("action", "what to do"),
+    ("answer", "the answer of the other side"),
+    ("attempt", "the number of the attempt in this outage, from 1"),
+    ("because", "the reason, as a stable word"),
     ("by", "how far the clock jumped"),
     ("call", "which request"),
-    ("changes", "what has changed"),
+    ("changes", "the changes"),
     ("channel", "the channel's name in the configuration"),
     ("code", "which alert, as a stable word"),
     ("config", "the configuration file"),
     ("count", "how many lines are missing"),
-    ("done", "what was done, in words"),
-    ("fault", "what is wrong"),
+    ("done", "the action"),
+    ("fault", "the fault"),
     ("file", "the file"),
     ("from", "the state before"),
     ("gateway", "the gateway's name in the configuration"),
-    ("gateways", "how many gateways are watched"),
+    ("gateways", "how many gateways there are"),
     ("held", "how long the state before lasted"),
-    ("lasted", "how long the alert stood"),
+    ("lasted", "how long the alert was open"),
     ("listen", "where the endpoint listens"),
     ("live", "how many gateways are live"),
     ("name", "which signal"),
-    ("outcome", "what came of the request"),
+    ("outcome", "the outcome of the request"),
     ("pause", "how long until the next attempt, at the earliest"),
     ("phase", "`raised`, `repeated`, `resolved` or `withdrawn`"),
     ("pid", "the daemon's process id"),
@@ -188,9 +188,9 @@ pub const FIELDS: &[(&str, &str)] = &[
     ("target", "which part of which library"),
     ("to", "the state after"),
     ("took_ms", "how long the request took, in milliseconds"),
-    ("total", "how many gateways are watched"),
-    ("tries", "at which try"),
-    ("trust", "how the certificate is judged"),
+    ("total", "how many gateways there are"),
+    ("tries", "at which attempt it was delivered"),
+    ("trust", "how the certificate is verified"),
     ("unit", "the unit of systemd that runs the gateway"),
     ("url", "the gateway's address"),
     ("version", "the daemon's version"),

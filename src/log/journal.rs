@@ -1,7 +1,7 @@
-//! The journal's own protocol: each line is one datagram of fields, which `journalctl` finds, counts and explains.
+//! The journal's own protocol: each line is one datagram of fields, so that `journalctl` can filter and explain it.
 //!
-//! Sent by the log's writer thread, so a journal that stalls delays nobody. The crate `tracing-journald` would send from
-//! the caller, and waits there.
+//! The log's writer thread sends them, so a journal that stalls delays nothing else. The crate `tracing-journald` sends
+//! from the caller, and blocks it.
 
 use std::io::{self, Write};
 use std::os::unix::net::UnixDatagram;
@@ -11,16 +11,16 @@ use super::event;
 use super::settings::Level;
 use crate::session::StateKind;
 
-/// One kind of line that the journal's catalogue explains: [`MESSAGE_IDS`] has them all.
+/// A kind of line that the journal's catalogue explains.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct MessageId {
     /// The event.
     pub event: &'static str,
-    /// The field that tells its kinds apart.
+    /// The field that distinguishes the kinds of this event.
     pub field: &'static str,
     /// That field's value.
     pub value: &'static str,
-    /// The value of `MESSAGE_ID`, for ever.
+    /// The value of `MESSAGE_ID`. It never changes.
     pub id: &'static str,
 }
 
@@ -35,13 +35,13 @@ pub struct Socket {
 }
 
 impl Socket {
-    /// A way to the journal that listens at `path`.
+    /// A socket for the journal that listens at `path`.
     ///
     /// # Errors
     /// When no process listens there.
     pub fn at(path: &Path) -> io::Result<Self> {
         UnixDatagram::unbound()?.connect(path)?;
-        // By the path each time: a journal that was started anew is another socket.
+        // Sends by path each time: a restarted journal has a new socket.
         Ok(Self { socket: UnixDatagram::unbound()?, path: path.to_owned() })
     }
 }
@@ -64,7 +64,7 @@ impl Write for Socket {
     }
 }
 
-/// As many whole fields as go into [`SHORT`] bytes; of a message that is too long as much as goes.
+/// Returns as many whole fields as fit into [`SHORT`] bytes, and the beginning of a message that does not fit.
 fn shortened(datagram: &[u8]) -> Vec<u8> {
     let head = &datagram[..SHORT - 1];
     let whole = head.iter().rposition(|byte| *byte == b'\n').unwrap_or(0);
@@ -75,26 +75,25 @@ fn shortened(datagram: &[u8]) -> Vec<u8> {
     short
 }
 
-/// What a line is called in the catalogue, by its event and fields.
+/// The `MESSAGE_ID` of a line, from its event and fields.
 pub(super) fn message_id(event: &str, fields: &[(&str, &str)]) -> Option<&'static str> {
-    // What is over needs no remedy, whatever it was.
+    // The id of a resolved alert comes first: it needs no action.
     let has = |wanted: &MessageId| fields.contains(&(wanted.field, wanted.value));
-    let of_event = || MESSAGE_IDS.iter().filter(|known| known.event == event);
+    let of_event = || message_ids().filter(|known| known.event == event);
     let over = of_event().find(|known| known.field == "phase" && has(known));
     over.or_else(|| of_event().find(|known| has(known))).map(|known| known.id)
 }
 
-/// The name under which the journal has a field.
+/// The name of a field in the journal.
 #[must_use]
 pub fn name(field: &str) -> String {
     let field = if field == "to" { "state" } else { field };
-    let needs_no_confirmation = |c: char| c.is_ascii_alphanumeric();
     let plain: String =
-        field.chars().map(|c| if needs_no_confirmation(c) { c.to_ascii_uppercase() } else { '_' }).collect();
+        field.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_uppercase() } else { '_' }).collect();
     format!("TICKLED_{plain}")
 }
 
-/// The level as syslog numbers it.
+/// The syslog priority of a level.
 pub(super) const fn priority(level: Level) -> char {
     match level {
         Level::Error => '3',
@@ -104,7 +103,7 @@ pub(super) const fn priority(level: Level) -> char {
     }
 }
 
-/// What every socket takes: the least that the kernel lets a send buffer be.
+/// A size that every socket accepts: the smallest send buffer that the kernel allows.
 const SHORT: usize = 4096;
 
 const fn alert(value: &'static str, id: &'static str) -> MessageId {
@@ -124,8 +123,12 @@ const fn state(state: StateKind) -> MessageId {
     MessageId { event: event::STATE_CHANGED, field: "to", value: state.name(), id }
 }
 
-/// Every kind of line that the catalogue explains. An id is never given to another kind.
-pub const MESSAGE_IDS: &[MessageId] = &[
+/// Every kind of line that the catalogue explains. An id is never reused for another kind.
+pub fn message_ids() -> impl Iterator<Item = MessageId> {
+    ALERTS.iter().copied().chain(StateKind::ALL.iter().map(|kind| state(*kind)))
+}
+
+const ALERTS: &[MessageId] = &[
     alert("login-required", "aef53c820492470bafc53f3d4e6f9c71"),
     alert("session-contested", "12bd2a5c83ca4818947bc60e581269ab"),
     alert("gateway-unreachable", "f35996bae42645b4a3e323c053850594"),
@@ -139,11 +142,4 @@ pub const MESSAGE_IDS: &[MessageId] = &[
     alert("alert-undeliverable", "95da315829944863afbc172fb3005be5"),
     MessageId { event: event::ALERT, field: "phase", value: "resolved", id: "cf9ef444e4574665bb1e5b15222dd601" },
     MessageId { event: event::ALERT, field: "phase", value: "withdrawn", id: "38e77e37451f4e36986bd781119f7c0c" },
-    state(StateKind::Starting),
-    state(StateKind::Live),
-    state(StateKind::Recovering),
-    state(StateKind::Contested),
-    state(StateKind::Unavailable),
-    state(StateKind::LoginRequired),
-    state(StateKind::Paused),
 ];

@@ -1,4 +1,4 @@
-//! One event as one line of text or JSON, safe against whatever its values contain.
+//! Formats an event as one line of text or JSON, whatever its values contain.
 
 use std::error::Error;
 use std::fmt::{self, Debug};
@@ -14,7 +14,7 @@ use super::escape::{Quotes, escape, needs_no_quotes};
 use super::settings::{Clock, Level, OutputFormat, is_ours};
 use super::{event, journal, redact};
 
-/// Renders lines in one outward form.
+/// Renders lines in one format.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Line {
     pub(super) format: OutputFormat,
@@ -28,30 +28,30 @@ where
     N: for<'a> FormatFields<'a> + 'static,
 {
     fn format_event(&self, _: &FmtContext<'_, S, N>, mut writer: Writer<'_>, event: &Event<'_>) -> fmt::Result {
-        let mut said = Said::default();
-        event.record(&mut said);
+        let mut content = Content::default();
+        event.record(&mut content);
         let target = event.metadata().target();
         if !is_ours(target) {
-            said.mark_foreign(target);
+            content.mark_foreign(target);
         }
-        writer.write_str(&self.render(Level::from(*event.metadata().level()), &said))
+        writer.write_str(&self.render(Level::from(*event.metadata().level()), &content))
     }
 }
 
 impl Line {
-    /// The finished line, its newline included.
-    pub(super) fn render(&self, level: Level, said: &Said) -> String {
+    /// Renders a line, with its newline.
+    pub(super) fn render(&self, level: Level, content: &Content) -> String {
         let mut line = String::with_capacity(256);
         match self.format {
-            OutputFormat::Plain | OutputFormat::Colour | OutputFormat::Journal => self.text(&mut line, level, said),
-            OutputFormat::Json => self.json(&mut line, level, said),
-            OutputFormat::Native => native(&mut line, level, said),
+            OutputFormat::Plain | OutputFormat::Colour | OutputFormat::Journal => self.text(&mut line, level, content),
+            OutputFormat::Json => self.json(&mut line, level, content),
+            OutputFormat::Native => native(&mut line, level, content),
         }
         line.push('\n');
         line
     }
 
-    fn text(&self, line: &mut String, level: Level, said: &Said) {
+    fn text(&self, line: &mut String, level: Level, content: &Content) {
         let paint = |line: &mut String, colour: &str, text: &str| match self.format {
             OutputFormat::Colour => {
                 line.push_str(colour);
@@ -71,9 +71,9 @@ impl Line {
         }
         paint(line, colour(level), word(level));
         line.push(' ');
-        escape(line, &said.message, Quotes::None);
-        let mut gap = if said.message.is_empty() { "" } else { "  " };
-        for (key, value) in said.event.iter().map(|name| ("event", name)).chain(said.fields()) {
+        escape(line, &content.message, Quotes::None);
+        let mut gap = if content.message.is_empty() { "" } else { "  " };
+        for (key, value) in content.event.iter().map(|name| ("event", name)).chain(content.fields()) {
             line.push_str(gap);
             paint(line, DIM, &format!("{key}="));
             value.write_text(line);
@@ -81,7 +81,7 @@ impl Line {
         }
     }
 
-    fn json(&self, line: &mut String, level: Level, said: &Said) {
+    fn json(&self, line: &mut String, level: Level, content: &Content) {
         let mut gap = "{\"";
         let mut put = |key: &str, value: &Value| {
             line.push_str(gap);
@@ -92,13 +92,13 @@ impl Line {
         };
         put("time", &Value::Text(self.time(true)));
         put("level", &Value::Text(level.name().to_owned()));
-        if let Some(name) = &said.event {
+        if let Some(name) = &content.event {
             put("event", name);
         }
-        if !said.message.is_empty() {
-            put("message", &Value::Text(said.message.clone()));
+        if !content.message.is_empty() {
+            put("message", &Value::Text(content.message.clone()));
         }
-        for (key, value) in said.fields() {
+        for (key, value) in content.fields() {
             put(key, value);
         }
         line.push('}');
@@ -110,8 +110,8 @@ impl Line {
     }
 }
 
-/// One field a line, as the journal takes them. No value holds a line's end, so none needs the binary form.
-fn native(line: &mut String, level: Level, said: &Said) {
+/// Writes one field per line, as the journal expects. No value contains a newline, so none needs the binary form.
+fn native(line: &mut String, level: Level, content: &Content) {
     let mut gap = "";
     let mut put = |name: &str, value: &str| {
         line.push_str(gap);
@@ -120,36 +120,36 @@ fn native(line: &mut String, level: Level, said: &Said) {
         escape(line, value, Quotes::None);
         gap = "\n";
     };
-    let fields: Vec<(&str, &str)> = said.fields().map(|(key, value)| (key, value.as_str())).collect();
-    // The short ones come first: they are what is left of a datagram that is too long.
+    let fields: Vec<(&str, &str)> = content.fields().map(|(key, value)| (key, value.as_str())).collect();
+    // Short fields come first: they are kept when a datagram is too long.
     put("PRIORITY", journal::priority(level).encode_utf8(&mut [0; 1]));
     put("SYSLOG_IDENTIFIER", "tickled");
-    if let Some(event) = said.event.as_ref().map(Value::as_str) {
+    if let Some(event) = content.event.as_ref().map(Value::as_str) {
         if let Some(id) = journal::message_id(event, &fields) {
             put("MESSAGE_ID", id);
         }
         put(&journal::name("event"), event);
     }
-    // Who reads the journal as it comes sees this one field.
+    // `journalctl` without options shows only this field.
     match fields.iter().find(|(key, _)| *key == "action") {
-        Some((_, action)) => put("MESSAGE", &format!("{}; to do: {action}", said.message)),
-        None => put("MESSAGE", &said.message),
+        Some((_, action)) => put("MESSAGE", &format!("{}; to do: {action}", content.message)),
+        None => put("MESSAGE", &content.message),
     }
     for (key, value) in fields {
         put(&journal::name(key), value);
     }
 }
 
-/// What one event says, in the order it was said.
+/// The message and fields of one event, in their order.
 #[derive(Debug, Default)]
-pub(super) struct Said {
+pub(super) struct Content {
     message: String,
     event: Option<Value>,
     rest: Vec<(&'static str, Value)>,
 }
 
-impl Said {
-    /// What the writer says about the lines that were lost.
+impl Content {
+    /// The writer's own line about lost lines.
     pub(super) fn lines_dropped(count: u64) -> Self {
         Self {
             message: format!("{count} log lines were lost: their reader was too slow, full or gone"),
@@ -158,8 +158,7 @@ impl Said {
         }
     }
 
-    /// Turns what a library says into one of our events. Nobody vouches for its fields, neither for what they hold nor for
-    /// their names, so they become part of the message.
+    /// Turns an event of a library into one of ours. Its fields are not ours either, so they become part of the message.
     fn mark_foreign(&mut self, target: &str) {
         for (key, value) in self.rest.drain(..) {
             let (Value::Text(text) | Value::Bare(text)) = value;
@@ -170,7 +169,7 @@ impl Said {
         self.rest.push(("target", Value::Text(target.to_owned())));
     }
 
-    /// The fields but `event`. A key of the line itself is left out: two equal keys are no flat object.
+    /// The fields without `event`. Keys that the line itself has are left out, because a JSON key must be unique.
     fn fields(&self) -> impl Iterator<Item = (&'static str, &Value)> {
         self.rest.iter().map(|(key, value)| (*key, value)).filter(|(key, _)| !matches!(*key, "time" | "level"))
     }
@@ -185,7 +184,7 @@ impl Said {
     }
 }
 
-impl Visit for Said {
+impl Visit for Content {
     fn record_bool(&mut self, field: &Field, value: bool) {
         self.put(field, Value::Bare(value.to_string()));
     }
@@ -223,12 +222,12 @@ impl Visit for Said {
     }
 }
 
-/// One value, already as short as a line may have it.
+/// A value, cut to [`MAX_VALUE`].
 #[derive(Debug)]
 enum Value {
     /// Needs quotes in JSON.
     Text(String),
-    /// A number or a truth value.
+    /// A number or a boolean.
     Bare(String),
 }
 
@@ -270,7 +269,7 @@ impl Value {
     }
 }
 
-/// The level in the text, all of one width.
+/// The level as text of constant width.
 fn word(level: Level) -> &'static str {
     match level {
         Level::Error => "ERROR",

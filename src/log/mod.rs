@@ -1,8 +1,8 @@
-//! The daemon's voice on standard error: formats, levels, event names, and a writer that never makes the caller wait.
+//! The log on standard error: formats, levels, event names, and a writer that never blocks the caller.
 //!
-//! A line is rendered where it is said and handed to one writer thread through a bounded queue. When standard error is
+//! The caller renders a line and passes it to one writer thread through a bounded queue. When standard error is
 //! slow, closed or full, the line is lost and counted, and the count is logged as soon as there is room again.
-//! Only [`Settings::level`] decides what is said: no environment variable changes it.
+//! Only [`Settings::level`] decides what is logged; `RUST_LOG` is not read.
 
 use std::io::{self, IsTerminal, Write};
 use std::os::fd::AsFd;
@@ -55,10 +55,10 @@ pub enum OpenError {
 /// Keep the [`Guard`] to the end of the process: dropping it waits a moment for the last lines.
 ///
 /// # Errors
-/// When standard error or a thread cannot be had, or the process has a log already.
+/// When standard error cannot be used, no thread can be started, or the process has a log already.
 pub fn init(settings: &Settings) -> Result<Guard, OpenError> {
-    // A descriptor of our own: a writer thread stuck in a write must not hold the lock of `io::stderr()`,
-    // which a panic message needs.
+    // A duplicated descriptor: a writer thread stuck in a write must not hold the lock of `io::stderr()`, which a panic
+    // message needs.
     let stream = io::stderr().as_fd().try_clone_to_owned().map_err(OpenError::Stream)?;
     let stream = fs::File::from(stream);
     let journal = is_journal(&stream).then(|| Socket::at(Path::new(journal::SOCKET)).ok());
@@ -77,7 +77,7 @@ pub fn init(settings: &Settings) -> Result<Guard, OpenError> {
     Ok(guard)
 }
 
-/// A log that writes to `out`, for a process that keeps its own subscriber, and for tests.
+/// A log that writes to `out`, for tests and for processes with a subscriber of their own.
 ///
 /// # Errors
 /// When the writer thread cannot be started.
@@ -98,7 +98,7 @@ pub fn subscriber<W: Write + Send + 'static>(
     Ok((Registry::default().with(wanted).with(layer), guard))
 }
 
-/// Whether `JOURNAL_STREAM` names this very stream: a child with its standard error elsewhere inherits the variable.
+/// Whether `JOURNAL_STREAM` names this stream. A child whose standard error was redirected inherits the variable too.
 fn is_journal(stream: &fs::File) -> bool {
     let Some(journal) = env::var("JOURNAL_STREAM").ok() else {
         return false;
@@ -111,7 +111,7 @@ fn wants_colour() -> bool {
         && env::var_os("TERM").is_none_or(|term| term != "dumb")
 }
 
-/// The time of day, for the stamps of lines.
+/// The time for the timestamps of lines.
 #[must_use]
 #[expect(clippy::disallowed_methods, reason = "a line is stamped where it is written; no decision rests on it")]
 pub fn wall_clock() -> SystemTime {

@@ -1,4 +1,4 @@
-//! A sample of somebody else's text that may stand in a log: short, on one line, without what is personal or secret.
+//! Makes a sample of foreign text fit for a log: short, on one line, with personal and secret values masked.
 
 use std::net::Ipv6Addr;
 
@@ -7,8 +7,8 @@ use crate::text::is_disturbing;
 /// The beginning of `text` as a log may show it: at most 200 bytes, one line, personal and secret values masked.
 ///
 /// Masked are the values of known keys (user, session, account, hardware, cookie ...) however they are quoted or cut off,
-/// and whatever looks like a network or hardware address, an account, an e-mail address or a long token. It rather masks
-/// a harmless word than show a secret one.
+/// and everything that looks like a network or hardware address, an account, an e-mail address or a long token. When in
+/// doubt, a word is masked.
 #[must_use]
 pub fn redact(text: &str) -> String {
     let mut sample = Sample::default();
@@ -43,7 +43,7 @@ fn find(text: &str) -> Option<(usize, usize)> {
     personal_value(text).or_else(|| Some((0, long_token(text)?)))
 }
 
-/// A known key and what follows it, whatever the language: JSON, JSON in a string, a query, a header, HTML.
+/// A known key and its value in JSON, JSON in a string, a query, a header or HTML.
 fn personal_value(text: &str) -> Option<(usize, usize)> {
     let key = &text[..run(text, |c| c.is_ascii_alphanumeric() || c == '_' || c == '-')];
     let kind = kind_of(key)?;
@@ -73,7 +73,7 @@ fn personal_value(text: &str) -> Option<(usize, usize)> {
     if says_nothing || is_no_text {
         return None;
     }
-    // Nobody has looked into the tags, so they are hidden as well.
+    // The tags were not searched for secrets, so they are masked as well.
     let shown_until = if is_tagged { tags } else { rest };
     let shown = text.len() - shown_until.len();
     Some((shown, text.len() - rest.len() + hidden - shown))
@@ -84,13 +84,13 @@ fn kind_of(key: &str) -> Option<Kind> {
     KEYS.iter().find(|(name, _)| *name == key).map(|(_, kind)| *kind)
 }
 
-/// What a known key's value may look like.
+/// The form of a known key's value.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Kind {
     Any,
-    /// The gateway's websocket greets with `"success":"<user>"`; elsewhere the key holds a truth value.
+    /// The gateway's websocket greets with `"success":"<user>"`; elsewhere the key has a boolean.
     TextOnly,
-    /// A form field, which shows what a person typed.
+    /// A form field with the user's input.
     HtmlValue,
     /// A header whose value has spaces.
     WholeLine,
@@ -110,7 +110,7 @@ fn is_escaped(text: &str, at: usize) -> bool {
     text[..at].bytes().rev().take_while(|byte| *byte == b'\\').count() % 2 == 1
 }
 
-/// The length of an object or array, or of all there is when its end is cut off.
+/// The length of an object or array, or of the whole rest when its end is cut off.
 fn nested_len(text: &str) -> usize {
     let (mut depth, mut is_quoted) = (0_usize, false);
     for (at, c) in text.char_indices() {
@@ -181,14 +181,14 @@ fn mail_address(text: &str) -> Option<usize> {
     (name > 0 && host > 0).then_some(name + 1 + host)
 }
 
-/// Hexadecimal or base64 of at least twenty characters; names and paths made of words are none.
+/// Hexadecimal or base64 of at least twenty characters. Names and paths made of words do not count.
 fn long_token(text: &str) -> Option<usize> {
     let len = run(text, |c| c.is_ascii_alphanumeric() || matches!(c, '+' | '/' | '=' | '_' | '-'));
     let mut numbered = 0;
     let mut is_word = |part: &str| {
         let letters = run(part, |c| c.is_ascii_alphabetic());
         let (letters, digits) = part.split_at(letters);
-        // `v1` in a path; a second one in the same run is chance's work.
+        // `v1` in a path; a second one in the same run is a coincidence of random text.
         numbered += usize::from(!digits.is_empty());
         let is_number = digits.len() <= 2 && digits.bytes().all(|byte| byte.is_ascii_digit());
         let is_one_case = letters.bytes().skip(1).all(|byte| byte.is_ascii_lowercase())
@@ -210,7 +210,7 @@ fn is_delimiter(c: char) -> bool {
     c.is_whitespace() || matches!(c, ',' | ';' | '&' | '}' | ']' | ')' | '<' | '>' | '"' | '\'' | '\\')
 }
 
-/// The sample as it grows.
+/// The sample under construction.
 #[derive(Default)]
 struct Sample {
     text: String,
@@ -247,7 +247,7 @@ impl Sample {
 const MASK: &str = "[redacted]";
 const CUT: &str = "…";
 const MAX_SAMPLE: usize = 200;
-/// A text of any length costs the same; so much of it may be blanks and masked values.
+/// How far the text is read, whatever its length; much of it may be blanks and masked values.
 const MAX_READ: usize = 16 * 1024;
 const TOKEN_FROM: usize = 20;
 

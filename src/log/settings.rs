@@ -1,17 +1,17 @@
-//! What the operator may choose about the log, and the format that follows from it.
+//! The settings of the log, and the output format that follows from them.
 
 use std::time::{Duration, SystemTime};
 
 use tracing_subscriber::filter::LevelFilter;
 
-/// What the operator may choose about the log.
+/// The settings of the log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {
     /// How a line is written.
     pub format: Format,
-    /// The least important level that is still written.
+    /// The least severe level that is written.
     pub level: Level,
-    /// Time between two lines that say all is as it was; the daemon keeps it.
+    /// Interval of the heartbeat line.
     pub heartbeat_every: Duration,
 }
 
@@ -25,15 +25,15 @@ impl Default for Settings {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, strum::VariantArray, strum::IntoStaticStr)]
 #[strum(serialize_all = "kebab-case")]
 pub enum Format {
-    /// Whatever suits the place where standard error ends: the journal's own fields, or text.
+    /// Journal fields if standard error is the journal, text otherwise.
     Auto,
     /// For people: time, level, message, then `key=value`.
     Text,
-    /// For programs: one flat JSON object a line.
+    /// For programs: one flat JSON object per line.
     Json,
 }
 
-/// How much a line matters, the most important first.
+/// The severity of a line, most severe first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, strum::VariantArray, strum::IntoStaticStr)]
 #[strum(serialize_all = "kebab-case")]
 pub enum Level {
@@ -50,7 +50,7 @@ pub enum Level {
 }
 
 impl Level {
-    /// Its name as the configuration and the JSON lines write it.
+    /// Its name in the configuration and in JSON lines.
     #[must_use]
     pub fn name(self) -> &'static str {
         self.into()
@@ -79,22 +79,22 @@ impl From<tracing::Level> for Level {
     }
 }
 
-/// The format of a line, chosen once for the sink.
+/// The format of lines, chosen once for the sink.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OutputFormat {
     /// Text with time and level.
     Plain,
     /// Text with time and level, coloured for a terminal.
     Colour,
-    /// Text behind a priority such as `<6>`, without the time: the journal keeps its own.
+    /// Text after a priority such as `<6>`, without the time: the journal has its own.
     Journal,
-    /// One flat JSON object a line.
+    /// One flat JSON object per line.
     Json,
-    /// One datagram of fields a line, in the journal's own protocol.
+    /// One datagram of fields per line, in the journal's own protocol.
     Native,
 }
 
-/// Where standard error ends.
+/// The destination of standard error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Sink {
     /// In the journal.
@@ -104,15 +104,15 @@ pub enum Sink {
     },
     /// On a terminal.
     Terminal {
-        /// Whether colours are wanted there.
+        /// Whether to use colours.
         is_coloured: bool,
     },
-    /// In a file, in a pipe.
+    /// A file or a pipe.
     Elsewhere,
 }
 
 impl OutputFormat {
-    /// The format of lines for the operator's choice and a sink.
+    /// Chooses the format from the setting and the sink.
     #[must_use]
     pub fn choose(format: Format, sink: Sink) -> Self {
         match (format, sink) {
@@ -128,7 +128,7 @@ impl OutputFormat {
 /// Where the time of a line comes from.
 pub type Clock = fn() -> SystemTime;
 
-/// Whether a line is the daemon's own; those of its libraries are shown from WARN up.
+/// Whether a line is the daemon's own. Lines of libraries are logged from WARN up.
 pub(super) fn is_ours(target: &str) -> bool {
     target.strip_prefix("tickled").is_some_and(|rest| rest.is_empty() || rest.starts_with("::"))
 }

@@ -1,11 +1,11 @@
-//! The tables of events, fields and message ids, as the documentation shows them.
+//! The tables of events, fields and message ids for the documentation.
 
 use std::fmt::Write;
 
 use super::event::{EVENTS, FIELDS};
-use super::journal::{MESSAGE_IDS, MessageId};
+use super::journal::{self, MessageId};
 
-/// The events and their fields as the documentation shows them.
+/// The table of events and their fields.
 #[must_use]
 pub fn events() -> String {
     let mut text = String::from("| event | level | fields | sometimes | meaning |\n|---|---|---|---|---|\n");
@@ -28,10 +28,10 @@ fn quoted(fields: &[&str]) -> String {
     fields.iter().map(|field| format!("`{field}`")).collect::<Vec<_>>().join(" ")
 }
 
-/// What each kind of line is called in the catalogue, as the documentation shows it.
+/// The table of message ids.
 fn message_ids() -> String {
     let mut text = String::from("| event | where | `MESSAGE_ID` |\n|---|---|---|\n");
-    for MessageId { event, field, value, id } in MESSAGE_IDS {
+    for MessageId { event, field, value, id } in journal::message_ids() {
         // Writing to a String cannot fail.
         let _ = writeln!(text, "| `{event}` | `{field}={value}` | `{id}` |");
     }

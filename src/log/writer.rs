@@ -1,4 +1,4 @@
-//! The thread that writes the lines, and the bounded queue before it: who says a line never waits for who reads it.
+//! The thread that writes the lines, and its bounded queue: a slow reader never blocks the caller.
 
 use std::io::{self, ErrorKind, Write};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -9,14 +9,14 @@ use std::time::Duration;
 
 use tracing_subscriber::fmt::MakeWriter;
 
-use super::line::{Line, Said};
+use super::line::{Content, Line};
 use super::settings::Level;
 
 /// Starts the thread that writes to `out`; it ends when the last [`Lines`] is gone.
 pub(super) fn start<W: Write + Send + 'static>(out: W, line: Line) -> io::Result<(Lines, Guard)> {
     let (queue, entries) = sync_channel(MAX_QUEUED);
     let tally = Arc::new(Tally::default());
-    let writer = Writer { out, line, untold: 0, is_torn: false };
+    let writer = Writer { out, line, unreported: 0, is_torn: false };
     let of_thread = Arc::clone(&tally);
     let thread = thread::Builder::new().name("log".to_owned()).spawn(move || writer.run(&entries, &of_thread))?;
     drop(thread);
@@ -31,22 +31,22 @@ pub struct Guard {
 }
 
 impl Guard {
-    /// Waits until every line said so far is written or given up, at most `limit`; says whether they all are.
+    /// Waits at most `limit` until every line so far is written or given up. Returns whether all are.
     pub fn flush(&self, limit: Duration) -> bool {
-        let said = self.tally.accepted.load(Ordering::SeqCst);
+        let accepted = self.tally.accepted.load(Ordering::SeqCst);
         let handled = self.tally.handled.lock().unwrap_or_else(PoisonError::into_inner);
-        let waited = self.tally.moved.wait_timeout_while(handled, limit, |handled| *handled < said);
-        *waited.unwrap_or_else(PoisonError::into_inner).0 >= said
+        let waited = self.tally.moved.wait_timeout_while(handled, limit, |handled| *handled < accepted);
+        *waited.unwrap_or_else(PoisonError::into_inner).0 >= accepted
     }
 }
 
 impl Drop for Guard {
     fn drop(&mut self) {
-        self.flush(LAST_WORDS_WITHIN);
+        self.flush(FLUSH_WITHIN);
     }
 }
 
-/// Takes finished lines, one a write.
+/// Queues finished lines; each write is one line.
 #[derive(Debug)]
 pub(super) struct Lines {
     queue: SyncSender<Entry>,
@@ -79,13 +79,13 @@ impl Write for &Lines {
 #[derive(Debug)]
 struct Entry {
     text: Vec<u8>,
-    /// Lines that found no room between the entry before and this one.
+    /// Lines lost between the previous entry and this one because the queue was full.
     lost_before: u64,
 }
 
 #[derive(Debug, Default)]
 struct Tally {
-    /// Lines that found no room, and that no entry in the queue accounts for.
+    /// Lines lost because the queue was full, and not counted by an entry in it.
     lost: AtomicU64,
     accepted: AtomicU64,
     handled: Mutex<u64>,
@@ -95,9 +95,9 @@ struct Tally {
 struct Writer<W> {
     out: W,
     line: Line,
-    /// Lines lost in the queue or in a failed write that the reader does not know of.
-    untold: u64,
-    /// The last line ended in the middle.
+    /// Lines lost in the queue or in a failed write, and not reported yet.
+    unreported: u64,
+    /// The last line was written only in part.
     is_torn: bool,
 }
 
@@ -108,8 +108,8 @@ impl<W: Write> Writer<W> {
             self.write(&entry);
             next = entries.try_recv().ok();
             if next.is_none() {
-                self.untold += tally.lost.swap(0, Ordering::SeqCst);
-                self.tell_losses();
+                self.unreported += tally.lost.swap(0, Ordering::SeqCst);
+                self.report_losses();
             }
             *tally.handled.lock().unwrap_or_else(PoisonError::into_inner) += 1;
             tally.moved.notify_all();
@@ -118,22 +118,22 @@ impl<W: Write> Writer<W> {
     }
 
     fn write(&mut self, entry: &Entry) {
-        self.untold += entry.lost_before;
-        let is_written = self.tell_losses() && self.put(&entry.text);
-        self.untold += u64::from(!is_written);
+        self.unreported += entry.lost_before;
+        let is_written = self.report_losses() && self.put(&entry.text);
+        self.unreported += u64::from(!is_written);
     }
 
-    /// Says how many lines are missing here; false when it cannot be said yet.
-    fn tell_losses(&mut self) -> bool {
-        if self.untold == 0 {
+    /// Reports how many lines were lost. Returns false if that cannot be written yet.
+    fn report_losses(&mut self) -> bool {
+        if self.unreported == 0 {
             return true;
         }
-        let notice = self.line.render(Level::Warn, &Said::lines_dropped(self.untold));
-        let is_told = self.put(notice.as_bytes());
-        if is_told {
-            self.untold = 0;
+        let notice = self.line.render(Level::Warn, &Content::lines_dropped(self.unreported));
+        let is_reported = self.put(notice.as_bytes());
+        if is_reported {
+            self.unreported = 0;
         }
-        is_told
+        is_reported
     }
 
     fn put(&mut self, text: &[u8]) -> bool {
@@ -152,7 +152,7 @@ impl<W: Write> Writer<W> {
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 // Another process that shares the stream may have made it non-blocking.
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                    thread::sleep(ASK_AGAIN_AFTER);
+                    thread::sleep(RETRY_AFTER);
                 }
                 Err(_) => break,
             }
@@ -165,5 +165,5 @@ impl<W: Write> Writer<W> {
 
 /// Lines that may wait for a slow reader.
 const MAX_QUEUED: usize = 1024;
-const LAST_WORDS_WITHIN: Duration = Duration::from_millis(500);
-const ASK_AGAIN_AFTER: Duration = Duration::from_millis(10);
+const FLUSH_WITHIN: Duration = Duration::from_millis(500);
+const RETRY_AFTER: Duration = Duration::from_millis(10);

@@ -1,15 +1,16 @@
-//! The states by kind, without what each of them holds: what is stored, shown and counted.
+//! The kinds of states, without their data: for storage, status and metrics.
 
 use std::fmt;
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::State;
 
-/// Defines the kinds once, so that a new one is missing nowhere.
+/// Defines the kinds, their names and the list of all once.
 macro_rules! kinds {
     ($($(#[$meaning:meta])* $kind:ident = $name:literal),+ $(,)?) => {
-        /// A state without its particulars.
+        /// A state without its data.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
         pub enum StateKind {
             $($(#[$meaning])* #[serde(rename = $name)] $kind),+
@@ -41,9 +42,9 @@ kinds! {
     Contested = "contested",
     /// No answer says anything about the session.
     Unavailable = "unavailable",
-    /// Only a human can help.
+    /// A human must log in.
     LoginRequired = "login-required",
-    /// The operator asked for silence.
+    /// The operator paused requests.
     Paused = "paused",
 }
 
@@ -65,6 +66,20 @@ impl State {
             Self::Unavailable(_) => StateKind::Unavailable,
             Self::LoginRequired(_) => StateKind::LoginRequired,
             Self::Paused { .. } => StateKind::Paused,
+        }
+    }
+
+    /// Returns the end of a pause, `Some(None)` for a pause without one, and `None` in every other state.
+    #[must_use]
+    pub const fn paused_until(self) -> Option<Option<Timestamp>> {
+        match self {
+            Self::Paused { until } => Some(until),
+            Self::Starting
+            | Self::Live
+            | Self::Recovering { .. }
+            | Self::Contested
+            | Self::Unavailable(_)
+            | Self::LoginRequired(_) => None,
         }
     }
 

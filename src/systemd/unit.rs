@@ -1,43 +1,43 @@
 //! Reads how a gateway's own unit ended, from the file that its `ExecStopPost=` writes.
 //!
-//! A file rather than a question: a user that exists only while its service runs cannot ask systemd, because the D-Bus
-//! daemon closes the connection of a user that it does not know.
+//! systemd cannot be asked directly: the daemon runs as a dynamic user, and the D-Bus daemon closes the connection of a
+//! user that it does not know.
 
 use std::fs;
 use std::path::Path;
 
-/// A unit that does not run.
+/// A unit that is down.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Down {
     /// Its name.
     pub unit: String,
-    /// In which way it ended.
+    /// How it ended.
     pub how: How,
 }
 
-/// In which way a unit ended.
+/// How a unit ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum How {
     /// With a fault.
     Failed {
-        /// What systemd calls that: `exit-code`, `signal`, `oom-kill`.
+        /// systemd's name for it: `exit-code`, `signal`, `oom-kill`.
         result: String,
     },
     /// It was stopped.
     Stopped,
 }
 
-/// Where units leave word: a file by the name of each that has ended, with its `$SERVICE_RESULT`.
+/// The directory of the result files: one per unit that has ended, with its `$SERVICE_RESULT`.
 pub const ENDED: &str = "/run/tickled-units";
 
-/// How the unit ended; none if it runs, or leaves no word.
+/// Reads how the unit ended. `None` if it runs, or writes no result file.
 pub async fn ask(unit: &str) -> Option<Down> {
     let path = Path::new(ENDED).join(unit);
     let result = tokio::task::spawn_blocking(move || fs::read_to_string(path)).await.ok()?.ok()?;
     read(unit, &result)
 }
 
-/// The same from the word it left.
+/// Interprets a result.
 #[must_use]
 pub fn read(unit: &str, result: &str) -> Option<Down> {
     let result = result.trim();
@@ -51,7 +51,7 @@ pub fn read(unit: &str, result: &str) -> Option<Down> {
 }
 
 impl Down {
-    /// A stable word for it.
+    /// A stable code.
     #[must_use]
     pub const fn code(&self) -> &'static str {
         match self.how {
@@ -60,7 +60,7 @@ impl Down {
         }
     }
 
-    /// What it is, as part of a sentence.
+    /// A description, as part of a sentence.
     #[must_use]
     pub fn sentence(&self) -> String {
         let unit = &self.unit;

@@ -1,10 +1,10 @@
-//! Text of others made fit to be shown: nothing in it moves a cursor, hides, or turns the reading direction.
+//! Escapes foreign text, so that nothing in it moves the cursor, is invisible, or changes the reading direction.
 
 use std::fmt::Write;
 
-/// Returns the text with every character that is invisible or controls its surroundings written as `\u{202e}`.
+/// Writes every character that is invisible or controls its surroundings as an escape such as `\u{202e}`.
 ///
-/// These are the categories Cc, Cf, Co, Cn, Zl and Zp of Unicode, and what else is shown as nothing.
+/// These are the Unicode categories Cc, Cf, Co, Cn, Zl and Zp, and letters that are displayed as nothing.
 #[must_use]
 pub fn escaped(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
@@ -19,14 +19,14 @@ pub fn escaped(text: &str) -> String {
     shown
 }
 
-/// The same, and at most `most` characters of it.
+/// Like [`escaped`], for at most `most` characters.
 #[must_use]
 pub fn shortened(text: &str, most: usize) -> String {
     let text: String = text.chars().take(most).collect();
     escaped(&text)
 }
 
-/// Whether a character controls the terminal or the reading direction, or shows nothing.
+/// Whether a character controls the terminal or the reading direction, or is invisible.
 #[must_use]
 pub fn is_disturbing(c: char) -> bool {
     if c.is_ascii() {
@@ -36,7 +36,7 @@ pub fn is_disturbing(c: char) -> bool {
     !is_space && (!is_printable(c) || shows_nothing(c))
 }
 
-/// Whether a character has a shape of its own, or changes that of the one before: the standard library knows.
+/// Whether a character is visible, or combines with the one before. The standard library has the tables.
 fn is_printable(c: char) -> bool {
     let mut bytes = [0; 5];
     bytes[0] = b'a';
@@ -45,7 +45,7 @@ fn is_printable(c: char) -> bool {
     !pair.escape_debug().skip(1).take(2).eq("\\u".chars())
 }
 
-/// Letters and marks that are shown as nothing.
+/// Letters and marks that are displayed as nothing.
 const fn shows_nothing(c: char) -> bool {
     matches!(
         c,

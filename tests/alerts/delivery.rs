@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::keep;
 use crate::mailserver::{Mailserver, Protection};
 use crate::receiver::{Receiver, Reply};
-use support::{Daemon, Gateway, SOON, file};
+use support::{Daemon, Gateway, SOON, closed_port, file};
 
 /// A gateway that is looked at each second, and alerts that wait for no night.
 pub(crate) fn watched(gateways: &[(&str, &Gateway)], rest: &str) -> String {
@@ -44,7 +44,7 @@ async fn each_channel_is_told_by_its_own_way_and_none_waits_for_another() {
     let (mut good, mut slow, strict) = (Receiver::start().await, Receiver::start().await, Receiver::start().await);
     let mut hanging = Receiver::start().await;
     let mut mails = Mailserver::start(Protection::Open).await;
-    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let (_socket, free) = closed_port();
     slow.replies([Reply::Answer(500, "", "")]);
     strict.replies([Reply::Answer(400, "", "{\"error\": \"not like this\"}")]);
     hanging.replies(std::iter::repeat_n(Reply::Hang, 20));
@@ -111,7 +111,7 @@ async fn each_channel_is_told_by_its_own_way_and_none_waits_for_another() {
     assert_punctual(&steady).await;
 }
 
-/// Nobody was pinged later because a receiver hangs.
+/// No ping was sent later because a receiver hangs: each try there takes ten seconds.
 async fn assert_punctual(gateway: &Gateway) {
     let seen = gateway.read("requests").await;
     let pings: Vec<u64> = seen
@@ -122,7 +122,7 @@ async fn assert_punctual(gateway: &Gateway) {
         .map(|seen| seen["at_ms"].as_u64().unwrap())
         .collect();
     let longest = pings.windows(2).map(|pair| pair[1] - pair[0]).max().unwrap();
-    assert!(pings.len() > 10 && longest < 1_400, "{} pings, once {longest} ms apart", pings.len());
+    assert!(pings.len() > 10 && longest < 3_000, "{} pings, once {longest} ms apart", pings.len());
 }
 
 #[tokio::test]

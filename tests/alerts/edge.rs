@@ -10,7 +10,7 @@ use tickled::alert::{Code, Outcome, Settings, Severity, test};
 use tickled::session::Now;
 
 use crate::receiver::{Authority, Receiver, Reply};
-use support::SOON;
+use support::{SOON, closed_port};
 
 /// One try through a channel of this kind.
 pub(crate) async fn attempt(kind: Kind) -> Outcome {
@@ -40,7 +40,7 @@ pub(crate) fn webhook(url: &str, ca_file: Option<PathBuf>) -> Kind {
 
 fn command(script: &str) -> Kind {
     let argv = ["/bin/sh", "-c", script].map(str::to_owned).to_vec();
-    Kind::Command(Command { argv, within: Duration::from_secs(1) })
+    Kind::Command(Command { argv, within: Duration::from_secs(3) })
 }
 
 pub(crate) fn why(outcome: &Outcome) -> &str {
@@ -162,7 +162,7 @@ async fn an_alert_does_not_go_where_nobody_sent_it() {
 
 #[tokio::test]
 async fn nobody_there_and_nobody_who_answers_are_tried_again() {
-    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let (_socket, free) = closed_port();
     let outcome = attempt(webhook(&format!("http://{free}"), None)).await;
     assert!(is_tried_again(&outcome) && why(&outcome).contains("refused"), "{outcome:?}");
 
@@ -261,7 +261,7 @@ async fn a_program_that_hangs_is_ended_and_what_it_leaves_behind_is_not_waited_f
     let folder = crate::folder();
     let began = Instant::now();
     let outcome = attempt(command(&format!("echo $$ > {}/pid; exec sleep 60", folder.display()))).await;
-    assert!(is_tried_again(&outcome) && why(&outcome).contains("within 1s"), "{outcome:?}");
+    assert!(is_tried_again(&outcome) && why(&outcome).contains("within 3s"), "{outcome:?}");
     let pid = std::fs::read_to_string(folder.join("pid")).unwrap();
     while is_running(pid.trim()) {
         assert!(began.elapsed() < SOON, "it runs on");
@@ -280,7 +280,10 @@ async fn all_that_a_program_has_started_ends_with_it() {
     // When it takes too long, when it fails, and when it succeeds; also what has left its parent.
     for end in ["exec sleep 60", "exit 1", "exit 0"] {
         let folder = crate::folder();
-        let script = format!("(sleep 60 & echo $! > {0}/pid; wait) & sleep 0.3; {end}", folder.display());
+        let script = format!(
+            "(sleep 60 & echo $! > {0}/pid; wait) & until test -s {0}/pid; do :; done; {end}",
+            folder.display()
+        );
         let _outcome = attempt(command(&script)).await;
         let pid = std::fs::read_to_string(folder.join("pid")).unwrap();
         let began = Instant::now();

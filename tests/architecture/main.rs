@@ -10,6 +10,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use tickled::exit::Exit;
+use tickled::session::StateKind;
 
 /// The modules and their layers, as the map in `src/lib.rs` has them.
 fn layers() -> BTreeMap<String, u8> {
@@ -56,7 +57,8 @@ fn every_module_imports_its_own_layer_and_lower_ones_and_none_imports_another_ba
 fn an_import_that_points_up_is_seen() {
     let up = "use crate::config::{Config, Gateway};\nfn f() { crate::daemon::run(); }\n";
     assert_eq!(imports(up), ["config", "daemon"]);
-    let grouped = "use crate::{alert, session::Machine};\nuse tickled::exit::Exit;\n";
+    let grouped = "use crate::{alert, session::Machine};\nuse tickled::exit::Exit;
+use tickled::session::StateKind;\n";
     assert_eq!(imports(grouped), ["alert", "exit", "session"]);
     assert_eq!(imports("/// as [`crate::daemon`] says\n// use crate::daemon;\n"), [""; 0]);
     assert!(layers()["session"] < layers()["config"] && layers()["config"] < layers()["daemon"]);
@@ -105,7 +107,7 @@ fn the_readme_lists_the_exit_codes_as_they_are() {
     let readme = read("README.md");
     let rows: Vec<String> = Exit::ALL.iter().map(|exit| format!("| {} | {} |", exit.code(), exit.meaning())).collect();
     assert!(readme.contains(&rows.join("\n")), "the table should be\n{}", rows.join("\n"));
-    for state in ["starting", "live", "recovering", "contested", "unavailable", "login-required", "paused"] {
+    for state in StateKind::ALL {
         assert!(readme.contains(&format!("| `{state}` |")), "{state}");
     }
 }

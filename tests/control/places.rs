@@ -9,7 +9,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixListener;
 
 use crate::{Asked, Host};
-use support::{Daemon, Gateway, SOON, by_day, file, tickled};
+use support::{Daemon, Gateway, SOON, by_day, copy_program, file, tickled};
 
 const VERBS: &[&[&str]] = &[
     &["status"],
@@ -51,7 +51,7 @@ async fn a_user_without_rights_is_told_how_to_come_by_them() {
         return;
     }
     let binary = std::env::temp_dir().join(format!("tickled-for-nobody-{}", std::process::id()));
-    std::fs::copy(env!("CARGO_BIN_EXE_tickled"), &binary).unwrap();
+    copy_program(&binary);
     let asked = tokio::process::Command::new("setpriv")
         .args(["--reuid=65534", "--regid=65534", "--clear-groups"])
         .arg(&binary)

@@ -13,7 +13,7 @@ use tokio::time::{Instant, sleep, timeout};
 
 use crate::places::another_version;
 use crate::{Asked, Host};
-use support::{Gateway, SOON, file, tickled};
+use support::{Gateway, SOON, copy_program, file, tickled};
 
 const VERBS: &[&str] = &[
     "status",
@@ -398,7 +398,7 @@ fn for_nobody(config: &Path) -> (PathBuf, PathBuf) {
     std::fs::create_dir_all(&folder).unwrap();
     std::fs::set_permissions(&folder, std::fs::Permissions::from_mode(0o755)).unwrap();
     let binary = folder.join("tickled");
-    std::fs::copy(env!("CARGO_BIN_EXE_tickled"), &binary).unwrap();
+    copy_program(&binary);
     std::fs::copy(config, folder.join("c.toml")).unwrap();
     (binary, folder)
 }

@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use serde_json::Value;
-use tokio::time::sleep;
 
 use crate::{Asked, Host};
 use support::{Gateway, SOON, by_day, tickled};
@@ -72,24 +71,26 @@ async fn status_tells_what_a_human_must_do_and_ack_silences_it() {
 #[tokio::test]
 async fn a_pause_is_silence_and_ends_by_itself() {
     let gateway = Gateway::logged_in().await;
-    let mut host = Host::live(&gateway).await;
-    let paused = host.asks(&["pause", "main", "--for", "4s"]).await;
+    let mut host = Host::start(&(Host::two_lines(&gateway) + "[session]\ncheck_every = \"1s\"\n"));
+    host.daemon.becomes("live", SOON).await;
+    let paused = host.asks(&["pause", "main", "--for", "3s"]).await;
     assert_eq!(paused.code, Some(0));
     assert!(
         paused.out.starts_with("main is paused until 20")
             && paused.out.ends_with(" UTC: nothing is sent to it; `tickled resume main` ends it sooner\n")
     );
     host.daemon.becomes("paused", SOON).await;
-    let before = gateway.asked().await.len();
-    assert_eq!(host.asks(&["status"]).await.code, Some(1));
-    sleep(Duration::from_secs(2)).await;
-    assert_eq!(gateway.asked().await.len(), before, "not one request");
     host.daemon.becomes("live", SOON).await;
+    let requests = gateway.read("requests").await;
+    let sent: Vec<u64> = requests.as_array().unwrap().iter().map(|seen| seen["at_ms"].as_u64().unwrap()).collect();
+    let silence = sent.windows(2).map(|pair| pair[1] - pair[0]).max().unwrap();
+    assert!(silence > 2_500, "not one request in three seconds: {sent:?}");
     assert_eq!(host.daemon.count(&[("event", "alert")]), 0);
 
     host.asks(&["pause", "main"]).await;
     host.daemon.becomes("paused", SOON).await;
-    assert_eq!(json(&host.asks(&["status", "--json"]).await)["gateways"][0]["next_at"], Value::Null);
+    let asked = host.asks(&["status", "--json"]).await;
+    assert_eq!((asked.code, &json(&asked)["gateways"][0]["next_at"]), (Some(1), &Value::Null));
     assert_eq!(host.asks(&["resume", "main"]).await.out, "main is watched again\n");
     host.daemon.becomes("live", SOON).await;
 
@@ -114,9 +115,7 @@ async fn a_pause_outlives_the_daemon() {
     let mut host = Host::live(&gateway).await;
     host.asks(&["pause", "main", "--for", "1h"]).await;
     host.daemon.becomes("paused", SOON).await;
-    while !std::fs::read_to_string(host.place.join("state/state.json")).unwrap().contains("\"paused\"") {
-        sleep(Duration::from_millis(20)).await;
-    }
+    host.has_kept("\"paused\"").await;
     let before = gateway.asked().await.len();
     host.killed_and_started_again().await;
     host.daemon.becomes("paused", SOON).await;
@@ -135,9 +134,7 @@ async fn the_silence_after_429_outlives_the_daemon() {
     gateway.set("answer?path=*&status=429").await;
     host.asks(&["check"]).await;
     host.daemon.becomes("unavailable", SOON).await;
-    while !std::fs::read_to_string(host.place.join("state/state.json")).unwrap().contains("\"quiet_until\":\"2") {
-        sleep(Duration::from_millis(20)).await;
-    }
+    host.has_kept("\"quiet_until\":\"2").await;
     let before = gateway.asked().await.len();
     host.killed_and_started_again().await;
     host.daemon.becomes("unavailable", SOON).await;
@@ -160,9 +157,7 @@ async fn a_logout_by_the_operator_is_no_incident() {
     assert_eq!(gateway.asked_for("/v1/api/logout").await, 1);
 
     // Nor has the next daemon anything to take back.
-    while !std::fs::read_to_string(host.place.join("state/state.json")).unwrap().contains("\"by-operator\"") {
-        sleep(Duration::from_millis(20)).await;
-    }
+    host.has_kept("\"by-operator\"").await;
     host.killed_and_started_again().await;
     let said = host.daemon.becomes("login-required", SOON).await;
     assert_eq!(said["because"], "by-operator");

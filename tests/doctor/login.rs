@@ -11,7 +11,7 @@ use tokio::process::Command;
 use tokio::time::{sleep, timeout};
 
 use crate::visit::{bare, file, folder};
-use support::Gateway;
+use support::{Gateway, closed_port, until_file};
 
 fn login(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_tickled"));
@@ -61,7 +61,7 @@ async fn it_gives_up_with_the_reason() {
     let (code, said, _) = ends(&mut login(&["--url", &gateway.url(), "--within", "1s"])).await;
     assert!(code == Some(2) && said.contains("given up: not logged in; `tickled doctor`"), "{code:?} {said}");
 
-    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let (_socket, free) = closed_port();
     let url = format!("https://{free}");
     let (code, said, errors) = ends(&mut login(&["--url", &url, "--within", "1s", "--json"])).await;
     let end: Value = serde_json::from_str(&said).unwrap();
@@ -99,8 +99,10 @@ async fn a_browser_opens_only_where_there_is_a_display() {
         let mut command = login(&["--url", &url, "--within", "1s"]);
         command.args(&more).env("PATH", format!("{}:/usr/bin:/bin", tools.display())).envs(variables.clone());
         let (_, said, _) = ends(&mut command).await;
-        let is_opened = fs::read_to_string(&opened).is_ok_and(|address| address == url);
-        assert_eq!(is_opened, opens, "{variables:?} {more:?}: {said}");
+        if opens {
+            until_file(&opened, &url, |address| address == url).await;
+        }
+        assert_eq!(opened.exists(), opens, "{variables:?} {more:?}: {said}");
     }
 }
 

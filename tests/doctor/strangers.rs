@@ -6,7 +6,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
 use crate::visit::Visit;
-use support::Gateway;
+use support::{Gateway, closed_port};
 
 /// Something that listens, hears a little, and says this to everybody.
 async fn says(words: &'static str) -> SocketAddr {
@@ -59,7 +59,7 @@ async fn a_port_that_says_nothing_is_told() {
 
 #[tokio::test]
 async fn nothing_that_listens_is_told() {
-    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let (_socket, free) = closed_port();
     let visit = Visit::at(&format!("https://{free}")).await;
     visit.is_first("connection refused", "port", 3, &["nothing listens", "bin/run.sh", "listenPort", "container"]);
     assert_eq!(visit.of("tls")["verdict"], "not-asked");

@@ -32,8 +32,10 @@ async fn a_connection_that_ended_between_two_requests_costs_nothing() {
         let server = Raw::doing(move |_, _| Deed::Last(said.clone())).await;
         let client = server.client();
         client.check_auth_status().await.unwrap();
-        // The end of the connection has come by then, unnoticed or not.
-        tokio::time::sleep(Duration::from_millis(300)).await;
+        // The end of the connection has come, unnoticed or not.
+        while server.closed() == 0 {
+            tokio::task::yield_now().await;
+        }
         client.check_auth_status().await.unwrap();
         let connections: Vec<usize> = server.heard().iter().map(|heard| heard.connection).collect();
         assert_eq!(connections, [0, 1], "{farewell:?}");
@@ -128,10 +130,8 @@ async fn a_gateway_that_hangs_is_given_up_and_asked_anew_on_a_fresh_connection()
 
 #[tokio::test]
 async fn nothing_that_listens_is_told_from_what_does_not_answer() {
-    let nobody = TcpListener::bind("127.0.0.1:0").unwrap();
-    let url = format!("http://{}", nobody.local_addr().unwrap());
-    drop(nobody);
-    assert_eq!(client(&url).ping_server().await.unwrap_err().kind, ErrorKind::NothingListens);
+    let (_socket, free) = support::closed_port();
+    assert_eq!(client(&format!("http://{free}")).ping_server().await.unwrap_err().kind, ErrorKind::NothingListens);
 }
 
 /// A request that IBKR does not answer is left standing instead of being repeated: its connection stays open, other calls

@@ -1,6 +1,7 @@
 //! A server that keeps every byte it was sent, and does with each request exactly what a test says.
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -43,6 +44,7 @@ pub(crate) enum Deed {
 pub(crate) struct Raw {
     address: SocketAddr,
     heard: Arc<Mutex<Vec<Heard>>>,
+    closed: Arc<AtomicUsize>,
     accepting: JoinHandle<()>,
 }
 
@@ -81,18 +83,28 @@ impl Raw {
         let listener = TcpListener::bind(address).await.unwrap();
         let address = listener.local_addr().unwrap();
         let heard = Arc::new(Mutex::new(Vec::new()));
-        let (kept, what) = (Arc::clone(&heard), Arc::new(what));
+        let closed = Arc::new(AtomicUsize::new(0));
+        let (kept, what, ended) = (Arc::clone(&heard), Arc::new(what), Arc::clone(&closed));
         let accepting = tokio::spawn(async move {
             for connection in 0.. {
                 let Ok((stream, _)) = listener.accept().await else { return };
-                tokio::spawn(serve(stream, connection, Arc::clone(&kept), Arc::clone(&what)));
+                let (ended, kept, what) = (Arc::clone(&ended), Arc::clone(&kept), Arc::clone(&what));
+                tokio::spawn(async move {
+                    serve(stream, connection, kept, what).await;
+                    ended.fetch_add(1, Ordering::SeqCst);
+                });
             }
         });
-        Self { address, heard, accepting }
+        Self { address, heard, closed, accepting }
     }
 
     pub(crate) const fn port(&self) -> u16 {
         self.address.port()
+    }
+
+    /// How many connections it has ended until now.
+    pub(crate) fn closed(&self) -> usize {
+        self.closed.load(Ordering::SeqCst)
     }
 
     /// All requests until now.

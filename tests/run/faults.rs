@@ -4,7 +4,6 @@
 use std::fs;
 use std::path::Path;
 use std::process::Command;
-use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
@@ -12,7 +11,7 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use crate::seconds;
-use support::{Daemon, Gateway, SOON, by_day, file, tickled};
+use support::{Daemon, Gateway, SOON, by_day, file, tickled, until_file};
 
 /// A configuration that asks often, and by day.
 fn quick(url: &str) -> std::path::PathBuf {
@@ -320,14 +319,7 @@ async fn without_descriptors_the_kept_connection_goes_on() {
 
 /// Waits for a sign in a file, and gives all of it.
 async fn until_said(file: &Path, sign: &str) -> String {
-    for _ in 0..250 {
-        let text = fs::read_to_string(file).unwrap_or_default();
-        if text.contains(sign) {
-            return text;
-        }
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-    panic!("no {sign} in {}", file.display());
+    until_file(file, sign, |text| text.contains(sign)).await
 }
 
 fn limit_files(pid: u32, files: u32) {

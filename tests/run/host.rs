@@ -10,7 +10,7 @@ use tokio::process::Command;
 use tokio::time::{sleep, timeout};
 
 use crate::two_lines;
-use support::{Daemon, Gateway, SOON, by_day, file};
+use support::{Daemon, Gateway, SOON, by_day, copy_program, file, until_file};
 
 /// A folder of its own, with a runtime and a state directory in it.
 fn folder(name: &str) -> PathBuf {
@@ -32,12 +32,7 @@ fn is_root() -> bool {
 }
 
 async fn ledger_has(folder: &Path, text: &str) {
-    let has = async {
-        while !fs::read_to_string(folder.join("state/ledger.jsonl")).unwrap_or_default().contains(text) {
-            sleep(Duration::from_millis(50)).await;
-        }
-    };
-    timeout(SOON * 2, has).await.unwrap_or_else(|_| panic!("{text} is not in the ledger"));
+    until_file(&folder.join("state/ledger.jsonl"), text, |ledger| ledger.contains(text)).await;
 }
 
 /// The same command, run by another program.
@@ -68,7 +63,7 @@ async fn where_no_thread_can_be_started_it_goes_on() {
         gateway.url()
     )));
     let binary = folder.join("tickled");
-    fs::copy(env!("CARGO_BIN_EXE_tickled"), &binary).unwrap();
+    copy_program(&binary);
     let mut run = Command::new(&binary);
     run.args(["run", "--config", config.to_str().unwrap()]);
     run.env("RUNTIME_DIRECTORY", folder.join("run")).env("STATE_DIRECTORY", folder.join("state"));

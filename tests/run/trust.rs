@@ -9,7 +9,7 @@ use tickled::gateway::Fingerprint;
 use tokio::time::timeout;
 
 use crate::seconds;
-use support::{Daemon, Gateway, SOON, by_day, file, tickled};
+use support::{Daemon, Gateway, SOON, by_day, closed_port, file, tickled};
 
 async fn cert(url: &str, more: &[&str]) -> (Option<i32>, String) {
     let mut arguments = vec!["cert", "--url", url];
@@ -78,9 +78,7 @@ async fn cert_shows_what_is_presented_and_its_lines_pin_it() {
 async fn cert_tells_apart_what_presents_none() {
     let (code, said) = cert("http://localhost:5000", &[]).await;
     assert!(code == Some(3) && said.contains("plain http shows none"), "{code:?} {said}");
-    let nothing = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let free = nothing.local_addr().unwrap();
-    drop(nothing);
+    let (_socket, free) = closed_port();
     let (code, said) = cert(&format!("https://{free}"), &["--json"]).await;
     let said: Value = serde_json::from_str(&said).unwrap();
     assert_eq!((code, &said["exit"]), (Some(3), &3.into()), "{said}");

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use support::{Gateway, tickled};
+use support::{Gateway, closed_port, tickled};
 
 async fn check(url: &str, more: &[&str]) -> (Option<i32>, String) {
     let mut arguments = vec!["check", "--url", url];
@@ -44,7 +44,7 @@ async fn check_says_what_a_session_is() {
 
 #[tokio::test]
 async fn check_tells_apart_what_does_not_answer() {
-    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let (_socket, free) = closed_port();
     let (code, said) = check(&format!("https://{free}"), &[]).await;
     assert!(code == Some(3) && said.contains("nothing listens"), "{code:?} {said}");
     let (code, said) = check("localhost:5000", &[]).await;

@@ -14,7 +14,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 
 pub(crate) const LOOPBACK: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 0);
-pub(crate) const SILENCE: Duration = Duration::from_millis(200);
+const SILENCE: Duration = Duration::from_millis(200);
 
 /// A running simulator whose world is quicker than the real one.
 pub(crate) struct Running {
@@ -102,7 +102,7 @@ pub(crate) async fn ask(address: SocketAddr, request: &str) -> Answered {
 /// One request on a connection that stays.
 pub(crate) async fn ask_on(socket: &mut (impl AsyncRead + AsyncWrite + Unpin), request: &str) -> Answered {
     socket.write_all(request.as_bytes()).await.unwrap();
-    timeout(Duration::from_secs(2), answer_on(socket)).await.expect("no answer")
+    timeout(Duration::from_secs(10), answer_on(socket)).await.expect("no answer")
 }
 
 pub(crate) async fn answer_on(socket: &mut (impl AsyncRead + Unpin)) -> Answered {

@@ -14,10 +14,10 @@ use serde_json::Value;
 use tickled::simulator::{Settings, serve};
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{sleep, timeout};
 use tokio_tungstenite::tungstenite::Message;
 
-use client::{SILENCE, answer_on, ask, ask_on, get, is_silent, post, read_until, sent, start};
+use client::{answer_on, ask, ask_on, get, is_silent, post, read_until, sent, start};
 
 #[tokio::test]
 async fn it_does_not_listen_beyond_loopback() {
@@ -38,7 +38,7 @@ async fn it_ends_when_told_to_and_frees_its_ports() {
     running.task.await.unwrap().unwrap();
     assert!(TcpStream::connect(running.addresses.gateway).await.is_err());
     assert!(TcpStream::connect(running.addresses.control).await.is_err());
-    assert!(matches!(timeout(SILENCE, hanging.read(&mut [0])).await, Ok(Ok(0) | Err(_))));
+    assert!(matches!(timeout(PATIENCE, hanging.read(&mut [0])).await, Ok(Ok(0) | Err(_))));
 }
 
 #[tokio::test]
@@ -114,9 +114,7 @@ async fn away_hangs_for_ever_while_the_root_answers() {
     running.set("/away").await;
     let mut hanging = sent(running.addresses.gateway, &post("/v1/api/tickle")).await;
     assert!(is_silent(&mut hanging).await);
-    let asked = Instant::now();
     assert_eq!(ask(running.addresses.gateway, &get("/")).await.status, 302);
-    assert!(asked.elapsed() < Duration::from_millis(100));
     running.set("/back").await;
     assert_eq!(ask(running.addresses.gateway, &post("/v1/api/tickle")).await.status, 200);
     assert!(is_silent(&mut hanging).await, "what hangs stays so");
@@ -132,12 +130,15 @@ async fn a_restart_closes_what_is_open_refuses_and_comes_back_on_the_same_port()
     let mut hanging = sent(running.addresses.gateway, &get("/status")).await;
     let mut idle = TcpStream::connect(running.addresses.gateway).await.unwrap();
     assert!(is_silent(&mut hanging).await);
-    running.set("/restart?down=100ms").await;
+    running.set("/restart?down=1h").await;
     for tcp in [&mut hanging, &mut idle] {
-        assert!(timeout(Duration::from_secs(1), tcp.read_u8()).await.unwrap().is_err());
+        assert!(timeout(PATIENCE, tcp.read_u8()).await.unwrap().is_err());
     }
     assert!(TcpStream::connect(running.addresses.gateway).await.is_err());
-    sleep(SILENCE).await;
+    running.set("/restart?down=0s").await;
+    while TcpStream::connect(running.addresses.gateway).await.is_err() {
+        sleep(Duration::from_millis(5)).await;
+    }
     let again = ask(running.addresses.gateway, &post("/v1/api/iserver/reauthenticate")).await;
     assert_eq!(again.body, r#"{"error":"not logged in"}"#);
 }
@@ -296,22 +297,20 @@ async fn the_websocket_sends_binary_json_and_tells_of_a_lapse_at_once() {
     let (mut socket, _) = tokio_tungstenite::client_async(url, tcp).await.unwrap();
     let mut texts = Vec::new();
     for _ in 0..4 {
-        let message = timeout(Duration::from_secs(1), socket.next()).await.unwrap().unwrap().unwrap();
+        let message = timeout(PATIENCE, socket.next()).await.unwrap().unwrap().unwrap();
         assert!(message.is_binary());
         texts.push(message.into_text().unwrap().to_string());
     }
     assert!(texts[0].contains("waiting for session") && texts[1].contains("success"));
     assert!(texts[2].contains("sts") && texts[3].contains("act"));
     socket.send(Message::text("tic")).await.unwrap();
-    let tic = timeout(Duration::from_secs(1), socket.next()).await.unwrap().unwrap().unwrap();
+    let tic = timeout(PATIENCE, socket.next()).await.unwrap().unwrap().unwrap();
     assert!(tic.into_text().unwrap().contains(r#""topic":"tic""#));
-    let lapsed = Instant::now();
     running.set("/lapse").await;
-    let sts = timeout(Duration::from_secs(1), socket.next()).await.unwrap().unwrap().unwrap();
+    let sts = timeout(PATIENCE, socket.next()).await.unwrap().unwrap().unwrap();
     assert!(sts.into_text().unwrap().contains(r#""authenticated":false"#));
-    assert!(lapsed.elapsed() < Duration::from_millis(200));
     running.set("/restart").await;
-    let ended = timeout(Duration::from_secs(1), socket.next()).await.unwrap();
+    let ended = timeout(PATIENCE, socket.next()).await.unwrap();
     assert!(!matches!(ended, Some(Ok(_))), "{ended:?}");
 }
 

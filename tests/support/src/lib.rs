@@ -5,9 +5,11 @@
 pub mod chance;
 mod daemon;
 mod gateway;
+mod host;
 pub mod port;
 mod said;
 
 pub use daemon::{Daemon, SOON, by_day, file, program, tickled};
 pub use gateway::Gateway;
+pub use host::{closed_port, copy_program, until_file};
 pub use said::{Said, said};
