@@ -1,22 +1,28 @@
 //! HTTP for a few clients that may misbehave: few connections, short heads, one answer each, and slow clients are closed
 //! to make room.
 
+mod reply;
+
+pub use reply::{Body, Duplex, Reply, Stream};
+
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::convert::Infallible;
+use std::future::{pending, poll_fn};
 use std::io;
+use std::pin::Pin;
 use std::rc::Rc;
+use std::task::Poll;
 use std::time::Duration;
 
-use http_body_util::Full;
-use hyper::body::{Bytes, Incoming};
+use hyper::Request;
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper::{Request, Response};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{Mutex, Notify};
-use tokio::task::{AbortHandle, JoinHandle, spawn_blocking, spawn_local};
+use tokio::task::{AbortHandle, JoinHandle, JoinSet, spawn_blocking, spawn_local};
+use tokio::time::error::Elapsed;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tracing::debug;
 
@@ -25,26 +31,48 @@ use tracing::debug;
 pub struct Limits {
     /// How many connections may be open. A new one replaces the oldest that is not being answered.
     pub connections: usize,
-    /// How long a connection may last.
+    /// How long a connection may last, unless its answer is a stream.
     pub all_within: Duration,
+    /// How many streams may be open, in addition to the connections.
+    pub streams: usize,
 }
 
-/// Serves until it is dropped. `accept` returns the next connection and its context, and `answer` handles a request. Lives in a [`LocalSet`](tokio::task::LocalSet).
+/// Serves until it is dropped, and its streams end with it. `accept` returns the next connection and its context, and `answer`
+/// handles a request. Lives in a [`LocalSet`](tokio::task::LocalSet).
 pub async fn serve<S, C, A>(limits: Limits, accept: impl AsyncFn() -> io::Result<(S, C)>, answer: A)
 where
-    S: AsyncRead + AsyncWrite + Unpin + 'static,
+    S: Duplex + 'static,
     C: Copy + 'static,
-    A: AsyncFn(Request<Incoming>, C) -> Response<Full<Bytes>> + 'static,
+    A: AsyncFn(Request<Incoming>, C) -> Reply + 'static,
 {
     let connections = Rc::new(Connections::default());
+    let mut streams = JoinSet::new();
     let answer = Rc::new(answer);
     loop {
-        match accept().await {
+        let accepted = tokio::select! {
+            accepted = accept() => accepted,
+            (connection, stream) = connections.next_stream() => {
+                while streams.try_join_next().is_some() {}
+                streams.spawn_local(stream.send(connection));
+                connections.streams.set(streams.len());
+                continue;
+            }
+            Some(_) = streams.join_next() => {
+                connections.streams.set(streams.len());
+                continue;
+            }
+        };
+        match accepted {
             Ok((stream, known)) => {
                 connections.make_room(limits.connections).await;
                 let stage = Rc::new(Cell::new(Stage::Waiting { since: Instant::now() }));
                 let answer = Rc::clone(&answer);
-                let served = serve_one(stream, Rc::clone(&stage), async move |request| answer(request, known).await);
+                let ours = Rc::clone(&connections);
+                let answer = async move |request| match answer(request, known).await {
+                    Reply::Stream(stream) if ours.streams.get() >= limits.streams => Reply::Whole(stream.busy),
+                    reply => reply,
+                };
+                let served = serve_one(stream, Rc::clone(&stage), answer);
                 Connections::start(&connections, stage, timeout(limits.all_within, served));
             }
             Err(error) => {
@@ -55,30 +83,50 @@ where
     }
 }
 
-async fn serve_one<S>(
+/// Answers the one request of a connection. Returns the connection if the answer is a stream.
+async fn serve_one<S: Duplex + 'static>(
     stream: S,
     stage: Rc<Cell<Stage>>,
-    answer: impl AsyncFn(Request<Incoming>) -> Response<Full<Bytes>> + 'static,
-) where
-    S: AsyncRead + AsyncWrite + Unpin + 'static,
-{
+    answer: impl AsyncFn(Request<Incoming>) -> Reply + 'static,
+) -> Option<Streaming> {
     let answer = Rc::new(answer);
+    let streaming = Rc::new(Cell::new(None));
+    let found = Rc::clone(&streaming);
     let service = service_fn(move |request| {
-        let (answer, stage) = (Rc::clone(&answer), Rc::clone(&stage));
-        async move {
+        let (answer, stage, found) = (Rc::clone(&answer), Rc::clone(&stage), Rc::clone(&found));
+        Box::pin(async move {
             stage.set(Stage::Answering);
-            let response = answer(request).await;
+            let reply = answer(request).await;
             stage.set(Stage::Waiting { since: Instant::now() });
-            Ok::<_, Infallible>(response)
-        }
+            match reply {
+                Reply::Whole(response) => Ok::<_, Infallible>(response),
+                // The connection is taken from hyper, which never sees an answer.
+                Reply::Stream(stream) => {
+                    found.set(Some(stream));
+                    pending().await
+                }
+            }
+        })
     });
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new()).header_read_timeout(HEAD_WITHIN);
     http.max_buf_size(LONGEST_HEAD).keep_alive(false);
-    if let Err(error) = http.serve_connection(TokioIo::new(stream), service).await {
+    let mut connection = http.serve_connection(TokioIo::new(stream), service);
+    let mut stream = None;
+    let ended = poll_fn(|cx| {
+        let polled = Pin::new(&mut connection).poll(cx);
+        stream = streaming.take();
+        if stream.is_some() { Poll::Ready(Ok(())) } else { polled }
+    });
+    if let Err(error) = ended.await {
         debug!(%error, "a connection that was served ended");
     }
+    let connection: Box<dyn Duplex> = Box::new(connection.into_parts().io.into_inner());
+    stream.map(|stream| (connection, stream))
 }
+
+/// A connection, and the stream that answers it.
+type Streaming = (Box<dyn Duplex>, Stream);
 
 /// The state of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -96,11 +144,16 @@ enum Stage {
 type Open = (Rc<Cell<Stage>>, AbortHandle);
 
 /// The open connections, oldest first.
-#[derive(Debug, Default)]
+#[derive(Default)]
 struct Connections {
     open: RefCell<BTreeMap<u64, Open>>,
     last: Cell<u64>,
     closed: Notify,
+    /// Those whose stream is about to begin.
+    streaming: RefCell<VecDeque<Streaming>>,
+    has_stream: Notify,
+    /// How many streams there are.
+    streams: Cell<usize>,
 }
 
 impl Connections {
@@ -126,13 +179,31 @@ impl Connections {
         }
     }
 
-    fn start(this: &Rc<Self>, stage: Rc<Cell<Stage>>, served: impl Future + 'static) {
+    /// The next connection whose answer is a stream.
+    async fn next_stream(&self) -> Streaming {
+        loop {
+            let next = self.streaming.borrow_mut().pop_front();
+            match next {
+                Some(streaming) => return streaming,
+                None => self.has_stream.notified().await,
+            }
+        }
+    }
+
+    fn start(
+        this: &Rc<Self>,
+        stage: Rc<Cell<Stage>>,
+        served: impl Future<Output = Result<Option<Streaming>, Elapsed>> + 'static,
+    ) {
         let number = this.last.get() + 1;
         this.last.set(number);
         let connections = Rc::clone(this);
         let task = spawn_local(async move {
             // A connection that takes too long is closed like one that has ended.
-            drop(served.await);
+            if let Ok(Some(streaming)) = served.await {
+                connections.streaming.borrow_mut().push_back(streaming);
+                connections.has_stream.notify_one();
+            }
             connections.open.borrow_mut().remove(&number);
             connections.closed.notify_one();
         });

@@ -216,6 +216,14 @@ pub struct Failure {
     pub error: String,
 }
 
+impl Status {
+    /// The names of all gateways.
+    #[must_use]
+    pub fn names(&self) -> Vec<String> {
+        self.gateways.iter().map(|gateway| gateway.name.clone()).collect()
+    }
+}
+
 impl Gateway {
     /// How a gateway is, by its last snapshot.
     #[must_use]

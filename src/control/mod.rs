@@ -5,12 +5,18 @@
 
 mod api;
 mod client;
+mod ensure;
+mod event;
+mod listen;
 mod paths;
 mod routes;
 mod server;
 
 pub use api::{Alert, Asked, Channel, Command, Failure, Gateway, Response, Status, Test, Until, Window};
 pub use client::{Client, Error};
+pub use ensure::Ensured;
+pub use event::{AlertEvent, Event, SessionEvent, StateEvent};
+pub use listen::Listener;
 pub use paths::{bind, bind_with_mode, connect_at_once, socket_in, sockets};
 pub use routes::{ROUTES, Route, span};
 pub use server::{no_such_gateway, serve};

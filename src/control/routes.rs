@@ -27,6 +27,7 @@ pub const ROUTES: &[Route] = &[
     Route { method: "GET", path: "/v1/gateways/NAME", what: "state of one gateway" },
     Route { method: "GET", path: "/v1/history?since=7d", what: "states over time, outages, share of live time" },
     Route { method: "GET", path: "/v1/config", what: "the configuration in force, as TOML" },
+    Route { method: "GET", path: "/v1/events?gateway=NAME", what: "what happens, as Server-Sent Events" },
     Route { method: "POST", path: "/v1/check", what: "checks all gateways at once" },
     Route { method: "POST", path: "/v1/gateways/NAME/check", what: "checks one gateway at once" },
     Route {
@@ -38,6 +39,11 @@ pub const ROUTES: &[Route] = &[
         method: "POST",
         path: "/v1/gateways/NAME/resume",
         what: "ends its pause, or retries a recovery that was given up",
+    },
+    Route {
+        method: "POST",
+        path: "/v1/gateways/NAME/ensure?within=30s",
+        what: "checks it, and waits until its session is live or a human is needed",
     },
     Route { method: "POST", path: "/v1/gateways/NAME/logout", what: "ends its session; this raises no alert" },
     Route {
@@ -57,6 +63,10 @@ pub(super) enum Parsed {
     Gateway(String),
     /// The time that lies this far back, until the present.
     History(Duration),
+    /// What happens, at all gateways or at this one.
+    Events(Option<String>),
+    /// Wait for the session of this gateway, for so long.
+    Ensure(String, Duration),
 }
 
 /// Why a request is none.
@@ -75,9 +85,9 @@ pub(super) fn read(method: &Method, path: &str, query: &str, body: &[u8]) -> Res
     // No name of ours has a character that a URL would have to escape.
     let parts: Vec<&str> = path.trim_start_matches('/').split('/').collect();
     let is_post = match *parts {
-        ["v1", "status" | "config" | "history"] | ["v1", "gateways", _] => false,
+        ["v1", "status" | "config" | "history" | "events"] | ["v1", "gateways", _] => false,
         ["v1", "check"]
-        | ["v1", "gateways", _, "check" | "pause" | "resume" | "logout"]
+        | ["v1", "gateways", _, "check" | "pause" | "resume" | "logout" | "ensure"]
         | ["v1", "alerts", "acknowledge" | "test"] => true,
         _ => return Err(BadRequest::NoSuchPath),
     };
@@ -90,6 +100,11 @@ pub(super) fn read(method: &Method, path: &str, query: &str, body: &[u8]) -> Res
         ["v1", "status"] => Command::Status,
         ["v1", "config"] => Command::Config,
         ["v1", "history"] => return history(query),
+        ["v1", "events"] => return Ok(Parsed::Events(parameter(query, "gateway", "NAME")?.map(str::to_owned))),
+        ["v1", "gateways", name, "ensure"] => {
+            nothing(body).map(|Nothing {}| ())?;
+            return ensure(name, query);
+        }
         ["v1", "gateways", name] => return Ok(Parsed::Gateway(name.to_owned())),
         ["v1", "check"] => nothing(body).map(|Nothing {}| Command::Check(None))?,
         ["v1", "gateways", name, "check"] => nothing(body).map(|Nothing {}| Command::Check(Some(name.to_owned())))?,
@@ -152,16 +167,29 @@ impl Pause {
 }
 
 fn history(query: &str) -> Result<Parsed, BadRequest> {
-    let mut since = DEFAULT_HISTORY;
+    let fault = || BadRequest::Nonsense(format!("since: write it like 12h or 30d, {MOST} at most"));
+    let since = parameter(query, "since", "7d")?.map(|since| span(since).ok_or_else(fault)).transpose()?;
+    Ok(Parsed::History(since.unwrap_or(DEFAULT_HISTORY)))
+}
+
+fn ensure(name: &str, query: &str) -> Result<Parsed, BadRequest> {
+    let fault = || BadRequest::Nonsense("within: write it like 30s, 1m at most".to_owned());
+    let short = |within: &str| span(within).filter(|within| *within <= ENSURED_WITHIN).ok_or_else(fault);
+    let within = parameter(query, "within", "30s")?.map(short).transpose()?;
+    Ok(Parsed::Ensure(name.to_owned(), within.unwrap_or(DEFAULT_ENSURED_WITHIN)))
+}
+
+/// The value of the only parameter that is known, if it is given.
+fn parameter<'q>(query: &'q str, known: &str, example: &str) -> Result<Option<&'q str>, BadRequest> {
+    let mut found = None;
     for pair in query.split('&').filter(|pair| !pair.is_empty()) {
         let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
-        if key != "since" {
-            return Err(BadRequest::Nonsense(format!("{key} is not known here: give since=7d, or nothing")));
+        if key != known {
+            return Err(BadRequest::Nonsense(format!("{key} is not known here: give {known}={example}, or nothing")));
         }
-        let fault = || BadRequest::Nonsense(format!("since: write it like 12h or 30d, {MOST} at most"));
-        since = span(value).ok_or_else(fault)?;
+        found = Some(value);
     }
-    Ok(Parsed::History(since))
+    Ok(found)
 }
 
 /// Parses `30m`, `2h` or `7d`. A day has 24 hours.
@@ -191,4 +219,7 @@ fn code_of(name: &str) -> Result<Code, BadRequest> {
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 const DEFAULT_HISTORY: Duration = DAY.saturating_mul(7);
 const LONGEST: Duration = DAY.saturating_mul(366);
+const DEFAULT_ENSURED_WITHIN: Duration = Duration::from_secs(30);
+/// The longest time that a request may wait for a session.
+pub(super) const ENSURED_WITHIN: Duration = Duration::from_secs(60);
 const MOST: &str = "366d";

@@ -1,29 +1,38 @@
 //! The server of the control socket. Connections, heads and bodies are limited, and no client can block it.
 
 use std::path::PathBuf;
+use std::rc::Rc;
 use std::time::Duration;
 
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::{Bytes, Incoming};
-use hyper::header::{ALLOW, CONTENT_TYPE, HeaderValue, SERVER};
+use hyper::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderValue, SERVER};
+use hyper::http::request::Parts;
 use hyper::{Request, Response, StatusCode};
 use jiff::Timestamp;
 use serde::Serialize;
 use tokio::net::UnixListener;
-use tokio::sync::{mpsc, oneshot};
-use tokio::time::timeout;
+use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::time::{Instant, timeout, timeout_at};
 
 use super::ROUTES;
 use super::api::{self, Command, Failure, Status};
-use super::routes::{BadRequest, Parsed, read};
-use crate::history::Ledger;
+use super::ensure::{Ensured, verdict};
+use super::listen::Listener;
+use super::routes::{BadRequest, ENSURED_WITHIN, Parsed, read};
 use crate::history::report::report;
-use crate::http::{self, HEAD_WITHIN, Limits, Shared};
+use crate::history::{Events, Ledger};
+use crate::http::{self, HEAD_WITHIN, Limits, Reply, Shared, Stream};
 
 /// Serves until it is dropped. `folder` is where the ledger is, if one is kept. Lives in a
 /// [`LocalSet`](tokio::task::LocalSet).
-pub async fn serve(listener: UnixListener, folder: Option<PathBuf>, requests: mpsc::Sender<super::Request>) {
-    let handler = Handler { folder, requests, history: Shared::default() };
+pub async fn serve(
+    listener: UnixListener,
+    folder: Option<PathBuf>,
+    events: Rc<Events>,
+    requests: mpsc::Sender<super::Request>,
+) {
+    let handler = Handler { folder, events, requests, history: Shared::default(), ensuring: Semaphore::new(ENSURING) };
     let accept = async || listener.accept().await.map(|(stream, _)| (stream, ()));
     http::serve(LIMITS, accept, async move |request, ()| handler.answer(request).await).await;
 }
@@ -33,33 +42,89 @@ type History = (Duration, Timestamp, Result<Bytes, String>);
 
 struct Handler {
     folder: Option<PathBuf>,
+    events: Rc<Events>,
     requests: mpsc::Sender<super::Request>,
     history: Shared<History>,
+    ensuring: Semaphore,
 }
 
 impl Handler {
-    async fn answer(&self, request: Request<Incoming>) -> Response<Full<Bytes>> {
+    async fn answer(&self, request: Request<Incoming>) -> Reply {
         let (head, body) = request.into_parts();
+        match self.parse(&head, body).await {
+            Ok(Parsed::Events(gateway)) => self.events(gateway, &head.headers).await,
+            Ok(Parsed::Command(command)) => self.ask(command).await.map_or_else(stopping, told).into(),
+            Ok(Parsed::Gateway(name)) => {
+                self.status().await.map_or_else(stopping, |status| gateway(*status, &name)).into()
+            }
+            Ok(Parsed::History(since)) => self.history(since).await.into(),
+            Ok(Parsed::Ensure(name, within)) => self.ensure(name, within).await.into(),
+            Err(refused) => refused.into(),
+        }
+    }
+
+    /// What a request asks for, or why it is refused.
+    async fn parse(&self, head: &Parts, body: Incoming) -> Result<Parsed, Response<Full<Bytes>>> {
         let body = match timeout(HEAD_WITHIN, Limited::new(body, LONGEST_BODY).collect()).await {
             Ok(Ok(body)) => body.to_bytes(),
-            Ok(Err(error)) => return failed(StatusCode::BAD_REQUEST, format!("the body cannot be read: {error}")),
-            Err(_) => return failed(StatusCode::REQUEST_TIMEOUT, "the body does not come".to_owned()),
+            Ok(Err(error)) => return Err(failed(StatusCode::BAD_REQUEST, format!("the body cannot be read: {error}"))),
+            Err(_) => return Err(failed(StatusCode::REQUEST_TIMEOUT, "the body does not come".to_owned())),
         };
-        match read(&head.method, head.uri.path(), head.uri.query().unwrap_or_default(), &body) {
-            Ok(Parsed::Command(command)) => self.ask(command).await.map_or_else(stopping, told),
-            Ok(Parsed::Gateway(name)) => self.status().await.map_or_else(stopping, |status| gateway(*status, &name)),
-            Ok(Parsed::History(since)) => self.history(since).await,
-            Err(BadRequest::NoSuchPath) => {
+        let parsed = read(&head.method, head.uri.path(), head.uri.query().unwrap_or_default(), &body);
+        parsed.map_err(|refused| match refused {
+            BadRequest::NoSuchPath => {
                 let all: Vec<String> = ROUTES.iter().map(|route| format!("{} {}", route.method, route.path)).collect();
                 failed(StatusCode::NOT_FOUND, format!("there is no {}: there are {}", head.uri.path(), all.join(", ")))
             }
-            Err(BadRequest::OtherMethod(method)) => {
+            BadRequest::OtherMethod(method) => {
                 let error = format!("{} takes {method}, not {}", head.uri.path(), head.method);
                 let mut response = failed(StatusCode::METHOD_NOT_ALLOWED, error);
                 response.headers_mut().insert(ALLOW, HeaderValue::from_static(method));
                 response
             }
-            Err(BadRequest::Nonsense(error)) => failed(StatusCode::BAD_REQUEST, error),
+            BadRequest::Nonsense(error) => failed(StatusCode::BAD_REQUEST, error),
+        })
+    }
+
+    async fn events(&self, gateway: Option<String>, headers: &HeaderMap) -> Reply {
+        let Some(status) = self.status().await else { return stopping().into() };
+        let names = status.names();
+        if let Some(unknown) = gateway.as_ref().filter(|name| !names.contains(name)) {
+            return failed(StatusCode::NOT_FOUND, no_such_gateway(unknown, &names)).into();
+        }
+        let last = headers.get(LAST_EVENT_ID).map(HeaderValue::as_bytes);
+        let listener = Listener::new(Rc::clone(&self.events), &status, gateway, last).await;
+        let mut head = Response::new(());
+        for (name, value) in [(CONTENT_TYPE, EVENT_STREAM), (CACHE_CONTROL, "no-store"), (SERVER, NAME)] {
+            head.headers_mut().insert(name, HeaderValue::from_static(value));
+        }
+        let busy = failed(StatusCode::SERVICE_UNAVAILABLE, TOO_MANY.to_owned());
+        Reply::Stream(Stream { head, body: listener.body(), busy })
+    }
+
+    /// Has the gateway checked, and waits until its session is live or waiting does not help. Causes no request that the
+    /// machine would not send for a check.
+    async fn ensure(&self, name: String, within: Duration) -> Response<Full<Bytes>> {
+        let Ok(_one) = self.ensuring.try_acquire() else {
+            return failed(StatusCode::SERVICE_UNAVAILABLE, TOO_MANY.to_owned());
+        };
+        let deadline = Instant::now() + within;
+        let Some(before) = self.status().await else { return stopping() };
+        match self.ask(Command::Check(Some(name.clone()))).await {
+            Some(api::Response::Done(_)) => {}
+            refused => return refused.map_or_else(stopping, told),
+        }
+        let mut is_last = false;
+        loop {
+            let news = self.events.observed();
+            let Some(present) = self.status().await else { return stopping() };
+            if let Some(ensured) = verdict(&before, &present, &name, is_last) {
+                return respond_ensured(&ensured);
+            }
+            if is_last {
+                return failed(StatusCode::SERVICE_UNAVAILABLE, format!("{name} has not reported yet"));
+            }
+            is_last = timeout_at(deadline, news).await.is_err();
         }
     }
 
@@ -107,6 +172,10 @@ impl Handler {
     }
 }
 
+fn respond_ensured(ensured: &Ensured) -> Response<Full<Bytes>> {
+    json(if ensured.error.is_none() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }, ensured)
+}
+
 fn told(answer: api::Response) -> Response<Full<Bytes>> {
     match answer {
         api::Response::Status(status) => json(StatusCode::OK, &status),
@@ -120,7 +189,7 @@ fn told(answer: api::Response) -> Response<Full<Bytes>> {
 }
 
 fn gateway(status: Status, name: &str) -> Response<Full<Bytes>> {
-    let names: Vec<String> = status.gateways.iter().map(|gateway| gateway.name.clone()).collect();
+    let names = status.names();
     match status.gateways.into_iter().find(|gateway| gateway.name == name) {
         Some(gateway) => json(StatusCode::OK, &gateway),
         None => failed(StatusCode::NOT_FOUND, no_such_gateway(name, &names)),
@@ -164,8 +233,14 @@ fn respond(status: StatusCode, kind: &'static str, text: impl Into<Bytes>) -> Re
 }
 
 const NAME: &str = concat!("tickled/", env!("CARGO_PKG_VERSION"));
-/// A test of all channels takes longest: each has ten seconds.
-const LIMITS: Limits = Limits { connections: 16, all_within: Duration::from_secs(30) };
+/// Waiting for a session takes longest. A test of all channels takes half as long.
+const LIMITS: Limits =
+    Limits { connections: 16, all_within: ENSURED_WITHIN.saturating_add(Duration::from_secs(5)), streams: 128 };
+/// How many may wait for a session at once: the others have connections left.
+const ENSURING: usize = 8;
+const TOO_MANY: &str = "too many programs wait here already; try again in a moment";
+const EVENT_STREAM: &str = "text/event-stream";
+const LAST_EVENT_ID: &str = "last-event-id";
 /// However often a history is asked for, it is made this seldom.
 const HISTORY_FOR: Duration = Duration::from_secs(1);
 const LONGEST_BODY: usize = 4 * 1024;

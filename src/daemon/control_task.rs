@@ -2,6 +2,7 @@
 
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 
 use jiff::Timestamp;
 use tokio::sync::mpsc;
@@ -16,6 +17,7 @@ use crate::config::{self, Config};
 use crate::control::{self, Request, Response, Until};
 use crate::directories::Chosen;
 use crate::driver::{Clock, Command, HostClock};
+use crate::history::Events;
 use crate::log::event;
 
 /// The control socket. Dropping this closes it.
@@ -23,6 +25,7 @@ pub(super) struct ControlTask {
     clock: HostClock,
     directories: Chosen,
     requests: mpsc::Sender<Request>,
+    events: Rc<Events>,
     /// The server. Dropping this value ends it.
     open: Option<Open>,
     /// The last fault that was logged.
@@ -38,9 +41,13 @@ struct Open {
 
 impl ControlTask {
     /// Opens the socket. A failure is logged, and everything else works without it.
-    pub(super) fn open(clock: HostClock, directories: Chosen) -> (Self, mpsc::Receiver<Request>) {
+    pub(super) fn open(
+        clock: HostClock,
+        directories: Chosen,
+        events: Rc<Events>,
+    ) -> (Self, mpsc::Receiver<Request>) {
         let (requests, inbox) = mpsc::channel(WAITING);
-        let mut control_task = Self { clock, directories, requests, open: None, fault: String::new() };
+        let mut control_task = Self { clock, directories, requests, events, open: None, fault: String::new() };
         control_task.open_socket();
         (control_task, inbox)
     }
@@ -69,7 +76,8 @@ impl ControlTask {
         match control::bind(&path) {
             Ok(listener) => {
                 info!(event = event::CONTROL_OPEN, socket, "the control socket is {socket}");
-                let serve = control::serve(listener, self.directories.state.clone(), self.requests.clone());
+                let events = Rc::clone(&self.events);
+                let serve = control::serve(listener, self.directories.state.clone(), events, self.requests.clone());
                 self.open = Some(Open { file: identity(&path), server: spawn_local(serve).abort_handle(), path });
                 self.fault.clear();
             }

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::rc::Rc;
 use std::time::Duration;
 
 use tokio::net::TcpListener;
@@ -14,6 +15,7 @@ use super::host::host_name;
 use crate::config::Endpoint;
 use crate::driver::HostClock;
 use crate::endpoint::{self, Hosts, ViewRequest};
+use crate::history::Events;
 use crate::log::event;
 
 /// The endpoint, open or not. Dropping this closes it.
@@ -21,6 +23,7 @@ pub(super) struct EndpointTask {
     clock: HostClock,
     requests: mpsc::Sender<ViewRequest>,
     folder: Option<PathBuf>,
+    events: Rc<Events>,
     server: Option<AbortHandle>,
 }
 
@@ -30,9 +33,10 @@ impl EndpointTask {
         endpoint: &Endpoint,
         clock: HostClock,
         folder: Option<PathBuf>,
+        events: Rc<Events>,
     ) -> (Self, mpsc::Receiver<ViewRequest>) {
         let (requests, inbox) = mpsc::channel(WAITING);
-        let mut endpoint_task = Self { clock, requests, folder, server: None };
+        let mut endpoint_task = Self { clock, requests, folder, events, server: None };
         endpoint_task.change(endpoint);
         (endpoint_task, inbox)
     }
@@ -47,6 +51,7 @@ impl EndpointTask {
         let mut hosts = wanted.hosts.clone();
         hosts.push(host_name());
         let (clock, requests, folder) = (self.clock, self.requests.clone(), self.folder.clone());
+        let events = Rc::clone(&self.events);
         // Bound here and not in the task, so that it is open before the daemon reports that it is ready.
         let first = bind(at);
         let server = async move {
@@ -56,7 +61,7 @@ impl EndpointTask {
                 next = try_bind(at).ok().inspect(|listener| log_open(at, listener));
             }
             if let Some(listener) = next {
-                endpoint::serve(listener, Hosts(hosts), clock, folder, requests).await;
+                endpoint::serve(listener, Hosts(hosts), clock, folder, events, requests).await;
             }
         };
         self.server = Some(spawn_local(server).abort_handle());

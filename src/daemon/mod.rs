@@ -5,6 +5,7 @@ mod control_task;
 mod drivers;
 mod endpoint_task;
 mod error;
+mod file_limit;
 mod host;
 mod instance_lock;
 mod log_lines;
@@ -56,6 +57,7 @@ use units::Units;
 /// # Errors
 /// When it cannot start. A gateway that is down is waited for.
 pub async fn run(config: Config, source: Source, notifier: Notifier, directories: Chosen) -> Result<Ended, Error> {
+    file_limit::raise();
     let (reaper, terminal) = (Reaper::new(), Terminal::new());
     let ended_children = reaper.is_init().then_some(SIGCHLD);
     let signals = [SIGTERM, SIGINT, SIGHUP, SIGUSR1].into_iter().chain(ended_children);
@@ -103,8 +105,8 @@ async fn watch(
     }
     let (mut units, mut unit_answers) = Units::new(&config);
     let mut reload = Reload::default();
-    let (mut endpoint_task, mut view_requests) = EndpointTask::open(&config.endpoint, clock, directories.state.clone());
-    let (mut control_task, mut requests) = ControlTask::open(clock, directories);
+    let (mut endpoint_task, mut view_requests) = EndpointTask::open(&config.endpoint, clock, directories.state.clone(), supervisor.events());
+    let (mut control_task, mut requests) = ControlTask::open(clock, directories, supervisor.events());
     let clock_watch = ClockWatch::start();
     let mut runtime_dir = RuntimeDir::new(&locks, &control_task, &state_lock);
     loop {

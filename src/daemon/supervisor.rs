@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
@@ -14,7 +15,7 @@ use crate::config::Config;
 use crate::control::{self, Asked, Status};
 use crate::driver::{Clock, HostClock, Received, Report};
 use crate::endpoint::{Counts, View};
-use crate::history::{DriverInit, PersistedGateway, PersistedState, Record, What};
+use crate::history::{DriverInit, Events, PersistedGateway, PersistedState, Record, What};
 use crate::log::{self, event};
 use crate::session::{Now, Observation, Request, SessionNumber, SessionTracker, State, StateKind};
 use crate::status::{Snapshot, summary};
@@ -294,6 +295,11 @@ impl Supervisor {
     pub(super) fn has_outdated(&self) -> bool {
         let now = self.clock.now();
         self.gateways.values().any(|entry| entry.is_outdated(now))
+    }
+
+    /// The events, for programs that listen.
+    pub(super) fn events(&self) -> Rc<Events> {
+        self.record.events()
     }
 
     /// Publishes the notifications since the last call as events.

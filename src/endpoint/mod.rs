@@ -6,6 +6,7 @@
 //! | `/livez` | 200 while the daemon does its work; knows nothing of the gateways |
 //! | `/readyz` | 200 while all sessions are live, or the one of `?gateway=NAME`; else 503 with the reason; `?verbose` |
 //! | `/status` | how everything is, as JSON |
+//! | `/events` | what happens, as Server-Sent Events; `?gateway=NAME` |
 //! | `/metrics` | for Prometheus |
 //!
 //! Nothing asked here causes a request to a gateway.

@@ -3,6 +3,7 @@
 
 use std::net::IpAddr;
 use std::path::PathBuf;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,6 +12,7 @@ use hyper::body::{Bytes, Incoming};
 use hyper::header::{ALLOW, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HOST, HeaderName, HeaderValue};
 use hyper::header::{REFERRER_POLICY, SERVER, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS};
 use hyper::{Method, Request, Response, StatusCode};
+use rustix::net::sockopt::set_tcp_user_timeout;
 use tokio::net::TcpListener;
 use tokio::sync::{Mutex, mpsc, oneshot};
 use tokio::time::timeout;
@@ -19,10 +21,11 @@ use tracing::debug;
 use super::health::{Health, livez, readyz};
 use super::page::Timelines;
 use super::{Hosts, View, ViewRequest, html, metrics};
+use crate::control::{Listener, no_such_gateway};
 use crate::driver::{Clock, HostClock};
 use crate::history::report::report;
-use crate::history::{Ledger, Row};
-use crate::http::{self, Limits, Shared};
+use crate::history::{Events, Ledger, Row};
+use crate::http::{self, Limits, Reply, Shared, Stream};
 use crate::session::Now;
 
 /// Serves until it is dropped. `folder` is where the ledger is, if one is kept. Lives in a
@@ -32,12 +35,14 @@ pub async fn serve(
     hosts: Hosts,
     clock: HostClock,
     folder: Option<PathBuf>,
+    events: Rc<Events>,
     looks: mpsc::Sender<ViewRequest>,
 ) {
     let handler = Handler {
         hosts,
         clock,
         folder,
+        events,
         looks,
         view: Mutex::default(),
         status: Shared::default(),
@@ -47,15 +52,21 @@ pub async fn serve(
     };
     let accept = async || {
         let (stream, _) = listener.accept().await?;
+        // An event leaves at once, and a listener that is gone is noticed. Neither can be refused on a new connection.
+        drop(stream.set_nodelay(true));
+        let _ = set_tcp_user_timeout(&stream, GONE_AFTER_MS);
         let ours = stream.local_addr().ok().map(|address| address.ip());
         Ok((stream, ours))
     };
     http::serve(LIMITS, accept, async move |request: Request<Incoming>, ours| {
-        let mut response = handler.answer(&request, ours).await;
-        if request.method() == Method::HEAD {
-            *response.body_mut() = Full::default();
+        let reply = handler.answer(&request, ours).await;
+        if request.method() != Method::HEAD {
+            return reply;
         }
-        response
+        match reply {
+            Reply::Whole(response) => response.map(|_| Full::default()).into(),
+            Reply::Stream(stream) => stream.head.map(|()| Full::default()).into(),
+        }
     })
     .await;
 }
@@ -67,6 +78,7 @@ struct Handler {
     hosts: Hosts,
     clock: HostClock,
     folder: Option<PathBuf>,
+    events: Rc<Events>,
     looks: mpsc::Sender<ViewRequest>,
     /// However many ask, the daemon's loop is asked this seldom, and each text is rendered this seldom.
     view: Mutex<Option<Arc<View>>>,
@@ -77,45 +89,72 @@ struct Handler {
 }
 
 impl Handler {
-    async fn answer(&self, request: &Request<Incoming>, ours: Option<IpAddr>) -> Response<Full<Bytes>> {
+    async fn answer(&self, request: &Request<Incoming>, ours: Option<IpAddr>) -> Reply {
+        match self.admit(request, ours).await {
+            Ok(view) if request.uri().path() == EVENTS => self.events(request, &view).await,
+            Ok(view) => self.show(request, &view).await.into(),
+            Err(refused) => refused.into(),
+        }
+    }
+
+    /// The view to answer with, or why nothing is shown.
+    async fn admit(
+        &self,
+        request: &Request<Incoming>,
+        ours: Option<IpAddr>,
+    ) -> Result<Arc<View>, Response<Full<Bytes>>> {
         let host = request.headers().get(HOST).map(|host| host.to_str().unwrap_or("?"));
         if !self.hosts.admit(host.or_else(|| request.uri().host()), ours) {
             let text = "this is not the host you mean; `hosts` under [endpoint] in the configuration names more\n";
-            return plain(StatusCode::MISDIRECTED_REQUEST, text);
+            return Err(plain(StatusCode::MISDIRECTED_REQUEST, text));
         }
         if !matches!(*request.method(), Method::GET | Method::HEAD) {
             let mut response = plain(StatusCode::METHOD_NOT_ALLOWED, "this only answers GET\n");
             response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
-            return response;
+            return Err(response);
         }
         let path = request.uri().path();
         if !PATHS.contains(&path) {
-            return plain(StatusCode::NOT_FOUND, format!("there are {}\n", PATHS.join(", ")));
+            return Err(plain(StatusCode::NOT_FOUND, format!("there are {}\n", PATHS.join(", "))));
         }
-        let Some(view) = self.look().await else {
-            return plain(StatusCode::SERVICE_UNAVAILABLE, "the daemon's loop does not answer\n");
-        };
-        match path {
-            "/livez" => health(livez(&view)),
+        let view = self.look().await;
+        view.ok_or_else(|| plain(StatusCode::SERVICE_UNAVAILABLE, "the daemon's loop does not answer\n"))
+    }
+
+    async fn events(&self, request: &Request<Incoming>, view: &View) -> Reply {
+        let (gateway, _) = query(request.uri().query().unwrap_or_default());
+        if let Some(unknown) = gateway.as_ref().filter(|name| !view.gateways.contains(name)) {
+            return plain(StatusCode::NOT_FOUND, no_such_gateway(unknown, &view.gateways) + "\n").into();
+        }
+        let last = request.headers().get(LAST_EVENT_ID).map(HeaderValue::as_bytes);
+        let listener = Listener::new(Rc::clone(&self.events), &view.status, gateway, last).await;
+        let head = respond(StatusCode::OK, EVENT_STREAM, Bytes::new()).map(|_| ());
+        let busy = plain(StatusCode::SERVICE_UNAVAILABLE, "too many programs listen here already; try again later\n");
+        Reply::Stream(Stream { head, body: listener.body(), busy })
+    }
+
+    async fn show(&self, request: &Request<Incoming>, view: &Arc<View>) -> Response<Full<Bytes>> {
+        match request.uri().path() {
+            "/livez" => health(livez(view)),
             "/readyz" => {
                 let (gateway, is_verbose) = query(request.uri().query().unwrap_or_default());
-                health(readyz(&view, gateway.as_deref(), is_verbose))
+                health(readyz(view, gateway.as_deref(), is_verbose))
             }
             "/status" => {
                 let json = |view: &View| serde_json::to_string(&view.status).map(|text| text + "\n");
-                self.rendered(&self.status, "application/json", &view, move |view| {
+                self.rendered(&self.status, "application/json", view, move |view| {
                     json(view).map_err(|error| error.to_string())
                 })
                 .await
             }
             "/metrics" => {
                 let kind = "text/plain; version=0.0.4; charset=utf-8";
-                self.rendered(&self.metrics, kind, &view, |view| Ok(metrics(view))).await
+                self.rendered(&self.metrics, kind, view, |view| Ok(metrics(view))).await
             }
             _ => {
-                let timelines = self.timelines(&view).await;
+                let timelines = self.timelines(view).await;
                 let page = move |view: &View| html(view, timelines.as_deref()).map_err(|error| error.to_string());
-                self.rendered(&self.page, "text/html; charset=utf-8", &view, page).await
+                self.rendered(&self.page, "text/html; charset=utf-8", view, page).await
             }
         }
     }
@@ -214,7 +253,10 @@ fn respond(status: StatusCode, kind: &'static str, text: Bytes) -> Response<Full
     response
 }
 
-const PATHS: [&str; 5] = ["/", "/livez", "/readyz", "/status", "/metrics"];
+const PATHS: [&str; 6] = ["/", "/livez", "/readyz", "/status", EVENTS, "/metrics"];
+const EVENTS: &str = "/events";
+const EVENT_STREAM: &str = "text/event-stream";
+const LAST_EVENT_ID: &str = "last-event-id";
 const HEADERS: [(HeaderName, &str); 6] = [
     (SERVER, concat!("tickled/", env!("CARGO_PKG_VERSION"))),
     (CACHE_CONTROL, "no-store"),
@@ -223,7 +265,9 @@ const HEADERS: [(HeaderName, &str); 6] = [
     (X_FRAME_OPTIONS, "DENY"),
     (REFERRER_POLICY, "no-referrer"),
 ];
-const LIMITS: Limits = Limits { connections: 64, all_within: Duration::from_secs(10) };
+const LIMITS: Limits = Limits { connections: 64, all_within: Duration::from_secs(10), streams: 1024 };
+/// How long what was sent may go without an acknowledgement.
+const GONE_AFTER_MS: u32 = 30_000;
 const LOOK_WITHIN: Duration = Duration::from_secs(2);
 const DRAWN_WITHIN: Duration = Duration::from_secs(2);
 const VIEW_FOR: Duration = Duration::from_millis(200);

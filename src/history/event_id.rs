@@ -14,6 +14,14 @@ pub struct EventId {
     pub(super) number: u64,
 }
 
+impl EventId {
+    /// Whether this row came after the other one, at the same daemon.
+    #[must_use]
+    pub const fn is_after(self, other: Self) -> bool {
+        self.daemon == other.daemon && self.number > other.number
+    }
+}
+
 impl fmt::Display for EventId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}-{}", self.daemon, self.number)

@@ -18,6 +18,7 @@ use super::row::{Row, What};
 pub struct Events {
     recent: RefCell<Recent>,
     news: Notify,
+    observed: Notify,
     ledger: Option<Ledger>,
     /// One reader of the ledger at a time.
     reading: Mutex<()>,
@@ -37,6 +38,7 @@ impl Events {
         Self {
             recent: RefCell::new(Recent { rows: VecDeque::new(), last }),
             news: Notify::new(),
+            observed: Notify::new(),
             ledger: folder.map(|folder| Ledger::new(&folder)),
             reading: Mutex::default(),
         }
@@ -65,6 +67,16 @@ impl Events {
     /// Waits for the next row after this call.
     pub fn news(&self) -> Notified<'_> {
         self.news.notified()
+    }
+
+    /// A gateway was observed, and may be in the same state as before.
+    pub(super) fn notify_observed(&self) {
+        self.observed.notify_waiters();
+    }
+
+    /// Waits for the next observation of any gateway after this call.
+    pub fn observed(&self) -> Notified<'_> {
+        self.observed.notified()
     }
 
     /// The rows after `id`; `None` if they are not all in memory.

@@ -93,6 +93,7 @@ impl Record {
 
     /// Takes in how a gateway is.
     pub fn see(&self, now: Timestamp, snapshot: &Snapshot) {
+        self.events.notify_observed();
         let remembered = PersistedGateway::from(snapshot);
         let mut pending = self.shared.pending.borrow_mut();
         let written = &pending.written;

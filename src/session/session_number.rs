@@ -23,11 +23,11 @@ pub struct SessionNumber {
 }
 
 impl SessionNumber {
-    /// The number with which the next daemon begins. It is above all numbers of earlier daemons, also if they were not
-    /// recorded: if the state was lost, or the daemon was killed, the wall clock has gone on further than they have.
+    /// The number with which the next daemon begins. It is at least as high as all numbers of earlier daemons, also if they
+    /// were not recorded: the first one began with the milliseconds of the wall clock, and numbers grow more slowly than that.
     #[must_use]
     pub fn after(earlier: Option<Self>, now: Timestamp) -> Self {
-        let clock = u64::try_from(now.as_second()).unwrap_or_default();
+        let clock = u64::try_from(now.as_millisecond()).unwrap_or_default();
         let number = match earlier {
             Some(Self { number, unrecorded: 0, .. }) => number,
             Some(Self { number, unrecorded, .. }) => number.saturating_add(unrecorded.into()).max(clock),

@@ -19,7 +19,7 @@ pub(crate) struct Said {
     pub(crate) body: String,
 }
 
-async fn ask(at: SocketAddr, request: &str) -> Said {
+pub(crate) async fn ask(at: SocketAddr, request: &str) -> Said {
     let mut stream = timeout(SOON, TcpStream::connect(at)).await.unwrap().unwrap();
     stream.write_all(request.as_bytes()).await.unwrap();
     let mut text = Vec::new();
@@ -194,7 +194,7 @@ async fn it_only_shows_and_only_to_those_who_mean_it() {
     for path in ["/v1/status", "/v1/gateways/main/logout", "/../etc/passwd", "/statusx"] {
         let said = get(at, path).await;
         assert_eq!(said.status, 404, "{path}");
-        assert_eq!(said.body, "there are /, /livez, /readyz, /status, /metrics\n");
+        assert_eq!(said.body, "there are /, /livez, /readyz, /status, /events, /metrics\n");
     }
     let long = format!("GET /{} HTTP/1.1\r\nHost: {at}\r\n\r\n", "x".repeat(20_000));
     assert!(ask(at, &long).await.status >= 400);

@@ -58,7 +58,7 @@ pub(crate) fn gateway(name: &str, state: StateKind, wall: Timestamp) -> Gateway 
         because: "because".to_owned(),
         why: "a reason of \"its\" own".to_owned(),
         since: wall - Duration::from_secs(90),
-        session: 1_795_860_084,
+        session: 1_795_860_084_123,
         session_since: Some(wall - Duration::from_secs(90)),
         down_since: (state != StateKind::Live).then(|| wall - Duration::from_secs(120)),
         last_good: (state == StateKind::Live).then(|| wall - Duration::from_secs(7)),

@@ -3,6 +3,7 @@
 
 mod crowd;
 mod endpoint;
+mod events;
 mod exposition;
 mod past;
 mod pictures;

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a helper that fails fails its test")]
 
 mod disk;
+mod events;
 mod record;
 mod reports;
 mod session_number;

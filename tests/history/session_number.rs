@@ -113,7 +113,10 @@ fn no_two_sessions_have_the_same_number() {
                 // It is killed.
                 2 => {}
                 // Its state directory is lost, and the clock is right.
-                _ => (disk, now) = (None, now.max(at(given.last().map_or(0, |last| *last as i64 - 1_800_000_000)))),
+                _ => {
+                    let last = given.last().map_or(0, |last| (*last).cast_signed());
+                    (disk, now) = (None, now.max(Timestamp::from_millisecond(last).unwrap()));
+                }
             }
         }
     }
@@ -121,6 +124,6 @@ fn no_two_sessions_have_the_same_number() {
 
 #[test]
 fn a_killed_daemon_with_a_clock_set_back_is_continued_above_what_it_may_have_given_out() {
-    let recorded = SessionNumber { number: 5_000_000_000, since: None, unrecorded: 15 };
-    assert_eq!(SessionNumber::after(Some(recorded), at(0)).number, 5_000_000_015);
+    let recorded = SessionNumber { number: 5_000_000_000_000, since: None, unrecorded: 15 };
+    assert_eq!(SessionNumber::after(Some(recorded), at(0)).number, 5_000_000_000_015);
 }
