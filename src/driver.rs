@@ -89,6 +89,10 @@ pub enum Command {
     },
     /// End a pause, or start again.
     Resume,
+    /// Send a data call if the session is live.
+    Prove,
+    /// A human is expected to log in within the next half hour.
+    ExpectLogin,
     /// End the session on purpose.
     Logout,
     /// Use another calendar.
@@ -251,6 +255,8 @@ impl<P: Port, C: Clock> Driver<P, C> {
                         Some(Command::Check) => Input::Check,
                         Some(Command::Pause { until }) => Input::Pause { until },
                         Some(Command::Resume) => Input::Resume,
+                        Some(Command::Prove) => Input::Prove,
+                        Some(Command::ExpectLogin) => Input::ExpectLogin,
                         Some(Command::Logout) => Input::Logout,
                         Some(Command::Relocate(place)) => {
                             self.place = Some(place);

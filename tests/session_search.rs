@@ -66,7 +66,15 @@ fn answers(request: Request) -> Vec<Answer> {
 }
 
 fn wishes() -> Vec<Input> {
-    let mut wishes = vec![Input::Check, Input::Pause { until: None }, Input::Resume, Input::Logout, Input::LoggedOut];
+    let mut wishes = vec![
+        Input::Check,
+        Input::Prove,
+        Input::ExpectLogin,
+        Input::Pause { until: None },
+        Input::Resume,
+        Input::Logout,
+        Input::LoggedOut,
+    ];
     wishes.extend(FLAGS.map(Input::Push));
     wishes
 }
@@ -95,6 +103,8 @@ impl Node {
             | Input::Check
             | Input::Pause { .. }
             | Input::Resume
+            | Input::Prove
+            | Input::ExpectLogin
             | Input::Logout
             | Input::LoggedOut => {}
         }
@@ -234,7 +244,7 @@ const MACHINES: usize = 30_000;
 #[test]
 fn no_state_is_a_trap_and_no_step_breaks_a_rule() {
     let models = [
-        ("yield, both", Competing::Yield, vec![Method::Gateway, Method::Direct], 1),
+        ("yield, both", Competing::Yield, vec![Method::Direct, Method::Gateway], 1),
         ("take over", Competing::TakeOver, vec![Method::Direct], 1),
         ("yield, direct", Competing::Yield, vec![Method::Direct], 2),
     ];

@@ -19,6 +19,8 @@ pub struct Facts {
     pub lived: bool,
     /// What the last poll said about the login.
     pub evidence: LastReading,
+    /// When a data call last confirmed the session.
+    pub last_data: Option<Now>,
     /// `isPaper`, from the last data call.
     pub is_paper: Option<bool>,
     /// The last answer of `validate_sso`, and when it came.
@@ -56,6 +58,8 @@ pub(super) struct Context {
     pub(super) polls: Polls,
     pub(super) stream: StreamTrust,
     pub(super) flapping: FlapDetector,
+    /// Until when a human is expected to log in.
+    pub(super) login_expected_until: Option<Duration>,
     /// When the present state was entered, and why.
     pub(super) since: Now,
     pub(super) reason: StateReason,

@@ -12,6 +12,7 @@ impl Context {
         match answer {
             Ok(accounts) if accounts.usable => {
                 self.facts.is_paper = accounts.is_paper;
+                self.facts.last_data = Some(self.now);
                 self.unsupported.retain(|request| *request != Request::Accounts);
                 self.refute_stream(sent_at);
                 self.go_live(phase, StateReason::DataConfirmed)
@@ -70,7 +71,7 @@ impl Context {
                     self.prove_again(phase, Unproved::NoData)
                 }
             }
-            Phase::Recovering(Recovery::Confirming(confirmation)) => self.confirm_again(confirmation),
+            Phase::Recovering(Recovery::Confirming(confirmation)) => self.confirm_again(confirmation, true),
             Phase::Recovering(_) => self.next_attempt(StateReason::NoData),
             Phase::LoginRequired(login) => self.watch_for_login(login),
             Phase::Paused { .. } => self.stay(phase, Ask::Nothing),

@@ -1,5 +1,7 @@
 //! Polls out of turn: for the operator, for the stream, and after a jump of the clock.
 
+use std::time::Duration;
+
 use super::answer::Reading;
 use super::context::{Doubt, REFUTED};
 use super::machine::Machine;
@@ -11,6 +13,33 @@ impl Machine {
     pub(super) fn on_check_command(&mut self) {
         if self.may_be_polled() {
             self.poll_soon(WakeReason::Operator, Priority::Pressing);
+        }
+    }
+
+    /// Sends a data call when the session is live, at once or after what is under way.
+    pub(super) fn on_prove_command(&mut self) {
+        let Phase::Live(live) = &mut self.phase else { return };
+        live.is_proof_wanted = true;
+        let is_routine =
+            matches!(self.question.reason, WakeReason::PingDue | WakeReason::CheckDue | WakeReason::LoginAge);
+        if self.in_flight.is_none() && is_routine && !self.cx.is_unsupported(Request::Accounts) {
+            let ask = Ask::Extra(Request::Accounts, WakeReason::ProofDue, Priority::Pressing);
+            self.apply(self.cx.stay(self.phase, ask));
+        }
+    }
+
+    /// Checks for a login more often from here on.
+    pub(super) fn on_login_expected(&mut self) {
+        self.cx.login_expected_until = Some(self.cx.now.mono + LOGIN_EXPECTED);
+        if let Phase::LoginRequired(login) = self.phase
+            && self.question.reason == WakeReason::WatchDue
+        {
+            let planned = self.question;
+            let next = self.cx.watch_for_login(login);
+            self.apply(next);
+            if planned.at < self.question.at {
+                self.question = planned;
+            }
         }
     }
 
@@ -86,3 +115,6 @@ impl Machine {
         self.phase.may_be_polled() && !self.is_ending()
     }
 }
+
+/// How long a human is expected to log in after an alert.
+const LOGIN_EXPECTED: Duration = Duration::from_secs(30 * 60);

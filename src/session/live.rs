@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::answer::Reading;
 use super::context::{Context, Doubt, REFUTED};
 use super::phase::{Ask, Live, Next, Phase};
+use super::rate_limiter::Priority;
 use super::{Failure, Request, Sso, StateReason, WakeReason};
 
 impl Context {
@@ -24,7 +25,7 @@ impl Context {
         }
         self.facts.lived = true;
         let since = if matches!(from, Phase::Live(_)) { self.since.mono } else { self.now.mono };
-        let live = Live { data_ok_at: self.now.mono };
+        let live = Live { data_ok_at: self.now.mono, is_proof_wanted: false };
         let ask = self.next_poll(live, since);
         Next { phase: Phase::Live(live), reason, ask }
     }
@@ -83,6 +84,9 @@ impl Context {
         } else {
             (Request::Check, check, WakeReason::CheckDue)
         };
+        if live.is_proof_wanted && !self.is_unsupported(Request::Accounts) {
+            return Ask::Extra(Request::Accounts, WakeReason::ProofDue, Priority::Pressing);
+        }
         // The earliest goes first: none of the others may delay a ping.
         if !self.policy.confirm_every.is_zero() && proof <= at {
             Ask::At(proof, Request::Accounts, WakeReason::ProofDue)

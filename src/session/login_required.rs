@@ -30,11 +30,14 @@ impl Context {
     /// Waits for the next slow poll.
     pub(super) fn watch_for_login(&mut self, login: LoginRequired) -> Next {
         let watch_every = self.policy.watch_every;
+        let is_expected = self.login_expected_until.is_some_and(|until| self.now.mono < until);
         let spacing = if login.seen_at.is_some() {
             self.policy.check_every.min(watch_every)
         } else if login.cause == Cause::Borrowed {
             // Any request keeps a borrowed login alive, and alive it is of no use here.
             watch_every.max(IDLED_OUT)
+        } else if is_expected {
+            watch_every.min(WATCH_EXPECTED)
         } else {
             watch_every
         };
@@ -78,6 +81,8 @@ impl Context {
     }
 }
 
+/// Interval between checks while a human is expected to log in.
+const WATCH_EXPECTED: Duration = Duration::from_secs(10);
 /// How long a fresh login is left to the gateway: asking for the session in this time is known to disturb it.
 const HANDS_OFF: Duration = Duration::from_secs(60);
 

@@ -70,6 +70,7 @@ impl Machine {
             polls,
             stream: StreamTrust::default(),
             flapping: FlapDetector::default(),
+            login_expected_until: None,
             since: now,
             reason: StateReason::Started,
         };
@@ -107,6 +108,8 @@ impl Machine {
             Input::Check => self.on_check_command(),
             Input::Pause { until } => self.pause(until),
             Input::Resume => self.resume(),
+            Input::Prove => self.on_prove_command(),
+            Input::ExpectLogin => self.on_login_expected(),
             Input::Logout => self.log_out(),
             Input::LoggedOut => self.logged_out(),
         }

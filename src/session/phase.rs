@@ -28,6 +28,8 @@ pub(super) enum Phase {
 pub(super) struct Live {
     /// When a data call last proved the session.
     pub(super) data_ok_at: Duration,
+    /// A data call was requested.
+    pub(super) is_proof_wanted: bool,
 }
 
 /// Where a recovery is.
@@ -134,7 +136,7 @@ impl Phase {
     pub(super) const fn without_times(self) -> Self {
         const NEVER: Duration = Duration::ZERO;
         match self {
-            Self::Live(_) => Self::Live(Live { data_ok_at: NEVER }),
+            Self::Live(live) => Self::Live(Live { data_ok_at: NEVER, ..live }),
             Self::Recovering(Recovery::Settling { attempt, .. }) => {
                 Self::Recovering(Recovery::Settling { attempt, since: NEVER })
             }

@@ -22,6 +22,10 @@ pub enum Input {
         /// When the pause ends by itself.
         until: Option<Timestamp>,
     },
+    /// A data call is requested; has no effect unless the session is live.
+    Prove,
+    /// A human is expected to log in within the next half hour.
+    ExpectLogin,
     /// The operator ends a pause, or starts the recovery again.
     Resume,
     /// The operator ends the session on purpose.

@@ -26,7 +26,7 @@ pub struct Policy {
 /// How a lapsed session is taken back.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Recovery {
-    /// The ways to ask for the session, tried in turn, one an attempt.
+    /// The methods, tried in turn, one an attempt.
     pub methods: Vec<Method>,
     /// Attempts in one incident before a human is told.
     pub attempts: u8,
@@ -83,7 +83,7 @@ impl Default for Policy {
 
 impl Default for Recovery {
     fn default() -> Self {
-        Self { methods: vec![Method::Gateway, Method::Direct], attempts: 3, max_per_hour: 6 }
+        Self { methods: vec![Method::Direct, Method::Gateway], attempts: 3, max_per_hour: 6 }
     }
 }
 

@@ -57,13 +57,26 @@ impl Context {
         }
     }
 
-    /// How the session is asked for in this attempt: the configured methods in turn, without those that are not supported and
-    /// those that would evict another client that is to be left alone.
+    /// The request of this attempt: the usable methods in turn.
     fn request_of_attempt(&self, attempt: u8) -> Option<Request> {
+        let usable = self.usable_methods();
+        let turn = usize::from(attempt.saturating_sub(1)) % usable.len().max(1);
+        usable.get(turn).copied()
+    }
+
+    /// Whether this attempt is followed by another method without a pause, once it has come to nothing. After the last method
+    /// there is a pause, and the first one again.
+    fn is_another_method_next(&self, attempt: Attempt) -> bool {
+        let is_last = usize::from(attempt.number).is_multiple_of(self.usable_methods().len().max(1));
+        !is_last && attempt.number < self.policy.recovery.attempts
+    }
+
+    /// The configured methods, without those that are not supported and those that would evict another client that is to be
+    /// left alone.
+    fn usable_methods(&self) -> Vec<Request> {
         let contested = self.outage.is_some_and(|outage| outage.contested);
         let yielding = self.policy.competing == Competing::Yield && contested;
-        let usable: Vec<Request> = self
-            .policy
+        self.policy
             .recovery
             .methods
             .iter()
@@ -74,9 +87,7 @@ impl Context {
                 Method::Direct => Some(Request::OpenBrokerage { compete: self.competes() }),
             })
             .filter(|request| !self.is_unsupported(*request))
-            .collect();
-        let turn = usize::from(attempt.saturating_sub(1)) % usable.len().max(1);
-        usable.get(turn).copied()
+            .collect()
     }
 
     /// The answer to `reauthenticate`.
@@ -109,6 +120,7 @@ impl Context {
                 }
                 next
             }
+            Ok(Reading::Lost) if self.is_another_method_next(attempt) => self.next_attempt(self.reason),
             Ok(_) => self.validate_login(attempt, self.reason),
             Err(failure) => self.on_attempt_refused(recovery, failure),
         }
@@ -120,6 +132,12 @@ impl Context {
             Failure::LoginPage => self.conclude(phase, Cause::Expired),
             Failure::Unsupported => self.void_attempt(),
             Failure::Unavailable(cause) if cause.is_on_the_way() => self.become_unavailable(phase, cause),
+            // Without a login the gateway's own method competes with nobody, and reports whether a browser has ever logged in.
+            Failure::Unauthorized | Failure::NoSession | Failure::Unavailable(_)
+                if self.is_another_method_next(recovery.attempt()) =>
+            {
+                self.next_attempt(self.reason)
+            }
             // Whatever IBKR thinks of this one request, the next check tells how the session is.
             Failure::Unauthorized | Failure::NoSession | Failure::Unavailable(_) => {
                 self.validate_login(recovery.attempt(), self.reason)
@@ -180,12 +198,13 @@ impl Context {
         Next { phase, reason, ask: Ask::In(delay, Request::Check, WakeReason::ConfirmDue) }
     }
 
-    /// The session has not come yet: asks again, or gives this attempt up.
-    pub(super) fn confirm_again(&mut self, confirmation: Confirmation) -> Next {
+    /// The session has not come yet: checks again, or gives this attempt up. `is_coming`: there are signs that it will.
+    pub(super) fn confirm_again(&mut self, confirmation: Confirmation, is_coming: bool) -> Next {
         let now = self.now.mono;
-        let over = confirmation.since + CONFIRM_WITHIN;
+        let is_another_next = !is_coming && self.is_another_method_next(confirmation.attempt);
+        let over = confirmation.since + if is_another_next { IN_VAIN } else { CONFIRM_WITHIN };
         if now >= over {
-            return self.attempt_failed();
+            return if is_another_next { self.next_attempt(self.reason) } else { self.attempt_failed() };
         }
         let delay = DELAYS.get(confirmation.delays).copied().unwrap_or(LAST_DELAY);
         let confirmation = Confirmation { delays: confirmation.delays + 1, ..confirmation };
@@ -233,7 +252,9 @@ impl Context {
                 self.require_login(if never { Cause::NotEnabled } else { Cause::Expired })
             }
             Reading::Competing | Reading::NotEstablished | Reading::Lost | Reading::NoLogin { .. } => match recovery {
-                Recovery::Confirming(confirmation) => self.confirm_again(confirmation),
+                Recovery::Confirming(confirmation) => {
+                    self.confirm_again(confirmation, matches!(reading, Reading::Competing | Reading::NotEstablished))
+                }
                 Recovery::Settling { since, .. }
                     if reading == Reading::NotEstablished && now < since + CONFIRM_WITHIN =>
                 {
@@ -272,6 +293,8 @@ const DELAYS: [Duration; 6] = [
     Duration::from_millis(1000),
 ];
 
+/// How long an attempt is given before the next method is tried. The gateway's own run takes 3.1 s by its default settings.
+const IN_VAIN: Duration = Duration::from_secs(6);
 const LAST_DELAY: Duration = Duration::from_secs(2);
 
 /// Checks in a row without a login, over this span, that are proof by themselves while `validate_sso` may not be asked.

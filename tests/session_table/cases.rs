@@ -203,7 +203,7 @@ fn a_borrowed_login_that_ends_needs_no_more_than_a_new_one() {
 /// `RESULT` flickers around the moment of a success, so that it is proof only when it is still false after a minute.
 #[test]
 fn a_login_that_is_invalid_for_a_minute_is_gone() {
-    let mut s = Situation::new().lapsed();
+    let mut s = Situation::with(recovering(&[Method::Gateway], 3), 7).lapsed();
     let mut asked = Vec::new();
     while matches!(s.state(), State::Recovering { .. }) {
         let (_, request, asking) = s.next();

@@ -7,6 +7,7 @@ mod beliefs;
 mod bounds;
 mod cases;
 mod constant;
+mod quick;
 mod situation;
 
 use std::collections::BTreeSet;

@@ -31,7 +31,7 @@ pub(crate) struct Situation {
 
 impl Situation {
     pub(crate) fn start(seed: u64) -> Self {
-        Self::with(Policy::default(), seed)
+        Self::with(recovering(&[Method::Gateway, Method::Direct], 3), seed)
     }
 
     pub(crate) fn with(policy: Policy, seed: u64) -> Self {
@@ -111,7 +111,8 @@ pub(crate) fn situations(seed: u64) -> Vec<(&'static str, Request, Situation)> {
     let aging = new().live().well_until(Request::ValidateSso);
     let mut pausing = new().confirming();
     while !matches!(pausing.machine.state(), State::Recovering { step: tickled::session::Step::Pause, .. }) {
-        pausing = pausing.checked(LOST);
+        let (_, request, asking) = pausing.next();
+        pausing = asking.step(said(request, Said::Status(LOST)));
     }
     vec![
         ("starting", Request::Check, new()),

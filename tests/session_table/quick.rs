@@ -1,0 +1,82 @@
+//! The quick ways: the next method, a login that is expected, a data call on request.
+
+use std::time::Duration;
+
+use support::{Said, said};
+use tickled::session::{Input, Policy, Request, State};
+
+use super::situation::{COMPETING, ERROR, GOOD, LOST, NOT_ESTABLISHED, Situation, VALID, seconds};
+
+/// The next method follows a refusal at once, and six seconds after an attempt that came to nothing. After the last method the
+/// session is waited for, and there is a pause.
+#[test]
+fn a_method_that_fails_is_followed_by_the_next_one() {
+    let direct = Request::OpenBrokerage { compete: false };
+    let lapsed = || Situation::with(Policy::default(), 7).lapsed().asks(direct);
+    for refusal in [Said::Unauthorized, Said::NoStatus, Said::Unsupported, ERROR, Said::Status(LOST)] {
+        let (pause, next, _) = lapsed().step(said(direct, refusal)).next();
+        assert_eq!((pause, next), (Duration::ZERO, Request::Reauthenticate), "after {refusal:?}");
+    }
+    let competing = lapsed().step(said(direct, Said::Status(COMPETING)));
+    assert_eq!((competing.state(), competing.next().1), (State::Contested, Request::Check));
+    let on_its_way = lapsed().step(said(direct, Said::Status(NOT_ESTABLISHED)));
+    assert_eq!(on_its_way.next().1, Request::ValidateSso, "it was granted");
+
+    let in_vain = |mut s: Situation| {
+        let began = s.now.mono;
+        loop {
+            let (_, request, asking) = s.next();
+            if request.is_attempt() {
+                return (asking.now.mono - began, request, asking);
+            }
+            let answer = if request == Request::ValidateSso { Said::Sso(VALID) } else { Said::Status(LOST) };
+            s = asking.step(said(request, answer));
+        }
+    };
+    let triggered = Situation::new().lapsed().answered(Request::Reauthenticate, Said::Accepted);
+    let (after, request, asking) = in_vain(triggered);
+    assert_eq!((after, request), (seconds(6), direct));
+    let (after, request, _) = in_vain(asking.step(said(direct, Said::Status(LOST))));
+    assert_eq!(request, Request::Reauthenticate);
+    assert!(after >= seconds(34) && after <= seconds(41), "30 s and a pause after the last method, not {after:?}");
+}
+
+/// While a human is expected to log in, the check runs every ten seconds.
+#[test]
+fn a_login_that_is_expected_is_seen_sooner() {
+    let out = || Situation::new().step(Input::LoggedOut);
+    let gaps = |mut s: Situation, span: Duration| {
+        let (began, mut gaps) = (s.now.mono, Vec::new());
+        while s.now.mono < began + span {
+            let (gap, request, asking) = s.next();
+            gaps.push(gap);
+            s = asking.step(said(request, Said::Unauthorized));
+        }
+        gaps
+    };
+    let usual = gaps(out(), seconds(600));
+    assert!(usual.iter().all(|gap| *gap > seconds(20) && *gap <= seconds(30)), "{usual:?}");
+    let soon = gaps(out().wait(seconds(1)).step(Input::ExpectLogin), seconds(1799));
+    let (last, before) = soon.split_last().unwrap();
+    assert!(before.iter().all(|gap| *gap <= seconds(10)) && *last <= seconds(30), "{soon:?}");
+    let late = gaps(out().step(Input::ExpectLogin).wait(seconds(1801)).step(Input::Wake), seconds(600));
+    assert!(late[1..].iter().all(|gap| *gap > seconds(20)), "{late:?}");
+}
+
+/// A data call on request: one, when live, at once or after what is under way.
+#[test]
+fn a_data_call_is_sent_on_request() {
+    let policy = Policy { confirm_every: Duration::ZERO, ..Policy::default() };
+    let live = Situation::with(policy, 7).live().wait(seconds(3));
+    let (pause, request, asking) = live.clone().step(Input::Prove).next();
+    assert_eq!((pause, request), (Duration::ZERO, Request::Accounts));
+    let proved = asking.answered_well();
+    assert_eq!(proved.machine.facts().last_data, Some(proved.now));
+    assert!(!proved.lives(seconds(600)).0.contains(&Request::Accounts), "once");
+    let (_, _, checking) = live.next();
+    let asked = checking.plan.request.unwrap();
+    let (_, request, _) = checking.step(Input::Prove).step(said(asked, Said::Status(GOOD))).next();
+    assert_eq!(request, Request::Accounts, "after the check under way");
+    let lost = Situation::new().lapsed();
+    assert_eq!(lost.clone().step(Input::Prove).plan.reason, lost.plan.reason);
+}
