@@ -138,11 +138,34 @@ async fn a_quota_that_is_used_up_for_long_needs_a_human() {
         ("Retry-After: 90000\r\n", "", true),
         ("X-Limit-App-Limit: 10000\r\nX-Limit-App-Remaining: 0\r\n", "{\"status\": 0}", true),
         ("", "{\"code\": 42908, \"error\": \"limit reached: daily message quota reached\"}", true),
+        ("", "{\"status\": 0, \"errors\": [\"application has exceeded its monthly message limit\"]}", true),
         ("", "{\"code\": 42901, \"error\": \"limit reached: too many requests\"}", false),
     ] {
         receiver.replies([Reply::Answer(429, head, body)]);
         let outcome = attempt(webhook(&receiver.url(), None)).await;
         assert!(is_tried_again(&outcome) && asks_a_human(&outcome) == needs_human, "{head}{body}: {outcome:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_success_whose_body_denies_it_is_none() {
+    let receiver = Receiver::start().await;
+    for (body, is_sent) in [
+        ("", true),
+        ("ok", true),
+        ("{}", true),
+        ("{\"ok\": true}", true),
+        ("{\"status\": 1, \"errors\": []}", true),
+        ("{\"status\": \"success\", \"errors\": null}", true),
+        ("{\"status\": 0}", true),
+        ("{\"ok\": false, \"description\": \"Forbidden: bot was blocked by the user\"}", false),
+        ("{\"success\": false, \"message\": \"no such user\"}", false),
+        ("{\"status\": 0, \"errors\": [\"user key is invalid\"]}", false),
+    ] {
+        receiver.replies([Reply::Answer(200, "", body)]);
+        let outcome = attempt(webhook(&receiver.url(), None)).await;
+        assert_eq!(matches!(outcome, Outcome::Sent { .. }), is_sent, "{body}: {outcome:?}");
+        assert!(is_sent || asks_a_human(&outcome), "{body}: {outcome:?}");
     }
 }
 

@@ -172,13 +172,15 @@ impl Answer {
         let words = self.words(secrets);
         let said = if words.is_empty() { words.clone() } else { format!(", and said: {words}") };
         let answer = format!("it answered {}{said}", self.status);
-        let is_denied = self.json().get("ok") == Some(&serde_json::Value::Bool(false));
+        let is_denied = is_denied(&self.json());
         match self.status {
             status if status.is_success() && !is_denied => Outcome::Sent { answer, except: None },
             status if status.is_success() => Outcome::lasting(answer),
             StatusCode::TOO_MANY_REQUESTS => {
                 let is_long = self.after.is_some_and(|after| after > LONGEST_PASSING);
-                let needs_human = is_long || self.is_exhausted || words.to_lowercase().contains("quota");
+                let words = words.to_lowercase();
+                let is_quota = self.is_exhausted || words.contains("quota") || words.contains("month");
+                let needs_human = is_long || is_quota;
                 Outcome::TryAgain { why: answer, after: self.after, needs_human }
             }
             StatusCode::NOT_IMPLEMENTED | StatusCode::HTTP_VERSION_NOT_SUPPORTED => Outcome::lasting(answer),
@@ -225,6 +227,13 @@ fn pause_in(body: &serde_json::Value) -> Option<Duration> {
 
 fn pause_of(seconds: f64) -> Option<Duration> {
     Duration::try_from_secs_f64(seconds).ok()
+}
+
+/// Whether a body denies success, whatever the status: as Telegram, as many programs, and as Pushover do it.
+fn is_denied(body: &serde_json::Value) -> bool {
+    let is_false = |key| body.get(key) == Some(&serde_json::Value::Bool(false));
+    let has_errors = body.get("errors").and_then(serde_json::Value::as_array).is_some_and(|errors| !errors.is_empty());
+    is_false("ok") || is_false("success") || has_errors && body.get("status").is_some_and(|status| status == 0)
 }
 
 /// Whether Pushover's quota for the month is used up.
