@@ -10,7 +10,7 @@ use crate::exit::Exit;
 use crate::gateway::ibkr_host::Unreachable;
 use crate::gateway::stream::Down;
 use crate::gateway::wire::{Refusal, read, read_listening, read_status};
-use crate::gateway::{Accounts, AuthStatus, SsoValidation};
+use crate::gateway::{Accounts, AuthStatus, ErrorKind, SsoValidation};
 use crate::log::human_duration;
 use crate::session::Account;
 
@@ -39,31 +39,31 @@ pub(super) fn evaluate(subject: &Subject, observed: &Observations) -> Vec<CheckR
         }
         None => return results,
     };
-    match status {
+    match status.map_err(|refusal| (refusal.kind, refusal.detail)) {
         Ok(status) => {
             results.push(CheckResult::good(Check::Edge, "IBKR lets this host in"));
             results.push(CheckResult::good(Check::Ibkr, "it answers"));
             results.extend(session(subject, observed, &status));
         }
-        Err(Refusal::Unauthorized { denied }) => {
+        Err((ErrorKind::Unauthorized { denied }, _)) => {
             results.push(CheckResult::good(Check::Edge, "IBKR lets this host in"));
             results.push(CheckResult::good(Check::Ibkr, "it answers"));
             results.push(no_login(subject, denied));
         }
-        Err(Refusal::LoginPage) => results.push(no_login(subject, false)),
-        Err(Refusal::TooManyRequests { .. }) => results.push(too_many()),
-        Err(Refusal::Ibkr) => {
+        Err((ErrorKind::LoginPage, _)) => results.push(no_login(subject, false)),
+        Err((ErrorKind::TooManyRequests { .. }, _)) => results.push(too_many()),
+        Err((ErrorKind::Ibkr, _)) => {
             let status = observed.status.as_ref().and_then(ProbeResult::status).unwrap_or_default();
-            results.push(ibkr(&format!("IBKR answers with an error of its own (status {status})")));
+            results.push(ibkr(&format!("IBKR answers with an error (status {status})")));
         }
-        Err(Refusal::NoBrokerageSession) => results.extend(session(subject, observed, &AuthStatus::default())),
-        Err(Refusal::Gone | Refusal::NotAGateway) => {
+        Err((ErrorKind::NoBrokerageSession, _)) => results.extend(session(subject, observed, &AuthStatus::default())),
+        Err((ErrorKind::Gone | ErrorKind::NotAGateway, _)) => {
             let found = "it does not know the request for the session's state";
             results.push(CheckResult::fault(Check::Gateway, Exit::NothingAnswers, found, "update the gateway"));
         }
-        Err(Refusal::NotUnderstood(why)) => results.push(ibkr(&format!("the answer cannot be understood: {why}"))),
-        // Both are told above.
-        Err(Refusal::AddressRefused | Refusal::EdgeRefused) => {}
+        Err((ErrorKind::NotUnderstood, why)) => results.push(ibkr(&format!("the answer cannot be understood: {why}"))),
+        // Both are reported above, and what goes wrong without an answer is not read from one.
+        Err(_) => {}
     }
     results
 }
@@ -110,7 +110,7 @@ fn refused(subject: &Subject, observed: &Observations) -> Option<CheckResult> {
             ProbeResult::Silent | ProbeResult::Broken(_) => None,
         });
     for answer in answers {
-        if read::<serde_json::Value>(&answer.reply()) == Err(Refusal::AddressRefused) {
+        if refused_as(read::<serde_json::Value>(&answer.reply())) == Some(ErrorKind::AddressRefused) {
             return Some(ip_list(subject, observed.own_address));
         }
         if read_listening(&answer.reply()).is_err() && (is_edge(&answer.http) || answer.http.status == 403) {
@@ -228,18 +228,10 @@ fn login(subject: &Subject, observed: &Observations) -> CheckResult {
             );
             CheckResult::fault(Check::Login, Exit::HumanNeeded, "IBKR says that the login does not stand", remedy)
         }
-        Err(Refusal::Unauthorized { denied }) => no_login(subject, denied),
-        Err(Refusal::LoginPage) => no_login(subject, false),
-        Err(Refusal::TooManyRequests { .. }) => too_many(),
-        Err(
-            Refusal::NoBrokerageSession
-            | Refusal::AddressRefused
-            | Refusal::EdgeRefused
-            | Refusal::Gone
-            | Refusal::Ibkr
-            | Refusal::NotAGateway
-            | Refusal::NotUnderstood(_),
-        ) => CheckResult::note(Check::Login, "whether it stands is not known: the answer says nothing of it"),
+        Err(Refusal { kind: ErrorKind::Unauthorized { denied }, .. }) => no_login(subject, denied),
+        Err(Refusal { kind: ErrorKind::LoginPage, .. }) => no_login(subject, false),
+        Err(Refusal { kind: ErrorKind::TooManyRequests { .. }, .. }) => too_many(),
+        Err(_) => CheckResult::note(Check::Login, "whether it stands is not known: the answer says nothing of it"),
     }
 }
 
@@ -307,28 +299,32 @@ fn too_many() -> CheckResult {
     CheckResult::fault(Check::Ibkr, Exit::NotLive, found, remedy)
 }
 
-/// Whether a check and a look at the accounts are worth it: the session calls itself live.
-pub(super) fn seems_live(got: &ProbeResult) -> bool {
-    matches!(got, ProbeResult::Answer(answer) if matches!(
-        read_status(&answer.reply()),
-        Ok(AuthStatus { authenticated: true, competing: false, .. })
-    ))
+fn refused_as<T>(read: Result<T, Refusal>) -> Option<ErrorKind> {
+    read.err().map(|refusal| refusal.kind)
+}
+
+/// The flags of a status, or what its refusal means.
+fn flags(result: &ProbeResult) -> Option<Result<AuthStatus, ErrorKind>> {
+    let ProbeResult::Answer(answer) = result else { return None };
+    Some(read_status(&answer.reply()).map_err(|refusal| refusal.kind))
+}
+
+/// Whether the session seems live, so that account data is asked next.
+pub(super) fn seems_live(result: &ProbeResult) -> bool {
+    matches!(flags(result), Some(Ok(AuthStatus { authenticated: true, competing: false, .. })))
 }
 
 /// Whether the session is gone without a competitor, so that the login is checked next.
-pub(super) fn seems_lapsed(got: &ProbeResult) -> bool {
-    matches!(got, ProbeResult::Answer(answer) if matches!(
-        read_status(&answer.reply()),
-        Ok(AuthStatus { authenticated: false, competing: false, .. }) | Err(Refusal::NoBrokerageSession)
-    ))
+pub(super) fn seems_lapsed(result: &ProbeResult) -> bool {
+    matches!(
+        flags(result),
+        Some(Ok(AuthStatus { authenticated: false, competing: false, .. }) | Err(ErrorKind::NoBrokerageSession))
+    )
 }
 
 /// Whether there is no login, so that the login page is checked next.
-pub(super) fn seems_logged_out(got: &ProbeResult) -> bool {
-    matches!(got, ProbeResult::Answer(answer) if matches!(
-        read_status(&answer.reply()),
-        Err(Refusal::Unauthorized { .. } | Refusal::LoginPage)
-    ))
+pub(super) fn seems_logged_out(result: &ProbeResult) -> bool {
+    matches!(flags(result), Some(Err(ErrorKind::Unauthorized { .. } | ErrorKind::LoginPage)))
 }
 
 const ASKED_RECENTLY: &str = "not asked: IBKR allows that request once a minute, and it was asked within this one";

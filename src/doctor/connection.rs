@@ -9,8 +9,8 @@ use super::report::{Check, CheckResult};
 use crate::exit::Exit;
 use crate::gateway::certificate::Certificate;
 use crate::gateway::probe::Answer;
-use crate::gateway::wire::{Refusal, read_listening};
-use crate::gateway::{ConnectError, Fingerprint, TlsError, Trust};
+use crate::gateway::wire::read_listening;
+use crate::gateway::{ConnectError, ErrorKind, Fingerprint, TlsError, Trust};
 
 /// Judges the way to the gateway. The last result is a fault when the way ends there; `true` when it leads to a
 /// gateway.
@@ -158,14 +158,14 @@ fn gateway(subject: &Subject, observed: &Observations) -> (CheckResult, bool) {
     let fault = |found: String, remedy: &str| CheckResult::fault(Check::Gateway, Exit::NothingAnswers, found, remedy);
     match &observed.root {
         Some(ProbeResult::Answer(super::observations::Answer { http: answer, .. })) => {
-            match read_listening(&answer.reply()) {
+            match read_listening(&answer.reply()).map_err(|refusal| refusal.kind) {
                 Ok(()) => {
                     (CheckResult::good(Check::Gateway, "it sends visitors to the login page, as a gateway does"), true)
                 }
-                Err(Refusal::AddressRefused) => {
+                Err(ErrorKind::AddressRefused) => {
                     (CheckResult::good(Check::Gateway, "it refuses this host in a gateway's own words"), true)
                 }
-                Err(Refusal::TooManyRequests { .. }) => {
+                Err(ErrorKind::TooManyRequests { .. }) => {
                     (CheckResult::note(Check::Gateway, "it says too many requests"), true)
                 }
                 Err(_) if is_airplay(answer) => (airplay(port), false),
@@ -193,7 +193,7 @@ fn gateway(subject: &Subject, observed: &Observations) -> (CheckResult, bool) {
 
 /// A gateway's answer to GET /.
 fn is_gateway(answer: &Answer) -> bool {
-    matches!(read_listening(&answer.reply()), Ok(()) | Err(Refusal::AddressRefused))
+    read_listening(&answer.reply()).map_or_else(|refusal| refusal.kind == ErrorKind::AddressRefused, |()| true)
 }
 
 /// 403 in the words of IBKR's edge.

@@ -3,8 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::driver::{Received, Report};
-use crate::gateway::ErrorKind;
+use crate::driver::Report;
 use crate::session::{Now, Request, State, StateKind};
 
 /// All counts since the daemon began, by gateway.
@@ -51,7 +50,10 @@ impl Counts {
         let now = report.at;
         let counted = self.gateways.entry(report.snapshot.gateway.clone()).or_default();
         if let Some((request, answer, took)) = &report.answered {
-            *counted.requests.entry((request.name(), outcome(answer))).or_default() += 1;
+            *counted
+                .requests
+                .entry((request.name(), answer.error.as_ref().map_or("ok", |error| error.kind.code())))
+                .or_default() += 1;
             let (count, sum) = counted.took.entry(request.name()).or_default();
             *count += 1;
             *sum += *took;
@@ -124,29 +126,6 @@ const fn is_for_humans(state: State) -> bool {
         | StateKind::Contested
         | StateKind::Unavailable
         | StateKind::Paused => false,
-    }
-}
-
-/// A stable word for what came of a request.
-fn outcome(answer: &Received) -> &'static str {
-    let Some(error) = &answer.error else { return "ok" };
-    match error.kind {
-        ErrorKind::NothingListens => "nothing-listens",
-        ErrorKind::NoAnswer => "no-answer",
-        ErrorKind::Broken => "broken",
-        ErrorKind::Network => "network",
-        ErrorKind::Certificate => "certificate",
-        ErrorKind::Tls => "tls",
-        ErrorKind::NotAGateway => "not-a-gateway",
-        ErrorKind::Unauthorized { .. } => "unauthorized",
-        ErrorKind::LoginPage => "login-page",
-        ErrorKind::NoBrokerageSession => "no-brokerage-session",
-        ErrorKind::AddressRefused => "address-refused",
-        ErrorKind::EdgeRefused => "edge-refused",
-        ErrorKind::Gone => "gone",
-        ErrorKind::TooManyRequests { .. } => "too-many-requests",
-        ErrorKind::Ibkr => "ibkr-error",
-        ErrorKind::NotUnderstood => "not-understood",
     }
 }
 

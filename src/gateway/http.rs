@@ -119,7 +119,7 @@ impl Http {
             .method(if json.is_some() { Method::POST } else { Method::GET })
             .uri(path)
             .header(HOST, self.connector.url().authority())
-            .header(USER_AGENT, super::USER_AGENT)
+            .header(USER_AGENT, AGENT)
             .header(ACCEPT, "*/*");
         if json.is_some() {
             request = request.header(CONTENT_TYPE, "application/json");
@@ -294,6 +294,8 @@ pub(super) fn named<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a
     headers.get(name).and_then(|value| value.to_str().ok())
 }
 
+/// An empty `User-Agent` is refused by IBKR's edge.
+pub(super) const AGENT: &str = concat!("tickled/", env!("CARGO_PKG_VERSION"));
 pub(super) const CONNECT_WITHIN: Duration = Duration::from_secs(3);
 /// How long the end of a complete answer may take.
 const READY_WITHIN: Duration = Duration::from_secs(1);

@@ -23,6 +23,7 @@ pub mod certificate;
 mod connect;
 mod der;
 mod error;
+mod error_kind;
 mod http;
 pub mod ibkr_host;
 mod metered;
@@ -35,7 +36,8 @@ mod url;
 pub mod wire;
 
 pub use connect::{ConnectError, Elsewhere, TlsError};
-pub use error::{Error, ErrorKind};
+pub use error::Error;
+pub use error_kind::ErrorKind;
 pub use ibkr_host::IbkrHost;
 pub use request::Request;
 pub use signature::Unusable;
@@ -219,27 +221,22 @@ impl Client {
         let body = Body::new(self.keeps_session);
         let answer = match self.http.request(request.path(), json, body, within).await {
             Ok(answer) => answer,
-            Err(error) => return Err(error::from_http(request, &self.target, self.explain(error).await)),
+            Err(error) => return Err(error::from_http(request, &self.target.url, self.explain(error).await)),
         };
         let reply = answer.reply();
-        match read(&reply) {
-            Ok(read) => Ok(read),
-            Err(Refusal::NotUnderstood(_)) if self.should_be_https(&reply).await => {
-                let url = self.http.connector().url().with_encryption(true);
-                Err(error::from_http(request, &self.target, HttpError::Connect(TlsError::NotPlainHttp(url).into())))
+        let mut refusal = match read(&reply) {
+            Ok(read) => return Ok(read),
+            Err(refusal) => refusal,
+        };
+        let url = &self.target.url;
+        if refusal.kind == ErrorKind::NotUnderstood {
+            if self.should_be_https(&reply).await {
+                let tls = TlsError::NotPlainHttp(url.with_encryption(true));
+                return Err(error::from_http(request, url, HttpError::Connect(tls.into())));
             }
-            Err(Refusal::NotUnderstood(why)) => {
-                let why = answer.encoding().unwrap_or(why);
-                Err(error::from_refusal(
-                    request,
-                    &self.target,
-                    reply.status,
-                    Refusal::NotUnderstood(why),
-                    answer.body.sample,
-                ))
-            }
-            Err(refusal) => Err(error::from_refusal(request, &self.target, reply.status, refusal, answer.body.sample)),
+            refusal.detail = answer.encoding().unwrap_or(refusal.detail);
         }
+        Err(error::from_refusal(request, url, reply.status, refusal, answer.body.sample))
     }
 
     /// A connection in plain HTTP that ends without a word, or with TLS, may be one that should have been TLS.
@@ -289,6 +286,3 @@ impl Answer {
 }
 
 type Reader<T> = fn(&Reply<'_>) -> Result<T, Refusal>;
-
-/// An empty one is refused by IBKR's edge.
-const USER_AGENT: &str = concat!("tickled/", env!("CARGO_PKG_VERSION"));

@@ -19,6 +19,7 @@ use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::tungstenite::{self, Message as Frame};
 use tokio_tungstenite::{WebSocketStream, client_async_with_config};
 
+use super::http::AGENT;
 use super::metered::{Meter, Metered};
 use super::{AuthStatus, Client, SessionId};
 
@@ -253,7 +254,7 @@ fn request(url: &str, session: Option<&SessionId>) -> Result<Request, Down> {
         cookie.set_sensitive(true);
         request.headers_mut().insert(COOKIE, cookie);
     }
-    request.headers_mut().insert(USER_AGENT, HeaderValue::from_static(super::USER_AGENT));
+    request.headers_mut().insert(USER_AGENT, HeaderValue::from_static(AGENT));
     Ok(request)
 }
 

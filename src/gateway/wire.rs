@@ -11,6 +11,8 @@ use serde::de::{DeserializeOwned, IgnoredAny};
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
+use super::error_kind::ErrorKind;
+
 /// The answer to a check, and to `open_brokerage`; also found inside a ping's.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
 pub struct AuthStatus {
@@ -163,35 +165,23 @@ pub(super) fn is_read(key: &[u8]) -> bool {
     KEYS.iter().any(|known| known.as_bytes() == key)
 }
 
-/// What an answer means when it is not the one that was asked for.
+/// An answer that is not the one that was asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Refusal {
-    /// 401: there is no login. `denied` when the body says "Access Denied", as a wrong `ips.allow` also makes it.
-    Unauthorized {
-        /// The body says "Access Denied".
-        denied: bool,
-    },
-    /// A redirect to the login page, or that page itself: there is no login.
-    LoginPage,
-    /// 400 "no bridge" or "Init session first", 601: there is no brokerage session.
-    NoBrokerageSession,
-    /// 404 "Access Denied": this host is not on the gateway's list of addresses, `ips.allow` in its conf.yaml.
-    AddressRefused,
-    /// 403: IBKR's edge refuses this host.
-    EdgeRefused,
-    /// 404, or a redirect to IBKR's host: the request is not known there any more.
-    Gone,
-    /// 429
-    TooManyRequests {
-        /// `Retry-After`, where given.
-        retry_after: Option<Duration>,
-    },
-    /// 5xx: IBKR has a fault of its own.
-    Ibkr,
-    /// What answers is not a gateway.
-    NotAGateway,
-    /// Anything else: an unexpected status, JSON of another shape, no JSON.
-    NotUnderstood(String),
+pub struct Refusal {
+    /// What it means.
+    pub kind: ErrorKind,
+    /// What is wrong with an answer that is not understood; otherwise empty.
+    pub detail: String,
+}
+
+impl From<ErrorKind> for Refusal {
+    fn from(kind: ErrorKind) -> Self {
+        Self { kind, detail: String::new() }
+    }
+}
+
+fn not_understood(detail: impl Into<String>) -> Refusal {
+    Refusal { kind: ErrorKind::NotUnderstood, detail: detail.into() }
 }
 
 /// Reads the answer to a call that answers with `T`.
@@ -209,7 +199,7 @@ pub fn read<T: DeserializeOwned>(reply: &Reply<'_>) -> Result<T, Refusal> {
 
 /// What exactly is of another type would be told in the other side's words, and those may be personal.
 fn of_another_shape() -> Refusal {
-    Refusal::NotUnderstood("JSON of another shape".to_owned())
+    not_understood("JSON of another shape")
 }
 
 /// Reads the answer to `check_auth_status` and to `open_brokerage`.
@@ -220,7 +210,7 @@ pub fn read_status(reply: &Reply<'_>) -> Result<AuthStatus, Refusal> {
     let value: Value = read(reply)?;
     let has = |key| value.get(key).is_some();
     if !has("authenticated") && (has("error") || !has("connected") && !has("competing")) {
-        return Err(Refusal::NotUnderstood("no flags in the place of a status".to_owned()));
+        return Err(not_understood("no flags in the place of a status"));
     }
     serde_json::from_value(value).map_err(|_| of_another_shape())
 }
@@ -239,7 +229,7 @@ pub fn read_reauthentication(reply: &Reply<'_>) -> Result<Reauthentication, Refu
         (Some("Reauthenticated."), _) => Ok(Reauthentication::Reauthenticated),
         (_, Some("not logged in")) => Ok(Reauthentication::NotLoggedIn),
         (Some(other), _) | (None, Some(other)) => Ok(Reauthentication::Other(other.chars().take(50).collect())),
-        (None, None) => Err(Refusal::NotUnderstood("neither a message nor an error in it".to_owned())),
+        (None, None) => Err(not_understood("neither a message nor an error in it")),
     }
 }
 
@@ -249,20 +239,12 @@ pub fn read_reauthentication(reply: &Reply<'_>) -> Result<Reauthentication, Refu
 /// What the answer means when it is not a gateway's.
 pub fn read_listening(reply: &Reply<'_>) -> Result<(), Refusal> {
     match refusal(reply) {
-        Err(Refusal::LoginPage) => Ok(()),
-        Err(refused @ (Refusal::AddressRefused | Refusal::TooManyRequests { .. })) => Err(refused),
+        Err(Refusal { kind: ErrorKind::LoginPage, .. }) => Ok(()),
+        Err(refused) if matches!(refused.kind, ErrorKind::AddressRefused | ErrorKind::TooManyRequests { .. }) => {
+            Err(refused)
+        }
         Ok(()) if is_login_page(reply.body) => Ok(()),
-        // Whatever else comes, a gateway does not say it here.
-        Ok(())
-        | Err(
-            Refusal::Unauthorized { .. }
-            | Refusal::NoBrokerageSession
-            | Refusal::EdgeRefused
-            | Refusal::Gone
-            | Refusal::Ibkr
-            | Refusal::NotAGateway
-            | Refusal::NotUnderstood(_),
-        ) => Err(Refusal::NotAGateway),
+        Ok(()) | Err(_) => Err(ErrorKind::NotAGateway.into()),
     }
 }
 
@@ -275,16 +257,16 @@ fn refusal(reply: &Reply<'_>) -> Result<(), Refusal> {
         400 => Err(json(reply.body)
             .ok()
             .and_then(|value| refusal_in(&value))
-            .unwrap_or_else(|| Refusal::NotUnderstood("status 400".to_owned()))),
-        401 => Err(Refusal::Unauthorized { denied }),
-        403 => Err(Refusal::EdgeRefused),
-        404 if denied => Err(Refusal::AddressRefused),
-        404 | 405 | 410 => Err(Refusal::Gone),
-        411 => Err(Refusal::NotUnderstood("status 411: the length of an empty body was missing".to_owned())),
-        429 => Err(Refusal::TooManyRequests { retry_after: reply.retry_after }),
-        500..=599 => Err(Refusal::Ibkr),
-        601 => Err(Refusal::NoBrokerageSession),
-        other => Err(Refusal::NotUnderstood(format!("status {other}"))),
+            .unwrap_or_else(|| not_understood("status 400"))),
+        401 => Err(ErrorKind::Unauthorized { denied }.into()),
+        403 => Err(ErrorKind::EdgeRefused.into()),
+        404 if denied => Err(ErrorKind::AddressRefused.into()),
+        404 | 405 | 410 => Err(ErrorKind::Gone.into()),
+        411 => Err(not_understood("status 411: the length of an empty body was missing")),
+        429 => Err(ErrorKind::TooManyRequests { retry_after: reply.retry_after }.into()),
+        500..=599 => Err(ErrorKind::Ibkr.into()),
+        601 => Err(ErrorKind::NoBrokerageSession.into()),
+        other => Err(not_understood(format!("status {other}"))),
     }
 }
 
@@ -302,24 +284,24 @@ fn redirect(location: &str) -> Refusal {
     // A proxy's own login may be at such a path too, on a host of its own.
     let is_gateway = host.is_empty() || is_ibkr || query.contains("forwardto=");
     if is_gateway && ["/sso/login", "/sso/dispatcher"].iter().any(|login| path.starts_with(login)) {
-        Refusal::LoginPage
+        ErrorKind::LoginPage.into()
     } else if is_ibkr {
-        Refusal::Gone
+        ErrorKind::Gone.into()
     } else {
-        Refusal::NotAGateway
+        ErrorKind::NotAGateway.into()
     }
 }
 
 fn json(body: &[u8]) -> Result<Value, Refusal> {
     serde_json::from_slice(body).map_err(|e| {
         if is_login_page(body) {
-            Refusal::LoginPage
+            ErrorKind::LoginPage.into()
         } else if contains(body, "access denied") {
-            Refusal::EdgeRefused
+            ErrorKind::EdgeRefused.into()
         } else if body.is_empty() {
-            Refusal::NotUnderstood("an empty body".to_owned())
+            not_understood("an empty body")
         } else {
-            Refusal::NotUnderstood(format!("not JSON: {e}"))
+            not_understood(format!("not JSON: {e}"))
         }
     })
 }
@@ -327,13 +309,13 @@ fn json(body: &[u8]) -> Result<Value, Refusal> {
 /// A refusal that comes with status 200, in the words of IBKR's servers.
 fn refusal_in(value: &Value) -> Option<Refusal> {
     if !value.is_object() {
-        return Some(Refusal::NotUnderstood("JSON, and not an object".to_owned()));
+        return Some(not_understood("JSON, and not an object"));
     }
     let error = value.get("error").and_then(Value::as_str).unwrap_or_default().to_ascii_lowercase();
     if value.get("statusCode").and_then(Value::as_u64) == Some(401) {
-        Some(Refusal::Unauthorized { denied: false })
+        Some(ErrorKind::Unauthorized { denied: false }.into())
     } else if error.contains("no bridge") || error.contains("init session first") {
-        Some(Refusal::NoBrokerageSession)
+        Some(ErrorKind::NoBrokerageSession.into())
     } else {
         None
     }

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use crate::Said;
 use tickled::driver::answers;
 use tickled::gateway::wire::{self, Refusal, Reply};
-use tickled::gateway::{ErrorKind, Tickle};
+use tickled::gateway::Tickle;
 use tickled::session::{Accounts, Failure, Reauthentication, Request, Sso, Status, Unavailability};
 use tickled::simulator::world::{Answer, AuthStatus, Call, Route, Verdict};
 
@@ -107,16 +107,7 @@ pub fn slowly(request: Request, answer: &Answer) -> Said {
 fn seen<T>(read: Result<T, Refusal>, meaning: impl Fn(&T) -> Said) -> Said {
     let kind = match read {
         Ok(answer) => return meaning(&answer),
-        Err(Refusal::Unauthorized { denied }) => ErrorKind::Unauthorized { denied },
-        Err(Refusal::LoginPage) => ErrorKind::LoginPage,
-        Err(Refusal::NoBrokerageSession) => ErrorKind::NoBrokerageSession,
-        Err(Refusal::AddressRefused) => ErrorKind::AddressRefused,
-        Err(Refusal::EdgeRefused) => ErrorKind::EdgeRefused,
-        Err(Refusal::Gone) => ErrorKind::Gone,
-        Err(Refusal::TooManyRequests { retry_after }) => ErrorKind::TooManyRequests { retry_after },
-        Err(Refusal::Ibkr) => ErrorKind::Ibkr,
-        Err(Refusal::NotAGateway) => ErrorKind::NotAGateway,
-        Err(Refusal::NotUnderstood(_)) => ErrorKind::NotUnderstood,
+        Err(refusal) => refusal.kind,
     };
     match answers::failure(kind) {
         Failure::Unauthorized => Said::Unauthorized,
