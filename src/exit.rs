@@ -46,6 +46,8 @@ impl Exit {
                 | Unavailability::NotAGateway
                 | Unavailability::Network => Self::NothingAnswers,
                 Unavailability::IbkrSilent
+                | Unavailability::IbkrUnreachable
+                | Unavailability::GatewayWedged
                 | Unavailability::IbkrError
                 | Unavailability::TooManyRequests { .. }
                 | Unavailability::Nonsense => Self::NotLive,
@@ -117,7 +119,7 @@ impl Exit {
 }
 
 /// Every kind of unavailability, one per code.
-const TROUBLES: [Unavailability; 12] = [
+const TROUBLES: [Unavailability; 14] = [
     Unavailability::NothingListens,
     Unavailability::NoAnswer,
     Unavailability::NotAGateway,
@@ -126,6 +128,8 @@ const TROUBLES: [Unavailability; 12] = [
     Unavailability::AddressRefused,
     Unavailability::Network,
     Unavailability::IbkrSilent,
+    Unavailability::IbkrUnreachable,
+    Unavailability::GatewayWedged,
     Unavailability::IbkrError,
     Unavailability::EdgeRefused,
     Unavailability::TooManyRequests { retry_after: None },

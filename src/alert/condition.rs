@@ -67,6 +67,8 @@ const fn forbids_a_login(trouble: Unavailability) -> bool {
         | Unavailability::Tls
         | Unavailability::Network
         | Unavailability::IbkrSilent
+        | Unavailability::IbkrUnreachable
+        | Unavailability::GatewayWedged
         | Unavailability::IbkrError
         | Unavailability::TooManyRequests { .. }
         | Unavailability::Nonsense => false,

@@ -110,6 +110,8 @@ pub(super) fn login(cause: Cause, snapshot: &Snapshot, host: &str) -> Annotation
             | Unavailability::AddressRefused
             | Unavailability::EdgeRefused
             | Unavailability::IbkrSilent
+            | Unavailability::IbkrUnreachable
+            | Unavailability::GatewayWedged
             | Unavailability::IbkrError
             | Unavailability::TooManyRequests { .. }
             | Unavailability::Nonsense,
@@ -268,6 +270,23 @@ pub(super) fn unavailable(trouble: Unavailability, snapshot: &Snapshot, host: &s
             "waiting for IBKR – it does not answer".to_owned(),
             WAITING.to_owned(),
         ),
+        Unavailability::IbkrUnreachable => (
+            Code::IbkrUnavailable,
+            Action::Wait,
+            "check this host's network – IBKR cannot be reached".to_owned(),
+            "check the network and the name resolution of this host. tickled restores the session when IBKR answers."
+                .to_owned(),
+        ),
+        Unavailability::GatewayWedged => (
+            Code::IbkrUnavailable,
+            Action::Restart,
+            "restart the gateway – it is wedged".to_owned(),
+            format!(
+                "restart the gateway, then {}\nIt holds requests that IBKR will not answer, and other programs are \
+                 blocked as well. Some gateways free themselves within minutes.",
+                login.lines()
+            ),
+        ),
         Unavailability::IbkrError => (
             Code::IbkrUnavailable,
             Action::Wait,
@@ -303,6 +322,8 @@ pub(super) fn unavailable(trouble: Unavailability, snapshot: &Snapshot, host: &s
         Unavailability::NoAnswer
         | Unavailability::Network
         | Unavailability::Tls
+        | Unavailability::IbkrUnreachable
+        | Unavailability::GatewayWedged
         | Unavailability::IbkrError
         | Unavailability::Nonsense => trouble.sentence().to_owned(),
     };
@@ -359,7 +380,9 @@ pub(super) fn unavailable_for_long(trouble: Unavailability, snapshot: &Snapshot,
              version of the gateway, may be the reason.",
             Action::Diagnose,
         )),
-        Unavailability::NothingListens
+        Unavailability::IbkrUnreachable
+        | Unavailability::GatewayWedged
+        | Unavailability::NothingListens
         | Unavailability::NoAnswer
         | Unavailability::NotAGateway
         | Unavailability::Certificate

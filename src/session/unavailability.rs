@@ -21,6 +21,10 @@ pub enum Unavailability {
     Network,
     /// The gateway answers for itself, and IBKR does not answer behind it.
     IbkrSilent,
+    /// IBKR does not answer, and this host cannot reach IBKR either: its network or its name resolution fails.
+    IbkrUnreachable,
+    /// IBKR answers, but the gateway's requests to it do not: unanswered ones have taken all of its connections.
+    GatewayWedged,
     /// IBKR answers with an error of its own (5xx).
     IbkrError,
     /// IBKR's edge refuses this host (403).
@@ -46,6 +50,8 @@ impl Unavailability {
             | Self::AddressRefused
             | Self::Network
             | Self::IbkrSilent
+            | Self::IbkrUnreachable
+            | Self::GatewayWedged
             | Self::TooManyRequests { .. } => true,
             Self::IbkrError | Self::EdgeRefused | Self::Nonsense => false,
         }
@@ -63,6 +69,8 @@ impl Unavailability {
             | Self::AddressRefused
             | Self::Network
             | Self::IbkrSilent
+            | Self::IbkrUnreachable
+            | Self::GatewayWedged
             | Self::TooManyRequests { .. } => false,
         }
     }
@@ -70,7 +78,7 @@ impl Unavailability {
     /// Whether asking again before believing it makes no sense.
     pub(super) const fn needs_no_confirmation(self) -> bool {
         match self {
-            Self::IbkrSilent | Self::TooManyRequests { .. } => true,
+            Self::IbkrSilent | Self::IbkrUnreachable | Self::GatewayWedged | Self::TooManyRequests { .. } => true,
             Self::NothingListens
             | Self::NoAnswer
             | Self::NotAGateway
