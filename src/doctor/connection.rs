@@ -121,8 +121,12 @@ fn port(subject: &Subject, observed: &Observations) -> Option<CheckResult> {
 
 /// What holds the port and speaks the wrong protocol for a gateway, or for the URL.
 fn stranger(subject: &Subject, observed: &Observations) -> Option<CheckResult> {
-    if let Some(Tls::Failed(error @ (TlsError::NothingInCommon(_) | TlsError::Unusable(_) | TlsError::ShortKey(_)))) =
-        &observed.tls
+    if let Some(Tls::Failed(
+        error @ (TlsError::NothingInCommon(_)
+        | TlsError::WantsCertificate(_)
+        | TlsError::Unusable(_)
+        | TlsError::ShortKey(_)),
+    )) = &observed.tls
     {
         let remedy = error.remedy().unwrap_or_default();
         return Some(CheckResult::fault(Check::Tls, Exit::HumanNeeded, error.description(), remedy));

@@ -168,7 +168,11 @@ fn is_tls<T>(contact: &Result<T, ConnectError>) -> bool {
     match contact {
         Ok(_)
         | Err(ConnectError::Tls(
-            TlsError::Untrusted(_) | TlsError::Unusable(_) | TlsError::ShortKey(_) | TlsError::NothingInCommon(_),
+            TlsError::Untrusted(_)
+            | TlsError::Unusable(_)
+            | TlsError::ShortKey(_)
+            | TlsError::NothingInCommon(_)
+            | TlsError::WantsCertificate(_),
         )) => true,
         Err(_) => false,
     }

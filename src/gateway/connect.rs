@@ -73,6 +73,8 @@ pub enum TlsError {
     ShortKey(String),
     /// It speaks TLS, but no version or cipher that `tickled` speaks.
     NothingInCommon(String),
+    /// It asks for a certificate of the client's.
+    WantsCertificate(String),
     /// It answers in plain HTTP; this URL would do.
     PlainHttp(GatewayUrl),
     /// It answers in TLS where plain HTTP was asked for; this URL would do.
@@ -95,6 +97,7 @@ impl TlsError {
             Self::NothingInCommon(reason) => {
                 format!("it speaks TLS, but no version or cipher that tickled speaks ({reason})")
             }
+            Self::WantsCertificate(reason) => format!("it asks for a client certificate ({reason})"),
             Self::PlainHttp(_) => "it speaks plain HTTP, and the url says https".to_owned(),
             Self::NotPlainHttp(_) => "it speaks TLS, and the url says http".to_owned(),
             Self::Neither => "it speaks neither TLS nor HTTP".to_owned(),
@@ -114,6 +117,11 @@ impl TlsError {
                                          P-256 or P-384: run the gateway with a newer Java, or give it a certificate \
                                          (sslCert in its conf.yaml) with an RSA, P-256, P-384 or Ed25519 key"
                 .to_owned(),
+            Self::WantsCertificate(_) => {
+                "tickled has none, and a gateway asks for none: ask the gateway itself, or have \
+                                          the proxy before it let this host in without one"
+                    .to_owned()
+            }
             Self::PlainHttp(url) if url.is_loopback() => {
                 format!("write url = \"{url}\", or set listenSsl: true in the gateway's conf.yaml")
             }
@@ -260,6 +268,7 @@ impl Connector {
         let tls = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
         match tls {
             Some(rustls::Error::InvalidCertificate(reason)) => certificate_refused(reason).into(),
+            Some(error) if wants_certificate(error) => TlsError::WantsCertificate(error.to_string()).into(),
             Some(error) if meter.is_tls() => TlsError::NothingInCommon(error.to_string()).into(),
             _ if meter.first().starts_with(b"HTTP/") => TlsError::PlainHttp(self.url.with_encryption(false)).into(),
             Some(_) if !meter.first().is_empty() => TlsError::Neither.into(),
@@ -301,6 +310,15 @@ impl Connector {
         let far = addresses.into_iter().find(|address| self.only_here && !address.to_canonical().is_loopback());
         far.map_or(Ok(()), |address| Err(Elsewhere { host: self.url.host().to_owned(), address }))
     }
+}
+
+/// Whether the other side gave up because it was shown no certificate. In TLS 1.3 that comes after the handshake.
+pub(super) const fn wants_certificate(error: &rustls::Error) -> bool {
+    use rustls::AlertDescription::{AccessDenied, BadCertificate, CertificateRequired, NoCertificate, UnknownCA};
+    matches!(
+        error,
+        rustls::Error::AlertReceived(CertificateRequired | BadCertificate | NoCertificate | UnknownCA | AccessDenied)
+    )
 }
 
 /// Whether a greeting with the versions, curves and signatures that the TLS library lacks is answered in TLS.

@@ -94,6 +94,7 @@ const fn from_connect(error: &ConnectError) -> ErrorKind {
             TlsError::Unusable(_)
             | TlsError::ShortKey(_)
             | TlsError::NothingInCommon(_)
+            | TlsError::WantsCertificate(_)
             | TlsError::PlainHttp(_)
             | TlsError::NotPlainHttp(_)
             | TlsError::Setup(_),

@@ -18,7 +18,7 @@ use hyper_util::rt::TokioIo;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::body::{Body, TooLong};
-use super::connect::{ConnectError, Connector};
+use super::connect::{ConnectError, Connector, TlsError, wants_certificate};
 use super::metered::{Meter, Metered};
 
 /// A client for one gateway. Clones share the kept connection.
@@ -238,6 +238,10 @@ impl Link {
         let cause = io_error(error);
         if cause.is_some_and(|io| io.kind() == io::ErrorKind::QuotaExceeded) {
             return HttpError::Invalid("more than is read of any answer".to_owned());
+        }
+        let tls = cause.and_then(|io| io.get_ref()).and_then(|inner| inner.downcast_ref::<rustls::Error>());
+        if let Some(error) = tls.filter(|error| wants_certificate(error)) {
+            return HttpError::Connect(TlsError::WantsCertificate(error.to_string()).into());
         }
         if error.is_parse_too_large() {
             return HttpError::Invalid(too_long("head", TooLong { limit: HEAD_LIMIT }));

@@ -72,7 +72,9 @@ impl From<ConnectError> for Unreachable {
             ConnectError::Refused
             | ConnectError::TimedOut
             | ConnectError::Broken(_)
-            | ConnectError::Tls(TlsError::NoAnswer | TlsError::NothingInCommon(_)) => Self::NoAnswer(detail),
+            | ConnectError::Tls(TlsError::NoAnswer | TlsError::NothingInCommon(_) | TlsError::WantsCertificate(_)) => {
+                Self::NoAnswer(detail)
+            }
             ConnectError::Resolve(_)
             | ConnectError::Elsewhere(_)
             | ConnectError::Unreachable(_)

@@ -11,12 +11,12 @@ use rcgen::{
     BasicConstraints, CertificateParams, CustomExtension, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
     KeyUsagePurpose, SanType,
 };
-use rustls::ServerConfig;
 use rustls::crypto::ring;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::server::{ClientHello, ResolvesServerCert};
+use rustls::server::{ClientHello, ResolvesServerCert, WebPkiClientVerifier};
 use rustls::sign::CertifiedKey;
+use rustls::{RootCertStore, ServerConfig};
 use tickled::gateway::ibkr_host::Unreachable;
 use tickled::gateway::{BuildError, Client, ErrorKind, Fingerprint, IbkrHost, Target, Trust, certificate};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -394,6 +394,39 @@ async fn tls_that_is_not_ours_is_told_as_that() {
         let url = greeting_back(bytes.to_vec()).await;
         let refused = client(&url, Trust::Loopback).unwrap().check_auth_status().await.unwrap_err();
         assert_eq!(refused.kind, fault, "{refused}");
+    }
+}
+
+/// A proxy before the gateway may ask for a certificate of the client's; in TLS 1.3 it refuses after the handshake.
+#[tokio::test]
+async fn who_asks_for_a_client_certificate_is_told_as_that() {
+    let words = "it asks for a client certificate";
+    for description in [42, 48, 49, 116] {
+        let url = greeting_back(vec![0x15, 3, 1, 0, 2, 2, description]).await;
+        let refused = client(&url, Trust::Loopback).unwrap().check_auth_status().await.unwrap_err();
+        assert!(refused.kind == ErrorKind::Tls && refused.detail.contains(words), "{description}: {refused}");
+    }
+    let (authority, _) = own();
+    let mut roots = RootCertStore::empty();
+    roots.add(authority).unwrap();
+    let provider = Arc::new(ring::default_provider());
+    let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider)).build().unwrap();
+    for version in [&rustls::version::TLS12, &rustls::version::TLS13] {
+        let config = ServerConfig::builder_with_provider(Arc::clone(&provider))
+            .with_protocol_versions(&[version])
+            .unwrap()
+            .with_client_cert_verifier(Arc::clone(&verifier))
+            .with_cert_resolver(Arc::new(Showing(Arc::new(Mutex::new(Face::own())))));
+        let acceptor = TlsAcceptor::from(Arc::new(config));
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("https://{}", listener.local_addr().unwrap());
+        tokio::spawn(async move {
+            while let Ok((tcp, _)) = listener.accept().await {
+                drop(acceptor.accept(tcp).await);
+            }
+        });
+        let refused = client(&url, Trust::Loopback).unwrap().check_auth_status().await.unwrap_err();
+        assert!(refused.kind == ErrorKind::Tls && refused.detail.contains(words), "{version:?}: {refused}");
     }
 }
 
