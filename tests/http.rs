@@ -47,13 +47,14 @@ async fn serving_all<T>(connections: mpsc::UnboundedReceiver<Connection>, part: 
         if request.uri().path() != "/stream" {
             return Reply::Whole(response);
         }
-        let body = |mut connection: Box<dyn tickled::http::Duplex>| -> futures_util::future::LocalBoxFuture<'static, ()> {
-            Box::pin(async move {
-                while connection.write_all(b"tick ").await.is_ok() {
-                    sleep(Duration::from_secs(20)).await;
-                }
-            })
-        };
+        let body =
+            |mut connection: Box<dyn tickled::http::Duplex>| -> futures_util::future::LocalBoxFuture<'static, ()> {
+                Box::pin(async move {
+                    while connection.write_all(b"tick ").await.is_ok() {
+                        sleep(Duration::from_secs(20)).await;
+                    }
+                })
+            };
         Reply::Stream(tickled::http::Stream { head: Response::new(()), body: Box::new(body), busy: response })
     };
     LocalSet::new()

@@ -41,11 +41,7 @@ struct Open {
 
 impl ControlTask {
     /// Opens the socket. A failure is logged, and everything else works without it.
-    pub(super) fn open(
-        clock: HostClock,
-        directories: Chosen,
-        events: Rc<Events>,
-    ) -> (Self, mpsc::Receiver<Request>) {
+    pub(super) fn open(clock: HostClock, directories: Chosen, events: Rc<Events>) -> (Self, mpsc::Receiver<Request>) {
         let (requests, inbox) = mpsc::channel(WAITING);
         let mut control_task = Self { clock, directories, requests, events, open: None, fault: String::new() };
         control_task.open_socket();

@@ -105,7 +105,8 @@ async fn watch(
     }
     let (mut units, mut unit_answers) = Units::new(&config);
     let mut reload = Reload::default();
-    let (mut endpoint_task, mut view_requests) = EndpointTask::open(&config.endpoint, clock, directories.state.clone(), supervisor.events());
+    let (mut endpoint_task, mut view_requests) =
+        EndpointTask::open(&config.endpoint, clock, directories.state.clone(), supervisor.events());
     let (mut control_task, mut requests) = ControlTask::open(clock, directories, supervisor.events());
     let clock_watch = ClockWatch::start();
     let mut runtime_dir = RuntimeDir::new(&locks, &control_task, &state_lock);

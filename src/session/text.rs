@@ -59,7 +59,9 @@ impl Unavailability {
             Self::Network => "the gateway's host cannot be reached",
             Self::IbkrSilent => "the gateway answers, but IBKR behind it does not",
             Self::IbkrUnreachable => "IBKR does not answer the gateway, and this host cannot reach IBKR",
-            Self::GatewayWedged => "the gateway is wedged: IBKR answers, but the gateway's requests to it stay unanswered",
+            Self::GatewayWedged => {
+                "the gateway is wedged: IBKR answers, but the gateway's requests to it stay unanswered"
+            }
             Self::IbkrError => "IBKR answers with an error of its own",
             Self::EdgeRefused => "IBKR's edge refuses this host",
             Self::TooManyRequests { .. } => "IBKR answered too many requests; no requests for a while",

@@ -54,6 +54,8 @@ fn code(state: State) -> Option<Code> {
             Unavailability::Certificate => Code::CertificateChanged,
             Unavailability::AddressRefused | Unavailability::EdgeRefused => Code::AccessDenied,
             Unavailability::IbkrSilent
+            | Unavailability::IbkrUnreachable
+            | Unavailability::GatewayWedged
             | Unavailability::IbkrError
             | Unavailability::TooManyRequests { .. }
             | Unavailability::Nonsense => Code::IbkrUnavailable,

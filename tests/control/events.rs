@@ -103,8 +103,7 @@ async fn a_program_learns_of_a_new_session_and_misses_nothing_that_is_known() {
     let at = listens(&mut host.daemon).await;
     host.daemon.becomes("live", SOON).await;
     let first = session(&host).await;
-    let mut listeners =
-        [Listening::at_socket(&host, "?gateway=main", "").await, Listening::at_endpoint(at).await];
+    let mut listeners = [Listening::at_socket(&host, "?gateway=main", "").await, Listening::at_endpoint(at).await];
     for listener in &mut listeners {
         assert_eq!(listener.until(StateKind::Live).await, ["present -> live"]);
     }
