@@ -42,8 +42,8 @@ pub struct Snapshot {
     pub login_ends_at: Option<Timestamp>,
     /// The maintenance window that IBKR is in.
     pub maintenance: Option<InMaintenance>,
-    /// Until when alerts wait: through the window and the grace after it.
-    pub hold_until: Option<Timestamp>,
+    /// Where IBKR serves the gateway, for its calendar.
+    pub place: Option<Place>,
     /// Why the machine will wake.
     pub next: WakeReason,
     /// When, at the latest.
@@ -84,7 +84,7 @@ impl Snapshot {
             flapping: machine.is_flapping(),
             out_of_attempts: machine.is_out_of_attempts(),
             login_ends_at: place.and_then(|place| login_ends_at(place.region, machine, now)),
-            hold_until: held.as_ref().map(|held| held.hold_until),
+            place: place.cloned(),
             maintenance: held.filter(|held| now.wall < held.until),
             next: plan.reason,
             next_at: match machine.state() {
@@ -101,6 +101,14 @@ impl Snapshot {
             promised: plan.wake_at,
             rate_limits: machine.rate_limit_state(now),
         }
+    }
+}
+
+impl Place {
+    /// Until when a maintenance window and the grace after it hold alerts, if one does at `at`.
+    #[must_use]
+    pub fn hold_until(&self, at: Timestamp) -> Option<Timestamp> {
+        Some(self.maintenance.at(self.region, at)?.hold_until).filter(|until| *until > at)
     }
 }
 

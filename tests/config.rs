@@ -12,7 +12,7 @@ use tickled::log::{self, Format, Level};
 use tickled::session::{Account, Competing, Method, Policy};
 
 /// How many broken files stand in `tests/data/config`.
-const BROKEN_FILES: usize = 33;
+const BROKEN_FILES: usize = 34;
 
 const TWO_LINES: &str = "[gateway.main]\nurl = \"https://localhost:5000\"\n";
 
@@ -148,10 +148,12 @@ fn what_is_shown_is_what_was_read() {
         url = "https://ibkr.example:5002"
         tls.trust = "system"
         [alerts]
-        zone = "Asia/Tokyo"
-        remind_before = "2h"
-        remind_at = "18:00"
-        quiet = { from = "22:00", to = "07:00", severities = ["warning"] }
+        hours.zone = "Asia/Tokyo"
+        hours.days = ["mon", "sun"]
+        hours.from = "22:00"
+        hours.to = "07:00"
+        hours.ready_by = "06:30"
+        hours.except = ["2026-12-25"]
         [[alerts.channel]]
         name = "own"
         type = "webhook"
@@ -161,6 +163,7 @@ fn what_is_shown_is_what_was_read() {
         token_file = "own-token"
         body = "{{ title }}"
         codes = ["login-required"]
+        after = "15m"
         [[alerts.channel]]
         name = "phone"
         type = "webhook"

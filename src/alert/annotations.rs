@@ -72,6 +72,22 @@ impl Annotations {
     }
 }
 
+impl Annotations {
+    /// The same for a session that was not live at `time`, its deadline.
+    pub(super) fn not_ready(self, time: &str) -> Self {
+        let instruction = self.title.split(" – ").next().unwrap_or_default();
+        Self {
+            title: format!("{instruction} – not ready at {time}"),
+            summary: format!("{} (not ready at {time})", self.summary),
+            action_text: match self.action {
+                Action::Wait => format!("decide what to do without this session.\n{}", sentence(&self.action_text)),
+                _ => self.action_text,
+            },
+            ..self
+        }
+    }
+}
+
 pub(super) fn annotations(
     reason: &str,
     title: impl Into<String>,
@@ -86,6 +102,18 @@ pub(super) fn annotations(
         action_text: action_text.into(),
         action,
     }
+}
+
+/// All sessions were live at `time`, their deadline.
+pub(super) fn ready(gateways: &[String], time: &str) -> Annotations {
+    let names = gateways.join(", ");
+    annotations(
+        "ready",
+        format!("ready at {time} – {names}"),
+        format!("all sessions were live at {time}: {names}"),
+        "nothing to do",
+        Action::Wait,
+    )
 }
 
 /// A changed configuration was refused. `why` is the first error, as `file:line:column: text` where it has a place.

@@ -41,8 +41,10 @@ pub enum Code {
     SessionFlapping,
     /// The account is of the other kind than configured.
     WrongAccount,
-    /// The login ends soon, as it does every day.
-    LoginEndsSoon,
+    /// A session was not live at the deadline.
+    NotReady,
+    /// All sessions were live at the deadline.
+    Ready,
     /// A changed configuration was refused, and the old one stays in force.
     ConfigRejected,
     /// A channel did not deliver an alert.
@@ -211,11 +213,23 @@ impl Code {
                     ResolveWhen::SessionLive,
                 )
             },
-            Self::LoginEndsSoon => Entry {
+            Self::NotReady => Entry {
+                waits_for_window: false,
+                replaces: &[
+                    Self::LoginRequired,
+                    Self::SessionContested,
+                    Self::GatewayUnreachable,
+                    Self::CertificateChanged,
+                    Self::AccessDenied,
+                    Self::IbkrUnavailable,
+                ],
+                ..row(Severity::Error, "not ready at the deadline", "live again", ResolveWhen::SessionLive)
+            },
+            Self::Ready => Entry {
                 resolved_title: None,
                 repeats: false,
                 waits_for_window: false,
-                ..row(Severity::Info, "the login ends soon", "", ResolveWhen::Immediately)
+                ..row(Severity::Info, "all sessions are ready", "", ResolveWhen::Immediately)
             },
             Self::ConfigRejected => Entry {
                 waits_for_window: false,
@@ -239,6 +253,12 @@ impl Code {
     #[must_use]
     pub fn name(self) -> &'static str {
         self.into()
+    }
+
+    /// Whether people are notified of its end.
+    #[must_use]
+    pub const fn has_end(self) -> bool {
+        self.entry().resolved_title.is_some()
     }
 
     /// The code of that name.

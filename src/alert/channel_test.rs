@@ -33,7 +33,7 @@ pub async fn test(
     code: Option<Code>,
 ) -> Vec<TestResult> {
     let host = settings.host(own_host);
-    let message = Notice::test(now.wall).message(&settings.zone, &Origin::from(host));
+    let message = Notice::test(now.wall).message(&settings.zone(), &Origin::from(host));
     let message = code.map_or(message.clone(), |code| rehearsal(message, code));
     let alert = Message { phase: Phase::Raised, ..message.clone() };
     let is_meant = |name: &str| channel.is_none_or(|channel| channel == name);

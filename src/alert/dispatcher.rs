@@ -17,7 +17,7 @@ use tracing::{debug, error, info, warn};
 
 use super::channels::{self, Sender};
 use super::lifecycle::Persisted;
-use super::notice::{Message, Notice, Origin};
+use super::notice::{Message, Notice, Origin, Phase, Who};
 use super::outbox::{Outbox, Outcome, PersistedMessage, Verdict};
 use super::settings::{Channel, Settings};
 use super::spool::{Spool, State};
@@ -112,7 +112,7 @@ impl Dispatcher {
         events: mpsc::UnboundedSender<DeliveryEvent>,
     ) -> Self {
         let State { alerts, channels: mut left, instance } = state;
-        let Settings { channels, zone, .. } = settings;
+        let channels = &settings.channels;
         let host = settings.host(own_host);
         let now = clock();
         let names = channels.iter().map(|channel| &channel.name);
@@ -126,7 +126,7 @@ impl Dispatcher {
             .collect();
         let shared = Rc::new(Shared {
             clock,
-            zone: RefCell::new(zone.clone()),
+            zone: RefCell::new(settings.zone()),
             origin: RefCell::new(origin),
             spool,
             alerts: RefCell::new(alerts),
@@ -156,12 +156,12 @@ impl Dispatcher {
     /// ones, and those whose last try failed before the change.
     #[must_use = "a new channel does not know what is open"]
     pub fn change(&mut self, settings: &Settings, own_host: &str) -> Vec<String> {
-        let Settings { channels, zone, .. } = settings;
+        let channels = &settings.channels;
         let host = settings.host(own_host);
         host.clone_into(&mut self.shared.origin.borrow_mut().host);
         let mut fresh = Vec::new();
         let now = (self.shared.clock)();
-        self.shared.zone.replace(zone.clone());
+        self.shared.zone.replace(settings.zone());
         let mut before: BTreeMap<String, Rc<ChannelWorker>> =
             self.shared.workers.take().into_iter().map(|worker| (worker.settings.name.clone(), worker)).collect();
         for settings in channels {
@@ -220,7 +220,10 @@ impl Dispatcher {
     pub fn send(&self, notices: &[Notice], alerts: Persisted) {
         let shared = &self.shared;
         for notice in notices {
-            channels::log::write(notice);
+            // The log had the end of an alert when it came.
+            if notice.audience.who != Who::People && notice.phase != Phase::Acknowledged {
+                channels::log::write(notice);
+            }
             shared.put(notice, |_, _| true);
         }
         shared.alerts.replace(alerts);
@@ -288,7 +291,7 @@ impl Shared {
         let now = (self.clock)();
         let message = notice.message(&self.zone.borrow(), &self.origin.borrow());
         let is_meant =
-            |worker: &&Rc<ChannelWorker>| channels::matches(&worker.settings, &message) && is_chosen(worker, &message);
+            |worker: &&Rc<ChannelWorker>| notice.is_for(&worker.settings, &message) && is_chosen(worker, &message);
         for worker in self.workers.borrow().iter().filter(is_meant) {
             if let Some(lost) = worker.outbox.borrow_mut().put(now, message.clone()) {
                 self.give_up(worker, &lost, "too many alerts wait for it");

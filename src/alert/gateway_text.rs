@@ -182,13 +182,13 @@ pub(super) fn wrong_account(snapshot: &Snapshot) -> Annotations {
     )
 }
 
-/// The login ends at this time.
-pub(super) fn login_ends(url: &str, at: &str) -> Annotations {
+/// The session is being restored.
+pub(super) fn being_restored() -> Annotations {
     annotations(
-        "login-age",
-        format!("login ends at {at}"),
-        format!("the login ends at {at}"),
-        format!("nothing now: after that time log in again at {url}. You get an alert then"),
+        "being-restored",
+        "being restored – session not live",
+        "the session is not live, and tickled is restoring it",
+        "if that takes longer than some minutes, run `tickled doctor`",
         Action::Wait,
     )
 }

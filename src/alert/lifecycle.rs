@@ -10,10 +10,12 @@ use serde::{Deserialize, Serialize};
 
 use super::annotations::{Action, Annotations};
 use super::condition::Condition;
-use super::reminder::LoginReminder;
+use super::notice::{About, Audience, Notice, Phase, Who};
+use super::readiness::Readiness;
 use super::time::{Moment, lasted};
-use super::{About, Code, Notice, Phase, Severity};
+use super::{Code, Severity};
 use crate::session::Now;
+use crate::status::Snapshot;
 
 /// One problem of one subject.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -70,14 +72,18 @@ pub(super) enum Stage<T> {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Firing<T> {
+    /// When the first one was sent.
+    pub(super) raised: T,
     /// When the last one was sent.
     pub(super) notified: T,
+    /// How far it was escalated: channels whose `after` is longer have not got it.
+    pub(super) escalated: Duration,
     /// The actions they asked for.
     pub(super) actions: BTreeSet<Action>,
     /// The highest severity they had.
     pub(super) worst: Severity,
-    /// The human wants no repeats, unless it becomes more severe.
-    pub(super) acknowledged: bool,
+    /// When the human wanted no repeats, unless it becomes more severe.
+    pub(super) acknowledged: Option<T>,
 }
 
 /// The alerts of one gateway, one channel, or the daemon.
@@ -87,10 +93,10 @@ pub(super) struct AlertGroup<T> {
     pub(super) alerts: BTreeMap<Code, Alert<T>>,
     /// When alerts ended that a human was notified of, for [`RECURS_WITHIN`].
     pub(super) ended: BTreeMap<Code, T>,
-    pub(super) reminder: Option<LoginReminder>,
-    /// The end of the maintenance window that holds alerts back.
+    pub(super) readiness: Readiness,
+    /// The last state of the gateway.
     #[serde(skip)]
-    pub(super) mute_until: Option<Moment>,
+    pub(super) last: Option<Snapshot>,
 }
 
 /// The state of a [`Tracker`](super::Tracker) on disk.
@@ -99,11 +105,13 @@ pub(super) struct AlertGroup<T> {
 pub struct Persisted {
     pub(super) groups: Vec<(About, AlertGroup<Timestamp>)>,
     pub(super) deferred: Vec<Notice>,
+    /// The last deadline on which the log has a line.
+    pub(super) reported: Option<Timestamp>,
 }
 
 impl<T> Default for AlertGroup<T> {
     fn default() -> Self {
-        Self { alerts: BTreeMap::new(), ended: BTreeMap::new(), reminder: None, mute_until: None }
+        Self { alerts: BTreeMap::new(), ended: BTreeMap::new(), readiness: Readiness::default(), last: None }
     }
 }
 
@@ -129,7 +137,7 @@ impl Alert<Moment> {
         let severity = self.annotations.severity(code);
         let severity = match (phase, self.firing()) {
             (Phase::Resolved | Phase::Withdrawn | Phase::Replaced, Some(firing)) => firing.worst,
-            (Phase::Raised | Phase::Repeated | Phase::Test, _) | (_, None) => severity,
+            (Phase::Raised | Phase::Repeated | Phase::Acknowledged | Phase::Test, _) | (_, None) => severity,
         };
         Notice {
             about: about.clone(),
@@ -145,29 +153,49 @@ impl Alert<Moment> {
             action: action_text,
             url: self.url.clone(),
             session: None,
+            audience: Audience {
+                above: None,
+                upto: self.firing().map_or(Duration::ZERO, |f| f.escalated),
+                who: Who::All,
+            },
         }
     }
 
-    /// Records a notification at `here`. Returns its phase.
+    /// Records a first or a repeated notification at `here`. Returns its phase.
     pub(super) fn notify(&mut self, here: Moment, code: Code) -> Phase {
         let (action, severity) = (self.annotations.action, self.annotations.severity(code));
         if let Stage::Firing(firing) = &mut self.stage {
             firing.notified = here;
-            firing.acknowledged &= severity <= firing.worst;
+            if severity > firing.worst {
+                firing.acknowledged = None;
+            }
             firing.actions.insert(action);
             firing.worst = firing.worst.max(severity);
             return Phase::Repeated;
         }
-        let actions = BTreeSet::from([action]);
-        self.stage = Stage::Firing(Firing { notified: here, actions, worst: severity, acknowledged: false });
+        self.stage = Stage::Firing(Firing {
+            raised: here,
+            notified: here,
+            escalated: Duration::ZERO,
+            actions: BTreeSet::from([action]),
+            worst: severity,
+            acknowledged: None,
+        });
         Phase::Raised
     }
 
-    /// Records that the human who was notified wants no repeats.
-    pub(super) fn acknowledge(&mut self) {
+    /// Records that all channels have the alert whose `after` is at most this.
+    pub(super) fn escalated(&mut self, upto: Duration) {
+        if let Stage::Firing(firing) = &mut self.stage {
+            firing.escalated = firing.escalated.max(upto);
+        }
+    }
+
+    /// Records that the human who was notified wants no repeats. Returns whether that is new.
+    pub(super) fn acknowledge(&mut self, here: Moment) -> bool {
         match &mut self.stage {
-            Stage::Unverified(Some(firing)) | Stage::Firing(firing) => firing.acknowledged = true,
-            Stage::Unverified(None) | Stage::Pending { .. } => {}
+            Stage::Unverified(Some(firing)) | Stage::Firing(firing) => firing.acknowledged.replace(here).is_none(),
+            Stage::Unverified(None) | Stage::Pending { .. } => false,
         }
     }
 
@@ -222,10 +250,12 @@ impl<T: Copy> Alert<T> {
     /// The same with all times turned into another form.
     fn map<U>(self, f: impl Fn(T) -> U) -> Alert<U> {
         let firing = |firing: Firing<T>| Firing {
+            raised: f(firing.raised),
             notified: f(firing.notified),
+            escalated: firing.escalated,
             actions: firing.actions,
             worst: firing.worst,
-            acknowledged: firing.acknowledged,
+            acknowledged: firing.acknowledged.map(&f),
         };
         Alert {
             started: f(self.started),
@@ -253,14 +283,14 @@ impl<T: Copy> AlertGroup<T> {
         AlertGroup {
             alerts: self.alerts.into_iter().map(|(code, alert)| (code, alert.map(&f))).collect(),
             ended: self.ended.into_iter().map(|(code, at)| (code, f(at))).collect(),
-            reminder: self.reminder,
-            mute_until: self.mute_until,
+            readiness: self.readiness,
+            last: self.last,
         }
     }
 
     /// Whether there is nothing to keep.
     pub(super) fn is_empty(&self) -> bool {
-        self.alerts.is_empty() && self.ended.is_empty() && self.reminder.is_none()
+        self.alerts.is_empty() && self.ended.is_empty() && self.readiness == Readiness::default()
     }
 }
 
@@ -313,18 +343,24 @@ impl AlertGroup<Moment> {
     }
 
     /// Records that a problem is present. `since` is when it began, if it is new. Returns whether anything changed.
-    pub(super) fn observe(&mut self, here: Moment, since: Now, condition: Condition, url: &str) -> bool {
+    pub(super) fn observe(
+        &mut self,
+        here: Moment,
+        since: Now,
+        condition: Condition,
+        window_end: Option<Moment>,
+        url: &str,
+    ) -> bool {
         let Condition { code, annotations, if_long } = condition;
         let is_new = !self.alerts.contains_key(&code);
         let recurs = code.entry().may_flap && self.ended.contains_key(&code);
-        let mute_until = self.mute_until;
         let alert = self.alerts.entry(code).or_insert_with(|| {
             let presence = Presence::Present { since: here };
             Alert { recurs, presence, ..Alert::new(since, annotations.clone()) }
         });
         let before = (alert.presence, std::mem::replace(&mut alert.annotations, annotations), alert.url.take());
         let unbroken = alert.since().map_or(here, |since| since.min(here));
-        alert.presence = Presence::Present { since: mute_until.unwrap_or(unbroken) };
+        alert.presence = Presence::Present { since: window_end.unwrap_or(unbroken) };
         alert.url = Some(url.to_owned());
         alert.if_long = if_long;
         alert.escalate(here);

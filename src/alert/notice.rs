@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
 
+use super::settings::Channel;
 use super::{Code, Severity};
 use crate::log::human_duration;
 
@@ -41,6 +42,49 @@ pub struct Notice {
     /// The number of the gateway's session, present or last.
     #[serde(default)]
     pub session: Option<u64>,
+    /// The channels that get it.
+    pub audience: Audience,
+}
+
+/// The channels that get a notice, by their `after` and their kind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Audience {
+    /// Only those with a longer `after` than this: the others have it.
+    pub above: Option<Duration>,
+    /// Only those with no longer `after` than this: the others have not got the alert.
+    pub upto: Duration,
+    /// Whether people or programs get it.
+    pub who: Who,
+}
+
+/// People read a message; programs keep an alert open until they are notified of its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Who {
+    /// Both.
+    All,
+    /// Only people.
+    People,
+    /// Only programs.
+    Programs,
+}
+
+impl Audience {
+    /// All channels.
+    pub const ALL: Self = Self { above: None, upto: Duration::MAX, who: Who::All };
+
+    /// Whether the channel is among them.
+    #[must_use]
+    pub fn includes(self, channel: &Channel) -> bool {
+        self.above.is_none_or(|above| channel.after > above)
+            && channel.after <= self.upto
+            && match self.who {
+                Who::All => true,
+                Who::People => !channel.kind.keeps_incidents(),
+                Who::Programs => channel.kind.keeps_incidents(),
+            }
+    }
 }
 
 /// The subject of an alert.
@@ -70,6 +114,8 @@ pub enum Phase {
     Withdrawn,
     /// It is closed because another alert about the same gateway says what is wrong now.
     Replaced,
+    /// A human has acknowledged it: it is not repeated, nor escalated.
+    Acknowledged,
     /// Nothing is wrong: this is a test of a channel.
     Test,
 }
@@ -181,6 +227,11 @@ impl Notice {
                 format!("Nothing to do here: a newer alert about {about} says what is wrong now.\n{was}\n{footer}"),
                 String::new(),
             ),
+            Phase::Acknowledged => (
+                format!("{subject}: acknowledged: {}", self.title),
+                format!("Nothing to do here: somebody has acknowledged it.\n{}\n{footer}", sentence(&self.summary)),
+                action,
+            ),
             Phase::Test => (
                 "TEST: this alert is only a test".to_owned(),
                 format!(
@@ -192,10 +243,13 @@ impl Notice {
             ),
         };
         let (code, severity) = match self.phase {
-            Phase::Raised | Phase::Repeated | Phase::Resolved | Phase::Withdrawn | Phase::Replaced => {
-                (self.code.name(), self.severity)
-            }
             Phase::Test => ("test", Severity::Info),
+            Phase::Raised
+            | Phase::Repeated
+            | Phase::Acknowledged
+            | Phase::Resolved
+            | Phase::Withdrawn
+            | Phase::Replaced => (self.code.name(), self.severity),
         };
         Message {
             version: VERSION,
@@ -219,6 +273,12 @@ impl Notice {
             lasted,
             lasted_s: self.lasted.as_secs(),
         }
+    }
+
+    /// Demands that the session is ready at a deadline: a time of day for the title, and one with its zone.
+    pub(super) fn demand(&mut self, time: &str, clock: &str) {
+        self.title = self.title.replace("log in now", &format!("log in before {time}"));
+        self.action = format!("{}\nThe session must be live by {clock}.", self.action);
     }
 
     /// What to do, why, and how, on a line each.
@@ -245,6 +305,7 @@ impl Notice {
             action: String::new(),
             url: None,
             session: None,
+            audience: Audience::ALL,
         }
     }
 }
@@ -253,7 +314,10 @@ impl Message {
     /// How urgent the message is: the end of an alert never is.
     #[must_use]
     pub const fn urgency(&self) -> Severity {
-        if self.phase.is_end() { Severity::Info } else { self.severity }
+        match self.phase {
+            Phase::Raised | Phase::Repeated | Phase::Test => self.severity,
+            Phase::Resolved | Phase::Withdrawn | Phase::Replaced | Phase::Acknowledged => Severity::Info,
+        }
     }
 
     /// Names this message among all: a second copy of it has the same.
@@ -270,6 +334,15 @@ impl About {
         match self {
             Self::Gateway(name) => Some(name),
             Self::Channel(_) | Self::Daemon => None,
+        }
+    }
+
+    /// The channel it is about, if it is about one.
+    #[must_use]
+    pub fn channel(&self) -> Option<&str> {
+        match self {
+            Self::Channel(name) => Some(name),
+            Self::Gateway(_) | Self::Daemon => None,
         }
     }
 
@@ -297,7 +370,7 @@ impl Phase {
     pub const fn is_end(self) -> bool {
         match self {
             Self::Resolved | Self::Withdrawn | Self::Replaced => true,
-            Self::Raised | Self::Repeated | Self::Test => false,
+            Self::Raised | Self::Repeated | Self::Acknowledged | Self::Test => false,
         }
     }
 

@@ -6,9 +6,11 @@ use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::Duration;
 
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
 use tokio::sync::{mpsc, watch};
 use tokio::task::spawn_local;
-use tracing::warn;
+use tracing::{info, warn};
 
 use super::Code;
 use super::channels;
@@ -16,10 +18,12 @@ use super::deadman::{Deadman, Sign};
 use super::dispatcher::{ChannelStatus, Clock, DeliveryEvent, Dispatcher};
 use super::heartbeat::Heartbeat;
 use super::notice::{About, Message, Notice};
+use super::plan::{ActiveAlert, Input};
+use super::readiness::Report;
 use super::secret_file::world_readable_secrets;
 use super::settings::{self, Settings};
 use super::spool::Spool;
-use super::tracker::{ActiveAlert, Input, Tracker};
+use super::tracker::Tracker;
 use crate::log::event;
 use crate::session::Now;
 use crate::status::Snapshot;
@@ -36,6 +40,7 @@ pub struct Service {
     unintroduced: BTreeSet<(About, Code)>,
     /// See [`Service::take_notified`].
     notified: Vec<Notice>,
+    unproved: Vec<String>,
 }
 
 impl Service {
@@ -60,6 +65,7 @@ impl Service {
         if state.instance.is_empty() {
             state.instance = spool.new_instance(host);
         }
+        let settings = &settings.clone().on_host(&TimeZone::system());
         let (sender, events) = mpsc::unbounded_channel();
         warn_of_exposed(&world_readable_secrets(settings));
         let now = clock();
@@ -69,8 +75,17 @@ impl Service {
         let dispatcher = Dispatcher::start(settings, host, left, Rc::clone(&clock), sender);
         let (host, wake_at) = (host.to_owned(), now.mono);
         let unintroduced = if dispatcher.newcomers().is_empty() { BTreeSet::new() } else { tracker.notified() };
-        let mut service =
-            Self { tracker, dispatcher, deadman: None, wake_at, clock, host, unintroduced, notified: Vec::new() };
+        let mut service = Self {
+            tracker,
+            dispatcher,
+            deadman: None,
+            wake_at,
+            clock,
+            host,
+            unintroduced,
+            notified: Vec::new(),
+            unproved: Vec::new(),
+        };
         service.finish_change(settings, gateways, &withdrawn);
         (service, events)
     }
@@ -78,6 +93,7 @@ impl Service {
     /// Applies changed settings and gateways. Open alerts stay open; channels that are new, or that take more than before,
     /// get them. Unchanged channels go on with what they are doing.
     pub fn apply(&mut self, settings: &Settings, gateways: &[String]) {
+        let settings = &settings.clone().on_host(&TimeZone::system());
         let now = (self.clock)();
         let before = self.tracker.apply(settings).channels;
         let withdrawn = self.tracker.cancel(now, |about| !is_there(settings, gateways, about));
@@ -154,6 +170,11 @@ impl Service {
     pub fn step(&mut self, now: Now, input: Input<'_>) {
         let plan = self.tracker.step(now, input);
         self.wake_at = plan.wake_at;
+        self.unproved.extend(plan.prove);
+        plan.held.iter().for_each(|alert| log_held(alert, &self.tracker.zone(), now.wall));
+        if let Some(report) = &plan.report {
+            log_report(report, &self.tracker.zone());
+        }
         if plan.changed || !plan.notices.is_empty() {
             self.dispatcher.send(&plan.notices, self.tracker.snapshot(now));
         }
@@ -187,7 +208,18 @@ impl Service {
 
     /// The open alerts.
     pub fn active(&self) -> impl Iterator<Item = ActiveAlert> {
-        self.tracker.active()
+        self.tracker.active((self.clock)())
+    }
+
+    /// The zone of all times shown to people.
+    #[must_use]
+    pub fn zone(&self) -> TimeZone {
+        self.tracker.zone()
+    }
+
+    /// The live sessions that are to be proved by a data call now, because their deadline comes.
+    pub fn take_unproved(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.unproved)
     }
 
     /// The state of each channel.
@@ -217,6 +249,25 @@ fn is_there(settings: &Settings, gateways: &[String], about: &About) -> bool {
     }
 }
 
+/// Logs that an alert is open and held.
+fn log_held(alert: &ActiveAlert, zone: &TimeZone, now: Timestamp) {
+    let Some(held) = alert.held else { return };
+    let (gateway, channel) = (alert.about.gateway(), alert.about.channel());
+    let (about, code, because) = (&alert.about, alert.code.name(), held.by.name());
+    let until = held.until.map(|until| until.to_string());
+    let text = held.sentence(zone, now);
+    info!(event = event::ALERT_HELD, gateway, channel, code, because, until, "{about}: {code} {text}");
+}
+
+/// Logs whether the sessions were ready at their deadline.
+fn log_report(report: &Report, zone: &TimeZone) {
+    let Report { deadline, ready, not_ready } = report;
+    let time = deadline.to_zoned_datetime(zone.clone()).strftime("%H:%M %Z").to_string();
+    let (live, total) = (ready.len(), ready.len() + not_ready.len());
+    let missing = if not_ready.is_empty() { String::new() } else { format!(", not ready: {}", not_ready.join(", ")) };
+    info!(event = event::READY, live, total, "{live} of {total} ready at {time}{missing}");
+}
+
 /// Logs the files with a secret that every user of this host may read.
 pub fn warn_of_exposed(files: &[PathBuf]) {
     for file in files {
@@ -228,8 +279,10 @@ pub fn warn_of_exposed(files: &[PathBuf]) {
     }
 }
 
-/// Whether a channel is used for a message.
-#[must_use]
-pub fn matches(channel: &settings::Channel, message: &Message) -> bool {
-    channels::matches(channel, message)
+impl Notice {
+    /// Whether a channel is used for this notice, as that message.
+    #[must_use]
+    pub fn is_for(&self, channel: &settings::Channel, message: &Message) -> bool {
+        self.audience.includes(channel) && channels::matches(channel, message)
+    }
 }

@@ -3,44 +3,42 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use jiff::civil::Time;
+use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
+use super::schedule::Hours;
 use super::{Code, Severity};
 
 /// The settings of alerts. [`Settings::default`] is the documented default of every key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {
-    /// The time zone of the times of day, here and in texts.
-    pub zone: TimeZone,
     /// The name by which people know this host; without it, its own.
     pub host: Option<String>,
+    /// The zone of all times shown to people; `None` is that of the host.
+    pub zone: Option<TimeZone>,
+    /// When a human may be notified; `None` is always.
+    pub hours: Option<Hours>,
+    /// What is sent at any hour.
+    pub always: Vec<Exempt>,
+    /// Whether the channels get a message when all sessions are ready at the deadline.
+    pub confirm: bool,
+    /// What is sent in a maintenance window.
+    pub in_window: Vec<Exempt>,
     /// How often an alert is repeated while it lasts.
     pub repeat_every: Duration,
-    /// How long before a login ends a reminder is sent; zero is never.
-    pub remind_before: Duration,
-    /// The time of day at which that reminder comes, rather than in the middle of the night: the last such time that
-    /// is early enough.
-    pub remind_at: Option<Time>,
-    /// The quiet hours.
-    pub quiet: Option<Quiet>,
     /// The channels, besides the log.
     pub channels: Vec<Channel>,
     /// Where a sign of life goes.
     pub deadman: Option<Deadman>,
 }
 
-/// The quiet hours, and what they hold back.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Quiet {
-    /// The first moment of quiet.
-    pub from: Time,
-    /// The first moment after it, on the next day if that is earlier.
-    pub to: Time,
-    /// The zone of both.
-    pub zone: TimeZone,
-    /// The severities that are held back until the end.
-    pub severities: Vec<Severity>,
+/// Alerts that are not held back: those of a severity, or those of a code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exempt {
+    /// All of this severity.
+    Severity(Severity),
+    /// All of this code.
+    Code(Code),
 }
 
 /// Where a sign of life goes.
@@ -65,6 +63,8 @@ pub struct Channel {
     pub gateways: Vec<String>,
     /// The codes it is used for; empty for all.
     pub codes: Vec<Code>,
+    /// How long after the first notification it gets an alert that is still open and not acknowledged.
+    pub after: Duration,
     /// How it works.
     pub kind: Kind,
 }
@@ -198,12 +198,13 @@ pub struct Command {
 impl Default for Settings {
     fn default() -> Self {
         Self {
-            zone: TimeZone::UTC,
             host: None,
+            zone: None,
+            hours: None,
+            always: Vec::new(),
+            confirm: false,
+            in_window: Vec::new(),
             repeat_every: Duration::from_hours(4),
-            remind_before: Duration::ZERO,
-            remind_at: None,
-            quiet: None,
             channels: Vec::new(),
             deadman: None,
         }
@@ -216,6 +217,50 @@ impl Settings {
     pub fn host<'a>(&'a self, own: &'a str) -> &'a str {
         self.host.as_deref().unwrap_or(own)
     }
+
+    /// The same for a host in this zone.
+    #[must_use]
+    pub fn on_host(mut self, zone: &TimeZone) -> Self {
+        let zone = self.zone.get_or_insert_with(|| zone.clone()).clone();
+        if let Some(hours) = &mut self.hours {
+            hours.zone = zone;
+        }
+        self
+    }
+
+    /// The zone of all times shown to people; UTC until the host's is known.
+    #[must_use]
+    pub fn zone(&self) -> TimeZone {
+        self.zone.clone().unwrap_or(TimeZone::UTC)
+    }
+
+    /// When an alert outside of the hours is sent, if they hold it at `at`.
+    pub(super) fn held_until(&self, code: Code, severity: Severity, at: Timestamp) -> Option<Timestamp> {
+        let hours = self.hours.as_ref().filter(|_| !is_exempt(&self.always, code, severity))?;
+        hours.held_until(at)
+    }
+}
+
+impl Exempt {
+    /// All severities and codes.
+    pub fn all() -> impl Iterator<Item = Self> {
+        let severities = Severity::ALL.iter().copied().map(Self::Severity);
+        severities.chain(Code::ALL.iter().copied().map(Self::Code))
+    }
+
+    /// How it is written.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Severity(severity) => severity.name(),
+            Self::Code(code) => code.name(),
+        }
+    }
+}
+
+/// Whether an alert is among those.
+pub(super) fn is_exempt(exempt: &[Exempt], code: Code, severity: Severity) -> bool {
+    exempt.contains(&Exempt::Code(code)) || exempt.contains(&Exempt::Severity(severity))
 }
 
 impl Preset {
@@ -266,6 +311,15 @@ impl Kind {
             Self::Webhook(_) => "webhook",
             Self::Email(_) => "email",
             Self::Command(_) => "command",
+        }
+    }
+
+    /// Whether the receiver opens an incident that only its end closes.
+    #[must_use]
+    pub const fn opens_incidents(&self) -> bool {
+        match self {
+            Self::Webhook(webhook) => matches!(webhook.payload, Payload::Preset(Preset::PagerDuty)),
+            Self::Email(_) | Self::Command(_) => false,
         }
     }
 

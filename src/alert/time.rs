@@ -1,12 +1,9 @@
-//! Moments that survive a restart and a clock that is set, and times of day in a zone. Pure.
+//! Moments that survive a restart and a clock that is set. Pure.
 
 use std::time::Duration;
 
-use jiff::civil::Time;
-use jiff::tz::TimeZone;
-use jiff::{SignedDuration, Timestamp, ToSpan};
+use jiff::{SignedDuration, Timestamp};
 
-use super::settings::Quiet;
 use crate::session::Now;
 
 /// A moment on the clock that never jumps; negative before this process began.
@@ -27,12 +24,6 @@ impl Moment {
     /// The same for a time that is known to have passed: what lies ahead is now.
     pub(super) fn passed(wall: Timestamp, now: Now) -> Self {
         Self::of(wall, now).min(Self::at(now.mono))
-    }
-
-    /// The same for a time that is no further ahead than `most`, and not behind.
-    pub(super) fn ahead(wall: Timestamp, most: Duration, now: Now) -> Self {
-        let here = Self::at(now.mono);
-        Self::of(wall, now).clamp(here, here.after(most))
     }
 
     /// What the wall clock reads at this moment, if it is right now.
@@ -62,33 +53,6 @@ pub(super) fn lasted(began: Moment, began_wall: Timestamp, now: Now) -> Duration
     let steady = began.until(Moment::at(now.mono));
     let shown = Duration::try_from(now.wall.duration_since(began_wall)).unwrap_or(Duration::ZERO);
     if (steady..=steady.saturating_add(LONGEST_SLEEP)).contains(&shown) { shown } else { steady }
-}
-
-impl Quiet {
-    /// When the quiet ends in which `at` lies, if it does.
-    pub(super) fn end(&self, at: Timestamp) -> Option<Timestamp> {
-        let here = at.to_zoned_datetime(self.zone.clone());
-        let time = here.time();
-        let is_quiet = if self.from <= self.to {
-            (self.from..self.to).contains(&time)
-        } else {
-            time >= self.from || time < self.to
-        };
-        if !is_quiet {
-            return None;
-        }
-        let date = if time < self.to { here.date() } else { here.date().saturating_add(1.day()) };
-        let end = self.zone.to_timestamp(date.to_datetime(self.to)).ok()?;
-        // Where the clock is set back over the end, the quiet is longer, and never ends in the past.
-        Some(end.max(at))
-    }
-}
-
-/// The last time of day `time` in `zone` that is not after `latest`.
-pub(super) fn last(time: Time, zone: &TimeZone, latest: Timestamp) -> Option<Timestamp> {
-    let date = latest.to_zoned_datetime(zone.clone()).date();
-    let of = |date: jiff::civil::Date| zone.to_timestamp(date.to_datetime(time)).ok();
-    of(date).filter(|at| *at <= latest).or_else(|| of(date.saturating_sub(1.day())))
 }
 
 /// Longer sleeps of a host are taken for a clock that was set.

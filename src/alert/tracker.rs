@@ -3,94 +3,22 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use jiff::{SignedDuration, Timestamp};
 
 use super::annotations::{self, Annotations};
-use super::condition::{Condition, conditions};
-use super::gateway_text;
+use super::condition::conditions;
 use super::lifecycle::{Alert, AlertGroup, Persisted};
-use super::notice::{About, Notice, Phase, one_line, short_clock};
-use super::pipeline::{Candidate, Due, WakeReason, quiet_end};
-use super::reminder::LoginReminder;
+use super::notice::{About, Audience, Notice, Phase, Who, one_line, short_clock};
+use super::pipeline::{Candidate, Due, HeldBy, Step, WakeReason};
+use super::plan::{ActiveAlert, Input, Plan};
+use super::readiness::{PROOF_LEAD, REPORT_WITHIN, Report, as_not_ready};
+use super::schedule::Period;
 use super::settings::Settings;
 use super::time::Moment;
 use super::{Code, Severity, catalogue::ResolveWhen};
 use crate::session::{CALM, Now, State};
 use crate::status::Snapshot;
-
-/// What happened.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Input<'a> {
-    /// The deadline of the last plan came. A wake-up that is early or not needed is harmless.
-    Wake,
-    /// The state of a gateway.
-    Snapshot(&'a Snapshot),
-    /// This is no longer in the configuration.
-    Forget(&'a About),
-    /// A changed configuration was refused, for this reason.
-    ConfigRejected {
-        /// The configuration file.
-        file: &'a str,
-        /// The first error.
-        why: &'a str,
-    },
-    /// A changed configuration was applied.
-    ConfigAccepted,
-    /// A channel did not deliver a message.
-    Undeliverable {
-        /// The channel's name.
-        channel: &'a str,
-        /// The title of the message.
-        title: &'a str,
-        /// Why not, as part of a sentence.
-        why: &'a str,
-    },
-    /// A channel delivered a message.
-    Delivered {
-        /// The channel's name.
-        channel: &'a str,
-    },
-    /// A human knows of an alert and wants no repeats.
-    Acknowledge {
-        /// The subject of the alert.
-        about: &'a About,
-        /// Its code; `None` for all.
-        code: Option<Code>,
-    },
-}
-
-/// What the caller must do.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[must_use = "without the plan no human is notified"]
-pub struct Plan {
-    /// Send these, in this order.
-    pub notices: Vec<Notice>,
-    /// Call [`Tracker::step`] with [`Input::Wake`] at this time ([`Now::mono`]) at the latest.
-    pub wake_at: Duration,
-    /// Why then.
-    pub because: WakeReason,
-    /// [`Tracker::snapshot`] has changed.
-    pub changed: bool,
-}
-
-/// An open alert as the status shows it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ActiveAlert {
-    /// Its subject.
-    pub about: About,
-    /// Its code.
-    pub code: Code,
-    /// When it began.
-    pub started_at: Timestamp,
-    /// Whether a human was notified.
-    pub notified: bool,
-    /// Whether a human has acknowledged it.
-    pub acknowledged: bool,
-    /// What is wrong, or that it is no longer seen: a sentence without its capital and its full stop.
-    pub summary: String,
-    /// What to do about it, likewise; empty when it is no longer seen.
-    pub action_text: String,
-}
 
 /// Tracks the alerts of all gateways, of the channels and of the daemon. A human is notified of each once after its
 /// hold-off, again at long intervals, and once of its end.
@@ -100,10 +28,13 @@ pub struct Tracker {
     /// The name of this host, for the line that makes a tunnel to it.
     host: String,
     groups: BTreeMap<About, AlertGroup<Moment>>,
-    /// Ends of alerts that wait for the end of the quiet hours.
+    /// Ends of alerts that wait for the hours of the human.
     deferred: Vec<Notice>,
-    /// The number of each gateway's session.
-    sessions: BTreeMap<About, u64>,
+    /// The last deadline before which live sessions were to be proved, and the last one that was reported.
+    proved: Option<Timestamp>,
+    reported: Option<Timestamp>,
+    /// What was logged as held, and by what.
+    held: BTreeMap<(About, Code), HeldBy>,
     /// Counts the changes of what [`Tracker::snapshot`] returns.
     revision: u64,
 }
@@ -112,8 +43,16 @@ impl Tracker {
     /// A tracker without alerts, on the host of that name.
     #[must_use]
     pub fn new(settings: Settings, host: &str) -> Self {
-        let (groups, sessions) = (BTreeMap::new(), BTreeMap::new());
-        Self { settings, host: host.to_owned(), groups, deferred: Vec::new(), sessions, revision: 0 }
+        Self {
+            settings,
+            host: host.to_owned(),
+            groups: BTreeMap::new(),
+            deferred: Vec::new(),
+            proved: None,
+            reported: None,
+            held: BTreeMap::new(),
+            revision: 0,
+        }
     }
 
     /// The name of this host for people.
@@ -141,13 +80,27 @@ impl Tracker {
             Input::Delivered { channel } => {
                 self.resolve(now, &About::Channel(channel.to_owned()), Code::AlertUndeliverable, &mut notices);
             }
-            Input::Acknowledge { about, code } => self.acknowledge(about, code),
+            Input::Acknowledge { about, code } => self.acknowledge(now, about, code, &mut notices),
         }
+        let report = self.on_deadline(now, &mut notices);
         self.escalate(now);
         self.take_due(now, &mut notices);
         self.number(&mut notices);
         let due = self.next_wake(now);
-        Plan { notices, wake_at: due.at.mono(), because: due.reason, changed: self.revision != revision }
+        Plan {
+            notices,
+            wake_at: due.at.mono(),
+            because: due.reason,
+            prove: self.take_unproved(now),
+            report,
+            held: self.take_held(now),
+            changed: self.revision != revision,
+        }
+    }
+
+    /// The zone of all times shown to people.
+    pub(super) fn zone(&self) -> TimeZone {
+        self.settings.zone()
     }
 
     /// Applies changed settings. Returns those of before.
@@ -157,12 +110,12 @@ impl Tracker {
 
     /// The open alerts: those that are present, and those that a human was notified of and that have not ended. An alert
     /// that is contradicted by one that is present is not shown.
-    pub fn active(&self) -> impl Iterator<Item = ActiveAlert> {
+    pub fn active(&self, now: Now) -> impl Iterator<Item = ActiveAlert> {
         self.alerts()
             .filter(|(_, group, code, alert)| {
                 !alert.is_cleared() || (alert.is_notified() && !group.is_contradicted(*code))
             })
-            .map(|(about, _, code, alert)| {
+            .map(move |(about, group, code, alert)| {
                 let (summary, action_text) = if alert.is_cleared() {
                     (code.entry().resolve_when.awaited(alert.recurs).to_owned(), String::new())
                 } else {
@@ -173,7 +126,9 @@ impl Tracker {
                     code,
                     started_at: alert.started_at,
                     notified: alert.is_notified(),
-                    acknowledged: alert.firing().is_some_and(|firing| firing.acknowledged),
+                    acknowledged: alert.firing().is_some_and(|firing| firing.acknowledged.is_some()),
+                    held: Candidate { settings: &self.settings, group, code, alert, now }.held(),
+                    severity: alert.annotations.severity(code),
                     summary,
                     action_text,
                 }
@@ -187,13 +142,13 @@ impl Tracker {
     }
 
     /// The alerts that a channel must get that has just been added: those that others got and that are present, except
-    /// for those that a human has acknowledged or that the quiet hours hold.
+    /// for those that a human has acknowledged or that the hours hold.
     #[must_use]
     pub fn ongoing(&self, now: Now) -> Vec<Notice> {
         let is_meant = |code: Code, alert: &Alert<Moment>| {
             alert.is_present()
-                && alert.firing().is_some_and(|firing| !firing.acknowledged)
-                && quiet_end(&self.settings, alert.annotations.severity(code), now.wall).is_none()
+                && alert.firing().is_some_and(|firing| firing.acknowledged.is_none())
+                && self.settings.held_until(code, alert.annotations.severity(code), now.wall).is_none()
         };
         let open = self.alerts().filter(|(_, _, code, alert)| is_meant(*code, alert));
         let mut notices: Vec<Notice> =
@@ -205,7 +160,8 @@ impl Tracker {
     /// Adds the numbers of the sessions.
     fn number(&self, notices: &mut [Notice]) {
         for notice in notices {
-            notice.session = self.sessions.get(&notice.about).copied();
+            let last = self.groups.get(&notice.about).and_then(|group| group.last.as_ref());
+            notice.session = last.map(|snapshot| snapshot.session.number);
         }
     }
 
@@ -237,15 +193,24 @@ impl Tracker {
     }
 
     fn on_snapshot(&mut self, now: Now, snapshot: &Snapshot, notices: &mut Vec<Notice>) {
-        let here = Moment::at(now.mono);
         let about = About::Gateway(snapshot.gateway.clone());
-        self.sessions.insert(about.clone(), snapshot.session.number);
-        let group = self.groups.entry(about.clone()).or_default();
+        self.groups.entry(about.clone()).or_default().last = Some(snapshot.clone());
+        self.observe(now, &about, notices);
+    }
+
+    /// Takes in the last state of a gateway.
+    fn observe(&mut self, now: Now, about: &About, notices: &mut Vec<Notice>) {
+        let here = Moment::at(now.mono);
+        let Some(group) = self.groups.get_mut(about) else { return };
+        let Some(snapshot) = group.last.clone() else { return };
         group.forget_ends(here);
-        let window = snapshot.hold_until.map(|until| Moment::ahead(until, LONGEST_WINDOW, now));
-        group.mute_until = window.filter(|until| *until > here);
-        let mut conditions = conditions(snapshot, self.settings.host(&self.host));
-        let mut changed = remind(group, &self.settings, now, snapshot, &mut conditions);
+        let window = snapshot.place.as_ref().and_then(|place| place.hold_until(now.wall));
+        let window_end = window.map(|end| Moment::of(end, now));
+        let mut conditions = conditions(&snapshot, self.settings.host(&self.host));
+        let mut changed = group.readiness.observe(snapshot.state);
+        if let Some(deadline) = group.readiness.missed {
+            conditions = as_not_ready(conditions, &time_of_day(deadline, &self.settings));
+        }
         if snapshot.state != State::Starting {
             changed |= group.verify(here);
         }
@@ -260,15 +225,85 @@ impl Tracker {
         changed |= !over.is_empty() | group.remove_blips(here);
         for condition in conditions {
             // The problem that it replaces is part of the same outage, and began earlier.
-            let is_next = group.replaces_another(condition.code);
-            let since = if is_next { now } else { started(condition.code, snapshot, now) };
-            changed |= group.observe(here, since, condition, &snapshot.url);
+            let is_next = condition.code != Code::NotReady && group.replaces_another(condition.code);
+            let since = if is_next { now } else { started(condition.code, &snapshot, now) };
+            changed |= group.observe(here, since, condition, window_end, &snapshot.url);
         }
         self.revision += u64::from(changed);
         for (code, alert) in over.into_iter().filter(|(_, alert)| alert.is_notified()) {
-            let notice = alert.notice(now, &about, code, Phase::Resolved);
+            let notice = alert.notice(now, about, code, Phase::Resolved);
             send_end(&self.settings, &mut self.deferred, notices, notice);
         }
+    }
+
+    /// Judges the sessions at the deadline of the day. Returns the report once all of them are judged.
+    fn on_deadline(&mut self, now: Now, notices: &mut Vec<Notice>) -> Option<Report> {
+        let deadline = self.period(now)?.deadline.filter(|deadline| *deadline <= now.wall)?;
+        let mut missed = Vec::new();
+        let (mut ready, mut not_ready, mut is_complete) = (Vec::new(), Vec::new(), true);
+        for (about, group) in &mut self.groups {
+            let About::Gateway(name) = about else { continue };
+            // Before the first check after a start nothing is known.
+            let Some(snapshot) = group.last.as_ref() else { continue };
+            if group.readiness.judge(deadline, snapshot, now) {
+                self.revision += 1;
+                missed.extend(group.readiness.missed.map(|_| about.clone()));
+            }
+            match group.readiness.judged.filter(|(judged, _)| *judged == deadline) {
+                Some((_, Some(true))) => ready.push(name.clone()),
+                Some((_, Some(false))) => not_ready.push(name.clone()),
+                Some((_, None)) => {}
+                None => is_complete = false,
+            }
+        }
+        for about in missed {
+            self.observe(now, &about, notices);
+        }
+        if !is_complete || self.reported >= Some(deadline) {
+            return None;
+        }
+        self.reported = Some(deadline);
+        self.revision += 1;
+        let is_late = now.wall.duration_since(deadline).unsigned_abs() > REPORT_WITHIN;
+        if is_late || (ready.is_empty() && not_ready.is_empty()) {
+            return None;
+        }
+        if self.settings.confirm && not_ready.is_empty() {
+            let annotations = annotations::ready(&ready, &time_of_day(deadline, &self.settings));
+            let notice = Alert::new(now, annotations).notice(now, &About::Daemon, Code::Ready, Phase::Raised);
+            notices.push(Notice { audience: Audience::ALL, ..notice });
+        }
+        Some(Report { deadline, ready, not_ready })
+    }
+
+    /// The live sessions, shortly before a deadline, once.
+    fn take_unproved(&mut self, now: Now) -> Vec<String> {
+        let Some(deadline) = self.period(now).and_then(|period| period.deadline) else { return Vec::new() };
+        let is_time = (proof_before(deadline)..deadline).contains(&now.wall);
+        if !is_time || self.proved >= Some(deadline) {
+            return Vec::new();
+        }
+        self.proved = Some(deadline);
+        let last = self.groups.values().filter_map(|group| group.last.as_ref());
+        last.filter(|snapshot| snapshot.state == State::Live).map(|snapshot| snapshot.gateway.clone()).collect()
+    }
+
+    /// The open alerts that are held, where that is news. What only waits for its hold-off is none.
+    fn take_held(&mut self, now: Now) -> Vec<ActiveAlert> {
+        let reason = |alert: &ActiveAlert| {
+            alert.held.map(|held| held.by).filter(|by| !matches!(by, HeldBy::HoldOff | HeldBy::Unverified))
+        };
+        let held: Vec<_> = self.active(now).filter_map(|alert| Some((reason(&alert)?, alert))).collect();
+        let key = |alert: &ActiveAlert| (alert.about.clone(), alert.code);
+        let by: BTreeMap<_, _> = held.iter().map(|(by, alert)| (key(alert), *by)).collect();
+        let before = std::mem::replace(&mut self.held, by);
+        let news = held.into_iter().filter(|(by, alert)| before.get(&key(alert)) != Some(by));
+        news.map(|(_, alert)| alert).collect()
+    }
+
+    /// The period of the human's hours in which `now` lies.
+    fn period(&self, now: Now) -> Option<Period> {
+        self.settings.hours.as_ref()?.period(now.wall)
     }
 
     /// Opens an alert that is about no gateway, or changes its annotations.
@@ -290,16 +325,19 @@ impl Tracker {
         }
     }
 
-    fn acknowledge(&mut self, about: &About, code: Option<Code>) {
+    /// Stops the repeats and the escalation of alerts. Programs are notified of it.
+    fn acknowledge(&mut self, now: Now, about: &About, code: Option<Code>, notices: &mut Vec<Notice>) {
         let Some(group) = self.groups.get_mut(about) else { return };
-        for (_, alert) in group.alerts.iter_mut().filter(|(which, _)| code.is_none_or(|code| code == **which)) {
-            alert.acknowledge();
+        for (which, alert) in group.alerts.iter_mut().filter(|(which, _)| code.is_none_or(|code| code == **which)) {
+            if alert.acknowledge(Moment::at(now.mono)) {
+                notices.push(alert.notice(now, about, *which, Phase::Acknowledged));
+            }
         }
         self.revision += 1;
     }
 
     /// Forgets what is gone. Returns the notices that close the alerts about it. The operator has just changed the
-    /// configuration, so no quiet hours hold them back.
+    /// configuration, so no hours hold them back.
     pub(super) fn cancel(&mut self, now: Now, is_gone: impl Fn(&About) -> bool) -> Vec<Notice> {
         self.deferred.retain(|notice| !is_gone(&notice.about));
         let gone: Vec<_> = self.groups.extract_if(.., |about, _| is_gone(about)).collect();
@@ -323,9 +361,11 @@ impl Tracker {
     /// Sends what is due.
     fn take_due(&mut self, now: Now, notices: &mut Vec<Notice>) {
         let here = Moment::at(now.mono);
+        let deadline = self.period(now).and_then(|period| period.deadline).filter(|deadline| *deadline > now.wall);
         let Self { settings, groups, deferred, revision, .. } = self;
         let before = notices.len();
-        notices.extend(deferred.extract_if(.., |notice| quiet_end(settings, notice.severity, now.wall).is_none()));
+        let is_due = |notice: &mut Notice| settings.held_until(notice.code, notice.severity, now.wall).is_none();
+        notices.extend(deferred.extract_if(.., is_due));
         for (about, group) in groups {
             let is_due = |code: Code, alert: &Alert<Moment>| {
                 let candidate = Candidate { settings, group, code, alert, now };
@@ -339,13 +379,18 @@ impl Tracker {
                 for (code, alert) in replaced.into_iter().filter(|(_, alert)| alert.is_notified()) {
                     send_end(settings, deferred, notices, alert.notice(now, about, code, Phase::Replaced));
                 }
+                let Some(alert) = group.alerts.get(&code) else { continue };
+                let candidate = Candidate { settings, group, code, alert, now };
+                let step = Step::of(&candidate, here);
                 let Some(alert) = group.alerts.get_mut(&code) else { continue };
-                let phase = alert.notify(here, code);
-                notices.push(alert.notice(now, about, code, phase));
-                *revision += 1;
-                if let Some(reminder) = group.reminder.as_mut().filter(|_| code == Code::LoginEndsSoon) {
-                    reminder.done();
+                let (phase, audience) = step.take(alert, here, code);
+                let mut notice = Notice { audience, ..alert.notice(now, about, code, phase) };
+                if let Some(deadline) = deadline.filter(|_| Code::NotReady.entry().replaces.contains(&code)) {
+                    let zone = settings.zone();
+                    notice.demand(&time_of_day(deadline, settings), &short_clock(deadline, now.wall, &zone));
                 }
+                notices.push(notice);
+                *revision += 1;
             }
         }
         *revision += u64::from(notices.len() != before);
@@ -358,16 +403,19 @@ impl Tracker {
         let notifications = self
             .alerts()
             .filter_map(|(_, group, code, alert)| Candidate { settings, group, code, alert, now }.next_notification());
-        let deferred = self.deferred.iter().filter_map(|notice| quiet_end(settings, notice.severity, now.wall));
-        let deferred = deferred.map(|end| of(end, WakeReason::QuietEnd));
+        let deferred = self.deferred.iter();
+        let deferred = deferred.filter_map(|notice| settings.held_until(notice.code, notice.severity, now.wall));
+        let deferred = deferred.map(|start| of(start, WakeReason::HoursStart));
         let escalations = self.alerts().filter_map(|(_, _, _, alert)| alert.long_at());
         let escalations = escalations.map(|at| Due { at, reason: WakeReason::Long });
-        let reminders = self.groups.values().filter_map(|group| group.reminder.as_ref()?.remind_at());
-        let reminders = reminders.map(|at| of(at, WakeReason::Reminder));
+        let hours = settings.hours.as_ref();
+        let deadline = hours.and_then(|hours| hours.deadlines(now.wall, now.wall.saturating_add(A_WEEK).ok()?).next());
+        let deadlines = deadline.into_iter().flat_map(|deadline| [proof_before(deadline), deadline]);
+        let deadlines = deadlines.map(|at| of(at, WakeReason::Deadline));
         notifications
             .chain(deferred)
             .chain(escalations)
-            .chain(reminders)
+            .chain(deadlines)
             .filter(|due| due.at > here)
             .min_by_key(|due| due.at)
             .unwrap_or_else(|| Due { at: here.after(LONGEST_SLEEP), reason: WakeReason::Nothing })
@@ -378,7 +426,7 @@ impl Tracker {
     pub fn snapshot(&self, now: Now) -> Persisted {
         let kept = self.groups.iter().filter(|(_, group)| !group.is_empty());
         let groups = kept.map(|(about, group)| (about.clone(), group.clone().map(|at| at.wall(now))));
-        Persisted { groups: groups.collect(), deferred: self.deferred.clone() }
+        Persisted { groups: groups.collect(), deferred: self.deferred.clone(), reported: self.reported }
     }
 
     /// Restores the state of an earlier run. Returns the notices that close the alerts about what is no longer configured.
@@ -394,41 +442,30 @@ impl Tracker {
             self.groups.insert(about, group);
         }
         self.deferred.extend(persisted.deferred);
+        self.reported = persisted.reported;
         self.cancel(now, |about| !is_known(about))
     }
 }
 
-/// Sends the end of an alert, after the quiet hours if they hold it.
+/// Sends the end of an alert. Where the hours hold it, people get it when they begin, and programs at once.
 fn send_end(settings: &Settings, deferred: &mut Vec<Notice>, notices: &mut Vec<Notice>, notice: Notice) {
-    if quiet_end(settings, notice.severity, notice.at).is_some() {
-        deferred.push(notice);
+    let to = |who| Notice { audience: Audience { who, ..notice.audience }, ..notice.clone() };
+    if settings.held_until(notice.code, notice.severity, notice.at).is_some() {
+        deferred.push(to(Who::People));
+        notices.push(to(Who::Programs));
     } else {
         notices.push(notice);
     }
 }
 
-/// Adds the condition that a login ends soon, where the operator wants to know. Returns whether anything changed.
-fn remind(
-    group: &mut AlertGroup<Moment>,
-    settings: &Settings,
-    now: Now,
-    snapshot: &Snapshot,
-    conditions: &mut Vec<Condition>,
-) -> bool {
-    let Some(ends) = snapshot.login_ends_at.filter(|_| !settings.remind_before.is_zero()) else { return false };
-    let mut changed = false;
-    if !group.reminder.as_ref().is_some_and(|reminder| reminder.is_about(ends)) {
-        let Some(reminder) = LoginReminder::new(ends, settings, now) else { return false };
-        group.reminder = Some(reminder);
-        changed = true;
-    }
-    let is_open = group.alerts.get(&Code::LoginEndsSoon).is_some_and(Alert::is_notified);
-    let is_live = snapshot.state == State::Live;
-    if group.reminder.as_ref().is_some_and(|reminder| reminder.applies(now, is_live, is_open)) {
-        let annotations = gateway_text::login_ends(&snapshot.url, &short_clock(ends, now.wall, &settings.zone));
-        conditions.push(Condition { code: Code::LoginEndsSoon, annotations, if_long: None });
-    }
-    changed
+/// When live sessions are proved before a deadline.
+fn proof_before(deadline: Timestamp) -> Timestamp {
+    SignedDuration::try_from(PROOF_LEAD).map_or(deadline, |lead| deadline.saturating_sub(lead).unwrap_or(deadline))
+}
+
+/// A time of day without its zone, for titles.
+fn time_of_day(at: Timestamp, settings: &Settings) -> String {
+    at.to_zoned_datetime(settings.zone()).strftime("%H:%M").to_string()
 }
 
 /// When a problem of this code began that is seen in `snapshot` for the first time.
@@ -442,7 +479,7 @@ fn started(code: Code, snapshot: &Snapshot, now: Now) -> Now {
     }
 }
 
-/// A longer wait for a maintenance window is a clock that was set.
-const LONGEST_WINDOW: Duration = Duration::from_hours(24);
+/// How far ahead a deadline is looked for.
+const A_WEEK: SignedDuration = SignedDuration::from_hours(7 * 24);
 /// The longest time between two steps.
 const LONGEST_SLEEP: Duration = Duration::from_hours(24);

@@ -1,11 +1,16 @@
-//! Validates the alerts as a whole: the quiet hours, each channel with the keys of its type, the dead man's switch.
+//! Validates the alerts as a whole: the hours, each channel with the keys of its type, the dead man's switch.
 
 use std::collections::BTreeSet;
+
+use jiff::SignedDuration;
+use jiff::civil::Time;
+use jiff::tz::TimeZone;
 
 use super::diagnostic::{Report, quoted};
 use super::keyword::{nearest, word};
 use super::schema::{CHANNEL, CHANNELS, ChannelDraft, ChannelType, Draft, EVERY_CHANNEL};
 use super::string_format;
+use crate::alert::schedule::{Hours, SHORTEST_LEAD};
 use crate::alert::settings::{self, Command, Email, Kind, Method, Payload, Preset, Tls, Url, Webhook};
 use crate::alert::{Settings, channels};
 
@@ -19,43 +24,47 @@ struct Channel<'a> {
 
 /// Validates when alerts are sent, and how.
 pub(super) fn alerts(draft: &Draft, report: &mut Report) -> Settings {
-    let settings = &draft.alerts;
-    let is_idle = settings.remind_at.is_some() && settings.remind_before.is_zero();
-    if is_idle && !report.explains("alerts", "remind_before") {
-        let hint = "write remind_before = \"2h\", or how long before the end you want to know";
-        report.note("alerts.remind_at", "there is no reminder while remind_before is \"0s\"", hint);
-    }
     Settings {
-        quiet: quiet(draft, report),
+        hours: hours(draft, report),
         channels: all_channels(draft, report),
         deadman: deadman(draft, report),
-        ..settings.clone()
+        ..draft.alerts.clone()
     }
 }
 
-fn quiet(draft: &Draft, report: &mut Report) -> Option<settings::Quiet> {
-    let (path, quiet) = ("alerts.quiet", &draft.quiet);
+fn hours(draft: &Draft, report: &mut Report) -> Option<Hours> {
+    let (path, hours) = ("alerts.hours", &draft.hours);
+    let needs_hours = ["days", "from", "to", "ready_by", "except", "always", "confirm"];
     let is_given = |key: &str| report.is_given(&format!("{path}.{key}"));
-    let is_unset = ["from", "to", "zone", "severities"].into_iter().all(|key| !is_given(key));
-    let is_off = quiet.from.is_none() && quiet.to.is_none() && is_given("from") && is_given("to");
-    if is_unset || (is_off && !report.unreadable.iter().any(|key| key.starts_with(path))) {
+    let is_off = hours.from.is_none() && hours.to.is_none() && hours.ready_by.is_none();
+    let is_unset = !needs_hours.into_iter().any(is_given) || (is_off && is_given("from") && is_given("to"));
+    if is_unset && !report.unreadable.iter().any(|key| key.starts_with(path)) {
         return None;
     }
     for (key, name, time, example) in
-        [("from", "the beginning", quiet.from, "22:00"), ("to", "the end", quiet.to, "07:00")]
+        [("from", "the beginning", hours.from, "07:30"), ("to", "the end", hours.to, "17:00")]
     {
         if time.is_none() && !report.explains(path, key) {
             let hint = format!("write {key} = {example:?} under [{path}]");
-            report.note(&format!("{path}.{key}"), &format!("{name} of the quiet hours is missing"), hint);
+            report.note(&format!("{path}.{key}"), &format!("{name} of your hours is missing"), hint);
         }
     }
-    let (from, to) = (quiet.from?, quiet.to?);
-    if from == to {
-        let hint = "write another time; for quiet at all times give a channel min_severity = \"error\"";
-        report.note(&format!("{path}.to"), "it is the same time as from, so the quiet hours would never end", hint);
+    let (from, to, ready_by) = (hours.from?, hours.to?, hours.ready_by);
+    if let Some(time) = ready_by {
+        // Times of the next day come after those of this one.
+        let after = |time: Time| {
+            let since = from.duration_until(time);
+            if since.is_positive() { since } else { since + SignedDuration::from_hours(24) }
+        };
+        if after(time) < SHORTEST_LEAD || after(time) > after(to) {
+            let hint = "write a time at least 20 minutes after from, and not after to: you are called before it";
+            report.note(&format!("{path}.ready_by"), "it is too early or too late for your hours", hint);
+        }
     }
-    let zone = quiet.zone.clone().unwrap_or_else(|| draft.alerts.zone.clone());
-    Some(settings::Quiet { from, to, zone, severities: quiet.severities.clone() })
+    let days = hours.days.iter().map(|day| day.weekday()).collect();
+    // The zone of the host is not known here.
+    let zone = draft.alerts.zone.clone().unwrap_or(TimeZone::UTC);
+    Some(Hours { zone, days, from, to, ready_by, except: hours.except.clone() })
 }
 
 fn deadman(draft: &Draft, report: &mut Report) -> Option<settings::Deadman> {
@@ -128,6 +137,7 @@ impl Channel<'_> {
             min_severity: keys.min_severity,
             gateways: keys.gateways.clone(),
             codes: keys.codes.clone(),
+            after: keys.after,
             kind: kind?,
         })
     }

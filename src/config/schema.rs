@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use jiff::civil::{Time, Weekday};
+use jiff::civil::{Date, Time, Weekday};
 use jiff::tz::TimeZone;
 use strum::{IntoStaticStr, VariantArray};
 use toml::Value;
@@ -17,11 +17,11 @@ use super::diagnostic::Problem;
 use super::duration::Range;
 use super::keyword::Keyword;
 use super::string_format::{
-    API_HOST, ARGUMENT, FINGERPRINT, GATEWAY_URL, HEADER, HOST, LINE, LISTEN, MAIL, NAME, PATH, RECIPIENT, SECRET_FILE,
-    TEMPLATE, TIME_OF_DAY, UNIT, WEB_ADDRESS, ZONE,
+    API_HOST, ARGUMENT, DATE, EXEMPTION, FINGERPRINT, GATEWAY_URL, HEADER, HOST, LINE, LISTEN, MAIL, NAME, PATH,
+    RECIPIENT, SECRET_FILE, TEMPLATE, TIME_OF_DAY, UNIT, WEB_ADDRESS, ZONE,
 };
 use super::value::{Count, Flag, List, Optional, OrNone, RawValue, Text, ValueType, list, one_of, some_of};
-use crate::alert::settings::{Method, Preset, Tls};
+use crate::alert::settings::{Exempt, Method, Preset, Tls};
 use crate::alert::{self, Code, Severity};
 use crate::calendar::{Maintenance, Region};
 use crate::gateway::{Fingerprint, GatewayUrl};
@@ -67,9 +67,9 @@ pub(super) struct Draft {
     /// Its windows are the published ones; `windows` replaces them.
     pub(super) maintenance: Maintenance,
     pub(super) windows: Option<Vec<WindowDraft>>,
-    /// Without quiet hours, channels and dead man's switch.
+    /// Without hours, channels and dead man's switch.
     pub(super) alerts: alert::Settings,
-    pub(super) quiet: QuietDraft,
+    pub(super) hours: HoursDraft,
     pub(super) channels: Vec<ChannelDraft>,
     pub(super) deadman: DeadmanDraft,
     pub(super) endpoint: Endpoint,
@@ -122,11 +122,12 @@ pub(super) struct WindowDraft {
 }
 
 #[derive(Debug)]
-pub(super) struct QuietDraft {
+pub(super) struct HoursDraft {
+    pub(super) days: Vec<Day>,
     pub(super) from: Option<Time>,
     pub(super) to: Option<Time>,
-    pub(super) zone: Option<TimeZone>,
-    pub(super) severities: Vec<Severity>,
+    pub(super) ready_by: Option<Time>,
+    pub(super) except: Vec<Date>,
 }
 
 #[derive(Debug)]
@@ -144,6 +145,7 @@ pub(super) struct ChannelDraft {
     pub(super) min_severity: Severity,
     pub(super) gateways: Vec<String>,
     pub(super) codes: Vec<Code>,
+    pub(super) after: Duration,
     pub(super) preset: Option<Preset>,
     pub(super) url: Option<String>,
     pub(super) url_file: Option<PathBuf>,
@@ -243,6 +245,7 @@ pub(super) const CHANNEL: &[Row<ChannelDraft>] = &[
     key!("min_severity", one_of::<Severity>(), |channel| channel.min_severity),
     key!("gateways", list(NAME, || "a list of names".to_owned()), |channel| channel.gateways),
     key!("codes", some_of::<Code>(), |channel| channel.codes),
+    key!("after", from_to(0, DAY), |channel| channel.after),
     key!("preset", Optional(one_of::<Preset>()), |channel| channel.preset),
     key!("url", Optional(WEB_ADDRESS), |channel| channel.url),
     key!("url_file", or_none(SECRET_FILE, "", false), |channel| channel.url_file),
@@ -266,15 +269,17 @@ pub(super) const CHANNEL: &[Row<ChannelDraft>] = &[
 pub(super) const ROOT: &[Row<Draft>] = &[
     key!("ibkr.host", or_none(API_HOST, ", or \"\" for never", true), |draft| draft.ibkr.host),
     key!("maintenance.grace", from_to(0, 6 * HOUR), |draft| draft.maintenance.grace),
-    key!("alerts.zone", ZONE, |draft| draft.alerts.zone),
+    key!("maintenance.always", EXEMPT, |draft| draft.alerts.in_window),
     key!("alerts.host", or_none(HOST, ", or \"\" for its own name", true), |draft| draft.alerts.host),
     key!("alerts.repeat_every", from_to(5 * MINUTE, 7 * DAY), |draft| draft.alerts.repeat_every),
-    key!("alerts.remind_before", or_off(10 * MINUTE, 20 * HOUR), |draft| draft.alerts.remind_before),
-    key!("alerts.remind_at", or_none(TIME_OF_DAY, NO_TIME, true), |draft| draft.alerts.remind_at),
-    key!("alerts.quiet.from", or_none(TIME_OF_DAY, NO_TIME, true), |draft| draft.quiet.from),
-    key!("alerts.quiet.to", or_none(TIME_OF_DAY, NO_TIME, true), |draft| draft.quiet.to),
-    key!("alerts.quiet.zone", Optional(ZONE), |draft| draft.quiet.zone),
-    key!("alerts.quiet.severities", some_of::<Severity>(), |draft| draft.quiet.severities),
+    key!("alerts.hours.zone", or_none(ZONE, ", or \"\" for that of this host", true), |draft| draft.alerts.zone),
+    key!("alerts.hours.days", some_of::<Day>(), |draft| draft.hours.days),
+    key!("alerts.hours.from", or_none(TIME_OF_DAY, NO_TIME, true), |draft| draft.hours.from),
+    key!("alerts.hours.to", or_none(TIME_OF_DAY, NO_TIME, true), |draft| draft.hours.to),
+    key!("alerts.hours.ready_by", or_none(TIME_OF_DAY, NO_TIME, true), |draft| draft.hours.ready_by),
+    key!("alerts.hours.except", DATES, |draft| draft.hours.except),
+    key!("alerts.hours.always", EXEMPT, |draft| draft.alerts.always),
+    key!("alerts.hours.confirm", Flag, |draft| draft.alerts.confirm),
     key!("deadman.url_file", or_none(SECRET_FILE, "", true), |draft| draft.deadman.url_file),
     key!("deadman.every", from_to(MINUTE, DAY), |draft| draft.deadman.every),
     key!("deadman.fails", Flag, |draft| draft.deadman.fails),
@@ -331,7 +336,7 @@ impl ChannelType {
 }
 
 /// The keys of every channel.
-pub(super) const EVERY_CHANNEL: &[&str] = &["name", "type", "min_severity", "gateways", "codes"];
+pub(super) const EVERY_CHANNEL: &[&str] = &["name", "type", "min_severity", "gateways", "codes", "after"];
 
 impl Day {
     /// The day as the calendar has it.
@@ -372,9 +377,9 @@ impl Default for WindowDraft {
     }
 }
 
-impl Default for QuietDraft {
+impl Default for HoursDraft {
     fn default() -> Self {
-        Self { from: None, to: None, zone: None, severities: vec![Severity::Info, Severity::Warning] }
+        Self { days: all(), from: None, to: None, ready_by: None, except: Vec::new() }
     }
 }
 
@@ -396,6 +401,9 @@ const PINS: List<Fingerprint> = List {
 const HOSTS: List<String> = List { or_empty: true, ..list(HOST, || "a list of hosts".to_owned()) };
 const RECIPIENTS: List<String> =
     List { or_single: true, ..list(RECIPIENT, || "one recipient, or a list of them".to_owned()) };
+const DATES: List<Date> = List { or_empty: true, ..list(DATE, || "a list of dates, like \"2026-12-25\"".to_owned()) };
+const EXEMPT: List<Exempt> =
+    List { or_empty: true, ..list(EXEMPTION, || "a list of severities and codes of alerts".to_owned()) };
 const ARGV: List<String> =
     List { repeats: true, ..list(ARGUMENT, || "a list of a program and its arguments".to_owned()) };
 

@@ -1,12 +1,14 @@
 //! The configuration in force as a file that says the same, every key with its value.
 
+use jiff::civil::Weekday;
 use strum::VariantArray;
 
 use super::schema::{
     CHANNEL, CHANNELS, ChannelDraft, ChannelType, Day, DeadmanDraft, Draft, EVERY_CHANNEL, GATEWAY, GatewayDraft,
-    PlainHttp, QuietDraft, ROOT, Row, SESSION, TrustBy, WINDOW, WINDOWS, WindowDraft,
+    HoursDraft, PlainHttp, ROOT, Row, SESSION, TrustBy, WINDOW, WINDOWS, WindowDraft,
 };
 use super::validate::{Config, Gateway};
+use crate::alert::schedule::Hours;
 use crate::alert::settings::{self, Method, Payload, Url};
 use crate::calendar::Window;
 use crate::gateway::Trust;
@@ -25,7 +27,7 @@ pub fn show(config: &Config) -> String {
         ibkr: config.ibkr.clone(),
         maintenance: config.maintenance.clone(),
         alerts: config.alerts.clone(),
-        quiet: config.alerts.quiet.as_ref().map_or_else(QuietDraft::default, quiet_draft),
+        hours: config.alerts.hours.as_ref().map_or_else(HoursDraft::default, hours_draft),
         deadman: config.alerts.deadman.as_ref().map_or_else(DeadmanDraft::default, |deadman| DeadmanDraft {
             url_file: Some(deadman.url_file.clone()),
             every: deadman.every,
@@ -106,9 +108,8 @@ fn gateway_draft(gateway: &Gateway) -> GatewayDraft {
 }
 
 fn window_draft(window: &Window) -> WindowDraft {
-    let day = |weekday| Day::VARIANTS.iter().copied().find(|day| day.weekday() == weekday);
     WindowDraft {
-        days: window.days.iter().copied().filter_map(day).collect(),
+        days: days(&window.days),
         from: Some(window.from),
         to: Some(window.to),
         zone: jiff::tz::TimeZone::get(&window.zone).ok(),
@@ -116,9 +117,14 @@ fn window_draft(window: &Window) -> WindowDraft {
     }
 }
 
-fn quiet_draft(quiet: &settings::Quiet) -> QuietDraft {
-    let settings::Quiet { from, to, zone, severities } = quiet.clone();
-    QuietDraft { from: Some(from), to: Some(to), zone: Some(zone), severities }
+fn hours_draft(hours: &Hours) -> HoursDraft {
+    let Hours { from, to, ready_by, except, .. } = hours.clone();
+    HoursDraft { days: days(&hours.days), from: Some(from), to: Some(to), ready_by, except }
+}
+
+fn days(weekdays: &[Weekday]) -> Vec<Day> {
+    let day = |weekday| Day::VARIANTS.iter().copied().find(|day| day.weekday() == weekday);
+    weekdays.iter().copied().filter_map(day).collect()
 }
 
 fn channel_draft(channel: &settings::Channel) -> ChannelDraft {
@@ -127,6 +133,7 @@ fn channel_draft(channel: &settings::Channel) -> ChannelDraft {
         min_severity: channel.min_severity,
         gateways: channel.gateways.clone(),
         codes: channel.codes.clone(),
+        after: channel.after,
         ..ChannelDraft::default()
     };
     match channel.kind.clone() {

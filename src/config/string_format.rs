@@ -3,14 +3,16 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
-use jiff::civil::Time;
+use jiff::civil::{Date, Time};
 use jiff::tz::TimeZone;
 use reqwest::Url;
 
 use super::diagnostic::{Invalid, quoted};
-use super::time::{ANY_TIME, parse_time, parse_zone, time_text};
+use super::keyword::nearest;
+use super::time::{ANY_TIME, parse_date, parse_time, parse_zone, time_text};
 use super::value::Text;
 use crate::alert::channels;
+use crate::alert::settings::Exempt;
 use crate::gateway::Fingerprint;
 use crate::gateway::{GatewayUrl, InvalidUrl};
 use crate::log::redact;
@@ -69,6 +71,22 @@ pub(super) const TIME_OF_DAY: Text<Time> = Text {
     expects: "a time of day in quotes, like \"23:45\"",
     parse: parse_time,
     text: |time| time_text(*time),
+};
+
+/// A day.
+pub(super) const DATE: Text<Date> = Text {
+    takes: || "a date".to_owned(),
+    expects: "a date in quotes, like \"2026-12-25\"",
+    parse: parse_date,
+    text: Date::to_string,
+};
+
+/// Alerts that are not held back: a severity or a code.
+pub(super) const EXEMPTION: Text<Exempt> = Text {
+    takes: || "a severity or the code of an alert".to_owned(),
+    expects: "a word in quotes",
+    parse: exemption,
+    text: |exempt| exempt.name().to_owned(),
 };
 
 /// The IANA name of a time zone.
@@ -233,6 +251,17 @@ fn web_address(text: &str) -> Result<String, Invalid> {
         Ok(_) => Ok(text),
         Err(_) => invalid("it is not a URL", EXAMPLE),
     }
+}
+
+fn exemption(text: &str) -> Result<Exempt, Invalid> {
+    if let Some(exempt) = Exempt::all().find(|exempt| exempt.name() == text) {
+        return Ok(exempt);
+    }
+    let hint = match nearest(text, Exempt::all().map(Exempt::name)) {
+        Some(near) => format!("did you mean {near:?}?"),
+        None => "write a severity, like \"error\", or a code, like \"certificate-changed\"".to_owned(),
+    };
+    Err((format!("{} is neither a severity nor the code of an alert", quoted(text)), hint))
 }
 
 fn template(text: &str) -> Result<String, Invalid> {

@@ -1,6 +1,6 @@
 //! Times of day and time zones in the file.
 
-use jiff::civil::Time;
+use jiff::civil::{Date, Time};
 use jiff::tz::TimeZone;
 
 use super::diagnostic::{Invalid, quoted};
@@ -26,6 +26,12 @@ pub(super) fn parse_time(text: &str) -> Result<Time, Invalid> {
 /// Formats a time of day as the file writes it.
 pub(super) fn time_text(time: Time) -> String {
     format!("{:02}:{:02}", time.hour(), time.minute())
+}
+
+/// Parses `2026-12-25`, or says what is wrong and what would be right.
+pub(super) fn parse_date(text: &str) -> Result<Date, Invalid> {
+    let date = text.parse::<Date>().ok().filter(|date| date.to_string() == text);
+    date.ok_or_else(|| (format!("{} is not a date", quoted(text)), "write it like \"2026-12-25\"".to_owned()))
 }
 
 /// Parses the IANA name of a time zone, or says what is wrong and what would be right.

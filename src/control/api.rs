@@ -5,7 +5,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::alert::{self, About, ActiveAlert, ChannelStatus};
+use crate::alert::{self, About, ActiveAlert, ChannelStatus, Severity};
 use crate::history::EventId;
 use crate::session::StateKind;
 use crate::status::Snapshot;
@@ -173,10 +173,25 @@ pub struct Alert {
     pub notified: bool,
     /// Whether it was acknowledged.
     pub acknowledged: bool,
+    /// Its severity.
+    pub severity: Severity,
+    /// Why it is not sent, if it is not.
+    pub held: Option<Held>,
     /// What it is.
     pub summary: String,
     /// What to do about it.
     pub action: String,
+}
+
+/// Why an alert is not sent.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Held {
+    /// What holds it: `window`, `hours`, `hold-off`, `flapping`, `inhibited`, `acknowledged` or `unverified`.
+    pub by: String,
+    /// The same in words.
+    pub why: String,
+    /// Until when, if the clock decides that.
+    pub until: Option<Timestamp>,
 }
 
 /// A channel of alerts.
@@ -271,6 +286,12 @@ impl From<ActiveAlert> for Alert {
             since: alert.started_at,
             notified: alert.notified,
             acknowledged: alert.acknowledged,
+            severity: alert.severity,
+            held: alert.held.map(|held| Held {
+                by: held.by.name().to_owned(),
+                why: held.by.reason(),
+                until: held.until,
+            }),
             summary: alert.summary,
             action: alert.action_text,
         }

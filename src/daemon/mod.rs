@@ -114,6 +114,9 @@ async fn watch(
         runtime_dir.tend(&mut locks, &mut control_task, &state_lock);
         supervisor.publish_alerts();
         terminal.tend();
+        for gateway in supervisor.alerts.take_unproved() {
+            drivers.command(&gateway, Command::Check);
+        }
         let deadline = supervisor.deadline().min(runtime_dir.deadline());
         let deadline = reaper.deadline().map_or(deadline, |at| at.min(deadline));
         tokio::select! {

@@ -78,6 +78,10 @@ events! {
     SESSION_NEW = "session-new" at Info, with ["gateway", "session"], may [];
     /// An alert was sent (`phase=raised`, later `repeated`): ERROR if one is needed, WARN if it is being handled. `resolved` is INFO; `withdrawn` means that the alert's gateway was removed from the configuration.
     ALERT = "alert" at Error | Warn | Info, with ["code", "phase"], may ["gateway", "channel", "reason", "action", "lasted"];
+    /// An open alert is not sent: a maintenance window, the hours, flapping, its cause or an acknowledgement holds it.
+    ALERT_HELD = "alert-held" at Info, with ["code", "because"], may ["gateway", "channel", "until"];
+    /// The deadline `ready_by` has passed: how many sessions were live.
+    READY = "ready" at Info, with ["live", "total"], may [];
     /// A channel delivered an alert.
     ALERT_SENT = "alert-sent" at Info, with ["channel", "code", "phase", "tries", "answer"], may ["gateway"];
     /// A delivery failed and is retried; WARN for a new fault, and for one that is reported through other channels.
@@ -192,6 +196,7 @@ pub const FIELDS: &[(&str, &str)] = &[
     ("tries", "at which attempt it was delivered"),
     ("trust", "how the certificate is verified"),
     ("unit", "the unit of systemd that runs the gateway"),
+    ("until", "until when, if the clock decides that"),
     ("url", "the gateway's address"),
     ("version", "the daemon's version"),
 ];

@@ -19,8 +19,14 @@ pub(crate) async fn attempt(kind: Kind) -> Outcome {
 
 /// The same with the weight of this alert.
 pub(crate) async fn attempt_as(kind: Kind, code: Option<Code>) -> Outcome {
-    let channel =
-        Channel { name: "way".to_owned(), min_severity: Severity::Info, gateways: Vec::new(), codes: Vec::new(), kind };
+    let channel = Channel {
+        name: "way".to_owned(),
+        min_severity: Severity::Info,
+        gateways: Vec::new(),
+        codes: Vec::new(),
+        after: Duration::ZERO,
+        kind,
+    };
     let settings = Settings { channels: vec![channel], ..Settings::default() };
     let now = Now { mono: Duration::ZERO, wall: jiff::Timestamp::now() };
     test(&settings, "host", now, None, code).await.remove(0).outcome

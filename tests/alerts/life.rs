@@ -1,15 +1,18 @@
 //! A daemon's alerts in simulated time: desk, outboxes and spool as the dispatcher has them, and a host that may die.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use jiff::{Timestamp, ToSpan};
 use tickled::alert::settings::{Channel, Kind, Method, Payload, Preset, Url, Webhook};
 use tickled::alert::{
-    About, ActiveAlert, Input, Message, Outbox, Outcome, Plan, Settings, Severity, State as Spooled, Tracker, matches,
+    About, ActiveAlert, Input, Message, Outbox, Outcome, Plan, Settings, Severity, State as Spooled, Tracker,
 };
+use tickled::calendar::{Maintenance, Region, Window};
 use tickled::session::{Facts, Now, RateLimitState, SessionNumber, State, StateReason, Unavailability, WakeReason};
-use tickled::status::Snapshot;
+use tickled::status::{Place, Snapshot};
 
 pub(crate) const fn secs(n: u64) -> Duration {
     Duration::from_secs(n)
@@ -30,7 +33,14 @@ pub(crate) fn channel(name: &str, preset: Preset) -> Channel {
         to: None,
         ca_file: None,
     });
-    Channel { name: name.to_owned(), min_severity: Severity::Info, gateways: Vec::new(), codes: Vec::new(), kind }
+    Channel {
+        name: name.to_owned(),
+        min_severity: Severity::Info,
+        gateways: Vec::new(),
+        codes: Vec::new(),
+        after: Duration::ZERO,
+        kind,
+    }
 }
 
 /// How the gateway "main" is, and since when.
@@ -51,7 +61,7 @@ pub(crate) fn snapshot(state: State, since: Now, outage_since: Option<Now>) -> S
         out_of_attempts: false,
         login_ends_at: None,
         maintenance: None,
-        hold_until: None,
+        place: None,
         next: WakeReason::CheckDue,
         next_at: since.wall,
         promised: since.mono,
@@ -85,8 +95,6 @@ pub(crate) struct Life {
     pub(crate) flapping: bool,
     /// Until when a maintenance window holds alerts.
     pub(crate) hold_until: Option<Timestamp>,
-    /// When the login ends, as far as a live session has shown.
-    pub(crate) login_ends_at: Option<Timestamp>,
     /// What the last look met instead of an answer.
     pub(crate) trouble: Option<Unavailability>,
     /// The hour's attempts are spent.
@@ -117,7 +125,6 @@ impl Life {
             outage_since: Some(since),
             flapping: false,
             hold_until: None,
-            login_ends_at: None,
             trouble: None,
             spent: false,
             down: Vec::new(),
@@ -151,16 +158,30 @@ impl Life {
 
     /// What the status shows as open.
     pub(crate) fn active(&self) -> Vec<ActiveAlert> {
-        self.tracker.active().collect()
+        self.tracker.active(self.now()).collect()
+    }
+
+    /// A calendar with one window, which ends at `hold_until`.
+    fn place(&self) -> Option<Place> {
+        let end = self.hold_until?.to_zoned_datetime(TimeZone::UTC);
+        let start = end.saturating_sub(3.hours());
+        let window = Window {
+            days: vec![start.weekday()],
+            from: start.time(),
+            to: end.time(),
+            zone: "UTC".to_owned(),
+            regions: Region::ALL.to_vec(),
+        };
+        let maintenance = Arc::new(Maintenance { windows: vec![window], grace: Duration::ZERO });
+        Some(Place { region: Region::default(), maintenance })
     }
 
     /// The driver reports.
     pub(crate) fn look(&mut self) {
-        let (flapping, hold_until, login_ends_at) = (self.flapping, self.hold_until, self.login_ends_at);
+        let (flapping, place) = (self.flapping, self.place());
         let known = Facts { trouble: self.trouble, ..Facts::default() };
         let snapshot = snapshot(self.state, self.since, self.outage_since);
-        let snapshot =
-            Snapshot { flapping, hold_until, login_ends_at, facts: known, out_of_attempts: self.spent, ..snapshot };
+        let snapshot = Snapshot { flapping, place, facts: known, out_of_attempts: self.spent, ..snapshot };
         self.step(Input::Snapshot(&snapshot));
     }
 
@@ -173,8 +194,8 @@ impl Life {
         self.wake_at = plan.wake_at;
         let now = self.now();
         for notice in &plan.notices {
-            let message = notice.message(&self.settings.zone, &"host".into());
-            for channel in self.settings.channels.iter().filter(|channel| matches(channel, &message)) {
+            let message = notice.message(&self.settings.zone(), &"host".into());
+            for channel in self.settings.channels.iter().filter(|channel| notice.is_for(channel, &message)) {
                 let outbox = self.outboxes.get_mut(&channel.name).unwrap();
                 assert_eq!(outbox.put(now, message.clone()), None, "no alert gives way");
             }
@@ -226,8 +247,8 @@ impl Life {
         // A daemon has accepted its configuration before it looks at any gateway.
         self.step(Input::ConfigAccepted);
         (self.since, self.outage_since) = (self.now(), Some(self.now()));
-        let (state, hold_until) = (self.state, self.hold_until);
-        let starting = Snapshot { hold_until, ..snapshot(State::Starting, self.since, self.outage_since) };
+        let (state, place) = (self.state, self.place());
+        let starting = Snapshot { place, ..snapshot(State::Starting, self.since, self.outage_since) };
         self.step(Input::Snapshot(&starting));
         self.time += secs(1);
         self.becomes(state);

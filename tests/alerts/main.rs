@@ -13,6 +13,7 @@ mod receiver;
 mod reconfigured;
 mod redaction;
 mod restart;
+mod schedule;
 mod signs;
 mod start;
 mod truth;

@@ -66,7 +66,7 @@ fn what_may_pass_is_not_reported_for_a_day_and_then_tried_slowly_while_the_alert
     assert_eq!(tried[last] - tried[last - 1], HOUR);
     assert_eq!(outbox.len(), 1);
     // Its end, and a reminder without an end, are given up.
-    for message in [message(Code::LoginRequired, Phase::Resolved), message(Code::LoginEndsSoon, Phase::Raised)] {
+    for message in [message(Code::LoginRequired, Phase::Resolved), message(Code::Ready, Phase::Raised)] {
         let (_, _, outbox) = tries(&message, &fails(false), HOUR * 72);
         assert!(outbox.is_empty(), "{message:?}");
     }

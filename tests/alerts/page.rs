@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 
 use serde_json::Value;
-use tickled::alert::settings::{Kind, Payload, Preset};
+use tickled::alert::settings::{Exempt, Kind, Payload, Preset};
 use tickled::alert::{About, Code, Entry, Notice, Phase, Severity};
 use tickled::config;
 use tickled::log::human_duration;
@@ -64,7 +64,7 @@ fn each_code_has_its_paragraph_with_its_facts_and_what_to_do() {
         assert!(section.starts_with(&format!("\n{facts}\n")), "{code}: {facts}");
         assert!(section.contains("\nWhat to do: "), "{code}");
     }
-    let anchors = sections.keys().filter(|name| name.contains('-') && !name.contains(' ')).count();
+    let anchors = sections.keys().filter(|name| name.chars().all(|c| c.is_ascii_lowercase() || c == '-')).count();
     assert_eq!(anchors, Code::ALL.len(), "no paragraph is about a code that is none");
     for (part, _) in page.match_indices("](#") {
         let anchor = page[part + 3..].split(')').next().unwrap();
@@ -93,9 +93,9 @@ fn the_fields_of_an_alert_are_those_of_the_page() {
 fn the_environment_wins_here_as_well_but_for_the_channels() {
     let environment = [
         ("TICKLED_ALERTS__REPEAT_EVERY", "2h"),
-        ("TICKLED_ALERTS__QUIET__FROM", "22:00"),
-        ("TICKLED_ALERTS__QUIET__TO", "07:00"),
-        ("TICKLED_ALERTS__QUIET__SEVERITIES", "info"),
+        ("TICKLED_ALERTS__HOURS__FROM", "07:30"),
+        ("TICKLED_ALERTS__HOURS__TO", "17:00"),
+        ("TICKLED_ALERTS__HOURS__ALWAYS", "error, ready"),
         ("TICKLED_DEADMAN__URL_FILE", "deadman-url"),
         // What the program of a channel finds, which may run tickled in its turn.
         ("TICKLED_ALERT_TITLE", "main: manual login required"),
@@ -105,7 +105,8 @@ fn the_environment_wins_here_as_well_but_for_the_channels() {
     let alerts =
         config::parse(text, Path::new("file"), &environment).unwrap_or_else(|faults| panic!("{faults}")).alerts;
     assert_eq!(alerts.repeat_every.as_secs(), 2 * 60 * 60);
-    assert_eq!(alerts.quiet.map(|quiet| quiet.severities), Some(vec![Severity::Info]));
+    assert_eq!(alerts.hours.map(|hours| hours.days.len()), Some(7));
+    assert_eq!(alerts.always, [Exempt::Severity(Severity::Error), Exempt::Code(Code::Ready)]);
     assert_eq!(alerts.deadman.map(|deadman| deadman.url_file), Some("deadman-url".into()));
 }
 

@@ -2,7 +2,6 @@
 //! maintenance window, and an error for whatever asks a human to act.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use tickled::alert::settings::{Channel, Preset};
 use tickled::alert::{Code, Input, Settings, Severity};
@@ -236,29 +235,6 @@ fn what_asks_a_human_to_act_wakes_a_pager_for_errors_and_its_end_comes_there_as_
     life.becomes(State::Live);
     life.pass(secs(600));
     assert_eq!(life.told("pager")[1..], ["resolved session-flapping"]);
-}
-
-#[test]
-fn quiet_hours_hold_a_warning_and_let_it_through_as_soon_as_it_is_an_error() {
-    let mut settings = settings();
-    settings.quiet = Some(tickled::alert::settings::Quiet {
-        from: jiff::civil::time(22, 0, 0, 0),
-        to: jiff::civil::time(7, 0, 0, 0),
-        zone: jiff::tz::TimeZone::UTC,
-        severities: vec![Severity::Info, Severity::Warning],
-    });
-    let mut life = Life::begin(settings, "2026-03-06T01:00:00Z");
-    life.becomes(State::Live);
-    life.becomes(SILENT);
-    life.pass(secs(1_799));
-    assert_eq!(life.told("phone"), [""; 0]);
-    life.pass(secs(2));
-    assert_eq!(life.told("phone"), ["raised ibkr-unavailable"]);
-    assert_eq!(life.heard[0].message.title, "IBKR main: gateway stuck – restart it");
-    // Its end belongs to an error, so the quiet hours do not hold it either.
-    life.pass(Duration::from_secs(60));
-    life.becomes(State::Live);
-    assert_eq!(life.told("phone")[1..], ["resolved ibkr-unavailable"]);
 }
 
 #[test]

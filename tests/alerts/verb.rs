@@ -74,12 +74,11 @@ async fn a_test_as_an_alert_weighs_as_much_and_goes_where_that_alert_goes() {
         assert!(asked.headers["priority"] == "urgent" && asked.headers["call"] == "yes", "{:?}", asked.headers);
         assert!(asked.headers["title"].starts_with("TEST: ") && asked.body.contains("Nothing is wrong"), "{asked:?}");
     }
-    let (code, said, _) = test(&config, &["--as", "login-ends-soon"]).await;
+    let (code, said, _) = test(&config, &["--as", "ready"]).await;
     assert!(code == Some(0) && said.starts_with("phone: ") && !said.contains("pager"), "{said}");
     phone.hears(SOON).await;
-    let (code, said, _) =
-        test(&ntfy("pager", &pager.url(), "min_severity = \"error\"\n"), &["--as", "login-ends-soon"]).await;
-    assert!(code == Some(2) && said.contains("no channel takes login-ends-soon"), "{said}");
+    let (code, said, _) = test(&ntfy("pager", &pager.url(), "min_severity = \"error\"\n"), &["--as", "ready"]).await;
+    assert!(code == Some(2) && said.contains("no channel takes ready"), "{said}");
     let (code, _, complaints) = test(&config, &["--as", "login"]).await;
     assert!(code == Some(64) && complaints.contains("there is no alert \"login\""), "{complaints}");
     assert!(phone.rest().is_empty() && pager.rest().is_empty());

@@ -6,12 +6,14 @@ use std::path::Path;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use jiff::civil::{Weekday, time};
 use jiff::tz::TimeZone;
 use secrecy::SecretString;
 use serde_json::Value;
+use tickled::alert::schedule::Hours;
 use tickled::alert::settings::Preset;
-use tickled::alert::{Code, Input, Message, Notice, Phase, Settings, Severity, Tracker};
-use tickled::session::{Cause, Facts, Now, State, StateReason, Unavailability};
+use tickled::alert::{About, Code, Input, Message, Notice, Phase, Settings, Severity, Tracker};
+use tickled::session::{Cause, Facts, Now, State, StateReason, Step, Unavailability};
 use tickled::status::Snapshot;
 
 use crate::life::{HOUR, secs, snapshot};
@@ -25,7 +27,7 @@ struct Stage {
 
 impl Stage {
     fn new() -> Self {
-        let settings = Settings { zone: zone(), remind_before: HOUR * 2, ..Settings::default() };
+        let settings = Settings { zone: Some(zone()), ..Settings::default() };
         Self { tracker: Tracker::new(settings, "trading-host"), time: Duration::ZERO, told: Vec::new() }
     }
 
@@ -61,6 +63,30 @@ impl Stage {
         // Some minutes later it counts as steady.
         stage.time += secs(300);
         stage.step(Input::Snapshot(&live));
+        stage.told
+    }
+
+    /// What is told of a gateway that is like this until after its deadline at one o'clock, and is acknowledged then.
+    fn morning(state: State) -> Vec<Notice> {
+        let mut stage = Self::new();
+        let hours = Hours {
+            zone: zone(),
+            days: vec![Weekday::Monday],
+            from: time(0, 0, 0, 0),
+            to: time(23, 0, 0, 0),
+            ready_by: Some(time(1, 0, 0, 0)),
+            except: Vec::new(),
+        };
+        let settings = Settings { zone: Some(zone()), hours: Some(hours), confirm: true, ..Settings::default() };
+        stage.tracker = Tracker::new(settings, "trading-host");
+        let since = stage.now();
+        stage.step(Input::Snapshot(&snapshot(state, since, (state != State::Live).then_some(since))));
+        for minutes in [30, 20, 10, 10, 250] {
+            stage.pass(Duration::from_mins(minutes));
+        }
+        let about = About::Gateway("main".to_owned());
+        stage.step(Input::Acknowledge { about: &about, code: None });
+        stage.step(Input::Snapshot(&snapshot(State::Live, stage.now(), None)));
         stage.told
     }
 
@@ -108,7 +134,7 @@ pub(crate) fn all() -> Vec<Message> {
     }
     told.extend(Stage::of(|live| Snapshot { flapping: true, ..live }));
     told.extend(Stage::of(|live| Snapshot {
-        state: State::Recovering { attempt: 1, step: tickled::session::Step::Pause },
+        state: State::Recovering { attempt: 1, step: Step::Pause },
         out_of_attempts: true,
         ..live
     }));
@@ -116,13 +142,12 @@ pub(crate) fn all() -> Vec<Message> {
         let known = Facts { is_paper: Some(is_paper), ..Facts::default() };
         told.extend(Stage::of(|live| Snapshot { wrong_account: true, facts: known, ..live }));
     }
-    let mut stage = Stage::new();
-    let ends = stage.now().wall.saturating_add(jiff::SignedDuration::from_hours(5)).unwrap();
-    for _ in 0..2 {
-        let live = snapshot(State::Live, stage.now(), None);
-        stage.step(Input::Snapshot(&Snapshot { login_ends_at: Some(ends), ..live }));
-        stage.pass(HOUR * 4);
+    for state in
+        [State::LoginRequired(Cause::Expired), State::Recovering { attempt: 1, step: Step::Pause }, State::Live]
+    {
+        told.extend(Stage::morning(state));
     }
+    let mut stage = Stage::new();
     let why = "/etc/tickled/tickled.toml:4:1: session.ping_evry: unknown key; did you mean ping_every? (the log has all \
                that is wrong)";
     stage.step(Input::ConfigRejected { file: "/etc/tickled/tickled.toml", why });
@@ -185,7 +210,8 @@ fn every_alert_names_what_it_is_about_and_what_to_do_and_no_inner_thing() {
         assert!(title.starts_with(&about), "{title}");
         assert!(title.chars().count() <= 80 && !title.contains('\n'), "a lock screen shows no more: {title}");
         assert!(text.contains("trading-host"), "{title}: {text}");
-        assert_eq!(text.matches(" EST").count(), 1 + title.matches(" EST").count(), "one time: {text}");
+        let times = 1 + text.matches("must be live by ").count();
+        assert_eq!(text.matches(" EST").count(), times, "one time, and the deadline: {text}");
         assert!(!text.contains("2026-"), "no date of this year: {text}");
         let asks = matches!(phase, Phase::Raised | Phase::Repeated);
         let first = text.lines().next().unwrap_or_default();

@@ -4,10 +4,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use jiff::civil::time;
-use jiff::tz::TimeZone;
-use tickled::alert::settings::{Preset, Quiet};
-use tickled::alert::{Code, Input, Message, Phase, Settings, Severity};
+use tickled::alert::settings::Preset;
+use tickled::alert::{Code, Input, Message, Phase, Settings};
 use tickled::session::{Cause, State, Step, Unavailability};
 
 use crate::life::{HOUR, Life, channel, secs};
@@ -20,10 +18,10 @@ fn settings() -> Settings {
 }
 
 /// Numbers that look random, and are the same each time.
-struct Chance(u64);
+pub(crate) struct Chance(pub(crate) u64);
 
 impl Chance {
-    fn below(&mut self, end: u64) -> u64 {
+    pub(crate) fn below(&mut self, end: u64) -> u64 {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
         self.0 ^= self.0 << 17;
@@ -102,51 +100,6 @@ fn judge(life: &Life, name: &str, seed: u64) {
         // It lasts from six to seven and a half hours, so it is told again once.
         assert_eq!(phases, [Phase::Raised, Phase::Repeated, Phase::Resolved], "seed {seed}: {name}: {began}");
     }
-}
-
-#[test]
-fn quiet_hours_hold_what_they_are_told_to_and_tell_in_the_morning_what_is_still_so() {
-    let zone = TimeZone::get("America/New_York").unwrap();
-    let quiet = |severities: &[Severity]| Settings {
-        quiet: Some(Quiet {
-            from: time(22, 0, 0, 0),
-            to: time(7, 0, 0, 0),
-            zone: zone.clone(),
-            severities: severities.to_vec(),
-        }),
-        ..settings()
-    };
-    // Midnight in New York, in winter; one night ends before the quiet does, one after it.
-    let mut life = Life::begin(quiet(Severity::ALL), "2026-03-06T05:00:00Z");
-    life.becomes(LOST);
-    life.until(HOUR * 6);
-    life.becomes(State::Live);
-    life.until(HOUR * 24);
-    assert!(life.heard.is_empty(), "it was over before anybody was to be disturbed: {:?}", life.heard);
-    life.becomes(LOST);
-    life.until(HOUR * 32);
-    life.becomes(State::Live);
-    life.until(HOUR * 48);
-    assert_eq!(life.told("phone"), ["raised login-required", "resolved login-required"]);
-    assert_eq!(life.heard[0].at.to_string(), "2026-03-07T12:00:00Z");
-    // The clocks are set forward: seven in the morning comes an hour earlier.
-    life.becomes(LOST);
-    life.until(HOUR * 60);
-    life.becomes(State::Live);
-    life.pass(HOUR);
-    let raised: Vec<_> = life.heard.iter().filter(|heard| heard.message.phase == Phase::Raised).collect();
-    assert_eq!(raised.last().unwrap().at.to_string(), "2026-03-08T11:00:00Z");
-
-    // Without errors among what is held, a lost login wakes at once, and its end within the quiet is held likewise not.
-    let mut life = Life::begin(quiet(&[Severity::Info, Severity::Warning]), "2026-03-06T05:00:00Z");
-    life.becomes(LOST);
-    life.until(HOUR);
-    life.becomes(State::Contested);
-    life.until(HOUR * 3);
-    life.becomes(State::Live);
-    life.until(HOUR * 12);
-    assert_eq!(life.told("phone"), ["raised login-required", "resolved login-required"]);
-    assert_eq!(life.heard[0].at.to_string(), "2026-03-06T05:00:00Z");
 }
 
 #[test]
@@ -288,43 +241,6 @@ fn when_there_are_attempts_again_something_else_is_to_be_done() {
     life.becomes(State::Live);
     life.pass(HOUR);
     assert_eq!(life.told("phone")[2..], ["resolved session-flapping"]);
-}
-
-#[test]
-fn a_login_that_ends_is_one_reminder_whatever_comes_between() {
-    let settings = Settings { remind_before: HOUR * 2, ..settings() };
-    let mut life = Life::begin(settings, "2026-03-06T20:00:00Z");
-    let midnight: Timestamp = "2026-03-07T05:00:00Z".parse().unwrap();
-    for day in 0..2 {
-        let ends = midnight.saturating_add(jiff::SignedDuration::from_hours(24 * day)).unwrap();
-        life.login_ends_at = Some(ends);
-        life.becomes(State::Live);
-        life.until(HOUR * (24 * u32::try_from(day).unwrap() + 7) + secs(700));
-        let reminders =
-            |life: &Life| life.told("phone").iter().filter(|told| *told == "raised login-ends-soon").count();
-        let expected = usize::try_from(day).unwrap() + 1;
-        assert_eq!(reminders(&life), expected);
-        for blip in [
-            State::Recovering { attempt: 1, step: Step::Check },
-            State::Unavailable(Unavailability::NothingListens),
-            State::Contested,
-        ] {
-            life.becomes(blip);
-            life.pass(secs(3));
-            life.becomes(State::Live);
-            life.pass(secs(60));
-        }
-        // For a while nobody knows when it ends, and then it is the same time as before.
-        life.login_ends_at = None;
-        life.becomes(State::LoginRequired(Cause::Exhausted));
-        life.restart();
-        life.becomes(State::Live);
-        life.pass(secs(60));
-        life.login_ends_at = Some(ends);
-        life.pass(secs(2_000));
-        assert_eq!(reminders(&life), expected, "{:?}", life.told("phone"));
-        life.login_ends_at = None;
-    }
 }
 
 /// At night somebody else answers in the gateway's place: who logs in there in the morning gives the password away.

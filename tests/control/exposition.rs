@@ -31,6 +31,8 @@ pub(crate) fn view() -> View {
                 since: wall - Duration::from_secs(60),
                 notified: true,
                 acknowledged: false,
+                severity: tickled::alert::Severity::Error,
+                held: None,
                 summary: "a login is <required>".to_owned(),
                 action: "log in at https://localhost:5001".to_owned(),
             }],

@@ -376,6 +376,7 @@ impl Rules {
                 return Err(format!("{} repeated without having been raised", notice.code));
             }
             Phase::Repeated => {}
+            Phase::Acknowledged => return Err("acknowledged, and nobody did that".to_owned()),
             Phase::Test => return Err("a test that nobody asked for".to_owned()),
             Phase::Withdrawn => return Err("called off, and the gateway is still there".to_owned()),
             Phase::Resolved | Phase::Replaced => {

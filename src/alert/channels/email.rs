@@ -149,7 +149,7 @@ impl Email {
         let thread = format!("<{}@{domain}>", hash(&format!("{} {}", message.id, message.started_at.as_second())));
         mail = match message.phase {
             Phase::Raised => mail.message_id(Some(thread)),
-            Phase::Repeated | Phase::Resolved | Phase::Withdrawn | Phase::Replaced => {
+            Phase::Repeated | Phase::Acknowledged | Phase::Resolved | Phase::Withdrawn | Phase::Replaced => {
                 let own = format!("<{}@{domain}>", message.delivery_id());
                 mail.message_id(Some(own)).in_reply_to(thread.clone()).references(thread)
             }

@@ -34,7 +34,7 @@ pub fn write(notice: &Notice) {
                         "{about}: {title}: {summary}"
                     )
                 }
-                Phase::Repeated => $level!(
+                Phase::Repeated | Phase::Acknowledged => $level!(
                     event = event::ALERT,
                     gateway,
                     channel,

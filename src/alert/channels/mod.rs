@@ -59,12 +59,14 @@ pub(super) fn matches(channel: &Channel, message: &Message) -> bool {
     let is_own = message.channel.as_deref() == Some(&channel.name);
     let is_far = message.gateway.as_ref().is_some_and(|name| !channel.gateways.contains(name));
     let is_end_unsaid =
-        message.phase == Phase::Replaced || (message.phase.is_end() && code.entry().resolved_title.is_none());
+        matches!(message.phase, Phase::Replaced | Phase::Acknowledged) || (message.phase.is_end() && !code.has_end());
     message.severity >= channel.min_severity
         && !is_own
         && (channel.gateways.is_empty() || !is_far)
         && (channel.codes.is_empty() || channel.codes.contains(&code))
         && (!is_end_unsaid || channel.kind.keeps_incidents())
+        // An incident that never ends is none.
+        && (code.has_end() || !channel.kind.opens_incidents())
 }
 
 /// How long one run of a program may take by default.

@@ -90,9 +90,10 @@ fn ntfy(message: &Message, address: Address<'_>) -> Call {
         (Severity::Error, _) => ("urgent", "rotating_light"),
         (Severity::Warning, _) => ("high", "warning"),
         (Severity::Info, Phase::Resolved) => ("default", "white_check_mark"),
-        (Severity::Info, Phase::Raised | Phase::Repeated | Phase::Withdrawn | Phase::Replaced | Phase::Test) => {
-            ("default", "information_source")
-        }
+        (
+            Severity::Info,
+            Phase::Raised | Phase::Repeated | Phase::Acknowledged | Phase::Withdrawn | Phase::Replaced | Phase::Test,
+        ) => ("default", "information_source"),
     };
     let mut headers = vec![
         ("Content-Type".to_owned(), "text/plain; charset=utf-8".to_owned()),
@@ -109,6 +110,7 @@ fn ntfy(message: &Message, address: Address<'_>) -> Call {
 fn pagerduty(message: &Message, address: Address<'_>) -> Value {
     let action = match message.phase {
         Phase::Raised | Phase::Repeated | Phase::Test => "trigger",
+        Phase::Acknowledged => "acknowledge",
         Phase::Resolved | Phase::Withdrawn | Phase::Replaced => "resolve",
     };
     let mut payload = json!({
@@ -173,7 +175,7 @@ const fn mark(message: &Message) -> &'static str {
         (Phase::Raised | Phase::Repeated, Severity::Warning) => "🟠",
         (Phase::Raised | Phase::Repeated, Severity::Info) => "🔵",
         (Phase::Resolved, _) => "🟢",
-        (Phase::Withdrawn | Phase::Replaced | Phase::Test, _) => "⚪",
+        (Phase::Acknowledged | Phase::Withdrawn | Phase::Replaced | Phase::Test, _) => "⚪",
     }
 }
 
