@@ -148,12 +148,7 @@ fn what_is_shown_is_what_was_read() {
         url = "https://ibkr.example:5002"
         tls.trust = "system"
         [alerts]
-        hours.zone = "Asia/Tokyo"
-        hours.days = ["mon", "sun"]
-        hours.from = "22:00"
-        hours.to = "07:00"
-        hours.ready_by = "06:30"
-        hours.except = ["2026-12-25"]
+        hours = { zone = "Asia/Tokyo", days = ["mon", "sun"], from = "22:00", to = "07:00", except = ["2026-12-25"] }
         [[alerts.channel]]
         name = "own"
         type = "webhook"

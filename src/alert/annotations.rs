@@ -79,9 +79,10 @@ impl Annotations {
         Self {
             title: format!("{instruction} – not ready at {time}"),
             summary: format!("{} (not ready at {time})", self.summary),
-            action_text: match self.action {
-                Action::Wait => format!("decide what to do without this session.\n{}", sentence(&self.action_text)),
-                _ => self.action_text,
+            action_text: if self.action == Action::Wait {
+                format!("decide what to do without this session.\n{}", sentence(&self.action_text))
+            } else {
+                self.action_text
             },
             ..self
         }
