@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a helper that fails fails its test")]
 
 mod journal;
+mod redact;
 
 use std::collections::BTreeSet;
 use std::fs::{self, File, OpenOptions};

@@ -8,15 +8,9 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use tickled::config::{self, Config, Diagnostics};
+use tickled::config;
 
-const TWO_LINES: &str = "[gateway.main]\nurl = \"https://localhost:5000\"\n";
-
-fn parse_with(text: &str, environment: &[(&str, &str)]) -> Result<Config, Diagnostics> {
-    let own = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
-    let environment: BTreeMap<String, String> = environment.iter().map(own).collect();
-    config::parse(text, Path::new("tickled.toml"), &environment)
-}
+use crate::{TWO_LINES, parse_with};
 
 /// A folder of its own that every user may enter, removed with the value.
 struct Folder(PathBuf);

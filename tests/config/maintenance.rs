@@ -8,12 +8,10 @@ use jiff::civil::{Weekday, time};
 use tickled::calendar::{Maintenance, Region, Window};
 use tickled::config::{self, Config, DEFAULT, Diagnostics};
 
-const GATEWAY: &str = "[gateway.main]\nurl = \"https://localhost:5000\"\n";
+use crate::{TWO_LINES, parse_with};
 
 fn parse(text: &str, environment: &[(&str, &str)]) -> Result<Config, Diagnostics> {
-    let own = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
-    let environment: BTreeMap<String, String> = environment.iter().map(own).collect();
-    config::parse(&format!("{GATEWAY}{text}"), Path::new("tickled.toml"), &environment)
+    parse_with(&format!("{TWO_LINES}{text}"), environment)
 }
 
 /// What the text says of maintenance, which must be what it says again when shown.

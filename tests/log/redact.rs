@@ -1,5 +1,4 @@
 //! A sample of a foreign answer in the log: nothing personal, one line, short, and still of use.
-#![expect(clippy::disallowed_methods, reason = "these tests measure how long real calls take")]
 
 use std::time::{Duration, Instant};
 

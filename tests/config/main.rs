@@ -1,5 +1,9 @@
 //! The configuration as an operator meets it: the shipped file, the environment, and every fault at once.
 
+mod budget;
+mod host;
+mod maintenance;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -475,23 +479,4 @@ fn no_text_makes_it_panic() {
         }
     }
     assert!(accepted > 100 && refused > 100, "{accepted} accepted, {refused} refused");
-}
-
-#[test]
-fn as_many_gateways_as_one_public_address_bears() {
-    let crowd = |session: &str, count: u16, address: &dyn Fn(u16) -> String| {
-        let gateway = |i| format!("[gateway.g{i}]\nurl = \"https://localhost:{}\"\n{}", 5000 + i, address(i));
-        session.to_owned() + &(0..count).map(gateway).collect::<String>()
-    };
-    let none = |_| String::new();
-    assert_eq!(parse(&crowd("", 17, &none)).unwrap().gateways.len(), 17);
-    assert!(parse(&crowd("", 18, &none)).is_err());
-    let slower = "[session]\ncheck_every = \"11s\"\n";
-    assert!(parse(&crowd(slower, 18, &none)).is_ok());
-    let told = faults(&crowd("", 150, &none));
-    assert!(told.contains("write check_every = \"1m 49s\" under [session], and ping_every no shorter"), "{told}");
-    assert!(faults(&crowd("", 300, &none)).contains("no check_every is long enough for so many"));
-    let apart = |i| format!("public_address = \"a{}\"\n", i / 17);
-    let config = parse(&crowd("", 1000, &apart)).unwrap();
-    assert_eq!(config.gateways.iter().filter(|gateway| gateway.public_address == "a58").count(), 14);
 }
