@@ -23,6 +23,7 @@ mod simulate;
 mod status;
 mod status_text;
 mod terminal;
+mod wait;
 mod watch;
 
 use std::io;
@@ -51,6 +52,7 @@ enum Verb {
     Simulate(simulate::Simulate),
     Status(status::Status),
     Watch(watch::Watch),
+    Wait(wait::Wait),
     History(history::History),
     Check(check::Check),
     Pause(pause::Pause),
@@ -92,6 +94,7 @@ impl Verb {
             Self::Simulate(simulate) => asynchronously(simulate.run()),
             Self::Status(status) => asynchronously(status.run()),
             Self::Watch(watch) => asynchronously(watch.run()),
+            Self::Wait(wait) => asynchronously(wait.run()),
             Self::History(history) => asynchronously(history.run()),
             Self::Check(check) => asynchronously(check.run()),
             Self::Pause(pause) => asynchronously(pause.run()),

@@ -9,8 +9,10 @@ use reqwest::{Method, StatusCode};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
+use tokio::time::timeout;
 
 use super::api::{Failure, Gateway, Status, Test};
+use super::listening::Listening;
 use super::paths::connect_at_once;
 use crate::gateway::Trust;
 use crate::history::report::Report;
@@ -104,6 +106,20 @@ impl Client {
     /// When no history is kept, or the daemon does not answer as it should.
     pub async fn history(&self, since: &str) -> Result<Report, Error> {
         self.ask(Method::GET, &format!("/v1/history?since={since}"), None).await
+    }
+
+    /// Listens to what happens.
+    ///
+    /// # Errors
+    /// When the daemon does not answer as it should.
+    pub async fn listen(&self) -> Result<Listening, Error> {
+        let request = self.http.get("http://tickled/v1/events").send();
+        let response = timeout(ANSWERED_WITHIN, request).await.map_err(|_| self.broken("does not answer in time"))?;
+        let response = response.map_err(|error| self.broken(&silence(&error)))?;
+        match response.status() {
+            StatusCode::OK => Ok(Listening::new(response)),
+            status => Err(self.broken(&format!("does not say what happens ({status})"))),
+        }
     }
 
     /// Checks one gateway at once, or all.

@@ -196,3 +196,50 @@ async fn a_program_asks_for_a_session_and_waits_until_it_is_there() {
     let (status, said, _) = ensure(&host, "2m").await;
     assert_eq!((status, said["error"].as_str().unwrap()), (400, "within: write it like 30s, 1m at most"));
 }
+
+/// How long a wait has to last for it to be seen to last.
+const MOMENT: Duration = Duration::from_millis(300);
+
+#[tokio::test]
+async fn wait_ends_when_it_is_so_when_a_human_is_needed_and_when_the_time_is_over() {
+    let gateway = Gateway::logged_in().await;
+    let mut host = Host::start(&config(&gateway).replace("check_every = \"5m\"", "check_every = \"1s\""));
+    let socket = host.socket();
+    host.daemon.hears(&[("event", "control-open")], SOON).await;
+    assert_eq!(host.asks(&["wait", "main", "--within", "30s"]).await.code, Some(0));
+    assert_eq!(host.asks(&["wait", "--until", "lost", "--within", "300ms"]).await.code, Some(1), "the time is over");
+    assert_eq!(host.asks(&["wait", "ira"]).await.code, Some(64));
+    let waits = |arguments: &[&str]| {
+        let mut verb = support::tickled(arguments);
+        verb.env("TICKLED_SOCKET", &socket).kill_on_drop(true).stdout(std::process::Stdio::piped());
+        verb.spawn().unwrap()
+    };
+    let ends = async |mut verb: tokio::process::Child| timeout(SOON, verb.wait()).await.unwrap().unwrap().code();
+
+    let mut lost = waits(&["wait", "--until", "lost"]);
+    assert!(timeout(MOMENT, lost.wait()).await.is_err(), "it is live");
+    assert_eq!(host.asks(&["pause", "main"]).await.code, Some(0));
+    assert_eq!(ends(lost).await, Some(0));
+    // Until the daemon is another one and the session is back.
+    let mut live = waits(&["wait", "main", "--json"]);
+    assert!(timeout(MOMENT, live.wait()).await.is_err(), "it is paused");
+    host.daemon.signal("TERM");
+    host.daemon.ends(SOON).await;
+    assert_eq!(host.asks(&["wait"]).await.code, Some(3), "no daemon");
+    assert!(timeout(MOMENT, live.wait()).await.is_err(), "it waits for the next daemon");
+    host.daemon = Host::daemon(&host.config, &host.place);
+    host.daemon.hears(&[("event", "control-open")], SOON).await;
+    assert_eq!(host.asks(&["resume", "main"]).await.code, Some(0));
+    let said = timeout(SOON * 2, live.wait_with_output()).await.unwrap().unwrap();
+    assert_eq!(said.status.code(), Some(0));
+    let said: Value = serde_json::from_slice(&said.stdout).unwrap();
+    assert_eq!((&said["result"], &said["gateways"][0]["state"]), (&"live".into(), &"live".into()));
+
+    let mut lost = waits(&["wait", "main", "--until", "lost"]);
+    assert!(timeout(MOMENT, lost.wait()).await.is_err());
+    gateway.set("expire-login").await;
+    assert_eq!(ends(lost).await, Some(0));
+    let asked = host.asks(&["wait", "main", "--within", "30s"]).await;
+    assert_eq!(asked.code, Some(2), "{asked:?}");
+    assert_eq!(asked.err, "tickled: main: login-required: the login has expired\n");
+}

@@ -1,0 +1,147 @@
+//! `tickled wait`: blocks until sessions are live, or until one is lost.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use clap::{Args, ValueEnum};
+use serde_json::json;
+use tokio::time::{sleep, timeout};
+
+use super::options::{Daemon, span};
+use super::output::{complain, failed, say};
+use super::status::fetch;
+use crate::control::{self, Client, Error, Event, StateEvent};
+use crate::exit::Exit;
+use crate::session::StateKind;
+
+/// Wait until the sessions of all gateways are live
+///
+/// Exit code 0 when it is so, 1 when the time is over, 2 as soon as a human is needed, 3 if no daemon answers. A restart of
+/// the daemon meanwhile does not matter.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  tickled wait && ./trade\n  tickled wait main --within 10m\n  tickled wait main --until lost\n  \
+                  ExecStartPre=tickled wait main --within 10m    (in the unit of a trading program)"
+)]
+pub(super) struct Wait {
+    /// Only these gateways
+    gateways: Vec<String>,
+    /// What to wait for
+    #[arg(long, value_enum, default_value_t = Until::Live)]
+    until: Until,
+    /// How long at most, as 30s, 5m or 1h [default: without end]
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true, value_parser = span)]
+    within: Option<String>,
+    #[command(flatten)]
+    daemon: Daemon,
+}
+
+/// What is waited for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Until {
+    /// All sessions are live
+    Live,
+    /// One of the sessions is not live
+    Lost,
+}
+
+impl Wait {
+    pub(super) async fn run(self) -> anyhow::Result<Exit> {
+        let client = match self.daemon.client() {
+            Ok(client) => client,
+            Err(error) => return Ok(failed(&error)),
+        };
+        let within = self.within.as_deref().and_then(control::span).unwrap_or(Duration::MAX);
+        let ended = timeout(within, self.wait(client)).await;
+        let exit = match ended {
+            Ok(Ok(exit)) => exit,
+            Ok(Err(error)) => return Ok(failed(&error)),
+            Err(_) => Exit::NotLive,
+        };
+        self.print(exit).await?;
+        Ok(exit)
+    }
+
+    /// Waits for the daemon that answers now, and for those that come after it.
+    async fn wait(&self, mut client: Client) -> Result<Exit, Error> {
+        let mut status = fetch(&client, &self.gateways).await?;
+        loop {
+            let mut gateways: BTreeMap<String, (StateKind, String)> = BTreeMap::new();
+            for gateway in status.gateways {
+                gateways.insert(gateway.name, (gateway.state, gateway.because));
+            }
+            if let Some(exit) = self.until.exit(&gateways) {
+                return Ok(exit);
+            }
+            if let Ok(mut events) = client.listen().await {
+                while let Some(event) = events.next().await {
+                    if let Event::State(StateEvent { gateway, to, because, .. }) = event
+                        && let Some(state) = gateways.get_mut(&gateway)
+                    {
+                        *state = (to, because);
+                    }
+                    if let Some(exit) = self.until.exit(&gateways) {
+                        return Ok(exit);
+                    }
+                }
+            }
+            (client, status) = loop {
+                sleep(AGAIN_AFTER).await;
+                let Ok(client) = self.daemon.client() else { continue };
+                match fetch(&client, &self.gateways).await {
+                    Ok(status) => break (client, status),
+                    // The next daemon may have another configuration.
+                    Err(Error::Refused(why)) => return Err(Error::Refused(why)),
+                    Err(_) => {}
+                }
+            };
+        }
+    }
+
+    /// The present states: as JSON in any case, in words where it is not as it should be.
+    async fn print(&self, exit: Exit) -> anyhow::Result<()> {
+        let status = match self.daemon.client() {
+            Ok(client) => fetch(&client, &self.gateways).await,
+            Err(error) => Err(error),
+        };
+        if self.daemon.json {
+            let gateways = status.map(|status| status.gateways).unwrap_or_default();
+            let exit: &str = exit.into();
+            return say(&(json!({ "result": exit, "gateways": gateways }).to_string() + "\n"));
+        }
+        if exit == Exit::Live {
+            return Ok(());
+        }
+        match status {
+            Ok(status) => {
+                for gateway in status.gateways {
+                    complain(&format!("{}: {}: {}", gateway.name, gateway.state, gateway.why));
+                }
+            }
+            Err(error) => complain(&error.to_string()),
+        }
+        Ok(())
+    }
+}
+
+impl Until {
+    /// How the wait ends in these states, if it does.
+    fn exit(self, gateways: &BTreeMap<String, (StateKind, String)>) -> Option<Exit> {
+        let mut states = gateways.values();
+        match self {
+            Self::Live if states.clone().all(|(state, _)| *state == StateKind::Live) => Some(Exit::Live),
+            Self::Live => {
+                let needs_human = |(state, because): &(_, String)| Exit::named(*state, because) == Exit::HumanNeeded;
+                states.any(needs_human).then_some(Exit::HumanNeeded)
+            }
+            // Of one that has just started nothing is known.
+            Self::Lost => {
+                let is_lost = |(state, _): &(StateKind, _)| !matches!(state, StateKind::Live | StateKind::Starting);
+                states.any(is_lost).then_some(Exit::Live)
+            }
+        }
+    }
+}
+
+/// How long after a daemon has gone the next one is looked for.
+const AGAIN_AFTER: Duration = Duration::from_millis(500);
