@@ -16,7 +16,7 @@
 //! | `auth` | 3 | for programs that want one call rather than a daemon |
 //! | `config` | 3 | reads and validates the configuration |
 //! | `driver` | 3 | runs a session machine: the only place that knows machine, network and clock |
-//! | `history` | 3 | what is kept across restarts: pauses, last states, the ledger of changes, and reports on it |
+//! | `history` | 3 | state across restarts: pauses, last states, the ledger of changes, and reports on it |
 //! | `alert` | 3 | when to alert a human, and by which channels |
 //! | `status` | 2 | the state of one gateway as a value, and in words (pure) |
 //! | `exit` | 2 | exit codes, and which of them a state means (pure) |

@@ -1,4 +1,4 @@
-//! The sign of life for a service that raises the alarm when it stays away: the only alarm that works when this host is dead.
+//! The dead man's switch: a service that raises an alarm when its pings stop. It works even when this host is down.
 
 use std::collections::BTreeMap;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! Carries messages to the channels: each has a task and an outbox of its own, and none keeps anybody waiting.
+//! Delivers messages to the channels. Each has a task and an outbox of its own, so that none delays another.
 //!
 //! A message is written to the spool before it is sent, and removed after it: a restart repeats at most the messages that
 //! were being sent. If the spool cannot be written in time, the message is sent anyway.
@@ -343,7 +343,7 @@ impl Shared {
     fn state(&self) -> State {
         let now = (self.clock)();
         let workers = self.workers.borrow();
-        // Channels with nothing to send as well: the next run knows by that which channels are new.
+        // Includes channels with an empty queue, so that the next run can recognise new channels.
         let kept = workers.iter().map(|worker| (worker.settings.name.clone(), worker.outbox.borrow().keep(now)));
         let channels = kept.collect();
         State { alerts: self.alerts.borrow().clone(), channels, instance: self.origin.borrow().instance.clone() }

@@ -109,7 +109,7 @@ pub struct Outbox {
     queue: Vec<Queued>,
     failing_since: Option<Moment>,
     last_failure: Option<String>,
-    /// Counts the tries, so that a message that fails for ever does not delay the others.
+    /// Counts the attempts, so that a message that always fails does not delay the others.
     turn: u64,
 }
 

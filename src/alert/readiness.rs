@@ -11,7 +11,7 @@ use super::gateway_text;
 use crate::session::{Cause, Now, State};
 use crate::status::Snapshot;
 
-/// What is known about one gateway and its deadlines.
+/// The state of one gateway and its deadlines.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Readiness {

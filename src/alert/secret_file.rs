@@ -101,7 +101,7 @@ pub fn check_secret(path: &Path) -> Result<(), String> {
     SecretFile::new(path).read().map(drop).map_err(|error| error.to_string())
 }
 
-/// Reads a small file. A pipe or a device is refused: reading it could wait for ever.
+/// Reads a small file. A pipe or a device is refused: reading it could block.
 fn read_file(path: &Path) -> io::Result<String> {
     let nonblocking = rustix::fs::OFlags::NONBLOCK.bits().cast_signed();
     let file = fs::File::options().read(true).custom_flags(nonblocking).open(path)?;

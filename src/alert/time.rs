@@ -47,8 +47,8 @@ impl Moment {
     }
 }
 
-/// How long something took that began at `began`. The steady clock stands still while the host sleeps, so the wall
-/// clock is believed where it says more, unless it says so much more that somebody has set it.
+/// How long something took that began at `began`. The monotonic clock stands still while the host sleeps, so the wall
+/// clock is used where it shows more, unless the difference is so large that the clock was set.
 pub(super) fn lasted(began: Moment, began_wall: Timestamp, now: Now) -> Duration {
     let steady = began.until(Moment::at(now.mono));
     let shown = Duration::try_from(now.wall.duration_since(began_wall)).unwrap_or(Duration::ZERO);

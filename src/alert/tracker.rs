@@ -358,7 +358,7 @@ impl Tracker {
         }
     }
 
-    /// Sends what is due.
+    /// Sends due notifications.
     fn take_due(&mut self, now: Now, notices: &mut Vec<Notice>) {
         let here = Moment::at(now.mono);
         let deadline = self.period(now).and_then(|period| period.deadline).filter(|deadline| *deadline > now.wall);

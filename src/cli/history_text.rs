@@ -10,7 +10,7 @@ use crate::log::human_duration;
 use crate::session::StateKind;
 use crate::text::wrap;
 
-/// The report, for a line of `width` characters; in ASCII alone where the terminal has no more.
+/// The report, for lines of `width` characters; in ASCII only if the terminal has nothing else.
 #[must_use]
 pub(super) fn text(report: &Report, width: usize, unicode: bool) -> String {
     let text = drawn(report, width);

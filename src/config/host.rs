@@ -170,7 +170,7 @@ impl Inspection {
         }
     }
 
-    /// What is known of the regular file at `path`.
+    /// The metadata of the regular file at `path`.
     fn exists(&mut self, key: &str, path: &Path, remedy: &str) -> Option<Metadata> {
         match fs::metadata(path) {
             Ok(is) if is.is_file() => return Some(is),

@@ -1,11 +1,11 @@
-//! Where the configuration comes from, for whoever reads it again; and what is different then.
+//! The source of the configuration, for reloads, and the difference between two configurations.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use super::{Config, Diagnostics, Gateway, load};
 
-/// A file, and the environment that is laid over it.
+/// A file, and the environment that overrides it.
 #[derive(Debug, Clone)]
 pub struct Source {
     /// The file.
@@ -18,36 +18,36 @@ impl Source {
     /// Reads the configuration.
     ///
     /// # Errors
-    /// Everything that is wrong, not only the first of it.
+    /// Everything that is wrong, not only the first fault.
     pub fn load(&self) -> Result<Config, Diagnostics> {
         load(&self.path, &self.environment)
     }
 }
 
-/// What is different between two configurations. A gateway that is named nowhere here is the same in both.
+/// The difference between two configurations. Gateways that are not named are the same in both.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Difference {
-    /// The names of those that are no more.
+    /// The names of removed gateways.
     pub removed: Vec<String>,
-    /// Those that are new, or that another connection or another policy makes so.
+    /// Gateways that are new, or whose connection or policy has changed.
     pub replaced: Vec<Gateway>,
-    /// Those for which only the calendar is another.
+    /// Gateways for which only the calendar has changed.
     pub moved: Vec<Gateway>,
-    /// Who is told, when, and how.
+    /// Whether the alert settings have changed.
     pub alerts: bool,
-    /// Where the state of things is shown.
+    /// Whether the endpoint has changed.
     pub endpoint: bool,
-    /// The form or the level of the log.
+    /// Whether the format or level of the log has changed.
     pub log: bool,
 }
 
-/// Whether one driver does for both: where they differ, it need not know or can be told.
+/// Whether the driver can stay: it can be given the other differences.
 fn is_same_session(old: &Gateway, new: &Gateway) -> bool {
     Gateway { region: new.region, unit: new.unit.clone(), ..old.clone() } == *new
 }
 
 impl Difference {
-    /// What has to be done to get from `old` to `new`.
+    /// Compares two configurations.
     #[must_use]
     pub fn between(old: &Config, new: &Config) -> Self {
         let before = |name: &str| old.gateways.iter().find(|gateway| gateway.name == name);

@@ -131,10 +131,10 @@ impl Client {
         self.have(&path, json!({})).await
     }
 
-    /// Has nothing sent to a gateway, for a time as `30m` or until it is resumed.
+    /// Pauses a gateway, for a time such as `30m` or until it is resumed.
     ///
     /// # Errors
-    /// When there is none of that name, the time makes no sense, or the daemon does not answer as it should.
+    /// When there is no such gateway, the time is invalid, or the daemon does not answer as expected.
     pub async fn pause(&self, gateway: &str, over: Option<&str>) -> Result<String, Error> {
         let body = over.map_or_else(|| json!({}), |over| json!({ "for": over }));
         self.have(&of_gateway(gateway, "/pause")?, body).await

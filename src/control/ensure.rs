@@ -30,7 +30,7 @@ pub(super) fn verdict(before: &Status, present: &Status, name: &str, is_last: bo
             let is_same = was_session == Some(gateway.session);
             (if is_same { "already-authenticated" } else { "reauthenticated" }, None)
         }
-        // After a good check somebody has logged in, and a data call is to confirm it.
+        // After a good check a user has logged in, and a data call confirms it.
         StateKind::LoginRequired if (was_asked && !is_good) || is_last => {
             let error = format!("login required: {}; log in at {}", gateway.why, gateway.url);
             ("login-required", Some(error))

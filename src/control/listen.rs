@@ -90,7 +90,7 @@ impl Listener {
         }
     }
 
-    /// Takes what has happened. Returns false if some of it is not known any more.
+    /// Takes the events so far. Returns false if some of them were dropped.
     fn take(&mut self) -> bool {
         let Some(rows) = self.events.after(self.last) else { return false };
         for row in &rows {

@@ -346,7 +346,7 @@ impl Supervisor {
         self.alerts.step(self.clock.now(), alert::Input::Acknowledge { about, code: Some(code) });
     }
 
-    /// Does what is due by now.
+    /// Handles everything that is due.
     pub(super) fn handle_deadline(&mut self) {
         let now = Instant::now();
         self.alerts.step(self.clock.now(), alert::Input::Wake);

@@ -14,7 +14,7 @@ use crate::gateway::{Accounts, AuthStatus, ErrorKind, SsoValidation};
 use crate::log::human_duration;
 use crate::session::Account;
 
-/// Judges the answers of what is known to be a gateway.
+/// Evaluates the answers of a gateway.
 pub(super) fn evaluate(subject: &Subject, observed: &Observations) -> Vec<CheckResult> {
     let mut results = Vec::new();
     results.extend(clock(observed));

@@ -199,7 +199,7 @@ mod tests {
     use crate::gateway::{Target, Trust};
     use crate::session::Account;
 
-    /// The file as it comes, but for names that do not matter.
+    /// The file as shipped, except for some names that do not matter.
     const SHIPPED: &str = "ip2loc: \"US\"\nproxyRemoteSsl: true\nproxyRemoteHost: \"https://api.ibkr.com\"\n\
         listenPort: 5000\nlistenSsl: true\nccp: false\nsvcEnvironment: \"v1\"\nsslCert: \"vertx.jks\"\n\
         sslPwd: \"secret\"\nauthDelay: 3000\nportalBaseURL: \"\"\nserverOptions:\n    eventLoopPoolSize: 20\ncors:\n\

@@ -1,4 +1,4 @@
-//! The house of the daemon on this host: the service of systemd, its group, and what is kept across restarts.
+//! The daemon's environment on this host: the systemd service, its group, and the state directory.
 
 use std::path::Path;
 use std::process::Stdio;
@@ -129,7 +129,7 @@ fn group(groups: &str, user: Option<&str>) -> Option<CheckResult> {
     Some(CheckResult { remedy: Some(remedy), ..CheckResult::note(Check::Unit, found) })
 }
 
-/// Looks at the directory for what is kept. Nothing is written to try it.
+/// Checks the state directory, without writing to it.
 pub(super) fn state(directories: &Directories) -> CheckResult {
     let existing = directories.states().iter().find(|folder| fs::symlink_metadata(folder).is_ok());
     let Some(folder) = existing.or(directories.states().first()) else {

@@ -41,7 +41,7 @@ pub enum Check {
     Clock,
     /// The channels of alerts.
     Channels,
-    /// What is kept across restarts.
+    /// The state that survives restarts.
     State,
     /// The service of systemd.
     Unit,
@@ -90,7 +90,7 @@ impl Check {
 /// How a result is meant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
-    /// This alone keeps a session from being live, or a human from being told.
+    /// This alone prevents a live session, or prevents alerts.
     Fault(Exit),
     /// It works, and should not stay so.
     Warning,

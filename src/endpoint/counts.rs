@@ -67,7 +67,7 @@ impl Counts {
         counted.incident(now, report.snapshot.outage_since, report.snapshot.state);
     }
 
-    /// A gateway is not watched any more.
+    /// A gateway was removed.
     pub fn forget(&mut self, gateway: &str) {
         self.gateways.remove(gateway);
     }

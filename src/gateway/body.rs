@@ -25,7 +25,7 @@ pub(super) struct TooLong {
     pub(super) limit: usize,
 }
 
-/// What is kept of a body.
+/// The parts of a body that are kept.
 #[derive(Debug)]
 pub(super) struct Kept {
     /// Valid JSON if the whole was.

@@ -1,4 +1,4 @@
-//! The certificate that a gateway presents, looked at before anybody trusts it: whose it is, its dates, its fingerprint.
+//! The certificate that a gateway presents, read without trusting it: subject, dates, fingerprint.
 
 use std::fmt::Write;
 use std::time::Duration;
@@ -46,8 +46,8 @@ pub enum Unseen {
     },
 }
 
-/// Connects to the gateway at `url`, and looks at what it presents. Nothing else is sent. Whoever presents it has proved
-/// to have its key.
+/// Connects to the gateway at `url` and reads its certificate. Nothing else is sent. The
+/// handshake proves that the other side has its key.
 ///
 /// # Errors
 /// Why no certificate was seen.

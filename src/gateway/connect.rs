@@ -147,7 +147,7 @@ impl fmt::Display for TlsError {
 
 impl std::error::Error for TlsError {}
 
-/// Connects to one gateway, each time anew.
+/// Opens connections to one gateway.
 #[derive(Debug, Clone)]
 pub(super) struct Connector {
     url: GatewayUrl,

@@ -32,7 +32,7 @@ pub enum ErrorKind {
     AddressRefused,
     /// IBKR's edge refuses this host.
     EdgeRefused,
-    /// The request is not known any more.
+    /// The other side does not support the request.
     Gone,
     /// Too many requests.
     TooManyRequests {

@@ -33,7 +33,7 @@ pub(super) struct Http {
 pub(super) struct Answer {
     pub(super) status: u16,
     pub(super) headers: HeaderMap,
-    /// What is kept of the body.
+    /// The kept part of the body.
     pub(super) body: super::body::Kept,
 }
 
@@ -88,8 +88,8 @@ impl Http {
         &self.connector
     }
 
-    /// Sends one request and reads its answer, both within this time. Without a limit the answer may take for ever, and
-    /// only a connection that cannot be made in time fails. A POST has a JSON body, a GET none.
+    /// Sends one request and reads its answer, both within this time. Without a limit, only a
+    /// connection that cannot be made in time fails. A POST has a JSON body, a GET none.
     pub(super) async fn request(
         &self,
         path: &str,

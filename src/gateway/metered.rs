@@ -20,7 +20,7 @@ pub(super) struct Metered {
     is_text: bool,
 }
 
-/// What is known of the bytes that came through.
+/// The count of received bytes.
 #[derive(Debug)]
 pub(super) struct Meter(Mutex<Count>);
 
@@ -47,13 +47,13 @@ impl Metered {
 }
 
 impl Meter {
-    /// Begins anew: so many bytes may come from here on, and the next one is the first.
+    /// Starts a new count: allows this many bytes.
     pub(super) fn allow(&self, bytes: u64) {
         let mut count = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         *count = Count { left: bytes, first: Vec::new() };
     }
 
-    /// Lets no more bytes through.
+    /// Stops all further bytes.
     pub(super) fn exhaust(&self) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).left = 0;
     }

@@ -114,8 +114,8 @@ impl Client {
         Self { keeps_session: true, ..self }
     }
 
-    /// Lets an answer take for ever: the call waits until it comes or the connection ends. Connecting keeps its limit, and
-    /// so does [`Client::is_listening`], so that [`ErrorKind::NoAnswer`] means that the request was not sent.
+    /// Removes the time limit for answers: the call waits until the answer comes or the connection ends. Connecting keeps its
+    /// limit, and so does [`Client::is_listening`], so that [`ErrorKind::NoAnswer`] means that the request was not sent.
     ///
     /// A call that is left standing has a connection of its own; the calls of clones go by others.
     #[must_use]
@@ -160,8 +160,8 @@ impl Client {
         self.ask(Request::Ping, wire::read).await
     }
 
-    /// Has the gateway take the brokerage session back: POST /v1/api/iserver/reauthenticate. It competes: whoever else
-    /// uses the session is evicted. Whether it worked, only a later [`Client::check_auth_status`] tells.
+    /// Asks the gateway to reopen the brokerage session: POST /v1/api/iserver/reauthenticate. Another client that uses the
+    /// session is evicted. Only a later [`Client::check_auth_status`] shows whether it worked.
     ///
     /// # Errors
     /// What went wrong, by meaning.
@@ -169,11 +169,11 @@ impl Client {
         self.ask(Request::Reauthenticate, wire::read_reauthentication).await
     }
 
-    /// Asks IBKR for the brokerage session: POST /v1/api/iserver/auth/ssodh/init, with `publish` true. With `compete`
-    /// whoever else uses the session is evicted.
+    /// Asks IBKR for the brokerage session: POST /v1/api/iserver/auth/ssodh/init, with `publish` true. With `compete`,
+    /// another client that uses the session is evicted.
     ///
     /// # Errors
-    /// What went wrong, by meaning. A refusal because of somebody else is no error, but a status that says `competing`.
+    /// What went wrong, by meaning. A refusal because of another client is not an error but a status with `competing`.
     pub async fn open_brokerage(&self, compete: bool) -> Result<AuthStatus, Error> {
         self.ask(Request::OpenBrokerage { compete }, wire::read_status).await
     }

@@ -1,4 +1,4 @@
-//! The gateway's websocket: a lapse is told there within milliseconds, long before anybody asks.
+//! The gateway's websocket. It reports a lapse within milliseconds, long before the next poll.
 //!
 //! It only ever tells of trouble sooner. That all is well, a check and a data call say; a stream that is silent, broken
 //! or talking nonsense says nothing about the session.
@@ -45,7 +45,7 @@ impl Default for Limits {
 pub enum Message {
     /// `system` with `hb`: the stream lives.
     Heartbeat,
-    /// `system` with `success`: the stream listens from here on. Whose it is, is not kept.
+    /// `system` with `success`: the stream is ready. The user name in it is not kept.
     Ready,
     /// `waiting for session`
     Waiting,
@@ -85,7 +85,7 @@ pub enum Down {
     Broken(String),
     /// Frames or messages too large, or too many.
     TooMuch,
-    /// What came makes no sense.
+    /// A message could not be understood.
     Nonsense,
 }
 
@@ -169,8 +169,8 @@ pub struct Stream {
 }
 
 impl Client {
-    /// Opens the gateway's stream: GET /v1/api/ws, with the session id of the last ping. A connection of its own;
-    /// whoever else listens is not touched.
+    /// Opens the gateway's stream: GET /v1/api/ws, with the session id of the last ping. It has a connection of
+    /// its own, and does not affect other streams.
     ///
     /// # Errors
     /// Why there is none. The session is as it was.

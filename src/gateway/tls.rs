@@ -29,8 +29,8 @@ pub enum Trust {
     CaFile(PathBuf),
     /// A certificate for the host's name that this system trusts.
     System,
-    /// Whoever answers in plain HTTP, wherever it is; no certificate is good enough. Everybody on the way sees the
-    /// session, and may speak in the gateway's name: the operator knows.
+    /// Plain HTTP to any host, without a certificate. Anyone on the network path can read the session and impersonate the
+    /// gateway; the operator has accepted that.
     Plain,
 }
 
@@ -150,8 +150,8 @@ fn without_resumption(mut config: ClientConfig) -> ClientConfig {
     config
 }
 
-/// Accepts certificates by the operator's choice rather than by a public authority. Whoever presents one must prove by
-/// a signature that he has its key.
+/// Accepts certificates by the operator's choice instead of a public authority. The other side must still prove by a
+/// signature that it has the key.
 #[derive(Debug)]
 struct Verifier {
     accepted: Accepted,

@@ -68,7 +68,7 @@ pub struct Tickle {
     pub error: Option<String>,
 }
 
-/// A session id. It opens the session to whoever knows it, so it prints as nothing.
+/// A session id. It gives access to the session, so it is never printed.
 #[derive(Clone, PartialEq, Eq, Deserialize)]
 #[serde(transparent)]
 pub struct SessionId(String);
@@ -131,7 +131,7 @@ pub struct SsoValidation {
 /// The answer to `accounts`. Which accounts they are is not kept.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
 pub struct Accounts {
-    /// How many `accounts` there are; none when the answer is `{}`, which it is while somebody else competes.
+    /// The number of `accounts`. `None` for the answer `{}`, which comes while another client competes.
     #[serde(default, rename = "accounts", deserialize_with = "count")]
     pub count: usize,
     /// `isPaper`: the safest sign of a paper account.
@@ -197,7 +197,7 @@ pub fn read<T: DeserializeOwned>(reply: &Reply<'_>) -> Result<T, Refusal> {
     serde_json::from_value(value).map_err(|_| of_another_shape())
 }
 
-/// What exactly is of another type would be told in the other side's words, and those may be personal.
+/// serde's message would quote the answer, which may be personal.
 fn of_another_shape() -> Refusal {
     not_understood("JSON of another shape")
 }
@@ -321,7 +321,7 @@ fn refusal_in(value: &Value) -> Option<Refusal> {
     }
 }
 
-/// Whether it is a page to log in on, which nobody gets who is logged in. A link to that page is on many others.
+/// Whether it is the login page, which is shown only without a login. Many other pages link to it.
 fn is_login_page(body: &[u8]) -> bool {
     if !body.trim_ascii_start().starts_with(b"<") {
         return false;
@@ -346,7 +346,7 @@ fn contains(body: &[u8], needle: &str) -> bool {
     body.windows(needle.len()).any(|window| window.eq_ignore_ascii_case(needle.as_bytes()))
 }
 
-/// A field that may be missing, null, or of a type that nobody expected.
+/// A field that may be missing, null, or of an unexpected type.
 fn lenient<'de, D: Deserializer<'de>, T: DeserializeOwned>(from: D) -> Result<Option<T>, D::Error> {
     Ok(serde_json::from_value(Value::deserialize(from)?).ok())
 }

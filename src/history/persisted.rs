@@ -1,4 +1,4 @@
-//! How each gateway was when last seen, and the operator's word on it: one small file, replaced as a whole.
+//! The last known state of each gateway, with the operator's pause or logout: one small file, replaced as a whole.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -15,7 +15,7 @@ use crate::status::Snapshot;
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PersistedState {
-    /// When the daemon was last at work.
+    /// When the daemon was last running.
     pub seen: Option<Timestamp>,
     /// The gateways, by name.
     pub gateways: BTreeMap<String, PersistedGateway>,
@@ -37,25 +37,25 @@ pub struct PersistedGateway {
     /// The number of its session.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub session: Option<SessionNumber>,
-    /// What its next driver is bound by.
+    /// The rate limits for its next driver.
     #[serde(default, skip_serializing_if = "is_free")]
     pub rate_limits: RateLimitState,
 }
 
-/// What a gateway's driver inherits from the one before it, of this daemon or of an earlier one: the operator's word, and what
-/// limits its requests.
+/// The state that a gateway's driver inherits from its predecessor, in this daemon or an earlier one: the operator's pause or
+/// logout, and the rate limits.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct DriverInit {
-    /// The silence that it is in: when that ends, if it ends by itself.
+    /// The pause that it is in, with its end if it has one.
     pub pause: Option<Option<Timestamp>>,
     /// The session was ended on purpose.
     pub logged_out: bool,
-    /// What its requests are bound by.
+    /// The rate limits.
     pub rate_limits: RateLimitState,
 }
 
 impl PersistedState {
-    /// Nothing but that the daemon is at work.
+    /// The state of a daemon that runs without gateways.
     #[must_use]
     pub fn seen_at(now: Timestamp) -> Self {
         Self { seen: Some(now), ..Self::default() }

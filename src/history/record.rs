@@ -111,7 +111,7 @@ impl Record {
         }
     }
 
-    /// A gateway is not watched any more.
+    /// A gateway was removed.
     pub fn forget(&self, now: Timestamp, gateway: &str) {
         self.change(|pending| {
             pending.memory.gateways.remove(gateway);
@@ -120,7 +120,7 @@ impl Record {
         self.note(now, What::Unwatched { gateway: gateway.to_owned() });
     }
 
-    /// Writes what is left, for a moment at most.
+    /// Gives pending writes a moment to finish.
     pub async fn end(&self, now: Timestamp) {
         self.note(now, What::Ended);
         self.change(|pending| {

@@ -26,18 +26,18 @@ pub struct Row {
 pub enum What {
     /// The daemon began. Nothing is known of the time between the earlier one's last sign and this.
     Began {
-        /// When the earlier daemon was last seen at work, if there was one.
+        /// When the earlier daemon was last known to run, if there was one.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         last_seen: Option<Timestamp>,
     },
     /// The daemon ended on a signal.
     Ended,
-    /// A gateway is watched from here on.
+    /// A gateway was added.
     Watched {
         /// Which.
         gateway: String,
     },
-    /// A gateway is not watched any more.
+    /// A gateway was removed.
     Unwatched {
         /// Which.
         gateway: String,
@@ -123,7 +123,7 @@ impl What {
         }
     }
 
-    /// What is kept of a notification.
+    /// The recorded part of a notification.
     #[must_use]
     pub fn notified(notice: &Notice) -> Self {
         let (gateway, channel) = match &notice.about {

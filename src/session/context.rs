@@ -79,7 +79,7 @@ pub(super) struct Outage {
     pub(super) refused: Option<Duration>,
     /// When `RESULT` was first false.
     pub(super) invalid_since: Option<Duration>,
-    /// Checks in a row that were answered as if nobody were logged in, and when the first of them was.
+    /// Consecutive checks answered as if no user were logged in, and the time of the first.
     pub(super) proofs: u8,
     pub(super) proofs_since: Duration,
 }
@@ -294,7 +294,7 @@ impl Context {
 }
 
 impl Outage {
-    /// Counts the checks in a row that were answered as if nobody were logged in.
+    /// Counts consecutive checks answered as if no user were logged in.
     const fn count_proof(&mut self, now: Now, no_login: bool) {
         if !no_login {
             self.proofs = 0;

@@ -28,7 +28,7 @@ impl Machine {
         }
     }
 
-    /// Checks for a login more often from here on.
+    /// Checks for a login more often for a while.
     pub(super) fn on_login_expected(&mut self) {
         self.cx.login_expected_until = Some(self.cx.now.mono + LOGIN_EXPECTED);
         if let Phase::LoginRequired(login) = self.phase

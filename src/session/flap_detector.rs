@@ -75,7 +75,7 @@ impl FlapDetector {
         self.evictions.len() > EVICTION_LIMIT
     }
 
-    /// The session has been live for so long that what was before is no pattern any more.
+    /// The session has been live for so long that earlier changes are not counted.
     pub(super) fn forget(&mut self) {
         self.times.clear();
         self.since_live = 0;

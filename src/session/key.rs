@@ -1,4 +1,4 @@
-//! What a machine will do, without the times: for the search that visits all of its states.
+//! The state of a machine without its times, for the search that visits all states.
 
 use super::context::{LastReading, Suspicion};
 use super::machine::Machine;
@@ -6,8 +6,8 @@ use super::phase::Phase;
 use super::rate_limiter::Priority;
 use super::{Request, WakeReason};
 
-/// All that decides what a machine does next, except for times and for what it has left of its budgets. Two machines with equal
-/// keys behave alike as far as no time or budget is concerned.
+/// Everything that decides what a machine does next, except for times and the rest of its budgets. Two machines with equal keys
+/// behave alike as far as no time or budget is concerned.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Key {
     phase: Phase,
@@ -76,5 +76,5 @@ impl Machine {
     }
 }
 
-/// Where counting on makes no difference any more.
+/// Counts above this make no difference.
 const MANY: u8 = 3;

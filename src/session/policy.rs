@@ -1,4 +1,4 @@
-//! What the operator may choose about one gateway's session, and what is chosen when nobody says.
+//! The operator's choices for one gateway's session, and their defaults.
 
 use std::time::Duration;
 
@@ -9,28 +9,28 @@ pub struct Policy {
     pub account: Account,
     /// Longest time between two pings (POST /tickle) while live.
     pub ping_every: Duration,
-    /// Longest time between two questions about the session (check or ping) while live.
+    /// Longest time between two polls (check or ping) while live.
     pub check_every: Duration,
     /// Longest time between two proofs by a data call (GET /iserver/accounts) while live; zero is off.
     pub confirm_every: Duration,
     /// How long the client waits for one answer, head and body together.
     pub answer_within: Duration,
-    /// Longest time between two questions while only somebody else can help.
+    /// Longest time between two polls while only a human, another client or IBKR can change the state.
     pub watch_every: Duration,
-    /// What to do while somebody else uses the brokerage session.
+    /// What to do while another client uses the brokerage session.
     pub competing: Competing,
-    /// How a lapsed session is taken back.
+    /// How a lapsed session is recovered.
     pub recovery: Recovery,
 }
 
-/// How a lapsed session is taken back.
+/// How a lapsed session is recovered.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Recovery {
-    /// The methods, tried in turn, one an attempt.
+    /// The methods, tried in turn, one per attempt.
     pub methods: Vec<Method>,
-    /// Attempts in one incident before a human is told.
+    /// Attempts in one outage before a human is called.
     pub attempts: u8,
-    /// Attempts in any hour, over all incidents.
+    /// Attempts in any hour, over all outages.
     pub max_per_hour: u8,
 }
 
@@ -46,7 +46,7 @@ pub enum Account {
     Paper,
 }
 
-/// What to do while somebody else uses the brokerage session.
+/// What to do while another client uses the brokerage session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, strum::VariantArray, strum::IntoStaticStr)]
 #[strum(serialize_all = "kebab-case")]
 pub enum Competing {

@@ -132,7 +132,7 @@ impl Context {
             Failure::LoginPage => self.conclude(phase, Cause::Expired),
             Failure::Unsupported => self.void_attempt(),
             Failure::Unavailable(cause) if cause.is_on_the_way() => self.become_unavailable(phase, cause),
-            // Without a login the gateway's own method competes with nobody, and reports whether a browser has ever logged in.
+            // Without a login the gateway's own method evicts no client, and reports whether a browser has ever logged in.
             Failure::Unauthorized | Failure::NoSession | Failure::Unavailable(_)
                 if self.is_another_method_next(recovery.attempt()) =>
             {
@@ -219,8 +219,7 @@ impl Context {
         self.next_attempt(StateReason::SessionLapsed)
     }
 
-    /// No proof, and no more attempts: a human is called, with the cause that it looks like; unless another client will not let go
-    /// of the session.
+    /// The attempts are used up: a human is called, with the most likely cause, unless another client keeps taking the session.
     fn exhausted(&mut self) -> Next {
         if self.competes() && self.facts.evidence.competing {
             self.outage().attempts = 0;

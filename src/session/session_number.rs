@@ -70,8 +70,8 @@ impl SessionTracker {
         self.current
     }
 
-    /// Records an observation, and returns the number if it is a new one. The session is the same only as long as every look
-    /// at it, each in time, found the same login and a session that works.
+    /// Records an observation, and returns the number if it is a new one. The session counts as the same only
+    /// while every poll, each in time, found the same login and a working session.
     pub fn observe(&mut self, at: Timestamp, seen: &Observation) -> Option<SessionNumber> {
         if seen.state != State::Live {
             self.login = None;

@@ -75,7 +75,7 @@ impl Unavailability {
         }
     }
 
-    /// Whether asking again before believing it makes no sense.
+    /// Whether no second request can confirm it.
     pub(super) const fn needs_no_confirmation(self) -> bool {
         match self {
             Self::IbkrSilent | Self::IbkrUnreachable | Self::GatewayWedged | Self::TooManyRequests { .. } => true,

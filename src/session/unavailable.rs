@@ -24,7 +24,7 @@ impl Context {
                     Phase::Unavailable(Unavailability::NotAGateway)
                 )
         );
-        // A ping that tells no more than the check before it changes nothing.
+        // A ping that is as uninformative as the check before it changes nothing.
         if let Phase::Unavailable(seen) = from
             && self.polls.last == Request::Ping
             && self.polls.check_in_vain
@@ -51,7 +51,8 @@ impl Context {
         Next { phase, reason, ask }
     }
 
-    /// Asks again before it is believed: after silence by another connection, after what nobody understands by a ping.
+    /// Asks again before an answer is believed: after silence on another connection, after an answer that cannot be understood by
+    /// a ping.
     pub(super) fn confirm_unavailable(&mut self, phase: Phase, cause: Unavailability) -> Next {
         if cause.needs_no_confirmation() || self.suspicion.unavailable {
             return self.become_unavailable(phase, cause);
@@ -92,8 +93,8 @@ impl Context {
         Next { phase: Phase::Unavailable(cause), reason: StateReason::Trouble(cause), ask }
     }
 
-    /// The next probe. Probes are spaced from start to start: one that hangs costs no time twice. A check that nobody understands
-    /// is followed by a ping at once, which may be understood, and keeps the session alive.
+    /// The next probe. Probes are spaced from start to start, so a probe that hangs delays the next one less. An answer that cannot
+    /// be understood is followed by a ping at once, which may be understood and keeps the session alive.
     fn probe_later(&mut self, cause: Unavailability) -> Ask {
         if cause.is_uninformative() && self.should_ping() {
             return Ask::Now(Request::Ping, WakeReason::NextStep);

@@ -1,4 +1,4 @@
-//! A Client Portal Gateway that is not one: for tests, for the demo, and for rehearsing a lapse.
+//! A simulated Client Portal Gateway, for tests, for the demo, and for rehearsing a lapse.
 //!
 //! [`world`] is what happens; this is how it is reached: HTTPS and a websocket where the gateway would be, and a
 //! second, plain port that sets the world. [`serve`] runs both until the shutdown future ends, or it is dropped. Both listen on

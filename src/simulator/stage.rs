@@ -202,7 +202,7 @@ impl Stage {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Does what is due, sends what is ready, and returns when to come again.
+    /// Handles everything that is due, sends what is ready, and returns the time of the next call.
     fn turn(&self, process: &watch::Sender<Process>) -> Option<Duration> {
         let mut inner = self.lock();
         inner.world.advance(self.now());

@@ -3,6 +3,7 @@
 
 mod cycles;
 mod documents;
+mod english;
 mod hours;
 
 use std::collections::{BTreeMap, BTreeSet};

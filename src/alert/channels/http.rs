@@ -104,7 +104,7 @@ pub(super) async fn bounded_by<T: Send + 'static>(
     secret_file::bounded(file, checked).await.unwrap_or_else(|error| Err(format!("{}: {error}", file.display())))
 }
 
-/// Reading a FIFO could block for ever.
+/// Reading a FIFO could block.
 fn check_regular(path: &Path) -> Result<(), String> {
     match std::fs::metadata(path) {
         Ok(metadata) if !metadata.is_file() => Err(format!("{} is not a regular file", path.display())),

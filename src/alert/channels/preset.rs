@@ -7,7 +7,7 @@ use super::super::Severity;
 use super::super::notice::{Message, Phase};
 use super::super::settings::Preset;
 
-/// A web request, but for its method.
+/// A web request without its method.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Call {
     /// Where to. May be a secret.
@@ -39,7 +39,7 @@ impl Preset {
             }
             Self::Discord => {
                 let text = format!("{} **{}**\n{}", mark(message), message.title, message.text);
-                // An @ in the text must not mention anybody.
+                // An @ in the text must not mention a user.
                 address.json(&json!({ "content": cut(&text, 2000), "allowed_mentions": { "parse": [] } }))
             }
             Self::Telegram => {

@@ -206,7 +206,7 @@ pub enum Established {
 pub enum Streaming {
     /// Serves.
     Serves,
-    /// Opens and says no more: no heartbeat, no status.
+    /// Opens and then sends nothing: no heartbeat, no status.
     Silent,
     /// Opens and closes with code 1000, each time.
     Closes,
@@ -246,7 +246,7 @@ pub enum Does {
     Say(Arc<Raw>),
     /// Says what would be said anyway; for the sake of [`Rule::after`].
     Delay,
-    /// Says nothing, for ever: IBKR does not answer, and the request keeps its connection.
+    /// Never answers: IBKR is silent, and the request keeps its connection.
     Hang,
     /// Resets the client's connection. The gateway's own requests get nothing.
     Reset,

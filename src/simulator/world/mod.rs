@@ -66,7 +66,7 @@ pub struct Options {
     pub auth_delay: Duration,
     /// How long a brokerage session lives without a request ("approximately 6 minutes").
     pub idle_after: Duration,
-    /// How long a login lives at most (24 h); none for ever.
+    /// How long a login lives at most (24 h); `None` for no limit.
     pub login_lasts: Option<Duration>,
     /// How long `competing` stays true after an eviction ("some seconds").
     pub fight_lasts: Duration,

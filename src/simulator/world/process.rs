@@ -107,7 +107,7 @@ impl Process {
         [self.listens_at, runs, timers].into_iter().flatten().min()
     }
 
-    /// Does what is due. Returns the one request that it sends, if any.
+    /// Handles everything that is due. Returns the request that it sends, if any.
     pub(super) fn advance(&mut self, at: Duration) -> Option<(Errand, Call)> {
         if self.listens_at.is_some_and(|when| when <= at) {
             self.listens_at = None;

@@ -11,7 +11,7 @@ use super::stream::Frame;
 pub struct Rendered {
     /// The status.
     pub status: u16,
-    /// The headers, but for those that HTTP itself needs.
+    /// The headers, except for those that HTTP itself needs.
     pub headers: Vec<(String, String)>,
     /// The body.
     pub body: Vec<u8>,

@@ -32,7 +32,7 @@ pub struct Push {
 pub enum Frame {
     /// `waiting for session`: the first one, at once.
     Waiting,
-    /// `system` with `success`: from here on the websocket listens.
+    /// `system` with `success`: the websocket is ready.
     Ready {
         /// The paper user's name.
         paper: bool,
@@ -78,7 +78,7 @@ enum Phase {
     Opening { ready_at: Duration },
     /// Serves.
     Ready { heartbeat_at: Duration },
-    /// Open and silent for ever: what it hung on upstream is gone.
+    /// Open and silent: its upstream connection is gone.
     Dead,
 }
 

@@ -132,7 +132,7 @@ impl Ibkr {
         .min()
     }
 
-    /// Does what is due.
+    /// Handles everything that is due.
     pub(super) fn advance(&mut self, at: Duration) {
         let due = |when: Option<Duration>| when.is_some_and(|when| when <= at);
         if due(self.login.and_then(|login| login.ends_at)) {

@@ -19,7 +19,7 @@ use super::{
     World,
 };
 
-/// A world in which somebody logged in at 0 s, 5 s later.
+/// A world in which a user logged in at 0 s, 5 s later.
 fn live() -> World {
     let mut world = fresh();
     world.set(s(0), Control::LogIn);
@@ -28,7 +28,7 @@ fn live() -> World {
     world
 }
 
-/// A world in which nobody has logged in.
+/// A world in which no user has logged in.
 fn fresh() -> World {
     World::new(&Options::default())
 }

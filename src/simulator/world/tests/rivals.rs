@@ -1,4 +1,4 @@
-//! Somebody else wants the session, or has the login: what shows, what helps, and what does not.
+//! Another client wants the session, or has the login: how it shows, and what helps.
 
 use super::*;
 
