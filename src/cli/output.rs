@@ -47,7 +47,7 @@ pub(super) fn done(answer: Result<String, Error>, as_json: bool) -> anyhow::Resu
 pub(super) fn failed(error: &Error) -> Exit {
     complain(&error.to_string());
     match error {
-        Error::NoDaemon(_) | Error::NotAllowed(_) => Exit::NothingAnswers,
+        Error::NoDaemon(_) | Error::NotAllowed(_) | Error::Silent { .. } => Exit::NothingAnswers,
         Error::Broken { .. } => Exit::Internal,
         Error::Refused(_) => Exit::Usage,
     }

@@ -37,6 +37,14 @@ pub enum Error {
         .0.display()
     )]
     NotAllowed(PathBuf),
+    /// The daemon does not answer.
+    #[error("the daemon at {} {why}; `systemctl status tickled` says how it is", .socket.display())]
+    Silent {
+        /// The socket.
+        socket: PathBuf,
+        /// How not.
+        why: &'static str,
+    },
     /// The daemon does not answer as it should.
     #[error("the daemon at {} {why}", .socket.display())]
     Broken {
@@ -61,9 +69,8 @@ impl Client {
             match connect_at_once(place) {
                 Ok(_) => return Self::at(place.clone()),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    let why =
-                        "accepts no connection: it is stopped or hangs; `systemctl status tickled` says how it is";
-                    return Err(Error::Broken { socket: place.clone(), why: why.to_owned() });
+                    let why = "accepts no connection: it is stopped or hangs";
+                    return Err(Error::Silent { socket: place.clone(), why });
                 }
                 Err(error) if error.kind() == io::ErrorKind::PermissionDenied => barred = Some(place.clone()),
                 Err(_) => {}
@@ -114,8 +121,8 @@ impl Client {
     /// When the daemon does not answer as it should.
     pub async fn listen(&self) -> Result<Listening, Error> {
         let request = self.http.get("http://tickled/v1/events").send();
-        let response = timeout(ANSWERED_WITHIN, request).await.map_err(|_| self.broken("does not answer in time"))?;
-        let response = response.map_err(|error| self.broken(&silence(&error)))?;
+        let response = timeout(ANSWERED_WITHIN, request).await.map_err(|_| self.silent("does not answer in time"))?;
+        let response = response.map_err(|error| self.silent(silence(&error)))?;
         match response.status() {
             StatusCode::OK => Ok(Listening::new(response)),
             status => Err(self.broken(&format!("does not say what happens ({status})"))),
@@ -196,7 +203,7 @@ impl Client {
         if let Some(body) = body {
             request = request.json(&body);
         }
-        let response = request.send().await.map_err(|error| self.broken(&silence(&error)))?;
+        let response = request.send().await.map_err(|error| self.silent(silence(&error)))?;
         let (status, server) = (response.status(), response.headers().get(SERVER).cloned());
         let text = response.bytes().await.map_err(|error| self.broken(&format!("breaks off: {error}")))?;
         let server = server.as_ref().and_then(|server| server.to_str().ok()).unwrap_or("something else");
@@ -219,6 +226,10 @@ impl Client {
         })
     }
 
+    fn silent(&self, why: &'static str) -> Error {
+        Error::Silent { socket: self.socket.clone(), why }
+    }
+
     fn broken(&self, why: &str) -> Error {
         Error::Broken { socket: self.socket.clone(), why: why.to_owned() }
     }
@@ -239,10 +250,9 @@ fn told(places: &[PathBuf]) -> String {
     places.join(" or ")
 }
 
-/// Why there was no answer, and what to do.
-fn silence(error: &reqwest::Error) -> String {
-    let why = if error.is_timeout() { "does not answer in time" } else { "hangs up before it answers" };
-    format!("{why}; `systemctl status tickled` says how it is")
+/// Why there was no answer.
+fn silence(error: &reqwest::Error) -> &'static str {
+    if error.is_timeout() { "does not answer in time" } else { "hangs up before it answers" }
 }
 
 /// What to do when both sides do not understand each other.

@@ -106,7 +106,7 @@ pub(super) async fn socket(directories: &Directories, is_at_work: bool) -> (Chec
             let remedy = "join the group of the socket (`sudo usermod -aG tickled $USER`), or use sudo".to_owned();
             (CheckResult { remedy: Some(remedy), ..CheckResult::note(Check::Unit, found) }, Vec::new())
         }
-        Err(error @ (control::Error::Broken { .. } | control::Error::Refused(_))) => {
+        Err(error @ (control::Error::Silent { .. } | control::Error::Broken { .. } | control::Error::Refused(_))) => {
             let remedy = "`systemctl restart tickled`, which ends no session";
             (CheckResult::warning(Check::Unit, error.to_string(), remedy), Vec::new())
         }
