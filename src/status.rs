@@ -32,6 +32,8 @@ pub struct Snapshot {
     pub detail: Option<String>,
     /// How the unit that runs the gateway ended, while that is why it does not answer.
     pub unit: Option<Down>,
+    /// When the daemon restarted the gateway, as far as that limits the next restart.
+    pub restarts: Vec<Timestamp>,
     /// Whether the account is not of the configured kind.
     pub wrong_account: bool,
     /// Whether the session is flapping.
@@ -80,6 +82,7 @@ impl Snapshot {
             facts: *machine.facts(),
             detail: None,
             unit: None,
+            restarts: Vec::new(),
             wrong_account: machine.is_wrong_account(),
             flapping: machine.is_flapping(),
             out_of_attempts: machine.is_out_of_attempts(),

@@ -109,6 +109,7 @@ pub(super) struct GatewayDraft {
     pub(super) ca_file: Option<PathBuf>,
     pub(super) plain_http: PlainHttp,
     pub(super) stream: bool,
+    pub(super) wedged_restart: Vec<String>,
     pub(super) policy: Policy,
 }
 
@@ -215,6 +216,7 @@ pub(super) const GATEWAY: &[Row<GatewayDraft>] = &[
     key!("tls.ca_file", or_none(PATH, "", false), |gateway| gateway.ca_file),
     key!("tls.plain_http", one_of::<PlainHttp>(), |gateway| gateway.plain_http),
     key!("stream.enabled", Flag, |gateway| gateway.stream),
+    key!("wedged.restart", RESTART, |gateway| gateway.wedged_restart),
 ];
 
 /// The keys of `[session]`, and of `[gateway.NAME.session]` for one gateway.
@@ -366,6 +368,7 @@ impl GatewayDraft {
             ca_file: None,
             plain_http: PlainHttp::Refuse,
             stream: false,
+            wedged_restart: Vec::new(),
             policy,
         }
     }
@@ -406,6 +409,7 @@ const EXEMPT: List<Exempt> =
     List { or_empty: true, ..list(EXEMPTION, || "a list of severities and codes of alerts".to_owned()) };
 const ARGV: List<String> =
     List { repeats: true, ..list(ARGUMENT, || "a list of a program and its arguments".to_owned()) };
+const RESTART: List<String> = List { or_empty: true, ..ARGV };
 
 const fn or_none<V>(text: Text<V>, none: &'static str, is_shown: bool) -> OrNone<V> {
     OrNone { text, none, is_shown }

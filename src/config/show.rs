@@ -96,6 +96,7 @@ fn gateway_draft(gateway: &Gateway) -> GatewayDraft {
         public_address: gateway.public_address.clone(),
         unit: gateway.unit.clone(),
         stream: gateway.stream,
+        wedged_restart: gateway.wedged_restart.clone(),
         ..GatewayDraft::new(gateway.policy.clone())
     };
     match &gateway.target.trust {

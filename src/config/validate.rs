@@ -59,6 +59,8 @@ pub struct Gateway {
     pub unit: Option<String>,
     /// Whether its event stream is used as well.
     pub stream: bool,
+    /// The command that restarts it when it is wedged; empty for none.
+    pub wedged_restart: Vec<String>,
     /// The policy for its session.
     pub policy: Policy,
 }
@@ -103,6 +105,13 @@ pub(super) fn gateways(draft: &Draft, report: &mut Report, certificates: Certifi
             let hint = "keep one of the two: each gateway is configured once";
             report.note(&format!("gateway.{name}.url"), &what, hint);
         }
+        if let ([_], Some((program, rest))) =
+            (gateway.wedged_restart.as_slice(), gateway.wedged_restart.first().and_then(|line| line.split_once(' ')))
+        {
+            let hint = format!("write each argument by itself, as [{program:?}, {rest:?}]");
+            let what = "this line is not split into arguments: no shell is involved";
+            report.note(&format!("gateway.{name}.wedged.restart[0]"), what, hint);
+        }
         gateways.push(Gateway {
             name: name.clone(),
             target: Target { url: url.clone(), answer_within: gateway.policy.answer_within, trust },
@@ -110,6 +119,7 @@ pub(super) fn gateways(draft: &Draft, report: &mut Report, certificates: Certifi
             public_address: gateway.public_address.clone(),
             unit: gateway.unit.clone(),
             stream: gateway.stream,
+            wedged_restart: gateway.wedged_restart.clone(),
             policy: gateway.policy.clone(),
         });
     }

@@ -6,6 +6,7 @@ mod drivers;
 mod endpoint_task;
 mod error;
 mod file_limit;
+mod gateway_restart;
 mod host;
 mod instance_lock;
 mod log_lines;
@@ -40,6 +41,7 @@ use control_task::ControlTask;
 use drivers::Drivers;
 use endpoint_task::EndpointTask;
 pub use error::{Ended, Error};
+use gateway_restart::Restarts;
 pub use host::host_name;
 pub use instance_lock::AlreadyLocked;
 use instance_lock::{GatewayLocks, LockDirs, Wait};
@@ -104,6 +106,7 @@ async fn watch(
         drivers.start(gateway, client, &init);
     }
     let (mut units, mut unit_answers) = Units::new(&config);
+    let mut restarts = Restarts::new(&config);
     let mut reload = Reload::default();
     let (mut endpoint_task, mut view_requests) =
         EndpointTask::open(&config.endpoint, clock, directories.state.clone(), supervisor.events());
@@ -145,6 +148,7 @@ async fn watch(
                 let before = config.endpoint.clone();
                 reload.finish(read, &source, &mut config, &mut drivers, &mut locks, &mut supervisor);
                 units.set_config(&config);
+                restarts = Restarts::new(&config);
                 if config.endpoint != before {
                     endpoint_task.change(&config.endpoint);
                 }
@@ -152,7 +156,9 @@ async fn watch(
             Some((number, report)) = inbox.recv() => {
                 if drivers.is_current(number, &report.snapshot.gateway) {
                     units.ask_about(&report.snapshot);
+                    let gateway = report.snapshot.gateway.clone();
                     supervisor.handle_report(report);
+                    restarts.run_if(&gateway, |gateway| supervisor.take_due_restart(gateway));
                 }
             }
             () = clock_watch.jumped() => drivers.wake_all(),

@@ -9,6 +9,7 @@ use jiff::{SignedDuration, Timestamp};
 use tokio::time::Instant;
 use tracing::{debug, error, info, trace, warn};
 
+use super::gateway_restart;
 use super::log_lines::{self, OnceLog};
 use crate::alert::{self, Service};
 use crate::config::Config;
@@ -56,6 +57,8 @@ struct GatewayEntry {
     session: SessionTracker,
     log: OnceLog,
     last_asked: Option<Asked>,
+    /// When the daemon restarted it, as far as that limits the next restart.
+    restarts: Vec<Timestamp>,
 }
 
 /// A span in which a live gateway was not observed. It ends with the next observation.
@@ -66,9 +69,9 @@ struct Gap {
 }
 
 impl GatewayEntry {
-    fn new(started: Duration, session: SessionNumber) -> Self {
+    fn new(started: Duration, session: SessionNumber, restarts: Vec<Timestamp>) -> Self {
         let (session, log) = (SessionTracker::new(session), OnceLog::default());
-        Self { started, last: None, gap: None, session, log, last_asked: None }
+        Self { started, last: None, gap: None, session, log, last_asked: None, restarts }
     }
 
     fn snapshot(&self) -> Option<&Snapshot> {
@@ -169,7 +172,11 @@ impl Supervisor {
         let now = self.clock.now();
         let session = self.gateways.get(name).map(|entry| entry.session.current());
         let session = session.unwrap_or_else(|| self.earlier.session(name, now.wall));
-        let entry = GatewayEntry::new(now.mono, session);
+        let restarts = self.gateways.get(name).map_or_else(
+            || self.earlier.gateways.get(name).map(|gateway| gateway.restarts.clone()).unwrap_or_default(),
+            |entry| entry.restarts.clone(),
+        );
+        let entry = GatewayEntry::new(now.mono, session, restarts);
         let before = self.gateways.insert(name.to_owned(), entry).and_then(|entry| entry.last);
         self.record.note(now.wall, What::Watched { gateway: name.to_owned() });
         match before {
@@ -255,6 +262,7 @@ impl Supervisor {
         let seen = Observation { state, transition, was_unobserved: gap.is_some(), login };
         let is_new = entry.session.observe(now.wall, &seen).is_some();
         snapshot.session = entry.session.current();
+        snapshot.restarts.clone_from(&entry.restarts);
         let session = snapshot.session.number;
         let note = |what: What| self.record.note(now.wall, what);
         if let Some(since) = gap {
@@ -284,6 +292,21 @@ impl Supervisor {
         self.alerts.on_snapshot(now, &snapshot, good_ping);
         entry.last = Some((now, snapshot));
         self.notify_systemd();
+    }
+
+    /// Whether the gateway is to be restarted now. If so, the restart is recorded.
+    pub(super) fn take_due_restart(&mut self, gateway: &str) -> bool {
+        let now = self.clock.now();
+        let Some(entry) = self.gateways.get_mut(gateway) else { return false };
+        let Some((_, snapshot)) = &mut entry.last else { return false };
+        let is_due = gateway_restart::is_due(now, snapshot.state, snapshot.since, &entry.restarts);
+        if is_due {
+            entry.restarts.retain(|at| gateway_restart::is_recent(now.wall, *at));
+            entry.restarts.push(now.wall);
+            snapshot.restarts.clone_from(&entry.restarts);
+            self.record.see(now.wall, snapshot);
+        }
+        is_due
     }
 
     /// How the unit of a gateway ended, as far as its driver knows.

@@ -37,6 +37,9 @@ pub struct PersistedGateway {
     /// The number of its session.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub session: Option<SessionNumber>,
+    /// When the daemon restarted it because it was wedged.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub restarts: Vec<Timestamp>,
     /// The rate limits for its next driver.
     #[serde(default, skip_serializing_if = "is_free")]
     pub rate_limits: RateLimitState,
@@ -122,6 +125,7 @@ impl From<&Snapshot> for PersistedGateway {
             since: snapshot.since.wall,
             until: snapshot.state.paused_until().flatten(),
             session: Some(SessionNumber { unrecorded: UNRECORDED, ..snapshot.session }),
+            restarts: snapshot.restarts.clone(),
             rate_limits: RateLimitState { unrecorded: UNRECORDED, ..snapshot.rate_limits.clone() },
         }
     }

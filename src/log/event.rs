@@ -148,6 +148,8 @@ events! {
     STREAM_DOWN = "stream-down" at Warn, with ["gateway", "because", "pause"], may [];
     /// A gateway does not answer because the unit that runs it has failed or was stopped. Logged once.
     UNIT_DOWN = "unit-down" at Warn, with ["gateway", "unit", "because"], may [];
+    /// A wedged gateway is restarted with the configured command; ERROR if the command failed.
+    GATEWAY_RESTART = "gateway-restart" at Warn | Error, with ["gateway"], may ["fault"];
     /// A warning from a library that the daemon uses; nothing below WARN is logged.
     LIBRARY_WARNING = "library-warning" at Warn | Error, with ["target"], may [];
 }

@@ -56,6 +56,7 @@ pub(crate) fn snapshot(state: State, since: Now, outage_since: Option<Now>) -> S
         session: SessionNumber::default(),
         outage_since,
         facts: Facts::default(),
+        restarts: Vec::new(),
         wrong_account: false,
         flapping: false,
         out_of_attempts: false,

@@ -38,6 +38,7 @@
 
 mod connections;
 mod garbage;
+mod ibkr_host;
 mod raw;
 mod replies;
 mod traps;

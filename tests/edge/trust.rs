@@ -17,8 +17,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::{ClientHello, ResolvesServerCert, WebPkiClientVerifier};
 use rustls::sign::CertifiedKey;
 use rustls::{RootCertStore, ServerConfig};
-use tickled::gateway::ibkr_host::Unreachable;
-use tickled::gateway::{BuildError, Client, ErrorKind, Fingerprint, IbkrHost, Target, Trust, certificate};
+use tickled::gateway::{BuildError, Client, ErrorKind, Fingerprint, Target, Trust, certificate};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
@@ -29,7 +28,7 @@ const LIVE: &str = r#"{"authenticated":true,"competing":false,"connected":true,"
 
 /// What a server shows, and with which key it proves that it may.
 #[derive(Debug, Clone)]
-struct Face(Arc<CertifiedKey>);
+pub(crate) struct Face(Arc<CertifiedKey>);
 
 impl Face {
     /// The certificate of one, with the key of another where they differ.
@@ -50,12 +49,12 @@ impl Face {
         Self(Arc::new(CertifiedKey::new(self.0.cert.clone(), Arc::clone(&other.0.key))))
     }
 
-    fn own() -> Self {
+    pub(crate) fn own() -> Self {
         let (certificate, key) = own();
         Self::of(&certificate, &key)
     }
 
-    fn fingerprint(&self) -> Fingerprint {
+    pub(crate) fn fingerprint(&self) -> Fingerprint {
         Fingerprint::of(&self.0.cert[0])
     }
 }
@@ -66,9 +65,9 @@ fn own() -> (CertificateDer<'static>, KeyPair) {
 }
 
 /// A server over TLS that answers every check with a live session, one request a connection.
-struct Server {
-    url: String,
-    face: Arc<Mutex<Face>>,
+pub(crate) struct Server {
+    pub(crate) url: String,
+    pub(crate) face: Arc<Mutex<Face>>,
     /// How many bytes of requests have come.
     heard: Arc<AtomicUsize>,
 }
@@ -83,7 +82,7 @@ impl ResolvesServerCert for Showing {
 }
 
 impl Server {
-    async fn showing(face: Face) -> Self {
+    pub(crate) async fn showing(face: Face) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("https://localhost:{}", listener.local_addr().unwrap().port());
         let (face, heard) = (Arc::new(Mutex::new(face)), Arc::new(AtomicUsize::new(0)));
@@ -106,7 +105,7 @@ impl Server {
         client(&self.url, trust).unwrap()
     }
 
-    fn heard(&self) -> usize {
+    pub(crate) fn heard(&self) -> usize {
         self.heard.load(Ordering::Relaxed)
     }
 }
@@ -478,49 +477,5 @@ async fn a_whole_answer_counts_though_tls_is_cut_without_a_word() {
             Ok(status) => assert!(is_whole && status.authenticated),
             Err(error) => assert!(!is_whole && error.kind == ErrorKind::Broken, "{error:?}"),
         }
-    }
-}
-
-/// The handshake with IBKR's host sends no request, and tells a silent IBKR from a host without a way to it.
-#[tokio::test]
-async fn a_handshake_tells_a_silent_ibkr_from_no_way_to_it() {
-    const WITHIN: std::time::Duration = std::time::Duration::from_secs(2);
-    let server = Server::showing(Face::own()).await;
-    let host = server.url.strip_prefix("https://").unwrap();
-    let pin = Trust::Pin(vec![server.face.lock().unwrap().fingerprint()]);
-    IbkrHost::new(host, &pin).unwrap().handshake(PATIENCE).await.unwrap();
-    assert_eq!(server.heard(), 0, "no byte of a request");
-
-    let deaf = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let plain = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let portal = plain.local_addr().unwrap().to_string();
-    tokio::spawn(async move {
-        while let Ok((mut tcp, _)) = plain.accept().await {
-            drop(tcp.write_all(b"HTTP/1.1 302 Found\r\nLocation: http://portal/\r\n\r\n").await);
-            drop(tcp.read(&mut [0; 4096]).await);
-        }
-    });
-    let closed = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let nothing = closed.local_addr().unwrap().to_string();
-    drop(closed);
-    let deaf = deaf.local_addr().map(|address| (address, deaf)).unwrap();
-    for (host, within, is_ibkr, says) in [
-        (nothing.as_str(), PATIENCE, true, "refused"),
-        (deaf.0.to_string().as_str(), WITHIN, true, "does not answer a TLS greeting"),
-        (portal.as_str(), PATIENCE, false, "something else answers in its place: it speaks plain HTTP"),
-        ("no-such-host.invalid", PATIENCE, false, "its name does not resolve"),
-        // The system has no route to it, so that nothing leaves this host.
-        ("255.255.255.255", PATIENCE, false, "nreachable"),
-    ] {
-        let error = IbkrHost::new(host, &pin).unwrap().handshake(within).await.unwrap_err();
-        assert_eq!(matches!(error, Unreachable::NoAnswer(_)), is_ibkr, "{host}: {error:?}");
-        assert!(error.to_string().contains(says) && !error.to_string().contains("conf.yaml"), "{host}: {error}");
-    }
-    // A certificate that is not trusted is that of a portal.
-    *server.face.lock().unwrap() = Face::own();
-    let error = IbkrHost::new(host, &pin).unwrap().handshake(PATIENCE).await.unwrap_err();
-    assert!(matches!(error, Unreachable::NoWay(_)), "{error:?}");
-    for odd in ["", "a b", "api.ibkr.com/v1", "user@api.ibkr.com", "https://api.ibkr.com"] {
-        assert!(IbkrHost::new(odd, &pin).is_err(), "{odd:?}");
     }
 }

@@ -116,6 +116,7 @@ fn paused(until: Option<Timestamp>) -> PersistedState {
         since: at(-60),
         until,
         session: None,
+        restarts: vec![at(-60)],
         rate_limits: RateLimitState::default(),
     };
     memory.gateways.insert("main".into(), remembered);

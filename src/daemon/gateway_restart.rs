@@ -1,0 +1,125 @@
+//! Restarts a wedged gateway with the operator's command. A restart costs a login, so it is the last resort.
+
+use std::collections::BTreeMap;
+use std::process::Stdio;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokio::process::Command;
+use tokio::time::timeout;
+use tracing::{error, warn};
+
+use crate::config::Config;
+use crate::log::{event, human_duration, redact};
+use crate::session::{Now, State, Unavailability};
+
+/// The commands by gateway.
+pub(super) struct Restarts {
+    commands: BTreeMap<String, Vec<String>>,
+}
+
+impl Restarts {
+    pub(super) fn new(config: &Config) -> Self {
+        let command = |gateway: &crate::config::Gateway| {
+            let command = Some(&gateway.wedged_restart).filter(|command| !command.is_empty());
+            Some((gateway.name.clone(), command?.clone()))
+        };
+        Self { commands: config.gateways.iter().filter_map(command).collect() }
+    }
+
+    /// Runs the command of a gateway, if it has one and a restart is due. The loop goes on meanwhile.
+    pub(super) fn run_if(&self, gateway: &str, take_due: impl FnOnce(&str) -> bool) {
+        if let Some(command) = self.commands.get(gateway).filter(|_| take_due(gateway)) {
+            tokio::task::spawn_local(run(gateway.to_owned(), command.clone()));
+        }
+    }
+}
+
+/// Whether a gateway in this state since then is restarted, after these restarts: once a wedge, after the verdict has
+/// stood for a while, and twice a day at most.
+pub(super) fn is_due(now: Now, state: State, since: Now, restarts: &[Timestamp]) -> bool {
+    state == State::Unavailable(Unavailability::GatewayWedged)
+        && now.mono.saturating_sub(since.mono) >= STANDS_FOR
+        && restarts.iter().all(|at| *at < since.wall)
+        && restarts.iter().filter(|at| is_recent(now.wall, **at)).count() < PER_DAY
+}
+
+/// Whether a restart counts against the limit for a day.
+pub(super) fn is_recent(now: Timestamp, at: Timestamp) -> bool {
+    now.duration_since(at) < A_DAY
+}
+
+async fn run(gateway: String, command: Vec<String>) {
+    let Some((program, arguments)) = command.split_first() else { return };
+    let line = redact(&command.join(" "));
+    let stood = human_duration(STANDS_FOR);
+    warn!(
+        event = event::GATEWAY_RESTART,
+        gateway, "{gateway}: wedged for {stood}, so it is restarted with `{line}`; it needs a login afterwards"
+    );
+    let mut command = Command::new(program);
+    command.args(arguments).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+    command.env_remove("NOTIFY_SOCKET").env_remove("CREDENTIALS_DIRECTORY");
+    // The daemon's end does not interrupt the restart.
+    let fault = match timeout(WITHIN, command.output()).await {
+        Ok(Ok(output)) if output.status.success() => return,
+        Ok(Ok(output)) => {
+            let said: String = String::from_utf8_lossy(&output.stderr).chars().take(LONGEST_OUTPUT).collect();
+            format!("{}: {}", output.status, redact(said.trim()))
+        }
+        Ok(Err(error)) => error.to_string(),
+        Err(_) => format!("it has not ended within {}", human_duration(WITHIN)),
+    };
+    error!(
+        event = event::GATEWAY_RESTART,
+        gateway, fault, "{gateway}: `{line}` failed, so restart the gateway by hand: {fault}"
+    );
+}
+
+const STANDS_FOR: Duration = Duration::from_secs(5 * 60);
+const PER_DAY: usize = 2;
+const A_DAY: jiff::SignedDuration = jiff::SignedDuration::from_hours(24);
+const WITHIN: Duration = Duration::from_secs(2 * 60);
+const LONGEST_OUTPUT: usize = 400;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::session::Cause;
+
+    const WEDGED: State = State::Unavailable(Unavailability::GatewayWedged);
+
+    fn at(minutes: u64) -> Now {
+        let wall = Timestamp::UNIX_EPOCH + jiff::SignedDuration::from_mins(30_000_000 + minutes.cast_signed());
+        Now { mono: Duration::from_secs(60 * minutes), wall }
+    }
+
+    #[test]
+    fn a_wedge_is_restarted_once_and_after_five_minutes() {
+        assert!(!is_due(at(104), WEDGED, at(100), &[]));
+        assert!(is_due(at(105), WEDGED, at(100), &[]));
+        assert!(!is_due(at(200), WEDGED, at(100), &[at(105).wall]), "once a wedge");
+        assert!(is_due(at(305), WEDGED, at(300), &[at(105).wall]));
+    }
+
+    #[test]
+    fn no_other_state_is_restarted() {
+        for state in [
+            State::Live,
+            State::Starting,
+            State::Unavailable(Unavailability::IbkrSilent),
+            State::LoginRequired(Cause::NeverLoggedIn),
+        ] {
+            assert!(!is_due(at(1000), state, at(0), &[]), "{state:?}");
+        }
+    }
+
+    #[test]
+    fn two_restarts_a_day_are_the_most() {
+        let twice = [at(105).wall, at(305).wall];
+        assert!(!is_due(at(505), WEDGED, at(500), &twice));
+        assert!(is_due(at(105 + 24 * 60), WEDGED, at(100 + 24 * 60), &twice), "the first is a day ago");
+        // A clock that was set back makes no third one.
+        assert!(!is_due(at(60), WEDGED, at(50), &twice));
+    }
+}
