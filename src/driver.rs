@@ -4,7 +4,7 @@
 pub mod answers;
 mod listening;
 
-pub use listening::StreamChange;
+pub use listening::{Listening, StreamChange, Turn};
 
 use std::cell::RefCell;
 use std::future::Future;
@@ -25,7 +25,6 @@ use crate::session::{
 };
 use crate::status::{Place, Snapshot};
 use crate::systemd::unit;
-use listening::{Listening, Turn};
 
 /// Where a driver sends its machine's requests.
 pub trait Port {

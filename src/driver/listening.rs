@@ -27,8 +27,10 @@ pub enum StreamChange {
 
 /// What to do about the stream.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Turn {
+pub enum Turn {
+    /// Leave it as it is.
     Stay,
+    /// Close it.
     Close,
     /// Open one with this id, in place of the present one.
     Open(SessionId),
@@ -37,7 +39,7 @@ pub(super) enum Turn {
 /// State of the stream. It is opened while the session is live, with an unused id from a ping, and kept while the machine is
 /// recovering or contested. After either, the id of the next ping opens another.
 #[derive(Debug)]
-pub(super) struct Listening {
+pub struct Listening {
     /// Spreads the pauses; `None` when the stream is not enabled.
     jitter: Option<Jitter>,
     session: Option<SessionId>,
@@ -55,7 +57,9 @@ pub(super) struct Listening {
 }
 
 impl Listening {
-    pub(super) const fn new(jitter: Option<Jitter>) -> Self {
+    /// No stream yet; never one without a `jitter`.
+    #[must_use]
+    pub const fn new(jitter: Option<Jitter>) -> Self {
         Self {
             jitter,
             session: None,
@@ -71,14 +75,14 @@ impl Listening {
     }
 
     /// A ping returned the session's id.
-    pub(super) fn pinged(&mut self, session: SessionId) {
+    pub fn pinged(&mut self, session: SessionId) {
         if self.jitter.is_some() && (self.worn || !self.open) {
             self.session = Some(session);
         }
     }
 
     /// Call after each step of the machine.
-    pub(super) fn turn(&mut self, now: Duration, state: State) -> Turn {
+    pub fn turn(&mut self, now: Duration, state: State) -> Turn {
         if std::mem::take(&mut self.distrusted) && std::mem::take(&mut self.open) {
             return Turn::Close;
         }
@@ -103,7 +107,7 @@ impl Listening {
     }
 
     /// Data refuted the stream. From the second time in a row on, it is closed for increasing pauses.
-    pub(super) fn refuted(&mut self, now: Duration) -> Option<StreamChange> {
+    pub fn refuted(&mut self, now: Duration) -> Option<StreamChange> {
         self.refuted = self.refuted.saturating_add(1);
         if self.refuted < REFUTED || !self.open {
             return None;
@@ -117,12 +121,13 @@ impl Listening {
     }
 
     /// When to call [`Listening::turn`] at the latest.
-    pub(super) fn wake_at(&self) -> Option<Duration> {
+    #[must_use]
+    pub fn wake_at(&self) -> Option<Duration> {
         self.session.as_ref().map(|_| self.not_before)
     }
 
     /// A message came, or the stream closed.
-    pub(super) fn heard(&mut self, now: Duration, heard: Result<Push, Down>) -> Option<StreamChange> {
+    pub fn heard(&mut self, now: Duration, heard: Result<Push, Down>) -> Option<StreamChange> {
         match heard {
             Ok(Push::Ready | Push::Heartbeat | Push::Status(_)) => {
                 let since = *self.ready_since.get_or_insert(now);

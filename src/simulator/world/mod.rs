@@ -286,7 +286,10 @@ impl World {
             unanswered: self.places.unanswered(),
             queue: self.places.waiting(),
             websockets_unanswered: self.streams.handshakes(),
+            waiting_of_gateway: self.places.iter().filter(|request| request.is_of_gateway()).count(),
             arrived: self.traffic.total,
+            from_clients: self.traffic.from_clients,
+            refused: self.traffic.refused,
             busiest_second,
             busiest_at_ms: millis(busiest_at),
         }

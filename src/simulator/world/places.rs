@@ -112,6 +112,15 @@ impl<T> Places<T> {
         self.places.iter().filter(|place| matches!(place, Place::Unanswered(_))).count()
     }
 
+    /// The requests that IBKR does not answer, and those that wait for a place.
+    pub fn iter(&self) -> impl Iterator<Item = &T> {
+        let unanswered = self.places.iter().filter_map(|place| match place {
+            Place::Unanswered(request) => Some(request),
+            Place::FreeAt(_) | Place::Open => None,
+        });
+        unanswered.chain(&self.queue)
+    }
+
     /// How many requests wait for a place.
     #[must_use]
     pub fn waiting(&self) -> usize {

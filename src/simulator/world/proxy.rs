@@ -35,6 +35,12 @@ impl From {
     }
 }
 
+impl Proxied {
+    pub(super) fn is_of_gateway(&self) -> bool {
+        self.from.who() == Who::Gateway
+    }
+}
+
 impl World {
     pub(super) fn at_the_door(&mut self, call: &Call) -> Reply {
         if self.process.listens_at.is_some() {

@@ -34,8 +34,14 @@ pub struct Load {
     pub queue: usize,
     /// The connections for websockets, of five others, that were opened while IBKR was silent and are still there.
     pub websockets_unanswered: usize,
+    /// The gateway's own requests among those that are unanswered or wait.
+    pub waiting_of_gateway: usize,
     /// How many requests have reached IBKR.
     pub arrived: u64,
+    /// Those of them that clients made.
+    pub from_clients: u64,
+    /// Those of the clients that IBKR refused with 429, because of a rate limit or a penalty.
+    pub refused: u64,
     /// How many requests reached IBKR in the busiest second.
     pub busiest_second: usize,
     /// When the busiest second ended, in milliseconds since the world began.
@@ -48,6 +54,8 @@ pub(super) struct Traffic {
     log: VecDeque<Arrival>,
     second: VecDeque<Duration>,
     pub(super) total: u64,
+    pub(super) from_clients: u64,
+    pub(super) refused: u64,
     pub(super) busiest: (usize, Duration),
 }
 
@@ -66,6 +74,7 @@ impl Traffic {
         }
         self.log.push_back(Arrival { at, who, method: call.method, route: call.route.clone(), status: None });
         self.total += 1;
+        self.from_clients += u64::from(who == Who::Client);
         (self.total, self.second.len())
     }
 
@@ -75,6 +84,7 @@ impl Traffic {
         let nth = self.log.len().checked_sub(age.saturating_add(1));
         if let Some(arrival) = nth.and_then(|nth| self.log.get_mut(nth)) {
             arrival.status = Some(status);
+            self.refused += u64::from(status == 429 && arrival.who == Who::Client);
         }
     }
 

@@ -8,6 +8,7 @@ mod gateway;
 mod host;
 pub mod port;
 mod said;
+pub mod year;
 
 pub use daemon::{Daemon, SOON, by_day, file, program, tickled};
 pub use gateway::Gateway;

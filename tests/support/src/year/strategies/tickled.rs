@@ -1,0 +1,246 @@
+//! `tickled`: its session machine and its alert tracker, driven as its driver and its daemon do. A call is an alert of
+//! severity `error`, which asks a human to act.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use ::tickled::alert::{self, Phase, Severity, Tracker};
+use ::tickled::calendar::{Maintenance, Region};
+use ::tickled::driver::{Listening, Turn};
+use ::tickled::gateway::SessionId;
+use ::tickled::gateway::stream::{Down, Push};
+use ::tickled::session::{
+    CALM, ClientId, Competing, Input as Step, Jitter, Machine, Now, Plan, Policy, RateLimitState, Request,
+    SharedBudget, State, Status, Unavailability,
+};
+use ::tickled::simulator::world::{Answer, AuthStatus};
+use ::tickled::status::{Place, Snapshot};
+
+use super::{Act, Input, Outcome, Strategy, second};
+use crate::{Said, port, said};
+
+pub(super) struct Tickled {
+    seed: u64,
+    policy: Policy,
+    place: Place,
+    settings: alert::Settings,
+    has_stream: bool,
+    process: Process,
+    starts: u64,
+    /// The minute that was last looked up in the calendar, and whether IBKR is in maintenance in it.
+    window: (i64, bool),
+}
+
+/// What lives as long as the daemon's process.
+struct Process {
+    machine: Machine,
+    budget: SharedBudget,
+    client: ClientId,
+    plan: Option<Plan>,
+    listening: Listening,
+    refutations: u32,
+    tracker: Tracker,
+    alarm: Duration,
+    /// What the tracker was last shown, and when.
+    shown: Option<(Shown, Duration)>,
+    tag: u64,
+    in_flight: Option<Request>,
+}
+
+type Shown = (State, bool, bool, Option<Unavailability>, bool);
+
+impl Tickled {
+    pub(super) fn new(seed: u64, region: Region, competing: Competing, has_stream: bool) -> Self {
+        let policy = Policy { competing, ..Policy::default() };
+        let place = Place { region, maintenance: Arc::new(Maintenance::default()) };
+        let now = Now { mono: Duration::ZERO, wall: jiff::Timestamp::UNIX_EPOCH };
+        let settings = alert::Settings::default();
+        let process = Process::start(&policy, seed, now, &settings, has_stream, &RateLimitState::default());
+        Self { seed, policy, place, settings, has_stream, process, starts: 0, window: (0, false) }
+    }
+
+    fn machine(&mut self, now: Now, input: Step, acts: &mut Vec<Act>) {
+        let minute = now.wall.as_second() / 60;
+        if self.window.0 != minute {
+            self.window = (minute, self.place.maintenance.at(self.place.region, now.wall).is_some());
+        }
+        let process = &mut self.process;
+        process.machine.in_maintenance(self.window.1);
+        let plan = process.machine.step_shared(now, input, &mut process.budget, process.client);
+        if let Some(transition) = &plan.transition {
+            acts.push(Act::Note(format!("{:?} -> {:?}: {:?}", transition.from, transition.to, transition.reason)));
+        }
+        let refutations = process.machine.refutations();
+        if std::mem::replace(&mut process.refutations, refutations) != refutations {
+            process.listening.refuted(now.mono);
+        }
+        if plan.request.is_some() || !plan.awaiting {
+            process.in_flight = None;
+            acts.push(Act::HangUp);
+        }
+        process.plan = Some(plan);
+        self.show(now, &plan, acts);
+        let process = &mut self.process;
+        if let Some(request) = plan.request {
+            process.tag += 1;
+            process.in_flight = Some(request);
+            let patience = self.policy.answer_within;
+            let within = if request == Request::IsListening { patience.min(second(3)) } else { patience };
+            acts.push(Act::Send { tag: process.tag, call: port::call(request), within: Some(within) });
+        }
+        match process.listening.turn(now.mono, process.machine.state()) {
+            Turn::Stay => {}
+            Turn::Close => acts.push(Act::CloseStream),
+            Turn::Open(session) => acts.push(Act::OpenStream(Some(session.expose().to_owned()))),
+        }
+    }
+
+    /// Shows the tracker the gateway. The daemon does so after each step; here, for speed, when something has changed and
+    /// every so often.
+    fn show(&mut self, now: Now, plan: &Plan, acts: &mut Vec<Act>) {
+        let process = &mut self.process;
+        let machine = &process.machine;
+        let (_, held) = self.window;
+        let shown = (machine.state(), machine.is_flapping(), machine.is_out_of_attempts(), machine.facts().trouble, held);
+        let is_known = process.shown.is_some_and(|(last, at)| last == shown && now.mono < at + SHOWN_EVERY);
+        if is_known && plan.jumped.is_none() {
+            return;
+        }
+        process.shown = Some((shown, now.mono));
+        let snapshot = Snapshot::of("main", "https://localhost:5000", machine, plan, now, Some(&self.place));
+        self.track(now, alert::Input::Snapshot(&snapshot), acts);
+    }
+
+    fn track(&mut self, now: Now, input: alert::Input<'_>, acts: &mut Vec<Act>) {
+        let plan = self.process.tracker.step(now, input);
+        self.process.alarm = plan.wake_at;
+        for notice in plan.notices {
+            acts.push(Act::Note(format!("{} {:?} {:?}: {}", notice.code, notice.phase, notice.severity, notice.title)));
+            acts.push(match notice.phase {
+                Phase::Raised if notice.severity == Severity::Error => Act::Call,
+                Phase::Repeated if notice.severity == Severity::Error => Act::Repeat,
+                Phase::Raised
+                | Phase::Repeated
+                | Phase::Resolved
+                | Phase::Withdrawn
+                | Phase::Replaced
+                | Phase::Acknowledged
+                | Phase::Test => Act::Message,
+            });
+        }
+    }
+
+    fn hears(&mut self, now: Now, heard: Result<Push, Down>, flags: Option<Status>, acts: &mut Vec<Act>) {
+        let change = self.process.listening.heard(now.mono, heard);
+        if let Some(flags) = flags {
+            self.machine(now, Step::Push(flags), acts);
+        } else if change.is_some() {
+            self.machine(now, Step::Wake, acts);
+        }
+    }
+}
+
+impl Process {
+    fn start(
+        policy: &Policy,
+        seed: u64,
+        now: Now,
+        settings: &alert::Settings,
+        has_stream: bool,
+        kept: &RateLimitState,
+    ) -> Self {
+        let mut machine = Machine::new(policy.clone(), seed, now);
+        machine.restore_limits(now, kept);
+        let mut budget = SharedBudget::default();
+        let client = budget.register();
+        Self {
+            machine,
+            budget,
+            client,
+            plan: None,
+            listening: Listening::new(has_stream.then(|| Jitter::new(seed))),
+            refutations: 0,
+            tracker: Tracker::new(settings.clone(), "host"),
+            alarm: Duration::MAX,
+            shown: None,
+            tag: 0,
+            in_flight: None,
+        }
+    }
+}
+
+impl Strategy for Tickled {
+    fn step(&mut self, now: Now, input: Input, acts: &mut Vec<Act>) {
+        match input {
+            Input::Start => {
+                let kept = self.process.machine.rate_limit_state(now);
+                let tracked = self.process.tracker.snapshot(now);
+                self.starts += 1;
+                let seed = self.seed.wrapping_mul(1000).wrapping_add(self.starts);
+                self.process = Process::start(&self.policy, seed, now, &self.settings, self.has_stream, &kept);
+                drop(self.process.tracker.restore(tracked, now, |_| true));
+                self.machine(now, Step::Wake, acts);
+            }
+            Input::Wake => {
+                if now.mono >= self.process.alarm {
+                    self.track(now, alert::Input::Wake, acts);
+                }
+                let listening = self.process.listening.wake_at();
+                if self.process.plan.is_none_or(|plan| now.mono >= plan.wake_at)
+                    || listening.is_some_and(|at| now.mono >= at)
+                {
+                    self.machine(now, Step::Wake, acts);
+                }
+            }
+            Input::Answer(tag, outcome) => {
+                let Some(request) = self.process.in_flight.take_if(|_| tag == self.process.tag) else { return };
+                if let Outcome::Answer(Answer::Tickle(tickle)) = &outcome {
+                    let id = serde_json::Value::String(tickle.session.to_string());
+                    let session: SessionId = serde_json::from_value(id).unwrap();
+                    self.process.listening.pinged(session);
+                }
+                let meant = match outcome {
+                    Outcome::Answer(answer) => port::quickly(request, &answer),
+                    Outcome::Refused => Said::Unavailable(Unavailability::NothingListens),
+                    Outcome::Reset | Outcome::Timeout | Outcome::PasswordRefused => port::SILENCE,
+                };
+                self.machine(now, said(request, meant), acts);
+            }
+            Input::Ready => self.hears(now, Ok(Push::Ready), None, acts),
+            Input::Heartbeat => self.hears(now, Ok(Push::Heartbeat), None, acts),
+            Input::Flags(flags) => self.hears(now, Ok(Push::Heartbeat), Some(status(flags)), acts),
+            Input::StreamDown => self.hears(now, Err(Down::Silent), None, acts),
+            Input::OwnerCame | Input::Truth(_) => {}
+        }
+    }
+
+    fn wake_at(&self) -> Duration {
+        let machine = self.process.plan.map_or(Duration::ZERO, |plan| plan.wake_at);
+        let listening = self.process.listening.wake_at().unwrap_or(Duration::MAX);
+        machine.min(listening).min(self.process.alarm)
+    }
+
+    fn period(&self) -> Duration {
+        self.policy.ping_every
+    }
+
+    fn is_settled(&self, now: Now) -> bool {
+        let machine = &self.process.machine;
+        matches!(machine.state(), State::Live | State::LoginRequired(_)) && now.mono >= machine.since().mono + CALM
+    }
+
+    fn alarm(&self) -> Duration {
+        self.process.alarm
+    }
+}
+
+const fn status(flags: AuthStatus) -> Status {
+    Status {
+        authenticated: flags.authenticated,
+        connected: flags.connected,
+        competing: flags.competing,
+        established: flags.established,
+    }
+}
+
+const SHOWN_EVERY: Duration = second(60);
