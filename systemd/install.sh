@@ -1,5 +1,5 @@
 #!/bin/sh
-# Installs tickled as a service of systemd from what `cargo build --release` made, or takes it away again.
+# Installs tickled as a service of systemd from an archive of a release or from `cargo build --release`, or removes it.
 #
 #   sudo ./systemd/install.sh               install, or upgrade: the configuration stays, a running daemon is restarted
 #   sudo ./systemd/install.sh --uninstall   remove it; the configuration, the state and the group stay
@@ -7,14 +7,17 @@
 # Nothing is enabled or started that was not before: look at the configuration first. Run it as often as you like.
 #
 #   PREFIX    where it goes: /usr/local unless set
-#   BINARY    the program: target/release/tickled unless set
+#   BINARY    the program: unless set, that of this archive or target/release/tickled
 #   DESTDIR   for packagers: everything goes below this folder, and nothing on this system is touched; PREFIX=/usr there
 set -eu
 
 here=$(cd "$(dirname "$0")/.." && pwd)
 prefix=${PREFIX:-/usr/local}
 root=${DESTDIR:-}
-binary=${BINARY:-$here/target/release/tickled}
+built=$here/target/release/tickled
+# An archive of a release has the program beside the documents.
+[ ! -x "$here/tickled" ] || built=$here/tickled
+binary=${BINARY:-$built}
 units=$prefix/lib/systemd/system
 catalog=$prefix/lib/systemd/catalog/tickled.catalog
 sysusers=$prefix/lib/sysusers.d/tickled.conf

@@ -15,6 +15,7 @@ use rustls::{
     SupportedProtocolVersion,
 };
 use rustls_platform_verifier::BuilderVerifierExt;
+use webpki_roots::TLS_SERVER_ROOTS;
 
 use super::{der, signature};
 
@@ -85,7 +86,7 @@ impl Trust {
     /// The TLS configuration for this trust. Sessions are not resumed: a resumed one would skip the check.
     ///
     /// # Errors
-    /// When the CA file cannot be used, or the system has no list of its own.
+    /// When the CA file cannot be used.
     pub fn config(&self) -> Result<ClientConfig, Error> {
         let accepted = match self {
             Self::Loopback => Accepted::Any,
@@ -94,7 +95,11 @@ impl Trust {
             Self::Plain => Accepted::Pinned(Vec::new()),
             Self::System => {
                 let builder = builder(rustls::ALL_VERSIONS)?;
-                return Ok(without_resumption(builder.with_platform_verifier()?.with_no_client_auth()));
+                // A system without certificates, as an empty container, trusts Mozilla's.
+                let verified = builder.clone().with_platform_verifier().unwrap_or_else(|_| {
+                    builder.with_root_certificates(RootCertStore::from_iter(TLS_SERVER_ROOTS.iter().cloned()))
+                });
+                return Ok(without_resumption(verified.with_no_client_auth()));
             }
         };
         let verifier = Verifier { accepted, schemes: &signature::SCHEMES };
