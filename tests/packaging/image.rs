@@ -5,7 +5,7 @@ use std::net::UdpSocket;
 use std::time::Duration;
 
 use serde_json::json;
-use support::{Daemon, Gateway, SOON};
+use support::{Daemon, Gateway, SOON, by_day};
 use tokio::time::{sleep, timeout};
 
 use crate::container::{Container, children, image, init};
@@ -62,14 +62,14 @@ async fn in_an_empty_root_everything_works() {
     let by_name = |url: &str, name: &str| url.replace("127.0.0.1", name);
     let config = format!(
         "[gateway.main]\nurl = \"{}\"\ntls = {{ trust = \"loopback\" }}\n[session]\ncheck_every = \"1s\"\n\
-         [[maintenance.window]]\ndays = [\"sat\"]\nfrom = \"03:00\"\nto = \"03:01\"\nzone = \"Asia/Kathmandu\"\n\
+         [alerts.hours]\nzone = \"Asia/Kathmandu\"\n\
          [[alerts.channel]]\nname = \"phone\"\ntype = \"webhook\"\npreset = \"json\"\nurl = \"{}\"\n\
          ca_file = \"/etc/tickled/ca.pem\"\n\
          [[alerts.channel]]\nname = \"hook\"\ntype = \"command\"\nargv = [\"/bin/sh\", \"/bin/orphans\"]\n",
         by_name(&gateway.url(), "gateway.test"),
         by_name(&phone.url(), "localhost"),
     );
-    fs::write(container.etc().join("tickled.toml"), config).unwrap();
+    fs::write(container.etc().join("tickled.toml"), by_day(&config)).unwrap();
     let mut daemon = Daemon::spawn(&mut container.run(&["run"], ":"));
     let open = daemon.hears(&[("event", "control-open")], SOON).await;
     assert_eq!(open["socket"], "/var/lib/tickled/run/control.sock");
@@ -102,6 +102,7 @@ async fn in_an_empty_root_everything_works() {
         gateway.set("expire-login").await;
         let (phase, code, alert) = phone.is_told(SOON * 3).await;
         assert_eq!((phase.as_str(), code.as_str()), ("raised", "login-required"), "{alert}");
+        assert!(alert["since"].as_str().unwrap().ends_with("+0545"), "{alert}");
         daemon.hears(&[("event", "alert-sent"), ("channel", "hook")], SOON).await;
     };
     let (shown, ()) = tokio::join!(shown, told);
