@@ -122,4 +122,24 @@ mod tests {
         // A clock that was set back makes no third one.
         assert!(!is_due(at(60), WEDGED, at(50), &twice));
     }
+
+    #[tokio::test]
+    async fn the_command_runs_when_a_restart_is_due_and_only_then() {
+        let made = std::env::temp_dir().join(format!("tickled-restart-{}", std::process::id()));
+        let command = vec!["touch".to_owned(), made.display().to_string()];
+        let restarts = Restarts { commands: BTreeMap::from([("main".to_owned(), command)]) };
+        let tasks = tokio::task::LocalSet::new();
+        tasks
+            .run_until(async {
+                restarts.run_if("other", |_| panic!("a gateway without a command is never due"));
+                restarts.run_if("main", |_| false);
+            })
+            .await;
+        tasks.run_until(async {}).await;
+        assert!(!made.exists());
+        tasks.run_until(async { restarts.run_if("main", |_| true) }).await;
+        tasks.await;
+        assert!(made.exists());
+        std::fs::remove_file(made).unwrap();
+    }
 }
