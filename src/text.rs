@@ -1,6 +1,9 @@
-//! Text for a terminal: wrapping, and escaping of foreign text. Pure.
+//! Text for people: times, counts, and wrapping and escaping for a terminal. Pure, except that it knows the zone of this host.
 
 mod escape;
+
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
 
 pub use escape::{escaped, is_disturbing, shortened};
 
@@ -30,6 +33,25 @@ pub fn wrap(text: &str, indent: usize, width: Option<usize>) -> String {
         lines.push(wrapped);
     }
     lines.join(&format!("\n{:indent$}", ""))
+}
+
+/// Formats a time with its zone: `2026-03-06 07:30 EST`.
+#[must_use]
+pub fn clock(at: Timestamp, zone: &TimeZone) -> String {
+    at.to_zoned_datetime(zone.clone()).strftime("%Y-%m-%d %H:%M %Z").to_string()
+}
+
+/// Formats a time in short: a time of day, with the day where that is another than at `now`.
+#[must_use]
+pub fn short_clock(at: Timestamp, now: Timestamp, zone: &TimeZone) -> String {
+    let (at, now) = (at.to_zoned_datetime(zone.clone()), now.to_zoned_datetime(zone.clone()));
+    at.strftime(if at.date() == now.date() { "%H:%M %Z" } else { "%-d %b %H:%M %Z" }).to_string()
+}
+
+/// The time zone of that IANA name; without one, that of this host.
+#[must_use]
+pub fn zone_named(name: Option<&str>) -> TimeZone {
+    name.and_then(|name| TimeZone::get(name).ok()).unwrap_or_else(TimeZone::system)
 }
 
 /// Formats a count: `1 gateway`, `2 gateways`.

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::settings::Channel;
 use super::{Code, Severity};
 use crate::log::human_duration;
+use crate::text::{clock, short_clock};
 
 /// Something that a human is notified of: an alert, or its end.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -391,11 +392,6 @@ impl fmt::Display for About {
     }
 }
 
-/// A time for people, with its zone.
-pub(super) fn clock(at: Timestamp, zone: &TimeZone) -> String {
-    at.to_zoned_datetime(zone.clone()).strftime("%Y-%m-%d %H:%M %Z").to_string()
-}
-
 /// 32 hexadecimal digits that differ wherever the text does.
 pub(super) fn hash(text: &str) -> String {
     let digest = ring::digest::digest(&ring::digest::SHA256, text.as_bytes());
@@ -405,12 +401,6 @@ pub(super) fn hash(text: &str) -> String {
 /// A time that every reader of RFC 3339 takes: no more than three digits behind the second.
 fn milliseconds(at: Timestamp) -> Timestamp {
     Timestamp::from_millisecond(at.as_millisecond()).unwrap_or(at)
-}
-
-/// The same in short: a time of day, with the day where that is another than at `now`.
-pub(super) fn short_clock(at: Timestamp, now: Timestamp, zone: &TimeZone) -> String {
-    let (at, now) = (at.to_zoned_datetime(zone.clone()), now.to_zoned_datetime(zone.clone()));
-    at.strftime(if at.date() == now.date() { "%H:%M %Z" } else { "%-d %b %H:%M %Z" }).to_string()
 }
 
 /// The duration in whole seconds, which is enough for people.

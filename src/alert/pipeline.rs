@@ -8,10 +8,11 @@ use jiff::tz::TimeZone;
 use super::Code;
 use super::annotations::Action;
 use super::lifecycle::{Alert, AlertGroup, Firing, Stage};
-use super::notice::{Audience, Phase, Who, short_clock};
+use super::notice::{Audience, Phase, Who};
 use super::settings::{Settings, is_exempt};
 use super::time::Moment;
 use crate::session::Now;
+use crate::text::short_clock;
 
 /// When something is due, and why then.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -96,7 +97,7 @@ impl HeldBy {
             Self::Cause(code) => format!("{code} is open"),
             Self::Window => "IBKR maintenance window".to_owned(),
             Self::Hours => "outside your hours".to_owned(),
-            Self::Acknowledged => "acknowledged".to_owned(),
+            Self::Acknowledged => ACKNOWLEDGED.to_owned(),
         }
     }
 }
@@ -321,13 +322,12 @@ impl Step {
 /// Why an alert is not sent, and until when: `held until 03:10 EST: IBKR maintenance window`.
 #[must_use]
 pub fn held_text(reason: &str, until: Option<Timestamp>, zone: &TimeZone, now: Timestamp) -> String {
-    match until {
-        Some(until) => format!("held until {}: {reason}", short_clock(until, now, zone)),
-        None => format!("held: {reason}"),
-    }
+    let until = until.map(|until| format!(" until {}", short_clock(until, now, zone))).unwrap_or_default();
+    if reason == ACKNOWLEDGED { format!("{reason}{until}") } else { format!("held{until}: {reason}") }
 }
 
 /// While the session flaps, a problem that lasts longer than this is not a part of that.
 const LONGEST_FLAP: Duration = Duration::from_mins(30);
+const ACKNOWLEDGED: &str = "acknowledged";
 /// So often a window and the hours may move an alert in turn.
 const ROUNDS: u32 = 4;

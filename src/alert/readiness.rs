@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::Code;
@@ -40,6 +40,10 @@ impl Readiness {
             return false;
         }
         let is_ready = match snapshot.state {
+            // Data was asked for shortly before. A gateway that knows no data call is believed.
+            State::Live if !is_proved(snapshot, deadline) && now.wall.duration_since(deadline) < PATIENCE => {
+                return false;
+            }
             State::Live => Some(true),
             // The operator does not want it to be live.
             State::Paused { .. } | State::LoginRequired(Cause::ByOperator) => None,
@@ -83,6 +87,13 @@ pub(super) fn as_not_ready(conditions: Vec<Condition>, time: &str) -> Vec<Condit
     rest
 }
 
+/// Whether data proved the session in the minute before the deadline, or after it.
+fn is_proved(snapshot: &Snapshot, deadline: Timestamp) -> bool {
+    snapshot.facts.last_data.is_some_and(|data| deadline.duration_since(data.wall) <= PATIENCE)
+}
+
+/// How old the proof may be, and how long it is waited for.
+const PATIENCE: SignedDuration = SignedDuration::from_mins(1);
 /// An outage that is shorter than this does not make a session unready.
 const BLIP: Duration = Duration::from_mins(1);
 /// How long before a deadline live sessions are proved by a data call.

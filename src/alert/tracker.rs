@@ -9,7 +9,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::annotations::{self, Annotations};
 use super::condition::conditions;
 use super::lifecycle::{Alert, AlertGroup, Persisted};
-use super::notice::{About, Audience, Notice, Phase, Who, one_line, short_clock};
+use super::notice::{About, Audience, Notice, Phase, Who, one_line};
 use super::pipeline::{Candidate, Due, HeldBy, Step, WakeReason};
 use super::plan::{ActiveAlert, Input, Plan};
 use super::readiness::{PROOF_LEAD, REPORT_WITHIN, Report, as_not_ready};
@@ -19,6 +19,7 @@ use super::time::Moment;
 use super::{Code, Severity, catalogue::ResolveWhen};
 use crate::session::{CALM, Now, State};
 use crate::status::Snapshot;
+use crate::text::short_clock;
 
 /// Tracks the alerts of all gateways, of the channels and of the daemon. A human is notified of each once after its
 /// hold-off, again at long intervals, and once of its end.

@@ -5,10 +5,11 @@ use std::time::Duration;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
+use crate::alert::held_text;
 use crate::control::{Alert, Gateway, Status};
 use crate::log::human_duration;
 use crate::session::StateKind;
-use crate::text::wrap;
+use crate::text::{clock, short_clock, wrap, zone_named};
 
 /// A table of the gateways with notes, and the open alerts. On a narrow terminal, one line per gateway.
 #[must_use]
@@ -29,7 +30,7 @@ pub(super) fn text(status: &Status, width: usize, colours: bool) -> String {
 
 fn narrow(status: &Status, width: usize, colours: bool) -> String {
     let names = longest(status.gateways.iter().map(|gateway| gateway.name.as_str()));
-    let lines = status.gateways.iter().map(|gateway| {
+    let lines = status.worst_first().into_iter().map(|gateway| {
         let lasts = ago(status.at, gateway.since);
         let line = format!("{:<names$} {} {lasts}", gateway.name, gateway.state);
         coloured(&wrap(&line, INDENT.len(), Some(width)), gateway.state, colours) + "\n"
@@ -39,7 +40,8 @@ fn narrow(status: &Status, width: usize, colours: bool) -> String {
 
 fn table(status: &Status, width: usize, colours: bool) -> String {
     let head = ["GATEWAY", "STATE", "FOR", "LAST GOOD", "NEXT", "LOGIN ENDS"].map(str::to_owned);
-    let rows: Vec<[String; 6]> = status.gateways.iter().map(|gateway| row(status.at, gateway)).collect();
+    let gateways = status.worst_first();
+    let rows: Vec<[String; 6]> = gateways.iter().map(|gateway| row(status.at, gateway)).collect();
     let all = || std::iter::once(&head).chain(&rows);
     let widths: Vec<usize> = (0..head.len()).map(|i| longest(all().map(|row| row[i].as_str()))).collect();
     // The last columns are dropped first.
@@ -51,10 +53,11 @@ fn table(status: &Status, width: usize, colours: bool) -> String {
         cells.join("  ").trim_end().to_owned()
     };
     let mut out = line(&head) + "\n";
-    for (gateway, row) in status.gateways.iter().zip(&rows) {
+    let zone = zone_named(status.zone.as_deref());
+    for (gateway, row) in gateways.into_iter().zip(&rows) {
         out.push_str(&coloured(&line(row), gateway.state, colours));
         out.push('\n');
-        for note in notes(status.at, gateway) {
+        for note in notes(status.at, gateway, &zone) {
             out.push_str(&wrapped(&note, width));
         }
     }
@@ -77,20 +80,21 @@ fn row(now: Timestamp, gateway: &Gateway) -> [String; 6] {
     ]
 }
 
-/// Notes below a row of the table.
-fn notes(now: Timestamp, gateway: &Gateway) -> Vec<String> {
+/// Notes below a row of the table. A gateway that is live without a trouble needs none.
+fn notes(now: Timestamp, gateway: &Gateway, zone: &TimeZone) -> Vec<String> {
     let session = gateway.session_since.map(|_| format!("; session {}", gateway.session));
-    let mut notes = vec![format!("{}; next: {}{}", gateway.why, gateway.next, session.unwrap_or_default())];
+    let mut notes = Vec::new();
+    if gateway.state != StateKind::Live {
+        notes.push(format!("{}; next: {}{}", gateway.why, gateway.next, session.unwrap_or_default()));
+    }
     if let Some(down) = gateway.down_since.filter(|down| *down < gateway.since) {
-        notes.push(format!("not live since {} ({})", clock(down), ago(now, down)));
+        notes.push(format!("not live since {} ({})", clock(down, zone), ago(now, down)));
     }
     if let Some(until) = gateway.paused_until {
-        notes.push(format!("the pause ends by itself at {}", clock(until)));
+        notes.push(format!("the pause ends by itself at {}", clock(until, zone)));
     }
     if let Some(window) = &gateway.maintenance {
-        let zone = TimeZone::get(&window.zone).unwrap_or(TimeZone::UTC);
-        let until = zone.to_datetime(window.until).strftime("%H:%M");
-        notes.push(format!("in maintenance until {until} {}", window.zone));
+        notes.push(format!("in maintenance until {}", short_clock(window.until, now, zone)));
     }
     if gateway.wrong_account {
         let kind = if gateway.paper == Some(true) { "a paper account" } else { "a live account" };
@@ -108,14 +112,12 @@ fn notes(now: Timestamp, gateway: &Gateway) -> Vec<String> {
 
 fn alerts(status: &Status, width: usize) -> String {
     let mut out = String::new();
-    for alert in &status.alerts {
+    let zone = zone_named(status.zone.as_deref());
+    for alert in status.worst_alerts() {
         let Alert { code, since, summary, action, .. } = alert;
         let about = alert.gateway.as_deref().or(alert.channel.as_deref()).map(|name| format!("{name}: "));
-        let stands = match (alert.notified, alert.acknowledged) {
-            (false, _) => ", not sent yet",
-            (true, true) => ", acknowledged",
-            (true, false) => "",
-        };
+        let held = alert.held.as_ref().map(|held| held_text(&held.why, held.until, &zone, status.at));
+        let stands = held.map(|held| format!(", {held}")).unwrap_or_default();
         let lasts = ago(status.at, *since);
         let line = format!("{}{code}, for {lasts}{stands}", about.unwrap_or_default());
         out.push_str(&format!("\n{}\n", wrap(&line, INDENT.len(), Some(width))));
@@ -166,10 +168,6 @@ fn ago(now: Timestamp, then: Timestamp) -> String {
 fn span(from: Timestamp, to: Timestamp) -> String {
     let seconds = to.duration_since(from).as_secs().max(0);
     human_duration(Duration::from_secs(seconds.unsigned_abs()))
-}
-
-fn clock(time: Timestamp) -> String {
-    time.strftime("%Y-%m-%d %H:%M UTC").to_string()
 }
 
 /// Below this width there is no table.

@@ -19,8 +19,9 @@ use super::status::{fetch, text};
 use super::terminal::{form, is_dumb};
 use crate::control::Error;
 use crate::exit::Exit;
+use crate::text::zone_named;
 
-/// Show the state of all gateways, refreshed every second, until q or Ctrl-C
+/// Show the state of all gateways, refreshed every second, until q or Ctrl-C; arrow keys, PgUp and PgDn scroll
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  tickled watch\n  tickled watch main")]
 pub(super) struct Watch {
@@ -45,34 +46,69 @@ impl Watch {
         self.redraw().await
     }
 
-    /// What `tickled status` prints. The daemon may be another one each time.
-    async fn text(&self) -> Result<String, Error> {
+    /// A line that sums up, and what `tickled status` prints. The daemon may be another one each time.
+    async fn text(&self) -> Result<(String, String), Error> {
         let status = fetch(&self.socket.client()?, &self.gateways).await?;
-        Ok(text(&status, form()))
+        let time = status.at.to_zoned_datetime(zone_named(status.zone.as_deref())).strftime("%H:%M:%S %Z").to_string();
+        Ok((format!("{} at {time}", status.summary()), text(&status, form())))
     }
 
     async fn redraw(&self) -> anyhow::Result<Exit> {
         let mut signals = Signals::new([SIGINT, SIGTERM]).context("cannot catch signals")?;
         let screen = Screen::take()?;
-        let mut keys = keys();
+        let (mut keys, mut pressed) = (keys(), Vec::new());
         let mut ticks = interval(EVERY);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let (mut shown, mut first) = ((String::new(), String::new()), 0);
         loop {
             tokio::select! {
                 _ = signals.next() => break,
                 Some(key) = keys.recv() => {
-                    if matches!(key, b'q' | b'Q' | CTRL_C | CTRL_D) {
-                        break;
+                    pressed.push(key);
+                    match Key::read(&pressed) {
+                        Some(Key::End) => break,
+                        Some(Key::Move(pages, lines)) => {
+                            first = screen.scrolled(&shown.1, first, pages, lines);
+                            pressed.clear();
+                        }
+                        Some(Key::Other) => pressed.clear(),
+                        None => continue,
                     }
                 }
                 _ = ticks.tick() => {
-                    let text = self.text().await.unwrap_or_else(|error| format!("{error}\n"));
-                    say(&screen.drawing(&text))?;
+                    shown = self.text().await.unwrap_or_else(|error| (String::new(), format!("{error}\n")));
+                    first = screen.scrolled(&shown.1, first, 0, 0);
                 }
             }
+            say(&screen.drawing(&shown.0, &shown.1, first))?;
         }
         drop(screen);
         Ok(Exit::Live)
+    }
+}
+
+/// What a key does.
+enum Key {
+    End,
+    /// Scrolls by so many pages and lines.
+    Move(isize, isize),
+    Other,
+}
+
+impl Key {
+    /// The key of these bytes; `None` while more of them must follow.
+    fn read(bytes: &[u8]) -> Option<Self> {
+        match bytes {
+            [b'q' | b'Q' | CTRL_C | CTRL_D] => Some(Self::End),
+            [b'k'] | [ESCAPE, b'[' | b'O', b'A'] => Some(Self::Move(0, -1)),
+            [b'j'] | [ESCAPE, b'[' | b'O', b'B'] => Some(Self::Move(0, 1)),
+            [b'b'] | [ESCAPE, b'[', b'5', b'~'] => Some(Self::Move(-1, 0)),
+            [b' '] | [ESCAPE, b'[', b'6', b'~'] => Some(Self::Move(1, 0)),
+            [ESCAPE] | [ESCAPE, b'[' | b'O'] | [ESCAPE, b'[', b'0'..=b'9'] => None,
+            // Ctrl-C ends it whatever came before.
+            [.., CTRL_C | CTRL_D] => Some(Self::End),
+            _ => Some(Self::Other),
+        }
     }
 }
 
@@ -114,25 +150,35 @@ impl Screen {
         Ok(screen)
     }
 
-    /// What draws `text` over what stands there, as far as it fits.
-    fn drawing(&self, text: &str) -> String {
+    /// The rows of the terminal that the text may use.
+    fn room() -> usize {
         let rows = tcgetwinsize(io::stdout()).map_or(ROWS, |size| usize::from(size.ws_row));
-        let rows = if rows == 0 { ROWS } else { rows };
-        let keys = if self.before.is_some() { "q ends" } else { "Ctrl-C ends" };
-        let mut out = "\x1b[H".to_owned();
+        (if rows == 0 { ROWS } else { rows }).saturating_sub(FRAME).max(1)
+    }
+
+    /// The first line to show after scrolling from `first` by so many pages and lines.
+    fn scrolled(&self, text: &str, first: usize, pages: isize, lines: isize) -> usize {
+        let room = Self::room();
+        let by = pages.saturating_mul(isize::try_from(room).unwrap_or(1)).saturating_add(lines);
+        first.saturating_add_signed(by).min(text.lines().count().saturating_sub(room))
+    }
+
+    /// Draws the summary, and the text from its line `first` on as far as it fits.
+    fn drawing(&self, summary: &str, text: &str, first: usize) -> String {
+        let room = Self::room();
+        let mut out = format!("\x1b[H{summary}\x1b[K\r\n\x1b[K\r\n");
         let lines: Vec<&str> = text.lines().collect();
-        let room = rows.saturating_sub(2).max(1);
-        for line in lines.iter().take(room) {
+        for line in lines.iter().skip(first).take(room) {
             // Writing into a string does not fail.
             let _ = write!(out, "{line}\x1b[K\r\n");
         }
-        let more = lines.len().saturating_sub(room);
-        let more = match more {
-            0 => String::new(),
-            1 => "; 1 more line does not fit".to_owned(),
-            more => format!("; {more} more lines do not fit"),
+        let below = lines.len().saturating_sub(first + room);
+        let keys = if self.before.is_some() { "q ends" } else { "Ctrl-C ends" };
+        let more = match (first, below) {
+            (0, 0) => String::new(),
+            (above, below) => format!("; \u{2191}\u{2193} PgUp PgDn: {above} lines above, {below} below"),
         };
-        let _ = write!(out, "\x1b[J\r\n{keys}{more}");
+        let _ = write!(out, "\x1b[J{keys}{more}");
         out
     }
 }
@@ -147,6 +193,9 @@ impl Drop for Screen {
     }
 }
 
+/// The rows for the summary and the keys.
+const FRAME: usize = 3;
+const ESCAPE: u8 = 27;
 const EVERY: Duration = Duration::from_secs(1);
 const CTRL_C: u8 = 3;
 const CTRL_D: u8 = 4;

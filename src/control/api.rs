@@ -85,12 +85,56 @@ pub struct Status {
     pub config_refused: Option<String>,
     /// The id of the last event: with it as `Last-Event-ID`, the events continue from this status.
     pub last_event: EventId,
+    /// The IANA time zone of the times that people are shown; none where the host's has no name.
+    pub zone: Option<String>,
     /// The gateways, by name.
     pub gateways: Vec<Gateway>,
     /// The open alerts, sent or held back.
     pub alerts: Vec<Alert>,
     /// The channels of alerts, beside the log.
     pub channels: Vec<Channel>,
+}
+
+impl Status {
+    /// The gateways, worst first: those that need a human, those that are being handled, paused ones, live ones.
+    #[must_use]
+    pub fn worst_first(&self) -> Vec<&Gateway> {
+        let mut gateways: Vec<&Gateway> = self.gateways.iter().collect();
+        gateways.sort_by_key(|gateway| self.rank(gateway));
+        gateways
+    }
+
+    /// The open alerts, the most severe first.
+    #[must_use]
+    pub fn worst_alerts(&self) -> Vec<&Alert> {
+        let mut alerts: Vec<&Alert> = self.alerts.iter().collect();
+        alerts.sort_by_key(|alert| std::cmp::Reverse(alert.severity));
+        alerts
+    }
+
+    /// `2 of 12 live, 1 needs you`.
+    #[must_use]
+    pub fn summary(&self) -> String {
+        let live = self.gateways.iter().filter(|gateway| gateway.state == StateKind::Live).count();
+        let line = format!("{live} of {} live", self.gateways.len());
+        match self.gateways.iter().filter(|gateway| self.rank(gateway) == 0).count() {
+            0 => line,
+            1 => format!("{line}, 1 needs you"),
+            n => format!("{line}, {n} need you"),
+        }
+    }
+
+    fn rank(&self, gateway: &Gateway) -> u8 {
+        let is_own = |alert: &&Alert| alert.gateway.as_deref() == Some(gateway.name.as_str());
+        if self.alerts.iter().filter(is_own).any(|alert| alert.severity == Severity::Error) {
+            return 0;
+        }
+        match gateway.state {
+            StateKind::Starting | StateKind::Recovering | StateKind::Contested | StateKind::Unavailable => 1,
+            StateKind::LoginRequired | StateKind::Paused => 2,
+            StateKind::Live => 3,
+        }
+    }
 }
 
 /// How one gateway is.

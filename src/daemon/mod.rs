@@ -118,7 +118,7 @@ async fn watch(
         supervisor.publish_alerts();
         terminal.tend();
         for gateway in supervisor.alerts.take_unproved() {
-            drivers.command(&gateway, Command::Check);
+            drivers.command(&gateway, Command::Prove);
         }
         let deadline = supervisor.deadline().min(runtime_dir.deadline());
         let deadline = reaper.deadline().map_or(deadline, |at| at.min(deadline));

@@ -344,6 +344,7 @@ impl Supervisor {
             config: self.config_file.clone(),
             config_refused: self.config_refused.clone(),
             last_event: self.record.events().last(),
+            zone: self.alerts.zone().iana_name().map(str::to_owned),
             gateways: self.gateways.values().filter_map(|entry| entry.status(now)).collect(),
             alerts: self.alerts.active().map(control::Alert::from).collect(),
             channels: self.alerts.channels().into_iter().map(control::Channel::from).collect(),

@@ -3,14 +3,17 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
+use jiff::tz::TimeZone;
 use minijinja::{Environment, Error, Output, State, Value};
 use serde::Serialize;
 
 use super::view::View;
+use crate::alert::held_text;
 use crate::control::{self, Gateway};
 use crate::history::chart::{self, band, escaped};
 use crate::history::report::{GatewayReport, Report};
 use crate::log::human_duration;
+use crate::text::{clock, zone_named};
 
 /// The history of all gateways, for the timelines.
 #[derive(Debug, Clone, PartialEq)]
@@ -71,7 +74,8 @@ struct Section<'a> {
 struct Alert<'a> {
     title: String,
     lasts: String,
-    stage: &'static str,
+    stage: String,
+    severity: &'static str,
     summary: &'a str,
     action: &'a str,
 }
@@ -88,22 +92,24 @@ struct Timeline {
 
 fn page<'a>(view: &'a View, timelines: Option<&Timelines>) -> Page<'a> {
     let status = &view.status;
+    let zone = zone_named(status.zone.as_deref());
     let alerts = |gateway: Option<&str>| {
         let about = status.alerts.iter().filter(move |alert| alert.gateway.as_deref() == gateway);
-        about.map(|alert| alert_box(status.at, alert)).collect::<Vec<_>>()
+        about.map(|alert| alert_box(status.at, alert, &zone)).collect::<Vec<_>>()
     };
     let section = |gateway: &'a Gateway| {
         let is_late = view.late.contains(&gateway.name);
         let (class, state) = if is_late { ("none", "not known") } else { (gateway.state.name(), gateway.state.name()) };
         let reports = timelines.map(|lines| [("24 hours", &lines.day), ("30 days", &lines.month)]);
-        let timelines = reports.into_iter().flatten().map(|(title, report)| timeline(title, report, &gateway.name));
+        let timelines =
+            reports.into_iter().flatten().map(|(title, report)| timeline(title, report, &gateway.name, &zone));
         Section {
             name: &gateway.name,
             class,
             state,
             is_late,
             alerts: alerts(Some(&gateway.name)),
-            facts: facts(status.at, gateway),
+            facts: facts(status.at, gateway, &zone),
             timelines: timelines.collect(),
         }
     };
@@ -113,24 +119,24 @@ fn page<'a>(view: &'a View, timelines: Option<&Timelines>) -> Page<'a> {
         live: status.gateways.iter().filter(|gateway| view.is_live(gateway)).count(),
         total: view.gateways.len(),
         host: &status.host,
-        at: clock(status.at),
+        at: clock(status.at, &zone),
         version: &status.version,
         colours: chart::style(),
         config_refused: status.config_refused.as_deref(),
         alerts: alerts(None),
-        gateways: status.gateways.iter().map(section).collect(),
+        gateways: status.worst_first().into_iter().map(section).collect(),
         unknown: view.gateways.iter().filter(is_unknown).map(String::as_str).collect(),
         legend: if timelines.is_some() { states.collect() } else { Vec::new() },
     }
 }
 
-fn facts(now: Timestamp, gateway: &Gateway) -> Vec<(&'static str, String)> {
+fn facts(now: Timestamp, gateway: &Gateway, zone: &TimeZone) -> Vec<(&'static str, String)> {
     let mut facts = vec![
-        ("Since", format!("{}, for {}", clock(gateway.since), span(gateway.since, now))),
+        ("Since", format!("{}, for {}", clock(gateway.since, zone), span(gateway.since, now))),
         ("Why", gateway.why.clone()),
     ];
     if let Some(down) = gateway.down_since {
-        facts.push(("Not live", format!("since {}, for {}", clock(down), span(down, now))));
+        facts.push(("Not live", format!("since {}, for {}", clock(down, zone), span(down, now))));
     }
     let proof = gateway.last_good.map_or_else(|| "never".to_owned(), |good| format!("{} ago", span(good, now)));
     facts.push(("Last proved", proof));
@@ -140,13 +146,13 @@ fn facts(now: Timestamp, gateway: &Gateway) -> Vec<(&'static str, String)> {
         Some(at) => format!("{}, in {}", gateway.next, span(now, at)),
     };
     facts.push(("Next", next));
-    let end = |end: Timestamp| format!("{}, in {}", clock(end), span(now, end));
+    let end = |end: Timestamp| format!("{}, in {}", clock(end, zone), span(now, end));
     facts.push(("Login ends", gateway.login_ends_at.map_or_else(|| "not known".to_owned(), end)));
     if let Some(window) = &gateway.maintenance {
-        facts.push(("Maintenance", format!("until {}", clock(window.until))));
+        facts.push(("Maintenance", format!("until {}", clock(window.until, zone))));
     }
     if let Some(until) = gateway.paused_until {
-        facts.push(("Paused", format!("until {}", clock(until))));
+        facts.push(("Paused", format!("until {}", clock(until, zone))));
     }
     match (gateway.paper, gateway.wrong_account) {
         (Some(true), true) => facts.push(("Account", "paper, and the configuration wants the other kind".to_owned())),
@@ -161,30 +167,28 @@ fn facts(now: Timestamp, gateway: &Gateway) -> Vec<(&'static str, String)> {
     facts
 }
 
-fn alert_box(now: Timestamp, alert: &control::Alert) -> Alert<'_> {
+fn alert_box<'a>(now: Timestamp, alert: &'a control::Alert, zone: &TimeZone) -> Alert<'a> {
     let about = alert.channel.as_deref().map(|name| format!("{name}: ")).unwrap_or_default();
-    let stage = match (alert.notified, alert.acknowledged) {
-        (false, _) => ", not sent yet",
-        (true, true) => ", acknowledged",
-        (true, false) => "",
-    };
+    let held = alert.held.as_ref().map(|held| held_text(&held.why, held.until, zone, now));
+    let stage = held.map(|held| format!(", {held}")).unwrap_or_default();
     Alert {
         title: about + &alert.code,
         lasts: span(alert.since, now),
         stage,
+        severity: alert.severity.name(),
         summary: &alert.summary,
         action: &alert.action,
     }
 }
 
-fn timeline(title: &'static str, report: &Report, name: &str) -> Timeline {
+fn timeline(title: &'static str, report: &Report, name: &str, zone: &TimeZone) -> Timeline {
     let of = report.gateways.iter().find(|of| of.gateway == name);
     Timeline {
         title,
         summary: of.map(GatewayReport::summary).unwrap_or_default(),
         band: of.map(|of| band(report, of)).unwrap_or_default(),
-        from: clock(report.from),
-        middle: clock(middle(report)),
+        from: clock(report.from, zone),
+        middle: clock(middle(report), zone),
     }
 }
 
@@ -196,10 +200,6 @@ fn middle(report: &Report) -> Timestamp {
 /// The time between the two, to the second.
 fn span(from: Timestamp, to: Timestamp) -> String {
     human_duration(Duration::from_secs(to.duration_since(from).as_secs().max(0).unsigned_abs()))
-}
-
-fn clock(time: Timestamp) -> String {
-    time.strftime("%Y-%m-%d %H:%M").to_string()
 }
 
 const NAME: &str = "page.html";

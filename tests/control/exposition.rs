@@ -23,6 +23,7 @@ pub(crate) fn view() -> View {
             config: "tickled.toml".to_owned(),
             last_event: "1795860083123-17".parse().unwrap(),
             config_refused: None,
+            zone: Some("America/New_York".to_owned()),
             gateways: vec![gateway("main", StateKind::Live, wall), gateway("paper", StateKind::LoginRequired, wall)],
             alerts: vec![Alert {
                 code: "login-required".to_owned(),

@@ -52,8 +52,8 @@ pub fn tickled(arguments: &[&str]) -> Command {
     command.env("STATE_DIRECTORY", own.join("state")).env("RUNTIME_DIRECTORY", own);
     // No test reaches out to IBKR.
     command.env("TICKLED_IBKR__HOST", "");
-    // What is asserted is what is shown in UTF-8, wherever the test runs.
-    command.env("LC_ALL", "C.UTF-8").env_remove("NO_COLOR").env_remove("TICKLED_SOCKET").env_remove("TICKLED_CONFIG");
+    // What is asserted is what is shown in UTF-8 and UTC, wherever the test runs.
+    command.env("TZ", "UTC").env("LC_ALL", "C.UTF-8").env_remove("NO_COLOR").env_remove("TICKLED_SOCKET").env_remove("TICKLED_CONFIG");
     command
 }
 
