@@ -41,5 +41,6 @@ mod garbage;
 mod ibkr_host;
 mod raw;
 mod replies;
+mod tls;
 mod traps;
 mod trust;
