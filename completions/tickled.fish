@@ -128,9 +128,9 @@ complete -c tickled -n "__fish_tickled_using_subcommand alert; and not __fish_se
 complete -c tickled -n "__fish_tickled_using_subcommand alert; and not __fish_seen_subcommand_from test help" -s V -l version -d 'Print version'
 complete -c tickled -n "__fish_tickled_using_subcommand alert; and not __fish_seen_subcommand_from test help" -f -a "test" -d 'Send a marked test through all channels and the dead man\'s switch, and print each answer'
 complete -c tickled -n "__fish_tickled_using_subcommand alert; and not __fish_seen_subcommand_from test help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
-complete -c tickled -n "__fish_tickled_using_subcommand alert; and __fish_seen_subcommand_from test" -l config -d 'Send it from here with this configuration, whatever daemon runs' -r -F
-complete -c tickled -n "__fish_tickled_using_subcommand alert; and __fish_seen_subcommand_from test" -l channel -d 'This channel alone' -r
-complete -c tickled -n "__fish_tickled_using_subcommand alert; and __fish_seen_subcommand_from test" -l as -d 'Send it with the priority of this alert, e.g. login-required, to the channels that take it: does it wake you?' -r
+complete -c tickled -n "__fish_tickled_using_subcommand alert; and __fish_seen_subcommand_from test" -l config -d 'Send it from this command, with this configuration' -r -F
+complete -c tickled -n "__fish_tickled_using_subcommand alert; and __fish_seen_subcommand_from test" -l channel -d 'Only this channel' -r
+complete -c tickled -n "__fish_tickled_using_subcommand alert; and __fish_seen_subcommand_from test" -l as -d 'Send it with the priority of this alert, e.g. login-required, to the channels that send that alert' -r
 complete -c tickled -n "__fish_tickled_using_subcommand alert; and __fish_seen_subcommand_from test" -l socket -d 'Control socket of the daemon [default: in its runtime directory]' -r -F
 complete -c tickled -n "__fish_tickled_using_subcommand alert; and __fish_seen_subcommand_from test" -l state-dir -d 'State directory of the daemon' -r -F
 complete -c tickled -n "__fish_tickled_using_subcommand alert; and __fish_seen_subcommand_from test" -l runtime-dir -d 'Runtime directory of the daemon, for its control socket and its locks' -r -F

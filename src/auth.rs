@@ -31,7 +31,7 @@ pub struct NotEnsured {
 
 /// The result of a single check of a gateway.
 #[derive(Debug, Clone)]
-pub struct Looked {
+pub struct Checked {
     /// The gateway as it is.
     pub snapshot: Snapshot,
     /// The last error.
@@ -73,7 +73,7 @@ pub async fn ensure_authenticated(client: &Client, policy: Policy) -> Result<Ens
 
 /// Checks a gateway once and changes nothing: no recovery is tried. A lapsed session is
 /// [`State::Recovering`] here, a lost login [`State::LoginRequired`].
-pub async fn look(client: &Client) -> Looked {
+pub async fn check(client: &Client) -> Checked {
     let only_look = Policy {
         answer_within: client.target().answer_within,
         recovery: Recovery { methods: Vec::new(), ..Recovery::default() },
@@ -94,7 +94,7 @@ pub async fn look(client: &Client) -> Looked {
 }
 
 /// Runs a machine until `enough`.
-async fn settle(client: &Client, policy: Policy, mut enough: impl FnMut(&Report) -> bool) -> Looked {
+async fn settle(client: &Client, policy: Policy, mut enough: impl FnMut(&Report) -> bool) -> Checked {
     let clock = HostClock::start();
     let driver = Driver::new("gateway", client.target().url.as_str(), policy, 0, client.clone(), clock);
     let (_commands, inbox) = mpsc::channel(1);
@@ -107,7 +107,7 @@ async fn settle(client: &Client, policy: Policy, mut enough: impl FnMut(&Report)
             if enough(&report) { Flow::End } else { Flow::GoOn }
         })
         .await;
-    Looked { snapshot, error }
+    Checked { snapshot, error }
 }
 
 impl std::fmt::Display for NotEnsured {

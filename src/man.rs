@@ -154,25 +154,25 @@ fn section(text: &mut String, heading: &str, items: &[Item]) {
 }
 
 const CONFIG_ENVIRONMENT: &[Item] = &[
-    ("TICKLED_CONFIG", "The configuration file, where --config is not given."),
+    ("TICKLED_CONFIG", "The configuration file, if --config is not given."),
     (
         "TICKLED_TABLE__KEY",
-        "Sets one key of the configuration, such as TICKLED_SESSION__PING_EVERY=30s. It wins over the file. \
+        "Sets one key of the configuration, such as TICKLED_SESSION__PING_EVERY=30s. It overrides the file. \
          `tickled config default` explains the form.",
     ),
 ];
 
 const SOCKET_ENVIRONMENT: &[Item] =
-    &[("TICKLED_SOCKET", "The control socket of the daemon, where --socket is not given.")];
+    &[("TICKLED_SOCKET", "The control socket of the daemon, if --socket is not given.")];
 
 const DIRECTORY_ENVIRONMENT: &[Item] = &[
     (
         "STATE_DIRECTORY, XDG_STATE_HOME, HOME",
-        "The state directory, where --state-dir is not given. systemd sets the first.",
+        "The state directory, if --state-dir is not given. systemd sets STATE_DIRECTORY.",
     ),
     (
         "RUNTIME_DIRECTORY, XDG_RUNTIME_DIR",
-        "The runtime directory, where --runtime-dir is not given. systemd sets the first.",
+        "The runtime directory, if --runtime-dir is not given. systemd sets RUNTIME_DIRECTORY.",
     ),
 ];
 
@@ -202,7 +202,7 @@ const CONFIG_FILES: &[Item] = &[(
 
 const SOCKET_FILES: &[Item] = &[(
     "/run/tickled/control.sock",
-    "The control socket of the service. Any other daemon has it in its runtime directory.",
+    "The control socket of the service. Other daemons have theirs in their runtime directory.",
 )];
 
 const DAEMON_FILES: &[Item] = &[

@@ -28,18 +28,19 @@ impl Alert {
 
 /// Send a marked test through all channels and the dead man's switch, and print each answer
 ///
-/// A running daemon sends it, as only that may read its secrets; where none answers it is sent from here.
+/// A running daemon sends the test, because only the daemon may be able to read the secrets. If none answers, this command
+/// sends it.
 ///
-/// Exit code 0 if all were delivered, 1 if a failure may pass by itself, 2 if a human must mend something.
+/// Exit code 0 if all were delivered, 1 if a failure may pass by itself, 2 if something must be fixed.
 #[derive(Debug, Args)]
 pub(super) struct Test {
-    /// Send it from here with this configuration, whatever daemon runs
+    /// Send it from this command, with this configuration
     #[arg(long)]
     config: Option<PathBuf>,
-    /// This channel alone
+    /// Only this channel
     #[arg(long, value_name = "NAME")]
     channel: Option<String>,
-    /// Send it with the priority of this alert, e.g. login-required, to the channels that take it: does it wake you?
+    /// Send it with the priority of this alert, e.g. login-required, to the channels that send that alert
     #[arg(long = "as", value_name = "CODE")]
     code: Option<String>,
     #[command(flatten)]

@@ -10,7 +10,7 @@ use tokio::time::sleep;
 use super::options::{ConfigFile, Daemon, WITHOUT_DAEMON, load, target};
 use super::output::{complain, failed, say, tell};
 use super::status::{fetch, print};
-use crate::auth::{Looked, look};
+use crate::auth::{self, Checked};
 use crate::control::{self, Error, Gateway, no_such_gateway};
 use crate::exit::Exit;
 use crate::gateway::{Client, Target};
@@ -99,21 +99,21 @@ fn is_answered(gateway: &Gateway, before: &control::Status) -> bool {
 /// Asks the gateway once, and changes nothing.
 async fn direct(target: Target, as_json: bool) -> anyhow::Result<Exit> {
     let client = Client::new(target).context("cannot ask the gateway")?;
-    let looked = look(&client).await;
-    let exit = Exit::of(looked.snapshot.state);
+    let checked = auth::check(&client).await;
+    let exit = Exit::of(checked.snapshot.state);
     if as_json {
-        say(&(machine_line(&looked, exit) + "\n"))?;
+        say(&(machine_line(&checked, exit) + "\n"))?;
     } else {
-        tell(&line(&looked))?;
+        tell(&line(&checked))?;
     }
     Ok(exit)
 }
 
 /// The result as a line for people.
-fn line(looked: &Looked) -> String {
-    let snapshot = &looked.snapshot;
+fn line(checked: &Checked) -> String {
+    let snapshot = &checked.snapshot;
     let url = &snapshot.url;
-    let detail = looked.error.as_ref().map(|error| format!(" [{error}]")).unwrap_or_default();
+    let detail = checked.error.as_ref().map(|error| format!(" [{error}]")).unwrap_or_default();
     match snapshot.state {
         State::Live => format!("live: {url} is authenticated and connected, and account data arrives"),
         // A single check cannot distinguish an expired login from one that never was.
@@ -138,8 +138,8 @@ fn line(looked: &Looked) -> String {
 }
 
 /// The result as JSON on one line.
-fn machine_line(looked: &Looked, exit: Exit) -> String {
-    let snapshot = &looked.snapshot;
+fn machine_line(checked: &Checked, exit: Exit) -> String {
+    let snapshot = &checked.snapshot;
     let because = match snapshot.state {
         State::Unavailable(trouble) => trouble.code(),
         State::LoginRequired(cause) => cause.code(),
@@ -152,7 +152,7 @@ fn machine_line(looked: &Looked, exit: Exit) -> String {
         "state": snapshot.state.name(),
         "because": because,
         "paper": snapshot.facts.is_paper,
-        "detail": looked.error.as_ref().map(ToString::to_string),
+        "detail": checked.error.as_ref().map(ToString::to_string),
         "exit": exit.code(),
     })
     .to_string()
