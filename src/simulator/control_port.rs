@@ -17,16 +17,16 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
 use super::control;
-use super::stage::Stage;
+use super::shared_world::SharedWorld;
 
 /// Serves until it is dropped.
-pub(super) async fn serve(stage: Arc<Stage>, listener: TcpListener, address: SocketAddr) -> io::Result<()> {
+pub(super) async fn serve(world: Arc<SharedWorld>, listener: TcpListener, address: SocketAddr) -> io::Result<()> {
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
             accepted = listener.accept() => match accepted {
                 Ok((tcp, _)) => {
-                    connections.spawn(connect(Arc::clone(&stage), tcp, address));
+                    connections.spawn(connect(Arc::clone(&world), tcp, address));
                 }
                 Err(error) => {
                     tracing::debug!(%error, "the simulator's control port cannot accept");
@@ -38,10 +38,10 @@ pub(super) async fn serve(stage: Arc<Stage>, listener: TcpListener, address: Soc
     }
 }
 
-async fn connect(stage: Arc<Stage>, tcp: TcpStream, address: SocketAddr) {
+async fn connect(world: Arc<SharedWorld>, tcp: TcpStream, address: SocketAddr) {
     let service = service_fn(move |request| {
-        let stage = Arc::clone(&stage);
-        async move { Ok::<_, Infallible>(answer(&stage, request, address).await) }
+        let world = Arc::clone(&world);
+        async move { Ok::<_, Infallible>(answer(&world, request, address).await) }
     });
     let http = hyper::server::conn::http1::Builder::new();
     if let Err(error) = http.serve_connection(TokioIo::new(tcp), service).await {
@@ -49,14 +49,14 @@ async fn connect(stage: Arc<Stage>, tcp: TcpStream, address: SocketAddr) {
     }
 }
 
-async fn answer(stage: &Stage, request: Request<Incoming>, address: SocketAddr) -> Response<Full<Bytes>> {
+async fn answer(world: &SharedWorld, request: Request<Incoming>, address: SocketAddr) -> Response<Full<Bytes>> {
     let (head, body) = request.into_parts();
     match (&head.method, head.uri.path()) {
         (&Method::GET, "/") => text(StatusCode::OK, control::help(&address.to_string())),
-        (&Method::GET, "/world") => json(&stage.world_json()),
-        (&Method::GET, "/requests") => json(&stage.requests_json()),
-        (&Method::GET, "/upstream") => json(&stage.arrivals_json(false)),
-        (&Method::GET, "/ibkr") => json(&stage.arrivals_json(true)),
+        (&Method::GET, "/world") => json(&world.world_json()),
+        (&Method::GET, "/requests") => json(&world.requests_json()),
+        (&Method::GET, "/upstream") => json(&world.arrivals_json(false)),
+        (&Method::GET, "/ibkr") => json(&world.arrivals_json(true)),
         (&Method::POST, path) => {
             let body = match Limited::new(body, LONGEST_BODY).collect().await {
                 Ok(body) => body.to_bytes().to_vec(),
@@ -65,11 +65,11 @@ async fn answer(stage: &Stage, request: Request<Incoming>, address: SocketAddr) 
                 }
             };
             let name = path.strip_prefix('/').unwrap_or(path);
-            match control::parse(name, head.uri.query().unwrap_or_default(), body, stage.now()) {
+            match control::parse(name, head.uri.query().unwrap_or_default(), body, world.now()) {
                 Ok(control) => {
                     tracing::debug!(?control, "the simulated world is set");
-                    stage.set(control);
-                    json(&stage.world_json())
+                    world.set(control);
+                    json(&world.world_json())
                 }
                 Err(fault) => refuse(&fault, address),
             }

@@ -9,8 +9,8 @@
 mod body;
 mod control;
 mod control_port;
-mod door;
-mod stage;
+mod server;
+mod shared_world;
 mod stream;
 mod tls;
 pub mod world;
@@ -23,8 +23,8 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use tokio::net::TcpListener;
 
-use door::Door;
-use stage::Stage;
+use server::Server;
+use shared_world::SharedWorld;
 use world::Options;
 
 /// Where and as what a simulated gateway runs.
@@ -88,15 +88,15 @@ pub async fn serve(
     let control = bind(settings.control).await?;
     let addresses = Addresses { gateway: gateway.local_addr()?, control: control.local_addr()?, plain: settings.plain };
     let acceptor = if settings.plain { None } else { Some(tls::acceptor()?) };
-    let (stage, clockwork) = Stage::new(&Options { epoch_ms: epoch_ms(), ..settings.options });
-    let stage = Arc::new(stage);
-    let door = Door::new(Arc::clone(&stage), addresses.gateway, acceptor);
+    let (world, clockwork) = SharedWorld::new(&Options { epoch_ms: epoch_ms(), ..settings.options });
+    let world = Arc::new(world);
+    let server = Server::new(Arc::clone(&world), addresses.gateway, acceptor);
     ready(addresses);
     tokio::select! {
         () = shutdown => Ok(()),
-        never = clockwork.run(&stage) => match never {},
-        outcome = door.serve(gateway) => outcome,
-        outcome = control_port::serve(Arc::clone(&stage), control, addresses.control) => outcome,
+        never = clockwork.run(&world) => match never {},
+        outcome = server.serve(gateway) => outcome,
+        outcome = control_port::serve(Arc::clone(&world), control, addresses.control) => outcome,
     }
 }
 

@@ -15,11 +15,11 @@ use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role};
 
 use super::body::Page;
-use super::stage::Stage;
+use super::shared_world::SharedWorld;
 use super::world::Frame;
 
 /// Answers 101 and serves the websocket from then on; 400 unless it is a websocket handshake.
-pub(super) fn upgrade(stage: &Arc<Stage>, mut request: Request<Incoming>) -> Response<Page> {
+pub(super) fn upgrade(world: &Arc<SharedWorld>, mut request: Request<Incoming>) -> Response<Page> {
     let mut response = Response::new(Page::Whole(Bytes::new()));
     let Some(key) = request.headers().get(SEC_WEBSOCKET_KEY) else {
         *response.status_mut() = StatusCode::BAD_REQUEST;
@@ -27,7 +27,7 @@ pub(super) fn upgrade(stage: &Arc<Stage>, mut request: Request<Incoming>) -> Res
     };
     let accept = HeaderValue::try_from(derive_accept_key(key.as_bytes()));
     let session = session(request.headers());
-    tokio::spawn(serve(Arc::clone(stage), hyper::upgrade::on(&mut request), session));
+    tokio::spawn(serve(Arc::clone(world), hyper::upgrade::on(&mut request), session));
     *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
     let headers = response.headers_mut();
     headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
@@ -38,19 +38,19 @@ pub(super) fn upgrade(stage: &Arc<Stage>, mut request: Request<Incoming>) -> Res
     response
 }
 
-async fn serve(stage: Arc<Stage>, upgrade: OnUpgrade, session: Option<String>) {
-    let process = stage.process();
+async fn serve(world: Arc<SharedWorld>, upgrade: OnUpgrade, session: Option<String>) {
+    let process = world.process();
     let Ok(upgraded) = upgrade.await else {
         return;
     };
     let mut socket = WebSocketStream::from_raw_socket(TokioIo::new(upgraded), Role::Server, None).await;
-    let (id, mut pushes) = stage.open_stream(session.as_deref());
+    let (id, mut pushes) = world.open_stream(session.as_deref());
     loop {
         tokio::select! {
-            () = stage.ended(process) => break,
+            () = world.ended(process) => break,
             push = pushes.recv() => {
                 let Some(push) = push else { break };
-                tokio::time::sleep_until(stage.moment(push.at)).await;
+                tokio::time::sleep_until(world.moment(push.at)).await;
                 let sent = match push.frame.render() {
                     Some(text) => socket.send(Message::binary(text.into_bytes())).await,
                     None => socket.close(closing(&push.frame)).await,
@@ -64,12 +64,12 @@ async fn serve(stage: Arc<Stage>, upgrade: OnUpgrade, session: Option<String>) {
                 if let Ok(text) = message.to_text()
                     && (message.is_text() || message.is_binary())
                 {
-                    stage.hear(id, text);
+                    world.hear(id, text);
                 }
             }
         }
     }
-    stage.close_stream(id);
+    world.close_stream(id);
 }
 
 fn closing(frame: &Frame) -> Option<CloseFrame> {

@@ -167,7 +167,7 @@ impl World {
     /// changes nothing.
     pub fn handle(&mut self, at: Duration, call: &Call) -> Reply {
         self.advance(at);
-        let reply = self.at_the_door(call);
+        let reply = self.route(call);
         self.streams.tell(self.now, &self.ibkr);
         reply
     }
@@ -179,7 +179,7 @@ impl World {
         self.ibkr.set(at, &control);
         match control {
             Control::LogIn => {
-                drop(self.at_the_door(&Call::post(Route::Dispatcher)));
+                drop(self.route(&Call::post(Route::Dispatcher)));
             }
             Control::Ibkr(Reach::Away) => {
                 self.reach = Reach::Away;

@@ -42,7 +42,7 @@ impl Proxied {
 }
 
 impl World {
-    pub(super) fn at_the_door(&mut self, call: &Call) -> Reply {
+    pub(super) fn route(&mut self, call: &Call) -> Reply {
         if self.process.listens_at.is_some() {
             return Reply::new(Duration::ZERO, What::Refused);
         }

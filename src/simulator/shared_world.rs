@@ -1,4 +1,4 @@
-//! The one world of a simulated gateway, the clock that drives it, and what was seen of its visitors.
+//! The one world of a simulated gateway, the clock that drives it, and a record of its clients.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::convert::Infallible;
@@ -14,7 +14,7 @@ use super::world::{Arrival, Call, Control, Late, Options, Push, Reply, RequestId
 
 /// What all tasks of a simulated gateway share.
 #[derive(Debug)]
-pub(super) struct Stage {
+pub(super) struct SharedWorld {
     inner: Mutex<Inner>,
     changed: Notify,
     process: watch::Receiver<Process>,
@@ -30,7 +30,7 @@ struct Process {
 
 /// Lets the world's own events happen when they are due. Ends every connection and websocket when it is dropped.
 #[derive(Debug)]
-pub(super) struct Clockwork {
+pub(super) struct Clock {
     process: watch::Sender<Process>,
 }
 
@@ -63,8 +63,8 @@ struct Seen {
     connection: u64,
 }
 
-impl Stage {
-    pub(super) fn new(options: &Options) -> (Stage, Clockwork) {
+impl SharedWorld {
+    pub(super) fn new(options: &Options) -> (SharedWorld, Clock) {
         let (sender, process) = watch::channel(Process { number: 1, listening: true });
         let inner = Inner {
             world: World::new(options),
@@ -75,8 +75,8 @@ impl Stage {
             streams: BTreeMap::new(),
             waiting: BTreeMap::new(),
         };
-        let stage = Stage { inner: Mutex::new(inner), changed: Notify::new(), process, began: Instant::now() };
-        (stage, Clockwork { process: sender })
+        let world = SharedWorld { inner: Mutex::new(inner), changed: Notify::new(), process, began: Instant::now() };
+        (world, Clock { process: sender })
     }
 
     /// How long the world has existed.
@@ -241,15 +241,15 @@ impl Inner {
     }
 }
 
-impl Clockwork {
-    pub(super) async fn run(self, stage: &Stage) -> Infallible {
+impl Clock {
+    pub(super) async fn run(self, world: &SharedWorld) -> Infallible {
         loop {
-            match stage.turn(&self.process) {
+            match world.turn(&self.process) {
                 Some(next) => tokio::select! {
-                    () = tokio::time::sleep_until(stage.moment(next)) => {}
-                    () = stage.changed.notified() => {}
+                    () = tokio::time::sleep_until(world.moment(next)) => {}
+                    () = world.changed.notified() => {}
                 },
-                None => stage.changed.notified().await,
+                None => world.changed.notified().await,
             }
         }
     }

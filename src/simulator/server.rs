@@ -1,4 +1,4 @@
-//! Where the gateway would listen: connections, TLS, HTTP, and the ways an answer can fail to come.
+//! The gateway's port: connections, TLS, HTTP, and the ways an answer can fail to come.
 
 use std::future::pending;
 use std::io;
@@ -22,29 +22,29 @@ use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 
 use super::body::Page;
-use super::stage::Stage;
+use super::shared_world::SharedWorld;
 use super::stream;
 use super::world::{Answer, Call, Method, Reply, Route, What};
 
 /// The gateway's port.
-pub(super) struct Door {
-    stage: Arc<Stage>,
+pub(super) struct Server {
+    world: Arc<SharedWorld>,
     address: SocketAddr,
     acceptor: Option<TlsAcceptor>,
 }
 
-impl Door {
-    pub(super) fn new(stage: Arc<Stage>, address: SocketAddr, acceptor: Option<TlsAcceptor>) -> Door {
-        Door { stage, address, acceptor }
+impl Server {
+    pub(super) fn new(world: Arc<SharedWorld>, address: SocketAddr, acceptor: Option<TlsAcceptor>) -> Server {
+        Server { world, address, acceptor }
     }
 
     /// Listens as long as a gateway process lives, then is not there, then listens for the next one.
     pub(super) async fn serve(self, first: TcpListener) -> io::Result<()> {
         let mut listener = first;
         loop {
-            self.serve_process(&listener, self.stage.process()).await;
+            self.serve_process(&listener, self.world.process()).await;
             drop(listener);
-            if !self.stage.listens().await {
+            if !self.world.listens().await {
                 return Ok(());
             }
             listener = TcpListener::bind(self.address).await?;
@@ -56,10 +56,10 @@ impl Door {
         let mut connections = JoinSet::new();
         loop {
             tokio::select! {
-                () = self.stage.ended(number) => return,
+                () = self.world.ended(number) => return,
                 accepted = listener.accept() => match accepted {
                     Ok((tcp, _)) => {
-                        connections.spawn(connect(Arc::clone(&self.stage), tcp, self.acceptor.clone()));
+                        connections.spawn(connect(Arc::clone(&self.world), tcp, self.acceptor.clone()));
                     }
                     Err(error) => {
                         tracing::debug!(%error, "the simulated gateway cannot accept");
@@ -72,9 +72,9 @@ impl Door {
     }
 }
 
-async fn connect(stage: Arc<Stage>, tcp: TcpStream, acceptor: Option<TlsAcceptor>) {
-    let connection = Connection { stage, number: 0, resets: Arc::new(AtomicBool::new(false)) };
-    let connection = Connection { number: connection.stage.count_connection(), ..connection };
+async fn connect(world: Arc<SharedWorld>, tcp: TcpStream, acceptor: Option<TlsAcceptor>) {
+    let connection = Connection { world, number: 0, resets: Arc::new(AtomicBool::new(false)) };
+    let connection = Connection { number: connection.world.count_connection(), ..connection };
     drop(tcp.set_nodelay(true));
     let socket = Socket { tcp, resets: Arc::clone(&connection.resets) };
     match acceptor {
@@ -89,7 +89,7 @@ async fn connect(stage: Arc<Stage>, tcp: TcpStream, acceptor: Option<TlsAcceptor
 /// One connection of a client.
 #[derive(Clone)]
 struct Connection {
-    stage: Arc<Stage>,
+    world: Arc<SharedWorld>,
     number: u64,
     resets: Arc<AtomicBool>,
 }
@@ -109,12 +109,12 @@ impl Connection {
     async fn answer(self, mut request: Request<Incoming>) -> io::Result<Response<Page>> {
         let call = read(&mut request).await;
         let (Reply { after, mut what, .. }, late) =
-            self.stage.handle(&call, request.method().as_str(), request.uri().path(), self.number);
+            self.world.handle(&call, request.method().as_str(), request.uri().path(), self.number);
         tokio::time::sleep(after).await;
         if let Some(late) = late
             && let Ok(late) = late.await
         {
-            tokio::time::sleep_until(self.stage.moment(late.at)).await;
+            tokio::time::sleep_until(self.world.moment(late.at)).await;
             what = late.what;
         }
         match what {
@@ -123,7 +123,7 @@ impl Connection {
                 self.resets.store(true, Ordering::Relaxed);
                 Err(io::ErrorKind::ConnectionReset.into())
             }
-            What::Answer(Answer::Upgrade) => Ok(stream::upgrade(&self.stage, request)),
+            What::Answer(Answer::Upgrade) => Ok(stream::upgrade(&self.world, request)),
             What::Answer(answer) if call.route.is_own() || answer == Answer::AccessDenied => {
                 Ok(respond(&answer, Page::Whole))
             }
