@@ -207,7 +207,7 @@ pub(super) fn trust(gateway: &str, target: &Target) {
                 event = event::TRUST,
                 gateway,
                 trust = "ca-file",
-                "{gateway}: only certificates signed by {} are accepted",
+                "{gateway}: only the certificates in {} and those that they signed for this host name are accepted",
                 path.display()
             );
         }
