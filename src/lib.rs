@@ -15,6 +15,7 @@
 //! | `control` | 3 | the control socket: server, client and wire types |
 //! | `auth` | 3 | for programs that want one call rather than a daemon |
 //! | `config` | 3 | reads and validates the configuration |
+//! | `hook` | 3 | programs of the operator that run when a session is live, lost or new |
 //! | `driver` | 3 | runs a session machine: the only place that knows machine, network and clock |
 //! | `history` | 3 | state across restarts: pauses, last states, the ledger of changes, and reports on it |
 //! | `alert` | 3 | when to alert a human, and by which channels |
@@ -29,6 +30,7 @@
 //! | `http` | 1 | an HTTP server for a few clients that may misbehave |
 //! | `systemd` | 1 | notifications to systemd: ready, status, watchdog; never blocks |
 //! | `log` | 1 | log formats, event names, redaction, a writer that never blocks the loop |
+//! | `program` | 1 | runs a program of the operator, for a limited time |
 //! | `text` | 1 | text for a terminal: wrapped, and escaped where it comes from others (pure) |
 //! | `write_behind` | 1 | writes state in the background: the loop never waits for the disk |
 
@@ -48,9 +50,11 @@ pub mod endpoint;
 pub mod exit;
 pub mod gateway;
 pub mod history;
+pub mod hook;
 pub mod http;
 pub mod log;
 pub mod man;
+pub mod program;
 pub mod session;
 pub mod simulator;
 pub mod status;

@@ -9,6 +9,7 @@ mod config;
 mod doctor;
 mod history;
 mod history_text;
+mod hook;
 mod login;
 mod login_wait;
 mod logout;
@@ -63,6 +64,9 @@ enum Verb {
     /// Test alert channels
     #[command(subcommand)]
     Alert(alert::Alert),
+    /// Test hooks
+    #[command(subcommand)]
+    Hook(hook::Hook),
     Login(login::Login),
     Doctor(doctor::Doctor),
     /// Validate and print configurations
@@ -103,6 +107,7 @@ impl Verb {
             Self::Ack(ack) => asynchronously(ack.run()),
             Self::Cert(cert) => asynchronously(cert.run()),
             Self::Alert(alert) => asynchronously(alert.run()),
+            Self::Hook(hook) => asynchronously(hook.run()),
             Self::Login(login) => asynchronously(login.run()),
             Self::Doctor(doctor) => asynchronously(doctor.run()),
             Self::Config(config) => config.run(),

@@ -94,16 +94,34 @@ fn all_channels(draft: &Draft, report: &mut Report) -> Vec<settings::Channel> {
             let hint = "give each channel a name of its own: it is in the log and in the alerts about the channel";
             channel.note("name", &format!("there is already a channel {name}"), hint);
         }
-        for (item, name) in keys.gateways.iter().enumerate().filter(|(_, name)| !gateways.contains(&name.as_str())) {
-            let hint = match nearest(name, gateways.iter().copied()) {
-                Some(near) => format!("did you mean {near:?}?"),
-                None => format!("there are: {}", gateways.join(", ")),
-            };
-            channel.note(&format!("gateways[{item}]"), &format!("there is no gateway {}", quoted(name)), hint);
-        }
+        known_gateways(&channel.path, &keys.gateways, &gateways, channel.report);
         channels.extend(channel.validate());
     }
     channels
+}
+
+/// Checks that there are the gateways of `path`.
+pub(super) fn known_gateways(path: &str, names: &[String], known: &[&str], report: &mut Report) {
+    for (item, name) in names.iter().enumerate().filter(|(_, name)| !known.contains(&name.as_str())) {
+        let hint = match nearest(name, known.iter().copied()) {
+            Some(near) => format!("did you mean {near:?}?"),
+            None => format!("there are: {}", known.join(", ")),
+        };
+        report.note(&format!("{path}.gateways[{item}]"), &format!("there is no gateway {}", quoted(name)), hint);
+    }
+}
+
+/// Checks the program of `path`.
+pub(super) fn program(path: &str, argv: &[String], report: &mut Report) {
+    let Some(program) = argv.first() else { return };
+    let key = format!("{path}.argv[0]");
+    if !program.starts_with('/') {
+        let hint = "write the whole path of the program: it is not looked up in PATH";
+        report.note(&key, &format!("{} is not an absolute path", quoted(program)), hint);
+    } else if let ([_], Some((program, rest))) = (argv, program.split_once(' ')) {
+        let hint = format!("write each argument by itself, as [{program:?}, {rest:?}]");
+        report.note(&key, "this line is not split into arguments: no shell is involved", hint);
+    }
 }
 
 impl Channel<'_> {
@@ -304,14 +322,8 @@ impl Channel<'_> {
     fn command(&mut self) -> Option<Command> {
         let keys = self.keys;
         self.require("argv", !keys.argv.is_empty(), "the program", "argv = [\"/usr/local/bin/notify\"]");
-        let program = keys.argv.first()?;
-        if !program.starts_with('/') {
-            let hint = "write the whole path of the program: it is not looked up in PATH";
-            self.note("argv[0]", &format!("{} is not an absolute path", quoted(program)), hint);
-        } else if let ([_], Some((program, rest))) = (keys.argv.as_slice(), program.split_once(' ')) {
-            let hint = format!("write each argument by itself, as [{program:?}, {rest:?}]");
-            self.note("argv[0]", "this line is not split into arguments: no shell is involved", hint);
-        }
+        program(&self.path, &keys.argv, self.report);
+        keys.argv.first()?;
         Some(Command { argv: keys.argv.clone(), within: keys.within.unwrap_or(channels::WITHIN) })
     }
 

@@ -37,7 +37,9 @@ pub(super) fn read(
         let capitals = name.to_uppercase();
         let Some(rest) = capitals.strip_prefix(PREFIX).and_then(|rest| rest.strip_prefix('_')) else { continue };
         let is_ours = name.starts_with(PREFIX);
-        if is_ours && (RESERVED.contains(&rest) || rest.starts_with(OF_AN_ALERT)) || is_injected(rest, text) {
+        if is_ours && (RESERVED.contains(&rest) || FOR_PROGRAMS.iter().any(|prefix| rest.starts_with(prefix)))
+            || is_injected(rest, text)
+        {
             continue;
         }
         let at = Position::Variable(name.escape_debug().to_string());
@@ -174,8 +176,8 @@ const SEPARATOR: &str = "__";
 /// Options of the command line, which are no keys: the path of the file itself, and the control socket.
 const RESERVED: [&str; 2] = ["CONFIG", "SOCKET"];
 
-/// What a command channel is given. The command may run `tickled` in turn.
-const OF_AN_ALERT: &str = "ALERT_";
+/// The variables of a command channel and of a hook, whose programs may run `tickled` in turn.
+const FOR_PROGRAMS: [&str; 2] = ["ALERT_", "HOOK_"];
 
 const ALL_KEYS: &str = "`tickled config default` lists all keys";
 

@@ -74,6 +74,11 @@ pub(super) fn inspect(config: &Config, environment: &BTreeMap<String, String>) -
             }
         }
     }
+    for (index, hook) in config.hooks.iter().enumerate() {
+        if let Some(program) = hook.argv.first() {
+            inspection.program(format!("hook[{index}].argv[0]"), Path::new(program));
+        }
+    }
     if let Some(deadman) = &config.alerts.deadman {
         let key = "deadman.url_file";
         if inspection.secret(key.to_owned(), &deadman.url_file)

@@ -4,6 +4,7 @@ mod channels;
 mod diagnostic;
 mod duration;
 mod environment;
+mod hooks;
 mod host;
 mod keyword;
 mod reader;
@@ -89,6 +90,7 @@ fn validated(
             gateways: validate::gateways(&draft, &mut report, certificates),
             maintenance: validate::maintenance(&draft, &mut report),
             alerts: channels::alerts(&draft, &mut report),
+            hooks: hooks::hooks(&draft, &mut report),
             ibkr: draft.ibkr,
             endpoint: draft.endpoint,
             log: draft.log,

@@ -8,8 +8,8 @@ use toml::de::{DeTable, DeValue};
 use super::diagnostic::{Position, Problem, Report, key_part, quoted};
 use super::environment::{self, Override};
 use super::schema::{
-    CHANNEL, CHANNELS, ChannelDraft, Draft, GATEWAY, GatewayDraft, Key, ROOT, Row, SESSION, WINDOW, WINDOWS,
-    WindowDraft, keys,
+    CHANNEL, CHANNELS, ChannelDraft, Draft, GATEWAY, GatewayDraft, HOOK, HOOKS, HookDraft, Key, ROOT, Row, SESSION,
+    WINDOW, WINDOWS, WindowDraft, keys,
 };
 use super::string_format::{NAME_RULE, is_name};
 use super::suggestion;
@@ -74,7 +74,7 @@ impl Reader {
     fn document(&mut self, table: &DeTable<'_>, environment: &BTreeMap<String, String>) -> Draft {
         let mut draft = Draft::default();
         let root = Scope { path: String::new(), schema: String::new(), below: String::new() };
-        let nested = self.section(&root, table, ROOT, &["gateway", "session", WINDOWS, CHANNELS], &mut draft);
+        let nested = self.section(&root, table, ROOT, &["gateway", "session", WINDOWS, CHANNELS, HOOKS], &mut draft);
         let find = |name: &str| nested.iter().find(|nested| nested.scope.schema == name);
 
         let gateways = find("gateway").map(|nested| self.gateways(nested)).unwrap_or_default();
@@ -90,6 +90,8 @@ impl Reader {
         draft.windows = find(WINDOWS).and_then(|nested| self.list(nested, WINDOW, WindowDraft::default));
         draft.channels =
             find(CHANNELS).and_then(|nested| self.list(nested, CHANNEL, ChannelDraft::default)).unwrap_or_default();
+
+        draft.hooks = find(HOOKS).and_then(|nested| self.list(nested, HOOK, HookDraft::default)).unwrap_or_default();
 
         for (name, scope, table) in gateways {
             let mut gateway = GatewayDraft::new(draft.session.clone());
@@ -141,7 +143,7 @@ impl Reader {
 
     fn not_a_table(&mut self, scope: &Scope, at: Position, value: &DeValue<'_>) {
         let path = &scope.path;
-        let list = [WINDOWS, CHANNELS].into_iter().find(|list| is_below(list, path));
+        let list = [WINDOWS, CHANNELS, HOOKS].into_iter().find(|list| is_below(list, path));
         let hint = match (list, value) {
             (Some(list), DeValue::Array(_)) => format!("write [[{list}]] for each item of the list"),
             _ => format!("write [{path}] on a line of its own"),

@@ -25,6 +25,7 @@ use crate::alert::settings::{Exempt, Method, Preset, Tls};
 use crate::alert::{self, Code, Severity};
 use crate::calendar::{Maintenance, Region};
 use crate::gateway::{Fingerprint, GatewayUrl};
+use crate::hook::{self, On};
 use crate::log::{self, Format, Level};
 use crate::session::{self, Account, Competing, Policy};
 
@@ -72,6 +73,7 @@ pub(super) struct Draft {
     pub(super) hours: HoursDraft,
     pub(super) channels: Vec<ChannelDraft>,
     pub(super) deadman: DeadmanDraft,
+    pub(super) hooks: Vec<HookDraft>,
     pub(super) endpoint: Endpoint,
     pub(super) log: log::Settings,
 }
@@ -136,6 +138,16 @@ pub(super) struct DeadmanDraft {
     pub(super) url_file: Option<PathBuf>,
     pub(super) every: Duration,
     pub(super) fails: bool,
+}
+
+/// A program that runs on a change.
+#[derive(Debug)]
+pub(super) struct HookDraft {
+    pub(super) name: Option<String>,
+    pub(super) on: Vec<On>,
+    pub(super) gateways: Vec<String>,
+    pub(super) argv: Vec<String>,
+    pub(super) within: Duration,
 }
 
 /// Each type of channel uses some of these; see [`ChannelType::keys`].
@@ -267,6 +279,14 @@ pub(super) const CHANNEL: &[Row<ChannelDraft>] = &[
     key!("within", Optional(from_to(SECOND, MINUTE)), |channel| channel.within),
 ];
 
+pub(super) const HOOK: &[Row<HookDraft>] = &[
+    key!("name", Optional(NAME), |hook| hook.name),
+    key!("on", some_of::<On>(), |hook| hook.on),
+    key!("gateways", list(NAME, || "a list of names".to_owned()), |hook| hook.gateways),
+    key!("argv", ARGV, |hook| hook.argv),
+    key!("within", from_to(SECOND, MINUTE), |hook| hook.within),
+];
+
 /// The keys of all other tables.
 pub(super) const ROOT: &[Row<Draft>] = &[
     key!("ibkr.host", or_none(API_HOST, ", or \"\" for never", true), |draft| draft.ibkr.host),
@@ -295,6 +315,7 @@ pub(super) const ROOT: &[Row<Draft>] = &[
 /// The sections that are lists of tables, with the names of their keys.
 pub(super) const WINDOWS: &str = "maintenance.window";
 pub(super) const CHANNELS: &str = "alerts.channel";
+pub(super) const HOOKS: &str = "hook";
 
 /// A key as the documentation needs it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -323,6 +344,7 @@ pub fn keys() -> Vec<Key> {
         keys.extend(ended.into_iter().flatten().cloned());
         keys.push(key);
     }
+    keys.extend(below(&format!("{HOOKS}[]."), HOOK));
     keys
 }
 
@@ -371,6 +393,12 @@ impl GatewayDraft {
             wedged_restart: Vec::new(),
             policy,
         }
+    }
+}
+
+impl Default for HookDraft {
+    fn default() -> Self {
+        Self { name: None, on: all(), gateways: Vec::new(), argv: Vec::new(), within: hook::WITHIN }
     }
 }
 

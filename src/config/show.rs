@@ -4,14 +4,15 @@ use jiff::civil::Weekday;
 use strum::VariantArray;
 
 use super::schema::{
-    CHANNEL, CHANNELS, ChannelDraft, ChannelType, Day, DeadmanDraft, Draft, EVERY_CHANNEL, GATEWAY, GatewayDraft,
-    HoursDraft, PlainHttp, ROOT, Row, SESSION, TrustBy, WINDOW, WINDOWS, WindowDraft,
+    CHANNEL, CHANNELS, ChannelDraft, ChannelType, Day, DeadmanDraft, Draft, EVERY_CHANNEL, GATEWAY, GatewayDraft, HOOK,
+    HOOKS, HookDraft, HoursDraft, PlainHttp, ROOT, Row, SESSION, TrustBy, WINDOW, WINDOWS, WindowDraft,
 };
 use super::validate::{Config, Gateway};
 use crate::alert::schedule::Hours;
 use crate::alert::settings::{self, Method, Payload, Url};
 use crate::calendar::Window;
 use crate::gateway::Trust;
+use crate::hook::Hook;
 
 /// Formats the configuration as TOML.
 #[must_use]
@@ -50,6 +51,9 @@ pub fn show(config: &Config) -> String {
         let draft = channel_draft(channel);
         let keys = draft.kind.map(ChannelType::keys).unwrap_or_default();
         file.item(CHANNELS, CHANNEL, &draft, |row| EVERY_CHANNEL.contains(&row) || keys.contains(&row));
+    }
+    for Hook { name, on, gateways, argv, within } in config.hooks.clone() {
+        file.item(HOOKS, HOOK, &HookDraft { name: Some(name), on, gateways, argv, within }, |_| true);
     }
     file.text
 }

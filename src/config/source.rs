@@ -35,6 +35,8 @@ pub struct Difference {
     pub moved: Vec<Gateway>,
     /// Whether the alert settings have changed.
     pub alerts: bool,
+    /// Whether the hooks have changed.
+    pub hooks: bool,
     /// Whether the endpoint has changed.
     pub endpoint: bool,
     /// Whether the format or level of the log has changed.
@@ -71,6 +73,7 @@ impl Difference {
             replaced,
             moved,
             alerts: old.alerts != new.alerts,
+            hooks: old.hooks != new.hooks,
             endpoint: old.endpoint != new.endpoint,
             log: (old.log.format, old.log.level) != (new.log.format, new.log.level),
         }

@@ -14,6 +14,7 @@ use super::schema::{Draft, Endpoint, GatewayDraft, Ibkr, LONGEST_CHECK, PlainHtt
 use crate::alert;
 use crate::calendar::{Maintenance, Region, Window};
 use crate::gateway::{GatewayUrl, Target, Trust};
+use crate::hook::Hook;
 use crate::log;
 use crate::session::{Policy, SharedBudget};
 
@@ -28,6 +29,8 @@ pub struct Config {
     pub maintenance: Maintenance,
     /// When alerts are sent, and how.
     pub alerts: alert::Settings,
+    /// The programs that run on a change.
+    pub hooks: Vec<Hook>,
     /// The endpoint for monitoring.
     pub endpoint: Endpoint,
     /// What the daemon logs.

@@ -27,6 +27,8 @@ pub enum Command {
     Logout(String),
     /// Acknowledge open alerts: of this gateway or of all, of this kind or of all.
     Acknowledge(Option<String>, Option<alert::Code>),
+    /// Run this hook as a test, for this gateway or for the first one.
+    TestHook(String, Option<String>),
     /// Send a marked test through this channel, or through all, with the weight of this alert.
     Test {
         /// The channel's name; `None` for all, and the dead man's switch.
@@ -58,6 +60,8 @@ pub enum Response {
     Done(String),
     /// What became of the tests.
     Tested(Vec<Test>),
+    /// How a hook's program ended.
+    Tried(Tried),
     /// Something that was named does not exist, in words.
     Unknown(String),
     /// The command is invalid, in words.
@@ -265,6 +269,17 @@ pub struct Test {
     /// Whether a failure may pass by itself.
     pub retryable: bool,
     /// The result in words, with the answer of the service.
+    pub result: String,
+}
+
+/// How a hook's program ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tried {
+    /// The hook.
+    pub hook: String,
+    /// Whether its exit code was 0.
+    pub is_good: bool,
+    /// How it ended, with its output.
     pub result: String,
 }
 

@@ -11,7 +11,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use tokio::time::timeout;
 
-use super::api::{Failure, Gateway, Status, Test};
+use super::api::{Failure, Gateway, Status, Test, Tried};
 use super::listening::Listening;
 use super::paths::connect_at_once;
 use crate::gateway::Trust;
@@ -180,6 +180,15 @@ impl Client {
         self.ask_within(TESTED_WITHIN, Method::POST, "/v1/alerts/test", Some(body)).await
     }
 
+    /// Runs a hook as a test, for one gateway or for the first one, and waits for its end.
+    ///
+    /// # Errors
+    /// When there is none of that name, or the daemon does not answer as it should.
+    pub async fn test_hook(&self, hook: &str, gateway: Option<&str>) -> Result<Tried, Error> {
+        let path = named("hook", hook, "/test")?;
+        self.ask_within(HOOK_TESTED_WITHIN, Method::POST, &path, Some(json!({ "gateway": gateway }))).await
+    }
+
     async fn have(&self, path: &str, body: Value) -> Result<String, Error> {
         #[derive(Deserialize)]
         struct Done {
@@ -237,11 +246,16 @@ impl Client {
 
 /// The path of a gateway. What is no name must not become another path: `main/logout#` is no gateway.
 fn of_gateway(name: &str, rest: &str) -> Result<String, Error> {
+    named("gateway", name, rest)
+}
+
+/// The same of anything with a name.
+fn named(what: &str, name: &str, rest: &str) -> Result<String, Error> {
     let is_name = !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_');
     if is_name {
-        Ok(format!("/v1/gateways/{name}{rest}"))
+        Ok(format!("/v1/{what}s/{name}{rest}"))
     } else {
-        Err(Error::Refused(format!("there is no gateway {name:?}: a name has letters, digits, - and _")))
+        Err(Error::Refused(format!("there is no {what} {name:?}: a name has letters, digits, - and _")))
     }
 }
 
@@ -269,5 +283,7 @@ fn way_out(server: &str) -> &'static str {
 const OURS: &str = concat!("tickled/", env!("CARGO_PKG_VERSION"));
 /// Most answers come from memory; the history comes from a disk that may be slow.
 const ANSWERED_WITHIN: Duration = Duration::from_secs(10);
+/// A test of a hook may wait for another run of it.
+const HOOK_TESTED_WITHIN: Duration = Duration::from_secs(60);
 /// A test of all channels takes longest.
 const TESTED_WITHIN: Duration = Duration::from_secs(35);

@@ -13,7 +13,7 @@ mod paths;
 mod routes;
 mod server;
 
-pub use api::{Alert, Asked, Channel, Command, Failure, Gateway, Response, Status, Test, Until, Window};
+pub use api::{Alert, Asked, Channel, Command, Failure, Gateway, Response, Status, Test, Tried, Until, Window};
 pub use client::{Client, Error};
 pub use ensure::Ensured;
 pub use event::{AlertEvent, Event, SessionEvent, StateEvent};

@@ -51,6 +51,7 @@ pub const ROUTES: &[Route] = &[
         path: "/v1/alerts/acknowledge",
         what: "acknowledges open alerts: no more repeats until they resolve",
     },
+    Route { method: "POST", path: "/v1/hooks/NAME/test", what: "runs a hook as a test, and waits for its end" },
     Route { method: "POST", path: "/v1/alerts/test", what: "sends a marked test through the channels" },
 ];
 
@@ -88,7 +89,8 @@ pub(super) fn read(method: &Method, path: &str, query: &str, body: &[u8]) -> Res
         ["v1", "status" | "config" | "history" | "events"] | ["v1", "gateways", _] => false,
         ["v1", "check"]
         | ["v1", "gateways", _, "check" | "pause" | "resume" | "logout" | "ensure"]
-        | ["v1", "alerts", "acknowledge" | "test"] => true,
+        | ["v1", "alerts", "acknowledge" | "test"]
+        | ["v1", "hooks", _, "test"] => true,
         _ => return Err(BadRequest::NoSuchPath),
     };
     match (is_post, method) {
@@ -111,6 +113,10 @@ pub(super) fn read(method: &Method, path: &str, query: &str, body: &[u8]) -> Res
         ["v1", "gateways", name, "resume"] => nothing(body).map(|Nothing {}| Command::Resume(name.to_owned()))?,
         ["v1", "gateways", name, "logout"] => nothing(body).map(|Nothing {}| Command::Logout(name.to_owned()))?,
         ["v1", "gateways", name, "pause"] => Command::Pause(name.to_owned(), parsed::<Pause>(body)?.until()?),
+        ["v1", "hooks", name, "test"] => {
+            let TestHook { gateway } = parsed(body)?;
+            Command::TestHook(name.to_owned(), gateway)
+        }
         ["v1", "alerts", "acknowledge"] => {
             let Acknowledge { gateway, code } = parsed(body)?;
             let code = code.map(|name| code_of(&name)).transpose()?;
@@ -150,6 +156,12 @@ struct Test {
     channel: Option<String>,
     #[serde(rename = "as")]
     code: Option<String>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct TestHook {
+    gateway: Option<String>,
 }
 
 impl Pause {

@@ -141,6 +141,7 @@ impl Handler {
             api::Response::Config(_)
             | api::Response::Done(_)
             | api::Response::Tested(_)
+            | api::Response::Tried(_)
             | api::Response::Unknown(_)
             | api::Response::Invalid(_)
             | api::Response::Refused(_) => None,
@@ -182,6 +183,7 @@ fn told(answer: api::Response) -> Response<Full<Bytes>> {
         api::Response::Config(text) => respond(StatusCode::OK, "application/toml", text),
         api::Response::Done(done) => json(StatusCode::OK, &serde_json::json!({ "done": done })),
         api::Response::Tested(tests) => json(StatusCode::OK, &tests),
+        api::Response::Tried(tried) => json(StatusCode::OK, &tried),
         api::Response::Unknown(error) => failed(StatusCode::NOT_FOUND, error),
         api::Response::Invalid(error) => failed(StatusCode::BAD_REQUEST, error),
         api::Response::Refused(error) => failed(StatusCode::SERVICE_UNAVAILABLE, error),

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 use jiff::Timestamp;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::{AbortHandle, spawn_local};
 use tracing::{debug, info, warn};
 
@@ -127,6 +127,9 @@ impl ControlTask {
             | control::Command::Acknowledge(Some(name), _) => {
                 Response::Unknown(control::no_such_gateway(&name, &names))
             }
+            control::Command::TestHook(hook, gateway) => {
+                return test_hook(&hook, gateway.as_deref(), supervisor, now, reply);
+            }
             control::Command::Test { channel, code } => return test(channel, code, config, self.clock, reply),
         };
         // A caller that has hung up needs no reply.
@@ -214,13 +217,41 @@ fn name(active: &alert::ActiveAlert) -> String {
     }
 }
 
+/// Runs a hook in its turn, and replies when it has ended.
+fn test_hook(
+    hook: &str,
+    gateway: Option<&str>,
+    supervisor: &Supervisor,
+    now: Timestamp,
+    reply: oneshot::Sender<Response>,
+) {
+    let status = supervisor.status();
+    let (hooks, names) = (supervisor.hooks.names(), status.names());
+    let meant = status.gateways.iter().find(|known| gateway.is_none_or(|name| name == known.name));
+    let fault = match meant {
+        None => control::no_such_gateway(gateway.unwrap_or_default(), &names),
+        Some(_) if hooks.is_empty() => "there is no [[hook]] in the configuration".to_owned(),
+        Some(meant) => {
+            if let Some(outcome) = supervisor.hooks.test(hook, now, meant) {
+                spawn_local(async move {
+                    let ended = "the hook was changed meanwhile".to_owned();
+                    drop(reply.send(outcome.await.map_or(Response::Refused(ended), Response::Tried)));
+                });
+                return;
+            }
+            format!("there is no hook {hook:?}: there are {}", hooks.join(", "))
+        }
+    };
+    drop(reply.send(Response::Unknown(fault)));
+}
+
 /// Sends a marked test in a task of its own, because a channel may take half a minute.
 fn test(
     channel: Option<String>,
     code: Option<Code>,
     config: &Config,
     clock: HostClock,
-    reply: tokio::sync::oneshot::Sender<Response>,
+    reply: oneshot::Sender<Response>,
 ) {
     let settings = config.alerts.clone();
     let names = alert::testable(&settings);

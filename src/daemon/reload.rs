@@ -119,7 +119,7 @@ fn apply(
     supervisor: &mut Supervisor,
 ) -> String {
     let Prepared { config: new, difference, clients, locks: taken, exposed } = prepared;
-    let Difference { removed, replaced, moved, alerts, endpoint, log } = difference;
+    let Difference { removed, replaced, moved, alerts, hooks, endpoint, log } = difference;
     locks.add(taken);
     drivers.set_calendar(&new.maintenance);
     for name in &removed {
@@ -138,6 +138,9 @@ fn apply(
         alert::warn_of_exposed(&exposed);
         supervisor.apply_alerts(&new);
     }
+    if hooks {
+        supervisor.hooks.apply(&new.hooks);
+    }
     if config.log.heartbeat_every != new.log.heartbeat_every {
         supervisor.set_heartbeat(new.log.heartbeat_every);
     }
@@ -148,6 +151,9 @@ fn apply(
     ];
     if alerts {
         changes.push("alerts changed".to_owned());
+    }
+    if hooks {
+        changes.push("hooks changed".to_owned());
     }
     if endpoint {
         changes.push("the endpoint changed".to_owned());

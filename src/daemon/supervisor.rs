@@ -13,10 +13,11 @@ use super::gateway_restart;
 use super::log_lines::{self, OnceLog};
 use crate::alert::{self, Service};
 use crate::config::Config;
-use crate::control::{self, Asked, Status};
+use crate::control::{self, Asked, Event, Status};
 use crate::driver::{Clock, HostClock, Received, Report};
 use crate::endpoint::{Counts, View};
 use crate::history::{DriverInit, Events, PersistedGateway, PersistedState, Record, What};
+use crate::hook::Hooks;
 use crate::log::{self, event};
 use crate::session::{Now, Observation, Request, SessionNumber, SessionTracker, State, StateKind};
 use crate::status::{Snapshot, summary};
@@ -30,6 +31,7 @@ pub(super) struct Supervisor {
     gateways: BTreeMap<String, GatewayEntry>,
     pub(super) alerts: Service,
     record: Record,
+    pub(super) hooks: Hooks,
     /// State of an earlier daemon.
     earlier: PersistedState,
     counts: Counts,
@@ -145,12 +147,15 @@ impl Supervisor {
         let now = clock.now().wall;
         let (record, earlier) = Record::begin(state, now);
         record.keep_only(&config.names());
+        let mut hooks = Hooks::default();
+        hooks.apply(&config.hooks);
         let mut supervisor = Self {
             clock,
             notifier,
             gateways: BTreeMap::new(),
             alerts,
             record,
+            hooks,
             earlier,
             counts: Counts::default(),
             since: now,
@@ -264,7 +269,8 @@ impl Supervisor {
         snapshot.session = entry.session.current();
         snapshot.restarts.clone_from(&entry.restarts);
         let session = snapshot.session.number;
-        let note = |what: What| self.record.note(now.wall, what);
+        let mut events = Vec::new();
+        let mut note = |what: What| events.extend(Event::of(&self.record.note(now.wall, what)));
         if let Some(since) = gap {
             note(What::Unobserved { gateway: name.clone(), since });
         }
@@ -291,6 +297,9 @@ impl Supervisor {
         self.record.see(now.wall, &snapshot);
         self.alerts.on_snapshot(now, &snapshot, good_ping);
         entry.last = Some((now, snapshot));
+        if let Some(gateway) = entry.status(now) {
+            events.iter().for_each(|event| self.hooks.on_event(event, &gateway));
+        }
         self.notify_systemd();
     }
 

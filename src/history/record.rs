@@ -82,13 +82,14 @@ impl Record {
         Rc::clone(&self.events)
     }
 
-    /// Adds a row to the ledger and to the events.
-    pub fn note(&self, at: Timestamp, what: What) {
+    /// Adds a row to the ledger and to the events. Returns it with its id.
+    pub fn note(&self, at: Timestamp, what: What) -> Row {
         let row = self.events.publish(Row::new(at, what));
         self.change(|pending| {
-            pending.rows.push(row);
+            pending.rows.push(row.clone());
             pending.keep_the_newest();
         });
+        row
     }
 
     /// Takes in how a gateway is.

@@ -74,6 +74,10 @@ events! {
     RUNTIME_DIR_LOST = "runtime-dir-lost" at Warn, with ["file"], may [];
     /// A gateway's session is in another state: one line for each transition.
     STATE_CHANGED = "state-changed" at Info, with ["gateway", "from", "to", "because", "held", "session"], may [];
+    /// A hook's program ended with exit code 0.
+    HOOK_RAN = "hook-ran" at Info, with ["hook", "on", "gateway", "session", "outcome", "took", "said"], may [];
+    /// A hook's program ended with another exit code or by a signal, took too long and was killed, or could not be run.
+    HOOK_FAILED = "hook-failed" at Warn, with ["hook", "on", "gateway", "session", "outcome", "took", "said"], may [];
     /// A gateway's brokerage session is, or may be, a new one: state that belongs to a session must be set up again.
     SESSION_NEW = "session-new" at Info, with ["gateway", "session"], may [];
     /// An alert was sent (`phase=raised`, later `repeated`): ERROR if one is needed, WARN if it is being handled. `resolved` is INFO; `withdrawn` means that the alert's gateway was removed from the configuration.
@@ -174,11 +178,13 @@ pub const FIELDS: &[(&str, &str)] = &[
     ("gateway", "the gateway's name in the configuration"),
     ("gateways", "how many gateways there are"),
     ("held", "how long the state before lasted"),
+    ("hook", "the hook's name in the configuration"),
     ("lasted", "how long the alert was open"),
     ("listen", "where the endpoint listens"),
     ("live", "how many gateways are live"),
     ("name", "which signal"),
-    ("outcome", "the outcome of the request"),
+    ("on", "why the hook runs: `live`, `lost` or `session`"),
+    ("outcome", "the outcome of the request, or how the program ended"),
     ("pause", "how long until the next attempt, at the earliest"),
     ("phase", "`raised`, `repeated`, `resolved` or `withdrawn`"),
     ("pid", "the daemon's process id"),
@@ -193,6 +199,7 @@ pub const FIELDS: &[(&str, &str)] = &[
     ("summary", "the gateways by state"),
     ("target", "which part of which library"),
     ("to", "the state after"),
+    ("took", "how long it took"),
     ("took_ms", "how long the request took, in milliseconds"),
     ("total", "how many gateways there are"),
     ("tries", "at which attempt it was delivered"),

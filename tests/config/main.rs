@@ -85,6 +85,9 @@ fn each_value_in_the_shipped_file_is_the_default() {
     // Channels have no default: those in the file are examples, and there is one of each type.
     let examples: Vec<_> = config.alerts.channels.drain(..).map(|channel| channel.kind.name()).collect();
     assert_eq!(examples, ["webhook", "webhook", "webhook", "email", "command"]);
+    // So have hooks.
+    let hooks: Vec<_> = config.hooks.drain(..).map(|hook| hook.name).collect();
+    assert_eq!(hooks, ["bot"]);
     assert_eq!(config, parse(TWO_LINES).unwrap());
 }
 
@@ -186,6 +189,10 @@ fn what_is_shown_is_what_was_read() {
         argv = ["/bin/echo", "a", "a"]
         [deadman]
         url_file = "deadman"
+        [[hook]]
+        name = "bot"
+        gateways = ["near"]
+        argv = ["/bin/echo"]
     "#;
     let config = parse(text).unwrap();
     let shown = config::show(&config);

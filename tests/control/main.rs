@@ -5,6 +5,7 @@ mod crowd;
 mod endpoint;
 mod events;
 mod exposition;
+mod hooks;
 mod past;
 mod pictures;
 mod places;

@@ -31,7 +31,8 @@ async fn every_example_of_the_page_does_what_it_says() {
         let first = out.lines().next().unwrap_or_default();
         assert!(first.starts_with(start) && first.ends_with(end), "{example}\n{out}{err}");
         let route = ROUTES.iter().find(|route| {
-            let path = route.path.split('?').next().unwrap().replace("NAME", "main");
+            let path =
+                route.path.split('?').next().unwrap().replace("/hooks/NAME", "/hooks/bot").replace("NAME", "main");
             let is_post = example.contains("-X POST");
             is_post == (route.method == "POST") && example.split(['?', ' ', '"']).any(|word| word.ends_with(&path))
         });
