@@ -24,6 +24,9 @@ const HASTE: Duration = Duration::from_millis(500);
 /// For streams that end for another reason than silence.
 const PATIENT: Limits = Limits { heartbeat_within: SOON, tic_every: SOON, ..QUICK };
 
+/// The same, with so few bytes that a slow machine reads them in no time.
+const LITTLE: Limits = Limits { bytes: 32 * 1024, ..PATIENT };
+
 fn client(url: &str, trust: Trust) -> Client {
     client_within(SOON, url, trust)
 }
@@ -272,13 +275,13 @@ async fn what_is_too_large_or_too_much_ends_the_stream_at_once() {
     });
     assert_eq!(end(message.await).await, Down::TooMuch);
     // Frames of nothing never make a message that is too large, nor one that is whole.
-    let fragments = opened_within(PATIENT, async |mut tcp| {
+    let fragments = opened_within(LITTLE, async |mut tcp| {
         tcp.write_all(&[0x02, 0x00]).await.unwrap();
         endlessly(tcp, &[0x00, 0x00]).await;
     });
     assert_eq!(end(fragments.await).await, Down::TooMuch);
     for flood in [frame(0x89, b"ping"), text(READY), text(LAPSED), text("{}")] {
-        let flood = opened_within(PATIENT, async move |tcp| endlessly(tcp, &flood).await);
+        let flood = opened_within(LITTLE, async move |tcp| endlessly(tcp, &flood).await);
         assert_eq!(end(flood.await).await, Down::TooMuch);
     }
 }
