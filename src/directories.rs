@@ -94,7 +94,8 @@ impl Directories {
     #[must_use]
     pub fn open(&self) -> Chosen {
         let (state, state_fault) = match &self.named_state {
-            Some(named) => (Some(named.clone()), create(named, OWN).err().map(|why| reason(named, &why))),
+            // A volume of a container may belong to anyone.
+            Some(named) => (Some(named.clone()), create_writable(named, OWN).err().map(|why| reason(named, &why))),
             None => first_usable(&self.usual_states, OWN),
         };
         let (runtime, runtime_fault) = match &self.named_runtime {
@@ -133,14 +134,20 @@ fn reason(folder: &Path, why: &io::Error) -> String {
 }
 
 /// Creates a directory with these permissions, if it does not exist, and checks that this process may write there.
-fn create(folder: &Path, mode: u32) -> io::Result<()> {
+fn create_writable(folder: &Path, mode: u32) -> io::Result<()> {
     create_folder(folder, mode)?;
+    Ok(accessat(CWD, folder, Access::WRITE_OK | Access::EXEC_OK, AtFlags::EACCESS)?)
+}
+
+/// The same for a directory that was not named.
+fn create(folder: &Path, mode: u32) -> io::Result<()> {
+    create_writable(folder, mode)?;
     let owner = fs::metadata(folder)?.uid();
     if geteuid().is_root() && owner != 0 {
         // Files that root leaves there are in its owner's way.
         return Err(io::Error::other(format!("it belongs to user {owner}")));
     }
-    Ok(accessat(CWD, folder, Access::WRITE_OK | Access::EXEC_OK, AtFlags::EACCESS)?)
+    Ok(())
 }
 
 /// Creates a directory, and those above it. One that exists stays as it is.

@@ -110,6 +110,25 @@ async fn verbs_of_the_same_shell_find_the_daemon_wherever_it_keeps_what() {
     }
 }
 
+/// A container's volume may belong to anyone, and root may write to it: it keeps what it is given.
+#[tokio::test]
+async fn a_directory_of_another_user_is_used_if_it_is_named() {
+    let (gateway, user) = (Gateway::logged_in().await, User::new("volume"));
+    if user.id.is_none() {
+        eprintln!("skipped: only root may write to the directory of another user");
+        return;
+    }
+    let mut run = Command::new(program());
+    run.args(["run", "--config", config(&gateway).to_str().unwrap(), "--state-dir", user.home.to_str().unwrap()]);
+    run.env("TICKLED_LOG__FORMAT", "json").stdin(Stdio::null());
+    let mut daemon = Daemon::spawn(run.stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true));
+    daemon.becomes("live", SOON).await;
+    daemon.signal("TERM");
+    assert!(daemon.ends(SOON).await.success());
+    assert_eq!(daemon.count(&[("event", "state-unkept")]), 0);
+    assert!(user.home.join("ledger.jsonl").exists());
+}
+
 #[tokio::test]
 async fn a_state_directory_has_one_daemon() {
     let (ours, theirs, user) = (Gateway::logged_in().await, Gateway::logged_in().await, User::new("one"));
