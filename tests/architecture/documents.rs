@@ -114,7 +114,8 @@ fn every_command_can_be_pasted_into_a_shell() {
         {
             commands += 1;
             let mut quote = None;
-            for c in line.chars() {
+            // One at the end runs the command in the background.
+            for c in line.trim_end_matches(" &").chars() {
                 match (quote, c) {
                     (None, '"' | '\'') => quote = Some(c),
                     (Some(open), _) if open == c => quote = None,

@@ -3,6 +3,7 @@
 
 mod directories;
 mod faults;
+mod first_minutes;
 mod host;
 mod keepers;
 mod reload;
