@@ -208,7 +208,7 @@ async fn work(hook: Hook, queue: Rc<Queue>) {
             human_duration(Duration::from_millis(u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX)));
         let tried = log(&hook, &occasion, &ran, &took);
         if let Some(reply) = reply {
-            // Whoever asked may have hung up.
+            // The caller may have hung up.
             drop(reply.send(tried));
         }
     }

@@ -136,7 +136,7 @@ impl Code {
                 may_flap: true,
                 ..row(
                     Severity::Warning,
-                    "somebody else uses the session",
+                    "another client uses the session",
                     "session is free again",
                     ResolveWhen::SessionKnown,
                 )

@@ -54,7 +54,7 @@ impl<'a> Login<'a> {
 pub(super) fn login(cause: Cause, snapshot: &Snapshot, host: &str) -> Annotations {
     let login = Login::at(&snapshot.url, host);
     let lines = login.lines();
-    let offline = "Logged in but still offline? Log in once at ibkr.com, confirm what it asks, then log in here again.";
+    let offline = "Logged in but still offline? Log in once at ibkr.com, confirm any request there, then log in here again.";
     let (title, action, text) = match cause {
         Cause::LoggedOut | Cause::ByOperator => ("log in now – session was logged out", Action::LogIn, lines),
         Cause::Expired => ("log in now – login expired", Action::LogIn, format!("{lines}\n{offline}")),
@@ -74,7 +74,7 @@ pub(super) fn login(cause: Cause, snapshot: &Snapshot, host: &str) -> Annotation
             "login is not enough – confirm at ibkr.com",
             Action::AskIbkr,
             format!(
-                "log in once at ibkr.com and confirm what it asks, then {lines}\nIf that does not help, ask IBKR to \
+                "log in once at ibkr.com and confirm any request there, then {lines}\nIf that does not help, ask IBKR to \
                  enable the account for its API."
             ),
         ),
@@ -176,7 +176,7 @@ pub(super) fn wrong_account(snapshot: &Snapshot) -> Annotations {
     annotations(
         is,
         format!("log in with the {wanted} account – this is {is}"),
-        format!("the login is for a {is} account, and the configuration wants a {wanted} one"),
+        format!("the login is for a {is} account, but a {wanted} account is configured"),
         format!("log out at {}, then log in with the {wanted} account's user name", snapshot.url),
         Action::OtherAccount,
     )
@@ -210,7 +210,7 @@ pub(super) fn unavailable(trouble: Unavailability, snapshot: &Snapshot, host: &s
             Action::Restart,
             "check the gateway – it does not answer".to_owned(),
             format!(
-                "look whether the gateway at {url} hangs or its host is overloaded.\nRestart the gateway only if nothing \
+                "check whether the gateway at {url} hangs or its host is overloaded.\nRestart the gateway only if nothing \
                  else helps: each restart costs a login by hand."
             ),
         ),
@@ -316,7 +316,7 @@ pub(super) fn unavailable(trouble: Unavailability, snapshot: &Snapshot, host: &s
         Unavailability::AddressRefused => {
             "the gateway refuses this computer's address (ips.allow in its conf.yaml)".to_owned()
         }
-        Unavailability::TooManyRequests { .. } => "IBKR says that it was asked too often from this address".to_owned(),
+        Unavailability::TooManyRequests { .. } => "IBKR reports too many requests from this address".to_owned(),
         Unavailability::Certificate => "the gateway's certificate is not trusted, so nothing is sent to it".to_owned(),
         Unavailability::IbkrSilent => "the gateway answers, but IBKR behind it does not".to_owned(),
         Unavailability::NoAnswer
@@ -368,8 +368,8 @@ pub(super) fn unavailable_for_long(trouble: Unavailability, snapshot: &Snapshot,
             trouble.code(),
             "slow down other programs – IBKR rate-limits us",
             "IBKR has refused requests from this address as too many for half an hour",
-            "find and slow down the other programs that use IBKR from this IP address.\ntickled asks nothing while the \
-             limit lasts, and cannot restore the session before it is over.",
+            "find and slow down the other programs that use IBKR from this IP address.\ntickled sends no requests while \
+             the limit lasts, and cannot restore the session before it is over.",
             Action::SlowDown,
         )),
         Unavailability::Nonsense => Some(annotations(
@@ -404,4 +404,4 @@ fn in_minutes(asked: Duration) -> String {
 /// IBKR's own pause after too many requests.
 const SHORTEST_QUIET: Duration = Duration::from_mins(15);
 /// What to do while IBKR does not answer as it should.
-const WAITING: &str = "nothing yet: tickled keeps asking, and restores the session when IBKR answers";
+const WAITING: &str = "nothing yet: tickled keeps checking, and restores the session when IBKR answers";

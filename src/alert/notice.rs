@@ -113,7 +113,7 @@ pub enum Phase {
     Resolved,
     /// It is closed without being over, because its subject is no longer in the configuration.
     Withdrawn,
-    /// It is closed because another alert about the same gateway says what is wrong now.
+    /// It is closed because another alert describes the present problem of the gateway.
     Replaced,
     /// A human has acknowledged it: it is not repeated, nor escalated.
     Acknowledged,
@@ -225,12 +225,12 @@ impl Notice {
             ),
             Phase::Replaced => (
                 format!("{subject}: replaced by a newer alert – {}", entry.title),
-                format!("Nothing to do here: a newer alert about {about} says what is wrong now.\n{was}\n{footer}"),
+                format!("Nothing to do here: a newer alert about {about} describes the present problem.\n{was}\n{footer}"),
                 String::new(),
             ),
             Phase::Acknowledged => (
                 format!("{subject}: acknowledged: {}", self.title),
-                format!("Nothing to do here: somebody has acknowledged it.\n{}\n{footer}", sentence(&self.summary)),
+                format!("Nothing to do here: it was acknowledged.\n{}\n{footer}", sentence(&self.summary)),
                 action,
             ),
             Phase::Test => (

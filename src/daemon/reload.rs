@@ -99,7 +99,7 @@ impl Reload {
                     error!(event = event::CONFIG_REJECTED, fault, "the old configuration stays in force: {fault}");
                 }
                 let first = faults.lines().next().unwrap_or_default();
-                let more = if count > 1 { " (the log has all that is wrong)" } else { "" };
+                let more = if count > 1 { " (the log lists every fault)" } else { "" };
                 supervisor.config_rejected(&source.path, &format!("{first}{more}"));
             }
         }

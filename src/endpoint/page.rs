@@ -155,8 +155,8 @@ fn facts(now: Timestamp, gateway: &Gateway, zone: &TimeZone) -> Vec<(&'static st
         facts.push(("Paused", format!("until {}", clock(until, zone))));
     }
     match (gateway.paper, gateway.wrong_account) {
-        (Some(true), true) => facts.push(("Account", "paper, and the configuration wants the other kind".to_owned())),
-        (Some(false), true) => facts.push(("Account", "live, and the configuration wants the other kind".to_owned())),
+        (Some(true), true) => facts.push(("Account", "paper, but a live account is configured".to_owned())),
+        (Some(false), true) => facts.push(("Account", "live, but a paper account is configured".to_owned())),
         (Some(true), false) => facts.push(("Account", "paper".to_owned())),
         (Some(false), false) => facts.push(("Account", "live".to_owned())),
         (None, _) => {}

@@ -58,7 +58,7 @@ impl Fingerprint {
 
 /// What a gateway's certificate was, and what it should have been.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("it presented {presented}, pinned is {}", list(.pinned))]
+#[error("it presented {presented}, but {} is pinned", list(.pinned))]
 pub struct PinMismatch {
     /// The fingerprint of what was presented.
     pub presented: Fingerprint,

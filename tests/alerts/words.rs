@@ -128,7 +128,7 @@ pub(crate) fn all() -> Vec<Message> {
         Unavailability::TooManyRequests { retry_after: None },
         Unavailability::Nonsense,
     ] {
-        let prints = "it shows AB:CD, and pinned is EF:01";
+        let prints = "it presented AB:CD, but EF:01 is pinned";
         let detail = (trouble == Unavailability::Certificate).then(|| prints.to_owned());
         told.extend(Stage::of(|live| Snapshot { state: State::Unavailable(trouble), detail: detail.clone(), ..live }));
     }

@@ -157,7 +157,7 @@ async fn one_of_several_pins_is_enough_and_a_wrong_one_gets_nothing() {
     assert!(heard > 0);
     let refused = server.client(Trust::Pin(vec![wrong, Fingerprint::STOCK])).check_auth_status().await.unwrap_err();
     assert_eq!(refused.kind, ErrorKind::Certificate, "{refused}");
-    assert_eq!(refused.detail, format!("it presented {right}, pinned is {wrong} or {}", Fingerprint::STOCK));
+    assert_eq!(refused.detail, format!("it presented {right}, but {wrong} or {} is pinned", Fingerprint::STOCK));
     assert_eq!(server.heard(), heard, "not a byte of the request was sent");
 }
 
@@ -290,7 +290,7 @@ async fn a_certificate_is_judged_at_every_connection() {
     client.check_auth_status().await.unwrap();
     *server.face.lock().unwrap() = second.clone();
     let refused = client.check_auth_status().await.unwrap_err();
-    assert_eq!(refused.detail, format!("it presented {}, pinned is {pin}", second.fingerprint()));
+    assert_eq!(refused.detail, format!("it presented {}, but {pin} is pinned", second.fingerprint()));
     *server.face.lock().unwrap() = first;
     client.check_auth_status().await.unwrap();
 }
