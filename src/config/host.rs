@@ -50,6 +50,10 @@ pub(super) fn inspect(config: &Config, environment: &BTreeMap<String, String>) -
         if let Some(unit) = &gateway.unit {
             inspection.unit(format!("{path}.unit"), unit);
         }
+        if let Some(program) = gateway.wedged_restart.first() {
+            let search = environment.get("PATH").map_or(USUAL_PATH, String::as_str);
+            inspection.command(format!("{path}.wedged.restart[0]"), program, search);
+        }
     }
     for (index, channel) in config.alerts.channels.iter().enumerate() {
         let key = |name: &str| format!("alerts.channel[{index}].{name}");
@@ -225,6 +229,21 @@ impl Inspection {
         }
     }
 
+    /// The same for one that may be given by its name alone.
+    fn command(&mut self, key: String, program: &str, search: &str) {
+        if program.contains('/') {
+            return self.program(key, Path::new(program));
+        }
+        match search.split(':').map(|folder| Path::new(folder).join(program)).find(|path| path.is_file()) {
+            Some(path) => self.program(key, &path),
+            None => self.warn(
+                key,
+                format!("{} is in no directory of PATH", quoted(program)),
+                "write its absolute path: the daemon may have another PATH".to_owned(),
+            ),
+        }
+    }
+
     /// Whether systemd has the unit, where this host runs systemd.
     fn unit(&mut self, key: String, unit: &str) {
         let template = unit.split_once('@').map(|(stem, _)| format!("{stem}@.service"));
@@ -321,3 +340,5 @@ const UNITS: [&str; 12] = [
     "/lib/systemd/system",
     "/run/systemd/generator.late",
 ];
+/// The search path of a service of systemd.
+const USUAL_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";

@@ -137,7 +137,7 @@ fn whatever_the_configuration_names_is_looked_for() {
     let mail =
         "type = \"email\"\nhost = \"127.0.0.1\"\nfrom = \"a@example.org\"\nto = \"b@example.org\"\nuser = \"me\"";
     let text = [
-        TWO_LINES.to_owned(),
+        format!("{TWO_LINES}wedged.restart = [\"/nope/restart\", \"now\"]\n"),
         webhook("absent", "/nope"),
         webhook("empty", &empty),
         webhook("directory", folder.0.to_str().unwrap()),
@@ -172,6 +172,7 @@ fn whatever_the_configuration_names_is_looked_for() {
     let secret = "write the secret into it, as one line, and `chmod 600` it";
     let program = "install the program, or correct argv";
     let expected = [
+        format!("gateway.main.wedged.restart[0]: \"/nope/restart\" does not exist; {program}"),
         format!("alerts.channel[0].url_file: \"/nope\" does not exist; {secret}"),
         format!("alerts.channel[1].url_file: \"FOLDER/empty\" is empty; {secret}"),
         format!("alerts.channel[2].url_file: \"FOLDER\" is a directory, not a file; {secret}"),
@@ -203,7 +204,7 @@ fn what_this_user_cannot_know_is_a_warning() {
     let secret = folder.write("secret", "one line\n", 0o600);
     let keys = "type = \"webhook\"\npreset = \"ntfy\"\n";
     let text = format!(
-        "{TWO_LINES}[gateway.far]\nurl = \"https://gateway.invalid:5000\"\ntls.trust = \"system\"\n\
+        "{TWO_LINES}wedged.restart = [\"no-such-program\"]\n[gateway.far]\nurl = \"https://gateway.invalid:5000\"\ntls.trust = \"system\"\n\
          [[alerts.channel]]\nname = \"file\"\n{keys}url_file = \"{secret}\"\n\
          [[alerts.channel]]\nname = \"credential\"\n{keys}url_file = \"ntfy-url\"\n\
          [endpoint]\nlisten = \"192.0.2.1:9780\"\n"
@@ -214,6 +215,8 @@ fn what_this_user_cannot_know_is_a_warning() {
     let about =
         |key: &str| warnings.iter().find(|warning| warning.contains(key)).map(String::as_str).unwrap_or_default();
     assert!(about("gateway.far.url").contains("the name \"gateway.invalid\" "), "{warnings:?}");
+    let restart = about("gateway.main.wedged.restart");
+    assert!(restart.contains("\"no-such-program\" is in no directory of PATH"), "{warnings:?}");
     assert!(about("alerts.channel[1].url_file").contains("the credential \"ntfy-url\" is not checked"), "{warnings:?}");
     assert!(about("endpoint.listen").contains("192.0.2.1 is not an address of this host"), "{warnings:?}");
     assert!(warnings.iter().all(|warning| warning.contains(".toml:")), "each has its line: {warnings:?}");
@@ -331,7 +334,7 @@ fn odd_files_are_refused_with_their_reason() {
     fs::write(path("nul"), format!("{TWO_LINES}\0")).unwrap();
     std::os::unix::fs::symlink("loop", path("loop")).unwrap();
     let ca = format!(
-        "{TWO_LINES}[gateway.far]\nurl = \"https://192.0.2.1:5000\"\ntls = {{ trust = \"ca-file\", ca_file = {fifo:?} }}\n"
+        "{TWO_LINES}wedged.restart = [\"no-such-program\"]\n[gateway.far]\nurl = \"https://192.0.2.1:5000\"\ntls = {{ trust = \"ca-file\", ca_file = {fifo:?} }}\n"
     );
     fs::write(path("ca"), ca).unwrap();
     for (name, what) in [
