@@ -70,7 +70,7 @@ pub(super) fn step(before: Option<&Snapshot>, snapshot: &Snapshot) {
 pub(super) fn stream(gateway: &str, change: &StreamChange) {
     match change {
         StreamChange::Up => {
-            info!(event = event::STREAM_UP, gateway, "{gateway}: the stream is connected and reports losses at once")
+            info!(event = event::STREAM_UP, gateway, "{gateway}: the stream is connected and reports losses at once");
         }
         StreamChange::Down { reason, pause } => {
             let (code, pause) = (reason.code(), human_duration(*pause));

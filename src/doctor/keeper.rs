@@ -64,7 +64,7 @@ pub(super) fn evaluate(keepers: &[Keeper], config: &Path) -> Vec<CheckResult> {
     match ours.as_slice() {
         [] => {}
         [one] => {
-            results.push(CheckResult::good(Check::Keeper, format!("`tickled run` is at work (process {})", one.pid)))
+            results.push(CheckResult::good(Check::Keeper, format!("`tickled run` is at work (process {})", one.pid)));
         }
         several => {
             let pids: Vec<String> = several.iter().map(|keeper| keeper.pid.to_string()).collect();

@@ -129,7 +129,7 @@ impl Http {
     }
 
     async fn open(&self, within: Duration) -> Result<Link, HttpError> {
-        let io = self.connector.connect(within).await.map_err(HttpError::Connect)?.io.as_text();
+        let io = self.connector.connect(within).await.map_err(HttpError::Connect)?.io.into_text();
         let meter = io.meter();
         let (sender, connection) = Builder::new()
             .max_buf_size(HEAD_LIMIT)

@@ -53,9 +53,10 @@ impl IbkrHost {
     /// Whether this host has no way to IBKR, or IBKR does not answer.
     pub async fn handshake(&self, within: Duration) -> Result<(), Unreachable> {
         let started = tokio::time::Instant::now();
-        let addresses = self.connector.resolve(within).await.map_err(|error| match error {
-            ConnectError::TimedOut => Unreachable::NoWay("the resolver of its name does not answer".to_owned()),
-            other => Unreachable::NoWay(other.to_string()),
+        let resolved = self.connector.resolve(within).await;
+        let addresses = resolved.map_err(|error| {
+            let is_late = error == ConnectError::TimedOut;
+            Unreachable::NoWay(if is_late { "its name is not resolved in time".to_owned() } else { error.to_string() })
         })?;
         let left = within.saturating_sub(started.elapsed());
         self.connector.connect_to(&addresses, left).await.map(drop).map_err(Unreachable::from)
@@ -64,10 +65,7 @@ impl IbkrHost {
 
 impl From<ConnectError> for Unreachable {
     fn from(error: ConnectError) -> Self {
-        let detail = match &error {
-            ConnectError::Tls(error) => error.description(),
-            other => other.to_string(),
-        };
+        let detail = if let ConnectError::Tls(error) = &error { error.description() } else { error.to_string() };
         match error {
             ConnectError::Refused
             | ConnectError::TimedOut

@@ -37,7 +37,7 @@ impl Metered {
     }
 
     /// Reads a NUL as a space: it means nothing in HTTP, nor in JSON, and no parser takes one.
-    pub(super) fn as_text(self) -> Self {
+    pub(super) fn into_text(self) -> Self {
         Self { is_text: true, ..self }
     }
 
