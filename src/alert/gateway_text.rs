@@ -54,7 +54,8 @@ impl<'a> Login<'a> {
 pub(super) fn login(cause: Cause, snapshot: &Snapshot, host: &str) -> Annotations {
     let login = Login::at(&snapshot.url, host);
     let lines = login.lines();
-    let offline = "Logged in but still offline? Log in once at ibkr.com, confirm any request there, then log in here again.";
+    let offline =
+        "Logged in but still offline? Log in once at ibkr.com, confirm any request there, then log in here again.";
     let (title, action, text) = match cause {
         Cause::LoggedOut | Cause::ByOperator => ("log in now – session was logged out", Action::LogIn, lines),
         Cause::Expired => ("log in now – login expired", Action::LogIn, format!("{lines}\n{offline}")),

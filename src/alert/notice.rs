@@ -225,7 +225,9 @@ impl Notice {
             ),
             Phase::Replaced => (
                 format!("{subject}: replaced by a newer alert – {}", entry.title),
-                format!("Nothing to do here: a newer alert about {about} describes the present problem.\n{was}\n{footer}"),
+                format!(
+                    "Nothing to do here: a newer alert about {about} describes the present problem.\n{was}\n{footer}"
+                ),
                 String::new(),
             ),
             Phase::Acknowledged => (

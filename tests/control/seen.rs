@@ -5,6 +5,7 @@ use std::fmt::Write;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::time::Duration;
 
 use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -87,7 +88,7 @@ impl Scene {
                 break;
             }
             assert!(Instant::now() < until, "{status:#}");
-            sleep(SOON / 100).await;
+            sleep(Duration::from_millis(100)).await;
         }
         self.host.has_written(self.changes).await;
     }

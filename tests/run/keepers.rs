@@ -84,7 +84,7 @@ async fn under_a_service_manager_the_second_waits_for_the_first() {
     let mut third = Daemon::spawn(run(&path, &runtime).env("NOTIFY_SOCKET", &manager));
     third.hears(&[("event", "gateway-kept")], SOON).await;
     third.signal("TERM");
-    assert_eq!(third.ends(Duration::from_secs(2)).await.code(), Some(0));
+    assert_eq!(third.ends(SOON).await.code(), Some(0));
     second.killed().await;
     fs::remove_dir_all(&runtime).unwrap();
 }

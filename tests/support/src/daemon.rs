@@ -197,4 +197,5 @@ impl Daemon {
     }
 }
 
-pub const SOON: Duration = Duration::from_secs(10);
+/// Longer than anything takes on a machine that has much else to do. Waiting ends with the event, so it costs nothing.
+pub const SOON: Duration = Duration::from_secs(30);

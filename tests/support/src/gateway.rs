@@ -1,4 +1,4 @@
-//! A gateway that is not one, over TLS, and the port that sets its world.
+//! A simulated gateway over TLS, and the port that controls it.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
@@ -9,6 +9,8 @@ use tickled::simulator::world::Limits;
 use tickled::simulator::{self, Addresses, Settings};
 use tokio::sync::oneshot;
 use tokio::time::{sleep, timeout};
+
+use crate::SOON;
 
 pub struct Gateway {
     pub addresses: Addresses,
@@ -141,4 +143,3 @@ impl Gateway {
 }
 
 const HASTE: Duration = Duration::from_millis(300);
-const SOON: Duration = Duration::from_secs(10);
