@@ -371,9 +371,9 @@ async fn a_probe_tells_an_ibkr_that_answers_from_one_that_is_silent() {
         tcp.write_all(upgrade(&head).as_bytes()).await.unwrap();
         // A ping is the gateway's own.
         tcp.write_all(&[0x89, 0]).await.unwrap();
-        std::future::pending().await
+        std::future::pending::<()>().await;
     });
-    assert_eq!(mute.await.probe_websocket(HASTE).await, Err(Down::NeverReady));
+    assert_eq!(mute.await.probe_websocket(QUICK.heartbeat_within).await, Err(Down::NeverReady));
 }
 
 #[tokio::test]
