@@ -135,7 +135,7 @@ impl Container {
     }
 
     /// A program of the container, run in it as `docker exec` does.
-    pub(crate) async fn exec(&self, init: u32, arguments: &[&str]) -> Output {
+    pub(crate) async fn exec(&self, Init(init): &Init, arguments: &[&str]) -> Output {
         let mut enter = Command::new("nsenter");
         enter.arg(format!("--target={init}")).args(["--mount", "--pid", "--net", "--root", "--wd=/"]);
         enter.args(["--setuid=65532", "--setgid=65532"]).args(self.entry_point()).args(arguments);
@@ -144,9 +144,20 @@ impl Container {
     }
 }
 
-/// Process 1 of a container that `unshare` has started.
-pub(crate) fn init(unshare: u32) -> u32 {
-    children(unshare).into_iter().next().expect("a process 1")
+/// Process 1 of a container. All of the container ends with this.
+pub(crate) struct Init(pub(crate) u32);
+
+impl Init {
+    /// That of the container that `unshare` has started.
+    pub(crate) fn of(unshare: u32) -> Self {
+        Self(children(unshare).into_iter().next().expect("a process 1"))
+    }
+}
+
+impl Drop for Init {
+    fn drop(&mut self) {
+        drop(Blocking::new("kill").args(["-KILL", &self.0.to_string()]).stderr(Stdio::null()).status());
+    }
 }
 
 /// The children of a process.

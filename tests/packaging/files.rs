@@ -9,7 +9,7 @@ use support::{Daemon, SOON};
 use tokio::process::Command;
 use tokio::time::timeout;
 
-use crate::container::{Container, image, init};
+use crate::container::{Container, Init, image};
 use crate::repository;
 
 /// Both files as JSON, valid by their schemas; none, said why, where the validators cannot be installed.
@@ -69,18 +69,18 @@ async fn rehearse(image: &'static crate::container::Image, name: &str, config: &
     let mut daemon = Daemon::spawn(&mut container.run(&["run"], &simulate));
     daemon.hears(&[("event", "endpoint-open")], SOON).await;
     daemon.becomes("login-required", SOON * 2).await;
-    let init = init(daemon.pid());
+    let init = Init::of(daemon.pid());
     let ends = async |arguments: &[&str]| {
-        timeout(SOON * 4, container.exec(init, arguments)).await.expect("an end").status.code()
+        timeout(SOON * 4, container.exec(&init, arguments)).await.expect("an end").status.code()
     };
     let wait: Vec<&str> = wait.iter().map(String::as_str).collect();
-    assert_eq!(http(init, 9780, "GET /livez").await, 200, "{name}: the daemon is alive before the login");
-    assert_eq!(http(init, 9780, "GET /readyz").await, 503, "{name}");
+    assert_eq!(http(&init, 9780, "GET /livez").await, 200, "{name}: the daemon is alive before the login");
+    assert_eq!(http(&init, 9780, "GET /readyz").await, 503, "{name}");
     assert_eq!(ends(&["status"]).await, Some(2), "{name}: unhealthy");
     if !wait.is_empty() {
         assert_eq!(ends(&wait).await, Some(2), "{name}: a login is needed");
     }
-    assert_eq!(http(init, 5001, "POST /login").await, 200, "{name}");
+    assert_eq!(http(&init, 5001, "POST /login").await, 200, "{name}");
     let waited = async {
         // As Kubernetes does, it is started again until it succeeds.
         while !wait.is_empty() && ends(&wait).await != Some(0) {
@@ -89,13 +89,14 @@ async fn rehearse(image: &'static crate::container::Image, name: &str, config: &
     };
     timeout(SOON * 4, waited).await.unwrap_or_else(|_| panic!("{name}: the program may not start"));
     daemon.becomes("live", SOON * 4).await;
-    assert_eq!(http(init, 9780, "GET /readyz").await, 200, "{name}");
+    assert_eq!(http(&init, 9780, "GET /readyz").await, 200, "{name}");
     assert_eq!(ends(&["status"]).await, Some(0), "{name}: healthy");
-    daemon.killed().await;
+    drop(init);
+    daemon.ends(SOON).await;
 }
 
 /// The status of the answer to a request in the network of a process.
-async fn http(pid: u32, port: u16, request: &str) -> u16 {
+async fn http(Init(pid): &Init, port: u16, request: &str) -> u16 {
     let script = format!(
         "exec 3<>/dev/tcp/127.0.0.1/{port}; printf '{request} HTTP/1.1\\r\\nHost: 127.0.0.1:{port}\\r\\n\
          Content-Length: 0\\r\\nConnection: close\\r\\n\\r\\n' >&3; head -n 1 <&3"

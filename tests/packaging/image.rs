@@ -8,7 +8,7 @@ use serde_json::json;
 use support::{Daemon, Gateway, SOON, by_day};
 use tokio::time::{sleep, timeout};
 
-use crate::container::{Container, children, image, init};
+use crate::container::{Container, Init, children, image};
 use crate::receiver::{Authority, Receiver};
 use crate::repository;
 
@@ -74,12 +74,12 @@ async fn in_an_empty_root_everything_works() {
     let open = daemon.hears(&[("event", "control-open")], SOON).await;
     assert_eq!(open["socket"], "/var/lib/tickled/run/control.sock");
     daemon.becomes("live", SOON).await;
-    let (init, complaints) = (init(daemon.pid()), ["state-unkept", "lock-unavailable", "control-closed"]);
+    let (init, complaints) = (Init::of(daemon.pid()), ["state-unkept", "lock-unavailable", "control-closed"]);
     for event in complaints {
         assert_eq!(daemon.count(&[("event", event)]), 0, "{}", daemon.text);
     }
     let ask = async |arguments: &[&str], code| {
-        let ended = timeout(SOON * 6, container.exec(init, arguments)).await.expect("an end");
+        let ended = timeout(SOON * 6, container.exec(&init, arguments)).await.expect("an end");
         assert_eq!(ended.status.code(), Some(code), "{arguments:?}: {ended:?}");
         String::from_utf8(ended.stdout).unwrap() + &String::from_utf8(ended.stderr).unwrap()
     };
@@ -109,15 +109,15 @@ async fn in_an_empty_root_everything_works() {
     assert!(shown.contains("Every step was observed"), "{shown}");
     assert_eq!(fs::read_to_string(container.state().join("orphans")).unwrap(), "500\n");
     let are_reaped = async {
-        while !children(init).is_empty() {
+        while !children(init.0).is_empty() {
             sleep(Duration::from_millis(100)).await;
         }
     };
-    timeout(SOON * 2, are_reaped).await.unwrap_or_else(|_| panic!("{} zombies", children(init).len()));
-    let status = fs::read_to_string(format!("/proc/{init}/status")).unwrap();
+    timeout(SOON * 2, are_reaped).await.unwrap_or_else(|_| panic!("{} zombies", children(init.0).len()));
+    let status = fs::read_to_string(format!("/proc/{}/status", init.0)).unwrap();
     let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")?.trim().split(' ').next()?.parse().ok());
     assert!(peak.is_some_and(|peak: u64| peak < 32 * 1024), "{status}");
-    assert!(std::process::Command::new("kill").arg(init.to_string()).status().unwrap().success());
+    assert!(std::process::Command::new("kill").arg(init.0.to_string()).status().unwrap().success());
     assert!(daemon.ends(SOON).await.success(), "{}", daemon.text);
 }
 
