@@ -6,12 +6,13 @@
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::rc::Rc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use jiff::Timestamp;
 use serde::Serialize;
 use tokio::sync::{Notify, oneshot};
 use tokio::task::{AbortHandle, spawn_local};
+use tokio::time::Instant;
 use tracing::{info, warn};
 
 use crate::control::{self, Event};
@@ -126,6 +127,7 @@ impl Hooks {
 
     /// Runs the hook of that name as a test, after what waits for it. Returns the outcome, once it is there; `None` if there is
     /// no such hook.
+    #[must_use]
     pub fn test(
         &self,
         name: &str,

@@ -70,7 +70,7 @@ where
                 let ours = Rc::clone(&connections);
                 let answer = async move |request| match answer(request, known).await {
                     Reply::Stream(stream) if ours.streams.get() >= limits.streams => Reply::Whole(stream.busy),
-                    reply => reply,
+                    reply @ (Reply::Whole(_) | Reply::Stream(_)) => reply,
                 };
                 let served = serve_one(stream, Rc::clone(&stage), answer);
                 Connections::start(&connections, stage, timeout(limits.all_within, served));

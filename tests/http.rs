@@ -164,7 +164,7 @@ const HEAD: &[u8; 38] = b"HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n";
 
 /// Events of gateways a, b, a, b, and so on.
 fn happens(record: &Record, session: u64) {
-    let gateway = if session % 2 == 0 { "a" } else { "b" }.to_owned();
+    let gateway = if session.is_multiple_of(2) { "a" } else { "b" }.to_owned();
     record.note(jiff::Timestamp::UNIX_EPOCH, What::Session { gateway, session });
 }
 

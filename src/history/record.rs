@@ -83,6 +83,7 @@ impl Record {
     }
 
     /// Adds a row to the ledger and to the events. Returns it with its id.
+    #[expect(clippy::must_use_candidate, reason = "most callers need only the entry in the ledger")]
     pub fn note(&self, at: Timestamp, what: What) -> Row {
         let row = self.events.publish(Row::new(at, what));
         self.change(|pending| {

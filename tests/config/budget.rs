@@ -1,5 +1,4 @@
 //! Gateways behind one public address stay within its request budget.
-#![expect(clippy::unwrap_used, reason = "a configuration that is refused fails its test")]
 
 use crate::{faults, parse};
 
