@@ -4,6 +4,7 @@
 mod crowd;
 mod endpoint;
 mod events;
+mod examples;
 mod exposition;
 mod hooks;
 mod past;
