@@ -16,6 +16,8 @@ pub struct Snapshot {
     pub gateway: String,
     /// Its address.
     pub url: String,
+    /// The address by which people reach its login, if it is another.
+    pub login_url: Option<String>,
     /// The state of its session.
     pub state: State,
     /// Why that state was entered.
@@ -74,6 +76,7 @@ impl Snapshot {
         Self {
             gateway: gateway.to_owned(),
             url: url.to_owned(),
+            login_url: None,
             state: machine.state(),
             reason: machine.reason(),
             since: machine.since(),

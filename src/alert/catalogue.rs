@@ -37,6 +37,8 @@ pub enum Code {
     AccessDenied,
     /// The gateway answers, IBKR does not.
     IbkrUnavailable,
+    /// The gateway holds requests that were never answered, and sends no others.
+    GatewayWedged,
     /// The session is lost and restored again and again.
     SessionFlapping,
     /// The account is of the other kind than configured.
@@ -144,6 +146,7 @@ impl Code {
             Self::GatewayUnreachable => Entry {
                 hold_off: Duration::from_secs(180),
                 replaces: &[
+                    Self::GatewayWedged,
                     Self::SessionContested,
                     Self::CertificateChanged,
                     Self::AccessDenied,
@@ -160,6 +163,7 @@ impl Code {
             Self::CertificateChanged => Entry {
                 waits_for_window: false,
                 replaces: &[
+                    Self::GatewayWedged,
                     Self::SessionContested,
                     Self::GatewayUnreachable,
                     Self::AccessDenied,
@@ -175,6 +179,7 @@ impl Code {
             Self::AccessDenied => Entry {
                 hold_off: Duration::from_secs(60),
                 replaces: &[
+                    Self::GatewayWedged,
                     Self::SessionContested,
                     Self::GatewayUnreachable,
                     Self::CertificateChanged,
@@ -186,6 +191,7 @@ impl Code {
                 hold_off: Duration::from_secs(300),
                 depends_on: &[Self::LoginRequired, Self::GatewayUnreachable],
                 replaces: &[
+                    Self::GatewayWedged,
                     Self::SessionContested,
                     Self::GatewayUnreachable,
                     Self::CertificateChanged,
@@ -193,6 +199,17 @@ impl Code {
                 ],
                 may_flap: true,
                 ..row(Severity::Warning, "IBKR is not available", "IBKR answers again", ResolveWhen::SessionKnown)
+            },
+            Self::GatewayWedged => Entry {
+                hold_off: Duration::from_secs(120),
+                replaces: &[
+                    Self::SessionContested,
+                    Self::GatewayUnreachable,
+                    Self::CertificateChanged,
+                    Self::AccessDenied,
+                    Self::IbkrUnavailable,
+                ],
+                ..row(Severity::Error, "the gateway is wedged", "gateway works again", ResolveWhen::SessionKnown)
             },
             Self::SessionFlapping => Entry {
                 depends_on: &[Self::LoginRequired],
@@ -216,6 +233,7 @@ impl Code {
             Self::NotReady => Entry {
                 waits_for_window: false,
                 replaces: &[
+                    Self::GatewayWedged,
                     Self::LoginRequired,
                     Self::SessionContested,
                     Self::GatewayUnreachable,

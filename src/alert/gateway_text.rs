@@ -13,6 +13,8 @@ use crate::systemd::unit::{Down, How};
 /// How a human reaches the gateway's login page.
 struct Login<'a> {
     url: &'a str,
+    /// Where a human logs in from anywhere.
+    public: Option<&'a str>,
     scheme: &'static str,
     port: u16,
     /// The host on which the gateway runs.
@@ -21,12 +23,14 @@ struct Login<'a> {
 
 impl<'a> Login<'a> {
     /// The login page of the gateway at `url`, as seen from this host, `host`.
-    fn at(url: &'a str, host: &str) -> Self {
+    fn at(snapshot: &'a Snapshot, host: &str) -> Self {
+        let (url, public) = (snapshot.url.as_str(), snapshot.login_url.as_deref());
         let parsed = url.parse::<GatewayUrl>().ok();
         let is_https = parsed.as_ref().is_none_or(GatewayUrl::is_encrypted);
         let elsewhere = parsed.as_ref().filter(|url| !url.is_loopback());
         Self {
             url,
+            public,
             scheme: if is_https { "https" } else { "http" },
             port: parsed.as_ref().map_or(443, GatewayUrl::port),
             on: elsewhere.map_or(host, |url| url.host()).to_owned(),
@@ -35,6 +39,9 @@ impl<'a> Login<'a> {
 
     /// Where to log in, as part of a sentence.
     fn place(&self) -> String {
+        if let Some(url) = self.public {
+            return format!("log in at {url}");
+        }
         format!("log in at {} in a browser on {}", self.url, self.on)
     }
 
@@ -46,13 +53,16 @@ impl<'a> Login<'a> {
 
     /// Both, on a line each.
     fn lines(&self) -> String {
+        if self.public.is_some() {
+            return self.place();
+        }
         format!("{}.\n{}", self.place(), self.tunnel())
     }
 }
 
 /// A login is required, for this cause.
 pub(super) fn login(cause: Cause, snapshot: &Snapshot, host: &str) -> Annotations {
-    let login = Login::at(&snapshot.url, host);
+    let login = Login::at(snapshot, host);
     let lines = login.lines();
     let offline =
         "Logged in but still offline? Log in once at ibkr.com, confirm any request there, then log in here again.";
@@ -148,7 +158,7 @@ pub(super) fn budget_spent(snapshot: &Snapshot, host: &str) -> Annotations {
     let text = format!(
         "{}\nOr wait: tickled tries again within the hour. Also find what ends the session: another program with the \
          same user name, a poor network, or IBKR itself.",
-        Login::at(&snapshot.url, host).lines()
+        Login::at(snapshot, host).lines()
     );
     annotations(
         "budget-spent",
@@ -197,7 +207,7 @@ pub(super) fn being_restored() -> Annotations {
 /// The gateway or IBKR is not available, for this reason.
 pub(super) fn unavailable(trouble: Unavailability, snapshot: &Snapshot, host: &str) -> (Code, Annotations) {
     let url = &snapshot.url;
-    let login = Login::at(url, host);
+    let login = Login::at(snapshot, host);
     let port = login.port;
     let (code, action, title, text) = match trouble {
         Unavailability::NothingListens => (
@@ -273,18 +283,19 @@ pub(super) fn unavailable(trouble: Unavailability, snapshot: &Snapshot, host: &s
         ),
         Unavailability::IbkrUnreachable => (
             Code::IbkrUnavailable,
-            Action::Wait,
+            Action::MendNetwork,
             "check this host's network – IBKR cannot be reached".to_owned(),
             "check the network and the name resolution of this host. tickled restores the session when IBKR answers."
                 .to_owned(),
         ),
         Unavailability::GatewayWedged => (
-            Code::IbkrUnavailable,
+            Code::GatewayWedged,
             Action::Restart,
             "restart the gateway – it is wedged".to_owned(),
             format!(
-                "restart the gateway, then {}\nIt holds requests that IBKR will not answer, and other programs are \
-                 blocked as well. Some gateways free themselves within minutes.",
+                "restart the gateway, then {}\nIBKR answers, but the gateway holds requests that were never answered, \
+                 and sends no others. Your other programs are blocked as well.\nSome gateways free themselves within \
+                 minutes. A restart costs a login.",
                 login.lines()
             ),
         ),
@@ -355,15 +366,15 @@ fn unit_down(down: &Down, summary: &str, login: &Login<'_>) -> Annotations {
 pub(super) fn unavailable_for_long(trouble: Unavailability, snapshot: &Snapshot, host: &str) -> Option<Annotations> {
     match trouble {
         Unavailability::IbkrSilent | Unavailability::IbkrError => Some(annotations(
-            "gateway-wedged",
-            "gateway stuck – restart it",
-            "IBKR has not answered through this gateway for half an hour, so the gateway may be stuck",
+            trouble.code(),
+            "check IBKR's system status – silent for half an hour",
+            "IBKR has not answered through this gateway for half an hour",
             format!(
-                "look at IBKR's system status page; if all is well there, restart the gateway, then {}\nEach restart \
-                 costs a login, so restart last.",
-                Login::at(&snapshot.url, host).lines()
+                "look at IBKR's system status page, and run `tickled doctor`\nOnly if all is well there: restart the \
+                 gateway, which costs a login, then {}",
+                Login::at(snapshot, host).lines()
             ),
-            Action::Restart,
+            Action::Diagnose,
         )),
         Unavailability::TooManyRequests { .. } => Some(annotations(
             trouble.code(),

@@ -35,6 +35,8 @@ pub(super) struct Alert<T> {
     pub(super) if_long: Option<Annotations>,
     /// The gateway's address.
     pub(super) url: Option<String>,
+    /// The address by which people reach its login.
+    pub(super) login_url: Option<String>,
 }
 
 /// Whether the problem was seen at the last check.
@@ -128,6 +130,7 @@ impl Alert<Moment> {
             annotations,
             if_long: None,
             url: None,
+            login_url: None,
         }
     }
 
@@ -152,6 +155,7 @@ impl Alert<Moment> {
             summary,
             action: action_text,
             url: self.url.clone(),
+            login_url: self.login_url.clone(),
             session: None,
             audience: Audience {
                 above: None,
@@ -166,9 +170,8 @@ impl Alert<Moment> {
         let (action, severity) = (self.annotations.action, self.annotations.severity(code));
         if let Stage::Firing(firing) = &mut self.stage {
             firing.notified = here;
-            if severity > firing.worst {
-                firing.acknowledged = None;
-            }
+            // A new notification needs a new acknowledgement.
+            firing.acknowledged = None;
             firing.actions.insert(action);
             firing.worst = firing.worst.max(severity);
             return Phase::Repeated;
@@ -273,6 +276,7 @@ impl<T: Copy> Alert<T> {
             annotations: self.annotations,
             if_long: self.if_long,
             url: self.url,
+            login_url: self.login_url,
         }
     }
 }
@@ -349,7 +353,7 @@ impl AlertGroup<Moment> {
         since: Now,
         condition: Condition,
         window_end: Option<Moment>,
-        url: &str,
+        snapshot: &Snapshot,
     ) -> bool {
         let Condition { code, annotations, if_long } = condition;
         let is_new = !self.alerts.contains_key(&code);
@@ -361,7 +365,8 @@ impl AlertGroup<Moment> {
         let before = (alert.presence, std::mem::replace(&mut alert.annotations, annotations), alert.url.take());
         let unbroken = alert.since().map_or(here, |since| since.min(here));
         alert.presence = Presence::Present { since: window_end.unwrap_or(unbroken) };
-        alert.url = Some(url.to_owned());
+        alert.url = Some(snapshot.url.clone());
+        alert.login_url.clone_from(&snapshot.login_url);
         alert.if_long = if_long;
         alert.escalate(here);
         is_new || before.0 != alert.presence || before.1 != alert.annotations || before.2 != alert.url

@@ -40,6 +40,8 @@ pub struct Notice {
     pub action: String,
     /// The gateway's address.
     pub url: Option<String>,
+    /// The address by which people reach its login, if it is configured.
+    pub login_url: Option<String>,
     /// The number of the gateway's session, present or last.
     #[serde(default)]
     pub session: Option<u64>,
@@ -153,6 +155,8 @@ pub struct Message {
     pub action: String,
     /// The gateway's address.
     pub url: Option<String>,
+    /// The address by which people reach its login, if it is configured.
+    pub login_url: Option<String>,
     /// The number of the gateway's session, present or last.
     #[serde(default)]
     pub session: Option<u64>,
@@ -269,6 +273,7 @@ impl Notice {
             summary,
             action,
             url: self.url.clone(),
+            login_url: self.login_url.clone().filter(|_| !self.phase.is_end()),
             session: self.session,
             since,
             started_at: milliseconds(self.started_at),
@@ -307,6 +312,7 @@ impl Notice {
             summary: "somebody tries out the channels of tickled".to_owned(),
             action: String::new(),
             url: None,
+            login_url: None,
             session: None,
             audience: Audience::ALL,
         }

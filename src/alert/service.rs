@@ -41,6 +41,7 @@ pub struct Service {
     /// See [`Service::take_notified`].
     notified: Vec<Notice>,
     unproved: Vec<String>,
+    reports: Vec<Report>,
 }
 
 impl Service {
@@ -85,6 +86,7 @@ impl Service {
             unintroduced,
             notified: Vec::new(),
             unproved: Vec::new(),
+            reports: Vec::new(),
         };
         service.finish_change(settings, gateways, &withdrawn);
         (service, events)
@@ -172,8 +174,9 @@ impl Service {
         self.wake_at = plan.wake_at;
         self.unproved.extend(plan.prove);
         plan.held.iter().for_each(|alert| log_held(alert, &self.tracker.zone(), now.wall));
-        if let Some(report) = &plan.report {
-            log_report(report, &self.tracker.zone());
+        if let Some(report) = plan.report {
+            log_report(&report, &self.tracker.zone());
+            self.reports.push(report);
         }
         if plan.changed || !plan.notices.is_empty() {
             self.dispatcher.send(&plan.notices, self.tracker.snapshot(now));
@@ -220,6 +223,17 @@ impl Service {
     /// The live sessions that are to be proved by a data call now, because their deadline comes.
     pub fn take_unproved(&mut self) -> Vec<String> {
         std::mem::take(&mut self.unproved)
+    }
+
+    /// The address by which people reach the login of a gateway, where it is configured.
+    #[must_use]
+    pub fn login_url(&self, gateway: &str) -> Option<String> {
+        self.tracker.settings().login_urls.get(gateway).cloned()
+    }
+
+    /// How the sessions were at the deadlines since the last call.
+    pub fn take_reports(&mut self) -> Vec<Report> {
+        std::mem::take(&mut self.reports)
     }
 
     /// The state of each channel.

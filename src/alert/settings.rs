@@ -1,5 +1,6 @@
 //! The settings of alerts: when to notify, through which channels, and where a sign of life goes.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -24,6 +25,8 @@ pub struct Settings {
     pub confirm: bool,
     /// What is sent in a maintenance window.
     pub in_window: Vec<Exempt>,
+    /// The addresses by which people reach the logins of gateways, by their names.
+    pub login_urls: BTreeMap<String, String>,
     /// How often an alert is repeated while it lasts.
     pub repeat_every: Duration,
     /// The channels, besides the log.
@@ -95,6 +98,8 @@ pub struct Webhook {
     pub token_file: Option<PathBuf>,
     /// The receiver at the service, where it needs one.
     pub to: Option<String>,
+    /// Whether Pushover repeats an error until a human acknowledges it there.
+    pub emergency: bool,
     /// The certificates to trust instead of those of the system.
     pub ca_file: Option<PathBuf>,
 }
@@ -204,6 +209,7 @@ impl Default for Settings {
             always: Vec::new(),
             confirm: false,
             in_window: Vec::new(),
+            login_urls: BTreeMap::new(),
             repeat_every: Duration::from_hours(4),
             channels: Vec::new(),
             deadman: None,
@@ -327,7 +333,9 @@ impl Kind {
     #[must_use]
     pub const fn keeps_incidents(&self) -> bool {
         match self {
-            Self::Webhook(webhook) => matches!(webhook.payload, Payload::Preset(Preset::PagerDuty | Preset::Json)),
+            Self::Webhook(webhook) => {
+                webhook.emergency || matches!(webhook.payload, Payload::Preset(Preset::PagerDuty | Preset::Json))
+            }
             Self::Command(_) => true,
             Self::Email(_) => false,
         }

@@ -99,6 +99,10 @@ impl Tracker {
         }
     }
 
+    pub(super) const fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
     /// The zone of all times shown to people.
     pub(super) fn zone(&self) -> TimeZone {
         self.settings.zone()
@@ -228,7 +232,7 @@ impl Tracker {
             // The problem that it replaces is part of the same outage, and began earlier.
             let is_next = condition.code != Code::NotReady && group.replaces_another(condition.code);
             let since = if is_next { now } else { started(condition.code, &snapshot, now) };
-            changed |= group.observe(here, since, condition, window_end, &snapshot.url);
+            changed |= group.observe(here, since, condition, window_end, &snapshot);
         }
         self.revision += u64::from(changed);
         for (code, alert) in over.into_iter().filter(|(_, alert)| alert.is_notified()) {

@@ -14,6 +14,7 @@ use crate::control::Error;
 use crate::exit::Exit;
 use crate::history::chart::svg;
 use crate::history::report::Report;
+use crate::text::zone_named;
 
 /// Show how much of the time each session was live, with a timeline, outages and state changes
 #[derive(Debug, Args)]
@@ -47,7 +48,11 @@ impl History {
         }
         let text = match self.daemon.form() {
             Form::Json => json!(report).to_string() + "\n",
-            Form::Text { width, unicode, .. } => history_text::text(&report, width, unicode),
+            Form::Text { width, unicode, .. } => {
+                // The daemon that has the history knows the zone as well.
+                let zone = self.daemon.client()?.status().await.ok().and_then(|status| status.zone);
+                history_text::text(&report, width, unicode, &zone_named(zone.as_deref()))
+            }
         };
         say(&text).map(|()| Exit::Live)
     }

@@ -3,17 +3,18 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
+use jiff::tz::TimeZone;
 
 use crate::history::chart::{characters, legend};
 use crate::history::report::{GatewayReport, Report};
 use crate::log::human_duration;
 use crate::session::StateKind;
-use crate::text::wrap;
+use crate::text::{clock, wrap};
 
 /// The report, for lines of `width` characters; in ASCII only if the terminal has nothing else.
 #[must_use]
-pub(super) fn text(report: &Report, width: usize, unicode: bool) -> String {
-    let text = drawn(report, width);
+pub(super) fn text(report: &Report, width: usize, unicode: bool, zone: &TimeZone) -> String {
+    let text = drawn(report, width, zone);
     if unicode { text } else { text.chars().map(ascii).collect() }
 }
 
@@ -31,22 +32,22 @@ const fn ascii(character: char) -> char {
     }
 }
 
-fn drawn(report: &Report, width: usize) -> String {
+fn drawn(report: &Report, width: usize, zone: &TimeZone) -> String {
     if report.gateways.is_empty() {
-        let none = format!("nothing is known from {} on", long(report.from));
+        let none = format!("nothing is known from {} on", clock(report.from, zone));
         return wrap(&none, 0, Some(width)) + "\n";
     }
-    let mut out: String = report.gateways.iter().map(|gateway| part(report, gateway, width) + "\n").collect();
+    let mut out: String = report.gateways.iter().map(|gateway| part(report, gateway, width, zone) + "\n").collect();
     out.push_str(&wrapped(&legend(), width));
     out
 }
 
-fn part(report: &Report, gateway: &GatewayReport, width: usize) -> String {
+fn part(report: &Report, gateway: &GatewayReport, width: usize, zone: &TimeZone) -> String {
     let line = |text: &str| format!("{INDENT}{text}\n");
-    let mut out = wrap(&headline(gateway), INDENT.len(), Some(width)) + "\n";
+    let mut out = wrap(&headline(report, gateway), INDENT.len(), Some(width)) + "\n";
     let room = width.saturating_sub(INDENT.len()).clamp(20, WIDEST);
     out.push_str(&line(&characters(report, gateway, room)));
-    let (from, to) = (long(report.from), long(report.to));
+    let (from, to) = (clock(report.from, zone), clock(report.to, zone));
     let gap = room.saturating_sub(from.len() + to.len());
     if gap > 0 {
         out.push_str(&line(&format!("{from}{}{to}", " ".repeat(gap))));
@@ -60,7 +61,7 @@ fn part(report: &Report, gateway: &GatewayReport, width: usize) -> String {
         for outage in last(&gateway.outages) {
             let lasted = human_duration(Duration::from_secs(outage.lasted_s));
             let lasted = if outage.to.is_none() { format!("{lasted} until now") } else { lasted };
-            let cells = [short(outage.from), outage.worst.name().to_owned(), lasted, outage.because.clone()];
+            let cells = [short(outage.from, zone), outage.worst.name().to_owned(), lasted, outage.because.clone()];
             out.push_str(&row(&cells, width));
         }
     }
@@ -69,13 +70,13 @@ fn part(report: &Report, gateway: &GatewayReport, width: usize) -> String {
     for span in last(&gateway.spans) {
         let state = span.state.map_or("nothing known", StateKind::name);
         let lasted = human_duration(span.to.duration_since(span.from).unsigned_abs());
-        out.push_str(&row(&[short(span.from), state.to_owned(), lasted, span.because.clone()], width));
+        out.push_str(&row(&[short(span.from, zone), state.to_owned(), lasted, span.because.clone()], width));
     }
     out
 }
 
-fn headline(gateway: &GatewayReport) -> String {
-    format!("{}: {}", gateway.gateway, gateway.summary())
+fn headline(report: &Report, gateway: &GatewayReport) -> String {
+    format!("{}: {}", gateway.gateway, gateway.summary_since(report.from))
 }
 
 /// When, what, how long and why; where that is too long for a line, on several.
@@ -118,12 +119,8 @@ fn wrapped(text: &str, width: usize) -> String {
     out + &format!("{line}\n")
 }
 
-fn long(time: Timestamp) -> String {
-    time.strftime("%Y-%m-%d %H:%M UTC").to_string()
-}
-
-fn short(time: Timestamp) -> String {
-    time.strftime("%m-%d %H:%M").to_string()
+fn short(time: Timestamp, zone: &TimeZone) -> String {
+    time.to_zoned_datetime(zone.clone()).strftime("%m-%d %H:%M").to_string()
 }
 
 const INDENT: &str = "    ";

@@ -144,7 +144,7 @@ async fn by_daemon(daemon: control::Client, arguments: &Login) -> anyhow::Result
     let lost: Vec<String> = lost.map(|gateway| gateway.name.clone()).collect();
     Ok(chosen(arguments.gateway.as_deref(), &names, &lost).and_then(|name| {
         let gateway = status.gateways.iter().find(|gateway| gateway.name == name).ok_or(Exit::Usage)?;
-        Ok((of(&name, &gateway.url), Witness::Daemon(daemon)))
+        Ok((Manual { login_url: gateway.login_url.clone(), ..of(&name, &gateway.url) }, Witness::Daemon(daemon)))
     }))
 }
 
@@ -156,7 +156,10 @@ fn by_config(arguments: &Login) -> anyhow::Result<Result<(Manual, Witness), Exit
         Err(exit) => return Ok(Err(exit)),
     };
     let target = config.gateways.iter().find(|gateway| gateway.name == name).map(|gateway| gateway.target.clone());
-    target.map_or(Ok(Err(Exit::Usage)), |target| asked_directly(&name, target).map(Ok))
+    let Some(target) = target else { return Ok(Err(Exit::Usage)) };
+    let (login, witness) = asked_directly(&name, target)?;
+    let login_url = config.alerts.login_urls.get(&name).cloned();
+    Ok(Ok((Manual { login_url, ..login }, witness)))
 }
 
 fn asked_directly(name: &str, target: Target) -> anyhow::Result<(Manual, Witness)> {
@@ -169,7 +172,7 @@ fn of(name: &str, url: &str) -> Manual {
     let set = |name: &str| env::var_os(name).is_some_and(|value| !value.is_empty());
     // A display that comes with ssh is at the other end, and slow.
     let has_display = (set("DISPLAY") || set("WAYLAND_DISPLAY")) && !set("SSH_CONNECTION");
-    Manual { gateway: name.to_owned(), url: url.to_owned(), host: host_name(), has_display }
+    Manual { gateway: name.to_owned(), url: url.to_owned(), login_url: None, host: host_name(), has_display }
 }
 
 /// The gateway that is named, the only one, or the only one that needs a login.

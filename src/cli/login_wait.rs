@@ -20,6 +20,8 @@ pub(super) struct Manual {
     pub(super) gateway: String,
     /// Its address.
     pub(super) url: String,
+    /// The address by which people reach its login, if it is another.
+    pub(super) login_url: Option<String>,
     /// The name of this host.
     pub(super) host: String,
     /// Whether a browser can be shown here.
@@ -60,7 +62,10 @@ pub(super) struct Ended {
 impl Manual {
     /// Instructions for a person.
     pub(super) fn way(&self) -> String {
-        let Self { gateway, url, host, has_display } = self;
+        let Self { gateway, url, host, has_display, login_url } = self;
+        if let Some(login_url) = login_url {
+            return format!("{gateway}: log in at {login_url} in a browser\n");
+        }
         match self.tunnel() {
             Some(tunnel) if !has_display => format!(
                 "{gateway}: this host has no display. Run this on your own machine:\n\n    {tunnel}\n\nthen open {url} \
@@ -274,7 +279,13 @@ mod tests {
     use super::*;
 
     fn login(url: &str, has_display: bool) -> Manual {
-        Manual { gateway: "main".to_owned(), url: url.to_owned(), host: "desk".to_owned(), has_display }
+        Manual {
+            gateway: "main".to_owned(),
+            url: url.to_owned(),
+            login_url: None,
+            host: "desk".to_owned(),
+            has_display,
+        }
     }
 
     #[test]

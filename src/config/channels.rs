@@ -26,6 +26,11 @@ struct Channel<'a> {
 pub(super) fn alerts(draft: &Draft, report: &mut Report) -> Settings {
     Settings {
         hours: hours(draft, report),
+        login_urls: draft
+            .gateways
+            .iter()
+            .filter_map(|(name, gateway)| Some((name.clone(), gateway.login_url.clone()?)))
+            .collect(),
         channels: all_channels(draft, report),
         deadman: deadman(draft, report),
         ..draft.alerts.clone()
@@ -185,6 +190,9 @@ impl Channel<'_> {
             let hint = "write the recipient into the body, or remove it";
             self.note("to", "only the presets \"telegram\" and \"pushover\" have recipients", hint);
         }
+        if keys.emergency && keys.preset != Some(Preset::Pushover) {
+            self.note("emergency", "only the preset \"pushover\" has emergencies", "remove it");
+        }
         let with_token = keys.headers.iter().position(|header| header.contains(channels::TOKEN));
         if let Some(item) = with_token.filter(|_| keys.token_file.is_none() && !self.explains(&["token_file"])) {
             let what = format!("{} stands for the content of token_file, which is not set", channels::TOKEN);
@@ -206,6 +214,7 @@ impl Channel<'_> {
             payload: payload?,
             token_file: keys.token_file.clone(),
             to: keys.to.first().cloned(),
+            emergency: keys.emergency,
             ca_file: keys.ca_file.clone(),
         })
     }

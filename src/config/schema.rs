@@ -106,6 +106,7 @@ pub(super) struct GatewayDraft {
     pub(super) region: Region,
     pub(super) public_address: String,
     pub(super) unit: Option<String>,
+    pub(super) login_url: Option<String>,
     pub(super) trust: TrustBy,
     pub(super) pins: Vec<Fingerprint>,
     pub(super) ca_file: Option<PathBuf>,
@@ -174,6 +175,7 @@ pub(super) struct ChannelDraft {
     pub(super) user: Option<String>,
     pub(super) password_file: Option<PathBuf>,
     pub(super) ca_file: Option<PathBuf>,
+    pub(super) emergency: bool,
     pub(super) argv: Vec<String>,
     pub(super) within: Option<Duration>,
 }
@@ -222,6 +224,7 @@ pub(super) const GATEWAY: &[Row<GatewayDraft>] = &[
     key!("url", Optional(GATEWAY_URL), |gateway| gateway.url),
     key!("region", one_of::<Region>(), |gateway| gateway.region),
     key!("public_address", NAME, |gateway| gateway.public_address),
+    key!("login_url", or_none(WEB_ADDRESS, "", false), |gateway| gateway.login_url),
     key!("unit", or_none(UNIT, "", false), |gateway| gateway.unit),
     key!("tls.trust", one_of::<TrustBy>(), |gateway| gateway.trust),
     key!("tls.pins", PINS, |gateway| gateway.pins),
@@ -275,6 +278,7 @@ pub(super) const CHANNEL: &[Row<ChannelDraft>] = &[
     key!("user", Optional(LINE), |channel| channel.user),
     key!("password_file", or_none(SECRET_FILE, "", false), |channel| channel.password_file),
     key!("ca_file", or_none(PATH, "", false), |channel| channel.ca_file),
+    key!("emergency", Flag, |channel| channel.emergency),
     key!("argv", ARGV, |channel| channel.argv),
     key!("within", Optional(from_to(SECOND, MINUTE)), |channel| channel.within),
 ];
@@ -352,7 +356,9 @@ impl ChannelType {
     /// The keys that this type uses, in addition to those of every channel.
     pub(super) const fn keys(self) -> &'static [&'static str] {
         match self {
-            Self::Webhook => &["preset", "url", "url_file", "token_file", "method", "headers", "body", "to", "ca_file"],
+            Self::Webhook => {
+                &["preset", "url", "url_file", "token_file", "method", "headers", "body", "to", "ca_file", "emergency"]
+            }
             Self::Email => &["host", "port", "tls", "from", "to", "user", "password_file", "ca_file"],
             Self::Command => &["argv", "within"],
         }
@@ -385,6 +391,7 @@ impl GatewayDraft {
             region: Region::default(),
             public_address: "here".to_owned(),
             unit: None,
+            login_url: None,
             trust: TrustBy::Loopback,
             pins: Vec::new(),
             ca_file: None,

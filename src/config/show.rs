@@ -20,7 +20,8 @@ pub fn show(config: &Config) -> String {
     let mut file = File::default();
     for gateway in &config.gateways {
         let table = format!("gateway.{}", gateway.name);
-        let draft = gateway_draft(gateway);
+        let login_url = config.alerts.login_urls.get(&gateway.name).cloned();
+        let draft = GatewayDraft { login_url, ..gateway_draft(gateway) };
         file.rows(&table, GATEWAY, &draft, |_| true);
         file.rows(&format!("{table}.session"), SESSION, &draft.policy, |_| true);
     }
@@ -161,6 +162,7 @@ fn channel_draft(channel: &settings::Channel) -> ChannelDraft {
                 headers: webhook.headers,
                 body,
                 to: webhook.to.into_iter().collect(),
+                emergency: webhook.emergency,
                 ca_file: webhook.ca_file,
                 ..draft
             }

@@ -148,6 +148,9 @@ pub struct Gateway {
     pub name: String,
     /// Its address.
     pub url: String,
+    /// The address by which people reach its login, if it is another.
+    #[serde(default)]
+    pub login_url: Option<String>,
     /// The state of its session.
     pub state: StateKind,
     /// Why, by its code.
@@ -307,6 +310,7 @@ impl Gateway {
         Self {
             name: snapshot.gateway.clone(),
             url: snapshot.url.clone(),
+            login_url: snapshot.login_url.clone(),
             state: snapshot.state.kind(),
             because: snapshot.reason.code().to_owned(),
             why: snapshot.reason.sentence().to_owned(),

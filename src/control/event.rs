@@ -88,6 +88,7 @@ impl Event {
             }
             What::Began { .. }
             | What::Ended
+            | What::Deadline { .. }
             | What::Watched { .. }
             | What::Unwatched { .. }
             | What::Unobserved { .. } => None,

@@ -251,6 +251,7 @@ impl Supervisor {
         self.counts.add(&report);
         let Report { at: now, mut snapshot, transition, jumped, answered, sending: _, stream } = report;
         let name = snapshot.gateway.clone();
+        snapshot.login_url = self.alerts.login_url(&name);
         let Some(entry) = self.gateways.get_mut(&name) else { return };
         if let Some(by) = jumped {
             warn!(event = event::CLOCK_JUMPED, gateway = name, by = %by, "{name}: the clock jumped, or the host slept: checking at once");
@@ -338,6 +339,9 @@ impl Supervisor {
     pub(super) fn publish_alerts(&mut self) {
         for notice in self.alerts.take_notified() {
             self.record.note(notice.at, What::notified(&notice));
+        }
+        for alert::Report { deadline, ready, not_ready } in self.alerts.take_reports() {
+            self.record.note(deadline.max(self.clock.now().wall), What::Deadline { ready, not_ready });
         }
     }
 

@@ -11,8 +11,9 @@ use super::view::View;
 use crate::alert::held_text;
 use crate::control::{self, Gateway};
 use crate::history::chart::{self, band, escaped};
-use crate::history::report::{GatewayReport, Report};
+use crate::history::report::Report;
 use crate::log::human_duration;
+use crate::session::StateKind;
 use crate::text::{clock, zone_named};
 
 /// The history of all gateways, for the timelines.
@@ -65,6 +66,8 @@ struct Section<'a> {
     class: &'static str,
     state: &'static str,
     is_late: bool,
+    /// Where to log in, while a login helps.
+    login: Option<&'a str>,
     alerts: Vec<Alert<'a>>,
     facts: Vec<(&'static str, String)>,
     timelines: Vec<Timeline>,
@@ -108,6 +111,8 @@ fn page<'a>(view: &'a View, timelines: Option<&Timelines>) -> Page<'a> {
             class,
             state,
             is_late,
+            login: Some(gateway.login_url.as_deref().unwrap_or(&gateway.url))
+                .filter(|_| gateway.state == StateKind::LoginRequired),
             alerts: alerts(Some(&gateway.name)),
             facts: facts(status.at, gateway, &zone),
             timelines: timelines.collect(),
@@ -185,7 +190,7 @@ fn timeline(title: &'static str, report: &Report, name: &str, zone: &TimeZone) -
     let of = report.gateways.iter().find(|of| of.gateway == name);
     Timeline {
         title,
-        summary: of.map(GatewayReport::summary).unwrap_or_default(),
+        summary: of.map(|of| of.summary_since(report.from)).unwrap_or_default(),
         band: of.map(|of| band(report, of)).unwrap_or_default(),
         from: clock(report.from, zone),
         middle: clock(middle(report), zone),

@@ -144,33 +144,33 @@ const fn colours(state: StateKind) -> (&'static str, &'static str) {
 
 /// What a picture shows, in one line.
 fn spoken(report: &Report, gateway: &GatewayReport) -> String {
-    format!("{}: {} from {} to {}", gateway.gateway, gateway.summary(), clock(report.from), clock(report.to))
+    format!(
+        "{}: {} from {} to {}",
+        gateway.gateway,
+        gateway.summary_since(report.from),
+        clock(report.from),
+        clock(report.to)
+    )
 }
 
-/// One rectangle for each run of columns in the same state.
+/// One rectangle for each span, as wide as it lasted.
 fn bars(report: &Report, gateway: &GatewayReport, left: usize, top: usize) -> String {
-    let columns = parts(report, &gateway.spans, COLUMNS);
-    let whole = report.to.duration_since(report.from).as_secs();
-    let time = |column: usize| {
-        let part = whole.saturating_mul(i64::try_from(column).unwrap_or(0)) / i64::try_from(COLUMNS).unwrap_or(1);
-        clock(Timestamp::from_second(report.from.as_second().saturating_add(part)).unwrap_or(report.to))
-    };
-    let mut out = String::new();
-    let mut start = 0;
-    while start < columns.len() {
-        let state = columns[start];
-        let run = columns[start..].iter().take_while(|other| **other == state).count();
-        let name = state.map_or("none", StateKind::name);
-        let told = state.map_or("nothing is known", StateKind::name);
+    let whole = report.to.duration_since(report.from).as_secs_f64().max(1.0);
+    let column = |at: Timestamp| at.duration_since(report.from).as_secs_f64() / whole * WIDTH;
+    let mut out = format!("<rect class=\"none\" x=\"{left}\" y=\"{top}\" width=\"{COLUMNS}\" height=\"{BAND}\"/>\n");
+    for span in &gateway.spans {
+        let name = span.state.map_or("none", StateKind::name);
+        let title = span.state.map_or("nothing is known", StateKind::name);
+        let (from, to) = (column(span.from), column(span.to));
         let _ = writeln!(
             out,
-            "<rect class=\"{name}\" x=\"{}\" y=\"{top}\" width=\"{run}\" height=\"{BAND}\"><title>{told}, {} to {}\
+            "<rect class=\"{name}\" x=\"{:.3}\" y=\"{top}\" width=\"{:.3}\" height=\"{BAND}\"><title>{title}, {} to {}\
              </title></rect>",
-            left + start,
-            time(start),
-            time(start + run),
+            from + LEFT * f64::from(u8::from(left > 0)),
+            to - from,
+            clock(span.from),
+            clock(span.to),
         );
-        start += run;
     }
     out
 }
@@ -188,7 +188,9 @@ pub fn all_states() -> impl Iterator<Item = StateKind> {
 /// How many columns a picture has: two minutes each for a day, an hour each for thirty days.
 const COLUMNS: usize = 720;
 const BAND: usize = 28;
+const WIDTH: f64 = 720.0;
 const SIDE: usize = 20;
+const LEFT: f64 = 20.0;
 const TOP: usize = 16;
 const LABEL: usize = 22;
 const ROW: usize = 64;

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::row::{Row, What};
 use crate::log::human_duration;
 use crate::session::StateKind;
+use crate::text::plural;
 
 /// The history of all gateways over one stretch of time.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -38,6 +39,12 @@ pub struct GatewayReport {
     pub live_percent: Option<f64>,
     /// The longest outage, in seconds.
     pub longest_outage_s: u64,
+    /// How many deadlines (`ready_by`) there were.
+    #[serde(default)]
+    pub mornings: u64,
+    /// At how many of them it was ready.
+    #[serde(default)]
+    pub ready: u64,
 }
 
 /// A stretch of time in which a gateway was one thing.
@@ -75,10 +82,31 @@ impl GatewayReport {
         let live =
             self.live_percent.map_or_else(|| "nothing known".to_owned(), |part| format!("{} live", percent(part)));
         let longest = human_duration(Duration::from_secs(self.longest_outage_s));
-        match self.outages.len() {
+        let outages = match self.outages.len() {
             0 => format!("{live}, no outage"),
             1 => format!("{live}, 1 outage of {longest}"),
             n => format!("{live}, {n} outages, the longest {longest}"),
+        };
+        match self.mornings {
+            0 => outages,
+            n => format!(
+                "{outages}, ready on {} of {}",
+                self.ready,
+                plural(usize::try_from(n).unwrap_or(usize::MAX), "morning")
+            ),
+        }
+    }
+
+    /// The same for a report from `from` on, which says so where less is known.
+    #[must_use]
+    pub fn summary_since(&self, from: Timestamp) -> String {
+        let (first, last) = (self.spans.first().map(|span| span.from), self.spans.last().map(|span| span.to));
+        match first.zip(last).filter(|(first, _)| *first > from) {
+            Some((first, last)) => {
+                let known = Duration::from_secs(last.duration_since(first).unsigned_abs().as_secs());
+                format!("known for {}: {}", human_duration(known), self.summary())
+            }
+            None => self.summary(),
         }
     }
 }
@@ -100,9 +128,16 @@ pub fn report(rows: &[Row], from: Timestamp, to: Timestamp) -> Report {
         walk.take(row);
     }
     walk.close_all(to);
-    let gateways = walk.spans.into_iter().filter_map(|(gateway, spans)| {
+    let Walk { spans, deadlines, .. } = walk;
+    let gateways = spans.into_iter().filter_map(|(gateway, spans)| {
         let spans = joined(spans.into_iter().filter_map(|span| within(span, from, to)));
-        (!spans.is_empty()).then(|| of(gateway, spans, to))
+        let judged = deadlines.get(&gateway).into_iter().flatten().filter(|(at, _)| (from..=to).contains(at));
+        let (ready, missed): (Vec<_>, Vec<_>) = judged.copied().partition(|(_, is_ready)| *is_ready);
+        (!spans.is_empty()).then(|| GatewayReport {
+            ready: ready.len() as u64,
+            mornings: (ready.len() + missed.len()) as u64,
+            ..of(gateway, spans, to)
+        })
     });
     Report { from, to, gateways: gateways.collect() }
 }
@@ -150,6 +185,8 @@ const fn is_down(light: StateKind) -> bool {
 struct Walk {
     open: BTreeMap<String, (Timestamp, Option<StateKind>, String)>,
     spans: BTreeMap<String, Vec<Span>>,
+    /// When each gateway was judged at a deadline, and whether it was ready.
+    deadlines: BTreeMap<String, Vec<(Timestamp, bool)>>,
     /// The latest time of all rows until now: a clock that was set back makes no span of negative length.
     latest: Timestamp,
 }
@@ -168,6 +205,12 @@ impl Walk {
             What::Watched { gateway } => self.open(gateway, at, Some(StateKind::Starting), ""),
             What::Unwatched { gateway } => self.close(gateway, at),
             What::Changed { gateway, to, because, .. } => self.open(gateway, at, Some(*to), because),
+            What::Deadline { ready, not_ready } => {
+                let judged = ready.iter().map(|name| (name, true)).chain(not_ready.iter().map(|name| (name, false)));
+                for (name, is_ready) in judged {
+                    self.deadlines.entry(name.clone()).or_default().push((at, is_ready));
+                }
+            }
             What::Shown { .. } | What::Session { .. } | What::Alert { .. } => {}
         }
     }
@@ -240,6 +283,8 @@ fn of(gateway: String, spans: Vec<Span>, end: Timestamp) -> GatewayReport {
         live_percent,
         longest_outage_s,
         spans,
+        mornings: 0,
+        ready: 0,
     }
 }
 

@@ -83,6 +83,13 @@ pub enum What {
         /// Its number.
         session: u64,
     },
+    /// The deadline of the day has passed.
+    Deadline {
+        /// The gateways that were ready.
+        ready: Vec<String>,
+        /// The gateways that were not.
+        not_ready: Vec<String>,
+    },
     /// A human was notified.
     Alert {
         /// The code of the alert.
@@ -139,7 +146,7 @@ impl What {
     #[must_use]
     pub fn gateway(&self) -> Option<&str> {
         match self {
-            Self::Began { .. } | Self::Ended => None,
+            Self::Began { .. } | Self::Ended | Self::Deadline { .. } => None,
             Self::Watched { gateway }
             | Self::Unwatched { gateway }
             | Self::Unobserved { gateway, .. }

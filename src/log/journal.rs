@@ -135,6 +135,7 @@ const ALERTS: &[MessageId] = &[
     alert("certificate-changed", "d7ab125b9ff6438fb9af50c526cbf4b8"),
     alert("access-denied", "213da8a1da72412583340d2ec24de8cc"),
     alert("ibkr-unavailable", "681de2c39e32489aae7fb3652ce42c8f"),
+    alert("gateway-wedged", "d76f8efc2aa44e1bba0c0e0d3a9cd52b"),
     alert("session-flapping", "fd95343599784d528378b76c883a7d82"),
     alert("wrong-account", "8911d1d1389b4e7bbf816bd1d963fc7f"),
     alert("not-ready", "c32a3dfc10fc4fb5adee8b583e5b1970"),

@@ -21,6 +21,7 @@ fn telegram(url: &str, token: &str) -> Kind {
         payload: Payload::Preset(Preset::Telegram),
         token_file: Some(keep("bot", token)),
         to: Some("1".to_owned()),
+        emergency: false,
         ca_file: None,
     })
 }
@@ -155,6 +156,7 @@ async fn a_plain_address_is_no_secret() {
         payload: Payload::Preset(Preset::Json),
         token_file: None,
         to: None,
+        emergency: false,
         ca_file: None,
     });
     assert!(why(&attempt(kind).await).ends_with("nothing listens at /alerts/tickled"));

@@ -40,6 +40,7 @@ pub(crate) fn webhook(url: &str, ca_file: Option<PathBuf>) -> Kind {
         payload: Payload::Preset(Preset::Json),
         token_file: None,
         to: None,
+        emergency: false,
         ca_file,
     })
 }

@@ -8,7 +8,8 @@ use jiff::tz::TimeZone;
 use jiff::{Timestamp, ToSpan};
 use tickled::alert::settings::{Channel, Kind, Method, Payload, Preset, Url, Webhook};
 use tickled::alert::{
-    About, ActiveAlert, Input, Message, Outbox, Outcome, Plan, Settings, Severity, State as Spooled, Tracker,
+    About, ActiveAlert, Code, Held, Input, Message, Outbox, Outcome, Plan, Report, Settings, Severity,
+    State as Spooled, Tracker,
 };
 use tickled::calendar::{Maintenance, Region, Window};
 use tickled::session::{Facts, Now, RateLimitState, SessionNumber, State, StateReason, Unavailability, WakeReason};
@@ -31,6 +32,7 @@ pub(crate) fn channel(name: &str, preset: Preset) -> Channel {
         payload,
         token_file: None,
         to: None,
+        emergency: false,
         ca_file: None,
     });
     Channel {
@@ -48,6 +50,7 @@ pub(crate) fn snapshot(state: State, since: Now, outage_since: Option<Now>) -> S
     Snapshot {
         gateway: "main".to_owned(),
         url: "https://localhost:5000".to_owned(),
+        login_url: None,
         state,
         reason: StateReason::Started,
         detail: None,
@@ -106,6 +109,10 @@ pub(crate) struct Life {
     pub(crate) cuts: Box<dyn FnMut() -> bool>,
     pub(crate) cut: Vec<Message>,
     pub(crate) heard: Vec<Heard>,
+    /// What the log has: reports at deadlines, and what is held. And when live sessions were to be proved.
+    pub(crate) reports: Vec<Report>,
+    pub(crate) held: Vec<(Code, Held)>,
+    pub(crate) proofs: Vec<Timestamp>,
 }
 
 impl Life {
@@ -132,6 +139,9 @@ impl Life {
             cuts: Box::new(|| false),
             cut: Vec::new(),
             heard: Vec::new(),
+            reports: Vec::new(),
+            held: Vec::new(),
+            proofs: Vec::new(),
         };
         life.start();
         life
@@ -180,7 +190,9 @@ impl Life {
     /// The driver reports.
     pub(crate) fn look(&mut self) {
         let (flapping, place) = (self.flapping, self.place());
-        let known = Facts { trouble: self.trouble, ..Facts::default() };
+        // The session is proved each time.
+        let last_data = (self.state == State::Live).then(|| self.now());
+        let known = Facts { trouble: self.trouble, last_data, ..Facts::default() };
         let snapshot = snapshot(self.state, self.since, self.outage_since);
         let snapshot = Snapshot { flapping, place, facts: known, out_of_attempts: self.spent, ..snapshot };
         self.step(Input::Snapshot(&snapshot));
@@ -193,6 +205,9 @@ impl Life {
 
     fn do_it(&mut self, plan: &Plan) {
         self.wake_at = plan.wake_at;
+        self.reports.extend(plan.report.clone());
+        self.held.extend(plan.held.iter().filter_map(|alert| Some((alert.code, alert.held?))));
+        self.proofs.extend((!plan.prove.is_empty()).then(|| self.now().wall));
         let now = self.now();
         for notice in &plan.notices {
             let message = notice.message(&self.settings.zone(), &"host".into());

@@ -4,6 +4,7 @@
 mod delivery;
 mod echo;
 mod edge;
+mod hours;
 mod life;
 mod mail;
 mod mailserver;

@@ -26,7 +26,8 @@ fn begun() -> Life {
 }
 
 /// Of these a gateway has one at a time.
-const EXCLUSIVE: [Code; 5] = [
+const EXCLUSIVE: [Code; 6] = [
+    Code::GatewayWedged,
     Code::SessionContested,
     Code::GatewayUnreachable,
     Code::CertificateChanged,
@@ -52,9 +53,9 @@ fn code(state: State) -> Option<Code> {
             | Unavailability::Tls => Code::GatewayUnreachable,
             Unavailability::Certificate => Code::CertificateChanged,
             Unavailability::AddressRefused | Unavailability::EdgeRefused => Code::AccessDenied,
+            Unavailability::GatewayWedged => Code::GatewayWedged,
             Unavailability::IbkrSilent
             | Unavailability::IbkrUnreachable
-            | Unavailability::GatewayWedged
             | Unavailability::IbkrError
             | Unavailability::TooManyRequests { .. }
             | Unavailability::Nonsense => Code::IbkrUnavailable,

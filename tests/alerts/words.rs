@@ -82,7 +82,10 @@ impl Stage {
         let since = stage.now();
         stage.step(Input::Snapshot(&snapshot(state, since, (state != State::Live).then_some(since))));
         for minutes in [30, 20, 10, 10, 250] {
-            stage.pass(Duration::from_mins(minutes));
+            stage.time += Duration::from_mins(minutes);
+            let facts = Facts { last_data: Some(stage.now()), ..Facts::default() };
+            let down = (state != State::Live).then_some(since);
+            stage.step(Input::Snapshot(&Snapshot { facts, ..snapshot(state, since, down) }));
         }
         let about = About::Gateway("main".to_owned());
         stage.step(Input::Acknowledge { about: &about, code: None });
@@ -124,6 +127,8 @@ pub(crate) fn all() -> Vec<Message> {
         Unavailability::AddressRefused,
         Unavailability::EdgeRefused,
         Unavailability::IbkrSilent,
+        Unavailability::IbkrUnreachable,
+        Unavailability::GatewayWedged,
         Unavailability::IbkrError,
         Unavailability::TooManyRequests { retry_after: None },
         Unavailability::Nonsense,

@@ -153,6 +153,7 @@ fn what_is_shown_is_what_was_read() {
         session.competing = "take-over"
         [gateway.public]
         url = "https://ibkr.example:5002"
+        login_url = "https://ibkr.tailnet.example"
         tls.trust = "system"
         [alerts]
         hours = { zone = "Asia/Tokyo", days = ["mon", "sun"], from = "22:00", to = "07:00", except = ["2026-12-25"] }

@@ -57,6 +57,7 @@ pub(crate) fn gateway(name: &str, state: StateKind, wall: Timestamp) -> Gateway 
     Gateway {
         name: name.to_owned(),
         url: "https://localhost:5000".to_owned(),
+        login_url: None,
         state,
         because: "because".to_owned(),
         why: "a reason of \"its\" own".to_owned(),

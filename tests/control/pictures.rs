@@ -44,30 +44,29 @@ fn the_timeline_in_characters_is_what_was() {
 #[test]
 fn the_picture_has_a_bar_for_each_stretch_where_it_belongs() {
     let drawn = svg(&day());
-    let bars: Vec<(&str, u32, u32)> = drawn
+    let bars: Vec<(&str, f64, f64)> = drawn
         .lines()
         .filter_map(|line| {
             let (class, rest) = line.strip_prefix("<rect class=\"")?.split_once("\" x=\"")?;
             let number = |text: &str| text.split('"').next()?.parse().ok();
-            let x: u32 = number(rest)?;
+            let x: f64 = number(rest)?;
             let width = number(rest.split_once("width=\"")?.1)?;
-            line.contains("<title>").then_some((class, x - 20, width))
+            line.contains("<title>").then_some((class, x - 20.0, width))
         })
         .collect();
-    let hour = 720 / 24;
+    let hour = 720.0 / 24.0;
     assert_eq!(
         bars,
         [
-            ("none", 0, hour),
-            ("live", hour, 5 * hour),
-            ("login-required", 6 * hour, hour),
-            ("live", 7 * hour, 5 * hour),
-            ("paused", 12 * hour, 6 * hour),
-            ("live", 18 * hour, 6 * hour),
+            ("live", hour, 5.0 * hour),
+            ("login-required", 6.0 * hour, hour),
+            ("live", 7.0 * hour, 5.0 * hour),
+            ("paused", 12.0 * hour, 6.0 * hour),
+            ("live", 18.0 * hour, 6.0 * hour),
         ]
     );
     assert!(drawn.contains("<title>login-required, 2026-11-24 18:00 UTC to 2026-11-24 19:00 UTC"), "{drawn}");
-    assert!(drawn.contains("main: 94.1 % live, 1 outage of 1h from 2026-11-24 12:00 UTC to"), "{drawn}");
+    assert!(drawn.contains("main: known for 23h: 94.1 % live, 1 outage of 1h from 2026-11-24 12:00 UTC to"), "{drawn}");
 }
 
 #[test]
@@ -90,7 +89,7 @@ fn the_page_says_how_each_gateway_is_without_script_or_foreign_markup() {
         "in 2h",
         "<strong>login-required</strong>, for 1m<br>a login is &lt;required&gt;<br>log in at",
         "<h2>young</h2><p>Nothing is known of it yet.",
-        "<b>24 hours</b> 94.1 % live, 1 outage of 1h",
+        "<b>24 hours</b> known for 23h: 94.1 % live, 1 outage of 1h",
         "prefers-color-scheme:dark",
         "width=device-width",
     ] {

@@ -397,7 +397,8 @@ fn is_good(status: Status) -> bool {
 }
 
 /// What of an outage a human can be told: one of these at a time.
-const OUTAGES: [Code; 6] = [
+const OUTAGES: [Code; 7] = [
+    Code::GatewayWedged,
     Code::LoginRequired,
     Code::SessionContested,
     Code::GatewayUnreachable,

@@ -4,7 +4,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
 
 use super::super::Severity;
-use super::super::notice::{Message, Phase};
+use super::super::notice::{Message, Phase, hash};
 use super::super::settings::Preset;
 
 /// A web request without its method.
@@ -34,25 +34,32 @@ impl Preset {
         match self {
             Self::Ntfy => ntfy(message, address),
             Self::Slack => {
+                let link = message.login_url.as_ref().map(|url| format!("\n<{}|Log in>", slack(url)));
                 let text = format!("{} *{}*\n{}", mark(message), slack(&message.title), slack(&message.text));
+                let text = text + &link.unwrap_or_default();
                 address.json(&json!({ "text": text }))
             }
             Self::Discord => {
-                let text = format!("{} **{}**\n{}", mark(message), message.title, message.text);
+                let link = message.login_url.as_ref().map(|url| format!("[Log in](<{url}>)\n")).unwrap_or_default();
+                let text = format!("{} **{}**\n{link}{}", mark(message), message.title, message.text);
                 // An @ in the text must not mention a user.
                 address.json(&json!({ "content": cut(&text, 2000), "allowed_mentions": { "parse": [] } }))
             }
             Self::Telegram => {
                 let url = format!("{}/bot{}/sendMessage", url.trim_end_matches('/'), address.token());
                 let text = format!("{} {}\n{}", mark(message), message.title, message.text);
-                let body = json!({
+                let mut body = json!({
                     "chat_id": to.unwrap_or_default(),
                     "text": cut(&text, 4096),
                     "link_preview_options": { "is_disabled": true },
                 });
+                if let Some(url) = &message.login_url {
+                    body["reply_markup"] = json!({ "inline_keyboard": [[{ "text": "Log in", "url": url }]] });
+                }
                 Address { url: &url, token: None }.json(&body)
             }
-            Self::Pushover => address.json(&json!({
+            Self::Pushover => {
+                let mut body = json!({
                 "token": address.token(),
                 "user": to.unwrap_or_default(),
                 "title": cut(&message.title, 250),
@@ -63,15 +70,23 @@ impl Preset {
                     Severity::Info => -1,
                 },
                 "timestamp": message.notified_at.as_second(),
-            })),
+                });
+                if let Some(url) = &message.login_url {
+                    (body["url"], body["url_title"]) = (json!(url), json!("Log in"));
+                }
+                address.json(&body)
+            }
             Self::Gotify => {
                 let priority = match message.urgency() {
                     Severity::Error => 8,
                     Severity::Warning => 5,
                     Severity::Info => 3,
                 };
-                let mut call =
-                    address.json(&json!({ "title": message.title, "message": message.text, "priority": priority }));
+                let mut body = json!({ "title": message.title, "message": message.text, "priority": priority });
+                if let Some(url) = &message.login_url {
+                    body["extras"] = json!({ "client::notification": { "click": { "url": url } } });
+                }
+                let mut call = address.json(&body);
                 call.headers.push(("X-Gotify-Key".to_owned(), address.token().to_owned()));
                 call
             }
@@ -82,6 +97,25 @@ impl Preset {
                 call
             }
         }
+    }
+}
+
+impl Call {
+    /// Makes an emergency of Pushover's message: it rings each minute until a human acknowledges it there.
+    pub(super) fn as_emergency(self, message: &Message) -> Self {
+        let mut body: Value = serde_json::from_str(&self.body).unwrap_or_default();
+        body["priority"] = json!(2);
+        (body["retry"], body["expire"]) = (json!(RETRY_S), json!(EXPIRE_S));
+        body["tags"] = json!(hash(&message.id));
+        Self { body: body.to_string(), ..self }
+    }
+
+    /// The request that ends the emergencies of an alert at Pushover.
+    pub(super) fn cancelling(self, message: &Message) -> Self {
+        let token = serde_json::from_str::<Value>(&self.body).unwrap_or_default()["token"].clone();
+        let base = self.url.trim_end_matches("messages.json");
+        let url = format!("{base}receipts/cancel_by_tag/{}.json", hash(&message.id));
+        Self { url, body: json!({ "token": token }).to_string(), ..self }
     }
 }
 
@@ -103,6 +137,7 @@ fn ntfy(message: &Message, address: Address<'_>) -> Call {
         // A second copy of a message replaces the first.
         ("X-Sequence-ID".to_owned(), message.delivery_id()),
     ];
+    headers.extend(message.login_url.iter().map(|url| ("Click".to_owned(), url.clone())));
     headers.extend(address.bearer());
     Call { url: address.url.to_owned(), headers, body: message.text.clone() }
 }
@@ -129,11 +164,13 @@ fn pagerduty(message: &Message, address: Address<'_>) -> Value {
         },
     });
     without_nulls(&mut payload);
+    let links: Vec<Value> = message.login_url.iter().map(|url| json!({ "href": url, "text": "Log in" })).collect();
     json!({
         "routing_key": address.token(),
         "event_action": action,
         "dedup_key": message.id,
         "client": "tickled",
+        "links": links,
         "payload": payload,
     })
 }
@@ -167,6 +204,10 @@ impl std::fmt::Debug for Call {
         f.debug_struct("Call").finish_non_exhaustive()
     }
 }
+
+/// How often Pushover repeats an emergency, and for how long, in seconds.
+const RETRY_S: u32 = 60;
+const EXPIRE_S: u32 = 3600;
 
 /// A coloured mark at the start of the text.
 const fn mark(message: &Message) -> &'static str {

@@ -34,6 +34,13 @@ impl Webhook {
     }
 
     pub(super) async fn deliver(&self, message: &Message) -> Outcome {
+        if self.settings.emergency && (message.phase.is_end() || message.phase == Phase::Acknowledged) {
+            let outcome = self.cancel(message).await;
+            let is_silent = matches!(message.phase, Phase::Acknowledged | Phase::Replaced);
+            if is_silent || !matches!(outcome, Outcome::Sent { .. }) {
+                return outcome;
+            }
+        }
         let outcome = self.send(message).await;
         let opens_incident = matches!(self.settings.payload, Payload::Preset(Preset::PagerDuty));
         match outcome {
@@ -74,6 +81,19 @@ impl Webhook {
         }
     }
 
+    /// Ends the emergencies of an alert.
+    async fn cancel(&self, message: &Message) -> Outcome {
+        let mut secrets = Secrets::default();
+        let call = match self.call(message, &mut secrets).await {
+            Ok(call) => call.cancelling(message),
+            Err(outcome) => return outcome,
+        };
+        match self.http.send(reqwest::Method::POST, &call, &secrets).await {
+            Ok(answer) => answer.outcome(&secrets),
+            Err(outcome) => outcome,
+        }
+    }
+
     async fn ask(&self, message: &Message) -> Result<(Answer, Secrets), Outcome> {
         let mut secrets = Secrets::default();
         let call = self.call(message, &mut secrets).await?;
@@ -111,7 +131,11 @@ impl Webhook {
         }
         let in_header = self.settings.headers.iter().any(|header| header.contains(TOKEN));
         let mut call = match (&self.settings.payload, &self.template) {
-            (Payload::Preset(preset), _) => preset.call(message, url, token.as_ref(), to),
+            (Payload::Preset(preset), _) => {
+                let call = preset.call(message, url, token.as_ref(), to);
+                let is_loud = self.settings.emergency && message.urgency() == Severity::Error;
+                if is_loud { call.as_emergency(message) } else { call }
+            }
             (Payload::Body(_), Some(Ok(template))) => {
                 let body = template.render(message).map_err(|why| refused(&why))?;
                 let bearer = token.as_ref().map(|token| format!("Bearer {}", token.expose_secret()));
