@@ -1,4 +1,4 @@
-//! Supervises all gateways: passes the drivers' reports to the log, the alerts, the history, the metrics and systemd.
+//! Supervises all gateways: passes what the drivers report on to the log, the alerts, the history, the metrics and systemd.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -171,8 +171,7 @@ impl Supervisor {
         supervisor
     }
 
-    /// Registers a gateway whose driver is about to start, or to be replaced. Returns what the new driver inherits from the
-    /// earlier driver or daemon.
+    /// Registers a gateway whose driver is about to start or be replaced. Returns what the new driver inherits.
     pub(super) fn register(&mut self, name: &str) -> DriverInit {
         let now = self.clock.now();
         let session = self.gateways.get(name).map(|entry| entry.session.current());
