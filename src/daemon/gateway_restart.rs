@@ -1,11 +1,15 @@
 //! Restarts a wedged gateway with the operator's command. A restart costs a login, so it is the last resort.
 
 use std::collections::BTreeMap;
-use std::process::Stdio;
+use std::convert::Infallible;
+use std::future::pending;
+use std::io;
+use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
 use jiff::Timestamp;
-use tokio::process::Command;
+use tokio::io::{AsyncReadExt, copy, sink};
+use tokio::process::{Child, Command};
 use tokio::time::timeout;
 use tracing::{error, warn};
 
@@ -61,12 +65,11 @@ async fn run(gateway: String, command: Vec<String>) {
     command.args(arguments).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
     command.env_remove("NOTIFY_SOCKET").env_remove("CREDENTIALS_DIRECTORY");
     // The daemon's end does not interrupt the restart.
-    let fault = match timeout(WITHIN, command.output()).await {
-        Ok(Ok(output)) if output.status.success() => return,
-        Ok(Ok(output)) => {
-            let said: String = String::from_utf8_lossy(&output.stderr).chars().take(LONGEST_OUTPUT).collect();
-            format!("{}: {}", output.status, redact(said.trim()))
-        }
+    let mut said = Vec::new();
+    let ended = async { status(command.spawn()?, &mut said).await };
+    let fault = match timeout(WITHIN, ended).await {
+        Ok(Ok(status)) if status.success() => return,
+        Ok(Ok(status)) => format!("{status}: {}", redact(String::from_utf8_lossy(&said).trim())),
         Ok(Err(error)) => error.to_string(),
         Err(_) => format!("it has not ended within {}", human_duration(WITHIN)),
     };
@@ -76,11 +79,29 @@ async fn run(gateway: String, command: Vec<String>) {
     );
 }
 
+/// Waits until the command ends, and keeps the beginning of its errors. The rest is read, so that it does not block.
+async fn status(mut child: Child, said: &mut Vec<u8>) -> io::Result<ExitStatus> {
+    let mut stderr = child.stderr.take();
+    let read = async {
+        if let Some(stderr) = &mut stderr {
+            drop(stderr.take(LONGEST_OUTPUT).read_to_end(said).await);
+            drop(copy(stderr, &mut sink()).await);
+        }
+        // A process that it left behind may keep the pipe open: the end of the command is what counts.
+        pending::<Infallible>().await
+    };
+    tokio::select! {
+        biased;
+        never = read => match never {},
+        status = child.wait() => status,
+    }
+}
+
 const STANDS_FOR: Duration = Duration::from_secs(5 * 60);
 const PER_DAY: usize = 2;
 const A_DAY: jiff::SignedDuration = jiff::SignedDuration::from_hours(24);
 const WITHIN: Duration = Duration::from_secs(2 * 60);
-const LONGEST_OUTPUT: usize = 400;
+const LONGEST_OUTPUT: u64 = 400;
 
 #[cfg(test)]
 mod tests {
@@ -121,6 +142,17 @@ mod tests {
         assert!(is_due(at(105 + 24 * 60), WEDGED, at(100 + 24 * 60), &twice), "the first is a day ago");
         // A clock that was set back makes no third one.
         assert!(!is_due(at(60), WEDGED, at(50), &twice));
+    }
+
+    #[tokio::test]
+    async fn of_a_flood_of_errors_the_beginning_is_kept() {
+        let mut command = Command::new("sh");
+        command.args(["-c", "echo first >&2; head -c 3000000 /dev/zero >&2; sleep 5 >&2 & exit 3"]);
+        let child = command.stderr(Stdio::piped()).kill_on_drop(true).spawn().unwrap();
+        let mut said = Vec::new();
+        let ended = timeout(Duration::from_secs(30), status(child, &mut said)).await.unwrap().unwrap();
+        assert_eq!((ended.code(), said.len()), (Some(3), 400));
+        assert!(said.starts_with(b"first"));
     }
 
     #[tokio::test]
