@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use super::machine::Machine;
 use super::phase::{Ask, Next, Phase};
-use super::{Cause, Failure, Now, Request, StateReason, WakeReason};
+use super::{Cause, Failure, Now, Request, StateReason, Unavailability, WakeReason};
 
 impl Machine {
     pub(super) fn pause(&mut self, until: Option<Timestamp>) {
@@ -53,7 +53,7 @@ impl Machine {
     pub(super) fn on_session_ended(&mut self, answer: Result<(), Failure>) {
         if matches!(self.phase, Phase::Paused { .. }) {
             self.apply(self.cx.stay(self.phase, Ask::Nothing));
-        } else if answer.is_ok() {
+        } else if may_have_ended(answer) {
             self.logged_out();
         } else {
             let ask = Ask::Now(Request::Check, WakeReason::AskAgain);
@@ -67,6 +67,18 @@ impl Machine {
         if let Phase::LoginRequired(login) = &mut self.phase {
             login.seen_at = None;
         }
+    }
+}
+
+/// Whether the session may have ended, so that taking it back would undo what the operator asked for. If it has not, the
+/// next check is good.
+const fn may_have_ended(answer: Result<(), Failure>) -> bool {
+    match answer {
+        Ok(()) | Err(Failure::Unauthorized | Failure::LoginPage | Failure::NoSession) => true,
+        Err(Failure::Unavailable(cause)) => {
+            matches!(cause, Unavailability::NoAnswer | Unavailability::IbkrError | Unavailability::Nonsense)
+        }
+        Err(Failure::Unsupported) => false,
     }
 }
 

@@ -7,7 +7,7 @@ use tickled::session::{
 };
 
 use super::situation::{
-    COMPETING, EMPTY, ERROR, GOOD, LOST, NOT_ESTABLISHED, SILENCE, Situation, VALID, recovering, seconds,
+    COMPETING, EMPTY, ERROR, GOOD, LOST, NOT_ESTABLISHED, SILENCE, Situation, USABLE, VALID, recovering, seconds,
 };
 
 #[test]
@@ -153,6 +153,30 @@ fn a_logout_by_the_operator_stays_one_whoever_uses_the_login_then() {
     assert_eq!(used.state(), State::LoginRequired(Cause::ByOperator));
     let ended = used.answered(Request::Check, Said::Unauthorized);
     assert_eq!(ended.state(), State::LoginRequired(Cause::ByOperator));
+}
+
+/// The session may have ended although no answer says so: nothing takes it back, and if it has not ended, a check shows that.
+#[test]
+fn a_logout_whose_answer_is_lost_is_not_undone() {
+    let no_answer = Said::Unavailable(Unavailability::NoAnswer);
+    let nonsense = Said::Unavailable(Unavailability::Nonsense);
+    for lost in [no_answer, ERROR, nonsense, Said::Unauthorized, Said::LoginPage] {
+        let out = Situation::new().live().step(Input::Logout).answered(Request::EndSession, lost);
+        assert_eq!(out.state(), State::LoginRequired(Cause::ByOperator), "{lost:?}");
+        let mut s = out.clone();
+        while s.now.mono < seconds(1200) {
+            let (_, request, asking) = s.next();
+            assert_eq!(request, Request::Check, "{lost:?}");
+            s = asking.checked(LOST);
+        }
+        assert_eq!(s.state(), State::LoginRequired(Cause::ByOperator), "{lost:?}");
+        let still_there = out.checked(GOOD).answered(Request::Accounts, Said::Accounts(USABLE));
+        assert_eq!(still_there.state(), State::Live, "{lost:?}");
+    }
+    // Where it certainly was not carried out, all stays as it is.
+    let refused = Said::Unavailable(Unavailability::NothingListens);
+    let tried = Situation::new().live().step(Input::Logout).answered(Request::EndSession, refused);
+    assert_eq!(tried.state(), State::Live);
 }
 
 /// What the other side makes of a logout may be heard of before its answer.
