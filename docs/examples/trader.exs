@@ -146,7 +146,7 @@ defmodule Trader do
 end
 
 [gateway, url, endpoint] = System.argv()
-{:ok, _} = Application.ensure_all_started([:inets, :ssl])
+for application <- [:inets, :ssl], do: {:ok, _} = Application.ensure_all_started(application)
 :persistent_term.put(:name, "trader-#{System.os_time(:second)}")
 {:ok, _} = Events.start_link(self(), endpoint, gateway)
 Trader.run(url)
