@@ -339,9 +339,8 @@ impl Supervisor {
         for notice in self.alerts.take_notified() {
             self.record.note(notice.at, What::notified(&notice));
         }
-        for alert::Report { deadline, ready, not_ready } in self.alerts.take_reports() {
-            self.record.note(deadline.max(self.clock.now().wall), What::Deadline { ready, not_ready });
-        }
+        let reports = self.alerts.take_reports().into_iter();
+        reports.for_each(|report| self.record.note(self.clock.now().wall, What::deadline(report)));
     }
 
     /// The status of the daemon and all gateways, as the control socket shows it.

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::event_id::EventId;
-use crate::alert::{About, Code, Notice, Phase, Severity};
+use crate::alert::{self, About, Code, Notice, Phase, Severity};
 use crate::session::{StateKind, Transition};
 
 /// One line of the ledger.
@@ -118,6 +118,12 @@ impl Row {
 }
 
 impl What {
+    /// How the sessions were at a deadline.
+    #[must_use]
+    pub fn deadline(report: alert::Report) -> Self {
+        Self::Deadline { ready: report.ready, not_ready: report.not_ready }
+    }
+
     /// The change that a transition is.
     #[must_use]
     pub fn changed(gateway: &str, transition: &Transition, session: u64) -> Self {

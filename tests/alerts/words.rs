@@ -153,8 +153,7 @@ pub(crate) fn all() -> Vec<Message> {
         told.extend(Stage::morning(state));
     }
     let mut stage = Stage::new();
-    let why = "/etc/tickled/tickled.toml:4:1: session.ping_evry: unknown key; did you mean ping_every? (the log has all \
-               that is wrong)";
+    let why = "/etc/tickled/tickled.toml:4:1: session.ping_evry: unknown key; did you mean ping_every? (the log lists every fault)";
     stage.step(Input::ConfigRejected { file: "/etc/tickled/tickled.toml", why });
     stage.pass(HOUR * 4 + secs(60));
     stage.step(Input::ConfigAccepted);
