@@ -57,7 +57,8 @@ pub enum Input<'a> {
 pub struct Plan {
     /// Send these, in this order.
     pub notices: Vec<Notice>,
-    /// Call [`Tracker::step`] with [`Input::Wake`] at this time ([`Now::mono`]) at the latest.
+    /// Call [`Tracker::step`](super::Tracker::step) with [`Input::Wake`]
+    /// at this time ([`Now::mono`](crate::session::Now::mono)) at the latest.
     pub wake_at: Duration,
     /// Why then.
     pub because: WakeReason,
@@ -67,7 +68,7 @@ pub struct Plan {
     pub report: Option<Report>,
     /// Log that these are open and not sent.
     pub held: Vec<ActiveAlert>,
-    /// [`Tracker::snapshot`] has changed.
+    /// [`Tracker::snapshot`](super::Tracker::snapshot) has changed.
     pub changed: bool,
 }
 

@@ -83,7 +83,8 @@ pub struct Plan {
     pub request: Option<Request>,
     /// Whether an answer is awaited. If not, drop the request in flight.
     pub awaiting: bool,
-    /// Call [`Machine::step`] with [`Input::Wake`] at this time ([`Now::mono`]) at the latest.
+    /// Call [`Machine::step`](super::Machine::step) with [`Input::Wake`]
+    /// at this time ([`Now::mono`](super::Now::mono)) at the latest.
     pub wake_at: Duration,
     /// Why.
     pub reason: WakeReason,
