@@ -339,8 +339,9 @@ impl Supervisor {
         for notice in self.alerts.take_notified() {
             self.record.note(notice.at, What::notified(&notice));
         }
-        let reports = self.alerts.take_reports().into_iter();
-        reports.for_each(|report| self.record.note(self.clock.now().wall, What::deadline(report)));
+        for report in self.alerts.take_reports() {
+            self.record.note(self.clock.now().wall, What::deadline(report));
+        }
     }
 
     /// The status of the daemon and all gateways, as the control socket shows it.
