@@ -154,7 +154,7 @@ async fn a_state_directory_has_one_daemon() {
     let moved = state.with_extension("moved");
     let harms: &[&dyn Fn()] =
         &[&|| {}, &|| fs::remove_file(state.join("lock")).unwrap(), &|| fs::rename(&state, &moved).unwrap(), &|| {
-            fs::remove_dir_all(&state).unwrap()
+            fs::remove_dir_all(&state).unwrap();
         }];
     for (number, harm) in harms.iter().enumerate() {
         first.while_stopped(harm);
