@@ -1,11 +1,14 @@
 //! The log lines about directories and gateways: transitions, recoveries, the stream, answers, certificates.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
-use tracing::{debug, info, warn};
+use jiff::Timestamp;
+use tracing::{debug, info, trace, warn};
 
+use crate::control::Asked;
 use crate::directories::Chosen;
-use crate::driver::StreamChange;
+use crate::driver::{Received, StreamChange};
 use crate::gateway::{Error, ErrorKind, Fingerprint, Target, Trust};
 use crate::log::{self, event, human_duration};
 use crate::session::{Request, State, Transition};
@@ -94,6 +97,19 @@ pub(super) fn stream(gateway: &str, change: &StreamChange) {
             );
         }
     }
+}
+
+/// Logs a request and its outcome, and returns it as the status shows it.
+pub(super) fn request(name: &str, at: Timestamp, request: Request, answer: &Received, took: Duration) -> Asked {
+    let outcome = answer.error.as_ref().map_or_else(|| "ok".to_owned(), ToString::to_string);
+    let (call, took_ms) = (request.name(), u64::try_from(took.as_millis()).unwrap_or(u64::MAX));
+    let keeps_alive = answer.error.is_none() && matches!(request, Request::Ping | Request::Check);
+    if keeps_alive {
+        trace!(event = event::REQUEST, gateway = name, call, outcome, took_ms, "{name}: {call}: {outcome}");
+    } else {
+        debug!(event = event::REQUEST, gateway = name, call, outcome, took_ms, "{name}: {call}: {outcome}");
+    }
+    Asked { at, call: call.to_owned(), outcome, took_ms }
 }
 
 /// Remembers what was logged about a gateway's answers, so that each change is logged once.

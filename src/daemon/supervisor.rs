@@ -7,14 +7,14 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use tokio::time::Instant;
-use tracing::{debug, error, info, trace, warn};
+use tracing::{error, info, warn};
 
 use super::gateway_restart;
 use super::log_lines::{self, OnceLog};
 use crate::alert::{self, Service};
 use crate::config::Config;
 use crate::control::{self, Asked, Event, Status};
-use crate::driver::{Clock, HostClock, Received, Report};
+use crate::driver::{Clock, HostClock, Report};
 use crate::endpoint::{Counts, View};
 use crate::history::{DriverInit, Events, PersistedGateway, PersistedState, Record, What};
 use crate::hook::Hooks;
@@ -259,7 +259,7 @@ impl Supervisor {
         if let Some((request, answer, took)) = answered {
             good_ping = request == Request::Ping && answer.error.is_none();
             entry.log.answered(&name, request, answer.error.as_ref());
-            entry.last_asked = Some(asked(&name, now.wall, request, &answer, took));
+            entry.last_asked = Some(log_lines::request(&name, now.wall, request, &answer, took));
         }
         let was_outdated = entry.gap.is_some();
         let gap = entry.close_gap(now, &snapshot);
@@ -461,19 +461,6 @@ impl Supervisor {
         }
         self.notifier.retry();
     }
-}
-
-/// Logs a request and its outcome, and returns it as the status shows it.
-fn asked(name: &str, at: Timestamp, request: Request, answer: &Received, took: Duration) -> Asked {
-    let outcome = answer.error.as_ref().map_or_else(|| "ok".to_owned(), ToString::to_string);
-    let (call, took_ms) = (request.name(), u64::try_from(took.as_millis()).unwrap_or(u64::MAX));
-    let keeps_alive = answer.error.is_none() && matches!(request, Request::Ping | Request::Check);
-    if keeps_alive {
-        trace!(event = event::REQUEST, gateway = name, call, outcome, took_ms, "{name}: {call}: {outcome}");
-    } else {
-        debug!(event = event::REQUEST, gateway = name, call, outcome, took_ms, "{name}: {call}: {outcome}");
-    }
-    Asked { at, call: call.to_owned(), outcome, took_ms }
 }
 
 /// The status without what only the operator may know: where files are, and what others sent word for word.
