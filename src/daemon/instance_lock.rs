@@ -101,7 +101,6 @@ pub(super) fn take_locks(
     held: &BTreeSet<String>,
 ) -> Result<TakenLocks, AlreadyLocked> {
     let mut taken = TakenLocks { new: BTreeMap::new(), unlocked: Vec::new() };
-    let Some(own) = &dirs.own else { return Ok(taken) };
     for gateway in gateways {
         let (name, url) = (&gateway.name, &gateway.target.url);
         let file = file_name(url);
@@ -109,8 +108,8 @@ pub(super) fn take_locks(
             continue;
         }
         let mut entry = Held { gateway: name.clone(), url: url.to_string(), lock: None, is_lost: false };
-        match lock(own, &dirs.others, &file) {
-            Ok(lock) => entry.lock = Some(lock),
+        match lock(dirs, &file) {
+            Ok(lock) => entry.lock = lock,
             Err(Refusal::Locked(pid)) => return Err(entry.locked_by(pid)),
             Err(Refusal::Impossible(fault)) => taken.unlocked.push((name.clone(), fault)),
         }
@@ -167,13 +166,12 @@ impl GatewayLocks {
     /// With the first gateway that cannot be locked, and the reason.
     pub(super) fn restore(&mut self) -> Result<(), (String, String)> {
         let mut outcome = Ok(());
-        let LockDirs { own: Some(own), others } = &self.dirs else { return outcome };
         for (file, held) in self.held.iter_mut().filter(|(_, held)| held.is_lost()) {
             // The old lock would be in the way of the new one.
             (held.lock, held.is_lost) = (None, true);
-            let fault = match lock(own, others, file) {
+            let fault = match lock(&self.dirs, file) {
                 Ok(lock) => {
-                    (held.lock, held.is_lost) = (Some(lock), false);
+                    (held.lock, held.is_lost) = (lock, false);
                     continue;
                 }
                 Err(Refusal::Locked(pid)) => held.locked_by(pid).to_string(),
@@ -248,12 +246,14 @@ enum Refusal {
     Impossible(String),
 }
 
-fn lock(own: &Path, others: &[PathBuf], name: &str) -> Result<Lock, Refusal> {
-    for folder in others {
+/// Locks a gateway; without a directory of its own it only looks for the lock of another daemon.
+fn lock(dirs: &LockDirs, name: &str) -> Result<Option<Lock>, Refusal> {
+    for folder in &dirs.others {
         if let Some(pid) = holder(&sign_of(folder, name)) {
             return Err(Refusal::Locked(pid));
         }
     }
+    let Some(own) = &dirs.own else { return Ok(None) };
     let path = own.join(name);
     let impossible = |error: io::Error| Refusal::Impossible(format!("{}: {error}", path.display()));
     let file = open(own, name).map_err(impossible)?;
@@ -264,7 +264,7 @@ fn lock(own: &Path, others: &[PathBuf], name: &str) -> Result<Lock, Refusal> {
         Err(TryLockError::Error(error)) => return Err(impossible(error)),
     }
     let sign = bind_with_mode(&socket, 0o666).ok().map(|listener| Sign { listener, path: socket });
-    Ok(Lock { file, path, sign })
+    Ok(Some(Lock { file, path, sign }))
 }
 
 /// Where the lock of that name in that folder is shown.
