@@ -57,6 +57,8 @@ pub(super) struct Almanac {
     pub(super) events: Vec<(Duration, Event)>,
     /// When the local stock exchange is open.
     pub(super) trading: Vec<(Duration, Duration)>,
+    /// When the owner is at work: from 07:30 to 17:00 on working days.
+    pub(super) working: Vec<(Duration, Duration)>,
     /// When the owner sleeps.
     pub(super) asleep: Vec<(Duration, Duration)>,
 }
@@ -72,7 +74,7 @@ impl Almanac {
         // Half of the owners live in New York.
         let region = [Region::NorthAmerica, Region::Europe, Region::NorthAmerica, Region::Asia][seed as usize % 4];
         let zone = TimeZone::get(region.zone()).unwrap();
-        let mut year = Self { region, zone, events: Vec::new(), trading: Vec::new(), asleep: Vec::new() };
+        let mut year = Self { region, zone, events: Vec::new(), trading: Vec::new(), working: Vec::new(), asleep: Vec::new() };
         let first = year.zone.to_datetime(epoch()).date();
         for day in 0..=days {
             year.draw_day(first + day.days(), &mut Draw::new(seed, 1000 + day as u64), assumptions);
@@ -136,6 +138,8 @@ impl Almanac {
             };
             let hours = (at(opens), at(closes));
             self.trading.push(hours);
+            let working = (self.at(date, 7.5 * 60.0), self.at(date, 17.0 * 60.0));
+            self.working.push(working);
         }
         let looks = assumptions.get(Key::Looks) * if weekend { 0.5 } else { 1.0 };
         for _ in 0..draw.poisson(looks) {

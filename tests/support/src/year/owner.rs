@@ -24,10 +24,9 @@ pub(super) fn comes_at(
     almanac.sleeps_until(comes).map_or(comes, |wakes| wakes + delay)
 }
 
-/// How much of this time the owner was awake.
-pub(super) fn awake(almanac: &Almanac, from: Duration, to: Duration) -> Duration {
-    let nights = almanac.asleep.partition_point(|(_, wakes)| *wakes <= from);
-    let asleep = almanac.asleep[nights..].iter().take_while(|(bed, _)| *bed < to);
-    let slept: Duration = asleep.map(|(bed, wakes)| (*wakes).min(to).saturating_sub((*bed).max(from))).sum();
-    to.saturating_sub(from).saturating_sub(slept)
+/// How much of this time the owner was at work.
+pub(super) fn at_work(almanac: &Almanac, from: Duration, to: Duration) -> Duration {
+    let first = almanac.working.partition_point(|(_, end)| *end <= from);
+    let days = almanac.working[first..].iter().take_while(|(begin, _)| *begin < to);
+    days.map(|(begin, end)| (*end).min(to).saturating_sub((*begin).max(from))).sum()
 }

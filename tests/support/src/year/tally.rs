@@ -43,7 +43,7 @@ pub struct Tally {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Spread {
     pub median: Duration,
-    pub most: Duration,
+    pub p95: Duration,
 }
 
 impl Tally {
@@ -90,6 +90,6 @@ impl Tally {
         let mut late = self.late.clone();
         late.sort();
         let at = |share: usize| late.get((late.len() * share / 100).min(late.len().saturating_sub(1))).copied();
-        Some(Spread { median: at(50)?, most: at(95)? })
+        Some(Spread { median: at(50)?, p95: at(95)? })
     }
 }

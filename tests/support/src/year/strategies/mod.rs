@@ -9,7 +9,7 @@ mod tickler;
 use std::time::Duration;
 
 use ::tickled::calendar::Region;
-use ::tickled::session::{Competing, Now};
+use ::tickled::session::Now;
 use ::tickled::simulator::world::{Answer, AuthStatus, Call, Truth, What};
 
 /// A strategy.
@@ -23,6 +23,8 @@ pub enum Name {
     Stream,
     /// `tickled` with `competing = "take-over"`.
     TakeOver,
+    /// `tickled` with `[alerts.hours]`.
+    Hours,
     /// A ping every five minutes, and a recipe when it fails.
     Recipe,
     /// A tickle every minute, whatever the answer.
@@ -35,11 +37,12 @@ pub enum Name {
 
 impl Name {
     /// All of them, in the order of the table.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Perfect,
         Self::Tickled,
         Self::Stream,
         Self::TakeOver,
+        Self::Hours,
         Self::Recipe,
         Self::Tickler,
         Self::IBeam,
@@ -54,6 +57,7 @@ impl Name {
             Self::Tickled => "tickled",
             Self::Stream => "tickled, stream",
             Self::TakeOver => "tickled, take-over",
+            Self::Hours => "tickled, hours",
             Self::Recipe => "recipe",
             Self::Tickler => "tickler",
             Self::IBeam => "IBeam",
@@ -64,9 +68,9 @@ impl Name {
     pub(super) fn strategy(self, seed: u64, region: Region) -> Box<dyn Strategy> {
         match self {
             Self::Perfect => Box::new(perfect::Perfect::default()),
-            Self::Tickled => Box::new(tickled::Tickled::new(seed, region, Competing::Yield, false)),
-            Self::Stream => Box::new(tickled::Tickled::new(seed, region, Competing::Yield, true)),
-            Self::TakeOver => Box::new(tickled::Tickled::new(seed, region, Competing::TakeOver, false)),
+            Self::Tickled | Self::Stream | Self::TakeOver | Self::Hours => {
+                Box::new(tickled::Tickled::new(seed, region, self))
+            }
             Self::Recipe => Box::new(recipe::Recipe::default()),
             Self::Tickler => Box::new(tickler::Tickler::default()),
             Self::IBeam => Box::new(ibeam::IBeam::new()),

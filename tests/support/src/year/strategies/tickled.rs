@@ -4,7 +4,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use ::tickled::alert::{self, Phase, Severity, Tracker};
+use ::tickled::alert::schedule::Hours;
+use ::tickled::alert::{self, Code, Phase, Severity, Tracker};
 use ::tickled::calendar::{Maintenance, Region};
 use ::tickled::driver::{Listening, Turn};
 use ::tickled::gateway::SessionId;
@@ -16,8 +17,10 @@ use ::tickled::session::{
 use ::tickled::simulator::world::{Answer, AuthStatus};
 use ::tickled::status::{Place, Snapshot};
 
-use super::{Act, Input, Outcome, Strategy, second};
+use super::{Act, Input, Name, Outcome, Strategy, second};
 use crate::{Said, port, said};
+use jiff::civil::{Time, Weekday};
+use jiff::tz::TimeZone;
 
 pub(super) struct Tickled {
     seed: u64,
@@ -45,16 +48,21 @@ struct Process {
     shown: Option<(Shown, Duration)>,
     tag: u64,
     in_flight: Option<Request>,
+    /// A call for a login has been sent, and the machine does not know of it yet.
+    expects_login: bool,
 }
 
 type Shown = (State, bool, bool, Option<Unavailability>, bool);
 
 impl Tickled {
-    pub(super) fn new(seed: u64, region: Region, competing: Competing, has_stream: bool) -> Self {
+    pub(super) fn new(seed: u64, region: Region, name: Name) -> Self {
+        let competing = if name == Name::TakeOver { Competing::TakeOver } else { Competing::Yield };
+        let has_stream = name == Name::Stream;
         let policy = Policy { competing, ..Policy::default() };
         let place = Place { region, maintenance: Arc::new(Maintenance::default()) };
         let now = Now { mono: Duration::ZERO, wall: jiff::Timestamp::UNIX_EPOCH };
-        let settings = alert::Settings::default();
+        let hours = (name == Name::Hours).then(|| hours(region));
+        let settings = alert::Settings { hours, ..alert::Settings::default() };
         let process = Process::start(&policy, seed, now, &settings, has_stream, &RateLimitState::default());
         Self { seed, policy, place, settings, has_stream, process, starts: 0, window: (0, false) }
     }
@@ -116,6 +124,9 @@ impl Tickled {
         self.process.alarm = plan.wake_at;
         for notice in plan.notices {
             acts.push(Act::Note(format!("{} {:?} {:?}: {}", notice.code, notice.phase, notice.severity, notice.title)));
+            if (notice.code, notice.phase) == (Code::LoginRequired, Phase::Raised) {
+                self.process.expects_login = true;
+            }
             acts.push(match notice.phase {
                 Phase::Raised if notice.severity == Severity::Error => Act::Call,
                 Phase::Repeated if notice.severity == Severity::Error => Act::Repeat,
@@ -165,6 +176,7 @@ impl Process {
             shown: None,
             tag: 0,
             in_flight: None,
+            expects_login: false,
         }
     }
 }
@@ -212,6 +224,9 @@ impl Strategy for Tickled {
             Input::StreamDown => self.hears(now, Err(Down::Silent), None, acts),
             Input::OwnerCame | Input::Truth(_) => {}
         }
+        if std::mem::take(&mut self.process.expects_login) {
+            self.machine(now, Step::ExpectLogin, acts);
+        }
     }
 
     fn wake_at(&self) -> Duration {
@@ -231,6 +246,22 @@ impl Strategy for Tickled {
 
     fn alarm(&self) -> Duration {
         self.process.alarm
+    }
+}
+
+/// The working days of the owner, and a quarter of an hour before the stock exchange opens.
+fn hours(region: Region) -> Hours {
+    let ready_by = match region {
+        Region::NorthAmerica | Region::Asia => Time::constant(9, 15, 0, 0),
+        Region::Europe => Time::constant(8, 45, 0, 0),
+    };
+    Hours {
+        zone: TimeZone::get(region.zone()).unwrap(),
+        days: vec![Weekday::Monday, Weekday::Tuesday, Weekday::Wednesday, Weekday::Thursday, Weekday::Friday],
+        from: Time::constant(7, 30, 0, 0),
+        to: Time::constant(17, 0, 0, 0),
+        ready_by: Some(ready_by),
+        except: Vec::new(),
     }
 }
 
