@@ -128,6 +128,12 @@ impl Status {
         }
     }
 
+    /// Whether an open alert asks a human to act on this gateway.
+    #[must_use]
+    pub fn needs_human(&self, gateway: &Gateway) -> bool {
+        self.rank(gateway) == 0
+    }
+
     fn rank(&self, gateway: &Gateway) -> u8 {
         let is_own = |alert: &&Alert| alert.gateway.as_deref() == Some(gateway.name.as_str());
         if self.alerts.iter().filter(is_own).any(|alert| alert.severity == Severity::Error) {

@@ -325,8 +325,7 @@ impl Supervisor {
 
     /// Whether the snapshot of a gateway is older than it may be.
     pub(super) fn has_outdated(&self) -> bool {
-        let now = self.clock.now();
-        self.gateways.values().any(|entry| entry.is_outdated(now))
+        self.gateways.values().any(|entry| entry.is_outdated(self.clock.now()))
     }
 
     /// The events, for programs that listen.

@@ -47,6 +47,10 @@ fn escape(out: &mut Output<'_>, _: &mut State<'_, '_>, value: &Value) -> Result<
 struct Page<'a> {
     live: usize,
     total: usize,
+    /// How many gateways need a human.
+    needs: usize,
+    /// The colour of the icon, in hexadecimal digits.
+    icon: &'static str,
     host: &'a str,
     at: String,
     version: &'a str,
@@ -66,6 +70,10 @@ struct Section<'a> {
     class: &'static str,
     state: &'static str,
     is_late: bool,
+    /// Whether its details are shown at first.
+    is_open: bool,
+    /// The band of its last 24 hours; empty if nothing is known.
+    day: String,
     /// Where to log in, while a login helps.
     login: Option<&'a str>,
     alerts: Vec<Alert<'a>>,
@@ -104,24 +112,35 @@ fn page<'a>(view: &'a View, timelines: Option<&Timelines>) -> Page<'a> {
         let is_late = view.late.contains(&gateway.name);
         let (class, state) = if is_late { ("none", "not known") } else { (gateway.state.name(), gateway.state.name()) };
         let reports = timelines.map(|lines| [("24 hours", &lines.day), ("30 days", &lines.month)]);
-        let timelines =
-            reports.into_iter().flatten().map(|(title, report)| timeline(title, report, &gateway.name, &zone));
+        let reports = reports.into_iter().flatten();
+        let timelines: Vec<Timeline> =
+            reports.map(|(title, report)| timeline(title, report, &gateway.name, &zone)).collect();
         Section {
             name: &gateway.name,
             class,
             state,
             is_late,
+            is_open: is_late || gateway.state != StateKind::Live || status.needs_human(gateway),
+            day: timelines.first().map(|line| line.band.clone()).unwrap_or_default(),
             login: Some(gateway.login_url.as_deref().unwrap_or(&gateway.url))
                 .filter(|_| gateway.state == StateKind::LoginRequired),
             alerts: alerts(Some(&gateway.name)),
             facts: facts(status.at, gateway, &zone),
-            timelines: timelines.collect(),
+            timelines,
         }
     };
     let is_unknown = |name: &&String| !status.gateways.iter().any(|gateway| gateway.name == **name);
     let states = chart::all_states().map(|state| (state.name(), state.name())).chain([("none", "nothing known")]);
+    let live = status.gateways.iter().filter(|gateway| view.is_live(gateway)).count();
+    let needs = status.gateways.iter().filter(|gateway| status.needs_human(gateway)).count();
     Page {
-        live: status.gateways.iter().filter(|gateway| view.is_live(gateway)).count(),
+        needs,
+        icon: match (needs, live == view.gateways.len()) {
+            (0, true) => "2da44e",
+            (0, false) => "e3b341",
+            _ => "cf222e",
+        },
+        live,
         total: view.gateways.len(),
         host: &status.host,
         at: clock(status.at, &zone),

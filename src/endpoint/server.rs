@@ -260,7 +260,10 @@ const LAST_EVENT_ID: &str = "last-event-id";
 const HEADERS: [(HeaderName, &str); 6] = [
     (SERVER, concat!("tickled/", env!("CARGO_PKG_VERSION"))),
     (CACHE_CONTROL, "no-store"),
-    (CONTENT_SECURITY_POLICY, "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; base-uri 'none'"),
+    (
+        CONTENT_SECURITY_POLICY,
+        "default-src 'none'; img-src data:; style-src 'unsafe-inline'; frame-ancestors 'none'; base-uri 'none'",
+    ),
     (X_CONTENT_TYPE_OPTIONS, "nosniff"),
     (X_FRAME_OPTIONS, "DENY"),
     (REFERRER_POLICY, "no-referrer"),

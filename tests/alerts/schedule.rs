@@ -43,7 +43,8 @@ fn at(text: &str) -> Timestamp {
 fn each_time_of_the_table_is_in_its_period() {
     let trader = ["07:30", "17:00", "09:15"];
     let christmas = date(2026, 12, 25);
-    let rows: &[(&str, &[Weekday], [&str; 3], &str, &str)] = &[
+    type Row = (&'static str, &'static [Weekday], [&'static str; 3], &'static str, &'static str);
+    let rows: &[Row] = &[
         // A working day, its first and its last moment, its night.
         ("America/New_York", &WEEKDAYS, trader, "2026-11-24T12:29:59Z", "next 2026-11-24T12:30 22:00 14:15"),
         ("America/New_York", &WEEKDAYS, trader, "2026-11-24T12:30:00Z", "in 2026-11-24T12:30 22:00 14:15"),

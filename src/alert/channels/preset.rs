@@ -102,7 +102,7 @@ impl Preset {
 
 impl Call {
     /// Makes an emergency of Pushover's message: it rings each minute until a human acknowledges it there.
-    pub(super) fn as_emergency(self, message: &Message) -> Self {
+    pub(super) fn into_emergency(self, message: &Message) -> Self {
         let mut body: Value = serde_json::from_str(&self.body).unwrap_or_default();
         body["priority"] = json!(2);
         (body["retry"], body["expire"]) = (json!(RETRY_S), json!(EXPIRE_S));

@@ -134,7 +134,7 @@ impl Webhook {
             (Payload::Preset(preset), _) => {
                 let call = preset.call(message, url, token.as_ref(), to);
                 let is_loud = self.settings.emergency && message.urgency() == Severity::Error;
-                if is_loud { call.as_emergency(message) } else { call }
+                if is_loud { call.into_emergency(message) } else { call }
             }
             (Payload::Body(_), Some(Ok(template))) => {
                 let body = template.render(message).map_err(|why| refused(&why))?;
