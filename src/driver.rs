@@ -7,9 +7,10 @@ mod listening;
 pub use listening::{Listening, StreamChange, Turn};
 
 use std::cell::RefCell;
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::rc::Rc;
+use std::task::Poll;
 use std::time::Duration;
 
 use futures_util::{Stream, StreamExt, stream};
@@ -17,18 +18,20 @@ use jiff::Timestamp;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 
+use crate::gateway::ibkr_host::Unreachable;
 use crate::gateway::stream::{Down, Limits, Push};
-use crate::gateway::{self, Client, ErrorKind, SessionId};
+use crate::gateway::{self, Client, ErrorKind, IbkrHost, SessionId};
 use crate::session::{
-    Answer, ClientId, Failure, Input, Jitter, Machine, Now, Plan, Policy, RateLimitState, Request, SharedBudget, State,
-    Status, Transition, Unavailability,
+    Answer, ClientId, Failure, HostFailure, Input, Jitter, Machine, Now, Plan, Policy, RateLimitState, Request,
+    SharedBudget, State, Status, Transition, Unavailability,
 };
 use crate::status::{Place, Snapshot};
 use crate::systemd::unit;
 
 /// Where a driver sends its machine's requests.
 pub trait Port {
-    /// Sends one request and waits for its answer, at most the machine's `answer_within`.
+    /// Sends one request and waits for its answer. There is no time limit: the machine decides how long it waits, and the driver
+    /// drops this future when it is not awaited any more.
     fn ask(&self, request: Request) -> impl Future<Output = Received>;
 
     /// Opens the gateway's stream with a session id from a ping, and returns its messages until it is down. The default has
@@ -217,7 +220,7 @@ impl<P: Port, C: Clock> Driver<P, C> {
         let mut input = self.first;
         let mut answered = None;
         let mut change = None;
-        let mut flight: Option<Flight<'_>> = None;
+        let mut flights: Vec<Flight<'_>> = Vec::new();
         let mut heard: Option<Heard<'_>> = None;
         loop {
             let now = self.clock.now();
@@ -229,9 +232,7 @@ impl<P: Port, C: Clock> Driver<P, C> {
                 self.refutations = refutations;
                 change = self.listening.refuted(now.mono).or(change);
             }
-            if plan.request.is_some() || !plan.awaiting {
-                flight = None;
-            }
+            hang_up(&mut flights, &plan);
             self.unit = self.unit.take().filter(|_| may_be_down(self.machine.state()));
             let told = self.report(now, &plan, answered.take(), change.take());
             let snapshot = told.snapshot.clone();
@@ -239,7 +240,7 @@ impl<P: Port, C: Clock> Driver<P, C> {
                 return snapshot;
             }
             if let Some(request) = plan.request {
-                flight = Some(Flight { request, since: now.mono, received: Box::pin(self.port.ask(request)) });
+                flights.push(Flight { request, since: now.mono, received: Box::pin(self.port.ask(request)) });
             }
             match self.listening.turn(now.mono, self.machine.state()) {
                 Turn::Stay => {}
@@ -268,21 +269,24 @@ impl<P: Port, C: Clock> Driver<P, C> {
                         }
                         None => return snapshot,
                     },
-                    (request, since, mut received) = landing(&mut flight) => {
-                        flight = None;
+                    (request, since, mut received) = landing(&mut flights) => {
                         if let Some(session) = received.session.take() {
                             self.listening.pinged(session);
                         }
                         let refused =
                             received.error.as_ref().filter(|error| matches!(error.kind, ErrorKind::Certificate | ErrorKind::Tls));
                         self.detail = refused.map(|error| error.detail.clone());
-                        let input = Input::Answer(received.answer);
+                        let is_unanswered = received.error.as_ref().is_some_and(|error| error.holds_place);
+                        let input = if is_unanswered { Input::Unanswered(request) } else { Input::Answer(received.answer) };
                         answered = Some((request, received, self.clock.now().mono.saturating_sub(since)));
                         input
                     }
                     push = hearing(&mut heard) => {
                         if push.is_err() {
                             heard = None;
+                        }
+                        if push.is_ok() {
+                            self.machine.on_sign_of_life(self.clock.now());
                         }
                         let status = push.as_ref().ok().and_then(status);
                         change = self.listening.heard(self.clock.now().mono, push);
@@ -309,7 +313,7 @@ impl<P: Port, C: Clock> Driver<P, C> {
         let snapshot = Snapshot::of(&self.name, &self.url, &self.machine, plan, now, self.place.as_ref());
         Report {
             at: now,
-            snapshot: Snapshot { detail: self.detail.clone(), unit: self.unit.clone(), ..snapshot },
+            snapshot: Snapshot { detail: self.detail.clone().or(snapshot.detail), unit: self.unit.clone(), ..snapshot },
             transition: plan.transition,
             jumped: plan.jumped,
             answered,
@@ -343,11 +347,33 @@ struct Flight<'a> {
     received: Pin<Box<dyn Future<Output = Received> + 'a>>,
 }
 
-async fn landing(flight: &mut Option<Flight<'_>>) -> (Request, Duration, Received) {
-    match flight {
-        Some(flight) => (flight.request, flight.since, flight.received.as_mut().await),
-        None => std::future::pending().await,
+/// Drops the requests whose answers are not awaited any more.
+fn hang_up(flights: &mut Vec<Flight<'_>>, plan: &Plan) {
+    if plan.request.is_some_and(|request| !request.is_proxied()) || !plan.awaiting {
+        flights.retain(|flight| flight.request.is_proxied());
     }
+    let is_proxied = |flight: &Flight<'_>| flight.request.is_proxied();
+    let new = usize::from(plan.request.is_some_and(Request::is_proxied));
+    let mut excess = (flights.iter().filter(|flight| is_proxied(flight)).count() + new).saturating_sub(plan.standing);
+    flights.retain(|flight| {
+        let is_dropped = excess > 0 && is_proxied(flight);
+        excess -= usize::from(is_dropped);
+        !is_dropped
+    });
+}
+
+/// The first of the requests that is answered.
+async fn landing(flights: &mut Vec<Flight<'_>>) -> (Request, Duration, Received) {
+    poll_fn(|cx| {
+        for (index, flight) in flights.iter_mut().enumerate() {
+            if let Poll::Ready(received) = flight.received.as_mut().poll(cx) {
+                let flight = flights.remove(index);
+                return Poll::Ready((flight.request, flight.since, received));
+            }
+        }
+        Poll::Pending
+    })
+    .await
 }
 
 /// The stream, while there is one.
@@ -387,6 +413,15 @@ impl Port for Client {
             Request::Accounts => received(&self.accounts().await, Answer::Accounts, answers::accounts),
             Request::IsListening => received(&self.is_listening().await, Answer::IsListening, |()| ()),
             Request::EndSession => received(&self.end_session().await, Answer::EndSession, |_| ()),
+            Request::HandshakeIbkr => Received::of(Answer::HandshakeIbkr(Err(HostFailure::NoWay))),
+            Request::ProbeWebsocket => {
+                let answer = match self.probe_websocket(PROBE_WITHIN).await {
+                    Ok(()) => Ok(true),
+                    Err(Down::NeverReady) => Ok(false),
+                    Err(_) => Err(Failure::Unavailable(Unavailability::NoAnswer)),
+                };
+                Received::of(Answer::ProbeWebsocket(answer))
+            }
         }
     }
 
@@ -401,6 +436,42 @@ impl Port for Client {
         })
     }
 }
+
+/// A gateway on this host, which reaches IBKR by the same network as this process.
+#[derive(Debug)]
+pub struct WithIbkrHost {
+    /// The gateway's client.
+    pub client: Client,
+    /// IBKR's own host.
+    pub ibkr: Option<IbkrHost>,
+}
+
+impl Port for WithIbkrHost {
+    async fn ask(&self, request: Request) -> Received {
+        let (Request::HandshakeIbkr, Some(ibkr)) = (request, &self.ibkr) else {
+            return self.client.ask(request).await;
+        };
+        let answer = ibkr.handshake(HANDSHAKE_WITHIN).await.map_err(|error| match error {
+            Unreachable::NoWay(_) => HostFailure::NoWay,
+            Unreachable::NoAnswer(_) => HostFailure::NoAnswer,
+        });
+        Received::of(Answer::HandshakeIbkr(answer))
+    }
+
+    fn listen(&self, session: SessionId) -> impl Stream<Item = Result<Push, Down>> {
+        self.client.listen(session)
+    }
+}
+
+impl Received {
+    const fn of(answer: Answer) -> Self {
+        Self { answer, error: None, session: None }
+    }
+}
+
+/// How long a handshake with IBKR's host may take, and the first message of a websocket.
+const HANDSHAKE_WITHIN: Duration = Duration::from_secs(5);
+const PROBE_WITHIN: Duration = Duration::from_secs(10);
 
 /// Converts the outcome of a call of the client.
 fn received<T, U>(

@@ -1,12 +1,14 @@
 //! One gateway's state as a value, and in words. Pure.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 use crate::calendar::{InMaintenance, Maintenance, Region};
-use crate::session::{Facts, Machine, Now, Plan, RateLimitState, SessionNumber, State, StateReason, WakeReason};
+use crate::log::human_duration;
+use crate::session::{BUSY, Facts, Machine, Now, Plan, RateLimitState, SessionNumber, State, StateReason, WakeReason};
 use crate::systemd::unit::Down;
 
 /// The state of one gateway at one moment.
@@ -53,7 +55,7 @@ pub struct Snapshot {
     /// When, at the latest.
     pub next_at: Timestamp,
     /// The same on the monotonic clock. After that the driver is late.
-    pub promised: std::time::Duration,
+    pub promised: Duration,
     /// Rate limits for the next driver of this gateway.
     pub rate_limits: RateLimitState,
 }
@@ -83,7 +85,9 @@ impl Snapshot {
             session: SessionNumber::default(),
             outage_since: machine.outage_since(),
             facts: *machine.facts(),
-            detail: None,
+            detail: machine.facts().answer_took.filter(|took| *took >= BUSY).map(|took| {
+                format!("answers take {}: the gateway is busy", human_duration(Duration::from_secs(took.as_secs())))
+            }),
             unit: None,
             restarts: Vec::new(),
             wrong_account: machine.is_wrong_account(),

@@ -8,23 +8,25 @@ use std::sync::Arc;
 
 use tokio::sync::mpsc;
 use tokio::task::{AbortHandle, JoinSet};
-use tracing::info;
+use tracing::{info, warn};
 
 use super::error::Error;
 use super::log_lines;
 use crate::calendar::Maintenance;
 use crate::config::Gateway;
-use crate::driver::{Command, Driver, Flow, HostClock, Report};
-use crate::gateway::Client;
+use crate::driver::{Command, Driver, Flow, HostClock, Report, WithIbkrHost};
+use crate::gateway::{Client, IbkrHost, Trust};
 use crate::history::DriverInit;
 use crate::log::event;
-use crate::session::SharedBudget;
+use crate::session::{Policy, SharedBudget};
 use crate::status::{Place, Snapshot};
 
 /// All drivers. Dropping this ends them.
 pub(super) struct Drivers {
     clock: HostClock,
     maintenance: Arc<Maintenance>,
+    /// IBKR's own host, for gateways on this host.
+    ibkr: Option<IbkrHost>,
     /// Request budgets by the operator's names for the addresses. One without gateways is kept: its rate limit still counts.
     addresses: BTreeMap<String, Rc<RefCell<SharedBudget>>>,
     handles: BTreeMap<String, DriverHandle>,
@@ -45,7 +47,7 @@ impl Drivers {
         let (reports, inbox) = mpsc::unbounded_channel();
         let maintenance = Arc::new(maintenance.clone());
         let (addresses, handles) = (BTreeMap::new(), BTreeMap::new());
-        (Self { clock, maintenance, addresses, handles, tasks: JoinSet::new(), reports, last: 0 }, inbox)
+        (Self { clock, maintenance, ibkr: None, addresses, handles, tasks: JoinSet::new(), reports, last: 0 }, inbox)
     }
 
     /// Starts the driver of `gateway` with its client (see [`client`]). Replaces an earlier driver.
@@ -55,7 +57,10 @@ impl Drivers {
         info!(event = event::GATEWAY_WATCHED, gateway = name, url, "{name}: watching {url}");
         log_lines::trust(name, &gateway.target);
         let address = self.addresses.entry(gateway.public_address.clone()).or_default();
-        let mut driver = Driver::new(name, url, gateway.policy.clone(), seed(), client, self.clock)
+        let ibkr = self.ibkr.clone().filter(|_| gateway.target.url.is_loopback());
+        let policy = Policy { knows_ibkr_host: ibkr.is_some(), ..gateway.policy.clone() };
+        let port = WithIbkrHost { client: client.without_time_limit(), ibkr };
+        let mut driver = Driver::new(name, url, policy, seed(), port, self.clock)
             .sharing(Rc::clone(address))
             .at(self.place(gateway))
             .with_limits(&init.rate_limits);
@@ -115,6 +120,17 @@ impl Drivers {
     /// Sets the calendar for drivers that are started later.
     pub(super) fn set_calendar(&mut self, maintenance: &Maintenance) {
         self.maintenance = Arc::new(maintenance.clone());
+    }
+
+    /// Sets IBKR's host for the drivers that are started from here on.
+    pub(super) fn set_ibkr_host(&mut self, host: Option<&str>) {
+        self.ibkr = host.and_then(|host| match IbkrHost::new(host, &Trust::System) {
+            Ok(ibkr) => Some(ibkr),
+            Err(error) => {
+                warn!("no handshake with {host} is possible, which only matters while IBKR is silent: {error}");
+                None
+            }
+        });
     }
 
     /// Sends a driver a changed region or calendar.

@@ -122,6 +122,7 @@ fn apply(
     let Difference { removed, replaced, moved, alerts, hooks, endpoint, log } = difference;
     locks.add(taken);
     drivers.set_calendar(&new.maintenance);
+    drivers.set_ibkr_host(new.ibkr.host.as_deref());
     for name in &removed {
         drivers.end(name);
         supervisor.remove(name);

@@ -22,6 +22,10 @@ pub enum Request {
     IsListening,
     /// POST /v1/api/logout.
     EndSession,
+    /// A TLS handshake with IBKR's own host, past the gateway: whether this host has a way to IBKR.
+    HandshakeIbkr,
+    /// A websocket through the gateway: whether IBKR answers the gateway.
+    ProbeWebsocket,
 }
 
 impl Request {
@@ -37,6 +41,8 @@ impl Request {
             Self::Accounts => "accounts",
             Self::IsListening => "is_listening",
             Self::EndSession => "end_session",
+            Self::HandshakeIbkr => "handshake_ibkr",
+            Self::ProbeWebsocket => "probe_websocket",
         }
     }
 
@@ -50,7 +56,8 @@ impl Request {
             Self::OpenBrokerage { .. } => "/v1/api/iserver/auth/ssodh/init",
             Self::ValidateSso => "/v1/api/sso/validate",
             Self::Accounts => "/v1/api/iserver/accounts",
-            Self::IsListening => "/",
+            Self::IsListening | Self::HandshakeIbkr => "/",
+            Self::ProbeWebsocket => "/v1/api/ws",
             Self::EndSession => "/v1/api/logout",
         }
     }
@@ -63,13 +70,13 @@ impl Request {
             Self::Ping | Self::Check | Self::Reauthenticate | Self::EndSession => Some("{}"),
             Self::OpenBrokerage { compete: true } => Some(r#"{"publish":true,"compete":true}"#),
             Self::OpenBrokerage { compete: false } => Some(r#"{"publish":true,"compete":false}"#),
-            Self::ValidateSso | Self::Accounts | Self::IsListening => None,
+            Self::ValidateSso | Self::Accounts | Self::IsListening | Self::HandshakeIbkr | Self::ProbeWebsocket => None,
         }
     }
 
     /// Whether the gateway proxies it to IBKR. The others it answers by itself.
     #[must_use]
     pub const fn is_proxied(self) -> bool {
-        !matches!(self, Self::Reauthenticate | Self::IsListening)
+        !matches!(self, Self::Reauthenticate | Self::IsListening | Self::HandshakeIbkr | Self::ProbeWebsocket)
     }
 }

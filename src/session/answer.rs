@@ -23,6 +23,19 @@ pub enum Answer {
     IsListening(Result<(), Failure>),
     /// The answer to [`Request::EndSession`]: the session was ended.
     EndSession(Result<(), Failure>),
+    /// The answer to [`Request::HandshakeIbkr`].
+    HandshakeIbkr(Result<(), HostFailure>),
+    /// The answer to [`Request::ProbeWebsocket`]: whether a message came.
+    ProbeWebsocket(Result<bool, Failure>),
+}
+
+/// Why there is no handshake with IBKR's host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum HostFailure {
+    /// This host has no way to IBKR: name resolution, network, firewall.
+    NoWay,
+    /// IBKR's host does not answer.
+    NoAnswer,
 }
 
 /// Why a request has no answer of its own kind.
@@ -106,6 +119,8 @@ impl Answer {
             Request::Accounts => Self::Accounts(Err(failure)),
             Request::IsListening => Self::IsListening(Err(failure)),
             Request::EndSession => Self::EndSession(Err(failure)),
+            Request::HandshakeIbkr => Self::HandshakeIbkr(Err(HostFailure::NoAnswer)),
+            Request::ProbeWebsocket => Self::ProbeWebsocket(Err(failure)),
         }
     }
 
@@ -122,7 +137,17 @@ impl Answer {
                 | (Self::Accounts(_), Request::Accounts)
                 | (Self::IsListening(_), Request::IsListening)
                 | (Self::EndSession(_), Request::EndSession)
+                | (Self::HandshakeIbkr(_), Request::HandshakeIbkr)
+                | (Self::ProbeWebsocket(_), Request::ProbeWebsocket)
         )
+    }
+
+    /// Whether this proves that IBKR answers, if the request was proxied.
+    pub(super) fn is_from_ibkr(&self) -> bool {
+        match self.failure() {
+            None | Some(Failure::Unauthorized | Failure::LoginPage | Failure::NoSession | Failure::Unsupported) => true,
+            Some(Failure::Unavailable(cause)) => cause.is_answered(),
+        }
     }
 
     /// Why the request failed, if it did.
@@ -134,6 +159,8 @@ impl Answer {
             Self::ValidateSso(answer) => answer.err(),
             Self::Accounts(answer) => answer.err(),
             Self::IsListening(answer) | Self::EndSession(answer) => answer.err(),
+            Self::HandshakeIbkr(_) => None,
+            Self::ProbeWebsocket(answer) => answer.err(),
         }
     }
 }

@@ -8,6 +8,7 @@ use super::answer::Reading;
 use super::flap_detector::FlapDetector;
 use super::phase::{Ask, Next, Phase};
 use super::rate_limiter::RateLimiter;
+use super::silence::Silence;
 use super::{Cause, Competing, Method, Now, Policy, Request, Sso, StateReason, Status, Unavailability, WakeReason};
 
 /// What is known beside the state, for status and alerts.
@@ -27,6 +28,8 @@ pub struct Facts {
     pub sso: Option<(Duration, Sso)>,
     /// When the human logged in.
     pub auth_time: Option<Timestamp>,
+    /// How long the last answer of IBKR took.
+    pub answer_took: Option<Duration>,
     /// Why the last poll said nothing about the session, until one does.
     pub trouble: Option<Unavailability>,
 }
@@ -56,6 +59,7 @@ pub(super) struct Context {
     pub(super) outage: Option<Outage>,
     pub(super) suspicion: Suspicion,
     pub(super) polls: Polls,
+    pub(super) silence: Silence,
     pub(super) stream: StreamTrust,
     pub(super) flapping: FlapDetector,
     /// Until when a human is expected to log in.
@@ -220,9 +224,10 @@ impl Context {
         self.polls.pings_only_until.is_some_and(|until| self.now.mono < until)
     }
 
-    /// Whether `request` is one that the other side does not know.
+    /// Whether `request` is one that the other side does not know, or does not answer.
     pub(super) fn is_unsupported(&self, request: Request) -> bool {
         self.unsupported.iter().any(|unsupported| unsupported.name() == request.name())
+            || self.silence.is_blocked(self.now.mono, request)
     }
 
     /// The present outage, which begins with this.
@@ -269,8 +274,16 @@ impl Context {
         }
     }
 
+    /// Whether answers take so long that other clients must be using the gateway's connections.
+    pub(super) fn is_busy(&self) -> bool {
+        self.facts.answer_took.is_some_and(|took| took >= BUSY)
+    }
+
     /// Good flags: one data call shows whether they are true.
     pub(super) fn prove(&mut self, phase: Phase) -> Next {
+        if self.silence.is_blocked(self.now.mono, Request::Accounts) {
+            return self.stay(phase, Ask::In(self.policy.watch_every, Request::Check, WakeReason::RetryDue));
+        }
         self.suspicion.flags = None;
         self.stay(phase, Ask::Now(Request::Accounts, WakeReason::ProofDue))
     }
@@ -319,6 +332,8 @@ impl Doubt {
     }
 }
 
+/// How long an answer takes from a gateway that is busy.
+pub const BUSY: Duration = Duration::from_secs(5);
 /// How long after an unexpected answer it is asked again.
 const ASK_AGAIN: Duration = Duration::from_secs(1);
 /// How long answers must last before failed probes are forgotten.

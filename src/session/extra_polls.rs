@@ -22,7 +22,7 @@ impl Machine {
         live.is_proof_wanted = true;
         let is_routine =
             matches!(self.question.reason, WakeReason::PingDue | WakeReason::CheckDue | WakeReason::LoginAge);
-        if self.in_flight.is_none() && is_routine && !self.cx.is_unsupported(Request::Accounts) {
+        if self.awaited().is_none() && is_routine && !self.cx.is_unsupported(Request::Accounts) {
             let ask = Ask::Extra(Request::Accounts, WakeReason::ProofDue, Priority::Pressing);
             self.apply(self.cx.stay(self.phase, ask));
         }
@@ -68,8 +68,16 @@ impl Machine {
         }
         let suspicion = &mut self.cx.suspicion;
         (suspicion.flags, suspicion.data, suspicion.unavailable) = (None, None, false);
-        match self.in_flight.map(|flight| flight.request) {
-            None | Some(Request::Ping | Request::Check | Request::Accounts | Request::IsListening) => {
+        match self.awaited() {
+            None
+            | Some(
+                Request::Ping
+                | Request::Check
+                | Request::Accounts
+                | Request::IsListening
+                | Request::HandshakeIbkr
+                | Request::ProbeWebsocket,
+            ) => {
                 self.abandon();
                 let ask = Ask::Now(Request::Check, WakeReason::ClockJumped);
                 self.apply(self.cx.stay(self.phase, ask));
@@ -91,7 +99,7 @@ impl Machine {
 
     /// Polls as soon as allowed: at once, or after the answer to the request in flight, if that is no poll.
     fn poll_soon(&mut self, reason: WakeReason, priority: Priority) {
-        match self.in_flight.map(|flight| flight.request) {
+        match self.awaited() {
             Some(request) if request.is_poll() => {}
             Some(_) => self.wanted = Some((reason, priority)),
             None => {

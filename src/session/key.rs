@@ -4,6 +4,7 @@ use super::context::{LastReading, Suspicion};
 use super::machine::Machine;
 use super::phase::Phase;
 use super::rate_limiter::Priority;
+use super::silence::SilenceKey;
 use super::{Request, WakeReason};
 
 /// Everything that decides what a machine does next, except for times and the rest of its budgets. Two machines with equal keys
@@ -26,6 +27,8 @@ pub struct Key {
     last_poll: Request,
     check_in_vain: bool,
     is_pings_only: bool,
+    silence: SilenceKey,
+    standing: Option<Request>,
     is_denied: bool,
     refuted: u32,
 }
@@ -70,6 +73,8 @@ impl Machine {
             last_poll: cx.polls.last,
             check_in_vain: cx.polls.check_in_vain,
             is_pings_only: cx.is_pings_only(),
+            silence: cx.silence.key(),
+            standing: self.standing.map(|flight| flight.request),
             is_denied: cx.stream.denied_at.is_some(),
             refuted: cx.stream.refuted.min(u32::from(MANY)),
         }

@@ -41,6 +41,8 @@ impl Context {
                 self.stay_live(live)
             }
             Reading::Competing => self.contest(phase),
+            // A second answer would take too long: a recovery asks without competing, and does no harm.
+            Reading::Lost if self.is_busy() => self.believe(reading),
             Reading::NotEstablished | Reading::Lost | Reading::NoLogin { .. } if self.suspicion.flags.is_some() => {
                 self.believe(reading)
             }

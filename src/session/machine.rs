@@ -9,6 +9,7 @@ use super::flap_detector::{CALM, FlapDetector};
 use super::phase::{Ask, Next, Phase};
 use super::rate_limiter::{Priority, RateLimiter};
 use super::shared_budget::{ClientId, SharedBudget};
+use super::silence::{SLOW, Silence};
 use super::{
     Account, Answer, Failure, Input, Now, Plan, Policy, RateLimitState, Request, State, StateReason, Transition,
     Unavailability, WakeReason,
@@ -21,6 +22,10 @@ pub struct Machine {
     pub(super) phase: Phase,
     pub(super) question: Question,
     pub(super) in_flight: Option<InFlight>,
+    /// A proxied request that was not answered in time, and is left standing. `GET /` goes beside it.
+    pub(super) standing: Option<InFlight>,
+    /// When `GET /` was last answered beside it.
+    pub(super) watched_at: Option<Duration>,
     /// A poll that was asked for while another request was under way, and has not been made yet.
     pub(super) wanted: Option<Wanted>,
     last: Now,
@@ -42,7 +47,7 @@ pub(super) struct Question {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct InFlight {
     pub(super) request: Request,
-    sent_at: Duration,
+    pub(super) sent_at: Duration,
     due: Duration,
 }
 
@@ -68,6 +73,7 @@ impl Machine {
             outage: None,
             suspicion: Suspicion::default(),
             polls,
+            silence: Silence::default(),
             stream: StreamTrust::default(),
             flapping: FlapDetector::default(),
             login_expected_until: None,
@@ -80,7 +86,16 @@ impl Machine {
             reason: WakeReason::CheckDue,
             priority: Priority::Routine,
         };
-        Self { cx, phase: Phase::Starting, question, in_flight: None, wanted: None, last: now }
+        Self {
+            cx,
+            phase: Phase::Starting,
+            question,
+            in_flight: None,
+            standing: None,
+            watched_at: None,
+            wanted: None,
+            last: now,
+        }
     }
 
     /// Takes in what happened at `now`, and returns what to do, for a gateway with a public address of its own.
@@ -104,6 +119,7 @@ impl Machine {
         match input {
             Input::Wake => self.on_wake(),
             Input::Answer(answer) => self.on_answer(answer),
+            Input::Unanswered(request) => self.on_unanswered(request),
             Input::Push(status) => self.on_push(status),
             Input::Check => self.on_check_command(),
             Input::Pause { until } => self.pause(until),
@@ -132,7 +148,8 @@ impl Machine {
             (self.cx.stream.denied_at, self.cx.stream.refuted) = (None, 0);
         }
         let (request, wake_at, reason) = self.decide(now, budget, client);
-        Plan { request, awaiting: self.in_flight.is_some(), wake_at, reason, transition, jumped }
+        let awaiting = self.awaited().is_some();
+        Plan { request, awaiting, standing: self.count_standing(), wake_at, reason, transition, jumped }
     }
 
     /// The present state.
@@ -201,12 +218,20 @@ impl Machine {
     /// Rate-limit state to restore after a restart.
     #[must_use]
     pub fn rate_limit_state(&self, now: Now) -> RateLimitState {
-        self.cx.limits.state(now.mono)
+        let mut state = self.cx.limits.state(now.mono);
+        state.unanswered = self.cx.silence.state();
+        let slow = [self.in_flight, self.standing]
+            .into_iter()
+            .flatten()
+            .filter(|flight| flight.request.is_proxied() && now.mono >= flight.sent_at + SLOW);
+        state.unanswered.extend(slow.map(|flight| now.at(flight.sent_at).wall));
+        state
     }
 
     /// Restores the rate limits of an earlier machine, so that no restart asks for more than is allowed.
     pub fn restore_limits(&mut self, now: Now, kept: &RateLimitState) {
         self.cx.limits.restore(now, kept);
+        self.cx.silence.restore(now, &kept.unanswered);
     }
 
     /// The operator's choices.
@@ -218,12 +243,6 @@ impl Machine {
     /// Whether the operator's logout is under way.
     pub(super) const fn is_ending(&self) -> bool {
         matches!(self.question.request, Some(Request::EndSession))
-    }
-
-    /// Drops the request in flight.
-    pub(super) const fn abandon(&mut self) {
-        self.in_flight = None;
-        self.wanted = None;
     }
 
     /// Moves the machine. A state of the same kind keeps its beginning.
@@ -273,6 +292,9 @@ impl Machine {
             budget.release(client);
             return (None, flight.due, WakeReason::AnswerDue);
         }
+        if let Some(standing) = self.standing {
+            return self.watch(now, standing, budget, client);
+        }
         let Some(wanted) = self.question.request else {
             budget.release(client);
             return (None, self.phase.pause_wake_at(now), WakeReason::PauseOver);
@@ -281,7 +303,9 @@ impl Machine {
         let is_live = matches!(self.phase, Phase::Live(_));
         let is_stale = wanted == Request::Accounts && !is_live && now.mono > self.cx.polls.last_at + FRESH;
         let wanted = if is_stale { Request::Check } else { wanted };
-        let request = if wanted == Request::Check && self.cx.is_pings_only() { Request::Ping } else { wanted };
+        let wanted = self.cx.silence.substitute(wanted);
+        let is_check_useless = self.cx.is_pings_only() || self.cx.silence.is_blocked(now.mono, Request::Check);
+        let request = if wanted == Request::Check && is_check_useless { Request::Ping } else { wanted };
         let priority = self.priority();
         let at = self.question.at.max(self.cx.limits.earliest(now.mono, request, priority)).max(budget.quiet_until());
         if at > now.mono {
@@ -293,13 +317,19 @@ impl Machine {
         if turn > now.mono {
             return (None, turn, WakeReason::OthersFirst);
         }
+        let due = self.send(now, request, priority);
+        (Some(request), due, WakeReason::AnswerDue)
+    }
+
+    pub(super) fn send(&mut self, now: Now, request: Request, priority: Priority) -> Duration {
         self.cx.limits.sent(now, request, priority, self.cx.competes());
         if request.is_poll() {
             (self.cx.polls.last_at, self.cx.polls.last) = (now.mono, request);
         }
-        let due = now.mono + self.cx.policy.answer_within + OVERDUE;
+        let overdue = if request.is_proxied() { Duration::ZERO } else { OVERDUE };
+        let due = now.mono + self.cx.policy.answer_within + overdue;
         self.in_flight = Some(InFlight { request, sent_at: now.mono, due });
-        (Some(request), due, WakeReason::AnswerDue)
+        due
     }
 
     /// Silence is due at this public address, so nothing that was known can be known any longer.
@@ -307,7 +337,7 @@ impl Machine {
         match self.phase {
             Phase::Unavailable(_) | Phase::LoginRequired(_) | Phase::Paused { .. } => {}
             Phase::Starting | Phase::Live(_) | Phase::Recovering(_) | Phase::Contested => {
-                if self.in_flight.is_none() && !self.is_ending() {
+                if self.awaited().is_none() && !self.is_ending() {
                     let cause = Unavailability::TooManyRequests { retry_after: None };
                     self.cx.facts.trouble = Some(cause);
                     let next = self.cx.become_unavailable(self.phase, cause);
@@ -318,16 +348,52 @@ impl Machine {
     }
 
     fn on_wake(&mut self) {
-        if let Some(flight) = self.in_flight
-            && self.cx.now.mono >= flight.due
-        {
-            self.on_answer(Answer::failed(flight.request, Failure::Unavailable(Unavailability::NoAnswer)));
+        let now = self.cx.now.mono;
+        if let Some(flight) = self.in_flight.filter(|flight| now >= flight.due) {
+            if flight.request.is_proxied() {
+                (self.in_flight, self.standing, self.watched_at) = (None, Some(flight), None);
+            } else {
+                self.on_answer(Answer::failed(flight.request, Failure::Unavailable(Unavailability::NoAnswer)));
+            }
+        }
+        if let Some(standing) = self.standing.filter(|standing| now >= self.given_up_at(*standing)) {
+            (self.standing, self.in_flight) = (None, None);
+            let is_alive = self.cx.silence.sign_at.is_some_and(|at| at > standing.sent_at);
+            self.cx.silence.give_up(standing.request, self.cx.now.at(standing.sent_at));
+            self.cx.silence.is_wedged |= is_alive;
+            let cause = self.cx.silence.cause();
+            self.handle(standing, Answer::failed(standing.request, Failure::Unavailable(cause)));
         }
     }
 
     fn on_answer(&mut self, answer: Answer) {
-        // An answer that is not awaited is a late one: whatever it says is about a plan that was dropped.
-        let Some(flight) = self.in_flight.take_if(|flight| answer.answers(flight.request)) else { return };
+        let is_it = |flight: &mut InFlight| answer.answers(flight.request);
+        let (flight, counts) = if let Some(flight) = self.in_flight.take_if(is_it) {
+            (flight, true)
+        } else if let Some(flight) = self.standing.take_if(is_it) {
+            (flight, true)
+        } else if let Some((request, held)) = self.cx.silence.take(|request| answer.answers(request)) {
+            (InFlight { request, sent_at: held.since.mono, due: self.cx.now.mono }, held.counts)
+        } else {
+            return;
+        };
+        if let (Some(standing), Answer::IsListening(watch)) = (self.standing, answer) {
+            return self.on_watched(standing, watch);
+        }
+        if flight.request.is_proxied() && answer.is_from_ibkr() {
+            self.cx.silence.answered(self.cx.now.mono, flight.request);
+            self.cx.facts.answer_took = Some(self.cx.now.mono.saturating_sub(flight.sent_at));
+            self.in_flight.take_if(|flight| !flight.request.is_proxied());
+        }
+        if counts && !(self.is_ending() && flight.request != Request::EndSession) {
+            self.handle(flight, answer);
+        }
+    }
+
+    pub(super) fn handle(&mut self, flight: InFlight, answer: Answer) {
+        if answer.failure() == Some(Failure::Unavailable(Unavailability::NothingListens)) {
+            self.cx.silence.process_gone();
+        }
         if flight.request.is_poll() {
             self.wanted = None;
         }
@@ -381,6 +447,8 @@ impl Machine {
                 }
             }
             Answer::EndSession(answer) => return self.on_session_ended(answer),
+            Answer::HandshakeIbkr(answer) => cx.on_handshake(phase, answer),
+            Answer::ProbeWebsocket(answer) => cx.on_websocket(phase, answer),
         };
         self.apply(next);
         self.poll_as_wanted();

@@ -12,3 +12,11 @@ pub struct Now {
     /// The time of day: for pauses and for noticing that the host slept or its clock was set.
     pub wall: Timestamp,
 }
+
+impl Now {
+    /// The same moment of the past on both clocks.
+    pub(super) fn at(self, mono: Duration) -> Self {
+        let wall = self.wall.saturating_sub(self.mono.saturating_sub(mono)).unwrap_or(self.wall);
+        Self { mono, wall }
+    }
+}

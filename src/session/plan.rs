@@ -13,6 +13,8 @@ pub enum Input {
     Wake,
     /// The answer to the request of an earlier plan.
     Answer(Answer),
+    /// This request was sent, and its connection broke before IBKR answered.
+    Unanswered(Request),
     /// The stream pushed a status.
     Push(Status),
     /// The operator requests a check.
@@ -79,10 +81,12 @@ pub enum WakeReason {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[must_use = "a plan that is not carried out leaves the session unwatched"]
 pub struct Plan {
-    /// Send this request, and drop the one in flight.
+    /// Send this request. Requests that are proxied to IBKR are left standing; of the others only the last one is awaited.
     pub request: Option<Request>,
-    /// Whether an answer is awaited. If not, drop the request in flight.
+    /// Whether an answer is awaited.
     pub awaiting: bool,
+    /// How many proxied requests are left standing, this plan's included. Hang up on the oldest beyond.
+    pub standing: usize,
     /// Call [`Machine::step`](super::Machine::step) with [`Input::Wake`]
     /// at this time ([`Now::mono`](super::Now::mono)) at the latest.
     pub wake_at: Duration,

@@ -19,6 +19,8 @@ pub struct Policy {
     pub watch_every: Duration,
     /// What to do while another client uses the brokerage session.
     pub competing: Competing,
+    /// Whether a handshake with IBKR's own host is possible: one that the gateway reaches by the same network.
+    pub knows_ibkr_host: bool,
     /// How a lapsed session is recovered.
     pub recovery: Recovery,
 }
@@ -76,6 +78,7 @@ impl Default for Policy {
             answer_within: Duration::from_secs(15),
             watch_every: Duration::from_secs(30),
             competing: Competing::Yield,
+            knows_ibkr_host: false,
             recovery: Recovery::default(),
         }
     }

@@ -23,6 +23,8 @@ pub struct RateLimitState {
     pub take_overs: Vec<Timestamp>,
     /// When validate_sso may be sent again.
     pub may_validate: Option<Timestamp>,
+    /// When each request was sent that IBKR has left unanswered.
+    pub unanswered: Vec<Timestamp>,
     /// End of the silence after 429.
     pub quiet_until: Option<Timestamp>,
 }
@@ -100,7 +102,9 @@ impl RateLimiter {
         let burst = nth_last(BURST).map_or(Duration::ZERO, |over| (over + SHORT).saturating_sub(LONG));
         let (is_poll, own) = match request {
             Request::Ping => (true, self.pinged.unwrap_or(self.born) + PING_GAP),
-            Request::Check | Request::IsListening => (true, Duration::ZERO),
+            Request::Check | Request::IsListening | Request::HandshakeIbkr | Request::ProbeWebsocket => {
+                (true, Duration::ZERO)
+            }
             Request::ValidateSso => (false, self.may_validate.map_or(Duration::ZERO, |t| t.mono)),
             Request::Reauthenticate | Request::OpenBrokerage { .. } | Request::Accounts | Request::EndSession => {
                 (false, Duration::ZERO)
@@ -155,7 +159,12 @@ impl RateLimiter {
                     self.taken_over.push_back(Deadline::after(at, HOUR));
                 }
             }
-            Request::Check | Request::Accounts | Request::IsListening | Request::EndSession => {}
+            Request::Check
+            | Request::Accounts
+            | Request::IsListening
+            | Request::EndSession
+            | Request::HandshakeIbkr
+            | Request::ProbeWebsocket => {}
         }
     }
 
@@ -210,6 +219,7 @@ impl RateLimiter {
         RateLimitState {
             requests: self.sent.iter().filter(|t| t.mono > now).map(|t| before(t.wall, LONG)).collect(),
             unrecorded: 0,
+            unanswered: Vec::new(),
             attempts: ahead(&self.asked),
             take_overs: ahead(&self.taken_over),
             may_validate: self.may_validate.filter(|t| t.mono > now).map(|t| t.wall),

@@ -20,7 +20,12 @@ impl Request {
     pub const fn can_be_left_out(self) -> bool {
         match self {
             Self::Ping | Self::Reauthenticate | Self::OpenBrokerage { .. } | Self::ValidateSso => true,
-            Self::Check | Self::Accounts | Self::IsListening | Self::EndSession => false,
+            Self::Check
+            | Self::Accounts
+            | Self::IsListening
+            | Self::EndSession
+            | Self::HandshakeIbkr
+            | Self::ProbeWebsocket => false,
         }
     }
 }

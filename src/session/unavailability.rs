@@ -75,6 +75,11 @@ impl Unavailability {
         }
     }
 
+    /// Whether IBKR, or something in its place, sent an answer.
+    pub(super) const fn is_answered(self) -> bool {
+        matches!(self, Self::IbkrError | Self::EdgeRefused | Self::TooManyRequests { .. } | Self::Nonsense)
+    }
+
     /// Whether no second request can confirm it.
     pub(super) const fn needs_no_confirmation(self) -> bool {
         match self {

@@ -14,6 +14,9 @@ impl Context {
         if let Phase::LoginRequired(login) = from {
             return self.watch_for_login(login);
         }
+        if self.silence.is_on && matches!(cause, Unavailability::IbkrSilent | Unavailability::GatewayWedged) {
+            return self.begin_rounds(from, cause);
+        }
         self.outage();
         // What a closer look has shown stays so until another look.
         let is_known_closer = matches!(
@@ -69,6 +72,10 @@ impl Context {
 
     /// The answer to `GET /`, which the gateway process gives by itself.
     pub(super) fn on_listening(&mut self, phase: Phase, answer: Result<(), Failure>) -> Next {
+        if self.silence.is_on {
+            let failed = answer.err().map(|failure| listening_failure(&failure));
+            return self.on_watch(phase, failed);
+        }
         let Phase::Unavailable(seen) = phase else {
             // It went by another connection: if it was answered, the first connection may be to blame, and the session is
             // asked about once more.
@@ -81,12 +88,7 @@ impl Context {
             (Unavailability::NoAnswer, Ok(())) => Unavailability::IbkrSilent,
             (Unavailability::NotAGateway, Ok(())) => Unavailability::Nonsense,
             (seen, Ok(())) => seen,
-            // An error in IBKR's name can only come from something in between.
-            (_, Err(Failure::Unavailable(Unavailability::IbkrError))) => Unavailability::NotAGateway,
-            (_, Err(Failure::Unavailable(cause))) => cause,
-            (_, Err(Failure::Unauthorized | Failure::LoginPage | Failure::NoSession | Failure::Unsupported)) => {
-                Unavailability::NotAGateway
-            }
+            (_, Err(failure)) => listening_failure(&failure),
         };
         self.facts.trouble = Some(cause);
         let ask = self.probe_later(cause);
@@ -114,6 +116,18 @@ impl Context {
             return Ask::At(at, Request::Ping, WakeReason::PingDue);
         }
         Ask::At(at, Request::Check, WakeReason::RetryDue)
+    }
+}
+
+/// What is wrong when `GET /` fails. An error in IBKR's name can only come from something in between.
+const fn listening_failure(failure: &Failure) -> Unavailability {
+    match failure {
+        Failure::Unavailable(Unavailability::IbkrError)
+        | Failure::Unauthorized
+        | Failure::LoginPage
+        | Failure::NoSession
+        | Failure::Unsupported => Unavailability::NotAGateway,
+        Failure::Unavailable(cause) => *cause,
     }
 }
 

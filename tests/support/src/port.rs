@@ -7,8 +7,8 @@ use crate::Said;
 use tickled::driver::answers;
 use tickled::gateway::wire::{self, Refusal, Reply};
 use tickled::gateway::Tickle;
-use tickled::session::{Accounts, Failure, Reauthentication, Request, Sso, Status, Unavailability};
-use tickled::simulator::world::{Answer, AuthStatus, Call, Route, Verdict};
+use tickled::session::{Accounts, Failure, HostFailure, Reauthentication, Request, Sso, Status, Unavailability};
+use tickled::simulator::world::{Answer, AuthStatus, Call, RequestId, Route, Verdict, What, World};
 
 /// What a request asks of the world.
 pub fn call(request: Request) -> Call {
@@ -21,6 +21,7 @@ pub fn call(request: Request) -> Call {
         Request::Accounts => Call::get(Route::Accounts),
         Request::IsListening => Call::get(Route::Root),
         Request::EndSession => Call::post(Route::Logout),
+        Request::HandshakeIbkr | Request::ProbeWebsocket => Call::get(Route::Stream),
     }
 }
 
@@ -101,6 +102,7 @@ pub fn slowly(request: Request, answer: &Answer) -> Said {
         Request::Accounts => seen(wire::read(&reply), |accounts| Said::Accounts(answers::accounts(accounts))),
         Request::IsListening => seen(wire::read_listening(&reply), |()| Said::Listening),
         Request::EndSession => seen(wire::read(&reply), |_: &wire::Logout| Said::Ended),
+        Request::HandshakeIbkr | Request::ProbeWebsocket => unreachable!("{request:?} has no HTTP answer"),
     }
 }
 
@@ -120,3 +122,39 @@ fn seen<T>(read: Result<T, Refusal>, meaning: impl Fn(&T) -> Said) -> Said {
 
 /// What a request that gets no answer at all shows.
 pub const SILENCE: Said = Said::Unavailable(Unavailability::NoAnswer);
+
+/// What becomes of a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// It is answered after so long.
+    Answered(Duration, Said),
+    /// Its connection breaks after so long, and IBKR has not answered.
+    Broken(Duration),
+    /// Nothing comes, except for a late answer to the request of this id.
+    Stands(Option<RequestId>),
+}
+
+/// Sends a request to the world.
+pub fn send(world: &mut World, at: Duration, request: Request) -> Outcome {
+    let millis = Duration::from_millis;
+    let truth = world.truth();
+    match request {
+        Request::HandshakeIbkr if truth.reachable => return Outcome::Answered(millis(30), Said::Host(Ok(()))),
+        Request::HandshakeIbkr => {
+            return Outcome::Answered(Duration::from_secs(5), Said::Host(Err(HostFailure::NoAnswer)));
+        }
+        Request::ProbeWebsocket if !truth.listening => return Outcome::Answered(millis(1), SILENCE),
+        Request::ProbeWebsocket if truth.reachable => return Outcome::Answered(millis(30), Said::Websocket(true)),
+        Request::ProbeWebsocket => return Outcome::Answered(Duration::from_secs(10), Said::Websocket(false)),
+        _ => {}
+    }
+    let reply = world.handle(at, &call(request));
+    match reply.what {
+        What::Answer(answer) => Outcome::Answered(reply.after, quickly(request, &answer)),
+        What::Refused => Outcome::Answered(millis(1), Said::Unavailable(Unavailability::NothingListens)),
+        What::Hang | What::Drip(_) if request.is_proxied() => Outcome::Stands(reply.awaits),
+        What::Hang | What::Drip(_) => Outcome::Answered(Duration::from_secs(3), SILENCE),
+        What::Reset if request.is_proxied() => Outcome::Broken(millis(2)),
+        What::Reset | What::Cut(_) => Outcome::Answered(millis(2), SILENCE),
+    }
+}

@@ -1,6 +1,6 @@
 //! What the other side says, by meaning, and the machine's input that it makes of the answer to a request.
 
-use tickled::session::{Accounts, Answer, Failure, Input, Reauthentication, Request, Sso, Status, Unavailability};
+use tickled::session::{Accounts, Answer, Failure, HostFailure, Input, Reauthentication, Request, Sso, Status, Unavailability};
 
 /// What the other side says. Not everything can answer every request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,6 +27,10 @@ pub enum Said {
     LoginPage,
     /// 404.
     Unsupported,
+    /// To a handshake with IBKR's host.
+    Host(Result<(), HostFailure>),
+    /// To a websocket: whether a message came.
+    Websocket(bool),
     /// Nothing about the session.
     Unavailable(Unavailability),
 }
@@ -50,6 +54,8 @@ impl Said {
             (Self::Sso(sso), Request::ValidateSso) => Answer::ValidateSso(Ok(sso)),
             (Self::Accounts(accounts), Request::Accounts) => Answer::Accounts(Ok(accounts)),
             (Self::Listening, Request::IsListening) => Answer::IsListening(Ok(())),
+            (Self::Host(answer), Request::HandshakeIbkr) => Answer::HandshakeIbkr(answer),
+            (Self::Websocket(came), Request::ProbeWebsocket) => Answer::ProbeWebsocket(Ok(came)),
             (Self::Ended, Request::EndSession) => Answer::EndSession(Ok(())),
             _ => return None,
         })

@@ -1,0 +1,320 @@
+//! While IBKR does not answer: what the gateway still holds of ours, and how IBKR's return is noticed.
+//!
+//! The gateway has five connections to IBKR. A proxied request that IBKR does not answer keeps one, also after its client has
+//! hung up; with all five taken the gateway is wedged. So at most [`BUDGET`] of our requests are left unanswered, and instead of
+//! a poll, while IBKR is silent, something is sent that takes none of the five: `GET /` to the gateway's process, a TLS handshake
+//! with IBKR's host, a websocket. Once IBKR is known to be back, one proxied request goes first. If it stays unanswered as well,
+//! the gateway is wedged.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::backoff::backoff;
+use super::context::Context;
+use super::phase::{Ask, Next, Phase};
+use super::{Failure, HostFailure, Now, Request, StateReason, Unavailability, WakeReason};
+
+#[derive(Debug, Clone, Default)]
+pub(super) struct Silence {
+    /// Whether IBKR is silent: no poll is sent.
+    pub(super) is_on: bool,
+    held: Vec<Held>,
+    step: Step,
+    /// A handshake with IBKR's host failed in this silence, so that one that succeeds is a sign of its return.
+    host_failed: bool,
+    /// IBKR is known to be back, by this sign.
+    back: Option<Sign>,
+    /// The request that went first on IBKR's return is unanswered.
+    is_request_unanswered: bool,
+    pub(super) is_wedged: bool,
+    websockets: u8,
+    next_websocket: Duration,
+    rounds: u32,
+    /// When IBKR last gave a sign of life: an answer, or a message of the stream.
+    pub(super) sign_at: Option<Duration>,
+    strikes: Vec<Strike>,
+}
+
+/// A request that IBKR has not answered.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Held {
+    /// `None` for one of an earlier daemon.
+    pub(super) request: Option<Request>,
+    pub(super) since: Now,
+    /// Its connection is open, so that a late answer would arrive.
+    is_open: bool,
+    /// Its answer matters. It does not if the machine has moved on.
+    pub(super) counts: bool,
+}
+
+/// A kind of request that stays unanswered while others are answered.
+#[derive(Debug, Clone, Copy)]
+struct Strike {
+    request: Request,
+    count: u32,
+    /// No such request is sent before.
+    until: Duration,
+}
+
+/// What is sent instead of a poll.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub(super) enum Step {
+    #[default]
+    Watch,
+    Handshake,
+    Websocket,
+    Request,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum Sign {
+    Handshake,
+    Websocket,
+}
+
+/// What decides the next request in a silence, without times.
+pub(super) type SilenceKey = (bool, usize, Step, bool, Option<Sign>, bool, bool, u8);
+
+impl Silence {
+    pub(super) fn key(&self) -> SilenceKey {
+        let Self { is_on, step, host_failed, back, is_request_unanswered, is_wedged, websockets, .. } = self;
+        (*is_on, self.held.len(), *step, *host_failed, *back, *is_request_unanswered, *is_wedged, *websockets)
+    }
+
+    /// How many requests are held on open connections.
+    pub(super) fn open(&self) -> usize {
+        self.held.iter().filter(|held| held.is_open).count()
+    }
+
+    /// Notes a request that stays unanswered.
+    pub(super) fn hold(&mut self, request: Request, since: Now, is_open: bool, counts: bool) {
+        self.held.push(Held { request: Some(request), since, is_open, counts });
+    }
+
+    /// Notes a request whose connection broke before IBKR answered.
+    pub(super) fn hold_broken(&mut self, request: Request, since: Now) {
+        self.hold(request, since, false, false);
+        self.is_on |= self.held.len() >= BUDGET;
+    }
+
+    /// Takes the oldest open request of this kind.
+    pub(super) fn take(&mut self, is_it: impl Fn(Request) -> bool) -> Option<(Request, Held)> {
+        let is_it = |held: &Held| held.is_open && held.request.is_some_and(&is_it);
+        let held = self.held.remove(self.held.iter().position(is_it)?);
+        held.request.map(|request| (request, held))
+    }
+
+    /// IBKR answered such a request: the silence is over. What is still held was closed by IBKR without an answer, or is of a
+    /// kind that IBKR does not answer.
+    pub(super) fn answered(&mut self, now: Duration, answered: Request) {
+        self.strikes.retain(|strike| strike.request.name() != answered.name());
+        if self.is_on {
+            let unanswered = self.held.iter().filter_map(|held| held.request);
+            for request in unanswered.filter(|request| request.name() != answered.name()) {
+                let strikes = &mut self.strikes;
+                let index = strikes.iter().position(|strike| strike.request.name() == request.name());
+                let index = index.unwrap_or_else(|| {
+                    strikes.push(Strike { request, count: 0, until: Duration::ZERO });
+                    strikes.len() - 1
+                });
+                let strike = &mut strikes[index];
+                strike.count += 1;
+                if strike.count > 1 {
+                    strike.until = now + backoff(strike.count - 1, BLOCKED, LONGEST_BLOCK);
+                }
+            }
+        }
+        *self = Self { sign_at: Some(now), strikes: std::mem::take(&mut self.strikes), ..Self::default() };
+    }
+
+    /// The gateway's process is gone, and all that it held.
+    pub(super) fn process_gone(&mut self) {
+        *self = Self::default();
+    }
+
+    /// Whether this kind of request stays unanswered while others are answered.
+    pub(super) fn is_blocked(&self, now: Duration, request: Request) -> bool {
+        self.strikes.iter().any(|strike| strike.request.name() == request.name() && now < strike.until)
+    }
+
+    /// What is sent for `wanted`.
+    pub(super) fn substitute(&self, wanted: Request) -> Request {
+        if !self.is_on || !wanted.is_proxied() || wanted == Request::EndSession {
+            return wanted;
+        }
+        match self.step {
+            Step::Watch => Request::IsListening,
+            Step::Handshake => Request::HandshakeIbkr,
+            Step::Websocket => Request::ProbeWebsocket,
+            Step::Request if self.held.iter().any(|held| held.request == Some(Request::Check)) => Request::Ping,
+            Step::Request => Request::Check,
+        }
+    }
+
+    /// `request` has been unanswered for too long.
+    pub(super) fn give_up(&mut self, request: Request, since: Now) {
+        self.hold(request, since, true, true);
+        let was_first = self.is_on && self.step == Step::Request;
+        (self.is_on, self.step) = (true, Step::Watch);
+        if was_first && self.back.is_some() {
+            self.is_request_unanswered = true;
+            match self.back {
+                Some(Sign::Websocket) => self.is_wedged = true,
+                // A handshake proves a way to IBKR's edge only.
+                Some(Sign::Handshake) if self.websockets < WEBSOCKETS => self.step = Step::Websocket,
+                Some(Sign::Handshake) => self.is_wedged = true,
+                None => {}
+            }
+        }
+    }
+
+    /// Unanswered requests to remember over a restart, by the time they were sent.
+    pub(super) fn state(&self) -> Vec<Timestamp> {
+        self.held.iter().map(|held| held.since.wall).collect()
+    }
+
+    /// Takes over what an earlier daemon left unanswered.
+    pub(super) fn restore(&mut self, now: Now, unanswered: &[Timestamp]) {
+        let is_recent = |at: &&Timestamp| now.wall.duration_since(**at).unsigned_abs() < FORGOTTEN;
+        let held = |at: &Timestamp| Held {
+            request: None,
+            since: Now { mono: now.mono, wall: *at },
+            is_open: false,
+            counts: false,
+        };
+        self.held.extend(unanswered.iter().filter(is_recent).map(held));
+        self.is_on |= !self.held.is_empty();
+    }
+
+    /// What is wrong, as far as it is known.
+    pub(super) const fn cause(&self) -> Unavailability {
+        if self.is_wedged { Unavailability::GatewayWedged } else { Unavailability::IbkrSilent }
+    }
+
+    fn is_websocket_due(&self, now: Duration) -> bool {
+        self.websockets < WEBSOCKETS && now >= self.next_websocket
+    }
+}
+
+impl Context {
+    /// `GET /` was answered, or not.
+    pub(super) fn on_watch(&mut self, phase: Phase, failed: Option<Unavailability>) -> Next {
+        match failed {
+            None if self.silence.is_wedged => self.end_round(phase, self.silence.cause()),
+            None if self.policy.knows_ibkr_host => self.go_on(phase, Step::Handshake),
+            None => self.try_websocket(phase),
+            Some(cause) => {
+                if cause == Unavailability::NothingListens {
+                    self.silence.process_gone();
+                }
+                self.end_round(phase, cause)
+            }
+        }
+    }
+
+    /// The answer to a handshake with IBKR's host. That it succeeds is a sign only after it has failed: in front of IBKR is an
+    /// edge that answers also when IBKR does not.
+    pub(super) fn on_handshake(&mut self, phase: Phase, answer: Result<(), HostFailure>) -> Next {
+        if !self.silence.is_on {
+            return self.check_now(phase);
+        }
+        match answer {
+            Ok(()) if self.silence.host_failed => {
+                (self.silence.host_failed, self.silence.back) = (false, Some(Sign::Handshake));
+                self.go_on(phase, Step::Request)
+            }
+            Ok(()) => self.try_websocket(phase),
+            Err(failure) => {
+                self.silence.host_failed = true;
+                let cause = match failure {
+                    HostFailure::NoWay => Unavailability::IbkrUnreachable,
+                    HostFailure::NoAnswer => Unavailability::IbkrSilent,
+                };
+                self.end_round(phase, cause)
+            }
+        }
+    }
+
+    /// The outcome of a websocket: a message, which IBKR sent; silence; or nothing that says anything about IBKR.
+    pub(super) fn on_websocket(&mut self, phase: Phase, answer: Result<bool, Failure>) -> Next {
+        let silence = &mut self.silence;
+        if !silence.is_on {
+            return self.check_now(phase);
+        }
+        silence.next_websocket = self.now.mono + WEBSOCKET_GAP * 6_u32.saturating_pow(u32::from(silence.websockets));
+        silence.websockets = silence.websockets.saturating_add(1);
+        match answer {
+            Ok(true) if silence.is_request_unanswered => silence.is_wedged = true,
+            Ok(true) => {
+                silence.back = Some(Sign::Websocket);
+                return self.go_on(phase, Step::Request);
+            }
+            Ok(false) => (silence.back, silence.is_request_unanswered) = (None, false),
+            Err(_) => silence.is_wedged = silence.is_request_unanswered,
+        }
+        let cause = silence.cause();
+        self.end_round(phase, cause)
+    }
+
+    /// A request stays unanswered: the rounds begin, or go on.
+    pub(super) fn begin_rounds(&mut self, phase: Phase, cause: Unavailability) -> Next {
+        self.outage();
+        self.facts.trouble = Some(cause);
+        if cause == Unavailability::GatewayWedged {
+            return self.end_round(phase, cause);
+        }
+        let ask = Ask::Now(Request::Check, WakeReason::NextStep);
+        Next { phase: Phase::Unavailable(cause), reason: StateReason::Trouble(cause), ask }
+    }
+
+    fn try_websocket(&mut self, phase: Phase) -> Next {
+        if self.silence.is_websocket_due(self.now.mono) {
+            return self.go_on(phase, Step::Websocket);
+        }
+        self.end_round(phase, self.silence.cause())
+    }
+
+    fn go_on(&mut self, phase: Phase, step: Step) -> Next {
+        self.silence.step = step;
+        self.stay(phase, Ask::Now(Request::Check, WakeReason::NextStep))
+    }
+
+    /// The next round comes later. As a last resort it is another proxied request.
+    pub(super) fn end_round(&mut self, phase: Phase, cause: Unavailability) -> Next {
+        let now = self.now.mono;
+        let silence = &mut self.silence;
+        silence.rounds = silence.rounds.saturating_add(1);
+        let is_old = silence.held.iter().all(|held| now >= held.since.mono + LAST_RESORT);
+        let may_ask = silence.held.len() < BUDGET && is_old && !silence.host_failed && silence.is_on;
+        silence.step = if may_ask { Step::Request } else { Step::Watch };
+        let spacing = backoff(silence.rounds, FIRST_ROUND, self.policy.watch_every);
+        self.facts.trouble = Some(cause);
+        match phase {
+            Phase::LoginRequired(login) => self.watch_for_login(login),
+            Phase::Paused { .. } => self.stay(phase, Ask::Nothing),
+            Phase::Starting | Phase::Live(_) | Phase::Recovering(_) | Phase::Contested | Phase::Unavailable(_) => {
+                self.outage();
+                let ask = Ask::In(self.limits.jitter(spacing), Request::Check, WakeReason::RetryDue);
+                Next { phase: Phase::Unavailable(cause), reason: StateReason::Trouble(cause), ask }
+            }
+        }
+    }
+}
+
+/// How many of our requests may be unanswered at the gateway while IBKR is silent.
+pub(super) const BUDGET: usize = 2;
+/// Websockets in one silence: one that is opened while IBKR is silent leaves a connection behind. The gap between the first two;
+/// it grows sixfold.
+const WEBSOCKETS: u8 = 3;
+const WEBSOCKET_GAP: Duration = Duration::from_secs(600);
+const FIRST_ROUND: Duration = Duration::from_secs(5);
+/// How long after the last one another request is sent where nothing else shows IBKR's return.
+const LAST_RESORT: Duration = Duration::from_secs(600);
+/// How long a kind of request is not sent after it stayed unanswered twice while others were answered. It doubles.
+const BLOCKED: Duration = Duration::from_secs(3600);
+const LONGEST_BLOCK: Duration = Duration::from_secs(8 * 3600);
+/// When what an earlier daemon left unanswered is forgotten.
+const FORGOTTEN: Duration = Duration::from_secs(24 * 3600);
+/// How long a request must have been unanswered to be remembered over a restart.
+pub(super) const SLOW: Duration = Duration::from_secs(5);

@@ -1,0 +1,104 @@
+//! Requests that are left standing: beside one that is not answered in time only the gateway's process is watched, until the
+//! answer comes or the request is given up.
+
+use std::time::Duration;
+
+use super::machine::{InFlight, Machine};
+use super::rate_limiter::Priority;
+use super::shared_budget::{ClientId, SharedBudget};
+use super::{Answer, Failure, Now, Request, Unavailability, WakeReason};
+
+impl Machine {
+    /// Drops what is awaited. What is proxied to IBKR is left standing, and its answer is not of interest any more.
+    pub(super) fn abandon(&mut self) {
+        let awaited = [self.in_flight.take(), self.standing.take()].into_iter().flatten();
+        for flight in awaited.filter(|flight| flight.request.is_proxied()) {
+            self.cx.silence.hold(flight.request, self.cx.now.at(flight.sent_at), true, false);
+        }
+        self.wanted = None;
+    }
+
+    /// The request whose answer is awaited.
+    pub(super) fn awaited(&self) -> Option<Request> {
+        self.standing.or(self.in_flight).map(|flight| flight.request)
+    }
+
+    /// IBKR answers the gateway: a message came on the stream.
+    pub const fn on_sign_of_life(&mut self, now: Now) {
+        self.cx.silence.sign_at = Some(now.mono);
+    }
+
+    pub(super) fn count_standing(&self) -> usize {
+        let awaited = [self.in_flight, self.standing].into_iter().flatten();
+        self.cx.silence.open() + awaited.filter(|flight| flight.request.is_proxied()).count()
+    }
+
+    /// When a request that is left standing is given up: the silence has lasted, and nothing else came from IBKR.
+    pub(super) fn given_up_at(&self, standing: InFlight) -> Duration {
+        let is_alive = self.cx.silence.sign_at.is_some_and(|at| at > standing.sent_at);
+        let span = if is_alive { WEDGED } else { SILENT.max(self.cx.policy.answer_within) };
+        standing.sent_at + span
+    }
+
+    /// Beside a request that is left standing only the gateway's process is watched.
+    pub(super) fn watch(
+        &mut self,
+        now: Now,
+        standing: InFlight,
+        budget: &mut SharedBudget,
+        client: ClientId,
+    ) -> (Option<Request>, Duration, WakeReason) {
+        budget.release(client);
+        let until = self.given_up_at(standing);
+        let (watch, priority) = (Request::IsListening, Priority::Confirming);
+        let due = self.watched_at.map_or(now.mono, |at| at + WATCH_GAP);
+        let at = due.max(self.cx.limits.earliest(now.mono, watch, priority));
+        if at >= until || at > now.mono {
+            return (None, at.min(until), WakeReason::AnswerDue);
+        }
+        let due = self.send(now, watch, priority).min(until);
+        (Some(watch), due, WakeReason::AnswerDue)
+    }
+
+    /// The connection of a request broke before IBKR answered: the gateway may hold it for ever.
+    pub(super) fn on_unanswered(&mut self, request: Request) {
+        let is_it = |flight: &mut InFlight| flight.request == request;
+        let flight = self.in_flight.take_if(is_it).or_else(|| self.standing.take_if(is_it));
+        match flight {
+            Some(flight) => {
+                self.cx.silence.hold_broken(request, self.cx.now.at(flight.sent_at));
+                self.handle(flight, Answer::failed(request, Failure::Unavailable(Unavailability::NoAnswer)));
+            }
+            None => {
+                if let Some((request, held)) = self.cx.silence.take(|held| held == request) {
+                    self.cx.silence.hold_broken(request, held.since);
+                }
+            }
+        }
+    }
+
+    /// `GET /` was answered, or not, while a request is left standing.
+    pub(super) fn on_watched(&mut self, standing: InFlight, answer: Result<(), Failure>) {
+        let Err(failure) = answer else {
+            self.watched_at = Some(self.cx.now.mono);
+            return;
+        };
+        self.standing = None;
+        self.cx.silence.hold(standing.request, self.cx.now.at(standing.sent_at), true, false);
+        self.cx.suspicion.unavailable = true;
+        let cause = match failure {
+            Failure::Unavailable(cause) => cause,
+            Failure::Unauthorized | Failure::LoginPage | Failure::NoSession | Failure::Unsupported => {
+                Unavailability::NotAGateway
+            }
+        };
+        self.handle(standing, Answer::failed(standing.request, Failure::Unavailable(cause)));
+    }
+}
+
+/// How long a request is left standing before IBKR is believed to be silent, if nothing else comes from it; and how long if
+/// something does, until the gateway is believed to be wedged.
+const SILENT: Duration = Duration::from_secs(45);
+const WEDGED: Duration = Duration::from_secs(120);
+/// How often the gateway's process is watched meanwhile.
+const WATCH_GAP: Duration = Duration::from_secs(10);
