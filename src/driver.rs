@@ -31,7 +31,7 @@ use crate::systemd::unit;
 /// Where a driver sends its machine's requests.
 pub trait Port {
     /// Sends one request and waits for its answer. There is no time limit: the machine decides how long it waits, and the driver
-    /// drops this future when it is not awaited any more.
+    /// drops this future when its answer is not awaited.
     fn ask(&self, request: Request) -> impl Future<Output = Received>;
 
     /// Opens the gateway's stream with a session id from a ping, and returns its messages until it is down. The default has
@@ -347,7 +347,7 @@ struct Flight<'a> {
     received: Pin<Box<dyn Future<Output = Received> + 'a>>,
 }
 
-/// Drops the requests whose answers are not awaited any more.
+/// Drops the requests whose answers are not awaited.
 fn hang_up(flights: &mut Vec<Flight<'_>>, plan: &Plan) {
     if plan.request.is_some_and(|request| !request.is_proxied()) || !plan.awaiting {
         flights.retain(|flight| flight.request.is_proxied());

@@ -11,8 +11,8 @@ use std::time::Duration;
 use jiff::Timestamp;
 use support::Said;
 use tickled::session::{
-    Accounts, Answer, Competing, Failure, Input, Key, Machine, Method, Now, Plan, Policy, Recovery, Request, Sso,
-    State, Status, Unavailability,
+    Accounts, Answer, Competing, Failure, HostFailure, Input, Key, Machine, Method, Now, Plan, Policy, Recovery,
+    Request, Sso, State, Status, Unavailability,
 };
 
 /// A machine in the middle of its work.
@@ -61,6 +61,12 @@ fn answers(request: Request) -> Vec<Answer> {
         Said::Accounts(Accounts { usable: true, is_paper: None }),
         Said::Accounts(Accounts { usable: false, is_paper: None }),
     ]);
+    all.extend([
+        Said::Host(Ok(())),
+        Said::Host(Err(HostFailure::NoWay)),
+        Said::Websocket(true),
+        Said::Websocket(false),
+    ]);
     all.extend(KINDS.map(Said::Unavailable));
     all.into_iter().filter_map(|said| said.to(request)).collect()
 }
@@ -103,6 +109,7 @@ impl Node {
             | Input::Check
             | Input::Pause { .. }
             | Input::Resume
+            | Input::Unanswered(_)
             | Input::Prove
             | Input::ExpectLogin
             | Input::Logout

@@ -37,6 +37,7 @@ fn well(request: Request, login: Option<Timestamp>) -> Said {
         Request::Accounts => Said::Accounts(Accounts { usable: true, is_paper: None }),
         Request::IsListening => Said::Listening,
         Request::EndSession => Said::Ended,
+        Request::HandshakeIbkr | Request::ProbeWebsocket => Said::Unavailable(Unavailability::NoAnswer),
     }
 }
 

@@ -63,6 +63,7 @@ impl Port for &Gateway {
             }
             (_, Request::Accounts) => Said::Accounts(Accounts { usable: self.flags.get() == GOOD, is_paper: None }),
             (_, Request::EndSession) => Said::Ended,
+            (_, Request::HandshakeIbkr | Request::ProbeWebsocket) => Said::Unavailable(Unavailability::NoAnswer),
         };
         Received { answer: observation.to(request).unwrap(), error: None, session }
     }

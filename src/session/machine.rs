@@ -9,7 +9,7 @@ use super::flap_detector::{CALM, FlapDetector};
 use super::phase::{Ask, Next, Phase};
 use super::rate_limiter::{Priority, RateLimiter};
 use super::shared_budget::{ClientId, SharedBudget};
-use super::silence::{SLOW, Silence};
+use super::silence::{SLOW, Silence, to_second};
 use super::{
     Account, Answer, Failure, Input, Now, Plan, Policy, RateLimitState, Request, State, StateReason, Transition,
     Unavailability, WakeReason,
@@ -224,7 +224,7 @@ impl Machine {
             .into_iter()
             .flatten()
             .filter(|flight| flight.request.is_proxied() && now.mono >= flight.sent_at + SLOW);
-        state.unanswered.extend(slow.map(|flight| now.at(flight.sent_at).wall));
+        state.unanswered.extend(slow.map(|flight| to_second(now.at(flight.sent_at))));
         state
     }
 

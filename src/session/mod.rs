@@ -44,6 +44,7 @@ mod polls;
 mod rate_limiter;
 mod recovery;
 mod request;
+mod rounds;
 mod session_number;
 mod shared_budget;
 mod silence;

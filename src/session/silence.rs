@@ -8,29 +8,27 @@
 
 use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::{Timestamp, Unit};
 
 use super::backoff::backoff;
-use super::context::Context;
-use super::phase::{Ask, Next, Phase};
-use super::{Failure, HostFailure, Now, Request, StateReason, Unavailability, WakeReason};
+use super::{Now, Request, Unavailability};
 
 #[derive(Debug, Clone, Default)]
 pub(super) struct Silence {
     /// Whether IBKR is silent: no poll is sent.
     pub(super) is_on: bool,
-    held: Vec<Held>,
-    step: Step,
+    pub(super) held: Vec<Held>,
+    pub(super) step: Step,
     /// A handshake with IBKR's host failed in this silence, so that one that succeeds is a sign of its return.
-    host_failed: bool,
+    pub(super) host_failed: bool,
     /// IBKR is known to be back, by this sign.
-    back: Option<Sign>,
+    pub(super) back: Option<Sign>,
     /// The request that went first on IBKR's return is unanswered.
-    is_request_unanswered: bool,
+    pub(super) is_request_unanswered: bool,
     pub(super) is_wedged: bool,
-    websockets: u8,
-    next_websocket: Duration,
-    rounds: u32,
+    pub(super) websockets: u8,
+    pub(super) next_websocket: Duration,
+    pub(super) rounds: u32,
     /// When IBKR last gave a sign of life: an answer, or a message of the stream.
     pub(super) sign_at: Option<Duration>,
     strikes: Vec<Strike>,
@@ -162,7 +160,7 @@ impl Silence {
             match self.back {
                 Some(Sign::Websocket) => self.is_wedged = true,
                 // A handshake proves a way to IBKR's edge only.
-                Some(Sign::Handshake) if self.websockets < WEBSOCKETS => self.step = Step::Websocket,
+                Some(Sign::Handshake) if self.is_websocket_due(since.mono + GRACE) => self.step = Step::Websocket,
                 Some(Sign::Handshake) => self.is_wedged = true,
                 None => {}
             }
@@ -171,7 +169,7 @@ impl Silence {
 
     /// Unanswered requests to remember over a restart, by the time they were sent.
     pub(super) fn state(&self) -> Vec<Timestamp> {
-        self.held.iter().map(|held| held.since.wall).collect()
+        self.held.iter().map(|held| to_second(held.since)).collect()
     }
 
     /// Takes over what an earlier daemon left unanswered.
@@ -192,125 +190,20 @@ impl Silence {
         if self.is_wedged { Unavailability::GatewayWedged } else { Unavailability::IbkrSilent }
     }
 
-    fn is_websocket_due(&self, now: Duration) -> bool {
-        self.websockets < WEBSOCKETS && now >= self.next_websocket
+    pub(super) fn is_websocket_due(&self, now: Duration) -> bool {
+        now >= self.next_websocket
     }
 }
 
-impl Context {
-    /// `GET /` was answered, or not.
-    pub(super) fn on_watch(&mut self, phase: Phase, failed: Option<Unavailability>) -> Next {
-        match failed {
-            None if self.silence.is_wedged => self.end_round(phase, self.silence.cause()),
-            None if self.policy.knows_ibkr_host => self.go_on(phase, Step::Handshake),
-            None => self.try_websocket(phase),
-            Some(cause) => {
-                if cause == Unavailability::NothingListens {
-                    self.silence.process_gone();
-                }
-                self.end_round(phase, cause)
-            }
-        }
-    }
-
-    /// The answer to a handshake with IBKR's host. That it succeeds is a sign only after it has failed: in front of IBKR is an
-    /// edge that answers also when IBKR does not.
-    pub(super) fn on_handshake(&mut self, phase: Phase, answer: Result<(), HostFailure>) -> Next {
-        if !self.silence.is_on {
-            return self.check_now(phase);
-        }
-        match answer {
-            Ok(()) if self.silence.host_failed => {
-                (self.silence.host_failed, self.silence.back) = (false, Some(Sign::Handshake));
-                self.go_on(phase, Step::Request)
-            }
-            Ok(()) => self.try_websocket(phase),
-            Err(failure) => {
-                self.silence.host_failed = true;
-                let cause = match failure {
-                    HostFailure::NoWay => Unavailability::IbkrUnreachable,
-                    HostFailure::NoAnswer => Unavailability::IbkrSilent,
-                };
-                self.end_round(phase, cause)
-            }
-        }
-    }
-
-    /// The outcome of a websocket: a message, which IBKR sent; silence; or nothing that says anything about IBKR.
-    pub(super) fn on_websocket(&mut self, phase: Phase, answer: Result<bool, Failure>) -> Next {
-        let silence = &mut self.silence;
-        if !silence.is_on {
-            return self.check_now(phase);
-        }
-        silence.next_websocket = self.now.mono + WEBSOCKET_GAP * 6_u32.saturating_pow(u32::from(silence.websockets));
-        silence.websockets = silence.websockets.saturating_add(1);
-        match answer {
-            Ok(true) if silence.is_request_unanswered => silence.is_wedged = true,
-            Ok(true) => {
-                silence.back = Some(Sign::Websocket);
-                return self.go_on(phase, Step::Request);
-            }
-            Ok(false) => (silence.back, silence.is_request_unanswered) = (None, false),
-            Err(_) => silence.is_wedged = silence.is_request_unanswered,
-        }
-        let cause = silence.cause();
-        self.end_round(phase, cause)
-    }
-
-    /// A request stays unanswered: the rounds begin, or go on.
-    pub(super) fn begin_rounds(&mut self, phase: Phase, cause: Unavailability) -> Next {
-        self.outage();
-        self.facts.trouble = Some(cause);
-        if cause == Unavailability::GatewayWedged {
-            return self.end_round(phase, cause);
-        }
-        let ask = Ask::Now(Request::Check, WakeReason::NextStep);
-        Next { phase: Phase::Unavailable(cause), reason: StateReason::Trouble(cause), ask }
-    }
-
-    fn try_websocket(&mut self, phase: Phase) -> Next {
-        if self.silence.is_websocket_due(self.now.mono) {
-            return self.go_on(phase, Step::Websocket);
-        }
-        self.end_round(phase, self.silence.cause())
-    }
-
-    fn go_on(&mut self, phase: Phase, step: Step) -> Next {
-        self.silence.step = step;
-        self.stay(phase, Ask::Now(Request::Check, WakeReason::NextStep))
-    }
-
-    /// The next round comes later. As a last resort it is another proxied request.
-    pub(super) fn end_round(&mut self, phase: Phase, cause: Unavailability) -> Next {
-        let now = self.now.mono;
-        let silence = &mut self.silence;
-        silence.rounds = silence.rounds.saturating_add(1);
-        let is_old = silence.held.iter().all(|held| now >= held.since.mono + LAST_RESORT);
-        let may_ask = silence.held.len() < BUDGET && is_old && !silence.host_failed && silence.is_on;
-        silence.step = if may_ask { Step::Request } else { Step::Watch };
-        let spacing = backoff(silence.rounds, FIRST_ROUND, self.policy.watch_every);
-        self.facts.trouble = Some(cause);
-        match phase {
-            Phase::LoginRequired(login) => self.watch_for_login(login),
-            Phase::Paused { .. } => self.stay(phase, Ask::Nothing),
-            Phase::Starting | Phase::Live(_) | Phase::Recovering(_) | Phase::Contested | Phase::Unavailable(_) => {
-                self.outage();
-                let ask = Ask::In(self.limits.jitter(spacing), Request::Check, WakeReason::RetryDue);
-                Next { phase: Phase::Unavailable(cause), reason: StateReason::Trouble(cause), ask }
-            }
-        }
-    }
+/// To the second, so that the same request has the same time whenever it is written.
+pub(super) fn to_second(sent: Now) -> Timestamp {
+    sent.wall.round(Unit::Second).unwrap_or(sent.wall)
 }
 
 /// How many of our requests may be unanswered at the gateway while IBKR is silent.
 pub(super) const BUDGET: usize = 2;
-/// Websockets in one silence: one that is opened while IBKR is silent leaves a connection behind. The gap between the first two;
-/// it grows sixfold.
-const WEBSOCKETS: u8 = 3;
-const WEBSOCKET_GAP: Duration = Duration::from_secs(600);
-const FIRST_ROUND: Duration = Duration::from_secs(5);
-/// How long after the last one another request is sent where nothing else shows IBKR's return.
-const LAST_RESORT: Duration = Duration::from_secs(600);
+/// A request is given up this long after it was sent at most.
+const GRACE: Duration = Duration::from_secs(120);
 /// How long a kind of request is not sent after it stayed unanswered twice while others were answered. It doubles.
 const BLOCKED: Duration = Duration::from_secs(3600);
 const LONGEST_BLOCK: Duration = Duration::from_secs(8 * 3600);

@@ -9,7 +9,7 @@ use super::shared_budget::{ClientId, SharedBudget};
 use super::{Answer, Failure, Now, Request, Unavailability, WakeReason};
 
 impl Machine {
-    /// Drops what is awaited. What is proxied to IBKR is left standing, and its answer is not of interest any more.
+    /// Drops what is awaited. What is proxied to IBKR is left standing, and its answer is ignored.
     pub(super) fn abandon(&mut self) {
         let awaited = [self.in_flight.take(), self.standing.take()].into_iter().flatten();
         for flight in awaited.filter(|flight| flight.request.is_proxied()) {
@@ -60,7 +60,7 @@ impl Machine {
         (Some(watch), due, WakeReason::AnswerDue)
     }
 
-    /// The connection of a request broke before IBKR answered: the gateway may hold it for ever.
+    /// The connection of a request broke before IBKR answered: the gateway may hold it without end.
     pub(super) fn on_unanswered(&mut self, request: Request) {
         let is_it = |flight: &mut InFlight| flight.request == request;
         let flight = self.in_flight.take_if(is_it).or_else(|| self.standing.take_if(is_it));

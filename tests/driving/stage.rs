@@ -7,11 +7,10 @@ use std::time::Duration;
 use jiff::Timestamp;
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
-use support::Said;
 use tickled::alert::{Code, Input, Phase, Settings, Tracker};
 use tickled::driver::{Clock, Driver, Flow, Port, Received, Report};
-use tickled::session::{Now, Policy, Request, SharedBudget, State, Unavailability};
-use tickled::simulator::world::{Control, Options, What, World};
+use tickled::session::{Now, Policy, Request, SharedBudget, State};
+use tickled::simulator::world::{Control, Options, World};
 use tickled::status::Place;
 use tokio::sync::{Notify, mpsc};
 use tokio::time::{Instant, sleep, sleep_until};
@@ -38,17 +37,15 @@ impl Port for &Stage {
     async fn ask(&self, request: Request) -> Received {
         let at = self.time();
         self.asked.borrow_mut().push((at, request));
-        let reply = {
+        let outcome = {
             let mut world = self.world.borrow_mut();
             world.advance(at);
-            world.handle(at, &port::call(request))
+            port::send(&mut world, at, request)
         };
-        let patience = if request == Request::IsListening { seconds(3) } else { Policy::default().answer_within };
-        let (after, observation) = match reply.what {
-            What::Answer(answer) if reply.after <= patience => (reply.after, port::quickly(request, &answer)),
-            What::Answer(_) | What::Hang | What::Drip(_) => (patience, port::SILENCE),
-            What::Refused => (Duration::from_millis(1), Said::Unavailable(Unavailability::NothingListens)),
-            What::Reset | What::Cut(_) => (Duration::from_millis(2), port::SILENCE),
+        let (after, observation) = match outcome {
+            port::Outcome::Answered(after, observation) => (after, observation),
+            port::Outcome::Broken(after) => (after, port::SILENCE),
+            port::Outcome::Stands(_) => std::future::pending().await,
         };
         sleep(after).await;
         Received { answer: observation.to(request).unwrap(), error: None, session: None }

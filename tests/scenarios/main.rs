@@ -14,10 +14,10 @@ use std::time::Duration;
 use jiff::SignedDuration;
 use rules::{Rules, Sky, Tally};
 use script::{Event, Script, span};
-use support::{Said, port, said};
+use support::flights::{self, Flights};
 use tickled::alert::{Input as Told, Notice, Phase, Settings, Tracker};
-use tickled::session::{Input, Machine, Now, Plan, Request, Unavailability};
-use tickled::simulator::world::{Options, What, World};
+use tickled::session::{Input, Machine, Now, Plan};
+use tickled::simulator::world::{Options, World};
 use tickled::status::{Place, Snapshot};
 
 /// What came of a scenario.
@@ -42,7 +42,7 @@ struct Stage {
     at: Duration,
     slept: Duration,
     off: SignedDuration,
-    flight: Option<(Request, Duration, Said)>,
+    flights: Flights,
     rules: Rules,
     outcome: Outcome,
 }
@@ -61,9 +61,7 @@ impl Stage {
     fn step(&mut self, input: Input) {
         let now = self.now();
         self.plan = self.machine.step(now, input);
-        if !self.plan.awaiting || self.plan.request.is_some() {
-            self.flight = None;
-        }
+        self.flights.keep(&self.plan);
         let state = self.machine.state().name().to_owned();
         if self.outcome.states.last() != Some(&state) {
             self.outcome.states.push(state);
@@ -77,15 +75,7 @@ impl Stage {
         let Some(request) = self.plan.request else { return };
         self.outcome.broken.extend(self.rules.sending(now.mono, request, &self.machine).err());
         *self.outcome.requests.entry(request.name()).or_default() += 1;
-        let patience = if request == Request::IsListening { span("3s") } else { self.machine.policy().answer_within };
-        let reply = self.world.handle(self.at, &port::call(request));
-        let (after, observation) = match reply.what {
-            What::Answer(answer) if reply.after <= patience => (reply.after, port::quickly(request, &answer)),
-            What::Answer(_) | What::Hang | What::Drip(_) => (patience, port::SILENCE),
-            What::Refused => (span("1ms"), Said::Unavailable(Unavailability::NothingListens)),
-            What::Reset | What::Cut(_) => (span("2ms"), port::SILENCE),
-        };
-        self.flight = Some((request, self.at + after, observation));
+        self.flights.send(&mut self.world, self.at, request);
     }
 
     fn tell(&mut self, told: Told<'_>) {
@@ -137,7 +127,7 @@ fn play(script: &Script) -> Outcome {
         at: Duration::ZERO,
         slept: Duration::ZERO,
         off: SignedDuration::ZERO,
-        flight: None,
+        flights: Flights::default(),
         rules: Rules::default(),
         outcome: Outcome { states: vec!["starting".to_owned()], ..Outcome::default() },
     };
@@ -155,18 +145,21 @@ fn play(script: &Script) -> Outcome {
     while stage.at < lasts {
         let wake = stage.plan.wake_at + stage.slept;
         let event = events.last().map_or(Duration::MAX, |(at, _)| *at);
-        let landing = stage.flight.map_or(Duration::MAX, |(_, at, _)| at);
+        let landing = stage.flights.next(&stage.world);
         let alarm = stage.alarm.saturating_add(stage.slept);
         let next = wake.min(event).min(landing).min(alarm);
         stage.at = stage.at.max(next);
         stage.world.advance(stage.at);
+        stage.flights.update(&mut stage.world, stage.at);
         if next == event {
             let (_, event) = events.pop().unwrap();
             stage.happens(event);
         } else if next == landing {
-            let (request, _, observation) = stage.flight.take().unwrap();
-            stage.rules.answered(stage.now().mono, request, observation);
-            stage.step(said(request, observation));
+            let Some((request, answer)) = stage.flights.land(stage.at) else { continue };
+            if let Some(answer) = answer {
+                stage.rules.answered(stage.now().mono, request, answer);
+            }
+            stage.step(flights::input(request, answer));
         } else if next == wake {
             stage.step(Input::Wake);
         } else {

@@ -211,17 +211,6 @@ fn an_heir_is_bound_for_no_longer_than_whom_it_follows() {
     }
 }
 
-#[test]
-fn an_answer_is_given_up_for_lost_only_after_the_client_has() {
-    let asking = Situation::new().asks(Request::Check);
-    let within = asking.machine.policy().answer_within + seconds(5);
-    assert_eq!(asking.plan.wake_at, asking.now.mono + within);
-    let early = asking.clone().wait(within - Duration::from_millis(1)).step(Input::Wake);
-    assert_eq!((early.state(), early.plan.awaiting), (State::Starting, true));
-    let late = asking.wait(within).step(Input::Wake);
-    assert_eq!(late.state(), State::Unavailable(Unavailability::NoAnswer));
-}
-
 /// However often somebody asks, the next look is never far away, and there is always enough left for a recovery.
 #[test]
 fn whoever_asks_without_end_keeps_nobody_from_looking() {

@@ -46,6 +46,7 @@ fn goes_on(mut s: Situation, span: Duration, check: Said, ping: Said, proof: Sai
             Request::ValidateSso => Said::Sso(VALID),
             Request::IsListening => Said::Listening,
             Request::EndSession => Said::Ended,
+            Request::HandshakeIbkr | Request::ProbeWebsocket => Said::Unavailable(Unavailability::NoAnswer),
         };
         s = asking.wait(Duration::from_millis(20)).step(said(request, answer));
         asked += 1;

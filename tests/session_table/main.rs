@@ -8,6 +8,7 @@ mod bounds;
 mod cases;
 mod constant;
 mod quick;
+mod silence;
 mod situation;
 
 use std::collections::BTreeSet;

@@ -215,6 +215,7 @@ impl Situation {
             Request::IsListening => Said::Listening,
             Request::Reauthenticate => Said::Accepted,
             Request::EndSession => Said::Ended,
+            Request::HandshakeIbkr | Request::ProbeWebsocket => SILENCE,
         };
         self.step(said(request, observation))
     }

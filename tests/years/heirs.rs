@@ -3,9 +3,12 @@
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
+use support::port::SILENCE;
 use support::{Said, said};
 use tickled::history::PersistedGateway;
-use tickled::session::{Input, Machine, Now, Policy, RateLimitState, Request, Sso, Status, Unavailability};
+use tickled::session::{
+    Input, Machine, Method, Now, Policy, RateLimitState, Recovery, Request, Sso, Status, Unavailability,
+};
 use tickled::status::Snapshot;
 
 use crate::rules::{hour, minute, second};
@@ -27,7 +30,8 @@ fn live(
     let now =
         |at: Duration| Now { mono: at - begin, wall: Timestamp::UNIX_EPOCH + SignedDuration::try_from(at).unwrap() };
     let mut at = begin;
-    let mut machine = Machine::new(Policy::default(), 7, now(at));
+    let recovery = Recovery { methods: vec![Method::Gateway], ..Recovery::default() };
+    let mut machine = Machine::new(Policy { recovery, ..Policy::default() }, 7, now(at));
     machine.restore_limits(now(at), kept);
     let mut plan = machine.step(now(at), Input::Wake);
     let mut asked = Vec::new();
@@ -59,6 +63,7 @@ fn answer(request: Request, quiet: bool) -> Said {
         Request::Accounts => Said::NoStatus,
         Request::IsListening => Said::Listening,
         Request::EndSession => Said::Ended,
+        Request::HandshakeIbkr | Request::ProbeWebsocket => SILENCE,
     }
 }
 
@@ -139,7 +144,7 @@ fn whoever_is_killed_again_and_again_keeps_within_the_budget() {
                     Some(request) => {
                         sent.push(at);
                         at += millis(2);
-                        said(request, if silent { support::port::SILENCE } else { answer(request, false) })
+                        said(request, if silent { SILENCE } else { answer(request, false) })
                     }
                     None if plan.awaiting => Input::Wake,
                     None => {

@@ -8,15 +8,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
-use support::port::{self, SILENCE};
-use support::{Said, said};
+use support::flights::{self, Flights};
 use tickled::alert::{self, Code, Phase, Settings, Tracker};
 use tickled::calendar::{Maintenance, Region};
 use tickled::session::{
     ClientId, Competing, Input, Machine, Method, Now, Plan, Policy, Recovery, Request, SharedBudget, State,
     Unavailability, WakeReason,
 };
-use tickled::simulator::world::{Control, Options, Times, What, World};
+use tickled::simulator::world::{Control, Options, Times, World};
 use tickled::status::{Place, Snapshot};
 
 use crate::fate::{self, Event, Weather};
@@ -54,7 +53,7 @@ pub(crate) struct Life {
     slept: Duration,
     /// How far the wall clock is off.
     off: SignedDuration,
-    flight: Option<(Request, Duration, Said)>,
+    flights: Flights,
     agenda: BinaryHeap<Reverse<(Duration, u64)>>,
     events: Vec<Option<Event>>,
     /// A disturbance is under way that the truth does not show.
@@ -85,6 +84,7 @@ impl Life {
             awaiting: false,
             wake_at: Duration::ZERO,
             reason: WakeReason::CheckDue,
+            standing: 0,
             transition: None,
             jumped: None,
         };
@@ -105,7 +105,7 @@ impl Life {
             at: Duration::ZERO,
             slept: Duration::ZERO,
             off: SignedDuration::ZERO,
-            flight: None,
+            flights: Flights::default(),
             agenda: BinaryHeap::new(),
             events: Vec::new(),
             murky: false,
@@ -137,6 +137,7 @@ impl Life {
         let next = wake.min(event).min(landing).min(alert);
         self.at = self.at.max(next);
         self.world.advance(self.at);
+        self.flights.update(&mut self.world, self.at);
         if next == event {
             if let Some(Reverse((_, i))) = self.agenda.pop()
                 && let Some(event) = self.events[usize::try_from(i).unwrap()].take()
@@ -145,9 +146,11 @@ impl Life {
             }
             Ok(())
         } else if next == landing {
-            let Some((request, _, observation)) = self.flight.take() else { return Ok(()) };
-            self.rules.answered(self.now().mono, request, observation);
-            self.step(said(request, observation))
+            let Some((request, answer)) = self.flights.land(self.at) else { return Ok(()) };
+            if let Some(answer) = answer {
+                self.rules.answered(self.now().mono, request, answer);
+            }
+            self.step(flights::input(request, answer))
         } else if next == wake {
             self.step(Input::Wake)
         } else {
@@ -170,7 +173,7 @@ impl Life {
     }
 
     fn landing(&self) -> Duration {
-        self.flight.map_or(Duration::MAX, |(_, at, _)| at)
+        self.flights.next(&self.world)
     }
 
     fn alert(&self) -> Duration {
@@ -198,9 +201,7 @@ impl Life {
         let plan = self.plan;
         let state = self.machine.state();
         self.log(|| format!("{input:?} -> {state:?} {plan:?}"));
-        if !plan.awaiting || plan.request.is_some() {
-            self.flight = None;
-        }
+        self.flights.keep(&plan);
         let machine = &self.machine;
         let showing = (machine.state(), machine.is_flapping(), machine.is_out_of_attempts(), machine.facts().trouble);
         // The daemon shows the desk every step; here, for speed, what is new and every so often the rest.
@@ -223,16 +224,7 @@ impl Life {
 
     fn send(&mut self, request: Request) -> Result<(), String> {
         self.rules.sending(self.now().mono, request, &self.machine)?;
-        let patience = self.machine.policy().answer_within;
-        let patience = if request == Request::IsListening { patience.min(second(3)) } else { patience };
-        let reply = self.world.handle(self.at, &port::call(request));
-        let (after, observation) = match reply.what {
-            What::Answer(answer) if reply.after <= patience => (reply.after, port::quickly(request, &answer)),
-            What::Answer(_) | What::Hang | What::Drip(_) => (patience, SILENCE),
-            What::Refused => (Duration::from_millis(1), Said::Unavailable(Unavailability::NothingListens)),
-            What::Reset | What::Cut(_) => (Duration::from_millis(2), SILENCE),
-        };
-        self.flight = Some((request, self.at + after, observation));
+        self.flights.send(&mut self.world, self.at, request);
         Ok(())
     }
 
@@ -357,7 +349,7 @@ impl Life {
 /// The operator's choices of this life; every second one leaves them all alone.
 fn policy(chance: &mut Chance) -> Policy {
     if chance.one_in(2) {
-        return Policy::default();
+        return Policy { knows_ibkr_host: true, ..Policy::default() };
     }
     let methods = [
         vec![Method::Gateway, Method::Direct],
@@ -377,6 +369,7 @@ fn policy(chance: &mut Chance) -> Policy {
             attempts: *chance.pick(&[3, 3, 1, 6]),
             ..Recovery::default()
         },
+        knows_ibkr_host: true,
         ..Policy::default()
     }
 }

@@ -64,7 +64,12 @@ pub(crate) fn good(request: Request) -> Said {
         }
         Request::Accounts => Said::Accounts(Accounts { usable: true, is_paper: None }),
         Request::ValidateSso => Said::Sso(Sso { valid: true, borrowed: false, auth_time: None }),
-        Request::Reauthenticate | Request::OpenBrokerage { .. } | Request::IsListening | Request::EndSession => {
+        Request::Reauthenticate
+        | Request::OpenBrokerage { .. }
+        | Request::IsListening
+        | Request::EndSession
+        | Request::HandshakeIbkr
+        | Request::ProbeWebsocket => {
             panic!("{request:?} while all is well")
         }
     }

@@ -257,7 +257,8 @@ impl Rules {
         let policy = machine.policy();
         let excused = matches!(machine.state(), State::Paused { .. })
             || plan.reason == WakeReason::Quiet
-            || now < self.silence_until;
+            || now < self.silence_until
+            || machine.facts().trouble == Some(Unavailability::GatewayWedged);
         let since = |field: &mut Option<Duration>, holds: bool| {
             if !holds || excused {
                 *field = None;

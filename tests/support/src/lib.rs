@@ -6,6 +6,7 @@ pub mod chance;
 mod daemon;
 mod gateway;
 mod host;
+pub mod flights;
 pub mod port;
 mod said;
 pub mod year;

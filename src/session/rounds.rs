@@ -1,0 +1,126 @@
+//! The rounds of probes while IBKR is silent: the gateway's process, IBKR's host, a websocket, and at last one request.
+
+use std::time::Duration;
+
+use super::backoff::backoff;
+use super::context::Context;
+use super::phase::{Ask, Next, Phase};
+use super::silence::{BUDGET, Sign, Step};
+use super::{Failure, HostFailure, Request, StateReason, Unavailability, WakeReason};
+
+impl Context {
+    /// `GET /` was answered, or not.
+    pub(super) fn on_watch(&mut self, phase: Phase, failed: Option<Unavailability>) -> Next {
+        match failed {
+            None if self.silence.is_wedged => self.end_round(phase, self.silence.cause()),
+            None if self.policy.knows_ibkr_host => self.go_on(phase, Step::Handshake),
+            None => self.try_websocket(phase),
+            Some(cause) => {
+                if cause == Unavailability::NothingListens {
+                    self.silence.process_gone();
+                }
+                self.end_round(phase, cause)
+            }
+        }
+    }
+
+    /// The answer to a handshake with IBKR's host. That it succeeds is a sign only after it has failed: in front of IBKR is an
+    /// edge that answers also when IBKR does not.
+    pub(super) fn on_handshake(&mut self, phase: Phase, answer: Result<(), HostFailure>) -> Next {
+        if !self.silence.is_on {
+            return self.check_now(phase);
+        }
+        match answer {
+            Ok(()) if self.silence.host_failed => {
+                (self.silence.host_failed, self.silence.back) = (false, Some(Sign::Handshake));
+                self.go_on(phase, Step::Request)
+            }
+            Ok(()) => self.try_websocket(phase),
+            Err(failure) => {
+                self.silence.host_failed = true;
+                let cause = match failure {
+                    HostFailure::NoWay => Unavailability::IbkrUnreachable,
+                    HostFailure::NoAnswer => Unavailability::IbkrSilent,
+                };
+                self.end_round(phase, cause)
+            }
+        }
+    }
+
+    /// The outcome of a websocket: a message, which IBKR sent; silence; or nothing that says anything about IBKR.
+    pub(super) fn on_websocket(&mut self, phase: Phase, answer: Result<bool, Failure>) -> Next {
+        let silence = &mut self.silence;
+        if !silence.is_on {
+            return self.check_now(phase);
+        }
+        silence.next_websocket =
+            self.now.mono + WEBSOCKET_GAP * 12_u32.saturating_pow(u32::from(silence.websockets.min(2)));
+        silence.websockets = silence.websockets.saturating_add(1).min(3);
+        match answer {
+            Ok(true) if silence.is_request_unanswered => silence.is_wedged = true,
+            Ok(true) => {
+                silence.back = Some(Sign::Websocket);
+                return self.go_on(phase, Step::Request);
+            }
+            Ok(false) => (silence.back, silence.is_request_unanswered) = (None, false),
+            Err(_) => silence.is_wedged = silence.is_request_unanswered,
+        }
+        let cause = silence.cause();
+        self.end_round(phase, cause)
+    }
+
+    /// A request stays unanswered: the rounds begin, or go on.
+    pub(super) fn begin_rounds(&mut self, phase: Phase, cause: Unavailability) -> Next {
+        self.outage();
+        self.facts.trouble = Some(cause);
+        if cause == Unavailability::GatewayWedged {
+            return self.end_round(phase, cause);
+        }
+        let ask = Ask::Now(Request::Check, WakeReason::NextStep);
+        Next { phase: Phase::Unavailable(cause), reason: StateReason::Trouble(cause), ask }
+    }
+
+    fn try_websocket(&mut self, phase: Phase) -> Next {
+        if self.silence.is_websocket_due(self.now.mono) {
+            return self.go_on(phase, Step::Websocket);
+        }
+        self.end_round(phase, self.silence.cause())
+    }
+
+    fn go_on(&mut self, phase: Phase, step: Step) -> Next {
+        self.silence.step = step;
+        self.stay(phase, Ask::Now(Request::Check, WakeReason::NextStep))
+    }
+
+    /// The next round comes later. As a last resort it is another proxied request.
+    pub(super) fn end_round(&mut self, phase: Phase, cause: Unavailability) -> Next {
+        let now = self.now.mono;
+        let silence = &mut self.silence;
+        silence.rounds = silence.rounds.saturating_add(1);
+        // Into a wedged gateway a request may go now and then: it waits in the queue, and is answered when the gateway is free.
+        let apart = if silence.held.len() < 2 * BUDGET { LAST_RESORT } else { 6 * LAST_RESORT };
+        let is_old = silence.held.iter().all(|held| now >= held.since.mono + apart);
+        let is_within = silence.held.len() < BUDGET || silence.is_wedged;
+        let may_ask = is_within && is_old && !silence.host_failed && silence.is_on;
+        silence.step = if may_ask { Step::Request } else { Step::Watch };
+        let spacing = backoff(silence.rounds, FIRST_ROUND, self.policy.watch_every);
+        self.facts.trouble = Some(cause);
+        match phase {
+            Phase::LoginRequired(login) => self.watch_for_login(login),
+            Phase::Paused { .. } => self.stay(phase, Ask::Nothing),
+            Phase::Starting | Phase::Live(_) | Phase::Recovering(_) | Phase::Contested | Phase::Unavailable(_) => {
+                self.outage();
+                let ask = Ask::In(self.limits.jitter(spacing), Request::Check, WakeReason::RetryDue);
+                Next { phase: Phase::Unavailable(cause), reason: StateReason::Trouble(cause), ask }
+            }
+        }
+    }
+}
+
+/// The gap between the first two websockets; it grows to two hours and a day. One that is opened while IBKR is silent leaves a
+/// connection behind.
+const WEBSOCKET_GAP: Duration = Duration::from_secs(600);
+/// The gap between the first two rounds. It doubles.
+const FIRST_ROUND: Duration = Duration::from_secs(5);
+/// How long after the last one another request is sent where nothing else shows IBKR's return.
+const LAST_RESORT: Duration = Duration::from_secs(600);

@@ -1,0 +1,212 @@
+//! While IBKR is silent: what is left standing, how its return is noticed, and what a wedged gateway is.
+
+use std::time::Duration;
+
+use support::{Said, said};
+use tickled::session::{HostFailure, Input, Policy, RateLimitState, Request, State, Unavailability};
+
+use super::situation::{GOOD, LOST, REFUSED, Situation, USABLE, seconds};
+
+const SILENT: State = State::Unavailable(Unavailability::IbkrSilent);
+const WEDGED: State = State::Unavailable(Unavailability::GatewayWedged);
+const NO_HOST: Said = Said::Host(Err(HostFailure::NoAnswer));
+
+/// A live session on a gateway whose proxied requests stay unanswered. What else is asked, the function answers.
+struct Silence<F> {
+    s: Situation,
+    answer: F,
+    /// What was sent, and when, since the silence began.
+    sent: Vec<(Duration, Request)>,
+    states: Vec<(Duration, State)>,
+}
+
+impl<F: FnMut(Duration, Request) -> Option<Said>> Silence<F> {
+    fn new(answer: F) -> Self {
+        let policy = Policy { knows_ibkr_host: true, ..Policy::default() };
+        Self::of(Situation::with(policy, 7).live(), answer)
+    }
+
+    fn of(s: Situation, answer: F) -> Self {
+        Self { s, answer, sent: Vec::new(), states: Vec::new() }
+    }
+
+    /// Goes on until so much later, and says what was sent.
+    fn lasts(&mut self, span: Duration) -> Vec<Request> {
+        let (until, before) = (self.s.now.mono + span, self.sent.len());
+        loop {
+            let request = self.s.plan.request;
+            if self.states.last().map(|(_, state)| *state) != Some(self.s.state()) {
+                self.states.push((self.s.now.mono, self.s.state()));
+            }
+            if let Some(request) = request {
+                self.sent.push((self.s.now.mono, request));
+                if let Some(answer) = (self.answer)(self.s.now.mono, request) {
+                    self.s = self.s.clone().step(said(request, answer));
+                    continue;
+                }
+            }
+            let wake_at = self.s.plan.wake_at;
+            if wake_at > until {
+                let left = until - self.s.now.mono;
+                self.s = self.s.clone().wait(left);
+                self.s.plan.request = None;
+                return self.sent[before..].iter().map(|(_, request)| *request).collect();
+            }
+            let left = wake_at - self.s.now.mono;
+            self.s = self.s.clone().wait(left).step(Input::Wake);
+        }
+    }
+
+    fn late(&mut self, request: Request, answer: Said) {
+        self.s = self.s.clone().step(said(request, answer));
+    }
+
+    fn proxied(&self) -> Vec<Request> {
+        self.sent.iter().map(|(_, request)| *request).filter(|request| request.is_proxied()).collect()
+    }
+}
+
+fn dead(host: Said, websocket: Said) -> impl Fn(Duration, Request) -> Option<Said> {
+    move |_, request| match request {
+        Request::IsListening => Some(Said::Listening),
+        Request::HandshakeIbkr => Some(host),
+        Request::ProbeWebsocket => Some(websocket),
+        _ => None,
+    }
+}
+
+#[test]
+fn a_request_is_left_standing_and_only_the_process_is_watched() {
+    let mut silence = Silence::new(dead(NO_HOST, Said::Websocket(false)));
+    silence.lasts(seconds(52));
+    assert_eq!(silence.s.state(), State::Live, "{:?}", silence.states);
+    assert_eq!(silence.proxied().len(), 1);
+    silence.lasts(seconds(8 * 3600));
+    assert_eq!((silence.s.state(), silence.proxied().len()), (SILENT, 1), "one request in eight hours");
+    assert!(!silence.sent.iter().any(|(_, request)| *request == Request::ProbeWebsocket), "IBKR's host is silent too");
+    let gaps: Vec<Duration> = silence.sent.windows(2).map(|pair| pair[1].0 - pair[0].0).collect();
+    assert!(gaps.iter().all(|gap| *gap <= seconds(31)), "{gaps:?}");
+
+    // A late answer ends it at once.
+    let (_, request) = silence.sent[0];
+    silence.late(request, Said::Status(GOOD));
+    let live = silence.s.checked(GOOD).answered(Request::Accounts, Said::Accounts(USABLE));
+    assert_eq!(live.state(), State::Live);
+    assert_eq!(live.plan.standing, usize::from(live.plan.request.is_some()), "nothing else is left standing");
+}
+
+#[test]
+fn one_request_goes_first_when_ibkr_is_back() {
+    let back = seconds(3600);
+    let mut silence = Silence::new(move |at, request| match request {
+        Request::IsListening => Some(Said::Listening),
+        Request::HandshakeIbkr if at < back => Some(NO_HOST),
+        Request::HandshakeIbkr => Some(Said::Host(Ok(()))),
+        Request::ProbeWebsocket => Some(Said::Websocket(at >= back)),
+        Request::Check | Request::Ping if at >= back => Some(Said::Status(GOOD)),
+        Request::Accounts if at >= back => Some(Said::Accounts(USABLE)),
+        _ => None,
+    });
+    silence.lasts(back - silence.s.now.mono);
+    assert_eq!((silence.s.state(), silence.proxied().len()), (SILENT, 1));
+    let sent = silence.lasts(seconds(31));
+    assert_eq!(silence.s.state(), State::Live, "{sent:?}");
+    let proxied: Vec<Request> = sent.into_iter().filter(|request| request.is_proxied()).collect();
+    assert!(matches!(proxied[..2], [Request::Check | Request::Ping, Request::Accounts]), "{proxied:?}");
+}
+
+/// The places stay taken although IBKR is back, or another program has taken them: IBKR answers a websocket, and no request.
+#[test]
+fn a_gateway_whose_requests_stay_unanswered_while_ibkr_answers_is_wedged() {
+    let mut silence = Silence::new(dead(Said::Host(Ok(())), Said::Websocket(true)));
+    silence.lasts(seconds(170));
+    assert_eq!(silence.s.state(), WEDGED, "{:?}", silence.states);
+    let states: Vec<State> = silence.states.iter().map(|(_, state)| *state).collect();
+    assert_eq!(states, [State::Live, SILENT, WEDGED]);
+    assert_eq!(silence.proxied().len(), 2);
+    silence.lasts(seconds(8 * 3600));
+    assert!(silence.proxied().len() <= 12, "{} requests into it", silence.proxied().len());
+
+    // The gateway is restarted.
+    silence.s = silence.s.asks(Request::IsListening).step(said(Request::IsListening, REFUSED));
+    assert_eq!(silence.s.state(), State::Unavailable(Unavailability::NothingListens));
+    assert_eq!(silence.s.clone().next().1, Request::Check, "nothing is held any longer");
+}
+
+/// A handshake proves a way to IBKR's edge only: where the websocket stays silent the gateway is not called wedged.
+#[test]
+fn an_edge_that_answers_is_no_proof() {
+    let mut silence = Silence::new(dead(Said::Host(Ok(())), Said::Websocket(false)));
+    silence.lasts(seconds(8 * 3600));
+    assert_eq!((silence.s.state(), silence.proxied().len()), (SILENT, 2), "the last resort, once");
+    let websockets = silence.sent.iter().filter(|(_, request)| *request == Request::ProbeWebsocket).count();
+    assert_eq!(websockets, 3);
+    let mut nowhere = Silence::new(dead(Said::Host(Err(HostFailure::NoWay)), Said::Websocket(true)));
+    nowhere.lasts(seconds(3600));
+    assert_eq!(nowhere.s.state(), State::Unavailable(Unavailability::IbkrUnreachable));
+    assert!(!nowhere.sent.iter().any(|(_, request)| *request == Request::ProbeWebsocket));
+}
+
+/// With a sign of life a request may be slow: nothing changes for two minutes. Then the gateway is wedged.
+#[test]
+fn a_busy_gateway_is_not_a_silent_one() {
+    let mut busy = Silence::new(dead(NO_HOST, Said::Websocket(true)));
+    busy.lasts(seconds(20));
+    let (sent_at, request) = *busy.sent.iter().find(|(_, request)| request.is_proxied()).unwrap();
+    busy.s.machine.on_sign_of_life(busy.s.now);
+    busy.lasts(sent_at + seconds(119) - busy.s.now.mono);
+    assert_eq!((busy.s.state(), busy.proxied().len()), (State::Live, 1));
+    let mut answered = busy.s.clone();
+    answered = answered.step(said(request, Said::Status(GOOD)));
+    assert_eq!(answered.state(), State::Live);
+    assert_eq!(answered.machine.facts().answer_took, Some(seconds(119)));
+    busy.lasts(seconds(2));
+    assert_eq!(busy.s.state(), WEDGED);
+
+    // While answers are slow, a lapse is believed at once.
+    let (_, request, asking) = answered.next();
+    let lapsed = asking.wait(seconds(8)).step(said(request, Said::Status(LOST)));
+    assert!(matches!(lapsed.state(), State::Recovering { .. }), "{:?}", lapsed.state());
+}
+
+/// What an earlier daemon left unanswered counts: nothing is sent before IBKR is known to answer.
+#[test]
+fn a_restart_keeps_the_budget() {
+    let mut silence = Silence::new(dead(NO_HOST, Said::Websocket(false)));
+    silence.lasts(seconds(600));
+    let now = silence.s.now;
+    let kept = silence.s.machine.rate_limit_state(now);
+    assert_eq!(kept.unanswered.len(), 1);
+    let mut heir = Situation::with(Policy { knows_ibkr_host: true, ..Policy::default() }, 9).wait(now.mono);
+    heir.machine = tickled::session::Machine::new(heir.machine.policy().clone(), 9, heir.now);
+    heir.machine.restore_limits(heir.now, &RateLimitState { requests: Vec::new(), ..kept });
+    let mut heir = Silence::of(heir.step(Input::Wake), dead(NO_HOST, Said::Websocket(false)));
+    heir.lasts(seconds(3600));
+    assert_eq!((heir.s.state(), heir.proxied().len()), (SILENT, 0));
+    let mut back = Silence::of(heir.s.clone(), |_, request| match request {
+        Request::IsListening => Some(Said::Listening),
+        Request::HandshakeIbkr => Some(Said::Host(Ok(()))),
+        Request::Accounts => Some(Said::Accounts(USABLE)),
+        Request::Ping | Request::Check => Some(Said::Status(GOOD)),
+        _ => None,
+    });
+    back.lasts(seconds(40));
+    assert_eq!(back.s.state(), State::Live);
+}
+
+/// A kind of request that stays unanswered while the others are answered is not sent again and again.
+#[test]
+fn a_kind_that_is_never_answered_takes_no_more_places() {
+    let mut odd = Silence::new(|_, request| match request {
+        Request::IsListening => Some(Said::Listening),
+        Request::HandshakeIbkr => Some(Said::Host(Ok(()))),
+        Request::ProbeWebsocket => Some(Said::Websocket(true)),
+        Request::Accounts => Some(Said::Accounts(USABLE)),
+        Request::Check => Some(Said::Status(GOOD)),
+        _ => None,
+    });
+    odd.lasts(seconds(4 * 3600));
+    let pings = odd.sent.iter().filter(|(_, request)| *request == Request::Ping).count();
+    assert!((2..=4).contains(&pings), "{pings} pings");
+    assert_eq!(odd.s.state(), State::Live);
+}
