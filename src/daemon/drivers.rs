@@ -122,7 +122,7 @@ impl Drivers {
         self.maintenance = Arc::new(maintenance.clone());
     }
 
-    /// Sets IBKR's host for the drivers that are started from here on.
+    /// Sets IBKR's host for the drivers that are started after this.
     pub(super) fn set_ibkr_host(&mut self, host: Option<&str>) {
         self.ibkr = host.and_then(|host| match IbkrHost::new(host, &Trust::System) {
             Ok(ibkr) => Some(ibkr),

@@ -282,7 +282,7 @@ impl Context {
     /// Good flags: one data call shows whether they are true.
     pub(super) fn prove(&mut self, phase: Phase) -> Next {
         if self.silence.is_blocked(self.now.mono, Request::Accounts) {
-            return self.stay(phase, Ask::In(self.policy.watch_every, Request::Check, WakeReason::RetryDue));
+            return self.stay(phase, Ask::In(self.policy.watch_every, Request::Check, WakeReason::ProofDue));
         }
         self.suspicion.flags = None;
         self.stay(phase, Ask::Now(Request::Accounts, WakeReason::ProofDue))

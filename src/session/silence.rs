@@ -205,7 +205,7 @@ pub(super) const BUDGET: usize = 2;
 /// A request is given up this long after it was sent at most.
 const GRACE: Duration = Duration::from_secs(120);
 /// How long a kind of request is not sent after it stayed unanswered twice while others were answered. It doubles.
-const BLOCKED: Duration = Duration::from_secs(3600);
+const BLOCKED: Duration = Duration::from_secs(600);
 const LONGEST_BLOCK: Duration = Duration::from_secs(8 * 3600);
 /// When what an earlier daemon left unanswered is forgotten.
 const FORGOTTEN: Duration = Duration::from_secs(24 * 3600);

@@ -48,13 +48,17 @@ impl Machine {
         budget: &mut SharedBudget,
         client: ClientId,
     ) -> (Option<Request>, Duration, WakeReason) {
-        budget.release(client);
         let until = self.given_up_at(standing);
         let (watch, priority) = (Request::IsListening, Priority::Confirming);
         let due = self.watched_at.map_or(now.mono, |at| at + WATCH_GAP);
         let at = due.max(self.cx.limits.earliest(now.mono, watch, priority));
         if at >= until || at > now.mono {
+            budget.release(client);
             return (None, at.min(until), WakeReason::AnswerDue);
+        }
+        let turn = budget.acquire(now.mono, client, true);
+        if turn > now.mono {
+            return (None, turn.min(until), WakeReason::OthersFirst);
         }
         let due = self.send(now, watch, priority).min(until);
         (Some(watch), due, WakeReason::AnswerDue)

@@ -207,6 +207,6 @@ fn a_kind_that_is_never_answered_takes_no_more_places() {
     });
     odd.lasts(seconds(4 * 3600));
     let pings = odd.sent.iter().filter(|(_, request)| *request == Request::Ping).count();
-    assert!((2..=4).contains(&pings), "{pings} pings");
+    assert!((2..=7).contains(&pings), "{pings} pings");
     assert_eq!(odd.s.state(), State::Live);
 }

@@ -258,7 +258,9 @@ impl Rules {
         let excused = matches!(machine.state(), State::Paused { .. })
             || plan.reason == WakeReason::Quiet
             || now < self.silence_until
-            || machine.facts().trouble == Some(Unavailability::GatewayWedged);
+            || machine.facts().trouble == Some(Unavailability::GatewayWedged)
+            // The data call has stayed unanswered again and again, and waits for its turn.
+            || (matches!(machine.state(), State::Unavailable(_)) && plan.reason == WakeReason::ProofDue);
         let since = |field: &mut Option<Duration>, holds: bool| {
             if !holds || excused {
                 *field = None;
