@@ -136,7 +136,11 @@ fn a_session_whose_data_cannot_be_read_is_kept_alive() {
                     Request::IsListening => Said::Listening,
                     Request::ValidateSso => Said::Sso(VALID),
                     Request::Check | Request::Ping => Said::Status(GOOD),
-                    Request::Reauthenticate | Request::OpenBrokerage { .. } | Request::EndSession => {
+                    Request::Reauthenticate
+                    | Request::OpenBrokerage { .. }
+                    | Request::EndSession
+                    | Request::HandshakeIbkr
+                    | Request::ProbeWebsocket => {
                         panic!("{request:?}")
                     }
                 };
