@@ -1,9 +1,9 @@
 //! The name of this host.
 
-use std::fs;
+use rustix::system::uname;
 
-/// The name of this host, for people.
+/// The name by which people reach this host. The service cannot see `/proc/sys`, so the kernel is asked.
 #[must_use]
 pub fn host_name() -> String {
-    fs::read_to_string("/proc/sys/kernel/hostname").map_or_else(|_| "HOST".to_owned(), |name| name.trim().to_owned())
+    uname().nodename().to_string_lossy().into_owned()
 }
