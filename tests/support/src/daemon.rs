@@ -53,7 +53,12 @@ pub fn tickled(arguments: &[&str]) -> Command {
     // No test reaches out to IBKR.
     command.env("TICKLED_IBKR__HOST", "");
     // What is asserted is what is shown in UTF-8 and UTC, wherever the test runs.
-    command.env("TZ", "UTC").env("LC_ALL", "C.UTF-8").env_remove("NO_COLOR").env_remove("TICKLED_SOCKET").env_remove("TICKLED_CONFIG");
+    command
+        .env("TZ", "UTC")
+        .env("LC_ALL", "C.UTF-8")
+        .env_remove("NO_COLOR")
+        .env_remove("TICKLED_SOCKET")
+        .env_remove("TICKLED_CONFIG");
     command
 }
 

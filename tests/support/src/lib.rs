@@ -4,9 +4,9 @@
 
 pub mod chance;
 mod daemon;
+pub mod flights;
 mod gateway;
 mod host;
-pub mod flights;
 pub mod port;
 mod said;
 pub mod year;

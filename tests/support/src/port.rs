@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use jiff::Timestamp;
 use crate::Said;
+use jiff::Timestamp;
 use tickled::driver::answers;
-use tickled::gateway::wire::{self, Refusal, Reply};
 use tickled::gateway::Tickle;
+use tickled::gateway::wire::{self, Refusal, Reply};
 use tickled::session::{Accounts, Failure, HostFailure, Reauthentication, Request, Sso, Status, Unavailability};
 use tickled::simulator::world::{Answer, AuthStatus, Call, RequestId, Route, Verdict, What, World};
 

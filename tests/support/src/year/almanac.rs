@@ -74,7 +74,8 @@ impl Almanac {
         // Half of the owners live in New York.
         let region = [Region::NorthAmerica, Region::Europe, Region::NorthAmerica, Region::Asia][seed as usize % 4];
         let zone = TimeZone::get(region.zone()).unwrap();
-        let mut year = Self { region, zone, events: Vec::new(), trading: Vec::new(), working: Vec::new(), asleep: Vec::new() };
+        let mut year =
+            Self { region, zone, events: Vec::new(), trading: Vec::new(), working: Vec::new(), asleep: Vec::new() };
         let first = year.zone.to_datetime(epoch()).date();
         for day in 0..=days {
             year.draw_day(first + day.days(), &mut Draw::new(seed, 1000 + day as u64), assumptions);
@@ -158,10 +159,8 @@ impl Almanac {
                 self.events.extend([(start, Event::Failing(Some(503))), (over, Event::Failing(None))]);
             } else {
                 let unanswered = unanswered(draw, assumptions);
-                self.events.extend([
-                    (start, Event::Silent(true, unanswered)),
-                    (over, Event::Silent(false, unanswered)),
-                ]);
+                self.events
+                    .extend([(start, Event::Silent(true, unanswered)), (over, Event::Silent(false, unanswered))]);
             }
         }
     }
@@ -174,8 +173,7 @@ impl Almanac {
             Key::Silences => {
                 let unanswered = unanswered(draw, assumptions);
                 let over = lasts(draw, Key::Silence);
-                self.events
-                    .extend([(at, Event::Silent(true, unanswered)), (over, Event::Silent(false, unanswered))]);
+                self.events.extend([(at, Event::Silent(true, unanswered)), (over, Event::Silent(false, unanswered))]);
             }
             Key::Errors => {
                 let status = if draw.is(0.5) { 503 } else { 500 };

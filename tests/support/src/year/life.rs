@@ -7,17 +7,16 @@ use std::time::Duration;
 use jiff::SignedDuration;
 use tickled::session::Now;
 use tickled::simulator::world::{
-    Answer, Call, Control, Frame, Options, Reply, RequestId, Route, StreamId, Truth, What,
-    World,
+    Answer, Call, Control, Frame, Options, Reply, RequestId, Route, StreamId, Truth, What, World,
 };
 
+use super::Run;
 use super::almanac::{Almanac, Event, epoch};
 use super::assumptions::{Assumptions, Key};
 use super::draw::Draw;
 use super::owner;
 use super::strategies::{Act, Input, Name, Outcome, Strategy};
 use super::tally::Tally;
-use super::Run;
 
 mod events;
 
@@ -225,7 +224,9 @@ impl Life {
         if !is_quiet {
             return;
         }
-        let event = self.almanac.events[self.event..].iter().find(|(_, event)| !matches!(event, Event::Looks) || !self.truth.live);
+        let event = self.almanac.events[self.event..]
+            .iter()
+            .find(|(_, event)| !matches!(event, Event::Looks) || !self.truth.live);
         let later = self.agenda.peek().map(|Reverse((at, _))| *at);
         let next = event.map(|(at, _)| *at).into_iter().chain(later).chain([self.end, self.strategy.alarm()]).min();
         // The phase in which the strategy meets the next event must not depend on the skip.

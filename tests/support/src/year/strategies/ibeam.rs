@@ -25,17 +25,27 @@ enum Step {
     /// Waits for the next maintenance.
     Rest,
     /// The tickle that decides, at most two of them.
-    Tickle { attempt: u32 },
+    Tickle {
+        attempt: u32,
+    },
     /// Waits for the login page.
     Page,
     /// Types.
     Types,
     LogIn,
     LogOut,
-    Reauthenticate { round: u32 },
+    Reauthenticate {
+        round: u32,
+    },
     /// Waits a second before it asks, or for the answer.
-    Ask { round: u32, count: u32 },
-    Asked { round: u32, count: u32 },
+    Ask {
+        round: u32,
+        count: u32,
+    },
+    Asked {
+        round: u32,
+        count: u32,
+    },
     ShutDown,
 }
 

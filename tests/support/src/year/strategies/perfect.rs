@@ -28,12 +28,7 @@ impl Strategy for Perfect {
                 }
             }
             Input::Start => (self.is_asking, self.wake_at) = (false, now.mono),
-            Input::Wake
-            | Input::Ready
-            | Input::Heartbeat
-            | Input::Flags(_)
-            | Input::StreamDown
-            | Input::OwnerCame => {}
+            Input::Wake | Input::Ready | Input::Heartbeat | Input::Flags(_) | Input::StreamDown | Input::OwnerCame => {}
         }
         let is_due = now.mono >= self.wake_at;
         if is_due {

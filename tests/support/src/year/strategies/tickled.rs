@@ -109,7 +109,8 @@ impl Tickled {
         let process = &mut self.process;
         let machine = &process.machine;
         let (_, held) = self.window;
-        let shown = (machine.state(), machine.is_flapping(), machine.is_out_of_attempts(), machine.facts().trouble, held);
+        let shown =
+            (machine.state(), machine.is_flapping(), machine.is_out_of_attempts(), machine.facts().trouble, held);
         let is_known = process.shown.is_some_and(|(last, at)| last == shown && now.mono < at + SHOWN_EVERY);
         if is_known && plan.jumped.is_none() {
             return;
