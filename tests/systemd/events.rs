@@ -16,6 +16,8 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("control-closed", "and for the control socket"),
     ("systemd-unheard", "and names a socket that can be used"),
     ("deadman-heard", "the switch is called once a minute at most, and twice would be needed"),
+    ("gateway-restart", "a gateway is wedged only after minutes in which IBKR does not answer it"),
+    ("ready", "the deadline of the hours would have to pass meanwhile"),
     ("log-lines-dropped", "only a journal that stalls for a thousand lines loses any"),
     ("config-warning", "the configuration has nothing to warn of"),
     ("runtime-dir-lost", "systemd keeps the directory for as long as the service runs"),
@@ -57,6 +59,14 @@ argv = ["/bin/sh", "-c", "exit 64"]
 name = "waits"
 type = "command"
 argv = ["/bin/sh", "-c", "exit 1"]
+[[hook]]
+name = "runs"
+on = ["live"]
+argv = ["/bin/echo", "told"]
+[[hook]]
+name = "fails"
+on = ["live"]
+argv = ["/bin/false"]
 "#;
 
 #[test]
@@ -78,6 +88,8 @@ fn every_documented_event_occurs_and_no_other() {
     hears("endpoint-closed");
     hears("endpoint-open");
     hears("stream-up");
+    hears("hook-ran");
+    hears("hook-failed");
     machine.set("lapse");
     hears("recovery-step");
     machine.until("live again", || machine.shows("StatusText") == "live: main");
@@ -92,6 +104,8 @@ fn every_documented_event_occurs_and_no_other() {
     hears("alert-sent");
     hears("alert-delayed");
     hears("alert-given-up");
+    machine.ok("tickled ack");
+    hears("alert-held");
     machine.ok("systemctl reload tickled");
     hears("config-reloaded");
     machine.write("/etc/tickled/tickled.toml", "gateway = 1\n");
