@@ -237,7 +237,9 @@ impl Rules {
         }
         let since = *self.dark_since.get_or_insert(now);
         let policy = machine.policy();
-        let limit = policy.check_every.max(second(8)) + policy.answer_within * 2 + second(2) + self.others * 2;
+        // A request is left standing for 45 s before IBKR is believed to be silent.
+        let unanswered = second(45).max(policy.answer_within * 2);
+        let limit = policy.check_every.max(second(8)) + unanswered + second(2) + self.others * 2;
         if now > since + limit {
             return Err(format!("live since {since:?} although it is not: {:?}", sky.truth));
         }
