@@ -158,10 +158,9 @@ impl Silence {
         if was_first && self.back.is_some() {
             self.is_request_unanswered = true;
             match self.back {
-                Some(Sign::Websocket) => self.is_wedged = true,
                 // A handshake proves a way to IBKR's edge only.
                 Some(Sign::Handshake) if self.is_websocket_due(since.mono + GRACE) => self.step = Step::Websocket,
-                Some(Sign::Handshake) => self.is_wedged = true,
+                Some(Sign::Websocket | Sign::Handshake) => self.is_wedged = true,
                 None => {}
             }
         }
