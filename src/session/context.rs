@@ -274,6 +274,11 @@ impl Context {
         }
     }
 
+    /// Whether checks stay unanswered while pings are answered, so that a ping takes their place.
+    pub(super) fn is_check_blocked(&self) -> bool {
+        self.silence.is_blocked(self.now.mono, Request::Check) && !self.is_unsupported(Request::Ping)
+    }
+
     /// Whether answers take so long that other clients must be using the gateway's connections.
     pub(super) fn is_busy(&self) -> bool {
         self.facts.answer_took.is_some_and(|took| took >= BUSY)

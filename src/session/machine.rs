@@ -304,7 +304,7 @@ impl Machine {
         let is_stale = wanted == Request::Accounts && !is_live && now.mono > self.cx.polls.last_at + FRESH;
         let wanted = if is_stale { Request::Check } else { wanted };
         let wanted = self.cx.silence.substitute(wanted);
-        let is_check_useless = self.cx.is_pings_only() || self.cx.silence.is_blocked(now.mono, Request::Check);
+        let is_check_useless = self.cx.is_pings_only() || self.cx.is_check_blocked();
         let request = if wanted == Request::Check && is_check_useless { Request::Ping } else { wanted };
         let priority = self.priority();
         let at = self.question.at.max(self.cx.limits.earliest(now.mono, request, priority)).max(budget.quiet_until());

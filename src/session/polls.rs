@@ -11,7 +11,7 @@ impl Context {
         match answer {
             Ok(status) => self.on_reading(phase, Request::Ping, status.reading(), Some(status)),
             Err(Failure::NoSession | Failure::Unsupported) => {
-                if self.polls.check_in_vain || self.polls.pings_only_until.is_some() {
+                if self.polls.check_in_vain || self.polls.pings_only_until.is_some() || self.is_check_blocked() {
                     self.on_reading(phase, Request::Ping, Reading::Unknown(Unavailability::Nonsense), None)
                 } else {
                     self.stay(phase, Ask::Now(Request::Check, WakeReason::AskAgain))

@@ -210,3 +210,20 @@ fn a_kind_that_is_never_answered_takes_no_more_places() {
     assert!((2..=7).contains(&pings), "{pings} pings");
     assert_eq!(odd.s.state(), State::Live);
 }
+
+/// Checks stay unanswered, and a ping without a status proves nothing: that is no live session.
+#[test]
+fn a_ping_without_a_status_does_not_stand_in_for_a_check() {
+    let mut odd = Silence::new(|_, request| match request {
+        Request::IsListening => Some(Said::Listening),
+        Request::HandshakeIbkr => Some(Said::Host(Ok(()))),
+        Request::ProbeWebsocket => Some(Said::Websocket(true)),
+        Request::Accounts => Some(Said::Accounts(USABLE)),
+        Request::Ping => Some(Said::NoStatus),
+        _ => None,
+    });
+    odd.lasts(seconds(4 * 3600));
+    let live_until = odd.states.iter().position(|(_, state)| *state != State::Live).map(|next| odd.states[next].0);
+    assert!(live_until.is_some_and(|at| at <= seconds(120)), "{:?}", odd.states);
+    assert!(odd.states[1..].iter().all(|(_, state)| *state != State::Live), "{:?}", odd.states);
+}
