@@ -159,6 +159,11 @@ impl Candidate<'_> {
         Some(Held { by, until })
     }
 
+    /// Whether the alert is past its hold-off, so that something else holds it.
+    pub(super) fn is_past_hold_off(&self) -> bool {
+        self.alert.is_notified() || self.hold_off().is_some_and(|due| due.at <= self.here())
+    }
+
     /// A new alert waits for its hold-off. It is repeated after an interval, before a deadline, and at once for another
     /// action. An acknowledged one is not.
     fn hold_off(&self) -> Option<Due> {

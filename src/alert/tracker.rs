@@ -298,8 +298,15 @@ impl Tracker {
         let reason = |alert: &ActiveAlert| {
             alert.held.map(|held| held.by).filter(|by| !matches!(by, HeldBy::HoldOff | HeldBy::Unverified))
         };
-        let held: Vec<_> = self.active(now).filter_map(|alert| Some((reason(&alert)?, alert))).collect();
+        // A blip is no news: what may still pass is only shown.
+        let settings = &self.settings;
+        let past = self.alerts().filter(|(_, group, code, alert)| {
+            Candidate { settings, group, code: *code, alert, now }.is_past_hold_off()
+        });
+        let past: BTreeSet<_> = past.map(|(about, _, code, _)| (about.clone(), code)).collect();
         let key = |alert: &ActiveAlert| (alert.about.clone(), alert.code);
+        let held = self.active(now).filter(|alert| past.contains(&key(alert)));
+        let held: Vec<_> = held.filter_map(|alert| Some((reason(&alert)?, alert))).collect();
         let by: BTreeMap<_, _> = held.iter().map(|(by, alert)| (key(alert), *by)).collect();
         let before = std::mem::replace(&mut self.held, by);
         let news = held.into_iter().filter(|(by, alert)| before.get(&key(alert)) != Some(by));

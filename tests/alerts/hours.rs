@@ -220,6 +220,12 @@ fn what_is_held_says_by_what_and_until_when() {
     assert_eq!(life.held.len(), 1, "one line in the log");
     life.pass(HOUR);
     assert_eq!(life.held.len(), 1);
+    // What is shorter than its hold-off is shown as held, and is no line in the log.
+    life.becomes(State::Live);
+    life.becomes(State::Unavailable(Unavailability::NothingListens));
+    life.pass(secs(10));
+    assert_eq!((life.active()[0].held.unwrap().by, life.held.len()), (HeldBy::Hours, 1));
+    life.becomes(State::Live);
     // A window holds, also after a short recovery inside it.
     let mut life = Life::begin(Settings::default(), "2026-03-06T05:00:00Z");
     let end = at("2026-03-06T06:55:00Z");
