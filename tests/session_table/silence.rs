@@ -1,4 +1,5 @@
 //! While IBKR is silent: what is left standing, how its return is noticed, and what a wedged gateway is.
+#![expect(clippy::wildcard_enum_match_arm, reason = "a world answers what it names, and leaves the rest unanswered")]
 
 use std::time::Duration;
 
