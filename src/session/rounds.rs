@@ -38,11 +38,15 @@ impl Context {
             Ok(()) => self.try_websocket(phase),
             Err(failure) => {
                 self.silence.host_failed = true;
-                let cause = match failure {
-                    HostFailure::NoWay => Unavailability::IbkrUnreachable,
-                    HostFailure::NoAnswer => Unavailability::IbkrSilent,
-                };
-                self.end_round(phase, cause)
+                let has_lasted = self.silence.is_older_than(self.now.mono, LAST_RESORT);
+                match failure {
+                    // The gateway may have a way of its own, such as a proxy.
+                    HostFailure::NoWay if has_lasted && self.silence.is_websocket_due(self.now.mono) => {
+                        self.go_on(phase, Step::Websocket)
+                    }
+                    HostFailure::NoWay => self.end_round(phase, Unavailability::IbkrUnreachable),
+                    HostFailure::NoAnswer => self.end_round(phase, Unavailability::IbkrSilent),
+                }
             }
         }
     }
@@ -99,9 +103,10 @@ impl Context {
         silence.rounds = silence.rounds.saturating_add(1);
         // Into a wedged gateway a request may go now and then: it waits in the queue, and is answered when the gateway is free.
         let apart = if silence.held.len() < 2 * BUDGET { LAST_RESORT } else { 6 * LAST_RESORT };
-        let is_old = silence.held.iter().all(|held| now >= held.since.mono + apart);
+        let is_old = silence.is_older_than(now, apart);
+        let is_host_silent = silence.host_failed && cause == Unavailability::IbkrSilent;
         let is_within = silence.held.len() < BUDGET || silence.is_wedged;
-        let may_ask = is_within && is_old && !silence.host_failed && silence.is_on;
+        let may_ask = is_within && is_old && !is_host_silent && silence.is_on;
         silence.step = if may_ask { Step::Request } else { Step::Watch };
         let spacing = backoff(silence.rounds, FIRST_ROUND, self.policy.watch_every);
         self.facts.trouble = Some(cause);

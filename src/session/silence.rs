@@ -189,6 +189,11 @@ impl Silence {
         if self.is_wedged { Unavailability::GatewayWedged } else { Unavailability::IbkrSilent }
     }
 
+    /// Whether the last request that is unanswered was sent so long ago.
+    pub(super) fn is_older_than(&self, now: Duration, span: Duration) -> bool {
+        self.held.iter().all(|held| now >= held.since.mono + span)
+    }
+
     pub(super) fn is_websocket_due(&self, now: Duration) -> bool {
         now >= self.next_websocket
     }

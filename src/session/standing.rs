@@ -36,8 +36,8 @@ impl Machine {
     /// When a request that is left standing is given up: the silence has lasted, and nothing else came from IBKR.
     pub(super) fn given_up_at(&self, standing: InFlight) -> Duration {
         let is_alive = self.cx.silence.sign_at.is_some_and(|at| at > standing.sent_at);
-        let span = if is_alive { WEDGED } else { SILENT.max(self.cx.policy.answer_within) };
-        standing.sent_at + span
+        let within = self.cx.policy.answer_within;
+        standing.sent_at + within.max(if is_alive { (within * 8).min(WEDGED) } else { (within * 3).min(SILENT) })
     }
 
     /// Beside a request that is left standing only the gateway's process is watched.
@@ -100,8 +100,8 @@ impl Machine {
     }
 }
 
-/// How long a request is left standing before IBKR is believed to be silent, if nothing else comes from it; and how long if
-/// something does, until the gateway is believed to be wedged.
+/// How long a request is left standing before IBKR is believed to be silent: three times what one answer may take, and at most
+/// this. If something else comes from IBKR meanwhile, it is eight times, until the gateway is believed to be wedged.
 const SILENT: Duration = Duration::from_secs(45);
 const WEDGED: Duration = Duration::from_secs(120);
 /// How often the gateway's process is watched meanwhile.

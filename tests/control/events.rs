@@ -188,7 +188,7 @@ async fn a_program_asks_for_a_session_and_waits_until_it_is_there() {
     let (status, said, took) = ensure(&host, "1s").await;
     assert_eq!((status, &said["result"]), (503, &"login-required".into()), "{said}");
     assert!(took >= Duration::from_secs(1), "nothing is known since: {took:?}");
-    gateway.set("back").await;
+    gateway.set("back?unanswered=answered").await;
     crate::socket::says(&host, "POST /v1/gateways/main/pause HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{}").await;
     host.daemon.becomes("paused", SOON).await;
     let (status, said, _) = ensure(&host, "30s").await;

@@ -20,7 +20,7 @@ const TROUBLES: [(&str, &str); 22] = [
     ("restart?down=1s", ""),
     ("compete?shows=both", "leave"),
     ("compete?shows=taken", "leave"),
-    ("away", "back"),
+    ("away", "back?unanswered=answered"),
     ("failing?status=503&after=100ms", "back"),
     ("failing?status=500&after=0ms", "back"),
     ("latency?is=2s", "latency?is=20ms"),

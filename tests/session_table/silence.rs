@@ -143,9 +143,11 @@ fn an_edge_that_answers_is_no_proof() {
     let websockets = silence.sent.iter().filter(|(_, request)| *request == Request::ProbeWebsocket).count();
     assert_eq!(websockets, 3);
     let mut nowhere = Silence::new(dead(Said::Host(Err(HostFailure::NoWay)), Said::Websocket(true)));
-    nowhere.lasts(seconds(3600));
+    nowhere.lasts(seconds(500));
     assert_eq!(nowhere.s.state(), State::Unavailable(Unavailability::IbkrUnreachable));
     assert!(!nowhere.sent.iter().any(|(_, request)| *request == Request::ProbeWebsocket));
+    nowhere.lasts(seconds(600));
+    assert_eq!(nowhere.s.state(), WEDGED, "the gateway has a way of its own: {:?}", nowhere.states);
 }
 
 /// With a sign of life a request may be slow: nothing changes for two minutes. Then the gateway is wedged.

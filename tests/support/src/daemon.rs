@@ -25,9 +25,9 @@ pub fn file(text: &str) -> PathBuf {
 }
 
 /// The configuration without maintenance windows, so that a test does the same at any hour of the week: in a shipped
-/// window alerts are held back, and an assertion that none came would prove nothing.
+/// window alerts are held back, and an assertion that none came would prove nothing. Nothing connects to IBKR.
 pub fn by_day(text: &str) -> String {
-    format!("{text}\n[maintenance]\nwindow = []\n")
+    format!("{text}\n[maintenance]\nwindow = []\n[ibkr]\nhost = \"\"\n")
 }
 
 /// A place of its own for each daemon's control socket and its state.
