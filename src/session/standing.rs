@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use super::machine::{InFlight, Machine};
+use super::phase::Phase;
 use super::rate_limiter::Priority;
 use super::shared_budget::{ClientId, SharedBudget};
 use super::{Answer, Failure, Now, Request, Unavailability, WakeReason};
@@ -49,6 +50,10 @@ impl Machine {
         client: ClientId,
     ) -> (Option<Request>, Duration, WakeReason) {
         let until = self.given_up_at(standing);
+        if matches!(self.phase, Phase::Paused { .. }) {
+            budget.release(client);
+            return (None, until.min(self.phase.pause_wake_at(now)), WakeReason::AnswerDue);
+        }
         let (watch, priority) = (Request::IsListening, Priority::Confirming);
         let due = self.watched_at.map_or(now.mono, |at| at + WATCH_GAP);
         let at = due.max(self.cx.limits.earliest(now.mono, watch, priority));
