@@ -34,7 +34,10 @@ impl Context {
         let phase = Phase::Contested;
         match reading {
             Reading::Good => self.prove(phase),
-            Reading::Competing => self.contest(phase),
+            Reading::Competing => {
+                self.outage().flag_seen = true;
+                self.contest(phase)
+            }
             Reading::NotEstablished | Reading::Lost if self.was_refused_lately() => {
                 self.wait_for_other_client(self.reason)
             }
@@ -48,11 +51,16 @@ impl Context {
 
     /// Whether IBKR refused the session because of another client a short time ago: the client's flag may be down while it still
     /// uses the session. Asked this seldom, an hour's attempts last the hour, and its leaving is noticed at most that much later.
+    /// A flag that was up after the refusal and is down is better evidence: then the first attempts follow sooner.
     fn was_refused_lately(&self) -> bool {
+        let Some(outage) = self.outage else { return false };
         let apart = LONGEST_PAUSE.max(HOUR / u32::from(self.policy.recovery.max_per_hour.max(1)));
-        let refused = self.outage.and_then(|outage| outage.refused);
-        refused.is_some_and(|t| self.now.mono < t + apart)
+        let sooner =
+            if outage.flag_seen { FLAG_DOWN * 3_u32.pow(u32::from(outage.refusals.clamp(1, 4)) - 1) } else { apart };
+        outage.refused.is_some_and(|t| self.now.mono < t + apart.min(sooner))
     }
 }
 
+/// The pause after the first refusal; three times as long after each further one.
+const FLAG_DOWN: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(3600);

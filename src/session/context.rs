@@ -81,6 +81,10 @@ pub(super) struct Outage {
     pub(super) contested: bool,
     /// When IBKR last refused the session because of another client.
     pub(super) refused: Option<Duration>,
+    /// How often it has.
+    pub(super) refusals: u8,
+    /// The other client's flag was up after the last refusal: once it is down, the client may have left.
+    pub(super) flag_seen: bool,
     /// When `RESULT` was first false.
     pub(super) invalid_since: Option<Duration>,
     /// Consecutive checks answered as if no user were logged in, and the time of the first.
@@ -239,6 +243,8 @@ impl Context {
             not_before: Duration::ZERO,
             contested: false,
             refused: None,
+            refusals: 0,
+            flag_seen: false,
             invalid_since: None,
             proofs: 0,
             proofs_since: now.mono,

@@ -38,6 +38,8 @@ struct OutageKey {
     attempts: u8,
     contested: bool,
     refused: bool,
+    refusals: u8,
+    flag_seen: bool,
     invalid: bool,
     proofs: u8,
 }
@@ -65,6 +67,8 @@ impl Machine {
                 attempts: outage.attempts,
                 contested: outage.contested,
                 refused: outage.refused.is_some(),
+                refusals: outage.refusals.min(MANY),
+                flag_seen: outage.flag_seen,
                 invalid: outage.invalid_since.is_some(),
                 proofs: outage.proofs.min(MANY),
             }),

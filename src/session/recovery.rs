@@ -111,7 +111,11 @@ impl Context {
         match answer.map(Status::reading) {
             Ok(Reading::Good) => self.confirm_attempt(attempt, self.reason),
             Ok(Reading::Competing) if !attempt.taking_over => {
-                self.outage().refused = Some(self.now.mono);
+                let now = self.now.mono;
+                let outage = self.outage();
+                outage.refused = Some(now);
+                outage.refusals = outage.refusals.saturating_add(1);
+                outage.flag_seen = false;
                 let next = self.contest(Phase::Recovering(recovery));
                 // Leaving another client alone is no failure: only fights use attempts up.
                 if next.phase == Phase::Contested {

@@ -5,7 +5,7 @@ use std::collections::BinaryHeap;
 use std::time::Duration;
 
 use jiff::SignedDuration;
-use tickled::session::Now;
+use tickled::session::{HostFailure, Now};
 use tickled::simulator::world::{
     Answer, Call, Control, Frame, Options, Reply, RequestId, Route, StreamId, Truth, What, World,
 };
@@ -351,7 +351,21 @@ impl Life {
     fn act(&mut self, act: Act) {
         match act {
             Act::Send { tag, call, within } => self.send(tag, &call, within),
-            Act::HangUp => self.flights.clear(),
+            Act::HangUp { tag } => self.flights.retain(|flight| flight.tag != tag),
+            Act::Handshake { tag } => {
+                let (after, host) = match (self.has_network, self.is_silent) {
+                    (false, _) => (0, Err(HostFailure::NoWay)),
+                    (true, true) => (5, Err(HostFailure::NoAnswer)),
+                    (true, false) => (0, Ok(())),
+                };
+                self.comes(tag, Duration::from_secs(after), Outcome::Host(host));
+            }
+            Act::ProbeWebsocket { tag } => {
+                // What it leaves behind at the gateway is left out: no other websocket is opened there.
+                let truth = self.world.truth();
+                let after = Duration::from_secs(if truth.listening && !truth.reachable { 10 } else { 0 });
+                self.comes(tag, after, Outcome::Websocket(truth.listening.then_some(truth.reachable)));
+            }
             Act::Call => self.call(true),
             Act::Repeat => self.call(false),
             Act::Message => self.tally.messages += 1,
@@ -380,6 +394,12 @@ impl Life {
         };
         let gives_up = within.map_or(Duration::MAX, |within| self.at + within);
         self.flights.push(Flight { tag, awaits, lands, gives_up, is_login });
+    }
+
+    /// Something that is no request to the gateway comes of an act.
+    fn comes(&mut self, tag: u64, after: Duration, outcome: Outcome) {
+        let lands = Some((self.at + after + Duration::from_millis(30), outcome));
+        self.flights.push(Flight { tag, awaits: None, lands, gives_up: Duration::MAX, is_login: false });
     }
 
     fn open_stream(&mut self, session: Option<&str>) {

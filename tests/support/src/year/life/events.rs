@@ -135,7 +135,7 @@ impl Life {
     pub(super) fn restart(&mut self, down: Duration) {
         self.world.set(self.at - self.skipped, Control::Restart { down });
         for flight in &mut self.flights {
-            flight.lands = Some((self.at, Outcome::Reset));
+            flight.lands.get_or_insert((self.at, Outcome::Reset));
         }
         if self.stream.is_some() {
             self.close_stream();

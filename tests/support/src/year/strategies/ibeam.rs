@@ -190,7 +190,7 @@ impl Seen {
         match outcome {
             Outcome::Answer(Answer::Tickle(tickle)) => Self::Session(tickle.status),
             Outcome::Answer(_) | Outcome::Timeout | Outcome::PasswordRefused | Outcome::Refused => Self::NoSession,
-            Outcome::Reset => Self::NotRunning,
+            Outcome::Reset | Outcome::Host(_) | Outcome::Websocket(_) => Self::NotRunning,
         }
     }
 }

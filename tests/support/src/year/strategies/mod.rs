@@ -9,7 +9,7 @@ mod tickler;
 use std::time::Duration;
 
 use ::tickled::calendar::Region;
-use ::tickled::session::Now;
+use ::tickled::session::{HostFailure, Now};
 use ::tickled::simulator::world::{Answer, AuthStatus, Call, Truth, What};
 
 /// A strategy.
@@ -135,6 +135,10 @@ pub(super) enum Outcome {
     Refused,
     Reset,
     Timeout,
+    /// What a handshake with IBKR's host showed.
+    Host(Result<(), HostFailure>),
+    /// Whether a websocket through the gateway spoke; none if it could not be opened.
+    Websocket(Option<bool>),
     /// A login that got as far as a password, which was refused.
     PasswordRefused,
 }
@@ -158,8 +162,18 @@ pub(super) enum Act {
         call: Call,
         within: Option<Duration>,
     },
-    /// Hangs up on all requests that are not answered.
-    HangUp,
+    /// Hangs up on a request that is not answered.
+    HangUp {
+        tag: u64,
+    },
+    /// Makes a handshake with IBKR's host, past the gateway.
+    Handshake {
+        tag: u64,
+    },
+    /// Opens a websocket through the gateway, to see whether anything is said on it.
+    ProbeWebsocket {
+        tag: u64,
+    },
     /// Calls the owner.
     Call,
     /// Calls the owner again.

@@ -47,7 +47,8 @@ struct Process {
     /// What the tracker was last shown, and when.
     shown: Option<(Shown, Duration)>,
     tag: u64,
-    in_flight: Option<Request>,
+    /// The requests that are not answered, with their tags, the oldest first.
+    in_flight: Vec<(u64, Request)>,
     /// A call for a login has been sent, and the machine does not know of it yet.
     expects_login: bool,
 }
@@ -82,19 +83,22 @@ impl Tickled {
         if std::mem::replace(&mut process.refutations, refutations) != refutations {
             process.listening.refuted(now.mono);
         }
-        if plan.request.is_some() || !plan.awaiting {
-            process.in_flight = None;
-            acts.push(Act::HangUp);
-        }
+        process.hang_up(&plan, acts);
         process.plan = Some(plan);
         self.show(now, &plan, acts);
         let process = &mut self.process;
         if let Some(request) = plan.request {
             process.tag += 1;
-            process.in_flight = Some(request);
-            let patience = self.policy.answer_within;
-            let within = if request == Request::IsListening { patience.min(second(3)) } else { patience };
-            acts.push(Act::Send { tag: process.tag, call: port::call(request), within: Some(within) });
+            let tag = process.tag;
+            process.in_flight.push((tag, request));
+            acts.push(match request {
+                Request::HandshakeIbkr => Act::Handshake { tag },
+                Request::ProbeWebsocket => Act::ProbeWebsocket { tag },
+                request => {
+                    let within = if request.is_proxied() { None } else { Some(second(3)) };
+                    Act::Send { tag, call: port::call(request), within }
+                }
+            });
         }
         match process.listening.turn(now.mono, process.machine.state()) {
             Turn::Stay => {}
@@ -143,6 +147,9 @@ impl Tickled {
     }
 
     fn hears(&mut self, now: Now, heard: Result<Push, Down>, flags: Option<Status>, acts: &mut Vec<Act>) {
+        if heard.is_ok() {
+            self.process.machine.on_sign_of_life(now);
+        }
         let change = self.process.listening.heard(now.mono, heard);
         if let Some(flags) = flags {
             self.machine(now, Step::Push(flags), acts);
@@ -153,6 +160,22 @@ impl Tickled {
 }
 
 impl Process {
+    /// Hangs up on the requests whose answers are not awaited, as the driver does.
+    fn hang_up(&mut self, plan: &Plan, acts: &mut Vec<Act>) {
+        let drops_own = plan.request.is_some_and(|request| !request.is_proxied()) || !plan.awaiting;
+        let new = usize::from(plan.request.is_some_and(Request::is_proxied));
+        let standing = self.in_flight.iter().filter(|(_, request)| request.is_proxied()).count();
+        let mut excess = (standing + new).saturating_sub(plan.standing);
+        self.in_flight.retain(|(tag, request)| {
+            let is_dropped = if request.is_proxied() { excess > 0 } else { drops_own };
+            if is_dropped {
+                excess -= usize::from(request.is_proxied());
+                acts.push(Act::HangUp { tag: *tag });
+            }
+            !is_dropped
+        });
+    }
+
     fn start(
         policy: &Policy,
         seed: u64,
@@ -176,7 +199,7 @@ impl Process {
             alarm: Duration::MAX,
             shown: None,
             tag: 0,
-            in_flight: None,
+            in_flight: Vec::new(),
             expects_login: false,
         }
     }
@@ -206,18 +229,24 @@ impl Strategy for Tickled {
                 }
             }
             Input::Answer(tag, outcome) => {
-                let Some(request) = self.process.in_flight.take_if(|_| tag == self.process.tag) else { return };
+                let Some(nth) = self.process.in_flight.iter().position(|(other, _)| *other == tag) else { return };
+                let (_, request) = self.process.in_flight.remove(nth);
                 if let Outcome::Answer(Answer::Tickle(tickle)) = &outcome {
                     let id = serde_json::Value::String(tickle.session.to_string());
                     let session: SessionId = serde_json::from_value(id).unwrap();
                     self.process.listening.pinged(session);
                 }
-                let meant = match outcome {
-                    Outcome::Answer(answer) => port::quickly(request, &answer),
-                    Outcome::Refused => Said::Unavailable(Unavailability::NothingListens),
-                    Outcome::Reset | Outcome::Timeout | Outcome::PasswordRefused => port::SILENCE,
+                let input = match outcome {
+                    Outcome::Answer(answer) => said(request, port::quickly(request, &answer)),
+                    Outcome::Refused => said(request, Said::Unavailable(Unavailability::NothingListens)),
+                    Outcome::Host(host) => said(request, Said::Host(host)),
+                    Outcome::Websocket(Some(speaks)) => said(request, Said::Websocket(speaks)),
+                    Outcome::Reset if request.is_proxied() => Step::Unanswered(request),
+                    Outcome::Reset | Outcome::Timeout | Outcome::PasswordRefused | Outcome::Websocket(None) => {
+                        said(request, port::SILENCE)
+                    }
                 };
-                self.machine(now, said(request, meant), acts);
+                self.machine(now, input, acts);
             }
             Input::Ready => self.hears(now, Ok(Push::Ready), None, acts),
             Input::Heartbeat => self.hears(now, Ok(Push::Heartbeat), None, acts),
