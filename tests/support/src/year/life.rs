@@ -40,9 +40,10 @@ pub(super) struct Life {
     skipped: Duration,
     /// How far the wall clock is off.
     off: SignedDuration,
-    /// The truth since the last step, since when it has not changed, and how many requests had been sent by then.
+    /// The truth since the last step.
     truth: Truth,
-    calm: (Duration, f64),
+    /// When the strategy was first woken since the truth changed, and how many requests had been sent by then.
+    calm: Option<(Duration, f64)>,
     trading: usize,
     host_up: bool,
     is_silent: bool,
@@ -117,7 +118,7 @@ impl Life {
             skipped: Duration::ZERO,
             off: SignedDuration::ZERO,
             truth,
-            calm: (Duration::ZERO, 0.0),
+            calm: None,
             trading: 0,
             host_up: true,
             is_silent: false,
@@ -173,6 +174,7 @@ impl Life {
                 };
                 self.lands(flight.tag, outcome, flight.is_login);
             } else if self.host_up && self.strategy.wake_at() <= self.at {
+                self.calm.get_or_insert((self.at, self.world.load().from_clients as f64));
                 self.step(Input::Wake);
             }
             self.look();
@@ -209,10 +211,12 @@ impl Life {
 
     /// Leaves out the middle of a long quiet stretch. Only its requests are counted, at the rate of its beginning.
     fn skip(&mut self) {
-        let (since, requests) = self.calm;
+        let Some((since, requests)) = self.calm else { return };
+        let wakes = self.strategy.wake_at();
         let settled = self.strategy.period() * 3 + SETTLED;
         let is_quiet = !self.in_full
-            && self.at >= since + settled
+            && wakes >= since + settled
+            && self.next() == wakes
             && self.flights.is_empty()
             && self.host_up
             && self.truth.reachable
@@ -236,7 +240,7 @@ impl Life {
         };
         let gap = to - self.at;
         let sent = self.world.load().from_clients as f64 - requests;
-        self.tally.requests += sent * gap.as_secs_f64() / (self.at - since).as_secs_f64();
+        self.tally.requests += sent * gap.as_secs_f64() / (wakes - since).as_secs_f64();
         self.lose(self.at, to);
         self.at = to;
         self.skipped += gap - SHORTEST_SKIP;

@@ -177,7 +177,7 @@ impl Life {
                 self.tell(|| if truth.live { "LIVE".to_owned() } else { format!("DOWN {truth:?}") });
             }
             self.truth = truth;
-            self.calm = (self.at, self.world.load().from_clients as f64);
+            self.calm = None;
             if self.strategy.knows_the_truth() {
                 self.step(Input::Truth(truth));
             }
