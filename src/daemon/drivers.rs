@@ -27,6 +27,8 @@ pub(super) struct Drivers {
     maintenance: Arc<Maintenance>,
     /// IBKR's own host, for gateways on this host.
     ibkr: Option<IbkrHost>,
+    /// Its name in the configuration.
+    ibkr_name: Option<String>,
     /// Request budgets by the operator's names for the addresses. One without gateways is kept: its rate limit still counts.
     addresses: BTreeMap<String, Rc<RefCell<SharedBudget>>>,
     handles: BTreeMap<String, DriverHandle>,
@@ -47,7 +49,20 @@ impl Drivers {
         let (reports, inbox) = mpsc::unbounded_channel();
         let maintenance = Arc::new(maintenance.clone());
         let (addresses, handles) = (BTreeMap::new(), BTreeMap::new());
-        (Self { clock, maintenance, ibkr: None, addresses, handles, tasks: JoinSet::new(), reports, last: 0 }, inbox)
+        (
+            Self {
+                clock,
+                maintenance,
+                ibkr: None,
+                ibkr_name: None,
+                addresses,
+                handles,
+                tasks: JoinSet::new(),
+                reports,
+                last: 0,
+            },
+            inbox,
+        )
     }
 
     /// Starts the driver of `gateway` with its client (see [`client`]). Replaces an earlier driver.
@@ -124,6 +139,11 @@ impl Drivers {
 
     /// Sets IBKR's host for the drivers that are started after this.
     pub(super) fn set_ibkr_host(&mut self, host: Option<&str>) {
+        // Reading the system's certificates takes time.
+        if self.ibkr_name.as_deref() == host {
+            return;
+        }
+        self.ibkr_name = host.map(str::to_owned);
         self.ibkr = host.and_then(|host| match IbkrHost::new(host, &Trust::System) {
             Ok(ibkr) => Some(ibkr),
             Err(error) => {

@@ -34,11 +34,14 @@ async fn with_two_lines_a_lapse_is_taken_back_within_seconds() {
     let mut daemon = Daemon::run(&two_lines(&gateway.url()));
     daemon.becomes("live", SOON).await;
     assert_eq!(daemon.count(&[("event", "trust"), ("trust", "loopback")]), 1);
+    let init = "/v1/api/iserver/auth/ssodh/init";
+    let before = gateway.asked_for(init).await;
     gateway.set("lapse").await;
     daemon.becomes("recovering", SOON * 3).await;
     daemon.becomes("live", SOON * 3).await;
     assert_eq!(daemon.count(&[("event", "alert")]), 0, "{}", daemon.text);
-    assert_eq!(gateway.asked_for("/v1/api/iserver/reauthenticate").await, 1);
+    assert_eq!(gateway.asked_for(init).await - before, 1);
+    assert_eq!(gateway.asked_for("/v1/api/iserver/reauthenticate").await, 0);
 }
 
 #[tokio::test]
