@@ -116,7 +116,9 @@ async fn watch(
     let mut runtime_dir = RuntimeDir::new(&locks, &control_task, &state_lock);
     loop {
         runtime_dir.tend(&mut locks, &mut control_task, &state_lock);
-        supervisor.publish_alerts();
+        for gateway in supervisor.publish_alerts() {
+            drivers.command(&gateway, Command::ExpectLogin);
+        }
         terminal.tend();
         for gateway in supervisor.alerts.take_unproved() {
             drivers.command(&gateway, Command::Prove);

@@ -11,7 +11,7 @@ use tracing::{error, info, warn};
 
 use super::gateway_restart;
 use super::log_lines::{self, OnceLog};
-use crate::alert::{self, Service};
+use crate::alert::{self, About, Code, Notice, Phase, Service};
 use crate::config::Config;
 use crate::control::{self, Asked, Event, Status};
 use crate::driver::{Clock, HostClock, Report};
@@ -201,7 +201,7 @@ impl Supervisor {
         self.counts.forget(name);
         let now = self.clock.now();
         self.record.forget(now.wall, name);
-        self.alerts.step(now, alert::Input::Forget(&alert::About::Gateway(name.to_owned())));
+        self.alerts.step(now, alert::Input::Forget(&About::Gateway(name.to_owned())));
     }
 
     /// Applies changed alert settings, or a changed list of gateways.
@@ -333,14 +333,25 @@ impl Supervisor {
         self.record.events()
     }
 
-    /// Publishes the notifications since the last call as events.
-    pub(super) fn publish_alerts(&mut self) {
+    /// Publishes the notifications since the last call as events. Returns the gateways for whose login a human was just
+    /// asked.
+    pub(super) fn publish_alerts(&mut self) -> Vec<String> {
+        let mut awaited = Vec::new();
         for notice in self.alerts.take_notified() {
             self.record.note(notice.at, What::notified(&notice));
+            match notice {
+                Notice { about: About::Gateway(gateway), code, phase: Phase::Raised | Phase::Repeated, .. }
+                    if matches!(code, Code::LoginRequired | Code::NotReady) =>
+                {
+                    awaited.push(gateway);
+                }
+                Notice { .. } => {}
+            }
         }
         for report in self.alerts.take_reports() {
             self.record.note(self.clock.now().wall, What::deadline(report));
         }
+        awaited
     }
 
     /// The status of the daemon and all gateways, as the control socket shows it.
@@ -377,7 +388,7 @@ impl Supervisor {
     }
 
     /// Acknowledges an open alert: it is not repeated until it resolves.
-    pub(super) fn acknowledge(&mut self, about: &alert::About, code: alert::Code) {
+    pub(super) fn acknowledge(&mut self, about: &About, code: Code) {
         self.alerts.step(self.clock.now(), alert::Input::Acknowledge { about, code: Some(code) });
     }
 

@@ -243,3 +243,19 @@ async fn wait_ends_when_it_is_so_when_a_human_is_needed_and_when_the_time_is_ove
     assert_eq!(asked.code, Some(2), "{asked:?}");
     assert_eq!(asked.err, "tickled: main: login-required: the login has expired\n");
 }
+
+/// A human who was asked to log in is expected: the check runs every ten seconds rather than every thirty.
+#[tokio::test]
+async fn after_an_alert_about_a_login_the_login_is_noticed_sooner() {
+    let gateway = Gateway::logged_in().await;
+    let mut host = Host::live(&gateway).await;
+    gateway.set("expire-login").await;
+    host.daemon.hears(&[("event", "alert"), ("code", "login-required")], SOON * 4).await;
+    let before = gateway.asked_for("/v1/api/iserver/auth/status").await;
+    let checked_again = async {
+        while gateway.asked_for("/v1/api/iserver/auth/status").await < before + 3 {
+            tokio::time::sleep(MOMENT).await;
+        }
+    };
+    timeout(SOON + SOON / 3, checked_again).await.expect("three checks in forty seconds");
+}

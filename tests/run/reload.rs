@@ -154,7 +154,8 @@ async fn every_reload_that_systemd_hears_of_ends_whatever_the_file_holds() {
         assert_eq!(ready, "READY=1");
     }
     assert!(heard.len() >= 4, "{heard:?}");
-    until(|| threads() <= before + 2).await;
+    // The pool for files keeps the threads that ran at once; what a reload leaves behind would add up to a hundred.
+    until(|| threads() <= before + 10).await;
     assert_eq!(daemon.count(&[("event", "state-changed")]), 1, "live from first to last: {}", daemon.text);
 }
 
