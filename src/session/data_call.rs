@@ -10,6 +10,13 @@ impl Context {
     /// The answer to a data call that was sent at `sent_at`.
     pub(super) fn on_accounts(&mut self, phase: Phase, sent_at: Duration, answer: Result<Accounts, Failure>) -> Next {
         match answer {
+            // A late answer: the flags that it is to confirm may have changed.
+            Ok(_)
+                if !matches!(phase, Phase::Live(_))
+                    && self.facts.last_good.is_none_or(|at| self.now.mono > at.mono + FRESH) =>
+            {
+                self.check_now(phase)
+            }
             Ok(accounts) if accounts.usable => {
                 self.facts.is_paper = accounts.is_paper;
                 self.facts.last_data = Some(self.now);
@@ -83,3 +90,6 @@ impl Context {
         self.ask_again(phase)
     }
 }
+
+/// How long good flags can be confirmed by a data call.
+const FRESH: Duration = Duration::from_secs(55);

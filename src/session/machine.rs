@@ -385,8 +385,11 @@ impl Machine {
             self.cx.facts.answer_took = Some(self.cx.now.mono.saturating_sub(flight.sent_at));
             self.in_flight.take_if(|flight| !flight.request.is_proxied());
         }
-        if counts && !(self.is_ending() && flight.request != Request::EndSession) {
+        let is_obsolete = self.is_ending() || matches!(self.phase, Phase::Paused { .. });
+        if counts && (!is_obsolete || flight.request == Request::EndSession) {
             self.handle(flight, answer);
+        } else if let Some(Failure::Unavailable(Unavailability::TooManyRequests { retry_after })) = answer.failure() {
+            self.cx.limits.back_off(self.cx.now, retry_after);
         }
     }
 

@@ -262,7 +262,7 @@ impl Rules {
             || now < self.silence_until
             || machine.facts().trouble == Some(Unavailability::GatewayWedged)
             // The data call has stayed unanswered again and again, and waits for its turn.
-            || (matches!(machine.state(), State::Unavailable(_)) && plan.reason == WakeReason::ProofDue);
+            || (machine.state() != State::Live && plan.reason == WakeReason::ProofDue);
         let since = |field: &mut Option<Duration>, holds: bool| {
             if !holds || excused {
                 *field = None;
