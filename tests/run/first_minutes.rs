@@ -40,6 +40,9 @@ async fn type_all(user: Option<u32>, has_runtime: bool, gateway: &Gateway) -> Ou
             script +=
                 "run=$!; i=0; until tickled status >/dev/null 2>&1 || [ $((i += 1)) -gt 100 ]; do sleep 0.1; done\n";
         }
+        if line.starts_with("tickled pause") {
+            script += "i=0; until tickled status | grep -q paused || [ $((i += 1)) -gt 100 ]; do sleep 0.1; done\n";
+        }
     }
     script += "kill $run; wait $run; echo \"== $? the daemon\"";
     let mut shell = match user {
