@@ -339,13 +339,14 @@ impl Supervisor {
         let mut awaited = Vec::new();
         for notice in self.alerts.take_notified() {
             self.record.note(notice.at, What::notified(&notice));
-            match notice {
-                Notice { about: About::Gateway(gateway), code, phase: Phase::Raised | Phase::Repeated, .. }
-                    if matches!(code, Code::LoginRequired | Code::NotReady) =>
-                {
-                    awaited.push(gateway);
-                }
-                Notice { .. } => {}
+            if let Notice {
+                about: About::Gateway(gateway),
+                code: Code::LoginRequired | Code::NotReady,
+                phase: Phase::Raised | Phase::Repeated,
+                ..
+            } = notice
+            {
+                awaited.push(gateway);
             }
         }
         for report in self.alerts.take_reports() {
