@@ -27,6 +27,8 @@ pub(crate) struct Rules {
     lapsed_since: Option<Duration>,
     /// It was live when it lapsed, and might be asked for.
     lapse_counts: bool,
+    /// The first attempt of that lapse.
+    first_attempt: Option<u8>,
     well_since: Option<Duration>,
     away_since: Option<Duration>,
     /// When anything was last wrong that a human could be told.
@@ -288,6 +290,12 @@ impl Rules {
             // a lapse seen there has it do so), so that nothing is promised to whoever has but one attempt left.
             let left = usize::from(policy.recovery.max_per_hour).saturating_sub(an_hour_ago);
             self.lapse_counts = was_live && left > 1 && policy.recovery.attempts > 1;
+            self.first_attempt = None;
+        }
+        // The same where the attempts of the lapse before count, because it was so short ago.
+        if let (Some(_), State::Recovering { attempt, .. }) = (lapsed, machine.state()) {
+            let first = *self.first_attempt.get_or_insert(attempt);
+            self.lapse_counts &= first < policy.recovery.attempts;
         }
         let taken_back_within = policy.check_every.max(second(8)) + slack + second(15);
         if let Some(span) = lapsed
