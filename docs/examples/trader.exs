@@ -64,7 +64,7 @@ defmodule Gateway do
 
   def ask(url, path, body \\ nil) do
     url = to_charlist("#{url}/v1/api/#{path}")
-    # A gateway on this host has a certificate that nobody signed. Verify that of any other host.
+    # A gateway on this host has a self-signed certificate. Verify the certificate of a gateway on any other host.
     options = [timeout: 15_000, ssl: [verify: :verify_none]]
     agent = [{~c"user-agent", ~c"trader"}]
 

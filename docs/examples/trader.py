@@ -116,7 +116,7 @@ class Gateway:
 
     def __init__(self, url):
         self.url = url.rstrip("/") + "/v1/api/"
-        # A gateway on this host has a certificate that nobody signed. Verify that of any other host.
+        # A gateway on this host has a self-signed certificate. Verify the certificate of a gateway on any other host.
         is_own = urlsplit(url).hostname in ("localhost", "127.0.0.1", "::1")
         self.tls = ssl._create_unverified_context() if is_own else ssl.create_default_context()
 

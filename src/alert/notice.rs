@@ -309,7 +309,7 @@ impl Notice {
             at,
             title: "this alert is only a test".to_owned(),
             reason: "test".to_owned(),
-            summary: "somebody tries out the channels of tickled".to_owned(),
+            summary: "a test of tickled's alert channels".to_owned(),
             action: String::new(),
             url: None,
             login_url: None,

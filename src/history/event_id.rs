@@ -34,7 +34,7 @@ impl FromStr for EventId {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let parts =
             text.rsplit_once('-').and_then(|(daemon, number)| Some((daemon.parse().ok()?, number.parse().ok()?)));
-        parts.map(|(daemon, number)| Self { daemon, number }).ok_or("it is no id of an event")
+        parts.map(|(daemon, number)| Self { daemon, number }).ok_or("not an event id")
     }
 }
 

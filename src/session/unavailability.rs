@@ -41,20 +41,7 @@ pub enum Unavailability {
 impl Unavailability {
     /// Whether the cause is on the way to IBKR, so that the next request would only meet it again.
     pub(super) const fn is_on_the_way(self) -> bool {
-        match self {
-            Self::NothingListens
-            | Self::NoAnswer
-            | Self::NotAGateway
-            | Self::Certificate
-            | Self::Tls
-            | Self::AddressRefused
-            | Self::Network
-            | Self::IbkrSilent
-            | Self::IbkrUnreachable
-            | Self::GatewayWedged
-            | Self::TooManyRequests { .. } => true,
-            Self::IbkrError | Self::EdgeRefused | Self::Nonsense => false,
-        }
+        !self.is_uninformative()
     }
 
     /// Whether something answers, but not in a way that says anything about the session. Another request may do better.
