@@ -321,7 +321,7 @@ mod tests {
         for (state, because) in [
             (StateKind::Starting, "started"),
             (StateKind::Recovering, "session-lapsed"),
-            (StateKind::Contested, "somebody-else"),
+            (StateKind::Contested, "other-client"),
             (StateKind::Unavailable, "nothing-listens"),
             (StateKind::Unavailable, "ibkr-error"),
         ] {
@@ -341,7 +341,7 @@ mod tests {
             (StateKind::Live, "data-confirmed", None),
             (StateKind::LoginRequired, "login-expired", Some((false, Exit::HumanNeeded))),
             (StateKind::Recovering, "session-lapsed", Some((false, Exit::NotLive))),
-            (StateKind::Contested, "somebody-else", Some((false, Exit::NotLive))),
+            (StateKind::Contested, "other-client", Some((false, Exit::NotLive))),
             (StateKind::Unavailable, "nothing-listens", Some((false, Exit::NothingAnswers))),
             (StateKind::Unavailable, "ibkr-error", Some((false, Exit::NotLive))),
             (StateKind::Unavailable, "certificate", Some((true, Exit::HumanNeeded))),

@@ -112,7 +112,7 @@ impl StateReason {
             Self::NotEstablished => "not-established",
             Self::NoData => "no-data",
             Self::NoLogin => "no-login",
-            Self::OtherClient => "somebody-else",
+            Self::OtherClient => "other-client",
             Self::Outfought => "outfought",
             Self::TakenOver => "taking-over",
             Self::LoginSeen => "login-seen",
