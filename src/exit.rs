@@ -1,6 +1,6 @@
 //! The exit codes, and the mapping of session states to them. Pure.
 
-use crate::session::{State, StateKind, Unavailability};
+use crate::session::{StateKind, StateReason, Unavailability};
 
 /// How a verb ended. The numbers are an interface.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, strum::VariantArray, strum::IntoStaticStr)]
@@ -30,42 +30,30 @@ impl Exit {
     /// All of them, in the order of their numbers.
     pub const ALL: &'static [Self] = <Self as strum::VariantArray>::VARIANTS;
 
-    /// The code for a session in this state, with or without a daemon.
+    /// The code for a session in this state, entered for this reason.
     #[must_use]
-    pub const fn of(state: State) -> Self {
-        match state {
-            State::Live => Self::Live,
-            State::LoginRequired(_) => Self::HumanNeeded,
-            State::Unavailable(trouble) => match trouble {
-                Unavailability::Certificate
-                | Unavailability::Tls
-                | Unavailability::AddressRefused
-                | Unavailability::EdgeRefused => Self::HumanNeeded,
-                Unavailability::NothingListens
-                | Unavailability::NoAnswer
-                | Unavailability::NotAGateway
-                | Unavailability::Network => Self::NothingAnswers,
-                Unavailability::IbkrSilent
-                | Unavailability::IbkrUnreachable
-                | Unavailability::GatewayWedged
-                | Unavailability::IbkrError
-                | Unavailability::TooManyRequests { .. }
-                | Unavailability::Nonsense => Self::NotLive,
-            },
-            State::Starting | State::Recovering { .. } | State::Contested | State::Paused { .. } => Self::NotLive,
-        }
-    }
-
-    /// Like [`Exit::of`] for a state that a daemon reports, with the code of its reason. The unknown reason of a later
-    /// version means [`Exit::NotLive`].
-    #[must_use]
-    pub fn named(state: StateKind, because: &str) -> Self {
+    pub const fn of(state: StateKind, reason: StateReason) -> Self {
         match state {
             StateKind::Live => Self::Live,
             StateKind::LoginRequired => Self::HumanNeeded,
             StateKind::Unavailable => {
-                let trouble = TROUBLES.into_iter().find(|trouble| trouble.code() == because);
-                trouble.map_or(Self::NotLive, |trouble| Self::of(State::Unavailable(trouble)))
+                let StateReason::Trouble(trouble) = reason else { return Self::NotLive };
+                match trouble {
+                    Unavailability::Certificate
+                    | Unavailability::Tls
+                    | Unavailability::AddressRefused
+                    | Unavailability::EdgeRefused => Self::HumanNeeded,
+                    Unavailability::NothingListens
+                    | Unavailability::NoAnswer
+                    | Unavailability::NotAGateway
+                    | Unavailability::Network => Self::NothingAnswers,
+                    Unavailability::IbkrSilent
+                    | Unavailability::IbkrUnreachable
+                    | Unavailability::GatewayWedged
+                    | Unavailability::IbkrError
+                    | Unavailability::TooManyRequests { .. }
+                    | Unavailability::Nonsense => Self::NotLive,
+                }
             }
             StateKind::Starting | StateKind::Recovering | StateKind::Contested | StateKind::Paused => Self::NotLive,
         }
@@ -118,53 +106,20 @@ impl Exit {
     }
 }
 
-/// Every kind of unavailability, one per code.
-const TROUBLES: [Unavailability; 14] = [
-    Unavailability::NothingListens,
-    Unavailability::NoAnswer,
-    Unavailability::NotAGateway,
-    Unavailability::Certificate,
-    Unavailability::Tls,
-    Unavailability::AddressRefused,
-    Unavailability::Network,
-    Unavailability::IbkrSilent,
-    Unavailability::IbkrUnreachable,
-    Unavailability::GatewayWedged,
-    Unavailability::IbkrError,
-    Unavailability::EdgeRefused,
-    Unavailability::TooManyRequests { retry_after: None },
-    Unavailability::Nonsense,
-];
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::session::Cause;
 
     #[test]
-    fn a_state_means_the_same_code_with_and_without_a_daemon() {
-        let unavailable = TROUBLES.map(State::Unavailable);
-        let others = [
-            State::Starting,
-            State::Live,
-            State::Contested,
-            State::LoginRequired(Cause::Expired),
-            State::Paused { until: None },
-        ];
-        for state in unavailable.into_iter().chain(others) {
-            let because = match state {
-                State::Unavailable(trouble) => trouble.code(),
-                State::Starting
-                | State::Live
-                | State::Recovering { .. }
-                | State::Contested
-                | State::LoginRequired(_)
-                | State::Paused { .. } => "another reason",
-            };
-            assert_eq!(Exit::named(state.kind(), because), Exit::of(state), "{state:?}");
-        }
-        assert_eq!(Exit::named(StateKind::Unavailable, "nothing-listens"), Exit::NothingAnswers);
-        assert_eq!(Exit::named(StateKind::Unavailable, "a-later-reason"), Exit::NotLive);
+    fn unavailable_means_what_its_reason_means() {
+        let of = |reason: &str| {
+            Exit::of(StateKind::Unavailable, serde_json::from_value::<StateReason>(reason.into()).unwrap())
+        };
+        assert_eq!(of("nothing-listens"), Exit::NothingAnswers);
+        assert_eq!(of("tls"), Exit::HumanNeeded);
+        assert_eq!(of("too-many-requests"), Exit::NotLive);
+        assert_eq!(of("a-later-reason"), Exit::NotLive);
+        assert_eq!(Exit::of(StateKind::LoginRequired, StateReason::Other), Exit::HumanNeeded);
     }
 
     #[test]

@@ -18,7 +18,7 @@ use tracing::{info, warn};
 use crate::control::{self, Event};
 use crate::log::{event, human_duration};
 use crate::program::{self, Ran};
-use crate::session::StateKind;
+use crate::session::{StateKind, StateReason};
 
 /// A program of the operator, and when it runs.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -66,7 +66,7 @@ pub struct Occasion {
     /// The state that it is in.
     pub state: StateKind,
     /// Why, by its code.
-    pub because: String,
+    pub because: StateReason,
     /// The number of its session, present or last.
     pub session: u64,
     /// When it happened.
@@ -159,7 +159,7 @@ impl Occasion {
             gateway: gateway.name.clone(),
             url: gateway.url.clone(),
             state: gateway.state,
-            because: gateway.because.clone(),
+            because: gateway.because,
             session: gateway.session,
             at,
         }

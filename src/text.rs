@@ -2,6 +2,9 @@
 
 mod escape;
 
+use std::error::Error;
+
+use anyhow::Chain;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
@@ -52,6 +55,25 @@ pub fn short_clock(at: Timestamp, now: Timestamp, zone: &TimeZone) -> String {
 #[must_use]
 pub fn zone_named(name: Option<&str>) -> TimeZone {
     name.and_then(|name| TimeZone::get(name).ok()).unwrap_or_else(TimeZone::system)
+}
+
+/// The messages of an error and of its causes, `outer: inner`. A cause that its error already names is left out.
+#[must_use]
+pub fn error_chain(error: &(dyn Error + 'static)) -> String {
+    let mut text = error.to_string();
+    for cause in Chain::new(error).skip(1).map(ToString::to_string) {
+        if !text.contains(&cause) {
+            text = format!("{text}: {cause}");
+        }
+    }
+    text
+}
+
+/// The message of an error's innermost cause, without the number that the system has for it.
+#[must_use]
+pub fn root_cause(error: &(dyn Error + 'static)) -> String {
+    let root = Chain::new(error).last().unwrap_or(error).to_string();
+    root.split(" (os error").next().unwrap_or_default().to_owned()
 }
 
 /// Formats a count: `1 gateway`, `2 gateways`.

@@ -100,7 +100,7 @@ fn is_answered(gateway: &Gateway, before: &control::Status) -> bool {
 async fn direct(target: Target, as_json: bool) -> anyhow::Result<Exit> {
     let client = Client::new(target).context("cannot ask the gateway")?;
     let checked = auth::check(&client).await;
-    let exit = Exit::of(checked.snapshot.state);
+    let exit = Exit::of(checked.snapshot.state.kind(), checked.snapshot.reason);
     if as_json {
         say(&(machine_line(&checked, exit) + "\n"))?;
     } else {
@@ -140,17 +140,10 @@ fn line(checked: &Checked) -> String {
 /// The result as JSON on one line.
 fn machine_line(checked: &Checked, exit: Exit) -> String {
     let snapshot = &checked.snapshot;
-    let because = match snapshot.state {
-        State::Unavailable(trouble) => trouble.code(),
-        State::LoginRequired(cause) => cause.code(),
-        State::Starting | State::Live | State::Recovering { .. } | State::Contested | State::Paused { .. } => {
-            snapshot.reason.code()
-        }
-    };
     json!({
         "url": snapshot.url,
         "state": snapshot.state.name(),
-        "because": because,
+        "because": snapshot.reason,
         "paper": snapshot.facts.is_paper,
         "detail": checked.error.as_ref().map(ToString::to_string),
         "exit": exit.code(),

@@ -8,7 +8,7 @@ use jiff::tz::TimeZone;
 use crate::history::chart::{characters, legend};
 use crate::history::report::{GatewayReport, Report};
 use crate::log::human_duration;
-use crate::session::StateKind;
+use crate::session::{StateKind, StateReason};
 use crate::text::{clock, wrap};
 
 /// The report, for lines of `width` characters; in ASCII only if the terminal has nothing else.
@@ -61,7 +61,7 @@ fn part(report: &Report, gateway: &GatewayReport, width: usize, zone: &TimeZone)
         for outage in last(&gateway.outages) {
             let lasted = human_duration(Duration::from_secs(outage.lasted_s));
             let lasted = if outage.to.is_none() { format!("{lasted} until now") } else { lasted };
-            let cells = [short(outage.from, zone), outage.worst.name().to_owned(), lasted, outage.because.clone()];
+            let cells = [short(outage.from, zone), outage.worst.name().to_owned(), lasted, reason(outage.because)];
             out.push_str(&row(&cells, width));
         }
     }
@@ -70,9 +70,13 @@ fn part(report: &Report, gateway: &GatewayReport, width: usize, zone: &TimeZone)
     for span in last(&gateway.spans) {
         let state = span.state.map_or("nothing known", StateKind::name);
         let lasted = human_duration(span.to.duration_since(span.from).unsigned_abs());
-        out.push_str(&row(&[short(span.from, zone), state.to_owned(), lasted, span.because.clone()], width));
+        out.push_str(&row(&[short(span.from, zone), state.to_owned(), lasted, reason(span.because)], width));
     }
     out
+}
+
+fn reason(because: Option<StateReason>) -> String {
+    because.map(StateReason::code).unwrap_or_default().to_owned()
 }
 
 fn headline(report: &Report, gateway: &GatewayReport) -> String {

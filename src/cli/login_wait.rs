@@ -11,7 +11,7 @@ use crate::exit::Exit;
 use crate::gateway::GatewayUrl;
 use crate::gateway::{self, AuthStatus, Client, Error, ErrorKind};
 use crate::log::human_duration;
-use crate::session::StateKind;
+use crate::session::{StateKind, StateReason, Unavailability};
 
 /// A manual login that is needed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -193,7 +193,7 @@ impl Witness {
                     drop(daemon.check(Some(gateway)).await);
                 }
                 match daemon.gateway(gateway).await {
-                    Ok(gateway) => by_daemon(gateway.state, &gateway.because, &gateway.why),
+                    Ok(gateway) => by_daemon(gateway.state, gateway.because, &gateway.why),
                     Err(error) => Seen::NotYet(error.to_string(), Exit::NothingAnswers),
                 }
             }
@@ -206,22 +206,20 @@ impl Witness {
 }
 
 /// The state that a daemon reports.
-fn by_daemon(state: StateKind, because: &str, why: &str) -> Seen {
-    match (state, because) {
-        (StateKind::Live, _) => Seen::Live,
-        (StateKind::Paused, _) => {
-            Seen::Never("the gateway is paused; `tickled resume` ends the pause".to_owned(), Exit::NotLive)
+fn by_daemon(state: StateKind, reason: StateReason, why: &str) -> Seen {
+    let exit = Exit::of(state, reason);
+    match state {
+        StateKind::Live => Seen::Live,
+        StateKind::LoginRequired => Seen::Needed(why.to_owned(), exit),
+        StateKind::Paused => Seen::Never("the gateway is paused; `tickled resume` ends the pause".to_owned(), exit),
+        // Only a change of the configuration helps.
+        StateKind::Unavailable
+            if exit == Exit::HumanNeeded || reason == StateReason::Trouble(Unavailability::NotAGateway) =>
+        {
+            Seen::Never(why.to_owned(), exit)
         }
-        (StateKind::Unavailable, "certificate" | "address-refused" | "edge-refused") => {
-            Seen::Never(why.to_owned(), Exit::HumanNeeded)
-        }
-        (StateKind::Unavailable, "not-a-gateway") => Seen::Never(why.to_owned(), Exit::NothingAnswers),
-        (StateKind::Unavailable, "nothing-listens" | "no-answer" | "network") => {
-            Seen::NotYet(why.to_owned(), Exit::NothingAnswers)
-        }
-        (StateKind::LoginRequired, _) => Seen::Needed(why.to_owned(), Exit::HumanNeeded),
-        (StateKind::Unavailable | StateKind::Starting | StateKind::Recovering | StateKind::Contested, _) => {
-            Seen::NotYet(why.to_owned(), Exit::NotLive)
+        StateKind::Unavailable | StateKind::Starting | StateKind::Recovering | StateKind::Contested => {
+            Seen::NotYet(why.to_owned(), exit)
         }
     }
 }
@@ -277,6 +275,7 @@ const AT_ONCE: Duration = Duration::from_millis(1500);
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::session::Cause;
 
     fn login(url: &str, has_display: bool) -> Manual {
         Manual {
@@ -317,15 +316,15 @@ mod tests {
     #[test]
     fn the_way_is_shown_only_where_a_login_helps() {
         let helps = |seen: &Seen| matches!(seen, Seen::Needed(..));
-        assert!(helps(&by_daemon(StateKind::LoginRequired, "login-expired", "why")));
+        assert!(helps(&by_daemon(StateKind::LoginRequired, StateReason::Cause(Cause::Expired), "why")));
         for (state, because) in [
-            (StateKind::Starting, "started"),
-            (StateKind::Recovering, "session-lapsed"),
-            (StateKind::Contested, "other-client"),
-            (StateKind::Unavailable, "nothing-listens"),
-            (StateKind::Unavailable, "ibkr-error"),
+            (StateKind::Starting, StateReason::Started),
+            (StateKind::Recovering, StateReason::SessionLapsed),
+            (StateKind::Contested, StateReason::OtherClient),
+            (StateKind::Unavailable, StateReason::Trouble(Unavailability::NothingListens)),
+            (StateKind::Unavailable, StateReason::Trouble(Unavailability::IbkrError)),
         ] {
-            assert!(!helps(&by_daemon(state, because, "why")), "{state} {because}");
+            assert!(!helps(&by_daemon(state, because, "why")), "{state} {because:?}");
         }
         let lapsed = AuthStatus { connected: true, ..AuthStatus::default() };
         assert!(helps(&by_status(&Ok(lapsed.clone()))), "without a daemon nothing else brings it back");
@@ -338,20 +337,32 @@ mod tests {
     #[test]
     fn a_daemons_word_is_taken_for_what_it_means() {
         let rows = [
-            (StateKind::Live, "data-confirmed", None),
-            (StateKind::LoginRequired, "login-expired", Some((false, Exit::HumanNeeded))),
-            (StateKind::Recovering, "session-lapsed", Some((false, Exit::NotLive))),
-            (StateKind::Contested, "other-client", Some((false, Exit::NotLive))),
-            (StateKind::Unavailable, "nothing-listens", Some((false, Exit::NothingAnswers))),
-            (StateKind::Unavailable, "ibkr-error", Some((false, Exit::NotLive))),
-            (StateKind::Unavailable, "certificate", Some((true, Exit::HumanNeeded))),
-            (StateKind::Unavailable, "not-a-gateway", Some((true, Exit::NothingAnswers))),
-            (StateKind::Paused, "operator", Some((true, Exit::NotLive))),
+            (StateKind::Live, StateReason::DataConfirmed, None),
+            (StateKind::LoginRequired, StateReason::Cause(Cause::Expired), Some((false, Exit::HumanNeeded))),
+            (StateKind::Recovering, StateReason::SessionLapsed, Some((false, Exit::NotLive))),
+            (StateKind::Contested, StateReason::OtherClient, Some((false, Exit::NotLive))),
+            (
+                StateKind::Unavailable,
+                StateReason::Trouble(Unavailability::NothingListens),
+                Some((false, Exit::NothingAnswers)),
+            ),
+            (StateKind::Unavailable, StateReason::Trouble(Unavailability::IbkrError), Some((false, Exit::NotLive))),
+            (
+                StateKind::Unavailable,
+                StateReason::Trouble(Unavailability::Certificate),
+                Some((true, Exit::HumanNeeded)),
+            ),
+            (
+                StateKind::Unavailable,
+                StateReason::Trouble(Unavailability::NotAGateway),
+                Some((true, Exit::NothingAnswers)),
+            ),
+            (StateKind::Paused, StateReason::Operator, Some((true, Exit::NotLive))),
         ];
         for (state, because, is) in rows {
             let seen = by_daemon(state, because, "why");
             let (is_never, exit) = is.unwrap_or((false, Exit::Live));
-            assert_eq!((matches!(seen, Seen::Never(..)), seen.exit()), (is_never, exit), "{state} {because}");
+            assert_eq!((matches!(seen, Seen::Never(..)), seen.exit()), (is_never, exit), "{state} {because:?}");
         }
     }
 }

@@ -42,7 +42,7 @@ pub(super) fn print(status: Result<control::Status, Error>, form: Form) -> anyho
     match status {
         Ok(status) => {
             say(&text(&status, form))?;
-            let exits = status.gateways.iter().map(|gateway| Exit::named(gateway.state, &gateway.because));
+            let exits = status.gateways.iter().map(|gateway| Exit::of(gateway.state, gateway.because));
             // A daemon without a gateway keeps nothing alive.
             Ok(if status.gateways.is_empty() { Exit::NotLive } else { Exit::worst(exits) })
         }

@@ -12,7 +12,7 @@ use super::output::{complain, failed, say};
 use super::status::fetch;
 use crate::control::{self, Client, Error, Event, StateEvent};
 use crate::exit::Exit;
-use crate::session::StateKind;
+use crate::session::{StateKind, StateReason};
 
 /// Wait until the sessions of all gateways are live
 ///
@@ -66,7 +66,7 @@ impl Wait {
     async fn wait(&self, mut client: Client) -> Result<Exit, Error> {
         let mut status = fetch(&client, &self.gateways).await?;
         loop {
-            let mut gateways: BTreeMap<String, (StateKind, String)> = BTreeMap::new();
+            let mut gateways: BTreeMap<String, (StateKind, StateReason)> = BTreeMap::new();
             for gateway in status.gateways {
                 gateways.insert(gateway.name, (gateway.state, gateway.because));
             }
@@ -126,12 +126,12 @@ impl Wait {
 
 impl Until {
     /// How the wait ends in these states, if it does.
-    fn exit(self, gateways: &BTreeMap<String, (StateKind, String)>) -> Option<Exit> {
+    fn exit(self, gateways: &BTreeMap<String, (StateKind, StateReason)>) -> Option<Exit> {
         let mut states = gateways.values();
         match self {
             Self::Live if states.clone().all(|(state, _)| *state == StateKind::Live) => Some(Exit::Live),
             Self::Live => {
-                let needs_human = |(state, because): &(_, String)| Exit::named(*state, because) == Exit::HumanNeeded;
+                let needs_human = |(state, because): &(_, _)| Exit::of(*state, *because) == Exit::HumanNeeded;
                 states.any(needs_human).then_some(Exit::HumanNeeded)
             }
             // Of one that has just started nothing is known.

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::alert::{self, About, ActiveAlert, ChannelStatus, Severity};
 use crate::history::EventId;
-use crate::session::StateKind;
+use crate::session::{StateKind, StateReason};
 use crate::status::Snapshot;
 
 /// A command to the daemon.
@@ -160,7 +160,7 @@ pub struct Gateway {
     /// The state of its session.
     pub state: StateKind,
     /// Why, by its code.
-    pub because: String,
+    pub because: StateReason,
     /// Why, in words.
     pub why: String,
     /// Since when.
@@ -318,7 +318,7 @@ impl Gateway {
             url: snapshot.url.clone(),
             login_url: snapshot.login_url.clone(),
             state: snapshot.state.kind(),
-            because: snapshot.reason.code().to_owned(),
+            because: snapshot.reason,
             why: snapshot.reason.sentence().to_owned(),
             since: snapshot.since.wall,
             session: snapshot.session.number,

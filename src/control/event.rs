@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::api::{Gateway, Status};
 use crate::alert::{Code, Phase, Severity};
 use crate::history::{EventId, Row, What};
-use crate::session::StateKind;
+use crate::session::{StateKind, StateReason};
 
 /// Something that a listening program is notified of.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -32,7 +32,7 @@ pub struct StateEvent {
     /// The state that it is in.
     pub to: StateKind,
     /// Why, by its code.
-    pub because: String,
+    pub because: StateReason,
     /// The number of its session, present or last.
     pub session: u64,
     /// Since when it is in this state.
@@ -102,7 +102,7 @@ impl Event {
                 gateway: gateway.name.clone(),
                 from: None,
                 to: gateway.state,
-                because: gateway.because.clone(),
+                because: gateway.because,
                 session: gateway.session,
                 at: gateway.since,
             })

@@ -19,7 +19,7 @@ use crate::endpoint::{Counts, View};
 use crate::history::{DriverInit, Events, PersistedGateway, PersistedState, Record, What};
 use crate::hook::Hooks;
 use crate::log::{self, event};
-use crate::session::{Now, Observation, Request, SessionNumber, SessionTracker, State, StateKind};
+use crate::session::{Now, Observation, Request, SessionNumber, SessionTracker, State, StateKind, StateReason};
 use crate::status::{Snapshot, summary};
 use crate::systemd::unit::Down;
 use crate::systemd::{self, Notifier};
@@ -115,9 +115,8 @@ impl GatewayEntry {
         let mut gateway = control::Gateway::new(snapshot, self.last_asked.clone());
         if snapshot.state == State::Live && (self.is_outdated(now) || self.gap.is_some()) {
             gateway.state = StateKind::Starting;
-            OUTDATED.clone_into(&mut gateway.because);
-            "its last check is older than it may be: the host slept, or the driver is late"
-                .clone_into(&mut gateway.why);
+            gateway.because = StateReason::Outdated;
+            StateReason::Outdated.sentence().clone_into(&mut gateway.why);
         }
         Some(gateway)
     }
@@ -283,11 +282,11 @@ impl Supervisor {
             note(What::changed(&name, &transition, session));
         } else if state == State::Live && was_outdated != entry.gap.is_some() {
             let (from, to, because) = if was_outdated {
-                (StateKind::Starting, StateKind::Live, snapshot.reason.code())
+                (StateKind::Starting, StateKind::Live, snapshot.reason)
             } else {
-                (StateKind::Live, StateKind::Starting, OUTDATED)
+                (StateKind::Live, StateKind::Starting, StateReason::Outdated)
             };
-            note(What::Shown { gateway: name.clone(), from, to, because: because.to_owned(), session });
+            note(What::Shown { gateway: name.clone(), from, to, because, session });
         }
         if let Some(change) = stream {
             log_lines::stream(&name, &change);
@@ -486,8 +485,6 @@ fn without_private_details(mut status: Status) -> Status {
     status
 }
 
-/// The code of the reason why a gateway that was live is shown as starting.
-const OUTDATED: &str = "outdated";
 /// How long systemd waits at most for the first round of answers.
 const FIRST_ROUND: Duration = Duration::from_secs(10);
 /// How far past its own deadline a driver may be before it counts as hung.

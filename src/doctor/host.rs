@@ -13,7 +13,7 @@ use super::report::{Check, CheckResult};
 use crate::control;
 use crate::directories::Directories;
 use crate::exit::Exit;
-use crate::session::StateKind;
+use crate::session::{StateKind, StateReason, Unavailability};
 
 /// Looks at the service, if it is installed.
 pub(super) async fn unit() -> Vec<CheckResult> {
@@ -88,7 +88,7 @@ pub(super) async fn socket(directories: &Directories, is_at_work: bool) -> (Chec
             let found =
                 format!("a daemon of version {} answers at its socket (process {})", status.version, status.pid);
             let served = status.gateways.into_iter().map(|gateway| Served {
-                is_silent: gateway.state == StateKind::Unavailable && SILENT.contains(&gateway.because.as_str()),
+                is_silent: gateway.state == StateKind::Unavailable && SILENT.contains(&gateway.because),
                 url: gateway.url,
             });
             (CheckResult::good(Check::Unit, found), served.collect())
@@ -167,7 +167,8 @@ fn evaluate_state(folder: &Path, is: io::Result<(bool, bool)>, disk: Option<(&st
 }
 
 /// The reasons of a state in which requests have no answer.
-const SILENT: [&str; 2] = ["ibkr-silent", "gateway-wedged"];
+const SILENT: [StateReason; 2] =
+    [StateReason::Trouble(Unavailability::IbkrSilent), StateReason::Trouble(Unavailability::GatewayWedged)];
 const UNITS: [&str; 4] =
     ["/etc/systemd/system", "/run/systemd/system", "/usr/local/lib/systemd/system", "/usr/lib/systemd/system"];
 const PROPERTIES: &str = "--property=ActiveState,UnitFileState,NeedDaemonReload,NRestarts,ExecMainStatus";

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::atomic_file::{AtomicFile, LoadError};
-use crate::session::{Cause, RateLimitState, SessionNumber, StateKind};
+use crate::session::{Cause, RateLimitState, SessionNumber, StateKind, StateReason};
 use crate::status::Snapshot;
 
 /// What a daemon remembers of an earlier one.
@@ -28,7 +28,7 @@ pub struct PersistedGateway {
     /// Its state.
     pub state: StateKind,
     /// Why it was in it.
-    pub because: String,
+    pub because: StateReason,
     /// Since when.
     pub since: Timestamp,
     /// While it is paused: when the pause ends by itself, if it does.
@@ -111,7 +111,7 @@ impl PersistedGateway {
         let lasts = self.until.is_none_or(|until| until > now);
         DriverInit {
             pause: (self.state == StateKind::Paused && lasts).then_some(self.until),
-            logged_out: self.state == StateKind::LoginRequired && self.because == Cause::ByOperator.code(),
+            logged_out: self.state == StateKind::LoginRequired && self.because == StateReason::Cause(Cause::ByOperator),
             rate_limits: self.rate_limits.clone(),
         }
     }
@@ -121,7 +121,7 @@ impl From<&Snapshot> for PersistedGateway {
     fn from(snapshot: &Snapshot) -> Self {
         Self {
             state: snapshot.state.kind(),
-            because: snapshot.reason.code().to_owned(),
+            because: snapshot.reason,
             since: snapshot.since.wall,
             until: snapshot.state.paused_until().flatten(),
             session: Some(SessionNumber { unrecorded: UNRECORDED, ..snapshot.session }),

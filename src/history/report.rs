@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::row::{Row, What};
 use crate::log::human_duration;
-use crate::session::StateKind;
+use crate::session::{StateKind, StateReason};
 use crate::text::plural;
 
 /// The history of all gateways over one stretch of time.
@@ -56,8 +56,8 @@ pub struct Span {
     pub to: Timestamp,
     /// What it was; nothing while no daemon watched it.
     pub state: Option<StateKind>,
-    /// Why, by its code; empty if unknown.
-    pub because: String,
+    /// Why; none if unknown.
+    pub because: Option<StateReason>,
 }
 
 /// A stretch of time in which a gateway was not live without being paused.
@@ -71,8 +71,8 @@ pub struct Outage {
     pub lasted_s: u64,
     /// The gravest state in it.
     pub worst: StateKind,
-    /// Why that was entered, by its code.
-    pub because: String,
+    /// Why that was entered.
+    pub because: Option<StateReason>,
 }
 
 impl GatewayReport {
@@ -183,7 +183,7 @@ const fn is_down(light: StateKind) -> bool {
 
 #[derive(Default)]
 struct Walk {
-    open: BTreeMap<String, (Timestamp, Option<StateKind>, String)>,
+    open: BTreeMap<String, (Timestamp, Option<StateKind>, Option<StateReason>)>,
     spans: BTreeMap<String, Vec<Span>>,
     /// When each gateway was judged at a deadline, and whether it was ready.
     deadlines: BTreeMap<String, Vec<(Timestamp, bool)>>,
@@ -202,9 +202,9 @@ impl Walk {
             What::Began { last_seen } => self.lose_all(last_seen.unwrap_or(at), at),
             What::Unobserved { gateway, since } => self.lose(gateway, *since, at),
             What::Ended => self.lose_all(at, at),
-            What::Watched { gateway } => self.open(gateway, at, Some(StateKind::Starting), ""),
+            What::Watched { gateway } => self.open(gateway, at, Some(StateKind::Starting), None),
             What::Unwatched { gateway } => self.close(gateway, at),
-            What::Changed { gateway, to, because, .. } => self.open(gateway, at, Some(*to), because),
+            What::Changed { gateway, to, because, .. } => self.open(gateway, at, Some(*to), Some(*because)),
             What::Deadline { ready, not_ready } => {
                 let judged = ready.iter().map(|name| (name, true)).chain(not_ready.iter().map(|name| (name, false)));
                 for (name, is_ready) in judged {
@@ -215,9 +215,9 @@ impl Walk {
         }
     }
 
-    fn open(&mut self, gateway: &str, at: Timestamp, state: Option<StateKind>, because: &str) {
+    fn open(&mut self, gateway: &str, at: Timestamp, state: Option<StateKind>, because: Option<StateReason>) {
         self.close(gateway, at);
-        self.open.insert(gateway.to_owned(), (at, state, because.to_owned()));
+        self.open.insert(gateway.to_owned(), (at, state, because));
     }
 
     fn close(&mut self, gateway: &str, at: Timestamp) {
@@ -230,15 +230,15 @@ impl Walk {
     fn lose_all(&mut self, seen: Timestamp, at: Timestamp) {
         for gateway in self.open.keys().cloned().collect::<Vec<_>>() {
             let since = self.open[&gateway].0;
-            self.open(&gateway, seen.clamp(since, at.max(since)), None, "");
+            self.open(&gateway, seen.clamp(since, at.max(since)), None, None);
         }
     }
 
     /// Nothing is known of one gateway between `seen` and `at`; what it was before, it is again after.
     fn lose(&mut self, gateway: &str, seen: Timestamp, at: Timestamp) {
-        let Some((since, state, because)) = self.open.get(gateway).cloned() else { return };
-        self.open(gateway, seen.clamp(since, at.max(since)), None, "");
-        self.open(gateway, at, state, &because);
+        let Some((since, state, because)) = self.open.get(gateway).copied() else { return };
+        self.open(gateway, seen.clamp(since, at.max(since)), None, None);
+        self.open(gateway, at, state, because);
     }
 
     fn close_all(&mut self, at: Timestamp) {
@@ -302,11 +302,11 @@ fn outages(spans: &[Span], end: Timestamp) -> Vec<Outage> {
                 outage.to = over;
                 if gravity(&state) > gravity(&outage.worst) {
                     outage.worst = state;
-                    outage.because.clone_from(&span.because);
+                    outage.because = span.because;
                 }
             }
             None => {
-                let because = span.because.clone();
+                let because = span.because;
                 outages.push(Outage { from: span.from, to: over, lasted_s: 0, worst: state, because });
             }
         }

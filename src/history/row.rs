@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::event_id::EventId;
 use crate::alert::{self, About, Code, Notice, Phase, Severity};
-use crate::session::{StateKind, Transition};
+use crate::session::{StateKind, StateReason, Transition};
 
 /// One line of the ledger.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -58,7 +58,7 @@ pub enum What {
         /// The state that was entered.
         to: StateKind,
         /// Why: the code that stands in the log as well.
-        because: String,
+        because: StateReason,
         /// The number of its session; `None` in a line of an earlier version.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         session: Option<u64>,
@@ -72,7 +72,7 @@ pub enum What {
         /// The state that is shown.
         to: StateKind,
         /// Why, by its code.
-        because: String,
+        because: StateReason,
         /// The number of its session.
         session: u64,
     },
@@ -131,7 +131,7 @@ impl What {
             gateway: gateway.to_owned(),
             from: transition.from.kind(),
             to: transition.to.kind(),
-            because: transition.reason.code().to_owned(),
+            because: transition.reason,
             session: Some(session),
         }
     }

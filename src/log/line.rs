@@ -13,6 +13,7 @@ use tracing_subscriber::registry::LookupSpan;
 use super::escape::{Quotes, escape, needs_no_quotes};
 use super::settings::{Clock, Level, OutputFormat, is_ours};
 use super::{event, journal, redact};
+use crate::text::error_chain;
 
 /// Renders lines in one format.
 #[derive(Debug, Clone, Copy)]
@@ -207,14 +208,7 @@ impl Visit for Content {
     }
 
     fn record_error(&mut self, field: &Field, value: &(dyn Error + 'static)) {
-        let mut text = value.to_string();
-        let mut cause = value.source();
-        while let Some(error) = cause {
-            text.push_str(": ");
-            text.push_str(&error.to_string());
-            cause = error.source();
-        }
-        self.put(field, Value::text(&text));
+        self.put(field, Value::text(&error_chain(value)));
     }
 
     fn record_debug(&mut self, field: &Field, value: &dyn Debug) {

@@ -49,7 +49,7 @@ pub enum Step {
 }
 
 /// Why only a human can help.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, strum::EnumIter)]
 pub enum Cause {
     /// The login has expired.
     Expired,
@@ -67,8 +67,8 @@ pub enum Cause {
     ByOperator,
 }
 
-/// Why a state was entered.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// Why a state was entered. Serialized as its code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, strum::EnumIter)]
 pub enum StateReason {
     /// The daemon started.
     Started,
@@ -93,13 +93,19 @@ pub enum StateReason {
     /// A login was seen, but no session followed.
     LoginSeen,
     /// Nothing can be said about the session.
+    #[strum(disabled)]
     Trouble(Unavailability),
     /// Only a human can help.
+    #[strum(disabled)]
     Cause(Cause),
     /// Requested by the operator.
     Operator,
     /// The pause is over.
     PauseOver,
+    /// The last check of a live session is older than it may be, so the daemon does not show it as live.
+    Outdated,
+    /// A reason of another version, read from a file or from a daemon.
+    Other,
 }
 
 /// A change of state.

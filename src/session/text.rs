@@ -1,6 +1,10 @@
 //! Codes for programs and sentences for people, for the machine's values.
 
+use std::borrow::Cow;
 use std::fmt;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use strum::IntoEnumIterator;
 
 use super::{Cause, State, StateReason, Step, Unavailability, WakeReason};
 
@@ -28,44 +32,40 @@ impl Unavailability {
     /// A stable code.
     #[must_use]
     pub const fn code(self) -> &'static str {
-        match self {
-            Self::NothingListens => "nothing-listens",
-            Self::NoAnswer => "no-answer",
-            Self::NotAGateway => "not-a-gateway",
-            Self::Certificate => "certificate",
-            Self::Tls => "tls",
-            Self::AddressRefused => "address-refused",
-            Self::Network => "network",
-            Self::IbkrSilent => "ibkr-silent",
-            Self::IbkrUnreachable => "ibkr-unreachable",
-            Self::GatewayWedged => "gateway-wedged",
-            Self::IbkrError => "ibkr-error",
-            Self::EdgeRefused => "edge-refused",
-            Self::TooManyRequests { .. } => "too-many-requests",
-            Self::Nonsense => "nonsense",
-        }
+        self.words().0
     }
 
-    /// What it is, as part of a sentence.
+    /// The same as part of a sentence.
     #[must_use]
     pub const fn sentence(self) -> &'static str {
+        self.words().1
+    }
+
+    const fn words(self) -> (&'static str, &'static str) {
         match self {
-            Self::NothingListens => "nothing listens on the gateway's port",
-            Self::NoAnswer => "the gateway does not answer",
-            Self::NotAGateway => "what answers is not a gateway",
-            Self::Certificate => "the gateway's certificate is not trusted",
-            Self::Tls => "no TLS connection with the gateway can be agreed upon",
-            Self::AddressRefused => "the gateway refuses this host's address (ips.allow in its conf.yaml)",
-            Self::Network => "the gateway's host cannot be reached",
-            Self::IbkrSilent => "the gateway answers, but IBKR behind it does not",
-            Self::IbkrUnreachable => "IBKR does not answer the gateway, and this host cannot reach IBKR",
-            Self::GatewayWedged => {
-                "the gateway is wedged: IBKR answers, but the gateway's requests to it stay unanswered"
+            Self::NothingListens => ("nothing-listens", "nothing listens on the gateway's port"),
+            Self::NoAnswer => ("no-answer", "the gateway does not answer"),
+            Self::NotAGateway => ("not-a-gateway", "what answers is not a gateway"),
+            Self::Certificate => ("certificate", "the gateway's certificate is not trusted"),
+            Self::Tls => ("tls", "no TLS connection with the gateway can be agreed upon"),
+            Self::AddressRefused => {
+                ("address-refused", "the gateway refuses this host's address (ips.allow in its conf.yaml)")
             }
-            Self::IbkrError => "IBKR answers with an error of its own",
-            Self::EdgeRefused => "IBKR's edge refuses this host",
-            Self::TooManyRequests { .. } => "IBKR answered too many requests; no requests for a while",
-            Self::Nonsense => "the answer cannot be interpreted",
+            Self::Network => ("network", "the gateway's host cannot be reached"),
+            Self::IbkrSilent => ("ibkr-silent", "the gateway answers, but IBKR behind it does not"),
+            Self::IbkrUnreachable => {
+                ("ibkr-unreachable", "IBKR does not answer the gateway, and this host cannot reach IBKR")
+            }
+            Self::GatewayWedged => (
+                "gateway-wedged",
+                "the gateway is wedged: IBKR answers, but the gateway's requests to it stay unanswered",
+            ),
+            Self::IbkrError => ("ibkr-error", "IBKR answers with an error of its own"),
+            Self::EdgeRefused => ("edge-refused", "IBKR's edge refuses this host"),
+            Self::TooManyRequests { .. } => {
+                ("too-many-requests", "IBKR answered too many requests; no requests for a while")
+            }
+            Self::Nonsense => ("nonsense", "the answer cannot be interpreted"),
         }
     }
 }
@@ -74,28 +74,24 @@ impl Cause {
     /// A stable code.
     #[must_use]
     pub const fn code(self) -> &'static str {
-        match self {
-            Self::Expired => "login-expired",
-            Self::NeverLoggedIn => "never-logged-in",
-            Self::LoggedOut => "logged-out",
-            Self::Borrowed => "login-borrowed",
-            Self::NotEnabled => "not-enabled",
-            Self::Exhausted => "attempts-exhausted",
-            Self::ByOperator => "by-operator",
-        }
+        self.words().0
     }
 
-    /// What it is, as part of a sentence.
+    /// The same as part of a sentence.
     #[must_use]
     pub const fn sentence(self) -> &'static str {
+        self.words().1
+    }
+
+    const fn words(self) -> (&'static str, &'static str) {
         match self {
-            Self::Expired => "the login has expired",
-            Self::NeverLoggedIn => "no login since the gateway started",
-            Self::LoggedOut => "the session was logged out",
-            Self::Borrowed => "another application holds the login",
-            Self::NotEnabled => "the login works, but IBKR grants it no brokerage session",
-            Self::Exhausted => "the login is valid, but every recovery attempt failed",
-            Self::ByOperator => "the operator logged it out",
+            Self::Expired => ("login-expired", "the login has expired"),
+            Self::NeverLoggedIn => ("never-logged-in", "no login since the gateway started"),
+            Self::LoggedOut => ("logged-out", "the session was logged out"),
+            Self::Borrowed => ("login-borrowed", "another application holds the login"),
+            Self::NotEnabled => ("not-enabled", "the login works, but IBKR grants it no brokerage session"),
+            Self::Exhausted => ("attempts-exhausted", "the login is valid, but every recovery attempt failed"),
+            Self::ByOperator => ("by-operator", "the operator logged it out"),
         }
     }
 }
@@ -104,45 +100,54 @@ impl StateReason {
     /// A stable code.
     #[must_use]
     pub const fn code(self) -> &'static str {
-        match self {
-            Self::Started => "started",
-            Self::DataConfirmed => "data-confirmed",
-            Self::FlagsAlone => "flags-alone",
-            Self::SessionLapsed => "session-lapsed",
-            Self::NotEstablished => "not-established",
-            Self::NoData => "no-data",
-            Self::NoLogin => "no-login",
-            Self::OtherClient => "other-client",
-            Self::Outfought => "outfought",
-            Self::TakenOver => "taking-over",
-            Self::LoginSeen => "login-seen",
-            Self::Trouble(trouble) => trouble.code(),
-            Self::Cause(cause) => cause.code(),
-            Self::Operator => "operator",
-            Self::PauseOver => "pause-over",
-        }
+        self.words().0
     }
 
-    /// What it is, as part of a sentence.
+    /// The same as part of a sentence.
     #[must_use]
     pub const fn sentence(self) -> &'static str {
+        self.words().1
+    }
+
+    const fn words(self) -> (&'static str, &'static str) {
         match self {
-            Self::Started => "just started",
-            Self::DataConfirmed => "authenticated, confirmed by a data call",
-            Self::FlagsAlone => "authenticated; not confirmed, because the gateway does not support the data call",
-            Self::SessionLapsed => "the session lapsed; the login may still be valid",
-            Self::NotEstablished => "authenticated, but not established yet",
-            Self::NoData => "authenticated, but no account data",
-            Self::NoLogin => "the gateway answers as if there were no login",
-            Self::OtherClient => "another client uses the brokerage session",
-            Self::Outfought => "another client keeps taking the session; gave up taking it back",
-            Self::TakenOver => "another client used the session; taking it back as configured",
-            Self::LoginSeen => "a login was seen, but no session followed",
-            Self::Trouble(trouble) => trouble.sentence(),
-            Self::Cause(cause) => cause.sentence(),
-            Self::Operator => "requested by the operator",
-            Self::PauseOver => "the pause is over",
+            Self::Started => ("started", "just started"),
+            Self::DataConfirmed => ("data-confirmed", "authenticated, confirmed by a data call"),
+            Self::FlagsAlone => {
+                ("flags-alone", "authenticated; not confirmed, because the gateway does not support the data call")
+            }
+            Self::SessionLapsed => ("session-lapsed", "the session lapsed; the login may still be valid"),
+            Self::NotEstablished => ("not-established", "authenticated, but not established yet"),
+            Self::NoData => ("no-data", "authenticated, but no account data"),
+            Self::NoLogin => ("no-login", "the gateway answers as if there were no login"),
+            Self::OtherClient => ("other-client", "another client uses the brokerage session"),
+            Self::Outfought => ("outfought", "another client keeps taking the session; gave up taking it back"),
+            Self::TakenOver => ("taking-over", "another client used the session; taking it back as configured"),
+            Self::LoginSeen => ("login-seen", "a login was seen, but no session followed"),
+            Self::Trouble(trouble) => trouble.words(),
+            Self::Cause(cause) => cause.words(),
+            Self::Operator => ("operator", "requested by the operator"),
+            Self::PauseOver => ("pause-over", "the pause is over"),
+            Self::Outdated => {
+                ("outdated", "its last check is older than it may be: the host slept, or the driver is late")
+            }
+            Self::Other => ("other", "for a reason that only another version knows"),
         }
+    }
+}
+
+impl Serialize for StateReason {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.code())
+    }
+}
+
+impl<'de> Deserialize<'de> for StateReason {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let code = Cow::<str>::deserialize(deserializer)?;
+        let troubles = Unavailability::iter().map(Self::Trouble);
+        let mut all = Self::iter().chain(troubles).chain(Cause::iter().map(Self::Cause));
+        Ok(all.find(|reason| reason.code() == code).unwrap_or(Self::Other))
     }
 }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 /// Why nothing can be said about the session. Each has words and a cure of its own.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, strum::EnumIter)]
 pub enum Unavailability {
     /// Nothing listens on the gateway's port.
     NothingListens,

@@ -7,7 +7,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tickled::control::{Alert, Channel, Gateway, Status};
 use tickled::endpoint::{Counts, Health, Hosts, View, livez, metrics, readyz};
-use tickled::session::{Now, StateKind};
+use tickled::session::{Now, StateKind, StateReason};
 
 /// A moment of a daemon with two gateways: one live, one that needs a login.
 pub(crate) fn view() -> View {
@@ -59,7 +59,7 @@ pub(crate) fn gateway(name: &str, state: StateKind, wall: Timestamp) -> Gateway 
         url: "https://localhost:5000".to_owned(),
         login_url: None,
         state,
-        because: "because".to_owned(),
+        because: StateReason::SessionLapsed,
         why: "a reason of \"its\" own".to_owned(),
         since: wall - Duration::from_secs(90),
         session: 1_795_860_084_123,

@@ -7,7 +7,7 @@ use tickled::endpoint::{Timelines, html};
 use tickled::history::chart::{characters, svg};
 use tickled::history::report::{Report, percent, report};
 use tickled::history::{Row, What};
-use tickled::session::StateKind;
+use tickled::session::{StateKind, StateReason};
 
 use crate::exposition::{gateway, view};
 
@@ -17,8 +17,13 @@ fn day() -> Report {
     let begin = end - Duration::from_secs(24 * 3600);
     let at = |hour: u64| begin + Duration::from_secs(hour * 3600);
     let changed = |hour, to| {
-        let what =
-            What::Changed { gateway: "main".into(), from: StateKind::Live, to, because: "known".into(), session: None };
+        let what = What::Changed {
+            gateway: "main".into(),
+            from: StateKind::Live,
+            to,
+            because: StateReason::DataConfirmed,
+            session: None,
+        };
         Row::new(at(hour), what)
     };
     let rows = [

@@ -7,7 +7,7 @@ use std::{env, fs};
 use jiff::Timestamp;
 use tickled::atomic_file::LoadError;
 use tickled::history::{DriverInit, Ledger, PersistedGateway, PersistedState, Row, What};
-use tickled::session::{RateLimitState, StateKind};
+use tickled::session::{RateLimitState, StateKind, StateReason};
 
 /// A folder of its own, gone with the test.
 pub(crate) struct Folder(pub(crate) PathBuf);
@@ -36,7 +36,7 @@ fn row(second: i64) -> Row {
     let (from, to) = (StateKind::Live, StateKind::Recovering);
     Row::new(
         at(second),
-        What::Changed { gateway: "main".into(), from, to, because: "session-lapsed".into(), session: None },
+        What::Changed { gateway: "main".into(), from, to, because: StateReason::SessionLapsed, session: None },
     )
 }
 
@@ -112,7 +112,7 @@ fn paused(until: Option<Timestamp>) -> PersistedState {
     let mut memory = PersistedState::seen_at(at(0));
     let remembered = PersistedGateway {
         state: StateKind::Paused,
-        because: "operator".into(),
+        because: StateReason::Operator,
         since: at(-60),
         until,
         session: None,

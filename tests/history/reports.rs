@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use tickled::history::report::{GatewayReport, Report, parts, report};
 use tickled::history::{Row, What};
-use tickled::session::StateKind;
+use tickled::session::{Cause, StateKind, StateReason, Unavailability};
 
 fn at(minute: i64) -> Timestamp {
     Timestamp::from_second(1_800_000_000 + minute * 60).unwrap()
@@ -14,9 +14,21 @@ fn watched(minute: i64, gateway: &str) -> Row {
 }
 
 fn to(minute: i64, gateway: &str, to: StateKind) -> Row {
-    let because = format!("because-{}", to.name());
     let from = StateKind::Starting;
-    Row::new(at(minute), What::Changed { gateway: gateway.into(), from, to, because, session: None })
+    Row::new(at(minute), What::Changed { gateway: gateway.into(), from, to, because: reason(to), session: None })
+}
+
+/// A reason for each state, so that they can be distinguished.
+fn reason(to: StateKind) -> StateReason {
+    match to {
+        StateKind::Starting => StateReason::Started,
+        StateKind::Live => StateReason::DataConfirmed,
+        StateKind::Recovering => StateReason::SessionLapsed,
+        StateKind::Contested => StateReason::OtherClient,
+        StateKind::Unavailable => StateReason::Trouble(Unavailability::NothingListens),
+        StateKind::LoginRequired => StateReason::Cause(Cause::Expired),
+        StateKind::Paused => StateReason::Operator,
+    }
 }
 
 fn one(rows: &[Row], from: i64, to: i64) -> GatewayReport {
@@ -59,7 +71,7 @@ fn a_night_with_two_outages() {
         outages(&report),
         [(at(100), Some(at(101)), StateKind::Recovering), (at(200), Some(at(231)), StateKind::LoginRequired)]
     );
-    assert_eq!(report.outages[1].because, "because-login-required");
+    assert_eq!(report.outages[1].because, Some(reason(StateKind::LoginRequired)));
 }
 
 #[test]

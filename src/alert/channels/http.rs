@@ -1,7 +1,6 @@
 //! The client for web requests of channels. Unlike the gateway's it honours the proxy variables of the environment.
 
 use std::cell::RefCell;
-use std::error::Error;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -18,6 +17,7 @@ use super::super::secrets::Secrets;
 use super::preset::Call;
 use super::response_text;
 use crate::gateway::Trust;
+use crate::text::root_cause;
 
 /// A client that is built when it is first needed. If it cannot be built, for lack of certificates or descriptors, that
 /// try fails.
@@ -121,7 +121,7 @@ fn build(trust: &Trust, is_here: bool) -> Result<Client, String> {
         .redirect(redirect::Policy::none())
         .pool_idle_timeout(KEPT_ALIVE);
     let builder = if is_here { builder.no_proxy() } else { builder };
-    builder.build().map_err(|error| format!("no web request can be made: {}", deepest(&error)))
+    builder.build().map_err(|error| format!("no web request can be made: {}", root_cause(&error)))
 }
 
 /// Whether the address is one of this host, which a proxy cannot reach.
@@ -244,7 +244,7 @@ fn is_exhausted(headers: &HeaderMap) -> bool {
 /// Classifies a request without an answer. Does not show the address, which may be a secret.
 fn failed(error: reqwest::Error, secrets: &Secrets) -> Outcome {
     let error = error.without_url();
-    let why = secrets.remove(&deepest(&error));
+    let why = secrets.remove(&root_cause(&error));
     if error.is_builder() {
         Outcome::refused(format!("the request is wrong: {why}"))
     } else if why.contains("certificate") {
@@ -264,16 +264,6 @@ fn failed(error: reqwest::Error, secrets: &Secrets) -> Outcome {
 pub(super) fn is_unknown_name(why: &str) -> bool {
     why.contains("failed to lookup address")
         && !["emporary", "ry again", "system error"].iter().any(|passing| why.contains(passing))
-}
-
-/// The innermost reason of an error.
-pub(super) fn deepest(error: &dyn Error) -> String {
-    let mut cause = error;
-    while let Some(deeper) = cause.source() {
-        cause = deeper;
-    }
-    let cause = cause.to_string();
-    cause.split(" (os error").next().unwrap_or_default().to_owned()
 }
 
 /// How long a connection may take, with the name and TLS.

@@ -1,6 +1,5 @@
 //! A session with a mail server. lettre implements SMTP; time limits, TLS and the classification of failures are ours.
 
-use std::error::Error as _;
 use std::fmt::Display;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -22,9 +21,10 @@ use tokio_rustls::TlsConnector;
 
 use super::super::secrets::Secrets;
 use super::super::settings::Tls;
-use super::http::{deepest, is_unknown_name};
+use super::http::is_unknown_name;
 use super::smtp_replies::Replies;
 use crate::log::redact;
+use crate::text::{error_chain, root_cause};
 
 /// Why a step of the conversation failed.
 #[derive(Debug)]
@@ -289,17 +289,17 @@ async fn expect(stream: &mut BufReader<TcpStream>, code: &str) -> Result<String,
 }
 
 fn broken(error: &io::Error) -> Failure {
-    Failure::passing(format!("the connection broke: {}", deepest(error)))
+    Failure::passing(format!("the connection broke: {}", root_cause(error)))
 }
 
 fn unreachable(error: &io::Error) -> Failure {
-    let why = deepest(error);
+    let why = root_cause(error);
     let kind = if is_unknown_name(&why) { FailureKind::Lasting } else { FailureKind::Passing };
     Failure { why: format!("it cannot be reached: {why}"), kind, code: None }
 }
 
 fn no_tls(error: &io::Error) -> Failure {
-    let why = deepest(error);
+    let why = root_cause(error);
     if why.contains("certificate") {
         Failure::lasting(format!("its certificate is not trusted: {why}"))
     } else if error.kind() == io::ErrorKind::InvalidData {
@@ -316,16 +316,7 @@ fn failure(error: &Error, secrets: &Secrets) -> Failure {
 }
 
 fn words(error: &Error, secrets: &Secrets) -> String {
-    let mut told = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let text = error.to_string();
-        if !told.contains(&text) {
-            told = format!("{told}: {text}");
-        }
-        cause = error.source();
-    }
-    redact(&secrets.remove(&told))
+    redact(&secrets.remove(&error_chain(error)))
 }
 
 const LONGEST_LINE: u64 = 2 * 1024;
