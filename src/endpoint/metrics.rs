@@ -79,7 +79,7 @@ fn sessions(out: &mut Page, view: &View) {
     });
     each(
         "tickled_login_end_timestamp_seconds",
-        "When this login is expected to end, in seconds since 1970; absent if nobody knows.",
+        "When this login is expected to end, in seconds since 1970; absent if unknown.",
         &|gateway| gateway.login_ends_at.map(|end| end.as_duration().as_secs_f64()),
     );
     each("tickled_maintenance", "Whether IBKR is in a maintenance window.", &|gateway| {
