@@ -3,7 +3,7 @@
 
 mod reply;
 
-pub use reply::{Body, Duplex, Reply, Stream};
+pub use reply::{Body, Duplex, Reply, Stream, hung_up};
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, VecDeque};

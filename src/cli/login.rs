@@ -143,7 +143,7 @@ async fn by_daemon(daemon: control::Client, arguments: &Login) -> anyhow::Result
     let lost = status.gateways.iter().filter(|gateway| gateway.state == StateKind::LoginRequired);
     let lost: Vec<String> = lost.map(|gateway| gateway.name.clone()).collect();
     Ok(chosen(arguments.gateway.as_deref(), &names, &lost).and_then(|name| {
-        let gateway = status.gateways.iter().find(|gateway| gateway.name == name).ok_or(Exit::Usage)?;
+        let gateway = status.gateway(&name).ok_or(Exit::Usage)?;
         Ok((Manual { login_url: gateway.login_url.clone(), ..of(&name, &gateway.url) }, Witness::Daemon(daemon)))
     }))
 }

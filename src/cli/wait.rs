@@ -145,3 +145,38 @@ impl Until {
 
 /// How long after a daemon has gone the next one is looked for.
 const AGAIN_AFTER: Duration = Duration::from_millis(500);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wait_ends_when_it_is_so_or_a_human_is_needed() {
+        let go_on = None;
+        let table = [
+            ("starting", "started", go_on, go_on),
+            ("live", "data-confirmed", Some(Exit::Live), go_on),
+            ("recovering", "session-lapsed", go_on, Some(Exit::Live)),
+            ("contested", "other-client", go_on, Some(Exit::Live)),
+            ("unavailable", "no-answer", go_on, Some(Exit::Live)),
+            ("unavailable", "certificate", Some(Exit::HumanNeeded), Some(Exit::Live)),
+            ("login-required", "expired", Some(Exit::HumanNeeded), Some(Exit::Live)),
+            ("paused", "paused", go_on, Some(Exit::Live)),
+        ];
+        let states = |all: &[(&str, &str)]| -> BTreeMap<String, (StateKind, String)> {
+            let kind = |state: &str| serde_json::from_value(json!(state)).unwrap();
+            let named =
+                |(at, (state, because)): (usize, &(&str, &str))| (at.to_string(), (kind(state), (*because).to_owned()));
+            all.iter().enumerate().map(named).collect()
+        };
+        for (state, because, live, lost) in table {
+            let alone = states(&[(state, because)]);
+            assert_eq!(Until::Live.exit(&alone), live, "{state}");
+            assert_eq!(Until::Lost.exit(&alone), lost, "{state}");
+            // Beside one that is live: all have to be live, and one that is lost is enough.
+            let beside = states(&[("live", "data-confirmed"), (state, because)]);
+            assert_eq!(Until::Live.exit(&beside), live, "{state}");
+            assert_eq!(Until::Lost.exit(&beside), lost, "{state}");
+        }
+    }
+}

@@ -305,6 +305,12 @@ impl Status {
     pub fn names(&self) -> Vec<String> {
         self.gateways.iter().map(|gateway| gateway.name.clone()).collect()
     }
+
+    /// The gateway of that name, once its driver has reported.
+    #[must_use]
+    pub fn gateway(&self, name: &str) -> Option<&Gateway> {
+        self.gateways.iter().find(|gateway| gateway.name == name)
+    }
 }
 
 impl Gateway {

@@ -19,10 +19,8 @@ pub struct Ensured {
 
 /// The answer to who asked at `before`; none while waiting helps. At the end of the time there is always one.
 pub(super) fn verdict(before: &Status, present: &Status, name: &str, is_last: bool) -> Option<Ensured> {
-    let find = |status: &Status| status.gateways.iter().find(|gateway| gateway.name == name).cloned();
-    // A gateway whose driver has only started has not reported.
-    let gateway = find(present)?;
-    let was_session = find(before).map(|gateway| gateway.session);
+    let gateway = present.gateway(name)?.clone();
+    let was_session = before.gateway(name).map(|gateway| gateway.session);
     let is_good = gateway.last_good.is_some_and(|good| good >= before.at);
     let was_asked = gateway.last_asked.as_ref().is_some_and(|asked| asked.at >= before.at);
     let (result, error) = match gateway.state {

@@ -3,13 +3,13 @@
 use std::rc::Rc;
 use std::time::Duration;
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::AsyncWriteExt;
 use tokio::time::{sleep, timeout};
 
 use super::api::Status;
 use super::event::Event;
 use crate::history::{EventId, Events};
-use crate::http::{Body, Duplex};
+use crate::http::{Body, Duplex, hung_up};
 
 /// A program that listens, to all gateways or to one.
 #[derive(Debug)]
@@ -62,7 +62,7 @@ impl Listener {
 
     async fn run(mut self, mut connection: Box<dyn Duplex>) {
         let events = Rc::clone(&self.events);
-        let mut unread = 0;
+        let mut ignored = 0;
         loop {
             let text = std::mem::take(&mut self.text);
             if !matches!(timeout(WRITTEN_WITHIN, connection.write_all(text.as_bytes())).await, Ok(Ok(()))) {
@@ -78,14 +78,10 @@ impl Listener {
             if !self.text.is_empty() {
                 continue;
             }
-            let mut ignored = [0; 64];
             tokio::select! {
                 () = news => {}
                 () = sleep(COMMENT_EVERY) => self.text.push_str(":\n\n"),
-                read = connection.read(&mut ignored) => match read {
-                    Ok(n @ 1..) if unread + n <= MOST_READ => unread += n,
-                    Ok(_) | Err(_) => return,
-                },
+                () = hung_up(&mut connection, &mut ignored) => return,
             }
         }
     }
@@ -115,5 +111,3 @@ const RETRY_MS: u32 = 1000;
 const COMMENT_EVERY: Duration = Duration::from_secs(15);
 /// A program that reads more slowly is cut off.
 const WRITTEN_WITHIN: Duration = Duration::from_secs(5);
-/// How many bytes a listening program may send, which are ignored.
-const MOST_READ: usize = 4096;

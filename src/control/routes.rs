@@ -233,5 +233,5 @@ const DEFAULT_HISTORY: Duration = DAY.saturating_mul(7);
 const LONGEST: Duration = DAY.saturating_mul(366);
 const DEFAULT_ENSURED_WITHIN: Duration = Duration::from_secs(30);
 /// The longest time that a request may wait for a session.
-pub(super) const ENSURED_WITHIN: Duration = Duration::from_secs(60);
+const ENSURED_WITHIN: Duration = Duration::from_secs(60);
 const MOST: &str = "366d";

@@ -1,5 +1,6 @@
 //! The server of the control socket. Connections, heads and bodies are limited, and no client can block it.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::Duration;
@@ -12,14 +13,14 @@ use hyper::{Request, Response, StatusCode};
 use jiff::Timestamp;
 use serde::Serialize;
 use tokio::net::UnixListener;
-use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::sync::{Mutex, mpsc, oneshot};
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::ROUTES;
 use super::api::{self, Command, Failure, Status};
 use super::ensure::{Ensured, verdict};
 use super::listen::Listener;
-use super::routes::{BadRequest, ENSURED_WITHIN, Parsed, read};
+use super::routes::{BadRequest, Parsed, read};
 use crate::history::report::report;
 use crate::history::{Events, Ledger};
 use crate::http::{self, HEAD_WITHIN, Limits, Reply, Shared, Stream};
@@ -32,9 +33,17 @@ pub async fn serve(
     events: Rc<Events>,
     requests: mpsc::Sender<super::Request>,
 ) {
-    let handler = Handler { folder, events, requests, history: Shared::default(), ensuring: Semaphore::new(ENSURING) };
+    let handler = Handler {
+        folder,
+        events,
+        requests,
+        history: Shared::default(),
+        latest: Mutex::default(),
+        checks: Mutex::default(),
+    };
+    let handler = Rc::new(handler);
     let accept = async || listener.accept().await.map(|(stream, _)| (stream, ()));
-    http::serve(LIMITS, accept, async move |request, ()| handler.answer(request).await).await;
+    http::serve(LIMITS, accept, async move |request, ()| Handler::answer(&handler, request).await).await;
 }
 
 /// A history as JSON: of how long, until when.
@@ -45,20 +54,26 @@ struct Handler {
     events: Rc<Events>,
     requests: mpsc::Sender<super::Request>,
     history: Shared<History>,
-    ensuring: Semaphore,
+    /// The latest status for programs that wait, and after how many observations it was taken.
+    latest: Mutex<Option<(u64, Rc<Status>)>>,
+    /// The latest check of each gateway for programs that wait: when it was asked for, and the status before.
+    checks: Mutex<BTreeMap<String, (Instant, Rc<Status>)>>,
 }
 
 impl Handler {
-    async fn answer(&self, request: Request<Incoming>) -> Reply {
+    async fn answer(this: &Rc<Self>, request: Request<Incoming>) -> Reply {
         let (head, body) = request.into_parts();
-        match self.parse(&head, body).await {
-            Ok(Parsed::Events(gateway)) => self.events(gateway, &head.headers).await,
-            Ok(Parsed::Command(command)) => self.ask(command).await.map_or_else(stopping, told).into(),
+        match this.parse(&head, body).await {
+            Ok(Parsed::Events(gateway)) => this.events(gateway, &head.headers).await,
+            Ok(Parsed::Command(command)) => this.ask(command).await.map_or_else(stopping, told).into(),
             Ok(Parsed::Gateway(name)) => {
-                self.status().await.map_or_else(stopping, |status| gateway(*status, &name)).into()
+                this.status().await.map_or_else(stopping, |status| gateway(&status, &name)).into()
             }
-            Ok(Parsed::History(since)) => self.history(since).await.into(),
-            Ok(Parsed::Ensure(name, within)) => self.ensure(name, within).await.into(),
+            Ok(Parsed::History(since)) => this.history(since).await.into(),
+            Ok(Parsed::Ensure(name, within)) => {
+                let handler = Rc::clone(this);
+                Reply::Stream(Stream::late(async move { handler.ensure(&name, within).await }, busy()))
+            }
             Err(refused) => refused.into(),
         }
     }
@@ -98,27 +113,24 @@ impl Handler {
         for (name, value) in [(CONTENT_TYPE, EVENT_STREAM), (CACHE_CONTROL, "no-store"), (SERVER, NAME)] {
             head.headers_mut().insert(name, HeaderValue::from_static(value));
         }
-        let busy = failed(StatusCode::SERVICE_UNAVAILABLE, TOO_MANY.to_owned());
-        Reply::Stream(Stream { head, body: listener.body(), busy })
+        Reply::Stream(Stream { head: Some(head), body: listener.body(), busy: busy() })
     }
 
     /// Has the gateway checked, and waits until its session is live or waiting does not help. Causes no request that the
     /// machine would not send for a check.
-    async fn ensure(&self, name: String, within: Duration) -> Response<Full<Bytes>> {
-        let Ok(_one) = self.ensuring.try_acquire() else {
-            return failed(StatusCode::SERVICE_UNAVAILABLE, TOO_MANY.to_owned());
-        };
+    async fn ensure(&self, name: &str, within: Duration) -> Response<Full<Bytes>> {
         let deadline = Instant::now() + within;
-        let Some(before) = self.status().await else { return stopping() };
-        match self.ask(Command::Check(Some(name.clone()))).await {
-            Some(api::Response::Done(_)) => {}
-            refused => return refused.map_or_else(stopping, told),
-        }
+        let before = match self.check(name).await {
+            Ok(before) => before,
+            Err(refused) => return refused,
+        };
         let mut is_last = false;
         loop {
             let news = self.events.observed();
-            let Some(present) = self.status().await else { return stopping() };
-            if let Some(ensured) = verdict(&before, &present, &name, is_last) {
+            // At the end of the time, what has become outdated without an observation counts too.
+            let present = if is_last { self.status().await.map(Rc::from) } else { self.observed().await };
+            let Some(present) = present else { return stopping() };
+            if let Some(ensured) = verdict(&before, &present, name, is_last) {
                 return respond_ensured(&ensured);
             }
             if is_last {
@@ -126,6 +138,39 @@ impl Handler {
             }
             is_last = timeout_at(deadline, news).await.is_err();
         }
+    }
+
+    /// Has a gateway checked, and returns the status before. Programs that ask before it has answered share one check.
+    async fn check(&self, name: &str) -> Result<Rc<Status>, Response<Full<Bytes>>> {
+        let mut checks = self.checks.lock().await;
+        let present = self.observed().await.ok_or_else(stopping)?;
+        let answered =
+            |status: &Status| status.gateway(name).and_then(|gateway| gateway.last_asked.as_ref()?.at.into());
+        if let Some((asked, before)) = checks.get(name)
+            && asked.elapsed() < SHARED_FOR
+            && answered(before) == answered(&present)
+        {
+            return Ok(Rc::clone(before));
+        }
+        let before = Rc::from(self.status().await.ok_or_else(stopping)?);
+        match self.ask(Command::Check(Some(name.to_owned()))).await {
+            Some(api::Response::Done(_)) => {}
+            refused => return Err(refused.map_or_else(stopping, told)),
+        }
+        checks.insert(name.to_owned(), (Instant::now(), Rc::clone(&before)));
+        Ok(before)
+    }
+
+    /// The status after the latest observation: one for all who wait.
+    async fn observed(&self) -> Option<Rc<Status>> {
+        let observations = self.events.observations();
+        let mut latest = self.latest.lock().await;
+        if let Some((_, status)) = latest.as_ref().filter(|(taken, _)| *taken >= observations) {
+            return Some(Rc::clone(status));
+        }
+        let status = Rc::from(self.status().await?);
+        *latest = Some((observations, Rc::clone(&status)));
+        Some(status)
     }
 
     /// What the daemon's loop says; nothing if it is ending.
@@ -190,11 +235,10 @@ fn told(answer: api::Response) -> Response<Full<Bytes>> {
     }
 }
 
-fn gateway(status: Status, name: &str) -> Response<Full<Bytes>> {
-    let names = status.names();
-    match status.gateways.into_iter().find(|gateway| gateway.name == name) {
-        Some(gateway) => json(StatusCode::OK, &gateway),
-        None => failed(StatusCode::NOT_FOUND, no_such_gateway(name, &names)),
+fn gateway(status: &Status, name: &str) -> Response<Full<Bytes>> {
+    match status.gateway(name) {
+        Some(gateway) => json(StatusCode::OK, gateway),
+        None => failed(StatusCode::NOT_FOUND, no_such_gateway(name, &status.names())),
     }
 }
 
@@ -205,6 +249,10 @@ pub fn no_such_gateway(name: &str, names: &[String]) -> String {
         [only] => format!("there is no gateway {name:?}: there is only {only}"),
         names => format!("there is no gateway {name:?}: there are {}", names.join(", ")),
     }
+}
+
+fn busy() -> Response<Full<Bytes>> {
+    failed(StatusCode::SERVICE_UNAVAILABLE, "too many programs wait here already; try again in a moment".to_owned())
 }
 
 fn stopping() -> Response<Full<Bytes>> {
@@ -235,12 +283,10 @@ fn respond(status: StatusCode, kind: &'static str, text: impl Into<Bytes>) -> Re
 }
 
 const NAME: &str = concat!("tickled/", env!("CARGO_PKG_VERSION"));
-/// Waiting for a session takes longest. A test of all channels takes half as long.
-const LIMITS: Limits =
-    Limits { connections: 16, all_within: ENSURED_WITHIN.saturating_add(Duration::from_secs(5)), streams: 128 };
-/// How many may wait for a session at once: the others have connections left.
-const ENSURING: usize = 8;
-const TOO_MANY: &str = "too many programs wait here already; try again in a moment";
+/// A test of all channels takes longest.
+const LIMITS: Limits = Limits { connections: 16, all_within: Duration::from_secs(60), streams: 1024 };
+/// How long a check that is not answered is shared.
+const SHARED_FOR: Duration = Duration::from_secs(1);
 const EVENT_STREAM: &str = "text/event-stream";
 const LAST_EVENT_ID: &str = "last-event-id";
 /// However often a history is asked for, it is made this seldom.

@@ -58,7 +58,7 @@ fn reason(view: &View, name: &str) -> Option<String> {
     if view.late.contains(name) {
         return Some("not known: its driver is past its own deadline, or the host slept".to_owned());
     }
-    let Some(gateway) = view.status.gateways.iter().find(|gateway| gateway.name == name) else {
+    let Some(gateway) = view.status.gateway(name) else {
         return Some("nothing is known of it yet".to_owned());
     };
     if view.is_live(gateway) {

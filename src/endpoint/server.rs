@@ -65,7 +65,7 @@ pub async fn serve(
         }
         match reply {
             Reply::Whole(response) => response.map(|_| Full::default()).into(),
-            Reply::Stream(stream) => stream.head.map(|()| Full::default()).into(),
+            Reply::Stream(stream) => stream.head.unwrap_or_default().map(|()| Full::default()).into(),
         }
     })
     .await;
@@ -130,7 +130,7 @@ impl Handler {
         let listener = Listener::new(Rc::clone(&self.events), &view.status, gateway, last).await;
         let head = respond(StatusCode::OK, EVENT_STREAM, Bytes::new()).map(|_| ());
         let busy = plain(StatusCode::SERVICE_UNAVAILABLE, "too many programs listen here already; try again later\n");
-        Reply::Stream(Stream { head, body: listener.body(), busy })
+        Reply::Stream(Stream { head: Some(head), body: listener.body(), busy })
     }
 
     async fn show(&self, request: &Request<Incoming>, view: &Arc<View>) -> Response<Full<Bytes>> {

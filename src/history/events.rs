@@ -1,6 +1,6 @@
 //! The events of a daemon for programs that listen: each has an id, the latest are in memory, earlier ones in the ledger.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::path::PathBuf;
 
@@ -19,6 +19,7 @@ pub struct Events {
     recent: RefCell<Recent>,
     news: Notify,
     observed: Notify,
+    observations: Cell<u64>,
     ledger: Option<Ledger>,
     /// One reader of the ledger at a time.
     reading: Mutex<()>,
@@ -39,6 +40,7 @@ impl Events {
             recent: RefCell::new(Recent { rows: VecDeque::new(), last }),
             news: Notify::new(),
             observed: Notify::new(),
+            observations: Cell::new(0),
             ledger: folder.map(|folder| Ledger::new(&folder)),
             reading: Mutex::default(),
         }
@@ -71,7 +73,14 @@ impl Events {
 
     /// A gateway was observed, and may be in the same state as before.
     pub(super) fn notify_observed(&self) {
+        self.observations.set(self.observations.get() + 1);
         self.observed.notify_waiters();
+    }
+
+    /// How many observations of gateways there were.
+    #[must_use]
+    pub fn observations(&self) -> u64 {
+        self.observations.get()
     }
 
     /// Waits for the next observation of any gateway after this call.

@@ -6,7 +6,7 @@ use futures_util::future::LocalBoxFuture;
 use http_body_util::Full;
 use hyper::Response;
 use hyper::body::Bytes;
-use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 /// The connection of a client.
 pub trait Duplex: AsyncRead + AsyncWrite + Unpin {}
@@ -22,10 +22,11 @@ pub enum Reply {
     Stream(Stream),
 }
 
-/// A response without an end. It costs the daemon a task and its connection, and nothing of an HTTP library.
+/// A response without an end, or one that is not known yet. It costs the daemon a task and its connection, and nothing of an
+/// HTTP library.
 pub struct Stream {
-    /// The head of the response.
-    pub head: Response<()>,
+    /// The head of the response; `None` if `body` writes it.
+    pub head: Option<Response<()>>,
     /// Writes what follows.
     pub body: Body,
     /// The response to send instead if there are too many streams already.
@@ -36,17 +37,52 @@ pub struct Stream {
 pub type Body = Box<dyn FnOnce(Box<dyn Duplex>) -> LocalBoxFuture<'static, ()>>;
 
 impl Stream {
+    /// Sends a response once it is known, unless the client hangs up before.
+    pub fn late(response: impl Future<Output = Response<Full<Bytes>>> + 'static, busy: Response<Full<Bytes>>) -> Self {
+        let send = async move |mut connection: Box<dyn Duplex>| {
+            let mut ignored = 0;
+            let response = tokio::select! {
+                response = response => response,
+                () = hung_up(&mut connection, &mut ignored) => return,
+            };
+            let (head, body) = response.into_parts();
+            let body = body.into_inner().unwrap_or_default();
+            let text = lines(&Response::from_parts(head, ()), Some(body.len()));
+            drop(connection.write_all(&[text.as_bytes(), &body].concat()).await);
+        };
+        Self { head: None, body: Box::new(|connection| Box::pin(send(connection))), busy }
+    }
+
     /// Writes the head and then the body. Its end is that of the connection.
     pub(super) async fn send(self, mut connection: Box<dyn Duplex>) {
-        let mut head = format!("HTTP/1.1 {}\r\n", self.head.status());
-        for (name, value) in self.head.headers() {
-            head += &format!("{name}: {}\r\n", value.to_str().unwrap_or_default());
-        }
-        head += "connection: close\r\n\r\n";
+        let head = self.head.as_ref().map(|head| lines(head, None)).unwrap_or_default();
         if connection.write_all(head.as_bytes()).await.is_ok() {
             (self.body)(connection).await;
         }
     }
+}
+
+/// Waits until a client that has its answer hangs up. What it sends is ignored and counted, and too much of it is the same.
+pub async fn hung_up(connection: &mut Box<dyn Duplex>, ignored: &mut usize) {
+    let mut bytes = [0; 64];
+    while let Ok(n @ 1..) = connection.read(&mut bytes).await {
+        *ignored += n;
+        if *ignored > MOST_IGNORED {
+            return;
+        }
+    }
+}
+
+/// The head of a response, whose body has this length if it is known.
+fn lines(head: &Response<()>, length: Option<usize>) -> String {
+    let mut text = format!("HTTP/1.1 {}\r\n", head.status());
+    for (name, value) in head.headers() {
+        text += &format!("{name}: {}\r\n", value.to_str().unwrap_or_default());
+    }
+    if let Some(length) = length {
+        text += &format!("content-length: {length}\r\n");
+    }
+    text + "connection: close\r\n\r\n"
 }
 
 impl From<Response<Full<Bytes>>> for Reply {
@@ -60,3 +96,6 @@ impl fmt::Debug for Stream {
         f.debug_struct("Stream").field("head", &self.head).finish_non_exhaustive()
     }
 }
+
+/// How many bytes a client may send after its request.
+const MOST_IGNORED: usize = 4096;

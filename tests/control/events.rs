@@ -1,4 +1,4 @@
-//! Programs that listen to the real daemon, over both of its doors, and one that waits for a session.
+//! Programs that listen to the real daemon, at its control socket and at its endpoint.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -8,7 +8,7 @@ use tickled::control::{Event, StateEvent};
 use tickled::session::StateKind;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpStream, UnixStream};
-use tokio::time::{Instant, timeout};
+use tokio::time::timeout;
 
 use crate::Host;
 use crate::endpoint::{config, get, listens};
@@ -148,101 +148,8 @@ async fn a_program_learns_of_a_new_session_and_misses_nothing_that_is_known() {
     assert_eq!((head.status, head.body.as_str()), (200, ""));
 }
 
-/// The answer to `ensure`: its status, its result, and how long it took.
-async fn ensure(host: &Host, within: &str) -> (u16, Value, Duration) {
-    let started = Instant::now();
-    let request = format!("POST /v1/gateways/main/ensure?within={within} HTTP/1.1\r\nHost: x\r\n\r\n");
-    let answer = crate::socket::says(host, &request).await;
-    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
-    let status = head.split(' ').nth(1).unwrap().parse().unwrap();
-    (status, serde_json::from_str(body).unwrap(), started.elapsed())
-}
-
-#[tokio::test]
-async fn a_program_asks_for_a_session_and_waits_until_it_is_there() {
-    let gateway = Gateway::logged_in().await;
-    let mut host = Host::start(&config(&gateway));
-    host.daemon.becomes("live", SOON).await;
-    let checks = gateway.asked_for("/v1/api/iserver/auth/status").await;
-    let (status, said, _) = ensure(&host, "30s").await;
-    assert_eq!((status, &said["result"]), (200, &"already-authenticated".into()), "{said}");
-    assert_eq!(gateway.asked_for("/v1/api/iserver/auth/status").await, checks + 1, "it is not taken from memory");
-    // The daemon, which checks every five minutes, does not know of the lapse yet.
-    gateway.set("lapse").await;
-    let before = said["gateway"]["session"].as_u64().unwrap();
-    let (status, said, _) = ensure(&host, "30s").await;
-    assert_eq!((status, &said["result"]), (200, &"reauthenticated".into()), "{said}");
-    assert_eq!(said["gateway"]["session"], before + 1);
-    // Several ask at once, and that is no more for the gateway.
-    gateway.set("expire-login").await;
-    let before = gateway.asked().await.len();
-    let many = futures_util::future::join_all((0..8).map(|_| ensure(&host, "30s"))).await;
-    for (status, said, _) in many {
-        assert_eq!((status, &said["result"]), (503, &"login-required".into()), "{said}");
-        let error = said["error"].as_str().unwrap();
-        assert!(error.contains(&gateway.url()) && error.contains("login required"), "{error}");
-    }
-    let asked = gateway.asked().await.len() - before;
-    assert!(asked <= 8, "{asked} requests");
-    gateway.set("away").await;
-    let (status, said, took) = ensure(&host, "1s").await;
-    assert_eq!((status, &said["result"]), (503, &"login-required".into()), "{said}");
-    assert!(took >= Duration::from_secs(1), "nothing is known since: {took:?}");
-    gateway.set("back?unanswered=answered").await;
-    crate::socket::says(&host, "POST /v1/gateways/main/pause HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{}").await;
-    host.daemon.becomes("paused", SOON).await;
-    let (status, said, _) = ensure(&host, "30s").await;
-    assert_eq!((status, &said["result"]), (503, &"paused".into()), "{said}");
-    let (status, said, _) = ensure(&host, "2m").await;
-    assert_eq!((status, said["error"].as_str().unwrap()), (400, "within: write it like 30s, 1m at most"));
-}
-
-/// How long a wait has to last for it to be seen to last.
+/// The time between two looks.
 const MOMENT: Duration = Duration::from_millis(300);
-
-#[tokio::test]
-async fn wait_ends_when_it_is_so_when_a_human_is_needed_and_when_the_time_is_over() {
-    let gateway = Gateway::logged_in().await;
-    let mut host = Host::start(&config(&gateway).replace("check_every = \"5m\"", "check_every = \"1s\""));
-    let socket = host.socket();
-    host.daemon.hears(&[("event", "control-open")], SOON).await;
-    assert_eq!(host.asks(&["wait", "main", "--within", "30s"]).await.code, Some(0));
-    assert_eq!(host.asks(&["wait", "--until", "lost", "--within", "300ms"]).await.code, Some(1), "the time is over");
-    assert_eq!(host.asks(&["wait", "ira"]).await.code, Some(64));
-    let waits = |arguments: &[&str]| {
-        let mut verb = support::tickled(arguments);
-        verb.env("TICKLED_SOCKET", &socket).kill_on_drop(true).stdout(std::process::Stdio::piped());
-        verb.spawn().unwrap()
-    };
-    let ends = async |mut verb: tokio::process::Child| timeout(SOON, verb.wait()).await.unwrap().unwrap().code();
-
-    let mut lost = waits(&["wait", "--until", "lost"]);
-    assert!(timeout(MOMENT, lost.wait()).await.is_err(), "it is live");
-    assert_eq!(host.asks(&["pause", "main"]).await.code, Some(0));
-    assert_eq!(ends(lost).await, Some(0));
-    // Until the daemon is another one and the session is back.
-    let mut live = waits(&["wait", "main", "--json"]);
-    assert!(timeout(MOMENT, live.wait()).await.is_err(), "it is paused");
-    host.daemon.signal("TERM");
-    host.daemon.ends(SOON).await;
-    assert_eq!(host.asks(&["wait"]).await.code, Some(3), "no daemon");
-    assert!(timeout(MOMENT, live.wait()).await.is_err(), "it waits for the next daemon");
-    host.daemon = Host::daemon(&host.config, &host.place);
-    host.daemon.hears(&[("event", "control-open")], SOON).await;
-    assert_eq!(host.asks(&["resume", "main"]).await.code, Some(0));
-    let said = timeout(SOON * 2, live.wait_with_output()).await.unwrap().unwrap();
-    assert_eq!(said.status.code(), Some(0));
-    let said: Value = serde_json::from_slice(&said.stdout).unwrap();
-    assert_eq!((&said["result"], &said["gateways"][0]["state"]), (&"live".into(), &"live".into()));
-
-    let mut lost = waits(&["wait", "main", "--until", "lost"]);
-    assert!(timeout(MOMENT, lost.wait()).await.is_err());
-    gateway.set("expire-login").await;
-    assert_eq!(ends(lost).await, Some(0));
-    let asked = host.asks(&["wait", "main", "--within", "30s"]).await;
-    assert_eq!(asked.code, Some(2), "{asked:?}");
-    assert_eq!(asked.err, "tickled: main: login-required: the login has expired\n");
-}
 
 /// A human who was asked to log in is expected: the check runs every ten seconds rather than every thirty.
 #[tokio::test]

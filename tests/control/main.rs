@@ -14,6 +14,7 @@ mod promtool;
 mod seen;
 mod socket;
 mod verbs;
+mod waiting;
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
