@@ -163,11 +163,11 @@ mod tests {
             ("login-required", "expired", Some(Exit::HumanNeeded), Some(Exit::Live)),
             ("paused", "paused", go_on, Some(Exit::Live)),
         ];
-        let states = |all: &[(&str, &str)]| -> BTreeMap<String, (StateKind, String)> {
-            let kind = |state: &str| serde_json::from_value(json!(state)).unwrap();
-            let named =
-                |(at, (state, because)): (usize, &(&str, &str))| (at.to_string(), (kind(state), (*because).to_owned()));
-            all.iter().enumerate().map(named).collect()
+        let states = |all: &[(&str, &str)]| -> BTreeMap<String, (StateKind, StateReason)> {
+            let read = |(state, because): &(&str, &str)| {
+                serde_json::from_value(json!([state, because])).unwrap_or_else(|error| panic!("{because}: {error}"))
+            };
+            all.iter().enumerate().map(|(at, state)| (at.to_string(), read(state))).collect()
         };
         for (state, because, live, lost) in table {
             let alone = states(&[(state, because)]);
