@@ -20,11 +20,11 @@ import urllib.request
 from urllib.parse import urlsplit
 
 # The order questions that this program answers with yes in advance.
-SUPPRESSED = ["o163", "o354", "o382", "o383", "o403", "o451", "o2136", "o2137", "o10082", "o10138", "o10151", "o10152"]
+SUPPRESSED = {"o163", "o354", "o382", "o383", "o403", "o451", "o2136", "o2137", "o10082", "o10138", "o10151", "o10152"}
 # tickled sends a comment every 15 seconds: after so many seconds without one the connection is dead.
 SILENT = 30
-# The codes of an answer that came from no session.
-LOST = (400, 401, 503)
+# The codes of an answer that came from no session, or from one whose accounts were not asked for.
+LOST = (400, 401, 500, 503)
 
 
 class UnixConnection(http.client.HTTPConnection):
@@ -143,7 +143,7 @@ class Trader:
     def prepare(self, number):
         """Redoes the three things that belong to a session."""
         self.account = self.gateway.ask("iserver/accounts")["accounts"][0]
-        self.gateway.ask("iserver/questions/suppress", {"messageIds": SUPPRESSED})
+        self.gateway.ask("iserver/questions/suppress", {"messageIds": sorted(SUPPRESSED)})
         # The subscriptions. A program with a websocket opens a new one here and sends its `smd` and `sor` topics again.
         self.gateway.ask("iserver/marketdata/snapshot?conids=265598&fields=31,84,86")
         self.prepared = number
@@ -162,15 +162,23 @@ class Trader:
             except NoSession as error:
                 # Lost before tickled knows of it, which it does within one check.
                 print(f"not sent: {error}", flush=True)
-                self.session.wait_for_change(number, 5)
-                self.prepared = None
+                self.prepare_again(number)
                 continue
-            for question in answer if isinstance(answer, list) else []:
-                if "order_id" in question:
-                    return number
-                if "message" in question:
-                    print(f"a question: {question['message']}", flush=True)
+            first = answer[0] if isinstance(answer, list) and answer else answer
+            # An order that is already registered was placed, and only the answer was lost.
+            if "order_id" in first or "already registered" in str(first.get("error")):
+                return number
+            if not SUPPRESSED.isdisjoint(first.get("messageIds", [])):
+                # A suppressed question comes only in a session that is newer than tickled knows.
+                print(f"a question: {first['message']}", flush=True)
+                self.prepare_again(number)
+                continue
             raise SystemExit(f"order {order['cOID']}: {answer}")
+
+    def prepare_again(self, number):
+        """Prepares the session again once tickled knows more of it."""
+        self.prepared = None
+        self.session.wait_for_change(number, 5)
 
 
 def main():
