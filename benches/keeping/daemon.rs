@@ -26,11 +26,12 @@ pub(crate) struct Daemon {
 /// What it said so far.
 #[derive(Default)]
 struct Said {
-    /// The states of each gateway, in their order.
-    states: RefCell<BTreeMap<String, Vec<String>>>,
+    /// The states of each gateway, in their order, and when they were logged.
+    states: RefCell<BTreeMap<String, Vec<(String, Timestamp)>>>,
     /// When each gateway's last ping was sent, by the clock on the wall.
     pinged: RefCell<BTreeMap<String, Timestamp>>,
-    latest: RefCell<Option<Duration>>,
+    /// The longest time between two pings of a gateway.
+    longest: RefCell<Option<Duration>>,
     more: Notify,
 }
 
@@ -102,16 +103,24 @@ impl Daemon {
         States { gateway: gateway.to_owned(), said: Rc::clone(&self.said), seen: 0 }
     }
 
-    /// How much later than a minute after the one before the latest ping was sent.
-    pub(crate) fn latest_ping(&self) -> Option<Duration> {
-        *self.said.latest.borrow()
+    /// How much later than this after the one before the latest ping was sent.
+    pub(crate) fn latest_ping(&self, every: Duration) -> Option<Duration> {
+        self.said.longest.borrow().map(|longest| longest.saturating_sub(every))
+    }
+
+    /// The states that a gateway was in, and when they were logged.
+    pub(crate) fn changes(&self, gateway: &str) -> Vec<(String, Timestamp)> {
+        self.said.states.borrow().get(gateway).cloned().unwrap_or_default()
+    }
+
+    pub(crate) fn socket(&self) -> String {
+        self.folder.join("control.sock").display().to_string()
     }
 
     /// Has it ask nothing for an hour.
     pub(crate) async fn pause(&self, gateway: &str) {
-        let socket = self.folder.join("control.sock");
         let mut verb = Command::new(env!("CARGO_BIN_EXE_tickled"));
-        verb.args(["pause", gateway, "--for", "1h", "--socket"]).arg(socket).stdout(Stdio::null());
+        verb.args(["pause", gateway, "--for", "1h", "--socket"]).arg(self.socket()).stdout(Stdio::null());
         assert!(verb.status().await.unwrap().success(), "the pause was refused");
     }
 
@@ -141,20 +150,19 @@ impl Drop for Daemon {
 impl Said {
     fn hear(&self, line: &Value) {
         let text = |key: &str| line[key].as_str().unwrap_or_default().to_owned();
+        let Ok(time) = text("time").parse::<Timestamp>() else { return };
         match line["event"].as_str() {
             Some("state-changed") => {
-                self.states.borrow_mut().entry(text("gateway")).or_default().push(text("to"));
+                self.states.borrow_mut().entry(text("gateway")).or_default().push((text("to"), time));
                 self.more.notify_waiters();
             }
             Some("request") if line["call"] == "ping_server" => {
-                let Ok(answered) = text("time").parse::<Timestamp>() else { return };
                 let took = Duration::from_millis(line["took_ms"].as_u64().unwrap_or_default());
-                let sent = answered.checked_sub(took).unwrap();
+                let sent = time.checked_sub(took).unwrap();
                 if let Some(before) = self.pinged.borrow_mut().insert(text("gateway"), sent) {
                     let gap = Duration::try_from(sent.duration_since(before)).unwrap_or_default();
-                    let late = gap.saturating_sub(Duration::from_secs(60));
-                    let mut latest = self.latest.borrow_mut();
-                    *latest = Some(latest.map_or(late, |latest| latest.max(late)));
+                    let mut longest = self.longest.borrow_mut();
+                    *longest = Some(longest.map_or(gap, |longest| longest.max(gap)));
                 }
             }
             Some(_) | None => {}
@@ -178,7 +186,7 @@ impl States {
                 let found = {
                     let states = self.said.states.borrow();
                     let new = states.get(&self.gateway).map_or(&[][..], |states| &states[self.seen..]);
-                    new.iter().position(|is| is == state)
+                    new.iter().position(|(is, _)| is == state)
                 };
                 if let Some(place) = found {
                     self.seen += place + 1;

@@ -2,13 +2,16 @@
 //! JSON to `target/tmp/keeping.json`. No test depends on it.
 //!
 //! `cargo bench` takes a quarter of an hour; `BENCH=short cargo bench` a few minutes, with fewer lapses and gateways.
+//! `BENCH=programs cargo bench --bench keeping` measures trading programs and listeners, which takes ten minutes.
 #![expect(clippy::unwrap_used, reason = "a measurement that fails ends")]
 #![expect(clippy::print_stdout, reason = "the table is what it is for")]
 #![expect(clippy::disallowed_methods, reason = "real processes take real time")]
 
 mod daemon;
+mod listeners;
 mod readers;
 mod relay;
+mod trading;
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -35,10 +38,13 @@ const SHORT: Size =
     Size { gateways: 6, lapses_each: 1, watched: Duration::from_secs(30), crowds: &[1, 10, 100], starts: 5 };
 
 fn main() {
-    let is_short = std::env::var("BENCH").is_ok_and(|size| size == "short");
-    let size = if is_short { SHORT } else { FULL };
+    let what = std::env::var("BENCH").unwrap_or_default();
+    let size = if what == "short" { SHORT } else { FULL };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let measured = runtime.block_on(tokio::task::LocalSet::new().run_until(measure(&size)));
+    let measured = runtime.block_on(
+        tokio::task::LocalSet::new()
+            .run_until(async { if what == "programs" { programs().await } else { measure(&size).await } }),
+    );
     let file = concat!(env!("CARGO_TARGET_TMPDIR"), "/keeping.json");
     std::fs::write(file, serde_json::to_string_pretty(&measured).unwrap()).unwrap();
     println!("\nwritten to {file}");
@@ -87,6 +93,16 @@ async fn measure(size: &Size) -> Value {
     }
     all.insert("crowds".to_owned(), json!(crowds));
     json!(all)
+}
+
+/// Trading programs through lapses, and programs that only listen.
+async fn programs() -> Value {
+    let number = |name: &str, usual| std::env::var(name).ok().and_then(|number| number.parse().ok()).unwrap_or(usual);
+    let listeners = listeners::measure(number("LISTENERS", 1000)).await;
+    println!("listeners: {listeners:#}");
+    let trading = trading::measure(4, number("LAPSES", 50)).await;
+    println!("trading: {trading:#}");
+    json!({ "listeners": listeners, "trading": trading })
 }
 
 /// Many gateways, each of which loses its session at moments of its own, and never so often that an hour's budget of
@@ -216,7 +232,7 @@ async fn crowd(gateways: usize, watched: Duration) -> Value {
     }
     sleep(watched).await;
     let Usage { resident_kib, threads, .. } = daemon.usage();
-    let late = daemon.latest_ping();
+    let late = daemon.latest_ping(Duration::from_secs(60));
     json!({
         "gateways": gateways,
         "resident_kib": resident_kib,
@@ -226,17 +242,17 @@ async fn crowd(gateways: usize, watched: Duration) -> Value {
     })
 }
 
-fn median(spans: &[Duration]) -> Duration {
+pub(crate) fn median(spans: &[Duration]) -> Duration {
     let mut sorted = spans.to_vec();
     sorted.sort();
     sorted[sorted.len() / 2]
 }
 
-fn worst(spans: &[Duration]) -> Duration {
+pub(crate) fn worst(spans: &[Duration]) -> Duration {
     spans.iter().max().copied().unwrap()
 }
 
-fn times(spans: &[Duration]) -> Value {
+pub(crate) fn times(spans: &[Duration]) -> Value {
     json!({ "count": spans.len(), "median_ms": median(spans).as_millis(), "worst_ms": worst(spans).as_millis() })
 }
 

@@ -110,7 +110,8 @@ impl Machine {
         let (from, since) = (self.state(), self.cx.since);
         self.cx.now = now;
         let jumped = self.jump(now);
-        if jumped.is_some() {
+        if let Some(by) = jumped {
+            self.correct_times(by);
             self.on_clock_jump();
         }
         if self.phase.is_pause_over(now) {
@@ -457,6 +458,17 @@ impl Machine {
         self.poll_as_wanted();
     }
 
+    /// Moves the start of the present state and outage with a clock that was set. A host that slept goes neither backwards nor
+    /// on by months.
+    fn correct_times(&mut self, by: SignedDuration) {
+        if by.is_negative() || by > LONGEST_SLEEP {
+            let outage = self.cx.outage.as_mut().map(|outage| &mut outage.since.wall);
+            for wall in outage.into_iter().chain([&mut self.cx.since.wall]) {
+                *wall = wall.checked_add(by).unwrap_or(*wall);
+            }
+        }
+    }
+
     /// By how much the wall clock left the other one since the last step, if that is a jump.
     fn jump(&self, now: Now) -> Option<SignedDuration> {
         let passed = SignedDuration::try_from(now.mono.saturating_sub(self.last.mono)).unwrap_or(SignedDuration::MAX);
@@ -494,5 +506,6 @@ impl Question {
 const OVERDUE: Duration = Duration::from_secs(5);
 /// A difference between the clocks that is not drift.
 const JUMP: Duration = Duration::from_secs(10);
+const LONGEST_SLEEP: SignedDuration = SignedDuration::from_hours(31 * 24);
 /// How long good flags are good enough to be proved by a data call.
 const FRESH: Duration = Duration::from_secs(30);

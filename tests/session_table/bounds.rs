@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use jiff::SignedDuration;
 use support::{Said, said};
 use tickled::session::{
     Cause, Competing, FLAPPING_CHANGES, Input, Machine, Method, Now, Policy, RateLimitState, Request, SharedBudget,
@@ -158,6 +159,23 @@ fn a_clock_that_was_set_is_a_reason_to_ask_now() {
     assert_eq!(reauthenticating.step(accepted).plan.request, Some(Request::ValidateSso));
     let paused = clock_set(new().step(Input::Pause { until: None }), seconds(3600));
     assert_eq!((paused.plan.request, paused.plan.awaiting), (None, false));
+}
+
+/// A host without a clock of its own starts in 1970. Once its clock is right, states and outages did not last for decades; a
+/// host that slept was in its state all night.
+#[test]
+fn times_move_with_a_clock_that_was_set_and_not_with_a_host_that_slept() {
+    for (by, is_set) in [(8 * 3600, false), (30 * 24 * 3600, false), (20_785 * 24 * 3600, true), (-8 * 3600, true)] {
+        let before = Situation::new().answered(Request::Check, REFUSED);
+        let (since, outage) = (before.machine.since(), before.machine.outage_since().unwrap());
+        let by = SignedDuration::from_secs(by);
+        let mut jumped = before;
+        jumped.now.wall += by;
+        let machine = jumped.step(Input::Wake).machine;
+        let moved = if is_set { by } else { SignedDuration::ZERO };
+        assert_eq!(machine.since(), Now { wall: since.wall + moved, ..since }, "{by}");
+        assert_eq!(machine.outage_since(), Some(Now { wall: outage.wall + moved, ..outage }), "{by}");
+    }
 }
 
 /// Thirty questions in ten minutes leave room for recoveries; from the next one on the span is one that can be kept up.
