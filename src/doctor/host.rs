@@ -76,7 +76,7 @@ pub(super) struct Served {
 }
 
 /// Whether a daemon answers at its socket, and the gateways that it serves.
-pub(super) async fn socket(directories: &Directories, is_at_work: bool) -> (CheckResult, Vec<Served>) {
+pub(super) async fn socket(directories: &Directories, is_running: bool) -> (CheckResult, Vec<Served>) {
     let asked = match control::Client::find(control::sockets(directories)) {
         Ok(daemon) => timeout(WITHIN, daemon.status())
             .await
@@ -93,13 +93,13 @@ pub(super) async fn socket(directories: &Directories, is_at_work: bool) -> (Chec
             });
             (CheckResult::good(Check::Unit, found), served.collect())
         }
-        Err(control::Error::NoDaemon(_)) if is_at_work => {
-            let found = "`tickled run` is at work, and its socket is not where this program looks for it";
+        Err(control::Error::NoDaemon(_)) if is_running => {
+            let found = "`tickled run` is running, and its socket is not where this program looks for it";
             let remedy = "if it has a runtime directory of its own, set TICKLED_SOCKET to the control.sock in that";
             (CheckResult { remedy: Some(remedy.to_owned()), ..CheckResult::note(Check::Unit, found) }, Vec::new())
         }
         Err(control::Error::NoDaemon(_)) => {
-            (CheckResult::note(Check::Unit, "no daemon answers at a socket: `tickled run` is not at work"), Vec::new())
+            (CheckResult::note(Check::Unit, "no daemon answers at a socket: `tickled run` is not running"), Vec::new())
         }
         Err(control::Error::NotAllowed(socket)) => {
             let found = format!("a daemon has its socket at {}, and this user may not use it", socket.display());

@@ -10,8 +10,8 @@ mod conf_yaml;
 mod connection;
 mod host;
 mod java;
-mod keeper;
 mod observations;
+mod other_programs;
 mod probe;
 mod recently;
 mod report;
@@ -49,11 +49,11 @@ pub struct Options {
 /// Runs all checks.
 pub async fn run(options: &Options) -> Report {
     let (config, mut results) = settings::read(&options.config, &options.environment);
-    let keepers = keeper::look();
+    let processes = other_programs::find();
     let directories = Directories::from_env(None, None);
-    let (socket, served) = host::socket(&directories, keeper::is_tickled_at_work(&keepers)).await;
+    let (socket, served) = host::socket(&directories, other_programs::is_daemon_running(&processes)).await;
     results.push(socket);
-    let is_at_work = !keeper::daemon(&keepers, &options.config).is_empty();
+    let is_running = !other_programs::daemons(&processes, &options.config).is_empty();
     if config.is_none() && !options.config.exists() {
         let found = format!("without a configuration a gateway is looked for where it usually is, at {USUAL_URL}");
         results.push(CheckResult::note(Check::Config, found));
@@ -61,13 +61,13 @@ pub async fn run(options: &Options) -> Report {
     let mut subjects = subjects(options, config.as_ref());
     for subject in &mut subjects {
         let served = served.iter().find(|gateway| gateway.url == subject.url().as_str());
-        if is_at_work || served.is_some() {
+        if is_running || served.is_some() {
             subject.no_validation =
                 Some("not asked: the daemon asks it, and IBKR allows that request once a minute".to_owned());
         }
         subject.is_known_silent = served.is_some_and(|gateway| gateway.is_silent);
     }
-    results.extend(keeper::evaluate(&keepers, &options.config));
+    results.extend(other_programs::evaluate(&processes, &options.config));
     results.push(host::state(&directories));
     if let Some(folder) = &options.gateway_dir {
         results.extend(conf_yaml::look(folder, &subjects));

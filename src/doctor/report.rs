@@ -1,4 +1,4 @@
-//! What a doctor's options brings: named checks, each with its result and remedy, and what they come to together. Pure.
+//! The doctor's report: named checks, each with its result and remedy, in the order to read them. Pure.
 
 use serde_json::{Value, json};
 
@@ -35,8 +35,8 @@ pub enum Check {
     Session,
     /// Paper or live.
     Account,
-    /// Others that keep a session.
-    Keeper,
+    /// Other programs that keep a session alive.
+    OtherPrograms,
     /// This host's clock.
     Clock,
     /// The channels of alerts.
@@ -78,7 +78,7 @@ impl Check {
             Self::Login => ("login", "whether there is a login, and the gateway holds it"),
             Self::Session => ("session", "whether the brokerage session is live, and gives data"),
             Self::Account => ("account", "whether it is a paper or a live account, as configured"),
-            Self::Keeper => ("keeper", "whether something else on this host keeps a session"),
+            Self::OtherPrograms => ("other-programs", "whether another program on this host keeps a session alive"),
             Self::Clock => ("clock", "this host's clock against the date of the answers"),
             Self::Channels => ("channels", "whether the channels of alerts can be reached; nothing is sent"),
             Self::State => ("state", "the directory for what is kept across restarts"),

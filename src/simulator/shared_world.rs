@@ -37,7 +37,7 @@ pub(super) struct Clock {
 #[derive(Debug)]
 struct Inner {
     world: World,
-    seen: VecDeque<Seen>,
+    received: VecDeque<ReceivedRequest>,
     counts: BTreeMap<String, u64>,
     total: u64,
     connections: u64,
@@ -55,7 +55,7 @@ struct Waiting {
 
 /// One request of a client.
 #[derive(Debug, Serialize)]
-struct Seen {
+struct ReceivedRequest {
     at_ms: u64,
     method: String,
     path: String,
@@ -68,7 +68,7 @@ impl SharedWorld {
         let (sender, process) = watch::channel(Process { number: 1, listening: true });
         let inner = Inner {
             world: World::new(options),
-            seen: VecDeque::new(),
+            received: VecDeque::new(),
             counts: BTreeMap::new(),
             total: 0,
             connections: 0,
@@ -127,11 +127,17 @@ impl SharedWorld {
         if inner.counts.len() < MOST_PATHS || inner.counts.contains_key(&path) {
             *inner.counts.entry(path.clone()).or_default() += 1;
         }
-        if inner.seen.len() == MOST_SEEN {
-            inner.seen.pop_front();
+        if inner.received.len() == MOST_RECEIVED {
+            inner.received.pop_front();
         }
         let method = method.chars().take(LONGEST_PATH).collect();
-        inner.seen.push_back(Seen { at_ms: millis(at), method, path, status: outcome(&reply.what), connection });
+        inner.received.push_back(ReceivedRequest {
+            at_ms: millis(at),
+            method,
+            path,
+            status: outcome(&reply.what),
+            connection,
+        });
         let late = reply.awaits.map(|id| {
             let (sender, late) = oneshot::channel();
             let number = inner.total;
@@ -187,7 +193,7 @@ impl SharedWorld {
 
     /// The requests of the clients, oldest first.
     pub(super) fn requests_json(&self) -> Value {
-        json!(self.lock().seen)
+        json!(self.lock().received)
     }
 
     /// The requests that reached IBKR, oldest first: all of them, or only those the gateway made by itself.
@@ -231,12 +237,12 @@ impl Inner {
             return;
         };
         let age = usize::try_from(self.total.saturating_sub(number)).unwrap_or(usize::MAX);
-        let nth = self.seen.len().checked_sub(age.saturating_add(1));
+        let nth = self.received.len().checked_sub(age.saturating_add(1));
         let status = outcome(&late.what);
         if sender.send(late).is_ok()
-            && let Some(seen) = nth.and_then(|nth| self.seen.get_mut(nth))
+            && let Some(request) = nth.and_then(|nth| self.received.get_mut(nth))
         {
-            seen.status = status;
+            request.status = status;
         }
     }
 }
@@ -280,7 +286,7 @@ fn millis(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
-const MOST_SEEN: usize = 100_000;
+const MOST_RECEIVED: usize = 100_000;
 const MOST_PATHS: usize = 1_000;
 const MOST_UNSENT: usize = 256;
 const LONGEST_PATH: usize = 200;

@@ -1,4 +1,4 @@
-//! What a doctor sees on its own host: configuration, Java, the gateway's folder, channels, other keepers.
+//! What a doctor sees on its own host: configuration, Java, the gateway's folder, channels, other programs.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -154,21 +154,21 @@ async fn channels_are_knocked_at_and_nothing_is_sent() {
 }
 
 #[tokio::test]
-async fn a_second_keeper_is_seen() {
+async fn another_program_that_keeps_a_session_is_found() {
     let script = script("ibeam_starter.sh", "sleep 60");
-    let mut other = tokio::process::Command::new("/bin/sh")
+    let mut running = tokio::process::Command::new("/bin/sh")
         .arg(script.join("ibeam_starter.sh"))
         .kill_on_drop(true)
         .spawn()
         .unwrap();
     let visit = offline(&[], AT_5000, &folder()).await;
     // The host may have other programs that keep a session: each is a finding of its own.
-    let seen = |finding: &&serde_json::Value| {
-        finding["check"] == "keeper" && finding["found"].as_str().is_some_and(|found| found.contains("IBeam"))
+    let is_it = |finding: &&serde_json::Value| {
+        finding["check"] == "other-programs" && finding["found"].as_str().is_some_and(|found| found.contains("IBeam"))
     };
-    let keeper = visit.findings().iter().find(seen).unwrap_or_else(|| panic!("{:#}", visit.report));
-    assert_eq!(keeper["verdict"], "warning", "{keeper}");
-    other.kill().await.unwrap();
+    let other = visit.findings().iter().find(is_it).unwrap_or_else(|| panic!("{:#}", visit.report));
+    assert_eq!(other["verdict"], "warning", "{other}");
+    running.kill().await.unwrap();
 }
 
 #[tokio::test]
@@ -217,7 +217,7 @@ async fn a_daemon_of_another_runtime_directory_is_seen() {
     let finds = |visit: &Visit, text: &str| {
         visit.findings().iter().any(|finding| finding["found"].as_str().is_some_and(|found| found.contains(text)))
     };
-    assert!(finds(&visit, "`tickled run` is at work (process"), "{:?}", visit.findings());
+    assert!(finds(&visit, "`tickled run` is running (process"), "{:?}", visit.findings());
     let others = offline(&[], AT_5000, &folder()).await;
     assert!(finds(&others, "with another configuration"), "{:?}", others.findings());
     daemon.kill().await.unwrap();

@@ -7,6 +7,7 @@ mod first_minutes;
 mod host;
 mod keepers;
 mod reload;
+mod silence;
 mod soak;
 mod terminal;
 mod trust;
@@ -60,26 +61,6 @@ async fn an_expired_login_is_told_once_and_called_off_when_a_human_has_logged_in
     daemon.hears(&[("event", "alert"), ("code", "login-required"), ("phase", "resolved")], SOON).await;
     daemon.listens(seconds(1)).await;
     assert_eq!(daemon.count(&[("event", "alert")]), 2, "{}", daemon.text);
-}
-
-#[tokio::test]
-async fn ibkr_away_is_no_login_and_costs_no_reauthentication() {
-    let gateway = Gateway::logged_in().await;
-    let quick = format!(
-        "[gateway.main]\nurl = \"{}\"\n[session]\nanswer_within = \"1s\"\nwatch_every = \"5s\"\ncheck_every = \"1s\"\n",
-        gateway.url()
-    );
-    let mut daemon = Daemon::run(&file(&by_day(&quick)));
-    daemon.becomes("live", SOON).await;
-    let requests = gateway.asked_for("/v1/api/iserver/auth/ssodh/init").await;
-    gateway.set("away").await;
-    daemon.becomes("unavailable", SOON * 2).await;
-    daemon.listens(seconds(12)).await;
-    gateway.set("back?unanswered=answered").await;
-    daemon.becomes("live", seconds(15)).await;
-    assert_eq!(gateway.asked_for("/v1/api/iserver/reauthenticate").await, 0);
-    assert_eq!(gateway.asked_for("/v1/api/iserver/auth/ssodh/init").await, requests);
-    assert_eq!(daemon.count(&[("event", "alert")]), 0, "{}", daemon.text);
 }
 
 #[tokio::test]

@@ -8,6 +8,7 @@ use tickled::gateway::{Client, Target, Trust};
 use tickled::simulator::world::Limits;
 use tickled::simulator::{self, Addresses, Settings};
 use tokio::sync::oneshot;
+use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
 use crate::SOON;
@@ -69,11 +70,36 @@ impl Gateway {
     /// answers again afterwards.
     pub async fn wedge(&self) {
         self.set("away").await;
-        let hasty = self.http.get(format!("{}/v1/api/portfolio/accounts", self.url())).timeout(HASTE);
+        self.take_connections("/v1/api/portfolio/accounts").await;
+        self.set("back?unanswered=kept").await;
+    }
+
+    /// Takes its five connections to IBKR by requests of a program, to which alone IBKR does not answer.
+    pub async fn wedge_by_program(&self) {
+        self.set(&format!("hang?path={HISTORY}&times=always")).await;
+        self.take_connections(HISTORY).await;
+    }
+
+    async fn take_connections(&self, path: &str) {
+        let hasty = self.http.get(format!("{}{path}", self.url())).timeout(HASTE);
         while self.read("world").await["truth"]["wedged"] != true {
             drop(hasty.try_clone().unwrap().send().await);
         }
-        self.set("back?unanswered=kept").await;
+    }
+
+    /// Runs so many clients without end, each with one request at a time that takes IBKR this long.
+    pub async fn is_busy(&self, clients: usize, each: Duration) {
+        self.set(&format!("delay?path={HISTORY}&after={}ms&times=always", each.as_millis())).await;
+        let mut running = JoinSet::new();
+        for _ in 0..clients {
+            let slow = self.http.get(format!("{}{HISTORY}", self.url()));
+            running.spawn(async move {
+                loop {
+                    slow.try_clone().unwrap().send().await.unwrap();
+                }
+            });
+        }
+        while running.join_next().await.is_some() {}
     }
 
     pub async fn becomes_live(&self) {
@@ -142,4 +168,6 @@ impl Gateway {
     }
 }
 
+/// A slow request of a trading program.
+const HISTORY: &str = "/v1/api/iserver/marketdata/history";
 const HASTE: Duration = Duration::from_millis(300);
