@@ -20,6 +20,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 use super::body::{Body, TooLong};
 use super::connect::{ConnectError, Connector, TlsError, wants_certificate};
 use super::metered::{Meter, Metered};
+use crate::text::root_cause;
 
 /// A client for one gateway. Clones share the kept connection.
 #[derive(Clone)]
@@ -252,10 +253,10 @@ impl Link {
         let is_invalid =
             cause.is_some_and(|io| matches!(io.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData));
         if error.is_parse() || is_invalid {
-            return HttpError::Invalid(chain(error));
+            return HttpError::Invalid(root_cause(error));
         }
         HttpError::Broken {
-            reason: chain(error),
+            reason: root_cause(error),
             silent: first.is_empty() && !self.has_served,
             is_sent: !error.is_canceled(),
         }
@@ -278,15 +279,6 @@ async fn before<F: Future>(until: Option<Instant>, future: F) -> Option<F::Outpu
 
 fn io_error(error: &hyper::Error) -> Option<&io::Error> {
     std::error::Error::source(error)?.downcast_ref()
-}
-
-/// The innermost cause: the outer ones say nothing.
-fn chain(error: &hyper::Error) -> String {
-    let mut last: &dyn std::error::Error = error;
-    while let Some(cause) = last.source() {
-        last = cause;
-    }
-    last.to_string()
 }
 
 fn too_long(what: &str, TooLong { limit }: TooLong) -> String {

@@ -16,7 +16,14 @@ impl Context {
             None if self.policy.knows_ibkr_host => self.go_on(phase, Step::Handshake),
             None => self.try_websocket(phase),
             Some(cause) => {
-                if cause == Unavailability::NothingListens {
+                let is_broken = cause == Unavailability::NoAnswer && self.silence.is_broken();
+                let is_confirmed = std::mem::take(&mut self.suspicion.unavailable);
+                if is_broken && !is_confirmed {
+                    // It went by a connection that broke with the others. The next one is fresh.
+                    self.suspicion.unavailable = true;
+                    return self.go_on(phase, Step::Watch);
+                }
+                if is_broken || cause == Unavailability::NothingListens {
                     self.silence.process_gone();
                 }
                 self.end_round(phase, cause)

@@ -126,6 +126,11 @@ impl Silence {
         *self = Self { sign_at: Some(now), strikes: std::mem::take(&mut self.strikes), ..Self::default() };
     }
 
+    /// Whether the connections of all that is held have broken.
+    pub(super) fn is_broken(&self) -> bool {
+        !self.held.is_empty() && self.held.iter().all(|held| held.request.is_some() && !held.is_open)
+    }
+
     /// The gateway's process is gone, and all that it held.
     pub(super) fn process_gone(&mut self) {
         *self = Self::default();

@@ -7,6 +7,7 @@ use super::machine::{InFlight, Machine};
 use super::phase::Phase;
 use super::rate_limiter::Priority;
 use super::shared_budget::{ClientId, SharedBudget};
+use super::silence::Step;
 use super::{Answer, Failure, Now, Request, Unavailability, WakeReason};
 
 impl Machine {
@@ -81,8 +82,18 @@ impl Machine {
             None => {
                 if let Some((request, held)) = self.cx.silence.take(|held| held == request) {
                     self.cx.silence.hold_broken(request, held.since);
+                    self.watch_at_once();
                 }
             }
+        }
+    }
+
+    /// The gateway's process may be gone, and with it all that it held: the next round comes at once.
+    fn watch_at_once(&mut self) {
+        let is_watching = self.cx.silence.is_on && self.awaited().is_none() && !self.is_ending();
+        if is_watching && self.question.request.is_some() {
+            self.cx.silence.step = Step::Watch;
+            self.question.at = self.cx.now.mono;
         }
     }
 

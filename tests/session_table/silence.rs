@@ -128,10 +128,28 @@ fn a_gateway_whose_requests_stay_unanswered_while_ibkr_answers_is_wedged() {
     silence.lasts(seconds(8 * 3600));
     assert!(silence.proxied().len() <= 12, "{} requests into it", silence.proxied().len());
 
-    // The gateway is restarted.
-    silence.s = silence.s.asks(Request::IsListening).step(said(Request::IsListening, REFUSED));
-    assert_eq!(silence.s.state(), State::Unavailable(Unavailability::NothingListens));
-    assert_eq!(silence.s.clone().next().1, Request::Check, "nothing is held any longer");
+    // The gateway is restarted, so that what it held breaks. Its process is watched at once, before it listens again.
+    let unanswered = Said::Unavailable(Unavailability::NoAnswer);
+    for (answers, then) in [
+        (&[REFUSED][..], Unavailability::NothingListens),
+        // The connection that is kept for `GET /` breaks with the others, and a proxy listens in the gateway's place.
+        (&[unanswered, REFUSED], Unavailability::NothingListens),
+        (&[unanswered, unanswered], Unavailability::NoAnswer),
+    ] {
+        let held = silence.proxied();
+        let mut restarted = silence.s.clone().step(Input::Unanswered(held[0]));
+        let mut sent = vec![restarted.plan.request];
+        for other in &held[1..] {
+            restarted = restarted.step(Input::Unanswered(*other));
+        }
+        for answer in answers {
+            restarted = restarted.step(said(Request::IsListening, *answer));
+            sent.push(restarted.plan.request);
+        }
+        assert_eq!(sent[..answers.len()], vec![Some(Request::IsListening); answers.len()], "at once");
+        assert_eq!(restarted.state(), State::Unavailable(then));
+        assert_eq!(restarted.next().1, Request::Check, "nothing is held any longer");
+    }
 }
 
 /// A handshake proves a way to IBKR's edge only: where the websocket stays silent the gateway is not called wedged.
