@@ -56,9 +56,10 @@ async fn play(addresses: &Addresses) -> anyhow::Result<Exit> {
         && std::env::var_os("TERM").is_none_or(|term| term != "dumb");
     let format = OutputFormat::choose(Format::Text, log::Sink::Terminal { is_coloured });
     let log = log::Settings { level: Level::Trace, ..config.log.clone() };
-    let (subscriber, _guard) = log::subscriber(&log, format, log::wall_clock, Sink { lines, line: Vec::new() })?;
+    let (subscriber, _guard) =
+        log::subscriber(&log, format, log::wall_clock, LineSplitter { lines, line: Vec::new() })?;
     tracing::subscriber::set_global_default(subscriber)?;
-    let mut stage = Stage {
+    let mut stage = Commentary {
         inbox,
         control: addresses.control_url(),
         http: reqwest::Client::builder().tls_backend_preconfigured(Trust::Loopback.config()?).no_proxy().build()?,
@@ -80,7 +81,7 @@ async fn play(addresses: &Addresses) -> anyhow::Result<Exit> {
     Ok(Exit::Live)
 }
 
-async fn show(stage: &mut Stage, addresses: &Addresses) -> anyhow::Result<()> {
+async fn show(stage: &mut Commentary, addresses: &Addresses) -> anyhow::Result<()> {
     stage.narrate(&format!(
         "A simulated gateway runs at {}, and a human has logged in. The daemon starts, with shortened intervals.",
         addresses.gateway_url()
@@ -111,13 +112,13 @@ async fn show(stage: &mut Stage, addresses: &Addresses) -> anyhow::Result<()> {
 }
 
 /// The demo: reads the daemon's log, controls the simulator, and prints the commentary.
-struct Stage {
+struct Commentary {
     inbox: mpsc::UnboundedReceiver<String>,
     control: String,
     http: reqwest::Client,
 }
 
-impl Stage {
+impl Commentary {
     /// Waits for a log line that contains all `signs`, and prints the lines before it.
     async fn see(&mut self, signs: &[&str]) -> anyhow::Result<()> {
         let seen = timeout(PATIENCE, async {
@@ -155,12 +156,12 @@ impl Stage {
 }
 
 /// Splits the daemon's log into lines.
-struct Sink {
+struct LineSplitter {
     lines: mpsc::UnboundedSender<String>,
     line: Vec<u8>,
 }
 
-impl Write for Sink {
+impl Write for LineSplitter {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         for byte in bytes {
             self.line.push(*byte);

@@ -4,7 +4,7 @@
 pub mod answers;
 mod listening;
 
-pub use listening::{Listening, StreamChange, Turn};
+pub use listening::{StreamChange, StreamListener, Turn};
 
 use std::cell::RefCell;
 use std::future::{Future, poll_fn};
@@ -19,7 +19,7 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 
 use crate::gateway::ibkr_host::Unreachable;
-use crate::gateway::stream::{Down, Limits, Push};
+use crate::gateway::stream::{Limits, Push, StreamDown};
 use crate::gateway::{self, Client, ErrorKind, IbkrHost, SessionId};
 use crate::session::{
     Answer, ClientId, Failure, HostFailure, Input, Jitter, Machine, Now, Plan, Policy, RateLimitState, Request,
@@ -36,7 +36,7 @@ pub trait Port {
 
     /// Opens the gateway's stream with a session id from a ping, and returns its messages until it is down. The default has
     /// no stream and never returns anything.
-    fn listen(&self, _session: SessionId) -> impl Stream<Item = Result<Push, Down>> {
+    fn listen(&self, _session: SessionId) -> impl Stream<Item = Result<Push, StreamDown>> {
         stream::pending()
     }
 }
@@ -81,7 +81,7 @@ impl Clock for HostClock {
 
 /// A command to a driver.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Command {
+pub enum DriverCommand {
     /// Check at once.
     Check,
     /// Send no requests.
@@ -102,7 +102,7 @@ pub enum Command {
     /// Read the clock: the host slept, or its clock was set.
     Wake,
     /// How the unit that runs the gateway ended; `None` while it runs.
-    Unit(Option<unit::Down>),
+    Unit(Option<unit::UnitDown>),
 }
 
 /// What a driver reports after each step of its machine.
@@ -133,13 +133,13 @@ pub struct Driver<P, C> {
     machine: Machine,
     address: Rc<RefCell<SharedBudget>>,
     client: ClientId,
-    listening: Listening,
+    listening: StreamListener,
     /// How often data has refuted the stream, as far as `listening` knows.
     refutations: u32,
     /// [`Snapshot::detail`]
     detail: Option<String>,
     /// [`Snapshot::unit`]
-    unit: Option<unit::Down>,
+    unit: Option<unit::UnitDown>,
     first: Input,
     port: P,
     clock: C,
@@ -149,7 +149,7 @@ impl<P: Port, C: Clock> Driver<P, C> {
     /// A driver for the gateway `name` at `url`, reached through `port`.
     pub fn new(name: &str, url: &str, policy: Policy, seed: u64, port: P, clock: C) -> Self {
         let machine = Machine::new(policy, seed, clock.now());
-        let listening = Listening::new(None);
+        let listening = StreamListener::new(None);
         let mut own = SharedBudget::default();
         let client = own.register();
         let address = Rc::new(RefCell::new(own));
@@ -186,7 +186,7 @@ impl<P: Port, C: Clock> Driver<P, C> {
     /// Enables the gateway's stream. `seed` spreads its reconnects.
     #[must_use]
     pub fn listening(self, seed: u64) -> Self {
-        Self { listening: Listening::new(Some(Jitter::new(seed))), ..self }
+        Self { listening: StreamListener::new(Some(Jitter::new(seed))), ..self }
     }
 
     /// Starts paused, as an earlier daemon was.
@@ -213,7 +213,7 @@ impl<P: Port, C: Clock> Driver<P, C> {
     /// Runs until `report` returns [`Flow::End`] or the command channel closes. Returns the last snapshot.
     pub async fn run(
         mut self,
-        mut commands: mpsc::Receiver<Command>,
+        mut commands: mpsc::Receiver<DriverCommand>,
         mut report: impl FnMut(Report) -> Flow,
     ) -> Snapshot {
         let origin = Instant::now() - self.clock.now().mono;
@@ -252,18 +252,18 @@ impl<P: Port, C: Clock> Driver<P, C> {
                 break tokio::select! {
                     biased;
                     command = commands.recv() => match command {
-                        Some(Command::Check) => Input::Check,
-                        Some(Command::Pause { until }) => Input::Pause { until },
-                        Some(Command::Resume) => Input::Resume,
-                        Some(Command::Prove) => Input::Prove,
-                        Some(Command::ExpectLogin) => Input::ExpectLogin,
-                        Some(Command::Logout) => Input::Logout,
-                        Some(Command::Relocate(place)) => {
+                        Some(DriverCommand::Check) => Input::Check,
+                        Some(DriverCommand::Pause { until }) => Input::Pause { until },
+                        Some(DriverCommand::Resume) => Input::Resume,
+                        Some(DriverCommand::Prove) => Input::Prove,
+                        Some(DriverCommand::ExpectLogin) => Input::ExpectLogin,
+                        Some(DriverCommand::Logout) => Input::Logout,
+                        Some(DriverCommand::Relocate(place)) => {
                             self.place = Some(place);
                             Input::Wake
                         }
-                        Some(Command::Wake) => Input::Wake,
-                        Some(Command::Unit(unit)) => {
+                        Some(DriverCommand::Wake) => Input::Wake,
+                        Some(DriverCommand::Unit(unit)) => {
                             self.unit = unit;
                             Input::Wake
                         }
@@ -377,11 +377,11 @@ async fn landing(flights: &mut Vec<Flight<'_>>) -> (Request, Duration, Received)
 }
 
 /// The stream, while there is one.
-type Heard<'a> = Pin<Box<dyn Stream<Item = Result<Push, Down>> + 'a>>;
+type Heard<'a> = Pin<Box<dyn Stream<Item = Result<Push, StreamDown>> + 'a>>;
 
-async fn hearing(heard: &mut Option<Heard<'_>>) -> Result<Push, Down> {
+async fn hearing(heard: &mut Option<Heard<'_>>) -> Result<Push, StreamDown> {
     match heard {
-        Some(heard) => heard.next().await.unwrap_or(Err(Down::Closed(None))),
+        Some(heard) => heard.next().await.unwrap_or(Err(StreamDown::Closed(None))),
         None => std::future::pending().await,
     }
 }
@@ -417,7 +417,7 @@ impl Port for Client {
             Request::ProbeWebsocket => {
                 let answer = match self.probe_websocket(PROBE_WITHIN).await {
                     Ok(()) => Ok(true),
-                    Err(Down::NeverReady) => Ok(false),
+                    Err(StreamDown::NeverReady) => Ok(false),
                     Err(_) => Err(Failure::Unavailable(Unavailability::NoAnswer)),
                 };
                 Received::of(Answer::ProbeWebsocket(answer))
@@ -425,7 +425,7 @@ impl Port for Client {
         }
     }
 
-    fn listen(&self, session: SessionId) -> impl Stream<Item = Result<Push, Down>> {
+    fn listen(&self, session: SessionId) -> impl Stream<Item = Result<Push, StreamDown>> {
         stream::try_unfold(Err(session), async |opened| {
             let mut open = match opened {
                 Ok(open) => open,
@@ -458,7 +458,7 @@ impl Port for WithIbkrHost {
         Received::of(Answer::HandshakeIbkr(answer))
     }
 
-    fn listen(&self, session: SessionId) -> impl Stream<Item = Result<Push, Down>> {
+    fn listen(&self, session: SessionId) -> impl Stream<Item = Result<Push, StreamDown>> {
         self.client.listen(session)
     }
 }

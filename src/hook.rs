@@ -88,12 +88,12 @@ struct Worker {
 
 #[derive(Debug, Default)]
 struct Queue {
-    waiting: RefCell<VecDeque<Run>>,
+    waiting: RefCell<VecDeque<HookRun>>,
     news: Notify,
 }
 
 #[derive(Debug)]
-struct Run {
+struct HookRun {
     occasion: Occasion,
     /// Who waits for the outcome of a test.
     reply: Option<oneshot::Sender<control::Tried>>,
@@ -110,7 +110,7 @@ impl Hooks {
     }
 
     /// Runs the hooks for an event about `gateway`, which is as it says.
-    pub fn on_event(&self, happened: &Event, gateway: &control::Gateway) {
+    pub fn on_event(&self, happened: &Event, gateway: &control::GatewayStatus) {
         let (on, at) = match happened {
             Event::State(event) if event.to == StateKind::Live => (On::Live, event.at),
             Event::State(event) if event.from == Some(StateKind::Live) => (On::Lost, event.at),
@@ -120,7 +120,7 @@ impl Hooks {
         for worker in &self.workers {
             let Hook { name, on: wanted, gateways, .. } = &worker.hook;
             if wanted.contains(&on) && (gateways.is_empty() || gateways.contains(&gateway.name)) {
-                worker.queue.push(Run { occasion: Occasion::new(name, on, at, gateway), reply: None });
+                worker.queue.push(HookRun { occasion: Occasion::new(name, on, at, gateway), reply: None });
             }
         }
     }
@@ -132,13 +132,13 @@ impl Hooks {
         &self,
         name: &str,
         at: Timestamp,
-        gateway: &control::Gateway,
+        gateway: &control::GatewayStatus,
     ) -> Option<oneshot::Receiver<control::Tried>> {
         let worker = self.workers.iter().find(|worker| worker.hook.name == name)?;
         let (reply, outcome) = oneshot::channel();
         let on = worker.hook.on.first().copied().unwrap_or(On::Live);
         let occasion = Occasion { test: true, ..Occasion::new(name, on, at, gateway) };
-        worker.queue.push(Run { occasion, reply: Some(reply) });
+        worker.queue.push(HookRun { occasion, reply: Some(reply) });
         Some(outcome)
     }
 
@@ -150,7 +150,7 @@ impl Hooks {
 }
 
 impl Occasion {
-    fn new(hook: &str, on: On, at: Timestamp, gateway: &control::Gateway) -> Self {
+    fn new(hook: &str, on: On, at: Timestamp, gateway: &control::GatewayStatus) -> Self {
         Self {
             version: 1,
             hook: hook.to_owned(),
@@ -181,16 +181,17 @@ impl Drop for Worker {
 }
 
 impl Queue {
-    fn push(&self, run: Run) {
+    fn push(&self, run: HookRun) {
         let mut waiting = self.waiting.borrow_mut();
-        let key = |run: &Run| (run.occasion.gateway.clone(), run.occasion.event == On::Session, run.reply.is_some());
+        let key =
+            |run: &HookRun| (run.occasion.gateway.clone(), run.occasion.event == On::Session, run.reply.is_some());
         waiting.retain(|before| key(before) != key(&run));
         waiting.push_back(run);
         drop(waiting);
         self.news.notify_one();
     }
 
-    async fn next(&self) -> Run {
+    async fn next(&self) -> HookRun {
         loop {
             let next = self.waiting.borrow_mut().pop_front();
             match next {
@@ -203,7 +204,7 @@ impl Queue {
 
 async fn work(hook: Hook, queue: Rc<Queue>) {
     loop {
-        let Run { occasion, reply } = queue.next().await;
+        let HookRun { occasion, reply } = queue.next().await;
         let started = Instant::now();
         let ran = program::run(&hook.argv, hook.within, PREFIX, &occasion).await;
         let took =

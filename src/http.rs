@@ -3,7 +3,7 @@
 
 mod reply;
 
-pub use reply::{Body, Duplex, Reply, Stream, hung_up};
+pub use reply::{Duplex, Reply, StreamBody, StreamReply, hung_up};
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, VecDeque};
@@ -65,7 +65,7 @@ where
         match accepted {
             Ok((stream, known)) => {
                 connections.make_room(limits.connections).await;
-                let stage = Rc::new(Cell::new(Stage::Waiting { since: Instant::now() }));
+                let stage = Rc::new(Cell::new(ConnectionStage::Waiting { since: Instant::now() }));
                 let answer = Rc::clone(&answer);
                 let ours = Rc::clone(&connections);
                 let answer = async move |request| match answer(request, known).await {
@@ -86,7 +86,7 @@ where
 /// Answers the one request of a connection. Returns the connection if the answer is a stream.
 async fn serve_one<S: Duplex + 'static>(
     stream: S,
-    stage: Rc<Cell<Stage>>,
+    stage: Rc<Cell<ConnectionStage>>,
     answer: impl AsyncFn(Request<Incoming>) -> Reply + 'static,
 ) -> Option<Streaming> {
     let answer = Rc::new(answer);
@@ -95,9 +95,9 @@ async fn serve_one<S: Duplex + 'static>(
     let service = service_fn(move |request| {
         let (answer, stage, found) = (Rc::clone(&answer), Rc::clone(&stage), Rc::clone(&found));
         Box::pin(async move {
-            stage.set(Stage::Answering);
+            stage.set(ConnectionStage::Answering);
             let reply = answer(request).await;
-            stage.set(Stage::Waiting { since: Instant::now() });
+            stage.set(ConnectionStage::Waiting { since: Instant::now() });
             match reply {
                 Reply::Whole(response) => Ok::<_, Infallible>(response),
                 // The connection is taken from hyper, which never sees an answer.
@@ -126,11 +126,11 @@ async fn serve_one<S: Duplex + 'static>(
 }
 
 /// A connection, and the stream that answers it.
-type Streaming = (Box<dyn Duplex>, Stream);
+type Streaming = (Box<dyn Duplex>, StreamReply);
 
 /// The state of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Stage {
+enum ConnectionStage {
     /// Waits for the client: for the head of its request, or until it has read its answer.
     Waiting {
         /// Since when.
@@ -141,12 +141,12 @@ enum Stage {
 }
 
 /// The state of an open connection, and the handle that closes it.
-type Open = (Rc<Cell<Stage>>, AbortHandle);
+type OpenConnection = (Rc<Cell<ConnectionStage>>, AbortHandle);
 
 /// The open connections, oldest first.
 #[derive(Default)]
 struct Connections {
-    open: RefCell<BTreeMap<u64, Open>>,
+    open: RefCell<BTreeMap<u64, OpenConnection>>,
     last: Cell<u64>,
     closed: Notify,
     /// Those whose stream is about to begin.
@@ -160,9 +160,9 @@ impl Connections {
     /// Waits for room for a new connection. Closes the one that has waited longest for its client, after a grace period.
     async fn make_room(&self, most: usize) {
         while self.open.borrow().len() >= most {
-            let waits = |(number, (stage, _)): (&u64, &(Rc<Cell<Stage>>, AbortHandle))| match stage.get() {
-                Stage::Waiting { since } => Some((since, *number)),
-                Stage::Answering => None,
+            let waits = |(number, (stage, _)): (&u64, &(Rc<Cell<ConnectionStage>>, AbortHandle))| match stage.get() {
+                ConnectionStage::Waiting { since } => Some((since, *number)),
+                ConnectionStage::Answering => None,
             };
             let longest = self.open.borrow().iter().filter_map(waits).min();
             let closed = self.closed.notified();
@@ -192,7 +192,7 @@ impl Connections {
 
     fn start(
         this: &Rc<Self>,
-        stage: Rc<Cell<Stage>>,
+        stage: Rc<Cell<ConnectionStage>>,
         served: impl Future<Output = Result<Option<Streaming>, Elapsed>> + 'static,
     ) {
         let number = this.last.get() + 1;
@@ -213,7 +213,7 @@ impl Connections {
 
 /// A value that is expensive to compute: computed on another thread, one at a time, and shared by concurrent callers.
 #[derive(Debug)]
-pub struct Shared<T> {
+pub struct SharedResult<T> {
     state: Mutex<Latest<T>>,
 }
 
@@ -223,13 +223,13 @@ struct Latest<T> {
     making: Option<JoinHandle<T>>,
 }
 
-impl<T> Default for Shared<T> {
+impl<T> Default for SharedResult<T> {
     fn default() -> Self {
         Self { state: Mutex::new(Latest { value: None, making: None }) }
     }
 }
 
-impl<T: Clone + Send + 'static> Shared<T> {
+impl<T: Clone + Send + 'static> SharedResult<T> {
     /// Returns the latest value if it is fresh enough, else a new one. `None` if computing it failed.
     pub async fn get(&self, is_fresh: impl Fn(&T) -> bool, make: impl FnOnce() -> T + Send + 'static) -> Option<T> {
         let mut state = self.state.lock().await;
@@ -271,7 +271,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_many_ask_for_is_made_once() {
-        let (shared, made) = (Shared::default(), Arc::new(AtomicUsize::new(0)));
+        let (shared, made) = (SharedResult::default(), Arc::new(AtomicUsize::new(0)));
         let ask = |least: usize| {
             let made = Arc::clone(&made);
             shared.get(move |value: &usize| *value >= least, move || made.fetch_add(1, Ordering::SeqCst) + 1)
@@ -285,7 +285,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_nobody_waits_for_any_more_is_not_made_twice() {
-        let (shared, made) = (Shared::default(), Arc::new(AtomicUsize::new(0)));
+        let (shared, made) = (SharedResult::default(), Arc::new(AtomicUsize::new(0)));
         let (go, wait) = std::sync::mpsc::channel::<()>();
         let counted = Arc::clone(&made);
         let slow = move || {

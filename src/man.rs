@@ -10,7 +10,7 @@ use clap_mangen::roff::{Roff, bold, roman};
 
 /// One manual page.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Page {
+pub struct ManPage {
     /// Its file, such as `tickled-config-check.1`.
     pub file: String,
     /// Its text, as man(1) reads it.
@@ -21,7 +21,7 @@ pub struct Page {
 ///
 /// # Errors
 /// Never in practice: the pages are written to memory.
-pub fn manual(program: Command) -> io::Result<Vec<Page>> {
+pub fn manual(program: Command) -> io::Result<Vec<ManPage>> {
     let mut program = program.disable_help_subcommand(true);
     program.build();
     let source = format!("{} {}", program.get_name(), program.get_version().unwrap_or_default());
@@ -34,7 +34,7 @@ pub fn manual(program: Command) -> io::Result<Vec<Page>> {
 ///
 /// # Errors
 /// Never in practice: the pages are written to memory.
-pub fn page(program: Command, verb: &[String]) -> io::Result<Option<Page>> {
+pub fn page(program: Command, verb: &[String]) -> io::Result<Option<ManPage>> {
     let words = [&[program.get_name().to_owned()], verb].concat();
     let file = format!("{}.{SECTION}", words.join("-"));
     Ok(manual(program)?.into_iter().find(|page| page.file == file))
@@ -49,7 +49,7 @@ pub fn completions(mut program: Command, shell: Shell) -> String {
     String::from_utf8_lossy(&text).into_owned()
 }
 
-fn add_page(command: &Command, source: &str, above: Option<&str>, pages: &mut Vec<Page>) -> io::Result<()> {
+fn add_page(command: &Command, source: &str, above: Option<&str>, pages: &mut Vec<ManPage>) -> io::Result<()> {
     let man = Man::new(command.clone()).section(SECTION);
     let file = man.get_filename();
     let name = file.trim_end_matches(".1").to_owned();
@@ -75,7 +75,7 @@ fn add_page(command: &Command, source: &str, above: Option<&str>, pages: &mut Ve
     // Each part comes with the same preamble, and a page needs it once.
     let preamble = Roff::default().render();
     let text = format!("{preamble}{}{end}", String::from_utf8_lossy(&text).replace(&preamble, ""));
-    pages.push(Page { file, text });
+    pages.push(ManPage { file, text });
     for verb in verbs(command) {
         add_page(verb, source, Some(&name), pages)?;
     }

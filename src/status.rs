@@ -9,7 +9,7 @@ use jiff::tz::TimeZone;
 use crate::calendar::{InMaintenance, Maintenance, Region};
 use crate::log::human_duration;
 use crate::session::{BUSY, Facts, Machine, Now, Plan, RateLimitState, SessionNumber, State, StateReason, WakeReason};
-use crate::systemd::unit::Down;
+use crate::systemd::unit::UnitDown;
 
 /// The state of one gateway at one moment.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,7 +35,7 @@ pub struct Snapshot {
     /// Details that the state does not have, such as both fingerprints of a certificate that is refused.
     pub detail: Option<String>,
     /// How the unit that runs the gateway ended, while that is why it does not answer.
-    pub unit: Option<Down>,
+    pub unit: Option<UnitDown>,
     /// When the daemon restarted the gateway, as far as that limits the next restart.
     pub restarts: Vec<Timestamp>,
     /// Whether the account is not of the configured kind.

@@ -5,7 +5,7 @@ use std::future::pending;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use tickled::driver::{Clock, Command, Driver, Flow, Port, Received};
+use tickled::driver::{Clock, Driver, DriverCommand, Flow, Port, Received};
 use tickled::session::{Now, Policy, Request, StateKind};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, advance};
@@ -55,7 +55,7 @@ async fn a_driver_wakes_for_its_reasons_and_for_no_others() {
     }
     assert_eq!(gateway.requests.get(), 1, "a poll without a reason asks nothing");
 
-    commands.try_send(Command::Pause { until: None }).unwrap();
+    commands.try_send(DriverCommand::Pause { until: None }).unwrap();
     assert!(run.is_woken(), "a command wakes it, even in the middle of a request");
     assert_pending!(run.poll());
     let last = *gateway.states.borrow().last().unwrap();

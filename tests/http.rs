@@ -55,7 +55,11 @@ async fn serving_all<T>(connections: mpsc::UnboundedReceiver<Connection>, part: 
                     }
                 })
             };
-        Reply::Stream(tickled::http::Stream { head: Some(Response::new(())), body: Box::new(body), busy: response })
+        Reply::Stream(tickled::http::StreamReply {
+            head: Some(Response::new(())),
+            body: Box::new(body),
+            busy: response,
+        })
     };
     LocalSet::new()
         .run_until(async {

@@ -8,7 +8,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use support::{Said, said};
 use tickled::calendar::{Maintenance, Region};
-use tickled::driver::{Clock, Command, Driver, Flow, Port, Received};
+use tickled::driver::{Clock, Driver, DriverCommand, Flow, Port, Received};
 use tickled::session::{
     Accounts, Input, Machine, Now, Plan, Policy, Request, Sso, State, Status, Unavailability, WakeReason,
 };
@@ -238,7 +238,7 @@ async fn the_driver_passes_a_night_on_the_calendar() {
     let port = Scripted { clock, until: at("2026-11-24T00:10 America/New_York") };
     let driver = Driver::new("main", "https://localhost:5000", Policy::default(), 1, port, clock)
         .at(place(Region::NorthAmerica));
-    let (_commands, inbox) = mpsc::channel::<Command>(1);
+    let (_commands, inbox) = mpsc::channel::<DriverCommand>(1);
     let mut told: Vec<(String, bool)> = Vec::new();
     driver
         .run(inbox, |report| {

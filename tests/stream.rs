@@ -4,7 +4,7 @@ use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use serde_json::json;
-use tickled::gateway::stream::{Down, Limits, Message, Push, Stream, read};
+use tickled::gateway::stream::{Limits, Push, Stream, StreamDown, StreamMessage, read};
 use tickled::gateway::{AuthStatus, Client, SessionId, Target, Trust};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -56,45 +56,48 @@ const WELL: AuthStatus = AuthStatus { authenticated: true, connected: true, ..LO
 #[test]
 fn each_frame_says_one_thing() {
     for (frame, message) in [
-        (r#"{"message":"waiting for session"}"#, Message::Waiting),
-        (r#"{"topic":"system","success":"somebody","isFT":false}"#, Message::Ready),
-        (r#"{"topic":"system","hb":1800000000000}"#, Message::Heartbeat),
-        (r#"{"topic":"sts","args":{"authenticated":true,"competing":false}}"#, Message::Status(WELL)),
-        (r#"{"topic":"sts","args":{"authenticated":false,"username":"somebody","fail":"x"}}"#, Message::Status(LOST)),
+        (r#"{"message":"waiting for session"}"#, StreamMessage::Waiting),
+        (r#"{"topic":"system","success":"somebody","isFT":false}"#, StreamMessage::Ready),
+        (r#"{"topic":"system","hb":1800000000000}"#, StreamMessage::Heartbeat),
+        (r#"{"topic":"sts","args":{"authenticated":true,"competing":false}}"#, StreamMessage::Status(WELL)),
+        (
+            r#"{"topic":"sts","args":{"authenticated":false,"username":"somebody","fail":"x"}}"#,
+            StreamMessage::Status(LOST),
+        ),
         (
             r#"{"topic":"sts","args":{"authenticated":false,"connected":true,"competing":true,"established":false}}"#,
-            Message::Status(AuthStatus { connected: true, competing: true, established: Some(false), ..LOST }),
+            StreamMessage::Status(AuthStatus { connected: true, competing: true, established: Some(false), ..LOST }),
         ),
         (
             r#"{"topic":"sts","args":{"authenticated":true,"connected":false}}"#,
-            Message::Status(AuthStatus { connected: false, ..WELL }),
+            StreamMessage::Status(AuthStatus { connected: false, ..WELL }),
         ),
-        (r#"{"topic":"sts","args":{"competing":true}}"#, Message::Status(AuthStatus { competing: true, ..LOST })),
+        (r#"{"topic":"sts","args":{"competing":true}}"#, StreamMessage::Status(AuthStatus { competing: true, ..LOST })),
         // No flag that says anything is no flag that is false.
-        (r#"{"topic":"sts","args":{"competing":false}}"#, Message::Other),
-        (r#"{"topic":"sts","args":{"authenticated":"no"}}"#, Message::Other),
-        (r#"{"topic":"sts","args":[]}"#, Message::Other),
-        (r#"{"topic":"sts"}"#, Message::Other),
-        (r#"{"topic":"tic","alive":true,"id":"x","lastAccessed":1}"#, Message::Other),
-        (r#"{"topic":"act","args":{"accounts":["U1"]}}"#, Message::Other),
-        (r#"{"topic":5}"#, Message::Other),
-        (r#"{"topic":"system"}"#, Message::Other),
-        ("{}", Message::Other),
-        ("", Message::Nonsense),
-        ("tic", Message::Nonsense),
-        (r#"["topic","sts"]"#, Message::Nonsense),
-        (r#"{"topic":"sts","args":{"authenticated":fal"#, Message::Nonsense),
+        (r#"{"topic":"sts","args":{"competing":false}}"#, StreamMessage::Other),
+        (r#"{"topic":"sts","args":{"authenticated":"no"}}"#, StreamMessage::Other),
+        (r#"{"topic":"sts","args":[]}"#, StreamMessage::Other),
+        (r#"{"topic":"sts"}"#, StreamMessage::Other),
+        (r#"{"topic":"tic","alive":true,"id":"x","lastAccessed":1}"#, StreamMessage::Other),
+        (r#"{"topic":"act","args":{"accounts":["U1"]}}"#, StreamMessage::Other),
+        (r#"{"topic":5}"#, StreamMessage::Other),
+        (r#"{"topic":"system"}"#, StreamMessage::Other),
+        ("{}", StreamMessage::Other),
+        ("", StreamMessage::Nonsense),
+        ("tic", StreamMessage::Nonsense),
+        (r#"["topic","sts"]"#, StreamMessage::Nonsense),
+        (r#"{"topic":"sts","args":{"authenticated":fal"#, StreamMessage::Nonsense),
     ] {
         assert_eq!(read(frame.as_bytes()), message, "{frame}");
     }
-    assert_eq!(read(&[0xFF, 0xFE, b'{', b'}']), Message::Nonsense);
-    assert_eq!(read("[".repeat(60_000).as_bytes()), Message::Nonsense);
-    assert_eq!(read("{\"a\":".repeat(10_000).as_bytes()), Message::Nonsense);
+    assert_eq!(read(&[0xFF, 0xFE, b'{', b'}']), StreamMessage::Nonsense);
+    assert_eq!(read("[".repeat(60_000).as_bytes()), StreamMessage::Nonsense);
+    assert_eq!(read("{\"a\":".repeat(10_000).as_bytes()), StreamMessage::Nonsense);
 }
 
 // ---- servers that misbehave ------------------------------------------------------------------------
 
-async fn next(stream: &mut Stream) -> Result<Push, Down> {
+async fn next(stream: &mut Stream) -> Result<Push, StreamDown> {
     timeout(SOON, stream.next()).await.expect("a stream that says something or ends")
 }
 
@@ -126,14 +129,14 @@ async fn server_of<F: Future<Output = ()> + Send + 'static>(
 /// One that opens the stream as asked.
 async fn opened<F: Future<Output = ()> + Send + 'static>(
     then: impl FnOnce(TcpStream) -> F + Send + 'static,
-) -> Result<Stream, Down> {
+) -> Result<Stream, StreamDown> {
     opened_within(QUICK, then).await
 }
 
 async fn opened_within<F: Future<Output = ()> + Send + 'static>(
     limits: Limits,
     then: impl FnOnce(TcpStream) -> F + Send + 'static,
-) -> Result<Stream, Down> {
+) -> Result<Stream, StreamDown> {
     let client = server(async move |mut tcp, head| {
         tcp.write_all(upgrade(&head).as_bytes()).await.expect("a client");
         then(tcp).await;
@@ -170,7 +173,7 @@ async fn endlessly(mut tcp: TcpStream, bytes: &[u8]) {
 }
 
 /// How the stream ends after it was ready.
-async fn end(stream: Result<Stream, Down>) -> Down {
+async fn end(stream: Result<Stream, StreamDown>) -> StreamDown {
     let mut stream = match stream {
         Ok(stream) => stream,
         Err(down) => return down,
@@ -206,7 +209,7 @@ async fn the_request_carries_the_session_and_says_who_asks() {
 async fn an_id_that_breaks_the_request_is_not_sent() {
     let client = client("http://127.0.0.1:1", Trust::Loopback);
     let refused = client.stream(&session("a\u{7f}b"), QUICK).await.unwrap_err();
-    assert_eq!(refused, Down::Unreachable("the session id cannot be sent".to_owned()));
+    assert_eq!(refused, StreamDown::Unreachable("the session id cannot be sent".to_owned()));
 }
 
 #[tokio::test]
@@ -225,14 +228,14 @@ async fn answers_that_are_no_stream_are_told_as_what_they_are() {
     }
     let mute = server_of(HASTE, async |_tcp, _| std::future::pending().await).await;
     let down = timeout(SOON, mute.stream(&session("an id"), QUICK)).await.unwrap().unwrap_err();
-    assert_eq!(down, Down::Unreachable("no answer in time".to_owned()));
+    assert_eq!(down, StreamDown::Unreachable("no answer in time".to_owned()));
     // A head without an end has one all the same.
     let endless = server(async |mut tcp, _| {
         tcp.write_all(b"HTTP/1.1 101 Switching Protocols\r\n").await.unwrap();
         endlessly(tcp, b"X-Header: x\r\n").await;
     });
     let down = timeout(SOON, endless.await.stream(&session("an id"), QUICK)).await.unwrap().unwrap_err();
-    assert!(matches!(down, Down::TooMuch | Down::Nonsense | Down::Unreachable(_)), "{down:?}");
+    assert!(matches!(down, StreamDown::TooMuch | StreamDown::Nonsense | StreamDown::Unreachable(_)), "{down:?}");
     let nobody = client("http://127.0.0.1:1", Trust::Loopback);
     assert_eq!(nobody.stream(&session("an id"), QUICK).await.unwrap_err().code(), "unreachable");
 }
@@ -243,18 +246,18 @@ async fn garbage_ends_the_stream() {
         tcp.write_all(&[0xFF; 100]).await.unwrap();
         sleep(SOON).await;
     });
-    assert_eq!(end(no_frames.await).await, Down::Nonsense);
+    assert_eq!(end(no_frames.await).await, StreamDown::Nonsense);
     let no_json = opened_within(PATIENT, async |mut tcp| {
         tcp.write_all(&text(READY)).await.unwrap();
         tcp.write_all(&text("no json").repeat(20)).await.unwrap();
         sleep(SOON).await;
     });
-    assert_eq!(end(no_json.await).await, Down::Nonsense);
+    assert_eq!(end(no_json.await).await, StreamDown::Nonsense);
     let no_text = opened_within(PATIENT, async |mut tcp| {
         tcp.write_all(&frame(0x81, &[0xFF, 0xFE])).await.unwrap();
         sleep(SOON).await;
     });
-    assert_eq!(end(no_text.await).await, Down::Nonsense);
+    assert_eq!(end(no_text.await).await, StreamDown::Nonsense);
 }
 
 #[tokio::test]
@@ -266,23 +269,23 @@ async fn what_is_too_large_or_too_much_ends_the_stream_at_once() {
     });
     let announced = announced.await;
     let since = Instant::now();
-    assert_eq!(end(announced).await, Down::TooMuch);
+    assert_eq!(end(announced).await, StreamDown::TooMuch);
     assert!(since.elapsed() < PATIENT.heartbeat_within / 2, "it was waited for");
 
     let message = opened_within(PATIENT, async |mut tcp| {
         tcp.write_all(&frame(0x02, &[b' '; 1000])).await.unwrap();
         endlessly(tcp, &frame(0x00, &[b' '; 1000])).await;
     });
-    assert_eq!(end(message.await).await, Down::TooMuch);
+    assert_eq!(end(message.await).await, StreamDown::TooMuch);
     // Frames of nothing never make a message that is too large, nor one that is whole.
     let fragments = opened_within(LITTLE, async |mut tcp| {
         tcp.write_all(&[0x02, 0x00]).await.unwrap();
         endlessly(tcp, &[0x00, 0x00]).await;
     });
-    assert_eq!(end(fragments.await).await, Down::TooMuch);
+    assert_eq!(end(fragments.await).await, StreamDown::TooMuch);
     for flood in [frame(0x89, b"ping"), text(READY), text(LAPSED), text("{}")] {
         let flood = opened_within(LITTLE, async move |tcp| endlessly(tcp, &flood).await);
-        assert_eq!(end(flood.await).await, Down::TooMuch);
+        assert_eq!(end(flood.await).await, StreamDown::TooMuch);
     }
 }
 
@@ -294,13 +297,13 @@ async fn what_is_not_a_heartbeat_does_not_keep_the_stream_alive() {
             sleep(Duration::from_millis(20)).await;
         }
     });
-    assert_eq!(end(stream.await).await, Down::Silent);
+    assert_eq!(end(stream.await).await, StreamDown::Silent);
     let waiting = opened(async |mut tcp| {
         while tcp.write_all(&text(r#"{"message":"waiting for session"}"#)).await.is_ok() {
             sleep(Duration::from_millis(20)).await;
         }
     });
-    assert_eq!(end(waiting.await).await, Down::NeverReady);
+    assert_eq!(end(waiting.await).await, StreamDown::NeverReady);
 }
 
 #[tokio::test]
@@ -324,7 +327,7 @@ async fn before_it_is_ready_nothing_is_believed_and_nothing_said() {
     let mut stream = stream.await.unwrap();
     assert_eq!(next(&mut stream).await, Ok(Push::Ready));
     assert_eq!(next(&mut stream).await, Ok(Push::Status(LOST)));
-    assert_eq!(next(&mut stream).await, Err(Down::Silent));
+    assert_eq!(next(&mut stream).await, Err(StreamDown::Silent));
     let masked = first.await.unwrap();
     let said: Vec<u8> = masked[6..].iter().zip(&masked[2..6]).map(|(byte, mask)| byte ^ mask).collect();
     assert_eq!((masked[0], said.as_slice()), (0x81, b"tic".as_slice()));
@@ -336,15 +339,15 @@ async fn a_connection_that_ends_is_told_as_it_ended() {
         tcp.write_all(&[0x88, 0x02, 0x03, 0xE8]).await.unwrap();
         sleep(SOON).await;
     });
-    assert_eq!(end(closed.await).await, Down::Closed(Some(1000)));
+    assert_eq!(end(closed.await).await, StreamDown::Closed(Some(1000)));
     let gone = opened_within(PATIENT, async |mut tcp| tcp.write_all(&text(READY)).await.unwrap());
-    assert_eq!(end(gone.await).await, Down::Closed(None));
+    assert_eq!(end(gone.await).await, StreamDown::Closed(None));
     let reset = opened_within(PATIENT, async |mut tcp| {
         tcp.write_all(&text(READY)).await.unwrap();
         sleep(Duration::from_millis(50)).await;
         tcp.set_zero_linger().unwrap();
     });
-    assert!(matches!(end(reset.await).await, Down::Broken(_)));
+    assert!(matches!(end(reset.await).await, StreamDown::Broken(_)));
 }
 
 // ---- one message as a sign of life -----------------------------------------------------------------
@@ -373,7 +376,7 @@ async fn a_probe_tells_an_ibkr_that_answers_from_one_that_is_silent() {
         tcp.write_all(&[0x89, 0]).await.unwrap();
         std::future::pending::<()>().await;
     });
-    assert_eq!(mute.await.probe_websocket(QUICK.heartbeat_within).await, Err(Down::NeverReady));
+    assert_eq!(mute.await.probe_websocket(QUICK.heartbeat_within).await, Err(StreamDown::NeverReady));
 }
 
 #[tokio::test]
@@ -386,9 +389,10 @@ async fn a_probe_that_finds_no_websocket_says_nothing_about_ibkr() {
         let client = server(async move |mut tcp, _| tcp.write_all(answer.as_bytes()).await.unwrap()).await;
         assert_eq!(client.probe_websocket(SOON).await.unwrap_err().code(), code, "{answer:?}");
     }
-    for (frames, down) in
-        [(vec![0x88, 0x02, 0x03, 0xE8], Down::Closed(Some(1000))), (text("no json").repeat(20), Down::Nonsense)]
-    {
+    for (frames, down) in [
+        (vec![0x88, 0x02, 0x03, 0xE8], StreamDown::Closed(Some(1000))),
+        (text("no json").repeat(20), StreamDown::Nonsense),
+    ] {
         let client = server(async move |mut tcp, head: String| {
             tcp.write_all(upgrade(&head).as_bytes()).await.unwrap();
             tcp.write_all(&frames).await.unwrap();
@@ -407,5 +411,5 @@ async fn a_probe_that_finds_no_websocket_says_nothing_about_ibkr() {
 async fn interim_answers_without_an_end_open_no_websocket() {
     let client = server(async |tcp, _| endlessly(tcp, b"HTTP/1.1 100 Continue\r\n\r\n").await).await;
     let down = timeout(SOON, client.stream(&session("an id"), QUICK)).await.unwrap().unwrap_err();
-    assert!(matches!(down, Down::Refused(100) | Down::TooMuch | Down::Unreachable(_)), "{down:?}");
+    assert!(matches!(down, StreamDown::Refused(100) | StreamDown::TooMuch | StreamDown::Unreachable(_)), "{down:?}");
 }

@@ -8,8 +8,8 @@ use futures_util::{Stream, stream};
 use jiff::Timestamp;
 use serde_json::json;
 use support::Said;
-use tickled::driver::{Clock, Command, Driver, Flow, Port, Received, Report, StreamChange};
-use tickled::gateway::stream::{Down, Push};
+use tickled::driver::{Clock, Driver, DriverCommand, Flow, Port, Received, Report, StreamChange};
+use tickled::gateway::stream::{Push, StreamDown};
 use tickled::gateway::{AuthStatus, SessionId};
 use tickled::session::{Accounts, Now, Policy, Request, Sso, State, StateReason, Status, Unavailability};
 use tokio::sync::mpsc;
@@ -23,7 +23,7 @@ enum Asked {
     Stream(usize),
 }
 
-type Pushes = mpsc::UnboundedSender<Result<Push, Down>>;
+type Pushes = mpsc::UnboundedSender<Result<Push, StreamDown>>;
 
 /// A gateway and its world, as simple as can be: no session is given back by anybody but the test.
 struct Gateway {
@@ -68,7 +68,7 @@ impl Port for &Gateway {
         Received { answer: observation.to(request).unwrap(), error: None, session }
     }
 
-    fn listen(&self, session: SessionId) -> impl Stream<Item = Result<Push, Down>> {
+    fn listen(&self, session: SessionId) -> impl Stream<Item = Result<Push, StreamDown>> {
         let number = (1..=self.pings.get()).find(|number| id(*number) == session).expect("an id that a ping gave");
         self.asked.borrow_mut().push((self.time(), Asked::Stream(number)));
         let (pushes, receiver) = mpsc::unbounded_channel();
@@ -102,7 +102,7 @@ impl Gateway {
     }
 
     /// Drives a machine against this gateway while the test does its part.
-    async fn watched<T>(&self, policy: Policy, part: impl AsyncFnOnce(&mpsc::Sender<Command>) -> T) -> T {
+    async fn watched<T>(&self, policy: Policy, part: impl AsyncFnOnce(&mpsc::Sender<DriverCommand>) -> T) -> T {
         let driver = Driver::new("main", "memory", policy, 7, self, self).listening(7);
         let (commands, inbox) = mpsc::channel(1);
         tokio::select! {
@@ -122,7 +122,7 @@ impl Gateway {
     }
 
     /// Has the last stream say something.
-    fn push(&self, push: Result<Push, Down>) {
+    fn push(&self, push: Result<Push, StreamDown>) {
         let streams = self.streams.borrow();
         streams.last().expect("a stream").send(push).expect("a stream that is listened to");
     }
@@ -238,7 +238,7 @@ async fn a_stream_without_a_heartbeat_leaves_the_session_alone() {
             gateway.until(1.5).await;
             gateway.push(Ok(Push::Ready));
             gateway.until(31.0).await;
-            gateway.push(Err(Down::Silent));
+            gateway.push(Err(StreamDown::Silent));
             gateway.until(45.0).await;
             assert_eq!((gateway.state(), gateway.listened()), (State::Live, 0));
             assert_eq!(gateway.opened(), [1], "an id that was used already was used again");
@@ -246,7 +246,8 @@ async fn a_stream_without_a_heartbeat_leaves_the_session_alone() {
             gateway.flags.set(LAPSED);
             gateway.until(55.1).await;
             assert!(matches!(gateway.state(), State::Recovering { .. }), "{:?}", gateway.state());
-            let [StreamChange::Up, StreamChange::Down { reason: Down::Silent, .. }] = gateway.changes()[..] else {
+            let [StreamChange::Up, StreamChange::Down { reason: StreamDown::Silent, .. }] = gateway.changes()[..]
+            else {
                 panic!("{:?}", gateway.changes());
             };
         })
@@ -311,10 +312,10 @@ async fn there_is_no_stream_where_there_is_no_session_to_lose() {
         .watched(Policy::default(), async |commands| {
             gateway.until(2.0).await;
             assert_eq!(gateway.listened(), 1);
-            commands.send(Command::Pause { until: None }).await.unwrap();
+            commands.send(DriverCommand::Pause { until: None }).await.unwrap();
             gateway.until(300.0).await;
             assert_eq!((gateway.listened(), gateway.opened()), (0, vec![1]));
-            commands.send(Command::Resume).await.unwrap();
+            commands.send(DriverCommand::Resume).await.unwrap();
             gateway.until(303.0).await;
             assert_eq!((gateway.listened(), gateway.opened()), (1, vec![1, 2]));
             gateway.push(Ok(Push::Ready));
@@ -343,7 +344,7 @@ async fn a_stream_that_always_closes_is_tried_ever_less_and_told_once() {
                 if gateway.streams.borrow().len() > closed && gateway.listened() == 1 {
                     closed = gateway.streams.borrow().len();
                     gateway.push(Ok(Push::Ready));
-                    gateway.push(Err(Down::Closed(Some(1000))));
+                    gateway.push(Err(StreamDown::Closed(Some(1000))));
                 }
             }
             assert_eq!(gateway.state(), State::Live);
@@ -353,7 +354,7 @@ async fn a_stream_that_always_closes_is_tried_ever_less_and_told_once() {
             let apart: Vec<u64> = opened.windows(2).map(|pair| (pair[1] - pair[0]).as_secs()).collect();
             assert!(opened.len() <= 21, "{apart:?}");
             assert!(apart.windows(2).all(|pair| pair[1] + 121 >= pair[0]) && apart.last() >= Some(&240), "{apart:?}");
-            let [StreamChange::Up, StreamChange::Down { reason: Down::Closed(Some(1000)), pause }] =
+            let [StreamChange::Up, StreamChange::Down { reason: StreamDown::Closed(Some(1000)), pause }] =
                 gateway.changes()[..]
             else {
                 panic!("{:?}", gateway.changes());
@@ -370,7 +371,7 @@ async fn a_stream_that_always_closes_is_tried_ever_less_and_told_once() {
             gateway.push(Ok(Push::Heartbeat));
             sleep(Duration::from_secs(1)).await;
             assert_eq!(gateway.changes()[2..], [StreamChange::Up]);
-            gateway.push(Err(Down::Silent));
+            gateway.push(Err(StreamDown::Silent));
             sleep(Duration::from_secs(1)).await;
             let StreamChange::Down { pause, .. } = gateway.changes()[3] else { panic!("{:?}", gateway.changes()) };
             assert!(pause <= Duration::from_secs(5), "{pause:?}");

@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde_json::json;
 use support::Gateway;
 use tickled::driver::{Driver, Flow, HostClock, StreamChange};
-use tickled::gateway::stream::{Down, Limits, Push, Stream};
+use tickled::gateway::stream::{Limits, Push, Stream, StreamDown};
 use tickled::gateway::{AuthStatus, Client, Fingerprint, SessionId, Target, Trust};
 use tickled::session::{Method, Policy, Recovery, State};
 use tokio::sync::mpsc;
@@ -39,7 +39,7 @@ async fn simulated() -> Gateway {
 /// What a client asks of a gateway here.
 trait Asked {
     fn client(&self) -> Client;
-    async fn stream(&self, limits: Limits) -> Result<Stream, Down>;
+    async fn stream(&self, limits: Limits) -> Result<Stream, StreamDown>;
 }
 
 impl Asked for Gateway {
@@ -48,7 +48,7 @@ impl Asked for Gateway {
     }
 
     /// A stream with the session of a ping.
-    async fn stream(&self, limits: Limits) -> Result<Stream, Down> {
+    async fn stream(&self, limits: Limits) -> Result<Stream, StreamDown> {
         let client = self.client();
         let session = client.ping_server().await.expect("a ping").session.expect("a session id");
         client.stream(&session, limits).await
@@ -68,7 +68,7 @@ async fn within_a_second(run: impl AsyncFn() -> Duration) {
     panic!("it takes {took:?}");
 }
 
-async fn next(stream: &mut Stream) -> Result<Push, Down> {
+async fn next(stream: &mut Stream) -> Result<Push, StreamDown> {
     timeout(SOON, stream.next()).await.expect("a stream that says something or ends")
 }
 
@@ -127,19 +127,19 @@ async fn a_stream_that_falls_silent_or_always_closes_is_down() {
             Err(down) => break down,
         }
     };
-    assert_eq!(silent, Down::Silent);
+    assert_eq!(silent, StreamDown::Silent);
     let mut never = simulated.stream(QUICK).await.unwrap();
-    assert_eq!(next(&mut never).await, Err(Down::NeverReady));
+    assert_eq!(next(&mut never).await, Err(StreamDown::NeverReady));
 
     simulated.set("streams?are=closed").await;
     for _ in 0..3 {
         let mut closed = simulated.stream(QUICK).await.unwrap();
-        assert_eq!(next(&mut closed).await, Err(Down::Closed(Some(1000))));
+        assert_eq!(next(&mut closed).await, Err(StreamDown::Closed(Some(1000))));
     }
     // An id that is not the session's gets a stream that is never ready.
     simulated.set("streams?are=served").await;
     let mut foreign = simulated.client().stream(&session("foreign"), QUICK).await.unwrap();
-    assert_eq!(next(&mut foreign).await, Err(Down::NeverReady));
+    assert_eq!(next(&mut foreign).await, Err(StreamDown::NeverReady));
 }
 
 #[tokio::test]
@@ -158,7 +158,7 @@ async fn the_stream_trusts_as_the_requests_do() {
 
     let wrong = client(&url, Trust::Pin(vec![Fingerprint::STOCK]));
     let refused = wrong.stream(&session, Limits::default()).await.unwrap_err();
-    assert!(matches!(refused, Down::Unreachable(_)), "{refused:?}");
+    assert!(matches!(refused, StreamDown::Unreachable(_)), "{refused:?}");
     assert_eq!(upgrades().await, 1, "the request was sent to a gateway that is not trusted");
 }
 

@@ -8,7 +8,7 @@ use tokio::time::timeout;
 
 use super::channels::{self, Sender};
 use super::heartbeat::Heartbeat;
-use super::notice::{Message, Notice, Origin, Phase};
+use super::notice::{AlertPhase, Message, Notice, Origin};
 use super::outbox::{Outcome, Progress};
 use super::settings::Settings;
 use super::{Code, Sign};
@@ -35,7 +35,7 @@ pub async fn test(
     let host = settings.host(own_host);
     let message = Notice::test(now.wall).message(&settings.zone(), &Origin::from(host));
     let message = code.map_or(message.clone(), |code| rehearsal(message, code));
-    let alert = Message { phase: Phase::Raised, ..message.clone() };
+    let alert = Message { phase: AlertPhase::Raised, ..message.clone() };
     let is_meant = |name: &str| channel.is_none_or(|channel| channel == name);
     let takes_it = |settings: &&super::settings::Channel| {
         is_meant(&settings.name) && (code.is_none() || channel.is_some() || channels::matches(settings, &alert))

@@ -31,13 +31,13 @@ pub struct Deadman {
 
 #[derive(Debug, Clone, Copy)]
 struct Watched {
-    health: Health,
+    health: GatewayHealth,
     /// When its driver reports again at the latest, by [`Now::mono`].
     promised: Duration,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Health {
+enum GatewayHealth {
     /// It was never looked at.
     Unknown,
     /// It is live, and has answered a ping well since the last sign.
@@ -54,20 +54,20 @@ impl Deadman {
     /// Signs for these gateways, at most one of each kind in `every`.
     #[must_use]
     pub fn new(every: Duration, gateways: impl Iterator<Item = String>) -> Self {
-        let unknown = Watched { health: Health::Unknown, promised: Duration::MAX };
+        let unknown = Watched { health: GatewayHealth::Unknown, promised: Duration::MAX };
         Self { every, gateways: gateways.map(|name| (name, unknown)).collect(), last: None }
     }
 
     /// Takes in how a gateway is, and whether a ping was just answered well.
     pub fn on_snapshot(&mut self, snapshot: &Snapshot, good_ping: bool) {
-        let before = self.gateways.get(&snapshot.gateway).map_or(Health::Unknown, |watched| watched.health);
+        let before = self.gateways.get(&snapshot.gateway).map_or(GatewayHealth::Unknown, |watched| watched.health);
         let health = match snapshot.state {
-            State::Live if good_ping || before == Health::Proved => Health::Proved,
-            State::Live => Health::Unproved,
-            State::Starting => Health::Unknown,
-            State::Paused { .. } | State::LoginRequired(Cause::ByOperator) => Health::Silenced,
+            State::Live if good_ping || before == GatewayHealth::Proved => GatewayHealth::Proved,
+            State::Live => GatewayHealth::Unproved,
+            State::Starting => GatewayHealth::Unknown,
+            State::Paused { .. } | State::LoginRequired(Cause::ByOperator) => GatewayHealth::Silenced,
             State::Contested | State::LoginRequired(_) | State::Recovering { .. } | State::Unavailable(_) => {
-                Health::Handled
+                GatewayHealth::Handled
             }
         };
         self.gateways.insert(snapshot.gateway.clone(), Watched { health, promised: snapshot.promised });
@@ -76,7 +76,7 @@ impl Deadman {
     /// Which sign to send now, if one is due. `needs_human` says of a gateway whether a human was notified that something
     /// has to be done about it, and has not done it; `is_heard` whether alerts are delivered.
     pub fn poll(&mut self, now: Now, needs_human: impl Fn(&str) -> bool, is_heard: bool) -> Option<Sign> {
-        let mut expected = self.gateways.iter().filter(|(_, watched)| watched.health != Health::Silenced);
+        let mut expected = self.gateways.iter().filter(|(_, watched)| watched.health != GatewayHealth::Silenced);
         let fails = !is_heard || expected.any(|(gateway, _)| needs_human(gateway));
         let sign = if fails { Sign::Fail } else { Sign::Good };
         let here = Moment::at(now.mono);
@@ -86,8 +86,8 @@ impl Deadman {
             return None;
         }
         self.last = Some((here, sign));
-        for watched in self.gateways.values_mut().filter(|watched| watched.health == Health::Proved) {
-            watched.health = Health::Unproved;
+        for watched in self.gateways.values_mut().filter(|watched| watched.health == GatewayHealth::Proved) {
+            watched.health = GatewayHealth::Unproved;
         }
         Some(sign)
     }
@@ -102,7 +102,8 @@ impl Deadman {
     fn is_well(&self, now: Now) -> bool {
         self.gateways.values().all(|watched| {
             let is_late = now.mono > watched.promised.saturating_add(GRACE);
-            matches!(watched.health, Health::Proved | Health::Handled | Health::Silenced) && !is_late
+            matches!(watched.health, GatewayHealth::Proved | GatewayHealth::Handled | GatewayHealth::Silenced)
+                && !is_late
         })
     }
 }

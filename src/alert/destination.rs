@@ -6,7 +6,7 @@ use secrecy::ExposeSecret;
 
 use super::heartbeat::check_deadman;
 use super::secret_file::{self, SecretFile};
-use super::settings::{Email, Kind, Settings, Url, Webhook};
+use super::settings::{ChannelKind, EmailSettings, Settings, Url, WebhookSettings};
 
 /// The destination of a channel, or of the dead man's switch. Holds no secret: of a secret address only host and port.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -14,7 +14,7 @@ pub struct ChannelDestination {
     /// The channel's name, or `deadman`.
     pub name: String,
     /// Where it sends.
-    pub to: Result<Destination, Unknown>,
+    pub to: Result<Destination, UnknownDestination>,
 }
 
 /// Where a channel sends.
@@ -40,7 +40,7 @@ pub enum Destination {
 
 /// Why a destination is not known.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Unknown {
+pub enum UnknownDestination {
     /// It stands in a systemd credential, which only the daemon can read.
     Credential(String),
     /// The secret's file or its content is wrong. Does not show the secret.
@@ -52,9 +52,9 @@ pub enum Unknown {
 pub fn destinations(settings: &Settings) -> Vec<ChannelDestination> {
     let channels = settings.channels.iter().map(|channel| {
         let to = match &channel.kind {
-            Kind::Webhook(webhook) => of_webhook(webhook),
-            Kind::Email(email) => of_email(email),
-            Kind::Command(command) => {
+            ChannelKind::Webhook(webhook) => of_webhook(webhook),
+            ChannelKind::Email(email) => of_email(email),
+            ChannelKind::Command(command) => {
                 Ok(Destination::Program(command.argv.first().map(PathBuf::from).unwrap_or_default()))
             }
         };
@@ -62,7 +62,7 @@ pub fn destinations(settings: &Settings) -> Vec<ChannelDestination> {
     });
     let deadman = settings.deadman.iter().map(|deadman| {
         let to = read(&SecretFile::new(&deadman.url_file)).and_then(|url| {
-            check_deadman(deadman).map_err(Unknown::Secret)?;
+            check_deadman(deadman).map_err(UnknownDestination::Secret)?;
             of_url(&url)
         });
         ChannelDestination { name: "deadman".to_owned(), to }
@@ -70,7 +70,7 @@ pub fn destinations(settings: &Settings) -> Vec<ChannelDestination> {
     channels.chain(deadman).collect()
 }
 
-fn of_webhook(webhook: &Webhook) -> Result<Destination, Unknown> {
+fn of_webhook(webhook: &WebhookSettings) -> Result<Destination, UnknownDestination> {
     // A token that cannot be read is as bad as an address that cannot.
     if let Some(file) = &webhook.token_file {
         read(&SecretFile::new(file))?;
@@ -81,30 +81,30 @@ fn of_webhook(webhook: &Webhook) -> Result<Destination, Unknown> {
     }
 }
 
-fn of_email(email: &Email) -> Result<Destination, Unknown> {
+fn of_email(email: &EmailSettings) -> Result<Destination, UnknownDestination> {
     if let Some(file) = &email.password_file {
         read(&SecretFile::new(file))?;
     }
     Ok(Destination::Mail { host: email.host.clone(), port: email.port })
 }
 
-fn read(file: &SecretFile) -> Result<String, Unknown> {
+fn read(file: &SecretFile) -> Result<String, UnknownDestination> {
     match file.read() {
         Ok(secret) => Ok(secret.expose_secret().to_owned()),
-        Err(secret_file::Error::NoCredentials(name)) => Err(Unknown::Credential(name.display().to_string())),
+        Err(secret_file::Error::NoCredentials(name)) => Err(UnknownDestination::Credential(name.display().to_string())),
         Err(error @ (secret_file::Error::Unreadable { .. } | secret_file::Error::NoLine(_))) => {
-            Err(Unknown::Secret(error.to_string()))
+            Err(UnknownDestination::Secret(error.to_string()))
         }
     }
 }
 
-fn of_url(url: &str) -> Result<Destination, Unknown> {
+fn of_url(url: &str) -> Result<Destination, UnknownDestination> {
     let parts = reqwest::Url::parse(url).ok().and_then(|url| {
         let host = url.host_str()?.trim_start_matches('[').trim_end_matches(']').to_owned();
         Some((host, url.port_or_known_default()?))
     });
     match parts {
         Some((host, port)) => Ok(Destination::Web { host, port }),
-        None => Err(Unknown::Secret("its address is not a URL".to_owned())),
+        None => Err(UnknownDestination::Secret("its address is not a URL".to_owned())),
     }
 }

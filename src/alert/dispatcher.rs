@@ -17,16 +17,16 @@ use tracing::{debug, error, info, warn};
 
 use super::channels::{self, Sender};
 use super::lifecycle::Persisted;
-use super::notice::{Message, Notice, Origin, Phase, Who};
-use super::outbox::{Outbox, Outcome, PersistedMessage, Verdict};
+use super::notice::{AlertPhase, Message, Notice, Origin, Who};
+use super::outbox::{DeliveryVerdict, Outbox, Outcome, PersistedMessage};
 use super::settings::{Channel, Settings};
-use super::spool::{Spool, State};
+use super::spool::{Spool, SpoolContent};
 use crate::log::{event, human_duration};
 use crate::session::Now;
 use crate::write_behind::WriteBehind;
 
 /// Reads the clocks.
-pub type Clock = Rc<dyn Fn() -> Now>;
+pub type ReadClocks = Rc<dyn Fn() -> Now>;
 
 /// A result of a channel.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -67,7 +67,7 @@ pub struct ChannelStatus {
 /// Hands messages to the channels' tasks. Its tasks run on the [`LocalSet`](tokio::task::LocalSet) it was started in.
 #[derive(Debug)]
 pub struct Dispatcher {
-    shared: Rc<Shared>,
+    shared: Rc<DispatcherState>,
     /// Each channel's task. None of them ever ends by itself; all of them end with the dispatcher.
     tasks: BTreeMap<String, AbortHandle>,
     keeper: Option<AbortHandle>,
@@ -77,8 +77,8 @@ pub struct Dispatcher {
     newcomers: Vec<String>,
 }
 
-struct Shared {
-    clock: Clock,
+struct DispatcherState {
+    clock: ReadClocks,
     zone: RefCell<TimeZone>,
     origin: RefCell<Origin>,
     spool: Spool,
@@ -107,11 +107,11 @@ impl Dispatcher {
     pub fn start(
         settings: &Settings,
         own_host: &str,
-        (spool, state): (Spool, State),
-        clock: Clock,
+        (spool, state): (Spool, SpoolContent),
+        clock: ReadClocks,
         events: mpsc::UnboundedSender<DeliveryEvent>,
     ) -> Self {
-        let State { alerts, channels: mut left, instance } = state;
+        let SpoolContent { alerts, channels: mut left, instance } = state;
         let channels = &settings.channels;
         let host = settings.host(own_host);
         let now = clock();
@@ -124,7 +124,7 @@ impl Dispatcher {
                 Rc::new(ChannelWorker::new(settings, host, left.remove(&settings.name).unwrap_or_default(), now))
             })
             .collect();
-        let shared = Rc::new(Shared {
+        let shared = Rc::new(DispatcherState {
             clock,
             zone: RefCell::new(settings.zone()),
             origin: RefCell::new(origin),
@@ -221,7 +221,7 @@ impl Dispatcher {
         let shared = &self.shared;
         for notice in notices {
             // The log had the end of an alert when it came.
-            if notice.audience.who != Who::People && notice.phase != Phase::Acknowledged {
+            if notice.audience.who != Who::People && notice.phase != AlertPhase::Acknowledged {
                 channels::log::write(notice);
             }
             shared.put(notice, |_, _| true);
@@ -285,7 +285,7 @@ impl ChannelWorker {
     }
 }
 
-impl Shared {
+impl DispatcherState {
     /// Puts the notice into the outboxes of the chosen channels that take it.
     fn put(&self, notice: &Notice, is_chosen: impl Fn(&ChannelWorker, &Message) -> bool) {
         let now = (self.clock)();
@@ -327,7 +327,7 @@ impl Shared {
     /// Writes the state whenever it changes.
     async fn persist(&self) {
         let spool = self.spool.clone();
-        let write = move |state: State| {
+        let write = move |state: SpoolContent| {
             let saved = spool.save(&state);
             (state, saved)
         };
@@ -340,13 +340,13 @@ impl Shared {
         self.writer.run(|| self.state(), write, drop, report).await;
     }
 
-    fn state(&self) -> State {
+    fn state(&self) -> SpoolContent {
         let now = (self.clock)();
         let workers = self.workers.borrow();
         // Includes channels with an empty queue, so that the next run can recognise new channels.
         let kept = workers.iter().map(|worker| (worker.settings.name.clone(), worker.outbox.borrow().keep(now)));
         let channels = kept.collect();
-        State { alerts: self.alerts.borrow().clone(), channels, instance: self.origin.borrow().instance.clone() }
+        SpoolContent { alerts: self.alerts.borrow().clone(), channels, instance: self.origin.borrow().instance.clone() }
     }
 
     /// The state has changed.
@@ -356,11 +356,11 @@ impl Shared {
         }
     }
 
-    fn report(&self, worker: &ChannelWorker, message: &Message, outcome: Outcome, verdict: &Verdict) {
+    fn report(&self, worker: &ChannelWorker, message: &Message, outcome: Outcome, verdict: &DeliveryVerdict) {
         let channel = &worker.settings.name;
         let (gateway, code, phase) = (message.gateway.as_deref(), &message.code, message.phase.name());
         match (outcome, verdict) {
-            (Outcome::Sent { answer, except }, Verdict::Sent { tries }) => {
+            (Outcome::Sent { answer, except }, DeliveryVerdict::Sent { tries }) => {
                 worker.sent.set(worker.sent.get() + 1);
                 info!(
                     event = event::ALERT_SENT,
@@ -371,7 +371,7 @@ impl Shared {
                     None => self.emit(DeliveryEvent::Delivered { channel: channel.clone() }),
                 }
             }
-            (Outcome::TryAgain { why: fault, .. }, Verdict::Waits { pause, is_news, report }) => {
+            (Outcome::TryAgain { why: fault, .. }, DeliveryVerdict::Waits { pause, is_news, report }) => {
                 let pause = human_duration(*pause);
                 macro_rules! delayed {
                     ($level:ident) => {
@@ -401,7 +401,7 @@ impl Shared {
                 }
             }
             (Outcome::Refused { why } | Outcome::TryAgain { why, .. }, _) => self.give_up(worker, message, &why),
-            (Outcome::Sent { .. }, Verdict::Waits { .. } | Verdict::GivenUp) => {}
+            (Outcome::Sent { .. }, DeliveryVerdict::Waits { .. } | DeliveryVerdict::GivenUp) => {}
         }
     }
 
@@ -436,7 +436,7 @@ impl Shared {
     }
 }
 
-impl fmt::Debug for Shared {
+impl fmt::Debug for DispatcherState {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Shared")
             .field("origin", &self.origin)

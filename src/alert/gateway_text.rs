@@ -8,10 +8,10 @@ use crate::gateway::GatewayUrl;
 use crate::log::human_duration;
 use crate::session::{Cause, StateReason, Unavailability};
 use crate::status::Snapshot;
-use crate::systemd::unit::{Down, How};
+use crate::systemd::unit::{How, UnitDown};
 
 /// How a human reaches the gateway's login page.
-struct Login<'a> {
+struct LoginPlace<'a> {
     url: &'a str,
     /// Where a human logs in from anywhere.
     public: Option<&'a str>,
@@ -21,7 +21,7 @@ struct Login<'a> {
     on: String,
 }
 
-impl<'a> Login<'a> {
+impl<'a> LoginPlace<'a> {
     /// The login page of the gateway at `url`, as seen from this host, `host`.
     fn at(snapshot: &'a Snapshot, host: &str) -> Self {
         let (url, public) = (snapshot.url.as_str(), snapshot.login_url.as_deref());
@@ -62,7 +62,7 @@ impl<'a> Login<'a> {
 
 /// A login is required, for this cause.
 pub(super) fn login(cause: Cause, snapshot: &Snapshot, host: &str) -> Annotations {
-    let login = Login::at(snapshot, host);
+    let login = LoginPlace::at(snapshot, host);
     let lines = login.lines();
     let offline =
         "Logged in but still offline? Log in once at ibkr.com, confirm any request there, then log in here again.";
@@ -158,7 +158,7 @@ pub(super) fn budget_spent(snapshot: &Snapshot, host: &str) -> Annotations {
     let text = format!(
         "{}\nOr wait: tickled tries again within the hour. Also find what ends the session: another program with the \
          same user name, a poor network, or IBKR itself.",
-        Login::at(snapshot, host).lines()
+        LoginPlace::at(snapshot, host).lines()
     );
     annotations(
         "budget-spent",
@@ -207,7 +207,7 @@ pub(super) fn being_restored() -> Annotations {
 /// The gateway or IBKR is not available, for this reason.
 pub(super) fn unavailable(trouble: Unavailability, snapshot: &Snapshot, host: &str) -> (Code, Annotations) {
     let url = &snapshot.url;
-    let login = Login::at(snapshot, host);
+    let login = LoginPlace::at(snapshot, host);
     let port = login.port;
     let (code, action, title, text) = match trouble {
         Unavailability::NothingListens => (
@@ -350,7 +350,7 @@ pub(super) fn unavailable(trouble: Unavailability, snapshot: &Snapshot, host: &s
 }
 
 /// The gateway does not answer because its systemd unit does not run.
-fn unit_down(down: &Down, summary: &str, login: &Login<'_>) -> Annotations {
+fn unit_down(down: &UnitDown, summary: &str, login: &LoginPlace<'_>) -> Annotations {
     let unit = &down.unit;
     let start = format!("start the gateway with `systemctl start {unit}`, then {}", login.lines());
     let (title, text) = match down.how {
@@ -372,7 +372,7 @@ pub(super) fn unavailable_for_long(trouble: Unavailability, snapshot: &Snapshot,
             format!(
                 "look at IBKR's system status page, and run `tickled doctor`\nOnly if all is well there: restart the \
                  gateway, which costs a login, then {}",
-                Login::at(snapshot, host).lines()
+                LoginPlace::at(snapshot, host).lines()
             ),
             Action::Diagnose,
         )),

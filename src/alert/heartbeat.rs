@@ -5,7 +5,7 @@ use tokio::sync::watch;
 use tracing::{info, warn};
 
 use super::channels::Call;
-use super::channels::http::Http;
+use super::channels::http::HttpClient;
 use super::deadman::Sign;
 use super::outbox::Outcome;
 use super::secret_file::SecretFile;
@@ -16,13 +16,13 @@ use crate::log::event;
 /// Calls the service.
 #[derive(Debug)]
 pub(super) struct Heartbeat {
-    settings: settings::Deadman,
-    http: Http,
+    settings: settings::DeadmanSettings,
+    http: HttpClient,
 }
 
 impl Heartbeat {
-    pub(super) fn new(settings: &settings::Deadman) -> Self {
-        Self { settings: settings.clone(), http: Http::new(None) }
+    pub(super) fn new(settings: &settings::DeadmanSettings) -> Self {
+        Self { settings: settings.clone(), http: HttpClient::new(None) }
     }
 
     /// Sends the newest sign whenever there is a new one, until the sender is dropped.
@@ -85,7 +85,7 @@ impl Heartbeat {
 ///
 /// # Errors
 /// When it does not; says what to write instead, and does not show the address.
-pub fn check_deadman(settings: &settings::Deadman) -> Result<(), String> {
+pub fn check_deadman(settings: &settings::DeadmanSettings) -> Result<(), String> {
     let url = SecretFile::new(&settings.url_file).read().map_err(|error| error.to_string())?;
     match failure_url(url.expose_secret()) {
         Err(why) if settings.fails => Err(why),

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::annotations::{Action, Annotations};
 use super::condition::Condition;
-use super::notice::{About, Audience, Notice, Phase, Who};
+use super::notice::{About, AlertPhase, Audience, Notice, Who};
 use super::readiness::Readiness;
 use super::time::{Moment, lasted};
 use super::{Code, Severity};
@@ -135,12 +135,13 @@ impl Alert<Moment> {
     }
 
     /// A notice of that phase at `now`.
-    pub(super) fn notice(&self, now: Now, about: &About, code: Code, phase: Phase) -> Notice {
+    pub(super) fn notice(&self, now: Now, about: &About, code: Code, phase: AlertPhase) -> Notice {
         let Annotations { reason, title, summary, action_text, .. } = self.annotations.clone();
         let severity = self.annotations.severity(code);
         let severity = match (phase, self.firing()) {
-            (Phase::Resolved | Phase::Withdrawn | Phase::Replaced, Some(firing)) => firing.worst,
-            (Phase::Raised | Phase::Repeated | Phase::Acknowledged | Phase::Test, _) | (_, None) => severity,
+            (AlertPhase::Resolved | AlertPhase::Withdrawn | AlertPhase::Replaced, Some(firing)) => firing.worst,
+            (AlertPhase::Raised | AlertPhase::Repeated | AlertPhase::Acknowledged | AlertPhase::Test, _)
+            | (_, None) => severity,
         };
         Notice {
             about: about.clone(),
@@ -166,7 +167,7 @@ impl Alert<Moment> {
     }
 
     /// Records a first or a repeated notification at `here`. Returns its phase.
-    pub(super) fn notify(&mut self, here: Moment, code: Code) -> Phase {
+    pub(super) fn notify(&mut self, here: Moment, code: Code) -> AlertPhase {
         let (action, severity) = (self.annotations.action, self.annotations.severity(code));
         if let Stage::Firing(firing) = &mut self.stage {
             firing.notified = here;
@@ -174,7 +175,7 @@ impl Alert<Moment> {
             firing.acknowledged = None;
             firing.actions.insert(action);
             firing.worst = firing.worst.max(severity);
-            return Phase::Repeated;
+            return AlertPhase::Repeated;
         }
         self.stage = Stage::Firing(Firing {
             raised: here,
@@ -184,7 +185,7 @@ impl Alert<Moment> {
             worst: severity,
             acknowledged: None,
         });
-        Phase::Raised
+        AlertPhase::Raised
     }
 
     /// Records that all channels have the alert whose `after` is at most this.

@@ -21,7 +21,7 @@ pub struct Notice {
     /// Its code in the catalogue.
     pub code: Code,
     /// Whether the alert begins, lasts or ends.
-    pub phase: Phase,
+    pub phase: AlertPhase,
     /// The severity of the alert; of an end, the highest that it had.
     pub severity: Severity,
     /// When the problem began.
@@ -106,7 +106,7 @@ pub enum About {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, strum::VariantArray, strum::IntoStaticStr)]
 #[serde(rename_all = "kebab-case")]
 #[strum(serialize_all = "kebab-case")]
-pub enum Phase {
+pub enum AlertPhase {
     /// It begins.
     Raised,
     /// It lasts, or needs another action.
@@ -132,7 +132,7 @@ pub struct Message {
     /// is renamed.
     pub id: String,
     /// The phase of the alert.
-    pub phase: Phase,
+    pub phase: AlertPhase,
     /// The code in the catalogue, or `test`.
     pub code: String,
     /// The severity.
@@ -207,39 +207,39 @@ impl Notice {
         let was = format!("It was: {}", ended(&self.summary));
         let action = sentence(&one_line(&self.action));
         let (title, text, action) = match self.phase {
-            Phase::Raised => {
+            AlertPhase::Raised => {
                 (format!("{subject}: {}", self.title), format!("{}\n{footer}", self.instructions()), action)
             }
-            Phase::Repeated => (
+            AlertPhase::Repeated => (
                 format!("{subject}: {}", self.title),
                 format!("{}\nSince {from}, for {lasted}. tickled on {host}.", self.instructions()),
                 action,
             ),
-            Phase::Resolved => (
+            AlertPhase::Resolved => (
                 format!("{subject}: {} after {lasted}", entry.resolved_title.unwrap_or("over")),
                 format!("Nothing to do. {was}\n{footer}"),
                 String::new(),
             ),
-            Phase::Withdrawn => (
+            AlertPhase::Withdrawn => (
                 format!("{subject}: no longer monitored – alert closed, not fixed"),
                 format!(
                     "Nothing to do. {about} is no longer monitored. Its open alert was closed, not fixed.\n{was}\n{footer}"
                 ),
                 String::new(),
             ),
-            Phase::Replaced => (
+            AlertPhase::Replaced => (
                 format!("{subject}: replaced by a newer alert – {}", entry.title),
                 format!(
                     "Nothing to do here: a newer alert about {about} describes the present problem.\n{was}\n{footer}"
                 ),
                 String::new(),
             ),
-            Phase::Acknowledged => (
+            AlertPhase::Acknowledged => (
                 format!("{subject}: acknowledged: {}", self.title),
                 format!("Nothing to do here: it was acknowledged.\n{}\n{footer}", sentence(&self.summary)),
                 action,
             ),
-            Phase::Test => (
+            AlertPhase::Test => (
                 "TEST: this alert is only a test".to_owned(),
                 format!(
                     "Nothing is wrong. Somebody ran `tickled alert test` on {host} to see whether its alerts arrive here: \
@@ -250,13 +250,13 @@ impl Notice {
             ),
         };
         let (code, severity) = match self.phase {
-            Phase::Test => ("test", Severity::Info),
-            Phase::Raised
-            | Phase::Repeated
-            | Phase::Acknowledged
-            | Phase::Resolved
-            | Phase::Withdrawn
-            | Phase::Replaced => (self.code.name(), self.severity),
+            AlertPhase::Test => ("test", Severity::Info),
+            AlertPhase::Raised
+            | AlertPhase::Repeated
+            | AlertPhase::Acknowledged
+            | AlertPhase::Resolved
+            | AlertPhase::Withdrawn
+            | AlertPhase::Replaced => (self.code.name(), self.severity),
         };
         Message {
             version: VERSION,
@@ -302,7 +302,7 @@ impl Notice {
         Self {
             about: About::Daemon,
             code: Code::LoginRequired,
-            phase: Phase::Test,
+            phase: AlertPhase::Test,
             severity: Severity::Info,
             started_at: at,
             lasted: Duration::ZERO,
@@ -324,8 +324,10 @@ impl Message {
     #[must_use]
     pub const fn urgency(&self) -> Severity {
         match self.phase {
-            Phase::Raised | Phase::Repeated | Phase::Test => self.severity,
-            Phase::Resolved | Phase::Withdrawn | Phase::Replaced | Phase::Acknowledged => Severity::Info,
+            AlertPhase::Raised | AlertPhase::Repeated | AlertPhase::Test => self.severity,
+            AlertPhase::Resolved | AlertPhase::Withdrawn | AlertPhase::Replaced | AlertPhase::Acknowledged => {
+                Severity::Info
+            }
         }
     }
 
@@ -373,7 +375,7 @@ impl About {
     }
 }
 
-impl Phase {
+impl AlertPhase {
     /// Whether the alert ends with it.
     #[must_use]
     pub const fn is_end(self) -> bool {

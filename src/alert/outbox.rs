@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::Code;
-use super::notice::{Message, Phase};
+use super::notice::{AlertPhase, Message};
 use super::time::Moment;
 use crate::session::{Now, backoff};
 
@@ -84,7 +84,7 @@ pub struct PersistedMessage {
 
 /// The state of a message after a try.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Verdict {
+pub enum DeliveryVerdict {
     /// It was sent, at this try.
     Sent {
         /// How often it was tried.
@@ -140,7 +140,7 @@ impl Outbox {
         let is_same = |queued: &&Queued| queued.message.started_at == message.started_at;
         let earlier = earlier.as_ref().filter(is_same);
         let never_told =
-            earlier.is_some_and(|queued| queued.start_undelivered || queued.message.phase == Phase::Raised);
+            earlier.is_some_and(|queued| queued.start_undelivered || queued.message.phase == AlertPhase::Raised);
         let queued = Queued {
             since: earlier.map_or_else(|| Moment::at(now.mono), |queued| queued.since),
             is_reported: earlier.is_some_and(|queued| queued.is_reported),
@@ -169,7 +169,7 @@ impl Outbox {
     }
 
     /// Records the result of a try with `message`. A message that was replaced in the meantime stays replaced.
-    pub fn done(&mut self, now: Now, message: &Message, progress: Progress, outcome: &Outcome) -> Verdict {
+    pub fn done(&mut self, now: Now, message: &Message, progress: Progress, outcome: &Outcome) -> DeliveryVerdict {
         self.turn += 1;
         let at = self.queue.iter().position(|queued| queued.message == *message);
         if let Some(queued) = at.and_then(|at| self.queue.get_mut(at)) {
@@ -181,7 +181,7 @@ impl Outbox {
             Outcome::Sent { .. } => {
                 let tries = at.map_or(1, |at| self.queue.remove(at).tries);
                 self.succeeded(&message.id);
-                Verdict::Sent { tries }
+                DeliveryVerdict::Sent { tries }
             }
             Outcome::TryAgain { why, after, needs_human } => {
                 let asked = after.unwrap_or_default().min(LONGEST_ASKED);
@@ -194,7 +194,7 @@ impl Outbox {
                 if let Some(at) = at {
                     self.queue.remove(at);
                 }
-                Verdict::GivenUp
+                DeliveryVerdict::GivenUp
             }
         }
     }
@@ -210,7 +210,14 @@ impl Outbox {
     }
 
     /// Chooses the next try of the message at `at`, or gives it up.
-    fn failed(&mut self, now: Now, at: Option<usize>, asked: Duration, needs_human: bool, is_news: bool) -> Verdict {
+    fn failed(
+        &mut self,
+        now: Now,
+        at: Option<usize>,
+        asked: Duration,
+        needs_human: bool,
+        is_news: bool,
+    ) -> DeliveryVerdict {
         let here = Moment::at(now.mono);
         // A message that was not tried yet does not wait for the pause of another.
         for tried in self.queue.iter_mut().filter(|queued| queued.tries > 0) {
@@ -218,7 +225,7 @@ impl Outbox {
             tried.not_before = Some(tried.not_before.map_or(next, |at| at.max(next)));
         }
         let Some(queued) = at.and_then(|at| self.queue.get_mut(at)) else {
-            return Verdict::Waits { pause: Duration::ZERO, is_news, report: false };
+            return DeliveryVerdict::Waits { pause: Duration::ZERO, is_news, report: false };
         };
         let is_old = queued.since.until(here) >= GIVEN_UP_AFTER;
         let longest = if is_old || needs_human { LAST_PAUSE } else { LONGEST_PAUSE };
@@ -232,11 +239,11 @@ impl Outbox {
             && let Some(at) = at
         {
             self.queue.remove(at);
-            return Verdict::GivenUp;
+            return DeliveryVerdict::GivenUp;
         }
         let report = !queued.is_reported && (is_stuck || is_old);
         queued.is_reported |= report;
-        Verdict::Waits { pause, is_news, report }
+        DeliveryVerdict::Waits { pause, is_news, report }
     }
 
     /// How many messages wait.
@@ -323,7 +330,7 @@ impl Queued {
     /// Whether the incident lasts, as far as this channel knows: its end would have replaced this message.
     fn is_ongoing(&self) -> bool {
         let has_end = Code::named(&self.message.code).is_some_and(|code| code.entry().resolved_title.is_some());
-        has_end && matches!(self.message.phase, Phase::Raised | Phase::Repeated)
+        has_end && matches!(self.message.phase, AlertPhase::Raised | AlertPhase::Repeated)
     }
 }
 

@@ -8,7 +8,7 @@ use jiff::tz::TimeZone;
 use super::Code;
 use super::annotations::Action;
 use super::lifecycle::{Alert, AlertGroup, Firing, Stage};
-use super::notice::{Audience, Phase, Who};
+use super::notice::{AlertPhase, Audience, Who};
 use super::settings::{Settings, is_exempt};
 use super::time::Moment;
 use crate::session::Now;
@@ -18,12 +18,12 @@ use crate::text::short_clock;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Due {
     pub(super) at: Moment,
-    pub(super) reason: WakeReason,
+    pub(super) reason: AlertWakeReason,
 }
 
 /// Why the tracker will wake.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum WakeReason {
+pub enum AlertWakeReason {
     /// A hold-off ends.
     HoldOff,
     /// The session flaps, and this has lasted for so long that it is not a part of that.
@@ -144,15 +144,15 @@ impl Candidate<'_> {
                 (Some(cause), _) => (HeldBy::Cause(cause), None),
                 (None, None) => return None,
                 (None, Some(due)) => match due.reason {
-                    WakeReason::Flapping => (HeldBy::Flapping, until(due)),
-                    WakeReason::WindowEnd => (HeldBy::Window, until(due)),
-                    WakeReason::HoursStart => (HeldBy::Hours, until(due)),
-                    WakeReason::HoldOff
-                    | WakeReason::Repeat
-                    | WakeReason::Escalation
-                    | WakeReason::Deadline
-                    | WakeReason::Long
-                    | WakeReason::Nothing => (HeldBy::HoldOff, until(due)),
+                    AlertWakeReason::Flapping => (HeldBy::Flapping, until(due)),
+                    AlertWakeReason::WindowEnd => (HeldBy::Window, until(due)),
+                    AlertWakeReason::HoursStart => (HeldBy::Hours, until(due)),
+                    AlertWakeReason::HoldOff
+                    | AlertWakeReason::Repeat
+                    | AlertWakeReason::Escalation
+                    | AlertWakeReason::Deadline
+                    | AlertWakeReason::Long
+                    | AlertWakeReason::Nothing => (HeldBy::HoldOff, until(due)),
                 },
             },
         };
@@ -174,16 +174,16 @@ impl Candidate<'_> {
                 // An alert that replaces another one must be present without a break.
                 let start = if self.group.replaces_another(self.code) { since } else { self.alert.started };
                 let at = start.after(self.code.entry().hold_off).max(*not_before);
-                Some(Due { at, reason: WakeReason::HoldOff })
+                Some(Due { at, reason: AlertWakeReason::HoldOff })
             }
             Stage::Firing(firing) => {
                 let due = |at, reason| Due { at, reason };
                 // An acknowledgement lasts until the human is called again: on the next day with a deadline.
                 if let Some(at) = firing.acknowledged.filter(|_| !self.is_worse(firing)) {
-                    return self.next_morning(at).map(|at| due(at, WakeReason::Repeat));
+                    return self.next_morning(at).map(|at| due(at, AlertWakeReason::Repeat));
                 }
-                let repeat = self.repeat_at(firing).map(|at| due(at, WakeReason::Repeat));
-                let escalation = self.escalation_at(firing).map(|at| due(at, WakeReason::Escalation));
+                let repeat = self.repeat_at(firing).map(|at| due(at, AlertWakeReason::Repeat));
+                let escalation = self.escalation_at(firing).map(|at| due(at, AlertWakeReason::Escalation));
                 repeat.into_iter().chain(escalation).min_by_key(|due| due.at)
             }
         }
@@ -245,7 +245,7 @@ impl Candidate<'_> {
         let is_part = self.code.entry().may_flap && self.alert.annotations.action != Action::LogOutElsewhere;
         let since = self.alert.since().filter(|_| is_part && !self.alert.is_notified() && self.is_flapping());
         match since.map(|since| since.after(LONGEST_FLAP)).filter(|at| *at > due.at) {
-            Some(at) => Due { at, reason: WakeReason::Flapping },
+            Some(at) => Due { at, reason: AlertWakeReason::Flapping },
             None => due,
         }
     }
@@ -263,7 +263,7 @@ impl Candidate<'_> {
             && !is_exempt(&self.settings.in_window, self.code, self.alert.annotations.severity(self.code));
         let place = self.group.last.as_ref().and_then(|last| last.place.as_ref()).filter(|_| is_held);
         match place.and_then(|place| place.hold_until(self.wall_of(due))) {
-            Some(end) => Due { at: Moment::of(end, self.now), reason: WakeReason::WindowEnd },
+            Some(end) => Due { at: Moment::of(end, self.now), reason: AlertWakeReason::WindowEnd },
             None => due,
         }
     }
@@ -272,7 +272,7 @@ impl Candidate<'_> {
     fn hours(&self, due: Due) -> Due {
         let severity = self.alert.annotations.severity(self.code);
         match self.settings.held_until(self.code, severity, self.wall_of(due)) {
-            Some(start) => Due { at: Moment::of(start, self.now), reason: WakeReason::HoursStart },
+            Some(start) => Due { at: Moment::of(start, self.now), reason: AlertWakeReason::HoursStart },
             None => due,
         }
     }
@@ -294,14 +294,14 @@ impl Candidate<'_> {
 }
 
 /// What a due alert needs: a first notification, a repeat, or further channels.
-pub(super) struct Step {
+pub(super) struct NotificationStep {
     is_repeat: bool,
     is_escalation: bool,
     /// The longest `after` that has passed since the first notification.
     upto: Duration,
 }
 
-impl Step {
+impl NotificationStep {
     pub(super) fn of(candidate: &Candidate<'_>, here: Moment) -> Self {
         let firing = candidate.alert.firing();
         let is_due = |at: Option<Moment>| at.is_some_and(|at| at <= here);
@@ -315,9 +315,9 @@ impl Step {
     }
 
     /// Records the step. Returns the phase of its notice, and who gets it.
-    pub(super) fn take(self, alert: &mut Alert<Moment>, here: Moment, code: Code) -> (Phase, Audience) {
+    pub(super) fn take(self, alert: &mut Alert<Moment>, here: Moment, code: Code) -> (AlertPhase, Audience) {
         let before = alert.firing().map(|firing| firing.escalated);
-        let phase = if self.is_repeat { alert.notify(here, code) } else { Phase::Repeated };
+        let phase = if self.is_repeat { alert.notify(here, code) } else { AlertPhase::Repeated };
         alert.escalated(self.upto);
         let above = before.filter(|_| self.is_escalation && !self.is_repeat);
         (phase, Audience { above, upto: self.upto, who: Who::All })

@@ -5,14 +5,14 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::notice::{About, Notice};
-use super::pipeline::{Held, WakeReason};
-use super::readiness::Report;
+use super::pipeline::{AlertWakeReason, Held};
+use super::readiness::ReadinessReport;
 use super::{Code, Severity};
 use crate::status::Snapshot;
 
 /// What happened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Input<'a> {
+pub enum AlertInput<'a> {
     /// The deadline of the last plan came. A wake-up that is early or not needed is harmless.
     Wake,
     /// The state of a gateway.
@@ -54,18 +54,18 @@ pub enum Input<'a> {
 /// What the caller must do.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[must_use = "without the plan no human is notified"]
-pub struct Plan {
+pub struct AlertPlan {
     /// Send these, in this order.
     pub notices: Vec<Notice>,
     /// Call [`Tracker::step`](super::Tracker::step) with [`Input::Wake`]
     /// at this time ([`Now::mono`](crate::session::Now::mono)) at the latest.
     pub wake_at: Duration,
     /// Why then.
-    pub because: WakeReason,
+    pub because: AlertWakeReason,
     /// Prove these live sessions by a data call: their deadline comes.
     pub prove: Vec<String>,
     /// The sessions at a deadline that has passed.
-    pub report: Option<Report>,
+    pub report: Option<ReadinessReport>,
     /// Log that these are open and not sent.
     pub held: Vec<ActiveAlert>,
     /// [`Tracker::snapshot`](super::Tracker::snapshot) has changed.

@@ -23,7 +23,7 @@ pub(super) struct Readiness {
 
 /// The sessions at a deadline.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Report {
+pub struct ReadinessReport {
     /// The deadline.
     pub deadline: Timestamp,
     /// The gateways that were ready.

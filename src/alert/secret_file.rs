@@ -12,7 +12,7 @@ use secrecy::SecretString;
 use tokio::task::spawn_blocking;
 use tokio::time::{sleep, timeout};
 
-use super::settings::{Kind, Settings, Url, Webhook};
+use super::settings::{ChannelKind, Settings, Url, WebhookSettings};
 
 /// Where a secret is: an absolute path, or the name of a credential that systemd passes on.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -84,10 +84,12 @@ impl SecretFile {
 #[must_use]
 pub fn world_readable_secrets(settings: &Settings) -> Vec<PathBuf> {
     let channels = settings.channels.iter().flat_map(|channel| match &channel.kind {
-        Kind::Webhook(Webhook { url: Url::File(url), token_file, .. }) => vec![Some(url), token_file.as_ref()],
-        Kind::Webhook(webhook) => vec![webhook.token_file.as_ref()],
-        Kind::Email(email) => vec![email.password_file.as_ref()],
-        Kind::Command(_) => Vec::new(),
+        ChannelKind::Webhook(WebhookSettings { url: Url::File(url), token_file, .. }) => {
+            vec![Some(url), token_file.as_ref()]
+        }
+        ChannelKind::Webhook(webhook) => vec![webhook.token_file.as_ref()],
+        ChannelKind::Email(email) => vec![email.password_file.as_ref()],
+        ChannelKind::Command(_) => Vec::new(),
     });
     let deadman = settings.deadman.as_ref().map(|deadman| &deadman.url_file);
     channels.flatten().chain(deadman).filter_map(|path| SecretFile::new(path).world_readable()).collect()
@@ -125,7 +127,7 @@ pub(super) async fn bounded<T: Send + 'static>(
     let busy = || io::Error::other("it does not answer: the disk or the network behind it hangs");
     let task = async {
         let reading = loop {
-            match Reading::begin(file) {
+            match SecretRead::begin(file) {
                 Some(reading) => break reading,
                 None => sleep(LOOK_AGAIN).await,
             }
@@ -146,16 +148,16 @@ pub(super) async fn bounded<T: Send + 'static>(
 /// The files that are being read, by whichever channel.
 static BUSY: Mutex<BTreeSet<PathBuf>> = Mutex::new(BTreeSet::new());
 
-struct Reading(PathBuf);
+struct SecretRead(PathBuf);
 
-impl Reading {
+impl SecretRead {
     fn begin(file: &Path) -> Option<Self> {
         let mut busy = BUSY.lock().unwrap_or_else(PoisonError::into_inner);
         busy.insert(file.to_owned()).then(|| Self(file.to_owned()))
     }
 }
 
-impl Drop for Reading {
+impl Drop for SecretRead {
     fn drop(&mut self) {
         BUSY.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.0);
     }

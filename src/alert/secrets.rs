@@ -6,11 +6,11 @@ use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 /// The secrets of one request, in all encodings in which they are sent or usually echoed.
 #[derive(Default)]
 pub(super) struct Secrets {
-    forms: Vec<Form>,
+    forms: Vec<SecretForm>,
 }
 
 /// One form of a secret, in lower case.
-struct Form {
+struct SecretForm {
     text: String,
     /// How much of its beginning is removed even where the rest is missing.
     least: usize,
@@ -105,12 +105,12 @@ impl Secrets {
         let text = text.to_ascii_lowercase();
         if text.len() >= SHORTEST && !self.forms.iter().any(|form| form.text == text && form.least <= least) {
             let least = least.min(text.len());
-            self.forms.push(Form { text, least });
+            self.forms.push(SecretForm { text, least });
         }
     }
 }
 
-impl Form {
+impl SecretForm {
     /// How many bytes at the start of `text` are this form, or its beginning; 0 where it is not there.
     fn found(&self, text: &str) -> usize {
         let pairs = self.text.char_indices().zip(text.chars());

@@ -15,11 +15,11 @@ use tracing::{info, warn};
 use super::Code;
 use super::channels;
 use super::deadman::{Deadman, Sign};
-use super::dispatcher::{ChannelStatus, Clock, DeliveryEvent, Dispatcher};
+use super::dispatcher::{ChannelStatus, DeliveryEvent, Dispatcher, ReadClocks};
 use super::heartbeat::Heartbeat;
 use super::notice::{About, Message, Notice};
-use super::plan::{ActiveAlert, Input};
-use super::readiness::Report;
+use super::plan::{ActiveAlert, AlertInput};
+use super::readiness::ReadinessReport;
 use super::secret_file::world_readable_secrets;
 use super::settings::{self, Settings};
 use super::spool::Spool;
@@ -34,14 +34,14 @@ pub struct Service {
     dispatcher: Dispatcher,
     deadman: Option<(Deadman, watch::Sender<Option<Sign>>)>,
     wake_at: Duration,
-    clock: Clock,
+    clock: ReadClocks,
     host: String,
     /// Alerts of an earlier run that new channels have not got. They wait until the problem is seen again.
     unintroduced: BTreeSet<(About, Code)>,
     /// See [`Service::take_notified`].
     notified: Vec<Notice>,
     unproved: Vec<String>,
-    reports: Vec<Report>,
+    reports: Vec<ReadinessReport>,
 }
 
 impl Service {
@@ -53,7 +53,7 @@ impl Service {
         host: &str,
         gateways: &[String],
         spool: Spool,
-        clock: Clock,
+        clock: ReadClocks,
     ) -> (Self, mpsc::UnboundedReceiver<DeliveryEvent>) {
         let mut state = spool.load().unwrap_or_else(|error| {
             let fault = error.to_string();
@@ -61,7 +61,7 @@ impl Service {
                 event = event::ALERT_SPOOL,
                 fault, "the saved state of the alerts is lost, so an alert may be sent again: {fault}"
             );
-            super::spool::State::default()
+            super::spool::SpoolContent::default()
         });
         if state.instance.is_empty() {
             state.instance = spool.new_instance(host);
@@ -136,7 +136,7 @@ impl Service {
             (Deadman::new(settings.every, gateways.iter().cloned()), signs)
         });
         // A daemon that starts or reloads has accepted its configuration.
-        self.step(now, Input::ConfigAccepted);
+        self.step(now, AlertInput::ConfigAccepted);
     }
 
     /// The name of this host for people.
@@ -155,21 +155,21 @@ impl Service {
         if let Some((deadman, _)) = &mut self.deadman {
             deadman.on_snapshot(snapshot, good_ping);
         }
-        self.step(now, Input::Snapshot(snapshot));
+        self.step(now, AlertInput::Snapshot(snapshot));
     }
 
     /// Handles the report of a channel.
     pub fn on_delivery(&mut self, now: Now, event: &DeliveryEvent) {
         match event {
-            DeliveryEvent::Delivered { channel } => self.step(now, Input::Delivered { channel }),
+            DeliveryEvent::Delivered { channel } => self.step(now, AlertInput::Delivered { channel }),
             DeliveryEvent::Undeliverable { channel, title, why } => {
-                self.step(now, Input::Undeliverable { channel, title, why });
+                self.step(now, AlertInput::Undeliverable { channel, title, why });
             }
         }
     }
 
     /// Handles anything else that happened.
-    pub fn step(&mut self, now: Now, input: Input<'_>) {
+    pub fn step(&mut self, now: Now, input: AlertInput<'_>) {
         let plan = self.tracker.step(now, input);
         self.wake_at = plan.wake_at;
         self.unproved.extend(plan.prove);
@@ -232,7 +232,7 @@ impl Service {
     }
 
     /// How the sessions were at the deadlines since the last call.
-    pub fn take_reports(&mut self) -> Vec<Report> {
+    pub fn take_reports(&mut self) -> Vec<ReadinessReport> {
         std::mem::take(&mut self.reports)
     }
 
@@ -274,8 +274,8 @@ fn log_held(alert: &ActiveAlert, zone: &TimeZone, now: Timestamp) {
 }
 
 /// Logs whether the sessions were ready at their deadline.
-fn log_report(report: &Report, zone: &TimeZone) {
-    let Report { deadline, ready, not_ready } = report;
+fn log_report(report: &ReadinessReport, zone: &TimeZone) {
+    let ReadinessReport { deadline, ready, not_ready } = report;
     let time = deadline.to_zoned_datetime(zone.clone()).strftime("%H:%M %Z").to_string();
     let (live, total) = (ready.len(), ready.len() + not_ready.len());
     let missing = if not_ready.is_empty() { String::new() } else { format!(", not ready: {}", not_ready.join(", ")) };

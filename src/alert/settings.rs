@@ -32,7 +32,7 @@ pub struct Settings {
     /// The channels, besides the log.
     pub channels: Vec<Channel>,
     /// Where a sign of life goes.
-    pub deadman: Option<Deadman>,
+    pub deadman: Option<DeadmanSettings>,
 }
 
 /// Alerts that are not held back: those of a severity, or those of a code.
@@ -46,7 +46,7 @@ pub enum Exempt {
 
 /// Where a sign of life goes.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Deadman {
+pub struct DeadmanSettings {
     /// The file with the URL, which is a secret: a path, or the name of a systemd credential.
     pub url_file: PathBuf,
     /// The shortest time between two signs of the same kind.
@@ -69,27 +69,27 @@ pub struct Channel {
     /// How long after the first notification it gets an alert that is still open and not acknowledged.
     pub after: Duration,
     /// How it works.
-    pub kind: Kind,
+    pub kind: ChannelKind,
 }
 
 /// How a channel works.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Kind {
+pub enum ChannelKind {
     /// An HTTP request.
-    Webhook(Webhook),
+    Webhook(WebhookSettings),
     /// A mail.
-    Email(Email),
+    Email(EmailSettings),
     /// A program on this host.
-    Command(Command),
+    Command(CommandSettings),
 }
 
 /// A channel that makes an HTTP request.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Webhook {
+pub struct WebhookSettings {
     /// The URL.
     pub url: Url,
     /// `POST`, `PUT` or `GET`.
-    pub method: Method,
+    pub method: HttpMethod,
     /// Additional headers, as `Name: value`.
     pub headers: Vec<String>,
     /// The body.
@@ -116,7 +116,7 @@ pub enum Url {
 /// How an HTTP request is made.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, strum::VariantArray, strum::IntoStaticStr)]
 #[strum(serialize_all = "UPPERCASE")]
-pub enum Method {
+pub enum HttpMethod {
     /// POST.
     #[default]
     Post,
@@ -159,13 +159,13 @@ pub enum Preset {
 
 /// A channel that sends mail.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Email {
+pub struct EmailSettings {
     /// The mail server's name.
     pub host: String,
     /// Its port.
     pub port: u16,
     /// How the connection is protected.
-    pub tls: Tls,
+    pub tls: MailTls,
     /// The sender.
     pub from: String,
     /// The receivers; at least one.
@@ -181,7 +181,7 @@ pub struct Email {
 /// How a connection to a mail server is protected.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, strum::VariantArray, strum::IntoStaticStr)]
 #[strum(serialize_all = "lowercase")]
-pub enum Tls {
+pub enum MailTls {
     /// By STARTTLS, which is mandatory.
     #[default]
     StartTls,
@@ -193,7 +193,7 @@ pub enum Tls {
 
 /// A channel that runs a program.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Command {
+pub struct CommandSettings {
     /// The program and its arguments; no shell is involved.
     pub argv: Vec<String>,
     /// How long it may take.
@@ -309,7 +309,7 @@ impl Preset {
     }
 }
 
-impl Kind {
+impl ChannelKind {
     /// Its name in the configuration.
     #[must_use]
     pub const fn name(&self) -> &'static str {

@@ -20,7 +20,7 @@ pub struct Spool {
 /// The content of the spool.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct State {
+pub struct SpoolContent {
     /// The state of the tracker.
     pub alerts: Persisted,
     /// The unsent messages of each channel, by its name.
@@ -47,8 +47,8 @@ impl Spool {
     ///
     /// # Errors
     /// When there is something, and it cannot be used.
-    pub fn load(&self) -> Result<State, LoadError> {
-        self.file.as_ref().map_or_else(|| Ok(State::default()), AtomicFile::load)
+    pub fn load(&self) -> Result<SpoolContent, LoadError> {
+        self.file.as_ref().map_or_else(|| Ok(SpoolContent::default()), AtomicFile::load)
     }
 
     /// A name for this daemon where none was kept: random where it can be kept, and else the host's name.
@@ -65,7 +65,7 @@ impl Spool {
     ///
     /// # Errors
     /// When it cannot be written; the earlier content is still there.
-    pub fn save(&self, state: &State) -> io::Result<()> {
+    pub fn save(&self, state: &SpoolContent) -> io::Result<()> {
         self.file.as_ref().map_or(Ok(()), |file| file.save(state))
     }
 }

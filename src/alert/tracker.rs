@@ -9,10 +9,10 @@ use jiff::{SignedDuration, Timestamp};
 use super::annotations::{self, Annotations};
 use super::condition::conditions;
 use super::lifecycle::{Alert, AlertGroup, Persisted};
-use super::notice::{About, Audience, Notice, Phase, Who, one_line};
-use super::pipeline::{Candidate, Due, HeldBy, Step, WakeReason};
-use super::plan::{ActiveAlert, Input, Plan};
-use super::readiness::{PROOF_LEAD, REPORT_WITHIN, Report, as_not_ready};
+use super::notice::{About, AlertPhase, Audience, Notice, Who, one_line};
+use super::pipeline::{AlertWakeReason, Candidate, Due, HeldBy, NotificationStep};
+use super::plan::{ActiveAlert, AlertInput, AlertPlan};
+use super::readiness::{PROOF_LEAD, REPORT_WITHIN, ReadinessReport, as_not_ready};
 use super::schedule::Period;
 use super::settings::Settings;
 use super::time::Moment;
@@ -63,32 +63,32 @@ impl Tracker {
     }
 
     /// Handles what happened at `now`. Returns the notices to send.
-    pub fn step(&mut self, now: Now, input: Input<'_>) -> Plan {
+    pub fn step(&mut self, now: Now, input: AlertInput<'_>) -> AlertPlan {
         let revision = self.revision;
         let mut notices = Vec::new();
         match input {
-            Input::Wake => {}
-            Input::Snapshot(snapshot) => self.on_snapshot(now, snapshot, &mut notices),
-            Input::Forget(about) => notices.extend(self.cancel(now, |whose| whose == about)),
-            Input::ConfigRejected { file, why } => {
+            AlertInput::Wake => {}
+            AlertInput::Snapshot(snapshot) => self.on_snapshot(now, snapshot, &mut notices),
+            AlertInput::Forget(about) => notices.extend(self.cancel(now, |whose| whose == about)),
+            AlertInput::ConfigRejected { file, why } => {
                 self.raise(now, About::Daemon, Code::ConfigRejected, annotations::config_rejected(file, why));
             }
-            Input::ConfigAccepted => self.resolve(now, &About::Daemon, Code::ConfigRejected, &mut notices),
-            Input::Undeliverable { channel, title, why } => {
+            AlertInput::ConfigAccepted => self.resolve(now, &About::Daemon, Code::ConfigRejected, &mut notices),
+            AlertInput::Undeliverable { channel, title, why } => {
                 let annotations = annotations::undeliverable(channel, title, why);
                 self.raise(now, About::Channel(channel.to_owned()), Code::AlertUndeliverable, annotations);
             }
-            Input::Delivered { channel } => {
+            AlertInput::Delivered { channel } => {
                 self.resolve(now, &About::Channel(channel.to_owned()), Code::AlertUndeliverable, &mut notices);
             }
-            Input::Acknowledge { about, code } => self.acknowledge(now, about, code, &mut notices),
+            AlertInput::Acknowledge { about, code } => self.acknowledge(now, about, code, &mut notices),
         }
         let report = self.on_deadline(now, &mut notices);
         self.escalate(now);
         self.take_due(now, &mut notices);
         self.number(&mut notices);
         let due = self.next_wake(now);
-        Plan {
+        AlertPlan {
             notices,
             wake_at: due.at.mono(),
             because: due.reason,
@@ -157,7 +157,7 @@ impl Tracker {
         };
         let open = self.alerts().filter(|(_, _, code, alert)| is_meant(*code, alert));
         let mut notices: Vec<Notice> =
-            open.map(|(about, _, code, alert)| alert.notice(now, about, code, Phase::Repeated)).collect();
+            open.map(|(about, _, code, alert)| alert.notice(now, about, code, AlertPhase::Repeated)).collect();
         self.number(&mut notices);
         notices
     }
@@ -236,13 +236,13 @@ impl Tracker {
         }
         self.revision += u64::from(changed);
         for (code, alert) in over.into_iter().filter(|(_, alert)| alert.is_notified()) {
-            let notice = alert.notice(now, about, code, Phase::Resolved);
+            let notice = alert.notice(now, about, code, AlertPhase::Resolved);
             send_end(&self.settings, &mut self.deferred, notices, notice);
         }
     }
 
     /// Judges the sessions at the deadline of the day. Returns the report once all of them are judged.
-    fn on_deadline(&mut self, now: Now, notices: &mut Vec<Notice>) -> Option<Report> {
+    fn on_deadline(&mut self, now: Now, notices: &mut Vec<Notice>) -> Option<ReadinessReport> {
         let deadline = self.period(now)?.deadline.filter(|deadline| *deadline <= now.wall)?;
         let mut missed = Vec::new();
         let (mut ready, mut not_ready, mut is_complete) = (Vec::new(), Vec::new(), true);
@@ -275,10 +275,10 @@ impl Tracker {
         }
         if self.settings.confirm && not_ready.is_empty() {
             let annotations = annotations::ready(&ready, &time_of_day(deadline, &self.settings));
-            let notice = Alert::new(now, annotations).notice(now, &About::Daemon, Code::Ready, Phase::Raised);
+            let notice = Alert::new(now, annotations).notice(now, &About::Daemon, Code::Ready, AlertPhase::Raised);
             notices.push(Notice { audience: Audience::ALL, ..notice });
         }
-        Some(Report { deadline, ready, not_ready })
+        Some(ReadinessReport { deadline, ready, not_ready })
     }
 
     /// The live sessions, shortly before a deadline, once.
@@ -332,7 +332,7 @@ impl Tracker {
         let Some(alert) = group.alerts.remove(&code) else { return };
         self.revision += 1;
         if alert.is_notified() {
-            let notice = alert.notice(now, about, code, Phase::Resolved);
+            let notice = alert.notice(now, about, code, AlertPhase::Resolved);
             send_end(&self.settings, &mut self.deferred, notices, notice);
         }
     }
@@ -342,7 +342,7 @@ impl Tracker {
         let Some(group) = self.groups.get_mut(about) else { return };
         for (which, alert) in group.alerts.iter_mut().filter(|(which, _)| code.is_none_or(|code| code == **which)) {
             if alert.acknowledge(Moment::at(now.mono)) {
-                notices.push(alert.notice(now, about, *which, Phase::Acknowledged));
+                notices.push(alert.notice(now, about, *which, AlertPhase::Acknowledged));
             }
         }
         self.revision += 1;
@@ -357,7 +357,7 @@ impl Tracker {
         let mut notices = Vec::new();
         for (about, group) in gone {
             let notified = group.alerts.iter().filter(|(_, alert)| alert.is_notified());
-            notices.extend(notified.map(|(code, alert)| alert.notice(now, &about, *code, Phase::Withdrawn)));
+            notices.extend(notified.map(|(code, alert)| alert.notice(now, &about, *code, AlertPhase::Withdrawn)));
         }
         notices
     }
@@ -389,11 +389,11 @@ impl Tracker {
                 let is_new = group.alerts.get(&code).is_some_and(|alert| !alert.is_notified());
                 let replaced = if is_new { group.remove_replaced(code) } else { Vec::new() };
                 for (code, alert) in replaced.into_iter().filter(|(_, alert)| alert.is_notified()) {
-                    send_end(settings, deferred, notices, alert.notice(now, about, code, Phase::Replaced));
+                    send_end(settings, deferred, notices, alert.notice(now, about, code, AlertPhase::Replaced));
                 }
                 let Some(alert) = group.alerts.get(&code) else { continue };
                 let candidate = Candidate { settings, group, code, alert, now };
-                let step = Step::of(&candidate, here);
+                let step = NotificationStep::of(&candidate, here);
                 let Some(alert) = group.alerts.get_mut(&code) else { continue };
                 let (phase, audience) = step.take(alert, here, code);
                 let mut notice = Notice { audience, ..alert.notice(now, about, code, phase) };
@@ -417,20 +417,20 @@ impl Tracker {
             .filter_map(|(_, group, code, alert)| Candidate { settings, group, code, alert, now }.next_notification());
         let deferred = self.deferred.iter();
         let deferred = deferred.filter_map(|notice| settings.held_until(notice.code, notice.severity, now.wall));
-        let deferred = deferred.map(|start| of(start, WakeReason::HoursStart));
+        let deferred = deferred.map(|start| of(start, AlertWakeReason::HoursStart));
         let escalations = self.alerts().filter_map(|(_, _, _, alert)| alert.long_at());
-        let escalations = escalations.map(|at| Due { at, reason: WakeReason::Long });
+        let escalations = escalations.map(|at| Due { at, reason: AlertWakeReason::Long });
         let hours = settings.hours.as_ref();
         let deadline = hours.and_then(|hours| hours.deadlines(now.wall, now.wall.saturating_add(A_WEEK).ok()?).next());
         let deadlines = deadline.into_iter().flat_map(|deadline| [proof_before(deadline), deadline]);
-        let deadlines = deadlines.map(|at| of(at, WakeReason::Deadline));
+        let deadlines = deadlines.map(|at| of(at, AlertWakeReason::Deadline));
         notifications
             .chain(deferred)
             .chain(escalations)
             .chain(deadlines)
             .filter(|due| due.at > here)
             .min_by_key(|due| due.at)
-            .unwrap_or_else(|| Due { at: here.after(LONGEST_SLEEP), reason: WakeReason::Nothing })
+            .unwrap_or_else(|| Due { at: here.after(LONGEST_SLEEP), reason: AlertWakeReason::Nothing })
     }
 
     /// The state that must survive a restart.

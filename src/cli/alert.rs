@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
 
-use super::options::{Socket, USUAL_CONFIG, exists_or_named, load, warn_of_exposed};
+use super::options::{SocketArgs, USUAL_CONFIG, exists_or_named, load, warn_of_exposed};
 use super::output::{complain, failed, tell};
 use crate::alert::{self, Code};
 use crate::config::Config;
@@ -14,11 +14,11 @@ use crate::driver::{Clock, HostClock};
 use crate::exit::Exit;
 
 #[derive(Debug, Subcommand)]
-pub(super) enum Alert {
-    Test(Test),
+pub(super) enum AlertArgs {
+    Test(AlertTestArgs),
 }
 
-impl Alert {
+impl AlertArgs {
     pub(super) async fn run(self) -> anyhow::Result<Exit> {
         match self {
             Self::Test(test) => test.run().await,
@@ -33,7 +33,7 @@ impl Alert {
 ///
 /// Exit code 0 if all were delivered, 1 if a failure may pass by itself, 2 if something must be fixed.
 #[derive(Debug, Args)]
-pub(super) struct Test {
+pub(super) struct AlertTestArgs {
     /// Send it from this command, with this configuration
     #[arg(long)]
     config: Option<PathBuf>,
@@ -44,10 +44,10 @@ pub(super) struct Test {
     #[arg(long = "as", value_name = "CODE")]
     code: Option<String>,
     #[command(flatten)]
-    socket: Socket,
+    socket: SocketArgs,
 }
 
-impl Test {
+impl AlertTestArgs {
     async fn run(self) -> anyhow::Result<Exit> {
         let code = match self.code.as_deref().map(|name| Code::named(name).ok_or(name)) {
             None => None,
@@ -70,7 +70,7 @@ impl Test {
     }
 
     /// The daemon sends the test, because only it may read its secrets.
-    async fn through_daemon(&self) -> Result<Vec<control::Test>, Error> {
+    async fn through_daemon(&self) -> Result<Vec<control::ChannelTest>, Error> {
         self.socket.client()?.test(self.channel.as_deref(), self.code.as_deref()).await
     }
 
@@ -102,7 +102,7 @@ impl Test {
 }
 
 /// Prints what the daemon's channels answered.
-fn answered(tested: Result<Vec<control::Test>, Error>) -> anyhow::Result<Exit> {
+fn answered(tested: Result<Vec<control::ChannelTest>, Error>) -> anyhow::Result<Exit> {
     let tests = match tested {
         Ok(tests) => tests,
         Err(error) => return Ok(failed(&error)),

@@ -11,7 +11,7 @@ use super::options::{ConfigFile, Daemon, WITHOUT_DAEMON, load, target};
 use super::output::{complain, failed, say, tell};
 use super::status::{fetch, print};
 use crate::auth::{self, Checked};
-use crate::control::{self, Error, Gateway, no_such_gateway};
+use crate::control::{self, Error, GatewayStatus, no_such_gateway};
 use crate::exit::Exit;
 use crate::gateway::{Client, Target};
 use crate::session::{Cause, State, StateKind, StateReason, Step};
@@ -22,7 +22,7 @@ use crate::session::{Cause, State, StateKind, StateReason, Step};
 /// printed. If no daemon answers, the gateways of the configuration are asked directly.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  tickled check\n  tickled check --url https://localhost:5000")]
-pub(super) struct Check {
+pub(super) struct CheckArgs {
     /// Only these gateways
     #[arg(conflicts_with = "url")]
     gateways: Vec<String>,
@@ -35,7 +35,7 @@ pub(super) struct Check {
     daemon: Daemon,
 }
 
-impl Check {
+impl CheckArgs {
     pub(super) async fn run(self) -> anyhow::Result<Exit> {
         if let Some(url) = &self.url {
             let Some(target) = target(url) else { return Ok(Exit::Usage) };
@@ -55,7 +55,7 @@ impl Check {
     }
 
     /// Has the daemon check, and waits for the answers.
-    async fn through_daemon(&self) -> Result<control::Status, Error> {
+    async fn through_daemon(&self) -> Result<control::DaemonStatus, Error> {
         let client = self.daemon.client()?;
         let before = fetch(&client, &self.gateways).await?;
         for gateway in &before.gateways {
@@ -90,7 +90,7 @@ impl Check {
 }
 
 /// Whether a gateway has answered since then, or will not be asked.
-fn is_answered(gateway: &Gateway, before: &control::Status) -> bool {
+fn is_answered(gateway: &GatewayStatus, before: &control::DaemonStatus) -> bool {
     let asked = gateway.last_asked.as_ref().filter(|asked| asked.at > before.at);
     let tells = asked.is_some_and(|asked| asked.call == "check_auth_status" || asked.outcome != "ok");
     gateway.state == StateKind::Paused || tells

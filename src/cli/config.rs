@@ -11,20 +11,20 @@ use crate::config;
 use crate::exit::Exit;
 
 #[derive(Debug, Subcommand)]
-pub(super) enum Config {
+pub(super) enum ConfigArgs {
     /// Print every key with its default and its meaning
     Default,
     /// Validate a configuration without running it: every fault, with its line
     ///
     /// Also checks what the configuration names on this host: files, programs, hosts and units. What another user or
     /// another host may see differently is a warning and does not change the exit code.
-    Check(File),
+    Check(FileArgs),
     /// Print the configuration in force: file, environment and defaults together
-    Show(File),
+    Show(FileArgs),
 }
 
 #[derive(Debug, Args)]
-pub(super) struct File {
+pub(super) struct FileArgs {
     /// The configuration [default: $TICKLED_CONFIG, else /etc/tickled/tickled.toml]
     file: Option<PathBuf>,
     /// The same as FILE
@@ -32,14 +32,14 @@ pub(super) struct File {
     config: Option<PathBuf>,
 }
 
-impl File {
+impl FileArgs {
     fn path(self) -> PathBuf {
         let variable = || env::var_os("TICKLED_CONFIG").filter(|value| !value.is_empty()).map(PathBuf::from);
         self.file.or(self.config).or_else(variable).unwrap_or_else(|| USUAL_CONFIG.into())
     }
 }
 
-impl Config {
+impl ConfigArgs {
     pub(super) fn run(self) -> anyhow::Result<Exit> {
         match self {
             Self::Default => say(config::DEFAULT).map(|()| Exit::Live),

@@ -9,11 +9,11 @@ use serde_json::json;
 use super::history_text;
 use super::options::{Daemon, span};
 use super::output::{complain, failed, say};
-use super::terminal::Form;
+use super::terminal::OutputForm;
 use crate::control::Error;
 use crate::exit::Exit;
 use crate::history::chart::svg;
-use crate::history::report::Report;
+use crate::history::report::HistoryReport;
 use crate::text::zone_named;
 
 /// Show how much of the time each session was live, with a timeline, outages and state changes
@@ -21,7 +21,7 @@ use crate::text::zone_named;
 #[command(
     after_help = "Examples:\n  tickled history\n  tickled history main --since 30d\n  tickled history --since 24h --svg day.svg"
 )]
-pub(super) struct History {
+pub(super) struct HistoryArgs {
     /// Only these gateways
     gateways: Vec<String>,
     /// How far back, as 24h, 7d or 30d
@@ -34,7 +34,7 @@ pub(super) struct History {
     daemon: Daemon,
 }
 
-impl History {
+impl HistoryArgs {
     pub(super) async fn run(self) -> anyhow::Result<Exit> {
         let report = match self.fetch().await {
             Ok(report) => report,
@@ -47,8 +47,8 @@ impl History {
             return Ok(Exit::Usage);
         }
         let text = match self.daemon.form() {
-            Form::Json => json!(report).to_string() + "\n",
-            Form::Text { width, unicode, .. } => {
+            OutputForm::Json => json!(report).to_string() + "\n",
+            OutputForm::Text { width, unicode, .. } => {
                 // The daemon that has the history knows the zone as well.
                 let zone = self.daemon.client()?.status().await.ok().and_then(|status| status.zone);
                 history_text::text(&report, width, unicode, &zone_named(zone.as_deref()))
@@ -57,7 +57,7 @@ impl History {
         say(&text).map(|()| Exit::Live)
     }
 
-    async fn fetch(&self) -> Result<Report, Error> {
+    async fn fetch(&self) -> Result<HistoryReport, Error> {
         let mut report = self.daemon.client()?.history(&self.since).await?;
         let names: Vec<String> = report.gateways.iter().map(|gateway| gateway.gateway.clone()).collect();
         if let Some(unknown) = self.gateways.iter().find(|name| !names.contains(name)) {

@@ -6,14 +6,14 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 use crate::history::chart::{characters, legend};
-use crate::history::report::{GatewayReport, Report};
+use crate::history::report::{GatewayReport, HistoryReport};
 use crate::log::human_duration;
 use crate::session::{StateKind, StateReason};
 use crate::text::{clock, wrap};
 
 /// The report, for lines of `width` characters; in ASCII only if the terminal has nothing else.
 #[must_use]
-pub(super) fn text(report: &Report, width: usize, unicode: bool, zone: &TimeZone) -> String {
+pub(super) fn text(report: &HistoryReport, width: usize, unicode: bool, zone: &TimeZone) -> String {
     let text = drawn(report, width, zone);
     if unicode { text } else { text.chars().map(ascii).collect() }
 }
@@ -32,7 +32,7 @@ const fn ascii(character: char) -> char {
     }
 }
 
-fn drawn(report: &Report, width: usize, zone: &TimeZone) -> String {
+fn drawn(report: &HistoryReport, width: usize, zone: &TimeZone) -> String {
     if report.gateways.is_empty() {
         let none = format!("nothing is known from {} on", clock(report.from, zone));
         return wrap(&none, 0, Some(width)) + "\n";
@@ -42,7 +42,7 @@ fn drawn(report: &Report, width: usize, zone: &TimeZone) -> String {
     out
 }
 
-fn part(report: &Report, gateway: &GatewayReport, width: usize, zone: &TimeZone) -> String {
+fn part(report: &HistoryReport, gateway: &GatewayReport, width: usize, zone: &TimeZone) -> String {
     let line = |text: &str| format!("{INDENT}{text}\n");
     let mut out = wrap(&headline(report, gateway), INDENT.len(), Some(width)) + "\n";
     let room = width.saturating_sub(INDENT.len()).clamp(20, WIDEST);
@@ -79,7 +79,7 @@ fn reason(because: Option<StateReason>) -> String {
     because.map(StateReason::code).unwrap_or_default().to_owned()
 }
 
-fn headline(report: &Report, gateway: &GatewayReport) -> String {
+fn headline(report: &HistoryReport, gateway: &GatewayReport) -> String {
     format!("{}: {}", gateway.gateway, gateway.summary_since(report.from))
 }
 

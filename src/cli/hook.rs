@@ -8,11 +8,11 @@ use super::output::{failed, say, tell};
 use crate::exit::Exit;
 
 #[derive(Debug, Subcommand)]
-pub(super) enum Hook {
-    Test(Test),
+pub(super) enum HookArgs {
+    Test(HookTestArgs),
 }
 
-impl Hook {
+impl HookArgs {
     pub(super) async fn run(self) -> anyhow::Result<Exit> {
         match self {
             Self::Test(test) => test.run().await,
@@ -27,7 +27,7 @@ impl Hook {
 /// Exit code 0 if its program ended with 0, else 1.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  tickled hook test bot\n  tickled hook test bot --gateway main")]
-pub(super) struct Test {
+pub(super) struct HookTestArgs {
     /// The hook
     name: String,
     /// The gateway that it runs for [default: the first one]
@@ -37,7 +37,7 @@ pub(super) struct Test {
     daemon: Daemon,
 }
 
-impl Test {
+impl HookTestArgs {
     async fn run(self) -> anyhow::Result<Exit> {
         let answer = match self.daemon.client() {
             Ok(client) => client.test_hook(&self.name, self.gateway.as_deref()).await,

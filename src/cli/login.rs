@@ -9,8 +9,8 @@ use std::time::Duration;
 use anyhow::Context;
 use clap::Args;
 
-use super::login_wait::{self, Manual, Seen, Witness};
-use super::options::{ConfigFile, Socket, WITHOUT_DAEMON, load, target};
+use super::login_wait::{self, LoginState, Manual, Witness};
+use super::options::{ConfigFile, SocketArgs, WITHOUT_DAEMON, load, target};
 use super::output::{complain, say, tell};
 use super::terminal::width_of;
 use crate::control::{self, no_such_gateway};
@@ -24,7 +24,7 @@ use crate::text::wrap;
 /// Show how to log in, and wait until the session is live
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
-pub(super) struct Login {
+pub(super) struct LoginArgs {
     /// The gateway [default: the only one, or the only one that needs a login]
     #[arg(conflicts_with = "url")]
     gateway: Option<String>,
@@ -40,13 +40,13 @@ pub(super) struct Login {
     #[arg(long)]
     no_browser: bool,
     #[command(flatten)]
-    socket: Socket,
+    socket: SocketArgs,
     /// Print one JSON object at the end; everything else goes to standard error
     #[arg(long)]
     json: bool,
 }
 
-impl Login {
+impl LoginArgs {
     pub(super) async fn run(self) -> anyhow::Result<Exit> {
         let arguments = &self;
         let found = match &arguments.url {
@@ -63,7 +63,7 @@ impl Login {
         let mut spinner = Spinner::new();
         let (mut is_shown, mut last) = (false, String::new());
         let ended = login_wait::wait(&witness, &login.gateway, arguments.within, |seen, waited| match seen {
-            Seen::Needed(why, _) => {
+            LoginState::Needed(why, _) => {
                 if !is_shown {
                     is_shown = true;
                     spinner.end();
@@ -71,7 +71,7 @@ impl Login {
                 }
                 spinner.turn(why, waited);
             }
-            Seen::NotYet(why, exit) => {
+            LoginState::NotYet(why, exit) => {
                 if !is_shown && *why != last {
                     last.clone_from(why);
                     spinner.end();
@@ -79,7 +79,7 @@ impl Login {
                 }
                 spinner.turn(why, waited);
             }
-            Seen::Live | Seen::Never(..) => {}
+            LoginState::Live | LoginState::Never(..) => {}
         })
         .await;
         spinner.end();
@@ -93,7 +93,7 @@ impl Login {
 }
 
 /// Prints how to log in, and opens a browser on a desktop.
-fn show(login: &Manual, arguments: &Login) {
+fn show(login: &Manual, arguments: &LoginArgs) {
     print(&login.way(), arguments);
     if login.has_display && !arguments.no_browser {
         let mut command = Command::new("xdg-open");
@@ -105,7 +105,7 @@ fn show(login: &Manual, arguments: &Login) {
 }
 
 /// Prints progress for people. With `--json`, standard output gets only the last line.
-fn print(text: &str, arguments: &Login) {
+fn print(text: &str, arguments: &LoginArgs) {
     if arguments.json {
         drop(write!(io::stderr().lock(), "{text}"));
     } else {
@@ -114,7 +114,7 @@ fn print(text: &str, arguments: &Login) {
 }
 
 /// The gateway, and how to watch it: through the daemon if one answers, else directly.
-async fn find(arguments: &Login) -> anyhow::Result<Result<(Manual, Witness), Exit>> {
+async fn find(arguments: &LoginArgs) -> anyhow::Result<Result<(Manual, Witness), Exit>> {
     match arguments.socket.client() {
         Ok(daemon) => by_daemon(daemon, arguments).await,
         Err(control::Error::NoDaemon(_)) if !arguments.socket.is_named() && arguments.file.is_usable() => {
@@ -131,7 +131,7 @@ async fn find(arguments: &Login) -> anyhow::Result<Result<(Manual, Witness), Exi
     }
 }
 
-async fn by_daemon(daemon: control::Client, arguments: &Login) -> anyhow::Result<Result<(Manual, Witness), Exit>> {
+async fn by_daemon(daemon: control::Client, arguments: &LoginArgs) -> anyhow::Result<Result<(Manual, Witness), Exit>> {
     let status = match daemon.status().await {
         Ok(status) => status,
         Err(error) => {
@@ -148,7 +148,7 @@ async fn by_daemon(daemon: control::Client, arguments: &Login) -> anyhow::Result
     }))
 }
 
-fn by_config(arguments: &Login) -> anyhow::Result<Result<(Manual, Witness), Exit>> {
+fn by_config(arguments: &LoginArgs) -> anyhow::Result<Result<(Manual, Witness), Exit>> {
     let file: &Path = &arguments.file.config;
     let Some(config) = load(file) else { return Ok(Err(Exit::Configuration)) };
     let name = match chosen(arguments.gateway.as_deref(), &config.names(), &[]) {

@@ -39,7 +39,7 @@ pub(super) enum Witness {
 
 /// The state of the session, as far as a login matters.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Seen {
+pub(super) enum LoginState {
     /// The session is live.
     Live,
     /// Only a login helps: why, and how the verb ends if it stays so.
@@ -52,9 +52,9 @@ pub(super) enum Seen {
 
 /// How the wait ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Ended {
+pub(super) struct WaitEnded {
     /// The last state.
-    pub(super) seen: Seen,
+    pub(super) seen: LoginState,
     /// After how long.
     pub(super) waited: Duration,
 }
@@ -94,30 +94,30 @@ impl Manual {
     }
 
     /// How it ended, in a line for a person.
-    pub(super) fn end(&self, ended: &Ended) -> String {
+    pub(super) fn end(&self, ended: &WaitEnded) -> String {
         let Self { gateway, .. } = self;
         let waited = human_duration(Duration::from_secs(ended.waited.as_secs()));
         match &ended.seen {
-            Seen::Live if ended.waited < AT_ONCE => format!("{gateway}: live; no login is needed\n"),
-            Seen::Live => format!("{gateway}: live, after {waited}\n"),
-            Seen::Needed(why, _) | Seen::NotYet(why, _) => {
+            LoginState::Live if ended.waited < AT_ONCE => format!("{gateway}: live; no login is needed\n"),
+            LoginState::Live => format!("{gateway}: live, after {waited}\n"),
+            LoginState::Needed(why, _) | LoginState::NotYet(why, _) => {
                 format!("{gateway}: not live after {waited}, given up: {why}; `tickled doctor` looks for the cause\n")
             }
-            Seen::Never(why, _) => format!("{gateway}: a login does not help here: {why}\n"),
+            LoginState::Never(why, _) => format!("{gateway}: a login does not help here: {why}\n"),
         }
     }
 
     /// The same for programs, one object on one line.
-    pub(super) fn json(&self, ended: &Ended) -> String {
+    pub(super) fn json(&self, ended: &WaitEnded) -> String {
         let why = match &ended.seen {
-            Seen::Live => None,
-            Seen::Needed(why, _) | Seen::NotYet(why, _) | Seen::Never(why, _) => Some(why),
+            LoginState::Live => None,
+            LoginState::Needed(why, _) | LoginState::NotYet(why, _) | LoginState::Never(why, _) => Some(why),
         };
         json!({
             "gateway": self.gateway,
             "url": self.url,
             "tunnel": self.tunnel(),
-            "live": ended.seen == Seen::Live,
+            "live": ended.seen == LoginState::Live,
             "why": why,
             "waited_ms": u64::try_from(ended.waited.as_millis()).unwrap_or(u64::MAX),
             "exit": ended.seen.exit().code(),
@@ -126,7 +126,7 @@ impl Manual {
     }
 }
 
-impl Seen {
+impl LoginState {
     /// How the verb ends with it.
     pub(super) const fn exit(&self) -> Exit {
         match self {
@@ -142,8 +142,8 @@ pub(super) async fn wait(
     witness: &Witness,
     gateway: &str,
     within: Duration,
-    mut report: impl FnMut(&Seen, Duration),
-) -> Ended {
+    mut report: impl FnMut(&LoginState, Duration),
+) -> WaitEnded {
     let clock = HostClock::start();
     let (mut seen, mut asked_at, mut checked_at) = (None, None, None);
     loop {
@@ -163,11 +163,11 @@ pub(super) async fn wait(
         let waited = clock.now().mono;
         report(&now, waited);
         let is_over = match now {
-            Seen::Live | Seen::Never(..) => true,
-            Seen::Needed(..) | Seen::NotYet(..) => waited >= within,
+            LoginState::Live | LoginState::Never(..) => true,
+            LoginState::Needed(..) | LoginState::NotYet(..) => waited >= within,
         };
         if is_over {
-            return Ended { seen: now, waited };
+            return WaitEnded { seen: now, waited };
         }
         seen = Some(now);
         sleep(TURN.min(within.saturating_sub(waited)).max(LEAST)).await;
@@ -184,7 +184,7 @@ impl Witness {
     }
 
     /// Asks how things stand; with `checks` the daemon asks the gateway first.
-    async fn ask(&self, gateway: &str, checks: bool) -> Seen {
+    async fn ask(&self, gateway: &str, checks: bool) -> LoginState {
         match self {
             Self::Daemon(daemon) => {
                 // The daemon checks by itself too, but not often enough for someone who waits.
@@ -194,73 +194,77 @@ impl Witness {
                 }
                 match daemon.gateway(gateway).await {
                     Ok(gateway) => by_daemon(gateway.state, gateway.because, &gateway.why),
-                    Err(error) => Seen::NotYet(error.to_string(), Exit::NothingAnswers),
+                    Err(error) => LoginState::NotYet(error.to_string(), Exit::NothingAnswers),
                 }
             }
             Self::Gateway(client) => match by_status(&client.check_auth_status().await) {
-                Seen::Live => by_accounts(&client.accounts().await),
-                seen @ (Seen::Needed(..) | Seen::NotYet(..) | Seen::Never(..)) => seen,
+                LoginState::Live => by_accounts(&client.accounts().await),
+                seen @ (LoginState::Needed(..) | LoginState::NotYet(..) | LoginState::Never(..)) => seen,
             },
         }
     }
 }
 
 /// The state that a daemon reports.
-fn by_daemon(state: StateKind, reason: StateReason, why: &str) -> Seen {
+fn by_daemon(state: StateKind, reason: StateReason, why: &str) -> LoginState {
     let exit = Exit::of(state, reason);
     match state {
-        StateKind::Live => Seen::Live,
-        StateKind::LoginRequired => Seen::Needed(why.to_owned(), exit),
-        StateKind::Paused => Seen::Never("the gateway is paused; `tickled resume` ends the pause".to_owned(), exit),
+        StateKind::Live => LoginState::Live,
+        StateKind::LoginRequired => LoginState::Needed(why.to_owned(), exit),
+        StateKind::Paused => {
+            LoginState::Never("the gateway is paused; `tickled resume` ends the pause".to_owned(), exit)
+        }
         // Only a change of the configuration helps.
         StateKind::Unavailable
             if exit == Exit::HumanNeeded || reason == StateReason::Trouble(Unavailability::NotAGateway) =>
         {
-            Seen::Never(why.to_owned(), exit)
+            LoginState::Never(why.to_owned(), exit)
         }
         StateKind::Unavailable | StateKind::Starting | StateKind::Recovering | StateKind::Contested => {
-            Seen::NotYet(why.to_owned(), exit)
+            LoginState::NotYet(why.to_owned(), exit)
         }
     }
 }
 
 /// The state that the flags of a check mean.
-fn by_status(status: &Result<AuthStatus, Error>) -> Seen {
+fn by_status(status: &Result<AuthStatus, Error>) -> LoginState {
     match status {
         Ok(AuthStatus { competing: true, .. }) => {
-            Seen::NotYet("another client uses the session".to_owned(), Exit::NotLive)
+            LoginState::NotYet("another client uses the session".to_owned(), Exit::NotLive)
         }
-        Ok(AuthStatus { authenticated: true, connected: true, established: None | Some(true), .. }) => Seen::Live,
+        Ok(AuthStatus { authenticated: true, connected: true, established: None | Some(true), .. }) => LoginState::Live,
         // Without a daemon nothing recovers the session, but a login does.
-        Ok(_) => Seen::Needed("there is no session yet".to_owned(), Exit::NotLive),
+        Ok(_) => LoginState::Needed("there is no session yet".to_owned(), Exit::NotLive),
         Err(error) => by_fault(error),
     }
 }
 
-fn by_accounts(accounts: &Result<gateway::Accounts, Error>) -> Seen {
+fn by_accounts(accounts: &Result<gateway::AccountsAnswer, Error>) -> LoginState {
     match accounts {
-        Ok(accounts) if accounts.count > 0 => Seen::Live,
-        Ok(_) => Seen::NotYet("authenticated, but account data does not arrive yet".to_owned(), Exit::NotLive),
+        Ok(accounts) if accounts.count > 0 => LoginState::Live,
+        Ok(_) => LoginState::NotYet("authenticated, but account data does not arrive yet".to_owned(), Exit::NotLive),
         Err(error) => by_fault(error),
     }
 }
 
-fn by_fault(error: &Error) -> Seen {
+fn by_fault(error: &Error) -> LoginState {
     match error.kind {
         ErrorKind::Unauthorized { .. } | ErrorKind::LoginPage => {
-            Seen::Needed("not logged in".to_owned(), Exit::HumanNeeded)
+            LoginState::Needed("not logged in".to_owned(), Exit::HumanNeeded)
         }
-        ErrorKind::NoBrokerageSession => Seen::Needed("there is no session yet".to_owned(), Exit::NotLive),
+        ErrorKind::NoBrokerageSession => LoginState::Needed("there is no session yet".to_owned(), Exit::NotLive),
         ErrorKind::NothingListens | ErrorKind::NoAnswer | ErrorKind::Broken | ErrorKind::Network => {
-            Seen::NotYet(error.kind.sentence().to_owned(), Exit::NothingAnswers)
+            LoginState::NotYet(error.kind.sentence().to_owned(), Exit::NothingAnswers)
         }
-        ErrorKind::Ibkr | ErrorKind::NotUnderstood => Seen::NotYet(error.kind.sentence().to_owned(), Exit::NotLive),
-        ErrorKind::NotAGateway | ErrorKind::Gone => Seen::Never(error.to_string(), Exit::NothingAnswers),
+        ErrorKind::Ibkr | ErrorKind::NotUnderstood => {
+            LoginState::NotYet(error.kind.sentence().to_owned(), Exit::NotLive)
+        }
+        ErrorKind::NotAGateway | ErrorKind::Gone => LoginState::Never(error.to_string(), Exit::NothingAnswers),
         ErrorKind::Certificate | ErrorKind::Tls | ErrorKind::AddressRefused | ErrorKind::EdgeRefused => {
-            Seen::Never(error.to_string(), Exit::HumanNeeded)
+            LoginState::Never(error.to_string(), Exit::HumanNeeded)
         }
         // To go on asking would make it longer.
-        ErrorKind::TooManyRequests { .. } => Seen::Never(error.kind.sentence().to_owned(), Exit::NotLive),
+        ErrorKind::TooManyRequests { .. } => LoginState::Never(error.kind.sentence().to_owned(), Exit::NotLive),
     }
 }
 
@@ -301,7 +305,7 @@ mod tests {
     #[test]
     fn flags_are_live_only_when_all_of_them_say_so() {
         let all = AuthStatus { authenticated: true, connected: true, ..AuthStatus::default() };
-        assert_eq!(by_status(&Ok(all.clone())), Seen::Live);
+        assert_eq!(by_status(&Ok(all.clone())), LoginState::Live);
         for not in [
             AuthStatus { authenticated: false, ..all.clone() },
             AuthStatus { connected: false, ..all.clone() },
@@ -309,13 +313,16 @@ mod tests {
             AuthStatus { established: Some(false), ..all },
         ] {
             let seen = by_status(&Ok(not.clone()));
-            assert!(matches!(seen, Seen::Needed(_, Exit::NotLive) | Seen::NotYet(_, Exit::NotLive)), "{not:?}");
+            assert!(
+                matches!(seen, LoginState::Needed(_, Exit::NotLive) | LoginState::NotYet(_, Exit::NotLive)),
+                "{not:?}"
+            );
         }
     }
 
     #[test]
     fn the_way_is_shown_only_where_a_login_helps() {
-        let helps = |seen: &Seen| matches!(seen, Seen::Needed(..));
+        let helps = |seen: &LoginState| matches!(seen, LoginState::Needed(..));
         assert!(helps(&by_daemon(StateKind::LoginRequired, StateReason::Cause(Cause::Expired), "why")));
         for (state, because) in [
             (StateKind::Starting, StateReason::Started),
@@ -362,7 +369,7 @@ mod tests {
         for (state, because, is) in rows {
             let seen = by_daemon(state, because, "why");
             let (is_never, exit) = is.unwrap_or((false, Exit::Live));
-            assert_eq!((matches!(seen, Seen::Never(..)), seen.exit()), (is_never, exit), "{state} {because:?}");
+            assert_eq!((matches!(seen, LoginState::Never(..)), seen.exit()), (is_never, exit), "{state} {because:?}");
         }
     }
 }

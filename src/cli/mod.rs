@@ -47,31 +47,31 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
-    Run(run::Run),
+    Run(run::RunArgs),
     /// Run a demo of half a minute: the daemon against a simulated gateway
     Demo,
     Simulate(simulate::Simulate),
-    Status(status::Status),
+    Status(status::StatusArgs),
     Watch(watch::Watch),
-    Wait(wait::Wait),
-    History(history::History),
-    Check(check::Check),
-    Pause(pause::Pause),
+    Wait(wait::WaitArgs),
+    History(history::HistoryArgs),
+    Check(check::CheckArgs),
+    Pause(pause::PauseArgs),
     Resume(resume::Resume),
-    Logout(logout::Logout),
+    Logout(logout::LogoutArgs),
     Ack(ack::Ack),
     Cert(cert::Cert),
     /// Test alert channels
     #[command(subcommand)]
-    Alert(alert::Alert),
+    Alert(alert::AlertArgs),
     /// Test hooks
     #[command(subcommand)]
-    Hook(hook::Hook),
-    Login(login::Login),
+    Hook(hook::HookArgs),
+    Login(login::LoginArgs),
     Doctor(doctor::Doctor),
     /// Validate and print configurations
     #[command(subcommand)]
-    Config(config::Config),
+    Config(config::ConfigArgs),
     Man(man::Man),
     Completions(completions::Completions),
 }

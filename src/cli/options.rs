@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 
 use super::output::complain;
-use super::terminal::{Form, form};
+use super::terminal::{OutputForm, form};
 use crate::alert;
 use crate::config::{self, Config, Diagnostics};
 use crate::control::{self, Client, Error};
@@ -20,7 +20,7 @@ use crate::session::Policy;
 #[derive(Debug, Args)]
 pub(super) struct Daemon {
     #[command(flatten)]
-    pub(super) socket: Socket,
+    pub(super) socket: SocketArgs,
     /// Print one JSON object
     #[arg(long)]
     pub(super) json: bool,
@@ -31,14 +31,14 @@ impl Daemon {
         self.socket.client()
     }
 
-    pub(super) fn form(&self) -> Form {
-        if self.json { Form::Json } else { form() }
+    pub(super) fn form(&self) -> OutputForm {
+        if self.json { OutputForm::Json } else { form() }
     }
 }
 
 /// The control socket of a daemon.
 #[derive(Debug, Args)]
-pub(super) struct Socket {
+pub(super) struct SocketArgs {
     /// Control socket of the daemon [default: in its runtime directory]
     #[arg(long, env = "TICKLED_SOCKET", value_name = "PATH")]
     socket: Option<PathBuf>,
@@ -46,7 +46,7 @@ pub(super) struct Socket {
     directories: DirectoryOptions,
 }
 
-impl Socket {
+impl SocketArgs {
     pub(super) fn client(&self) -> Result<Client, Error> {
         let sockets = || control::sockets(&self.directories.resolve());
         Client::find(self.socket.as_ref().map_or_else(sockets, |socket| vec![socket.clone()]))

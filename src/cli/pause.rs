@@ -11,7 +11,7 @@ use crate::exit::Exit;
 #[command(
     after_help = "Examples:\n  tickled pause main --for 30m\n  tickled pause main    (until tickled resume main)"
 )]
-pub(super) struct Pause {
+pub(super) struct PauseArgs {
     /// The gateway
     gateway: String,
     /// How long, as 30m, 2h or 1d [default: until it is resumed]
@@ -21,7 +21,7 @@ pub(super) struct Pause {
     daemon: Daemon,
 }
 
-impl Pause {
+impl PauseArgs {
     pub(super) async fn run(self) -> anyhow::Result<Exit> {
         let answer = match self.daemon.client() {
             Ok(client) => client.pause(&self.gateway, self.over.as_deref()).await,

@@ -22,14 +22,14 @@ use crate::systemd::Notifier;
 
 /// Run the daemon
 #[derive(Debug, Args)]
-pub(super) struct Run {
+pub(super) struct RunArgs {
     #[command(flatten)]
     file: ConfigFile,
     #[command(flatten)]
     directories: DirectoryOptions,
 }
 
-impl Run {
+impl RunArgs {
     pub(super) fn run(self) -> anyhow::Result<Exit> {
         let source = Source { path: self.file.config, environment: environment() };
         let Some(config) = source.load().inspect_err(|faults| complain(&faults.to_string())).ok() else {

@@ -6,7 +6,7 @@ use serde_json::json;
 use super::options::Daemon;
 use super::output::{failed, say};
 use super::status_text;
-use super::terminal::Form;
+use super::terminal::OutputForm;
 use crate::control::{self, Client, Error};
 use crate::exit::Exit;
 
@@ -15,14 +15,14 @@ use crate::exit::Exit;
 #[command(
     after_help = "Examples:\n  tickled status\n  tickled status main\n  tickled status --json | jq '.gateways[].state'"
 )]
-pub(super) struct Status {
+pub(super) struct StatusArgs {
     /// Only these gateways
     gateways: Vec<String>,
     #[command(flatten)]
     daemon: Daemon,
 }
 
-impl Status {
+impl StatusArgs {
     pub(super) async fn run(self) -> anyhow::Result<Exit> {
         let status = match self.daemon.client() {
             Ok(client) => fetch(&client, &self.gateways).await,
@@ -33,12 +33,12 @@ impl Status {
 }
 
 /// The state of all gateways, or of some.
-pub(super) async fn fetch(client: &Client, gateways: &[String]) -> Result<control::Status, Error> {
+pub(super) async fn fetch(client: &Client, gateways: &[String]) -> Result<control::DaemonStatus, Error> {
     chosen(client.status().await?, gateways)
 }
 
 /// Prints it, and ends with the worst state's code.
-pub(super) fn print(status: Result<control::Status, Error>, form: Form) -> anyhow::Result<Exit> {
+pub(super) fn print(status: Result<control::DaemonStatus, Error>, form: OutputForm) -> anyhow::Result<Exit> {
     match status {
         Ok(status) => {
             say(&text(&status, form))?;
@@ -51,14 +51,14 @@ pub(super) fn print(status: Result<control::Status, Error>, form: Form) -> anyho
 }
 
 /// The state in the form that is wanted.
-pub(super) fn text(status: &control::Status, form: Form) -> String {
+pub(super) fn text(status: &control::DaemonStatus, form: OutputForm) -> String {
     match form {
-        Form::Json => json!(status).to_string() + "\n",
-        Form::Text { width, colours, .. } => status_text::text(status, width, colours),
+        OutputForm::Json => json!(status).to_string() + "\n",
+        OutputForm::Text { width, colours, .. } => status_text::text(status, width, colours),
     }
 }
 
-fn chosen(mut status: control::Status, gateways: &[String]) -> Result<control::Status, Error> {
+fn chosen(mut status: control::DaemonStatus, gateways: &[String]) -> Result<control::DaemonStatus, Error> {
     let names: Vec<String> = status.gateways.iter().map(|gateway| gateway.name.clone()).collect();
     if let Some(unknown) = gateways.iter().find(|name| !names.contains(name)) {
         return Err(Error::Refused(control::no_such_gateway(unknown, &names)));

@@ -6,14 +6,14 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 use crate::alert::held_text;
-use crate::control::{Alert, Gateway, Status};
+use crate::control::{DaemonStatus, GatewayStatus, OpenAlert};
 use crate::log::human_duration;
 use crate::session::StateKind;
 use crate::text::{clock, short_clock, wrap, zone_named};
 
 /// A table of the gateways with notes, and the open alerts. On a narrow terminal, one line per gateway.
 #[must_use]
-pub(super) fn text(status: &Status, width: usize, colours: bool) -> String {
+pub(super) fn text(status: &DaemonStatus, width: usize, colours: bool) -> String {
     let mut out = String::new();
     if let Some(why) = &status.config_refused {
         out.push_str(&format!("{}\n\n", wrap(why, 0, Some(width))));
@@ -28,7 +28,7 @@ pub(super) fn text(status: &Status, width: usize, colours: bool) -> String {
     out
 }
 
-fn narrow(status: &Status, width: usize, colours: bool) -> String {
+fn narrow(status: &DaemonStatus, width: usize, colours: bool) -> String {
     let names = longest(status.gateways.iter().map(|gateway| gateway.name.as_str()));
     let lines = status.worst_first().into_iter().map(|gateway| {
         let lasts = ago(status.at, gateway.since);
@@ -38,7 +38,7 @@ fn narrow(status: &Status, width: usize, colours: bool) -> String {
     lines.collect()
 }
 
-fn table(status: &Status, width: usize, colours: bool) -> String {
+fn table(status: &DaemonStatus, width: usize, colours: bool) -> String {
     let head = ["GATEWAY", "STATE", "FOR", "LAST GOOD", "NEXT", "LOGIN ENDS"].map(str::to_owned);
     let gateways = status.worst_first();
     let rows: Vec<[String; 6]> = gateways.iter().map(|gateway| row(status.at, gateway)).collect();
@@ -64,7 +64,7 @@ fn table(status: &Status, width: usize, colours: bool) -> String {
     out
 }
 
-fn row(now: Timestamp, gateway: &Gateway) -> [String; 6] {
+fn row(now: Timestamp, gateway: &GatewayStatus) -> [String; 6] {
     let next = match gateway.next_at {
         None => "when resumed".to_owned(),
         Some(at) if at <= now => "now".to_owned(),
@@ -81,7 +81,7 @@ fn row(now: Timestamp, gateway: &Gateway) -> [String; 6] {
 }
 
 /// Notes below a row of the table. A gateway that is live without a trouble needs none.
-fn notes(now: Timestamp, gateway: &Gateway, zone: &TimeZone) -> Vec<String> {
+fn notes(now: Timestamp, gateway: &GatewayStatus, zone: &TimeZone) -> Vec<String> {
     let session = gateway.session_since.map(|_| format!("; session {}", gateway.session));
     let mut notes = Vec::new();
     if gateway.state != StateKind::Live {
@@ -110,11 +110,11 @@ fn notes(now: Timestamp, gateway: &Gateway, zone: &TimeZone) -> Vec<String> {
     notes
 }
 
-fn alerts(status: &Status, width: usize) -> String {
+fn alerts(status: &DaemonStatus, width: usize) -> String {
     let mut out = String::new();
     let zone = zone_named(status.zone.as_deref());
     for alert in status.worst_alerts() {
-        let Alert { code, since, summary, action, .. } = alert;
+        let OpenAlert { code, since, summary, action, .. } = alert;
         let about = alert.gateway.as_deref().or(alert.channel.as_deref()).map(|name| format!("{name}: "));
         let held = alert.held.as_ref().map(|held| held_text(&held.why, held.until, &zone, status.at));
         let stands = held.map(|held| format!(", {held}")).unwrap_or_default();
@@ -130,7 +130,7 @@ fn alerts(status: &Status, width: usize) -> String {
 }
 
 /// Channels with failures or waiting messages.
-fn channels(status: &Status, width: usize) -> String {
+fn channels(status: &DaemonStatus, width: usize) -> String {
     let ailing = status.channels.iter().filter(|channel| channel.last_failure.is_some() || channel.waiting > 0);
     let lines = ailing.map(|channel| {
         let why = channel.last_failure.as_deref().unwrap_or("being sent");

@@ -7,7 +7,7 @@ use std::os::fd::AsFd;
 
 /// In what form a result is printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Form {
+pub(super) enum OutputForm {
     /// One JSON object.
     Json,
     /// For people.
@@ -22,8 +22,8 @@ pub(super) enum Form {
 }
 
 /// How text for people is written to standard output.
-pub(super) fn form() -> Form {
-    Form::Text { width: width(), colours: colours(), unicode: unicode(|name| env::var_os(name)) }
+pub(super) fn form() -> OutputForm {
+    OutputForm::Text { width: width(), colours: colours(), unicode: unicode(|name| env::var_os(name)) }
 }
 
 /// Characters per line: `$COLUMNS`, else what the terminal says. A pipe has no width, and gets a wide line.

@@ -23,12 +23,12 @@ use crate::session::{StateKind, StateReason};
     after_help = "Examples:\n  tickled wait && ./trade\n  tickled wait main --within 10m\n  tickled wait main --until lost\n  \
                   ExecStartPre=tickled wait main --within 10m    (in the unit of a trading program)"
 )]
-pub(super) struct Wait {
+pub(super) struct WaitArgs {
     /// Only these gateways
     gateways: Vec<String>,
     /// What to wait for
-    #[arg(long, value_enum, default_value_t = Until::Live)]
-    until: Until,
+    #[arg(long, value_enum, default_value_t = Awaited::Live)]
+    until: Awaited,
     /// How long at most, as 30s, 5m or 1h [default: without end]
     #[arg(long, value_name = "TIME", allow_hyphen_values = true, value_parser = span)]
     within: Option<String>,
@@ -38,14 +38,14 @@ pub(super) struct Wait {
 
 /// What is waited for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Until {
+enum Awaited {
     /// All sessions are live
     Live,
     /// One of the sessions is not live
     Lost,
 }
 
-impl Wait {
+impl WaitArgs {
     pub(super) async fn run(self) -> anyhow::Result<Exit> {
         let client = match self.daemon.client() {
             Ok(client) => client,
@@ -124,7 +124,7 @@ impl Wait {
     }
 }
 
-impl Until {
+impl Awaited {
     /// How the wait ends in these states, if it does.
     fn exit(self, gateways: &BTreeMap<String, (StateKind, StateReason)>) -> Option<Exit> {
         let mut states = gateways.values();

@@ -13,7 +13,7 @@ use signal_hook_tokio::Signals;
 use tokio::sync::mpsc;
 use tokio::time::{MissedTickBehavior, interval};
 
-use super::options::Socket;
+use super::options::SocketArgs;
 use super::output::{complain, failed, say};
 use super::status::{fetch, text};
 use super::terminal::{form, is_dumb};
@@ -28,7 +28,7 @@ pub(super) struct Watch {
     /// Only these gateways
     gateways: Vec<String>,
     #[command(flatten)]
-    socket: Socket,
+    socket: SocketArgs,
 }
 
 impl Watch {
@@ -65,13 +65,13 @@ impl Watch {
                 _ = signals.next() => break,
                 Some(key) = keys.recv() => {
                     pressed.push(key);
-                    match Key::read(&pressed) {
-                        Some(Key::End) => break,
-                        Some(Key::Move(pages, lines)) => {
+                    match KeyPress::read(&pressed) {
+                        Some(KeyPress::End) => break,
+                        Some(KeyPress::Move(pages, lines)) => {
                             first = screen.scrolled(&shown.1, first, pages, lines);
                             pressed.clear();
                         }
-                        Some(Key::Other) => pressed.clear(),
+                        Some(KeyPress::Other) => pressed.clear(),
                         None => continue,
                     }
                 }
@@ -88,14 +88,14 @@ impl Watch {
 }
 
 /// What a key does.
-enum Key {
+enum KeyPress {
     End,
     /// Scrolls by so many pages and lines.
     Move(isize, isize),
     Other,
 }
 
-impl Key {
+impl KeyPress {
     /// The key of these bytes; `None` while more of them must follow.
     fn read(bytes: &[u8]) -> Option<Self> {
         match bytes {

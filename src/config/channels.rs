@@ -6,24 +6,26 @@ use jiff::SignedDuration;
 use jiff::civil::Time;
 use jiff::tz::TimeZone;
 
-use super::diagnostic::{Report, quoted};
+use super::diagnostic::{Findings, quoted};
 use super::keyword::{nearest, word};
 use super::schema::{CHANNEL, CHANNELS, ChannelDraft, ChannelType, Draft, EVERY_CHANNEL};
 use super::string_format;
 use crate::alert::schedule::{Hours, SHORTEST_LEAD};
-use crate::alert::settings::{self, Command, Email, Kind, Method, Payload, Preset, Tls, Url, Webhook};
+use crate::alert::settings::{
+    self, ChannelKind, CommandSettings, EmailSettings, HttpMethod, MailTls, Payload, Preset, Url, WebhookSettings,
+};
 use crate::alert::{Settings, channels};
 
 /// One channel under validation.
-struct Channel<'a> {
+struct ChannelCheck<'a> {
     /// `alerts.channel[2]`.
     path: String,
     keys: &'a ChannelDraft,
-    report: &'a mut Report,
+    report: &'a mut Findings,
 }
 
 /// Validates when alerts are sent, and how.
-pub(super) fn alerts(draft: &Draft, report: &mut Report) -> Settings {
+pub(super) fn alerts(draft: &Draft, report: &mut Findings) -> Settings {
     Settings {
         hours: hours(draft, report),
         login_urls: draft
@@ -37,7 +39,7 @@ pub(super) fn alerts(draft: &Draft, report: &mut Report) -> Settings {
     }
 }
 
-fn hours(draft: &Draft, report: &mut Report) -> Option<Hours> {
+fn hours(draft: &Draft, report: &mut Findings) -> Option<Hours> {
     let (path, hours) = ("alerts.hours", &draft.hours);
     let needs_hours = ["days", "from", "to", "ready_by", "except", "always", "confirm"];
     let is_given = |key: &str| report.is_given(&format!("{path}.{key}"));
@@ -72,7 +74,7 @@ fn hours(draft: &Draft, report: &mut Report) -> Option<Hours> {
     Some(Hours { zone, days, from, to, ready_by, except: hours.except.clone() })
 }
 
-fn deadman(draft: &Draft, report: &mut Report) -> Option<settings::Deadman> {
+fn deadman(draft: &Draft, report: &mut Findings) -> Option<settings::DeadmanSettings> {
     let deadman = &draft.deadman;
     let is_given = |key: &str| report.is_given(&format!("deadman.{key}"));
     let is_missing = !is_given("url_file") && (is_given("every") || is_given("fails"));
@@ -80,10 +82,10 @@ fn deadman(draft: &Draft, report: &mut Report) -> Option<settings::Deadman> {
         let hint = "write the address into a file of its own, and name that file as url_file";
         report.note("deadman.url_file", "the file with the address to ping is missing", hint);
     }
-    Some(settings::Deadman { url_file: deadman.url_file.clone()?, every: deadman.every, fails: deadman.fails })
+    Some(settings::DeadmanSettings { url_file: deadman.url_file.clone()?, every: deadman.every, fails: deadman.fails })
 }
 
-fn all_channels(draft: &Draft, report: &mut Report) -> Vec<settings::Channel> {
+fn all_channels(draft: &Draft, report: &mut Findings) -> Vec<settings::Channel> {
     let gateways: Vec<&str> = draft.gateways.keys().map(String::as_str).collect();
     if draft.channels.len() > MOST_CHANNELS {
         let what = format!("{} channels are too many", draft.channels.len());
@@ -92,7 +94,7 @@ fn all_channels(draft: &Draft, report: &mut Report) -> Vec<settings::Channel> {
     let mut names = BTreeSet::new();
     let mut channels = Vec::new();
     for (index, keys) in draft.channels.iter().enumerate() {
-        let mut channel = Channel { path: format!("{CHANNELS}[{index}]"), keys, report };
+        let mut channel = ChannelCheck { path: format!("{CHANNELS}[{index}]"), keys, report };
         if let Some(name) = &keys.name
             && !names.insert(name)
         {
@@ -106,7 +108,7 @@ fn all_channels(draft: &Draft, report: &mut Report) -> Vec<settings::Channel> {
 }
 
 /// Checks that there are the gateways of `path`.
-pub(super) fn known_gateways(path: &str, names: &[String], known: &[&str], report: &mut Report) {
+pub(super) fn known_gateways(path: &str, names: &[String], known: &[&str], report: &mut Findings) {
     for (item, name) in names.iter().enumerate().filter(|(_, name)| !known.contains(&name.as_str())) {
         let hint = match nearest(name, known.iter().copied()) {
             Some(near) => format!("did you mean {near:?}?"),
@@ -117,7 +119,7 @@ pub(super) fn known_gateways(path: &str, names: &[String], known: &[&str], repor
 }
 
 /// Checks the program of `path`.
-pub(super) fn program(path: &str, argv: &[String], report: &mut Report) {
+pub(super) fn program(path: &str, argv: &[String], report: &mut Findings) {
     let Some(program) = argv.first() else { return };
     let key = format!("{path}.argv[0]");
     if !program.starts_with('/') {
@@ -129,7 +131,7 @@ pub(super) fn program(path: &str, argv: &[String], report: &mut Report) {
     }
 }
 
-impl Channel<'_> {
+impl ChannelCheck<'_> {
     fn validate(&mut self) -> Option<settings::Channel> {
         let keys = self.keys;
         self.require("name", keys.name.is_some(), "the name", "name = \"phone\"");
@@ -151,9 +153,9 @@ impl Channel<'_> {
             }
         }
         let kind = match kind {
-            ChannelType::Webhook => self.webhook().map(Kind::Webhook),
-            ChannelType::Email => self.email().map(Kind::Email),
-            ChannelType::Command => self.command().map(Kind::Command),
+            ChannelType::Webhook => self.webhook().map(ChannelKind::Webhook),
+            ChannelType::Email => self.email().map(ChannelKind::Email),
+            ChannelType::Command => self.command().map(ChannelKind::Command),
         };
         Some(settings::Channel {
             name: keys.name.clone()?,
@@ -165,7 +167,7 @@ impl Channel<'_> {
         })
     }
 
-    fn webhook(&mut self) -> Option<Webhook> {
+    fn webhook(&mut self) -> Option<WebhookSettings> {
         let keys = self.keys;
         let payload = self.payload();
         if keys.url.is_some() && keys.url_file.is_some() {
@@ -207,7 +209,7 @@ impl Channel<'_> {
             (None, Some(url), _) => Url::Plain(url.clone()),
             (None, None, own) => Url::Plain(own?.to_owned()),
         };
-        Some(Webhook {
+        Some(WebhookSettings {
             url,
             method: keys.method,
             headers: keys.headers.clone(),
@@ -222,7 +224,7 @@ impl Channel<'_> {
     /// What a webhook sends: either a preset or a body, and neither for a GET.
     fn payload(&mut self) -> Option<Payload> {
         let keys = self.keys;
-        if keys.method == Method::Get {
+        if keys.method == HttpMethod::Get {
             for key in ["preset", "body"] {
                 if self.is_given(key) {
                     self.note(key, "a GET sends only its address", "remove method, or write method = \"POST\"");
@@ -232,7 +234,7 @@ impl Channel<'_> {
         }
         match (keys.preset, &keys.body) {
             (Some(preset), None) => {
-                if keys.method != Method::Post && !matches!(preset, Preset::Json | Preset::Ntfy) {
+                if keys.method != HttpMethod::Post && !matches!(preset, Preset::Json | Preset::Ntfy) {
                     self.note("method", &format!("preset {:?} is sent by POST", word(preset)), "remove method");
                 }
                 Some(Payload::Preset(preset))
@@ -280,7 +282,7 @@ impl Channel<'_> {
         }
     }
 
-    fn email(&mut self) -> Option<Email> {
+    fn email(&mut self) -> Option<EmailSettings> {
         let keys = self.keys;
         self.require("host", keys.host.is_some(), "the mail server", "host = \"smtp.example.org\"");
         self.require("from", keys.from.is_some(), "the sender", "from = \"tickled@example.org\"");
@@ -301,7 +303,7 @@ impl Channel<'_> {
             }
             (Some(_) | None, Some(_) | None) => {}
         }
-        if keys.tls == Tls::None {
+        if keys.tls == MailTls::None {
             if let Some(host) = keys.host.as_ref().filter(|host| !string_format::is_loopback(host)) {
                 let what = format!("without TLS everyone on the network path to {host} can read the mail");
                 self.note("tls", &what, "remove tls, or write \"starttls\" or \"tls\"");
@@ -312,11 +314,11 @@ impl Channel<'_> {
             }
         }
         let port = match keys.tls {
-            Tls::StartTls => 587,
-            Tls::Tls => 465,
-            Tls::None => 25,
+            MailTls::StartTls => 587,
+            MailTls::Tls => 465,
+            MailTls::None => 25,
         };
-        Some(Email {
+        Some(EmailSettings {
             host: keys.host.clone()?,
             port: keys.port.unwrap_or(port),
             tls: keys.tls,
@@ -328,12 +330,12 @@ impl Channel<'_> {
         })
     }
 
-    fn command(&mut self) -> Option<Command> {
+    fn command(&mut self) -> Option<CommandSettings> {
         let keys = self.keys;
         self.require("argv", !keys.argv.is_empty(), "the program", "argv = [\"/usr/local/bin/notify\"]");
         program(&self.path, &keys.argv, self.report);
         keys.argv.first()?;
-        Some(Command { argv: keys.argv.clone(), within: keys.within.unwrap_or(channels::WITHIN) })
+        Some(CommandSettings { argv: keys.argv.clone(), within: keys.within.unwrap_or(channels::WITHIN) })
     }
 
     fn path(&self, key: &str) -> String {

@@ -59,11 +59,11 @@ pub(super) struct Problem {
 }
 
 /// What is wrong with a text, and what would be right.
-pub(super) type Invalid = (String, String);
+pub(super) type InvalidText = (String, String);
 
 /// Collects the findings about one configuration, and knows where each key is.
 #[derive(Debug, Default)]
-pub(super) struct Report {
+pub(super) struct Findings {
     pub(super) findings: Vec<Finding>,
     pub(super) warnings: Vec<Finding>,
     /// Where each key and table is: in the file, or in the environment where that overrides it.
@@ -134,7 +134,7 @@ impl Diagnostics {
     }
 }
 
-impl Report {
+impl Findings {
     /// Records that a key cannot be read.
     pub(super) fn unreadable(&mut self, key: &str, at: Position, what: String, hint: String) {
         self.unreadable.insert(key.to_owned());

@@ -6,7 +6,7 @@ use std::time::Duration;
 use jiff::SignedDuration;
 use jiff::fmt::friendly::SpanParser;
 
-use super::diagnostic::{Invalid, quoted};
+use super::diagnostic::{InvalidText, quoted};
 
 /// The durations that a key takes.
 #[derive(Debug, Clone, Copy)]
@@ -19,7 +19,7 @@ pub(super) struct Range {
 
 impl Range {
     /// Parses a duration within the range, or says what is wrong and what would be right.
-    pub(super) fn parse_text(&self, text: &str) -> Result<Duration, Invalid> {
+    pub(super) fn parse_text(&self, text: &str) -> Result<Duration, InvalidText> {
         if text.trim().parse::<f64>().is_ok() {
             return Err(self.without_unit(text, &quoted(text)));
         }
@@ -34,7 +34,7 @@ impl Range {
     }
 
     /// The same for a bare number. Suggests seconds where they are within the range.
-    pub(super) fn without_unit(&self, number: &str, shown: &str) -> Invalid {
+    pub(super) fn without_unit(&self, number: &str, shown: &str) -> InvalidText {
         let seconds = format!("{}s", number.trim());
         let hint = match parse(&seconds) {
             Some(_) if self.parse_text(&seconds).is_ok() => format!("write {seconds:?} ({self})"),

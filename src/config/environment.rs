@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use config::{Environment, Source};
 
-use super::diagnostic::{Finding, Position, Report};
+use super::diagnostic::{Finding, Findings, Position};
 use super::keyword::nearest;
-use super::schema::Key;
+use super::schema::KeyDoc;
 
 /// A key that the environment sets.
 #[derive(Debug)]
@@ -17,7 +17,7 @@ pub(super) struct Override {
 }
 
 /// Why a variable sets no key.
-enum Unknown {
+enum UnknownVariable {
     /// It was probably meant to: what is wrong, and what would be right.
     Misspelt(String, String),
     /// It belongs to something else.
@@ -27,9 +27,9 @@ enum Unknown {
 /// Finds the key of every variable that is ours.
 pub(super) fn read(
     environment: &BTreeMap<String, String>,
-    keys: &[Key],
+    keys: &[KeyDoc],
     gateways: &BTreeSet<&str>,
-    report: &mut Report,
+    report: &mut Findings,
 ) -> Vec<Override> {
     let known = variables(keys, gateways);
     let mut overrides = BTreeMap::new();
@@ -56,8 +56,8 @@ pub(super) fn read(
             Ok(path) => {
                 overrides.insert(path.to_owned(), (text, at));
             }
-            Err(Unknown::Misspelt(what, hint)) => report.unreadable("", at, what, hint),
-            Err(Unknown::Foreign) => {
+            Err(UnknownVariable::Misspelt(what, hint)) => report.unreadable("", at, what, hint),
+            Err(UnknownVariable::Foreign) => {
                 let (what, hint) = ("it names no key and is ignored".to_owned(), ALL_KEYS.to_owned());
                 report.warnings.push(Finding { key: String::new(), at, what, hint });
             }
@@ -75,9 +75,9 @@ fn variable(name: &str, text: &str) -> Option<(String, String)> {
 }
 
 /// Each key that a variable can set, with the name that the variable has for it.
-fn variables(keys: &[Key], gateways: &BTreeSet<&str>) -> Vec<(String, String)> {
+fn variables(keys: &[KeyDoc], gateways: &BTreeSet<&str>) -> Vec<(String, String)> {
     let mut known = Vec::new();
-    for Key { path, .. } in keys.iter().filter(|key| !key.path.contains("[]")) {
+    for KeyDoc { path, .. } in keys.iter().filter(|key| !key.path.contains("[]")) {
         match path.strip_prefix("gateway.NAME.") {
             Some(key) => known.extend(gateways.iter().map(|name| format!("gateway.{name}.{key}"))),
             None => known.push(path.clone()),
@@ -89,22 +89,22 @@ fn variables(keys: &[Key], gateways: &BTreeSet<&str>) -> Vec<(String, String)> {
 fn find<'a>(
     variable: &str,
     known: &'a [(String, String)],
-    keys: &[Key],
+    keys: &[KeyDoc],
     gateways: &BTreeSet<&str>,
-) -> Result<&'a str, Unknown> {
+) -> Result<&'a str, UnknownVariable> {
     let mut named = known.iter().filter(|(name, _)| name == variable);
     match (named.next(), named.next()) {
         (Some((_, path)), None) => return Ok(path),
         (Some((_, one)), Some((_, other))) => {
             let what = format!("it may mean {one} or {other}");
-            return Err(Unknown::Misspelt(what, "set it in the file instead".to_owned()));
+            return Err(UnknownVariable::Misspelt(what, "set it in the file instead".to_owned()));
         }
         (None, _) => {}
     }
     let mut lists = keys.iter().filter_map(|key| key.path.split_once("[]").map(|(list, _)| list));
     if let Some(list) = lists.find(|list| variable.starts_with(list)) {
         let what = format!("{list} is a list of tables, which no variable can hold");
-        return Err(Unknown::Misspelt(what, format!("write [[{list}]] in the file")));
+        return Err(UnknownVariable::Misspelt(what, format!("write [[{list}]] in the file")));
     }
     if let Some((name, key)) = variable.strip_prefix("gateway.").and_then(|below| of_gateway(below, keys)) {
         let what = format!("the file has no gateway {name}");
@@ -112,7 +112,7 @@ fn find<'a>(
             Some(near) => format!("did you mean {}?", shown(&format!("gateway.{near}.{key}"))),
             None => format!("write [gateway.{name}] in the file first"),
         };
-        return Err(Unknown::Misspelt(what, hint));
+        return Err(UnknownVariable::Misspelt(what, hint));
     }
     let reserved = RESERVED.map(str::to_lowercase);
     let all = known.iter().map(|(name, _)| name).chain(&reserved).map(String::as_str);
@@ -129,13 +129,13 @@ fn find<'a>(
     match near {
         Some(near) if siblings.is_empty() => Err(misspelt(format!("did you mean {}?", shown(near)))),
         Some(near) => Err(misspelt(format!("did you mean {}?", shown(&format!("{table}.{near}"))))),
-        None if siblings.is_empty() => Err(Unknown::Foreign),
+        None if siblings.is_empty() => Err(UnknownVariable::Foreign),
         None => Err(misspelt(ALL_KEYS.to_owned())),
     }
 }
 
-fn misspelt(hint: String) -> Unknown {
-    Unknown::Misspelt("it names no key".to_owned(), hint)
+fn misspelt(hint: String) -> UnknownVariable {
+    UnknownVariable::Misspelt("it names no key".to_owned(), hint)
 }
 
 /// The name of the variable for a key.
@@ -144,8 +144,8 @@ fn shown(path: &str) -> String {
 }
 
 /// The gateway and the key that a variable would set if there were such a gateway.
-fn of_gateway<'a>(below: &'a str, keys: &'a [Key]) -> Option<(&'a str, &'a str)> {
-    let split = |key: &'a Key| {
+fn of_gateway<'a>(below: &'a str, keys: &'a [KeyDoc]) -> Option<(&'a str, &'a str)> {
+    let split = |key: &'a KeyDoc| {
         let key = key.path.strip_prefix("gateway.NAME.")?;
         Some((below.strip_suffix(key)?.strip_suffix('.')?, key))
     };

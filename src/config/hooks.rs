@@ -3,12 +3,12 @@
 use std::collections::BTreeSet;
 
 use super::channels::{known_gateways, program};
-use super::diagnostic::Report;
+use super::diagnostic::Findings;
 use super::schema::{Draft, HOOKS};
 use crate::hook::Hook;
 
 /// Validates all hooks.
-pub(super) fn hooks(draft: &Draft, report: &mut Report) -> Vec<Hook> {
+pub(super) fn hooks(draft: &Draft, report: &mut Findings) -> Vec<Hook> {
     let gateways: Vec<&str> = draft.gateways.keys().map(String::as_str).collect();
     if draft.hooks.len() > MOST_HOOKS {
         report.note(HOOKS, &format!("{} hooks are too many", draft.hooks.len()), format!("at most {MOST_HOOKS}"));

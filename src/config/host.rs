@@ -19,7 +19,7 @@ use rustix::fs::{Access, access};
 use super::diagnostic::quoted;
 use super::validate::Config;
 use crate::alert;
-use crate::alert::settings::{Kind, Url as WebhookUrl};
+use crate::alert::settings::{ChannelKind, Url as WebhookUrl};
 use crate::gateway::tls;
 
 /// What is wrong with one thing that a key names.
@@ -58,7 +58,7 @@ pub(super) fn inspect(config: &Config, environment: &BTreeMap<String, String>) -
     for (index, channel) in config.alerts.channels.iter().enumerate() {
         let key = |name: &str| format!("alerts.channel[{index}].{name}");
         match &channel.kind {
-            Kind::Webhook(webhook) => {
+            ChannelKind::Webhook(webhook) => {
                 match &webhook.url {
                     WebhookUrl::Plain(url) => inspection.url(key("url"), url),
                     WebhookUrl::File(file) => inspection.secrets(key("url_file"), Some(file)),
@@ -66,12 +66,12 @@ pub(super) fn inspect(config: &Config, environment: &BTreeMap<String, String>) -
                 inspection.secrets(key("token_file"), webhook.token_file.as_deref());
                 inspection.certificates(key("ca_file"), webhook.ca_file.as_deref());
             }
-            Kind::Email(email) => {
+            ChannelKind::Email(email) => {
                 inspection.hosts.push((key("host"), email.host.clone()));
                 inspection.secrets(key("password_file"), email.password_file.as_deref());
                 inspection.certificates(key("ca_file"), email.ca_file.as_deref());
             }
-            Kind::Command(command) => {
+            ChannelKind::Command(command) => {
                 if let Some(program) = command.argv.first() {
                     inspection.program(key("argv[0]"), Path::new(program));
                 }

@@ -18,7 +18,7 @@ mod validate;
 mod value;
 
 pub use diagnostic::{Diagnostic, Diagnostics, Location};
-pub use schema::{Endpoint, Ibkr, Key, keys};
+pub use schema::{Endpoint, Ibkr, KeyDoc, keys};
 pub use show::show;
 pub use source::{Difference, Source};
 pub use validate::{Config, Gateway};
@@ -82,7 +82,7 @@ fn validated(
         return Err(too_large(name));
     }
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    let reader::Read { draft, mut report, is_toml } = reader::read(text, environment);
+    let reader::ReadConfig { draft, mut report, is_toml } = reader::read(text, environment);
     // A file that is not TOML says nothing about the keys that it seems to lack.
     if is_toml {
         let certificates: CertificateCheck = if matches!(depth, Depth::Text) { |_| Ok(()) } else { host::certificates };

@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::diagnostic::{Position, Problem, Report, key_part, quoted};
+use super::diagnostic::{Findings, Position, Problem, key_part, quoted};
 use super::environment::{self, Override};
 use super::schema::{
-    CHANNEL, CHANNELS, ChannelDraft, Draft, GATEWAY, GatewayDraft, HOOK, HOOKS, HookDraft, Key, ROOT, Row, SESSION,
-    WINDOW, WINDOWS, WindowDraft, keys,
+    CHANNEL, CHANNELS, ChannelDraft, Draft, GATEWAY, GatewayDraft, HOOK, HOOKS, HookDraft, KeyDoc, KeyRow, ROOT,
+    SESSION, WINDOW, WINDOWS, WindowDraft, keys,
 };
 use super::string_format::{NAME_RULE, is_name};
 use super::suggestion;
@@ -17,17 +17,17 @@ use super::value::RawValue;
 
 /// What was read.
 #[derive(Debug)]
-pub(super) struct Read {
+pub(super) struct ReadConfig {
     pub(super) draft: Draft,
-    pub(super) report: Report,
+    pub(super) report: Findings,
     /// Whether the file is TOML at all.
     pub(super) is_toml: bool,
 }
 
 /// Reads the text of the file and the environment.
-pub(super) fn read(text: &str, environment: &BTreeMap<String, String>) -> Read {
+pub(super) fn read(text: &str, environment: &BTreeMap<String, String>) -> ReadConfig {
     let (document, errors) = DeTable::parse_recoverable(text);
-    let mut reader = Reader { report: Report::default(), keys: keys() };
+    let mut reader = TableReader { report: Findings::default(), keys: keys() };
     let is_toml = errors.is_empty();
     for error in errors {
         let byte = error.span().map_or(0, |span| span.start);
@@ -42,13 +42,13 @@ pub(super) fn read(text: &str, environment: &BTreeMap<String, String>) -> Read {
         reader.report.unreadable("", Position::Byte(byte), format!("invalid TOML: {message}"), hint.to_owned());
     }
     let draft = reader.document(document.get_ref(), environment);
-    Read { draft, report: reader.report, is_toml }
+    ReadConfig { draft, report: reader.report, is_toml }
 }
 
 #[derive(Debug)]
-struct Reader {
-    report: Report,
-    keys: Vec<Key>,
+struct TableReader {
+    report: Findings,
+    keys: Vec<KeyDoc>,
 }
 
 /// Where a table is.
@@ -70,7 +70,7 @@ struct Nested<'t> {
     value: &'t Spanned<DeValue<'t>>,
 }
 
-impl Reader {
+impl TableReader {
     fn document(&mut self, table: &DeTable<'_>, environment: &BTreeMap<String, String>) -> Draft {
         let mut draft = Draft::default();
         let root = Scope { path: String::new(), schema: String::new(), below: String::new() };
@@ -113,7 +113,7 @@ impl Reader {
         &mut self,
         scope: &Scope,
         table: &'t DeTable<'t>,
-        rows: &[Row<T>],
+        rows: &[KeyRow<T>],
         sections: &[&str],
         target: &mut T,
     ) -> Vec<Nested<'t>> {
@@ -152,7 +152,7 @@ impl Reader {
     }
 
     /// Reads a section that is one table.
-    fn nested<T>(&mut self, nested: &Nested<'_>, rows: &[Row<T>], target: &mut T) {
+    fn nested<T>(&mut self, nested: &Nested<'_>, rows: &[KeyRow<T>], target: &mut T) {
         let DeValue::Table(table) = nested.value.get_ref() else {
             return self.not_a_table(&nested.scope, nested.at.clone(), nested.value.get_ref());
         };
@@ -197,7 +197,7 @@ impl Reader {
     }
 
     /// Reads a section that is a list of tables.
-    fn list<T>(&mut self, nested: &Nested<'_>, rows: &[Row<T>], default: fn() -> T) -> Option<Vec<T>> {
+    fn list<T>(&mut self, nested: &Nested<'_>, rows: &[KeyRow<T>], default: fn() -> T) -> Option<Vec<T>> {
         let (path, value) = (&nested.scope.path, nested.value.get_ref());
         let DeValue::Array(items) = value else {
             let name = path.rsplit('.').next().unwrap_or_default();
@@ -226,7 +226,7 @@ impl Reader {
         Some(read)
     }
 
-    fn value<T>(&mut self, path: &str, row: &Row<T>, value: &Spanned<DeValue<'_>>, target: &mut T) {
+    fn value<T>(&mut self, path: &str, row: &KeyRow<T>, value: &Spanned<DeValue<'_>>, target: &mut T) {
         let byte = value.span().start;
         match (row.parse)(target, &raw(value.get_ref())) {
             Ok(()) => {
@@ -246,7 +246,7 @@ impl Reader {
     }
 
     /// Lays the environment over the keys of one section, whose paths begin with `prefix`.
-    fn overrides<T>(&mut self, prefix: &str, overrides: &[Override], rows: &[Row<T>], target: &mut T) {
+    fn overrides<T>(&mut self, prefix: &str, overrides: &[Override], rows: &[KeyRow<T>], target: &mut T) {
         for Override { path, text, at } in overrides {
             let row = path.strip_prefix(prefix).and_then(|name| rows.iter().find(|row| row.name == name));
             let Some(row) = row else { continue };

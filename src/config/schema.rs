@@ -21,7 +21,7 @@ use super::string_format::{
     RECIPIENT, SECRET_FILE, TEMPLATE, TIME_OF_DAY, UNIT, WEB_ADDRESS, ZONE,
 };
 use super::value::{Count, Flag, List, Optional, OrNone, RawValue, Text, ValueType, list, one_of, some_of};
-use crate::alert::settings::{Exempt, Method, Preset, Tls};
+use crate::alert::settings::{Exempt, HttpMethod, MailTls, Preset};
 use crate::alert::{self, Code, Severity};
 use crate::calendar::{Maintenance, Region};
 use crate::gateway::{Fingerprint, GatewayUrl};
@@ -30,7 +30,7 @@ use crate::log::{self, Format, Level};
 use crate::session::{self, Account, Competing, Policy};
 
 /// One key of a section whose values go into a `T`.
-pub(super) struct Row<T: 'static> {
+pub(super) struct KeyRow<T: 'static> {
     /// Its path below the section.
     pub(super) name: &'static str,
     /// What it takes, in words.
@@ -46,7 +46,7 @@ pub(super) struct Row<T: 'static> {
 /// A row from its name, the type of its value, and the place of its value.
 macro_rules! key {
     ($name:literal, $type:expr, |$target:ident| $place:expr) => {
-        Row {
+        KeyRow {
             name: $name,
             takes: || $type.takes(),
             raw: |text| $type.raw(text),
@@ -164,12 +164,12 @@ pub(super) struct ChannelDraft {
     pub(super) url: Option<String>,
     pub(super) url_file: Option<PathBuf>,
     pub(super) token_file: Option<PathBuf>,
-    pub(super) method: Method,
+    pub(super) method: HttpMethod,
     pub(super) headers: Vec<String>,
     pub(super) body: Option<String>,
     pub(super) host: Option<String>,
     pub(super) port: Option<u16>,
-    pub(super) tls: Tls,
+    pub(super) tls: MailTls,
     pub(super) from: Option<String>,
     pub(super) to: Vec<String>,
     pub(super) user: Option<String>,
@@ -220,7 +220,7 @@ pub(super) enum Day {
     Sun,
 }
 
-pub(super) const GATEWAY: &[Row<GatewayDraft>] = &[
+pub(super) const GATEWAY: &[KeyRow<GatewayDraft>] = &[
     key!("url", Optional(GATEWAY_URL), |gateway| gateway.url),
     key!("region", one_of::<Region>(), |gateway| gateway.region),
     key!("public_address", NAME, |gateway| gateway.public_address),
@@ -235,7 +235,7 @@ pub(super) const GATEWAY: &[Row<GatewayDraft>] = &[
 ];
 
 /// The keys of `[session]`, and of `[gateway.NAME.session]` for one gateway.
-pub(super) const SESSION: &[Row<Policy>] = &[
+pub(super) const SESSION: &[KeyRow<Policy>] = &[
     key!("account", one_of::<Account>(), |policy| policy.account),
     key!("ping_every", from_to(SECOND, 5 * MINUTE), |policy| policy.ping_every),
     key!("check_every", from_to(SECOND, LONGEST_CHECK), |policy| policy.check_every),
@@ -248,7 +248,7 @@ pub(super) const SESSION: &[Row<Policy>] = &[
     key!("recovery.max_per_hour", Count(1, 60), |policy| policy.recovery.max_per_hour),
 ];
 
-pub(super) const WINDOW: &[Row<WindowDraft>] = &[
+pub(super) const WINDOW: &[KeyRow<WindowDraft>] = &[
     key!("days", some_of::<Day>(), |window| window.days),
     key!("from", Optional(TIME_OF_DAY), |window| window.from),
     key!("to", Optional(TIME_OF_DAY), |window| window.to),
@@ -256,7 +256,7 @@ pub(super) const WINDOW: &[Row<WindowDraft>] = &[
     key!("regions", some_of::<Region>(), |window| window.regions),
 ];
 
-pub(super) const CHANNEL: &[Row<ChannelDraft>] = &[
+pub(super) const CHANNEL: &[KeyRow<ChannelDraft>] = &[
     key!("name", Optional(NAME), |channel| channel.name),
     key!("type", Optional(one_of::<ChannelType>()), |channel| channel.kind),
     key!("min_severity", one_of::<Severity>(), |channel| channel.min_severity),
@@ -267,12 +267,12 @@ pub(super) const CHANNEL: &[Row<ChannelDraft>] = &[
     key!("url", Optional(WEB_ADDRESS), |channel| channel.url),
     key!("url_file", or_none(SECRET_FILE, "", false), |channel| channel.url_file),
     key!("token_file", or_none(SECRET_FILE, "", false), |channel| channel.token_file),
-    key!("method", one_of::<Method>(), |channel| channel.method),
+    key!("method", one_of::<HttpMethod>(), |channel| channel.method),
     key!("headers", list(HEADER, || "a list of \"Name: value\"".to_owned()), |channel| channel.headers),
     key!("body", Optional(TEMPLATE), |channel| channel.body),
     key!("host", Optional(HOST), |channel| channel.host),
     key!("port", Optional(Count(1, u16::MAX)), |channel| channel.port),
-    key!("tls", one_of::<Tls>(), |channel| channel.tls),
+    key!("tls", one_of::<MailTls>(), |channel| channel.tls),
     key!("from", Optional(MAIL), |channel| channel.from),
     key!("to", RECIPIENTS, |channel| channel.to),
     key!("user", Optional(LINE), |channel| channel.user),
@@ -283,7 +283,7 @@ pub(super) const CHANNEL: &[Row<ChannelDraft>] = &[
     key!("within", Optional(from_to(SECOND, MINUTE)), |channel| channel.within),
 ];
 
-pub(super) const HOOK: &[Row<HookDraft>] = &[
+pub(super) const HOOK: &[KeyRow<HookDraft>] = &[
     key!("name", Optional(NAME), |hook| hook.name),
     key!("on", some_of::<On>(), |hook| hook.on),
     key!("gateways", list(NAME, || "a list of names".to_owned()), |hook| hook.gateways),
@@ -292,7 +292,7 @@ pub(super) const HOOK: &[Row<HookDraft>] = &[
 ];
 
 /// The keys of all other tables.
-pub(super) const ROOT: &[Row<Draft>] = &[
+pub(super) const ROOT: &[KeyRow<Draft>] = &[
     key!("ibkr.host", or_none(API_HOST, ", or \"\" for never", true), |draft| draft.ibkr.host),
     key!("maintenance.grace", from_to(0, 6 * HOUR), |draft| draft.maintenance.grace),
     key!("maintenance.always", EXEMPT, |draft| draft.alerts.in_window),
@@ -323,7 +323,7 @@ pub(super) const HOOKS: &str = "hook";
 
 /// A key as the documentation needs it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Key {
+pub struct KeyDoc {
     /// Its path, where `NAME` stands for the name of a gateway and `[]` for an item of a list.
     pub path: String,
     /// What it takes, in words.
@@ -332,16 +332,16 @@ pub struct Key {
 
 /// Every key, in the order of the shipped file. A gateway's own session keys are those of `session`.
 #[must_use]
-pub fn keys() -> Vec<Key> {
-    fn below<T>(prefix: &str, rows: &[Row<T>]) -> Vec<Key> {
-        rows.iter().map(|row| Key { path: format!("{prefix}{}", row.name), takes: (row.takes)() }).collect()
+pub fn keys() -> Vec<KeyDoc> {
+    fn below<T>(prefix: &str, rows: &[KeyRow<T>]) -> Vec<KeyDoc> {
+        rows.iter().map(|row| KeyDoc { path: format!("{prefix}{}", row.name), takes: (row.takes)() }).collect()
     }
     let mut keys = below("gateway.NAME.", GATEWAY);
     keys.extend(below("gateway.NAME.session.", SESSION));
     keys.extend(below("session.", SESSION));
     let of_lists = [below(&format!("{WINDOWS}[]."), WINDOW), below(&format!("{CHANNELS}[]."), CHANNEL)];
     for key in below("", ROOT) {
-        let table = |key: &Key| key.path.split('.').next().map(str::to_owned);
+        let table = |key: &KeyDoc| key.path.split('.').next().map(str::to_owned);
         let is_new = keys.last().is_none_or(|last| table(last) != table(&key));
         // A list follows on the other keys of its table.
         let ended = of_lists.iter().find(|list| is_new && list.first().map(table) == keys.last().map(table));

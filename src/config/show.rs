@@ -5,11 +5,11 @@ use strum::VariantArray;
 
 use super::schema::{
     CHANNEL, CHANNELS, ChannelDraft, ChannelType, Day, DeadmanDraft, Draft, EVERY_CHANNEL, GATEWAY, GatewayDraft, HOOK,
-    HOOKS, HookDraft, HoursDraft, PlainHttp, ROOT, Row, SESSION, TrustBy, WINDOW, WINDOWS, WindowDraft,
+    HOOKS, HookDraft, HoursDraft, KeyRow, PlainHttp, ROOT, SESSION, TrustBy, WINDOW, WINDOWS, WindowDraft,
 };
 use super::validate::{Config, Gateway};
 use crate::alert::schedule::Hours;
-use crate::alert::settings::{self, Method, Payload, Url};
+use crate::alert::settings::{self, HttpMethod, Payload, Url};
 use crate::calendar::Window;
 use crate::gateway::Trust;
 use crate::hook::Hook;
@@ -17,7 +17,7 @@ use crate::hook::Hook;
 /// Formats the configuration as TOML.
 #[must_use]
 pub fn show(config: &Config) -> String {
-    let mut file = File::default();
+    let mut file = TomlFile::default();
     for gateway in &config.gateways {
         let table = format!("gateway.{}", gateway.name);
         let login_url = config.alerts.login_urls.get(&gateway.name).cloned();
@@ -61,12 +61,12 @@ pub fn show(config: &Config) -> String {
 
 /// A file under way, and the table it is in.
 #[derive(Default)]
-struct File {
+struct TomlFile {
     text: String,
     table: String,
 }
 
-impl File {
+impl TomlFile {
     fn line(&mut self, table: &str, key: &str, value: &str) {
         if self.table != table {
             let blank = if self.text.is_empty() { "" } else { "\n" };
@@ -76,7 +76,7 @@ impl File {
         self.text += &format!("{key} = {value}\n");
     }
 
-    fn rows<T>(&mut self, prefix: &str, rows: &[Row<T>], target: &T, is_shown: impl Fn(&str) -> bool) {
+    fn rows<T>(&mut self, prefix: &str, rows: &[KeyRow<T>], target: &T, is_shown: impl Fn(&str) -> bool) {
         for row in rows.iter().filter(|row| is_shown(row.name)) {
             let path = if prefix.is_empty() { row.name.to_owned() } else { format!("{prefix}.{}", row.name) };
             if let (Some((table, key)), Some(value)) = (path.rsplit_once('.'), (row.show)(target)) {
@@ -86,7 +86,7 @@ impl File {
     }
 
     /// A table of the list called `list`.
-    fn item<T>(&mut self, list: &str, rows: &[Row<T>], target: &T, is_shown: impl Fn(&str) -> bool) {
+    fn item<T>(&mut self, list: &str, rows: &[KeyRow<T>], target: &T, is_shown: impl Fn(&str) -> bool) {
         self.text += &format!("\n[[{list}]]\n");
         list.clone_into(&mut self.table);
         self.rows(list, rows, target, is_shown);
@@ -143,14 +143,14 @@ fn channel_draft(channel: &settings::Channel) -> ChannelDraft {
         ..ChannelDraft::default()
     };
     match channel.kind.clone() {
-        settings::Kind::Webhook(webhook) => {
+        settings::ChannelKind::Webhook(webhook) => {
             let (url, url_file) = match webhook.url {
                 Url::Plain(url) => (Some(url), None),
                 Url::File(path) => (None, Some(path)),
             };
             let (preset, body) = match webhook.payload {
                 Payload::Preset(preset) => (Some(preset), None),
-                Payload::Body(body) => (None, Some(body).filter(|_| webhook.method != Method::Get)),
+                Payload::Body(body) => (None, Some(body).filter(|_| webhook.method != HttpMethod::Get)),
             };
             ChannelDraft {
                 kind: Some(ChannelType::Webhook),
@@ -167,7 +167,7 @@ fn channel_draft(channel: &settings::Channel) -> ChannelDraft {
                 ..draft
             }
         }
-        settings::Kind::Email(email) => ChannelDraft {
+        settings::ChannelKind::Email(email) => ChannelDraft {
             kind: Some(ChannelType::Email),
             host: Some(email.host),
             port: Some(email.port),
@@ -179,7 +179,7 @@ fn channel_draft(channel: &settings::Channel) -> ChannelDraft {
             ca_file: email.ca_file,
             ..draft
         },
-        settings::Kind::Command(command) => {
+        settings::ChannelKind::Command(command) => {
             ChannelDraft { kind: Some(ChannelType::Command), argv: command.argv, within: Some(command.within), ..draft }
         }
     }

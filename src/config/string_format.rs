@@ -7,7 +7,7 @@ use jiff::civil::{Date, Time};
 use jiff::tz::TimeZone;
 use reqwest::Url;
 
-use super::diagnostic::{Invalid, quoted};
+use super::diagnostic::{InvalidText, quoted};
 use super::keyword::nearest;
 use super::time::{ANY_TIME, parse_date, parse_time, parse_zone, time_text};
 use super::value::Text;
@@ -18,7 +18,7 @@ use crate::gateway::{GatewayUrl, InvalidUrl};
 use crate::log::redact;
 
 /// A format of strings that are kept as they are.
-const fn string(takes: fn() -> String, parse: fn(&str) -> Result<String, Invalid>) -> Text<String> {
+const fn string(takes: fn() -> String, parse: fn(&str) -> Result<String, InvalidText>) -> Text<String> {
     Text { takes, expects: A_STRING, parse, text: String::clone }
 }
 
@@ -130,7 +130,7 @@ pub(super) fn is_name(name: &str) -> bool {
 }
 
 /// Checks a mail address, with or without a name before it.
-pub(super) fn mail(text: &str) -> Result<String, Invalid> {
+pub(super) fn mail(text: &str) -> Result<String, InvalidText> {
     if channels::is_mailbox(text) {
         return Ok(text.to_owned());
     }
@@ -145,7 +145,7 @@ pub(super) fn is_loopback(host: &str) -> bool {
     format!("http://{host}:1").parse().is_ok_and(|url: GatewayUrl| url.is_loopback())
 }
 
-fn line(text: &str, takes: &str) -> Result<String, Invalid> {
+fn line(text: &str, takes: &str) -> Result<String, InvalidText> {
     let hint = || format!("it takes {takes}");
     if text.trim().is_empty() {
         return Err(("it is empty".to_owned(), hint()));
@@ -156,7 +156,7 @@ fn line(text: &str, takes: &str) -> Result<String, Invalid> {
     Ok(text.to_owned())
 }
 
-fn name(text: &str) -> Result<String, Invalid> {
+fn name(text: &str) -> Result<String, InvalidText> {
     let text = line(text, &(NAME.takes)())?;
     if is_name(&text) {
         return Ok(text);
@@ -164,7 +164,7 @@ fn name(text: &str) -> Result<String, Invalid> {
     Err((format!("{} is not a valid name", quoted(&text)), NAME_RULE.to_owned()))
 }
 
-fn unit(name: &str) -> Result<String, Invalid> {
+fn unit(name: &str) -> Result<String, InvalidText> {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, ':' | '-' | '_' | '.' | '\\' | '@');
     let stem = name.strip_suffix(".service").unwrap_or_default();
     if name.len() <= LONGEST && !stem.is_empty() && !stem.starts_with('-') && stem.chars().all(is_plain) {
@@ -174,7 +174,7 @@ fn unit(name: &str) -> Result<String, Invalid> {
     Err((format!("{} is not a systemd service", quoted(name)), hint))
 }
 
-fn absolute_path(text: &str) -> Result<PathBuf, Invalid> {
+fn absolute_path(text: &str) -> Result<PathBuf, InvalidText> {
     if text.starts_with('/') {
         return Ok(text.into());
     }
@@ -183,7 +183,7 @@ fn absolute_path(text: &str) -> Result<PathBuf, Invalid> {
 }
 
 /// Does not repeat the text, which may be the secret.
-fn secret_file(text: &str) -> Result<PathBuf, Invalid> {
+fn secret_file(text: &str) -> Result<PathBuf, InvalidText> {
     let hint = "write the secret into a file of its own with `chmod 600`, and the whole path of that file here";
     let invalid = |what: &str| Err((what.to_owned(), hint.to_owned()));
     if text.starts_with('/') && !text.chars().any(char::is_control) {
@@ -200,7 +200,7 @@ fn secret_file(text: &str) -> Result<PathBuf, Invalid> {
     Ok(text.into())
 }
 
-fn listen(text: &str) -> Result<SocketAddr, Invalid> {
+fn listen(text: &str) -> Result<SocketAddr, InvalidText> {
     let port = text.strip_prefix("localhost:").unwrap_or(text);
     if let Ok(port) = port.trim_start_matches(':').parse::<u16>() {
         return Ok(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port));
@@ -209,7 +209,7 @@ fn listen(text: &str) -> Result<SocketAddr, Invalid> {
     text.parse().map_err(|_| (format!("{} is not an address and a port", quoted(text)), hint.to_owned()))
 }
 
-fn api_host(text: &str) -> Result<String, Invalid> {
+fn api_host(text: &str) -> Result<String, InvalidText> {
     let text = line(text, A_HOST)?;
     match format!("https://{text}").parse::<GatewayUrl>() {
         Ok(_) => Ok(text),
@@ -217,7 +217,7 @@ fn api_host(text: &str) -> Result<String, Invalid> {
     }
 }
 
-fn host(text: &str) -> Result<String, Invalid> {
+fn host(text: &str) -> Result<String, InvalidText> {
     let text = line(text, A_HOST)?;
     let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
     if text.trim_matches(['[', ']']).parse::<IpAddr>().is_ok() || text.chars().all(is_plain) {
@@ -233,7 +233,7 @@ fn host(text: &str) -> Result<String, Invalid> {
     Err((format!("{} is not a host", quoted(&text)), "write it like \"smtp.example.org\"".to_owned()))
 }
 
-fn web_address(text: &str) -> Result<String, Invalid> {
+fn web_address(text: &str) -> Result<String, InvalidText> {
     let text = line(text, &(WEB_ADDRESS.takes)())?;
     let in_a_file = "write an address with a secret into a file of its own, and name that file as url_file";
     let invalid = |what: &str, hint: &str| Err((what.to_owned(), hint.to_owned()));
@@ -253,7 +253,7 @@ fn web_address(text: &str) -> Result<String, Invalid> {
     }
 }
 
-fn exemption(text: &str) -> Result<Exempt, Invalid> {
+fn exemption(text: &str) -> Result<Exempt, InvalidText> {
     if let Some(exempt) = Exempt::all().find(|exempt| exempt.name() == text) {
         return Ok(exempt);
     }
@@ -264,7 +264,7 @@ fn exemption(text: &str) -> Result<Exempt, Invalid> {
     Err((format!("{} is neither a severity nor the code of an alert", quoted(text)), hint))
 }
 
-fn template(text: &str) -> Result<String, Invalid> {
+fn template(text: &str) -> Result<String, InvalidText> {
     match channels::check_body(text) {
         None => Ok(text.to_owned()),
         Some(what) => Err((
@@ -274,7 +274,7 @@ fn template(text: &str) -> Result<String, Invalid> {
     }
 }
 
-fn header(text: &str) -> Result<String, Invalid> {
+fn header(text: &str) -> Result<String, InvalidText> {
     let text = line(text, A_HEADER)?;
     let example = || "write it like \"X-Priority: 5\"".to_owned();
     let Some((name, value)) = text.split_once(':') else {
@@ -295,7 +295,7 @@ fn header(text: &str) -> Result<String, Invalid> {
     Ok(text)
 }
 
-fn argument(text: &str) -> Result<String, Invalid> {
+fn argument(text: &str) -> Result<String, InvalidText> {
     if text.contains('\0') {
         return Err((format!("{} contains a zero byte", quoted(text)), String::new()));
     }

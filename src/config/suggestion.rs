@@ -1,16 +1,16 @@
 //! Where an unknown key probably belongs, or what it was meant to be.
 
 use super::keyword::nearest;
-use super::schema::Key;
+use super::schema::KeyDoc;
 
 /// What to do about a key that is not known where it is. `table` is the path of its table as [`Key::path`] has it.
-pub(super) fn unknown_key(path: &str, table: &str, name: &str, keys: &[Key]) -> String {
+pub(super) fn unknown_key(path: &str, table: &str, name: &str, keys: &[KeyDoc]) -> String {
     let siblings = siblings(table, keys);
     let beside = || siblings.iter().copied();
     let gateway = path.strip_prefix("gateway.").and_then(|below| below.split('.').next());
     let folded = name.to_lowercase().replace('-', "_");
-    let last = |key: &&Key| key.path.rsplit('.').next().unwrap_or_default().to_owned();
-    let elsewhere: Vec<&Key> = keys.iter().filter(|key| !key.path.starts_with("gateway.NAME.session.")).collect();
+    let last = |key: &&KeyDoc| key.path.rsplit('.').next().unwrap_or_default().to_owned();
+    let elsewhere: Vec<&KeyDoc> = keys.iter().filter(|key| !key.path.starts_with("gateway.NAME.session.")).collect();
 
     if let Some(file) = beside().find(|known| names_secret(known, &folded)) {
         return format!(
@@ -49,7 +49,7 @@ pub(super) fn unknown_key(path: &str, table: &str, name: &str, keys: &[Key]) -> 
 }
 
 /// The keys and tables of a table, in the order of the shipped file.
-fn siblings<'a>(table: &str, keys: &'a [Key]) -> Vec<&'a str> {
+fn siblings<'a>(table: &str, keys: &'a [KeyDoc]) -> Vec<&'a str> {
     let mut siblings = Vec::new();
     for key in keys {
         let below = if table.is_empty() {

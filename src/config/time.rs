@@ -3,11 +3,11 @@
 use jiff::civil::{Date, Time};
 use jiff::tz::TimeZone;
 
-use super::diagnostic::{Invalid, quoted};
+use super::diagnostic::{InvalidText, quoted};
 use super::keyword::nearest;
 
 /// Parses `23:45`, or says what is wrong and what would be right.
-pub(super) fn parse_time(text: &str) -> Result<Time, Invalid> {
+pub(super) fn parse_time(text: &str) -> Result<Time, InvalidText> {
     let number = |digits: &str| digits.bytes().all(|b| b.is_ascii_digit()).then(|| digits.parse().ok()).flatten();
     let mut parts = text.split(':').map(number);
     let time = match (parts.next(), parts.next()) {
@@ -29,13 +29,13 @@ pub(super) fn time_text(time: Time) -> String {
 }
 
 /// Parses `2026-12-25`, or says what is wrong and what would be right.
-pub(super) fn parse_date(text: &str) -> Result<Date, Invalid> {
+pub(super) fn parse_date(text: &str) -> Result<Date, InvalidText> {
     let date = text.parse::<Date>().ok().filter(|date| date.to_string() == text);
     date.ok_or_else(|| (format!("{} is not a date", quoted(text)), "write it like \"2026-12-25\"".to_owned()))
 }
 
 /// Parses the IANA name of a time zone, or says what is wrong and what would be right.
-pub(super) fn parse_zone(name: &str) -> Result<TimeZone, Invalid> {
+pub(super) fn parse_zone(name: &str) -> Result<TimeZone, InvalidText> {
     let meant = |zone: &str| format!("did you mean {zone:?}?");
     if let Some((_, zone)) = ABBREVIATIONS.iter().find(|(short, _)| *short == name.to_uppercase()) {
         return Err((format!("{} is an abbreviation, not an IANA time zone", quoted(name)), meant(zone)));

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::diagnostic::{Diagnostic, Report};
+use super::diagnostic::{Diagnostic, Findings};
 use super::duration::duration_text;
 use super::keyword::{nearest, word};
 use super::schema::{Draft, Endpoint, GatewayDraft, Ibkr, LONGEST_CHECK, PlainHttp, TrustBy, WINDOWS};
@@ -88,7 +88,7 @@ enum SetIn {
 }
 
 /// Validates all gateways, in the order of their names.
-pub(super) fn gateways(draft: &Draft, report: &mut Report, certificates: CertificateCheck) -> Vec<Gateway> {
+pub(super) fn gateways(draft: &Draft, report: &mut Findings, certificates: CertificateCheck) -> Vec<Gateway> {
     let root = |key: &'_ str| key.split('.').next().unwrap_or_default().to_owned();
     if draft.gateways.is_empty() && !report.unreadable.iter().any(|key| nearest(&root(key), ["gateway"]).is_some()) {
         let hint = "write [gateway.main] and under it url = \"https://localhost:5000\"";
@@ -131,7 +131,7 @@ pub(super) fn gateways(draft: &Draft, report: &mut Report, certificates: Certifi
 }
 
 /// Checks that the gateways behind each public address stay within its request budget while all is well.
-fn validate_budgets(gateways: &[Gateway], report: &mut Report) {
+fn validate_budgets(gateways: &[Gateway], report: &mut Findings) {
     let mut behind: BTreeMap<&str, Vec<&Policy>> = BTreeMap::new();
     for gateway in gateways {
         behind.entry(&gateway.public_address).or_default().push(&gateway.policy);
@@ -165,7 +165,7 @@ fn validate_budgets(gateways: &[Gateway], report: &mut Report) {
 }
 
 /// Validates the windows: each complete, and with time between them in which alerts go out.
-pub(super) fn maintenance(draft: &Draft, report: &mut Report) -> Maintenance {
+pub(super) fn maintenance(draft: &Draft, report: &mut Findings) -> Maintenance {
     let mut maintenance = draft.maintenance.clone();
     let Some(windows) = &draft.windows else { return maintenance };
     for (index, window) in windows.iter().enumerate() {
@@ -210,7 +210,7 @@ fn is_endless(maintenance: &Maintenance, region: Region) -> bool {
     successors(Some(SOME_MONDAY), held).any(|at| at > a_week_later)
 }
 
-fn validate_policy(gateway: &str, policy: &Policy, report: &mut Report) {
+fn validate_policy(gateway: &str, policy: &Policy, report: &mut Findings) {
     let check_every = sourced(gateway, "check_every", policy.check_every, report);
     let ping_every = sourced(gateway, "ping_every", policy.ping_every, report);
     at_most(&check_every, &ping_every, |duration| format!("{:?}", duration_text(*duration)), report);
@@ -221,7 +221,7 @@ fn validate_policy(gateway: &str, policy: &Policy, report: &mut Report) {
 }
 
 /// Reports when `less` is more than `more`, at the one that is set in the nearer place.
-fn at_most<T: PartialOrd>(less: &Sourced<T>, more: &Sourced<T>, show: impl Fn(&T) -> String, report: &mut Report) {
+fn at_most<T: PartialOrd>(less: &Sourced<T>, more: &Sourced<T>, show: impl Fn(&T) -> String, report: &mut Findings) {
     if less.value <= more.value || [less, more].iter().any(|key| report.unreadable.contains(&key.path)) {
         return;
     }
@@ -236,7 +236,7 @@ fn at_most<T: PartialOrd>(less: &Sourced<T>, more: &Sourced<T>, show: impl Fn(&T
     }
 }
 
-fn sourced<T>(gateway: &str, key: &'static str, value: T, report: &Report) -> Sourced<T> {
+fn sourced<T>(gateway: &str, key: &'static str, value: T, report: &Findings) -> Sourced<T> {
     let own = format!("gateway.{gateway}.session.{key}");
     let common = format!("session.{key}");
     let (path, source) = match (report.is_given(&own), report.is_given(&common)) {
@@ -251,7 +251,7 @@ fn sourced<T>(gateway: &str, key: &'static str, value: T, report: &Report) -> So
 fn target<'d>(
     name: &str,
     gateway: &'d GatewayDraft,
-    report: &mut Report,
+    report: &mut Findings,
     certificates: CertificateCheck,
 ) -> Option<(&'d GatewayUrl, Trust)> {
     let path = format!("gateway.{name}");
@@ -285,7 +285,7 @@ fn target<'d>(
 }
 
 /// Checks that this trust is enough for that URL.
-fn validate_trust(gateway: &str, url: &GatewayUrl, trust: &Trust, report: &mut Report) {
+fn validate_trust(gateway: &str, url: &GatewayUrl, trust: &Trust, report: &mut Findings) {
     let (url_key, tls, host) = (format!("{gateway}.url"), format!("{gateway}.tls"), url.host());
     let is_name = url.address().is_none();
     match trust {
@@ -315,7 +315,7 @@ fn validate_trust(gateway: &str, url: &GatewayUrl, trust: &Trust, report: &mut R
     }
 }
 
-fn trust(tls: &str, gateway: &GatewayDraft, report: &mut Report, certificates: CertificateCheck) -> Option<Trust> {
+fn trust(tls: &str, gateway: &GatewayDraft, report: &mut Findings, certificates: CertificateCheck) -> Option<Trust> {
     let [trust, pins, ca_file] = ["trust", "pins", "ca_file"].map(|key| format!("{tls}.{key}"));
     if report.unreadable.contains(&trust) {
         return None;

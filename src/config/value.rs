@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use toml::Value;
 
-use super::diagnostic::{Invalid, Problem, bare, quoted};
+use super::diagnostic::{InvalidText, Problem, bare, quoted};
 use super::duration::{Range, duration_text};
 use super::keyword::{Keyword, alternatives, nearest, word, words};
 
@@ -21,7 +21,7 @@ pub(super) enum RawValue<'a> {
     Other(&'static str),
 }
 
-pub(super) type Parsed<T> = Result<T, Vec<Problem>>;
+pub(super) type ParsedValue<T> = Result<T, Vec<Problem>>;
 
 /// The type of a key's value.
 pub(super) trait ValueType {
@@ -34,7 +34,7 @@ pub(super) trait ValueType {
     fn expects(&self) -> &'static str;
 
     /// Parses a value, or returns everything that is wrong with it.
-    fn parse(&self, raw: &RawValue<'_>) -> Parsed<Self::Value>;
+    fn parse(&self, raw: &RawValue<'_>) -> ParsedValue<Self::Value>;
 
     /// The value as TOML; `None` where the key is better left out.
     fn show(&self, value: &Self::Value) -> Option<Value>;
@@ -45,7 +45,7 @@ pub(super) trait ValueType {
     }
 
     /// Refuses a value of the wrong TOML type.
-    fn refuse<T>(&self, raw: &RawValue<'_>) -> Parsed<T> {
+    fn refuse<T>(&self, raw: &RawValue<'_>) -> ParsedValue<T> {
         fail(format!("expected {}, found {}", self.expects(), raw.found()), format!("it takes {}", self.takes()))
     }
 }
@@ -54,7 +54,7 @@ pub(super) trait ValueType {
 pub(super) struct Text<V: 'static> {
     pub(super) takes: fn() -> String,
     pub(super) expects: &'static str,
-    pub(super) parse: fn(&str) -> Result<V, Invalid>,
+    pub(super) parse: fn(&str) -> Result<V, InvalidText>,
     pub(super) text: fn(&V) -> String,
 }
 
@@ -110,7 +110,7 @@ pub(super) const fn list<V>(item: Text<V>, takes: fn() -> String) -> List<V> {
     List { item, takes, expects: "a list of strings in quotes", or_single: false, or_empty: false, repeats: false }
 }
 
-fn parse_word<K: Keyword>(text: &str) -> Result<K, Invalid> {
+fn parse_word<K: Keyword>(text: &str) -> Result<K, InvalidText> {
     if let Some(keyword) = K::VARIANTS.iter().find(|keyword| word(**keyword) == text) {
         return Ok(*keyword);
     }
@@ -133,7 +133,7 @@ impl ValueType for Range {
         "a duration in quotes, like \"60s\""
     }
 
-    fn parse(&self, raw: &RawValue<'_>) -> Parsed<Duration> {
+    fn parse(&self, raw: &RawValue<'_>) -> ParsedValue<Duration> {
         match raw {
             RawValue::Text(text) => self.parse_text(text).or_else(|(what, hint)| fail(what, hint)),
             RawValue::Number(number) => {
@@ -161,7 +161,7 @@ impl<N: TryFrom<i64> + Into<i64> + Copy> ValueType for Count<N> {
         "a whole number"
     }
 
-    fn parse(&self, raw: &RawValue<'_>) -> Parsed<N> {
+    fn parse(&self, raw: &RawValue<'_>) -> ParsedValue<N> {
         let number = match raw {
             RawValue::Number(number) => number,
             RawValue::Text(text) if text.parse::<u16>().is_ok() => {
@@ -202,7 +202,7 @@ impl ValueType for Flag {
         "true or false"
     }
 
-    fn parse(&self, raw: &RawValue<'_>) -> Parsed<bool> {
+    fn parse(&self, raw: &RawValue<'_>) -> ParsedValue<bool> {
         match raw {
             RawValue::Boolean(value) => Ok(*value),
             RawValue::Text(text) if text.parse::<bool>().is_ok() => {
@@ -232,7 +232,7 @@ impl<V> ValueType for Text<V> {
         self.expects
     }
 
-    fn parse(&self, raw: &RawValue<'_>) -> Parsed<V> {
+    fn parse(&self, raw: &RawValue<'_>) -> ParsedValue<V> {
         match raw {
             RawValue::Text(text) => (self.parse)(text).or_else(|(what, hint)| fail(what, hint)),
             RawValue::Number(_) | RawValue::List(_) | RawValue::Boolean(_) | RawValue::Other(_) => self.refuse(raw),
@@ -255,7 +255,7 @@ impl<V> ValueType for OrNone<V> {
         self.text.expects
     }
 
-    fn parse(&self, raw: &RawValue<'_>) -> Parsed<Self::Value> {
+    fn parse(&self, raw: &RawValue<'_>) -> ParsedValue<Self::Value> {
         if matches!(raw, RawValue::Text("")) {
             return Ok(None);
         }
@@ -284,7 +284,7 @@ impl<T: ValueType> ValueType for Optional<T> {
         self.0.expects()
     }
 
-    fn parse(&self, raw: &RawValue<'_>) -> Parsed<Self::Value> {
+    fn parse(&self, raw: &RawValue<'_>) -> ParsedValue<Self::Value> {
         self.0.parse(raw).map(Some)
     }
 
@@ -308,7 +308,7 @@ impl<V> ValueType for List<V> {
         self.expects
     }
 
-    fn parse(&self, raw: &RawValue<'_>) -> Parsed<Self::Value> {
+    fn parse(&self, raw: &RawValue<'_>) -> ParsedValue<Self::Value> {
         let items = match raw {
             RawValue::Text(one) if self.or_single => {
                 return (self.item.parse)(one).map(|one| vec![one]).or_else(|(what, hint)| fail(what, hint));
@@ -364,6 +364,6 @@ impl RawValue<'_> {
     }
 }
 
-fn fail<T>(what: String, hint: String) -> Parsed<T> {
+fn fail<T>(what: String, hint: String) -> ParsedValue<T> {
     Err(vec![Problem { item: None, what, hint }])
 }

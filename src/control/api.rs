@@ -53,13 +53,13 @@ pub enum Until {
 #[derive(Debug, Clone, PartialEq)]
 pub enum Response {
     /// The status of everything.
-    Status(Box<Status>),
+    Status(Box<DaemonStatus>),
     /// The configuration, as TOML.
     Config(String),
     /// It is done, in words.
     Done(String),
     /// What became of the tests.
-    Tested(Vec<Test>),
+    Tested(Vec<ChannelTest>),
     /// How a hook's program ended.
     Tried(Tried),
     /// Something that was named does not exist, in words.
@@ -72,7 +72,7 @@ pub enum Response {
 
 /// How everything is: the answer to `GET /v1/status`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Status {
+pub struct DaemonStatus {
     /// The daemon's version.
     pub version: String,
     /// The host it runs on.
@@ -92,26 +92,26 @@ pub struct Status {
     /// The IANA time zone of the times that people are shown; none where the host's has no name.
     pub zone: Option<String>,
     /// The gateways, by name.
-    pub gateways: Vec<Gateway>,
+    pub gateways: Vec<GatewayStatus>,
     /// The open alerts, sent or held back.
-    pub alerts: Vec<Alert>,
+    pub alerts: Vec<OpenAlert>,
     /// The channels of alerts, beside the log.
-    pub channels: Vec<Channel>,
+    pub channels: Vec<ChannelState>,
 }
 
-impl Status {
+impl DaemonStatus {
     /// The gateways, worst first: those that need a human, those that are being handled, paused ones, live ones.
     #[must_use]
-    pub fn worst_first(&self) -> Vec<&Gateway> {
-        let mut gateways: Vec<&Gateway> = self.gateways.iter().collect();
+    pub fn worst_first(&self) -> Vec<&GatewayStatus> {
+        let mut gateways: Vec<&GatewayStatus> = self.gateways.iter().collect();
         gateways.sort_by_key(|gateway| self.rank(gateway));
         gateways
     }
 
     /// The open alerts, the most severe first.
     #[must_use]
-    pub fn worst_alerts(&self) -> Vec<&Alert> {
-        let mut alerts: Vec<&Alert> = self.alerts.iter().collect();
+    pub fn worst_alerts(&self) -> Vec<&OpenAlert> {
+        let mut alerts: Vec<&OpenAlert> = self.alerts.iter().collect();
         alerts.sort_by_key(|alert| std::cmp::Reverse(alert.severity));
         alerts
     }
@@ -130,12 +130,12 @@ impl Status {
 
     /// Whether an open alert asks a human to act on this gateway.
     #[must_use]
-    pub fn needs_human(&self, gateway: &Gateway) -> bool {
+    pub fn needs_human(&self, gateway: &GatewayStatus) -> bool {
         self.rank(gateway) == 0
     }
 
-    fn rank(&self, gateway: &Gateway) -> u8 {
-        let is_own = |alert: &&Alert| alert.gateway.as_deref() == Some(gateway.name.as_str());
+    fn rank(&self, gateway: &GatewayStatus) -> u8 {
+        let is_own = |alert: &&OpenAlert| alert.gateway.as_deref() == Some(gateway.name.as_str());
         if self.alerts.iter().filter(is_own).any(|alert| alert.severity == Severity::Error) {
             return 0;
         }
@@ -149,7 +149,7 @@ impl Status {
 
 /// How one gateway is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Gateway {
+pub struct GatewayStatus {
     /// Its name in the configuration.
     pub name: String,
     /// Its address.
@@ -182,7 +182,7 @@ pub struct Gateway {
     /// When this login is expected to end.
     pub login_ends_at: Option<Timestamp>,
     /// The maintenance window that IBKR is in.
-    pub maintenance: Option<Window>,
+    pub maintenance: Option<CurrentWindow>,
     /// When the pause ends by itself, if it does.
     pub paused_until: Option<Timestamp>,
     /// Whether the account is for paper trading, where that is known.
@@ -208,7 +208,7 @@ pub struct Asked {
 
 /// A maintenance window.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Window {
+pub struct CurrentWindow {
     /// When it ends.
     pub until: Timestamp,
     /// By whose clocks people know it: an IANA time zone.
@@ -217,7 +217,7 @@ pub struct Window {
 
 /// Something that is open.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Alert {
+pub struct OpenAlert {
     /// Its code, as `login-required`.
     pub code: String,
     /// The gateway it is about, if it is about one.
@@ -233,7 +233,7 @@ pub struct Alert {
     /// Its severity.
     pub severity: Severity,
     /// Why it is not sent, if it is not.
-    pub held: Option<Held>,
+    pub held: Option<HeldAlert>,
     /// What it is.
     pub summary: String,
     /// What to do about it.
@@ -242,7 +242,7 @@ pub struct Alert {
 
 /// Why an alert is not sent.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Held {
+pub struct HeldAlert {
     /// What holds it: `window`, `hours`, `hold-off`, `flapping`, `inhibited`, `acknowledged` or `unverified`.
     pub by: String,
     /// The same in words.
@@ -253,7 +253,7 @@ pub struct Held {
 
 /// A channel of alerts.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Channel {
+pub struct ChannelState {
     /// Its name.
     pub name: String,
     /// Its kind.
@@ -270,7 +270,7 @@ pub struct Channel {
 
 /// What became of a test on one channel.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Test {
+pub struct ChannelTest {
     /// The channel's name.
     pub channel: String,
     /// Whether all recipients got it.
@@ -294,12 +294,12 @@ pub struct Tried {
 
 /// Why something was not done: the body of every answer that is not 200.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Failure {
+pub struct ErrorBody {
     /// Why, and what to do.
     pub error: String,
 }
 
-impl Status {
+impl DaemonStatus {
     /// The names of all gateways.
     #[must_use]
     pub fn names(&self) -> Vec<String> {
@@ -308,12 +308,12 @@ impl Status {
 
     /// The gateway of that name, once its driver has reported.
     #[must_use]
-    pub fn gateway(&self, name: &str) -> Option<&Gateway> {
+    pub fn gateway(&self, name: &str) -> Option<&GatewayStatus> {
         self.gateways.iter().find(|gateway| gateway.name == name)
     }
 }
 
-impl Gateway {
+impl GatewayStatus {
     /// How a gateway is, by its last snapshot.
     #[must_use]
     pub fn new(snapshot: &Snapshot, last_asked: Option<Asked>) -> Self {
@@ -338,7 +338,7 @@ impl Gateway {
             maintenance: snapshot
                 .maintenance
                 .as_ref()
-                .map(|window| Window { until: window.until, zone: window.zone.clone() }),
+                .map(|window| CurrentWindow { until: window.until, zone: window.zone.clone() }),
             paused_until: paused_until.flatten(),
             paper: snapshot.facts.is_paper,
             wrong_account: snapshot.wrong_account,
@@ -347,7 +347,7 @@ impl Gateway {
     }
 }
 
-impl From<ActiveAlert> for Alert {
+impl From<ActiveAlert> for OpenAlert {
     fn from(alert: ActiveAlert) -> Self {
         let (gateway, channel) = match alert.about {
             About::Gateway(name) => (Some(name), None),
@@ -362,7 +362,7 @@ impl From<ActiveAlert> for Alert {
             notified: alert.notified,
             acknowledged: alert.acknowledged,
             severity: alert.severity,
-            held: alert.held.map(|held| Held {
+            held: alert.held.map(|held| HeldAlert {
                 by: held.by.name().to_owned(),
                 why: held.by.reason(),
                 until: held.until,
@@ -373,7 +373,7 @@ impl From<ActiveAlert> for Alert {
     }
 }
 
-impl From<ChannelStatus> for Channel {
+impl From<ChannelStatus> for ChannelState {
     fn from(status: ChannelStatus) -> Self {
         Self {
             name: status.name,
@@ -386,7 +386,7 @@ impl From<ChannelStatus> for Channel {
     }
 }
 
-impl From<&alert::TestResult> for Test {
+impl From<&alert::TestResult> for ChannelTest {
     fn from(trial: &alert::TestResult) -> Self {
         Self {
             channel: trial.channel.clone(),

@@ -11,11 +11,11 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use tokio::time::timeout;
 
-use super::api::{Failure, Gateway, Status, Test, Tried};
-use super::listening::Listening;
+use super::api::{ChannelTest, DaemonStatus, ErrorBody, GatewayStatus, Tried};
+use super::listening::EventStream;
 use super::paths::connect_at_once;
 use crate::gateway::Trust;
-use crate::history::report::Report;
+use crate::history::report::HistoryReport;
 
 /// A daemon that answers at a socket.
 #[derive(Debug, Clone)]
@@ -95,7 +95,7 @@ impl Client {
     ///
     /// # Errors
     /// When the daemon does not answer as it should.
-    pub async fn status(&self) -> Result<Status, Error> {
+    pub async fn status(&self) -> Result<DaemonStatus, Error> {
         self.ask(Method::GET, "/v1/status", None).await
     }
 
@@ -103,7 +103,7 @@ impl Client {
     ///
     /// # Errors
     /// When there is none of that name, or the daemon does not answer as it should.
-    pub async fn gateway(&self, name: &str) -> Result<Gateway, Error> {
+    pub async fn gateway(&self, name: &str) -> Result<GatewayStatus, Error> {
         self.ask(Method::GET, &of_gateway(name, "")?, None).await
     }
 
@@ -111,7 +111,7 @@ impl Client {
     ///
     /// # Errors
     /// When no history is kept, or the daemon does not answer as it should.
-    pub async fn history(&self, since: &str) -> Result<Report, Error> {
+    pub async fn history(&self, since: &str) -> Result<HistoryReport, Error> {
         self.ask(Method::GET, &format!("/v1/history?since={since}"), None).await
     }
 
@@ -119,12 +119,12 @@ impl Client {
     ///
     /// # Errors
     /// When the daemon does not answer as it should.
-    pub async fn listen(&self) -> Result<Listening, Error> {
+    pub async fn listen(&self) -> Result<EventStream, Error> {
         let request = self.http.get("http://tickled/v1/events").send();
         let response = timeout(ANSWERED_WITHIN, request).await.map_err(|_| self.silent("does not answer in time"))?;
         let response = response.map_err(|error| self.silent(silence(&error)))?;
         match response.status() {
-            StatusCode::OK => Ok(Listening::new(response)),
+            StatusCode::OK => Ok(EventStream::new(response)),
             status => Err(self.broken(&format!("does not say what happens ({status})"))),
         }
     }
@@ -175,7 +175,7 @@ impl Client {
     ///
     /// # Errors
     /// When there is none of that name, or the daemon does not answer as it should.
-    pub async fn test(&self, channel: Option<&str>, code: Option<&str>) -> Result<Vec<Test>, Error> {
+    pub async fn test(&self, channel: Option<&str>, code: Option<&str>) -> Result<Vec<ChannelTest>, Error> {
         let body = json!({ "channel": channel, "as": code });
         self.ask_within(TESTED_WITHIN, Method::POST, "/v1/alerts/test", Some(body)).await
     }
@@ -221,8 +221,8 @@ impl Client {
         } else {
             match serde_json::from_slice(&text) {
                 // Both sides know the same paths, if they are of the same version.
-                Ok(Failure { error }) if server == OURS => return Err(Error::Refused(error)),
-                Ok(Failure { error }) => {
+                Ok(ErrorBody { error }) if server == OURS => return Err(Error::Refused(error)),
+                Ok(ErrorBody { error }) => {
                     let why = format!("is {server}, and this is {OURS}: {error}; {}", way_out(server));
                     return Err(self.broken(&why));
                 }

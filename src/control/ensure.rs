@@ -2,23 +2,28 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::api::{Gateway, Status};
+use super::api::{DaemonStatus, GatewayStatus};
 use crate::session::StateKind;
 
 /// What came of asking for a live session: the answer to `POST /v1/gateways/NAME/ensure`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Ensured {
+pub struct EnsureResult {
     /// `already-authenticated`, `reauthenticated`, `login-required`, `paused` or `failed`.
     pub result: String,
     /// Why there is no live session, and what to do; none if there is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
     /// The gateway. Its last request is the step that failed.
-    pub gateway: Gateway,
+    pub gateway: GatewayStatus,
 }
 
 /// The answer to who asked at `before`; none while waiting helps. At the end of the time there is always one.
-pub(super) fn verdict(before: &Status, present: &Status, name: &str, is_last: bool) -> Option<Ensured> {
+pub(super) fn verdict(
+    before: &DaemonStatus,
+    present: &DaemonStatus,
+    name: &str,
+    is_last: bool,
+) -> Option<EnsureResult> {
     let gateway = present.gateway(name)?.clone();
     let was_session = before.gateway(name).map(|gateway| gateway.session);
     let is_good = gateway.last_good.is_some_and(|good| good >= before.at);
@@ -45,5 +50,5 @@ pub(super) fn verdict(before: &Status, present: &Status, name: &str, is_last: bo
             is_last.then_some(("failed", Some(error)))?
         }
     };
-    Some(Ensured { result: result.to_owned(), error, gateway })
+    Some(EnsureResult { result: result.to_owned(), error, gateway })
 }

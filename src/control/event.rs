@@ -3,8 +3,8 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::api::{Gateway, Status};
-use crate::alert::{Code, Phase, Severity};
+use super::api::{DaemonStatus, GatewayStatus};
+use crate::alert::{AlertPhase, Code, Severity};
 use crate::history::{EventId, Row, What};
 use crate::session::{StateKind, StateReason};
 
@@ -56,7 +56,7 @@ pub struct AlertEvent {
     /// The code of the alert.
     pub code: Code,
     /// Whether it begins, lasts or ends.
-    pub phase: Phase,
+    pub phase: AlertPhase,
     /// Its severity.
     pub severity: Severity,
     /// The gateway it is about, if it is about one.
@@ -96,8 +96,8 @@ impl Event {
     }
 
     /// The present state of every gateway, or of one.
-    pub fn present(status: &Status, only: Option<&str>) -> impl Iterator<Item = Self> {
-        let state = |gateway: &Gateway| {
+    pub fn present(status: &DaemonStatus, only: Option<&str>) -> impl Iterator<Item = Self> {
+        let state = |gateway: &GatewayStatus| {
             Self::State(StateEvent {
                 gateway: gateway.name.clone(),
                 from: None,

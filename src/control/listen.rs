@@ -6,10 +6,10 @@ use std::time::Duration;
 use tokio::io::AsyncWriteExt;
 use tokio::time::{sleep, timeout};
 
-use super::api::Status;
+use super::api::DaemonStatus;
 use super::event::Event;
 use crate::history::{EventId, Events};
-use crate::http::{Body, Duplex, hung_up};
+use crate::http::{Duplex, StreamBody, hung_up};
 
 /// A program that listens, to all gateways or to one.
 #[derive(Debug)]
@@ -27,7 +27,7 @@ impl Listener {
     /// states of `status`, and then what happens.
     pub async fn new(
         events: Rc<Events>,
-        status: &Status,
+        status: &DaemonStatus,
         gateway: Option<String>,
         last_event_id: Option<&[u8]>,
     ) -> Self {
@@ -56,7 +56,7 @@ impl Listener {
 
     /// Writes to the program until it hangs up, or does not read.
     #[must_use]
-    pub fn body(self) -> Body {
+    pub fn body(self) -> StreamBody {
         Box::new(|connection| Box::pin(self.run(connection)))
     }
 

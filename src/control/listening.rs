@@ -8,13 +8,13 @@ use super::event::Event;
 
 /// A stream of events. It ends when the daemon does.
 #[derive(Debug)]
-pub struct Listening {
+pub struct EventStream {
     response: reqwest::Response,
     /// What was read and is not a whole event yet.
     text: Vec<u8>,
 }
 
-impl Listening {
+impl EventStream {
     pub(super) const fn new(response: reqwest::Response) -> Self {
         Self { response, text: Vec::new() }
     }

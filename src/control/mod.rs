@@ -13,12 +13,15 @@ mod paths;
 mod routes;
 mod server;
 
-pub use api::{Alert, Asked, Channel, Command, Failure, Gateway, Response, Status, Test, Tried, Until, Window};
+pub use api::{
+    Asked, ChannelState, ChannelTest, Command, CurrentWindow, DaemonStatus, ErrorBody, GatewayStatus, OpenAlert,
+    Response, Tried, Until,
+};
 pub use client::{Client, Error};
-pub use ensure::Ensured;
+pub use ensure::EnsureResult;
 pub use event::{AlertEvent, Event, SessionEvent, StateEvent};
 pub use listen::Listener;
-pub use listening::Listening;
+pub use listening::EventStream;
 pub use paths::{bind, bind_with_mode, connect_at_once, socket_in, sockets};
 pub use routes::{ROUTES, Route, span};
 pub use server::{no_such_gateway, serve};
@@ -27,7 +30,7 @@ use tokio::sync::oneshot;
 
 /// Something asked of the daemon's loop.
 #[derive(Debug)]
-pub struct Request {
+pub struct ControlRequest {
     /// The command.
     pub command: Command,
     /// Where the answer goes.

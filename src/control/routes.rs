@@ -57,7 +57,7 @@ pub const ROUTES: &[Route] = &[
 
 /// What a request is.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Parsed {
+pub(super) enum ParsedRequest {
     /// Something that the daemon's loop answers.
     Command(Command),
     /// How the one gateway of that name is.
@@ -82,7 +82,7 @@ pub(super) enum BadRequest {
 }
 
 /// What a request asks for.
-pub(super) fn read(method: &Method, path: &str, query: &str, body: &[u8]) -> Result<Parsed, BadRequest> {
+pub(super) fn read(method: &Method, path: &str, query: &str, body: &[u8]) -> Result<ParsedRequest, BadRequest> {
     // No name of ours has a character that a URL would have to escape.
     let parts: Vec<&str> = path.trim_start_matches('/').split('/').collect();
     let is_post = match *parts {
@@ -102,17 +102,17 @@ pub(super) fn read(method: &Method, path: &str, query: &str, body: &[u8]) -> Res
         ["v1", "status"] => Command::Status,
         ["v1", "config"] => Command::Config,
         ["v1", "history"] => return history(query),
-        ["v1", "events"] => return Ok(Parsed::Events(parameter(query, "gateway", "NAME")?.map(str::to_owned))),
+        ["v1", "events"] => return Ok(ParsedRequest::Events(parameter(query, "gateway", "NAME")?.map(str::to_owned))),
         ["v1", "gateways", name, "ensure"] => {
             nothing(body).map(|Nothing {}| ())?;
             return ensure(name, query);
         }
-        ["v1", "gateways", name] => return Ok(Parsed::Gateway(name.to_owned())),
+        ["v1", "gateways", name] => return Ok(ParsedRequest::Gateway(name.to_owned())),
         ["v1", "check"] => nothing(body).map(|Nothing {}| Command::Check(None))?,
         ["v1", "gateways", name, "check"] => nothing(body).map(|Nothing {}| Command::Check(Some(name.to_owned())))?,
         ["v1", "gateways", name, "resume"] => nothing(body).map(|Nothing {}| Command::Resume(name.to_owned()))?,
         ["v1", "gateways", name, "logout"] => nothing(body).map(|Nothing {}| Command::Logout(name.to_owned()))?,
-        ["v1", "gateways", name, "pause"] => Command::Pause(name.to_owned(), parsed::<Pause>(body)?.until()?),
+        ["v1", "gateways", name, "pause"] => Command::Pause(name.to_owned(), parsed::<PauseBody>(body)?.until()?),
         ["v1", "hooks", name, "test"] => {
             let TestHook { gateway } = parsed(body)?;
             Command::TestHook(name.to_owned(), gateway)
@@ -123,12 +123,12 @@ pub(super) fn read(method: &Method, path: &str, query: &str, body: &[u8]) -> Res
             Command::Acknowledge(gateway, code)
         }
         ["v1", "alerts", "test"] => {
-            let Test { channel, code } = parsed(body)?;
+            let TestBody { channel, code } = parsed(body)?;
             Command::Test { channel, code: code.map(|name| code_of(&name)).transpose()? }
         }
         _ => return Err(BadRequest::NoSuchPath),
     };
-    Ok(Parsed::Command(command))
+    Ok(ParsedRequest::Command(command))
 }
 
 #[derive(Deserialize)]
@@ -137,7 +137,7 @@ struct Nothing {}
 
 #[derive(Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-struct Pause {
+struct PauseBody {
     #[serde(rename = "for")]
     over: Option<String>,
     until: Option<Timestamp>,
@@ -152,7 +152,7 @@ struct Acknowledge {
 
 #[derive(Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-struct Test {
+struct TestBody {
     channel: Option<String>,
     #[serde(rename = "as")]
     code: Option<String>,
@@ -164,7 +164,7 @@ struct TestHook {
     gateway: Option<String>,
 }
 
-impl Pause {
+impl PauseBody {
     fn until(self) -> Result<Until, BadRequest> {
         match (self.over, self.until) {
             (None, None) => Ok(Until::Resumed),
@@ -178,17 +178,17 @@ impl Pause {
     }
 }
 
-fn history(query: &str) -> Result<Parsed, BadRequest> {
+fn history(query: &str) -> Result<ParsedRequest, BadRequest> {
     let fault = || BadRequest::Nonsense(format!("since: write it like 12h or 30d, {MOST} at most"));
     let since = parameter(query, "since", "7d")?.map(|since| span(since).ok_or_else(fault)).transpose()?;
-    Ok(Parsed::History(since.unwrap_or(DEFAULT_HISTORY)))
+    Ok(ParsedRequest::History(since.unwrap_or(DEFAULT_HISTORY)))
 }
 
-fn ensure(name: &str, query: &str) -> Result<Parsed, BadRequest> {
+fn ensure(name: &str, query: &str) -> Result<ParsedRequest, BadRequest> {
     let fault = || BadRequest::Nonsense("within: write it like 30s, 1m at most".to_owned());
     let short = |within: &str| span(within).filter(|within| *within <= ENSURED_WITHIN).ok_or_else(fault);
     let within = parameter(query, "within", "30s")?.map(short).transpose()?;
-    Ok(Parsed::Ensure(name.to_owned(), within.unwrap_or(DEFAULT_ENSURED_WITHIN)))
+    Ok(ParsedRequest::Ensure(name.to_owned(), within.unwrap_or(DEFAULT_ENSURED_WITHIN)))
 }
 
 /// The value of the only parameter that is known, if it is given.

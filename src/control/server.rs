@@ -17,13 +17,13 @@ use tokio::sync::{Mutex, mpsc, oneshot};
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::ROUTES;
-use super::api::{self, Command, Failure, Status};
-use super::ensure::{Ensured, verdict};
+use super::api::{self, Command, DaemonStatus, ErrorBody};
+use super::ensure::{EnsureResult, verdict};
 use super::listen::Listener;
-use super::routes::{BadRequest, Parsed, read};
+use super::routes::{BadRequest, ParsedRequest, read};
 use crate::history::report::report;
 use crate::history::{Events, Ledger};
-use crate::http::{self, HEAD_WITHIN, Limits, Reply, Shared, Stream};
+use crate::http::{self, HEAD_WITHIN, Limits, Reply, SharedResult, StreamReply};
 
 /// Serves until it is dropped. `folder` is where the ledger is, if one is kept. Lives in a
 /// [`LocalSet`](tokio::task::LocalSet).
@@ -31,55 +31,55 @@ pub async fn serve(
     listener: UnixListener,
     folder: Option<PathBuf>,
     events: Rc<Events>,
-    requests: mpsc::Sender<super::Request>,
+    requests: mpsc::Sender<super::ControlRequest>,
 ) {
-    let handler = Handler {
+    let handler = ControlHandler {
         folder,
         events,
         requests,
-        history: Shared::default(),
+        history: SharedResult::default(),
         latest: Mutex::default(),
         checks: Mutex::default(),
     };
     let handler = Rc::new(handler);
     let accept = async || listener.accept().await.map(|(stream, _)| (stream, ()));
-    http::serve(LIMITS, accept, async move |request, ()| Handler::answer(&handler, request).await).await;
+    http::serve(LIMITS, accept, async move |request, ()| ControlHandler::answer(&handler, request).await).await;
 }
 
 /// A history as JSON: of how long, until when.
-type History = (Duration, Timestamp, Result<Bytes, String>);
+type CachedHistory = (Duration, Timestamp, Result<Bytes, String>);
 
-struct Handler {
+struct ControlHandler {
     folder: Option<PathBuf>,
     events: Rc<Events>,
-    requests: mpsc::Sender<super::Request>,
-    history: Shared<History>,
+    requests: mpsc::Sender<super::ControlRequest>,
+    history: SharedResult<CachedHistory>,
     /// The latest status for programs that wait, and after how many observations it was taken.
-    latest: Mutex<Option<(u64, Rc<Status>)>>,
+    latest: Mutex<Option<(u64, Rc<DaemonStatus>)>>,
     /// The latest check of each gateway for programs that wait: when it was asked for, and the status before.
-    checks: Mutex<BTreeMap<String, (Instant, Rc<Status>)>>,
+    checks: Mutex<BTreeMap<String, (Instant, Rc<DaemonStatus>)>>,
 }
 
-impl Handler {
+impl ControlHandler {
     async fn answer(this: &Rc<Self>, request: Request<Incoming>) -> Reply {
         let (head, body) = request.into_parts();
         match this.parse(&head, body).await {
-            Ok(Parsed::Events(gateway)) => this.events(gateway, &head.headers).await,
-            Ok(Parsed::Command(command)) => this.ask(command).await.map_or_else(stopping, told).into(),
-            Ok(Parsed::Gateway(name)) => {
+            Ok(ParsedRequest::Events(gateway)) => this.events(gateway, &head.headers).await,
+            Ok(ParsedRequest::Command(command)) => this.ask(command).await.map_or_else(stopping, told).into(),
+            Ok(ParsedRequest::Gateway(name)) => {
                 this.status().await.map_or_else(stopping, |status| gateway(&status, &name)).into()
             }
-            Ok(Parsed::History(since)) => this.history(since).await.into(),
-            Ok(Parsed::Ensure(name, within)) => {
+            Ok(ParsedRequest::History(since)) => this.history(since).await.into(),
+            Ok(ParsedRequest::Ensure(name, within)) => {
                 let handler = Rc::clone(this);
-                Reply::Stream(Stream::late(async move { handler.ensure(&name, within).await }, busy()))
+                Reply::Stream(StreamReply::late(async move { handler.ensure(&name, within).await }, busy()))
             }
             Err(refused) => refused.into(),
         }
     }
 
     /// What a request asks for, or why it is refused.
-    async fn parse(&self, head: &Parts, body: Incoming) -> Result<Parsed, Response<Full<Bytes>>> {
+    async fn parse(&self, head: &Parts, body: Incoming) -> Result<ParsedRequest, Response<Full<Bytes>>> {
         let body = match timeout(HEAD_WITHIN, Limited::new(body, LONGEST_BODY).collect()).await {
             Ok(Ok(body)) => body.to_bytes(),
             Ok(Err(error)) => return Err(failed(StatusCode::BAD_REQUEST, format!("the body cannot be read: {error}"))),
@@ -113,7 +113,7 @@ impl Handler {
         for (name, value) in [(CONTENT_TYPE, EVENT_STREAM), (CACHE_CONTROL, "no-store"), (SERVER, NAME)] {
             head.headers_mut().insert(name, HeaderValue::from_static(value));
         }
-        Reply::Stream(Stream { head: Some(head), body: listener.body(), busy: busy() })
+        Reply::Stream(StreamReply { head: Some(head), body: listener.body(), busy: busy() })
     }
 
     /// Has the gateway checked, and waits until its session is live or waiting does not help. Causes no request that the
@@ -141,11 +141,11 @@ impl Handler {
     }
 
     /// Has a gateway checked, and returns the status before. Programs that ask before it has answered share one check.
-    async fn check(&self, name: &str) -> Result<Rc<Status>, Response<Full<Bytes>>> {
+    async fn check(&self, name: &str) -> Result<Rc<DaemonStatus>, Response<Full<Bytes>>> {
         let mut checks = self.checks.lock().await;
         let present = self.observed().await.ok_or_else(stopping)?;
         let answered =
-            |status: &Status| status.gateway(name).and_then(|gateway| gateway.last_asked.as_ref()?.at.into());
+            |status: &DaemonStatus| status.gateway(name).and_then(|gateway| gateway.last_asked.as_ref()?.at.into());
         if let Some((asked, before)) = checks.get(name)
             && asked.elapsed() < SHARED_FOR
             && answered(before) == answered(&present)
@@ -162,7 +162,7 @@ impl Handler {
     }
 
     /// The status after the latest observation: one for all who wait.
-    async fn observed(&self) -> Option<Rc<Status>> {
+    async fn observed(&self) -> Option<Rc<DaemonStatus>> {
         let observations = self.events.observations();
         let mut latest = self.latest.lock().await;
         if let Some((_, status)) = latest.as_ref().filter(|(taken, _)| *taken >= observations) {
@@ -176,11 +176,11 @@ impl Handler {
     /// What the daemon's loop says; nothing if it is ending.
     async fn ask(&self, command: Command) -> Option<api::Response> {
         let (reply, response) = oneshot::channel();
-        self.requests.send(super::Request { command, reply }).await.ok()?;
+        self.requests.send(super::ControlRequest { command, reply }).await.ok()?;
         response.await.ok()
     }
 
-    async fn status(&self) -> Option<Box<Status>> {
+    async fn status(&self) -> Option<Box<DaemonStatus>> {
         match self.ask(Command::Status).await? {
             api::Response::Status(status) => Some(status),
             api::Response::Config(_)
@@ -207,7 +207,8 @@ impl Handler {
                 read.and_then(|read| text(&report(&read.rows, to - since, to)).map_err(|error| error.to_string()));
             (since, to, text)
         };
-        let is_fresh = |(of, at, _): &History| *of == since && to.duration_since(*at).unsigned_abs() < HISTORY_FOR;
+        let is_fresh =
+            |(of, at, _): &CachedHistory| *of == since && to.duration_since(*at).unsigned_abs() < HISTORY_FOR;
         match self.history.get(is_fresh, make).await {
             Some((_, _, Ok(text))) => respond(StatusCode::OK, "application/json", text),
             Some((_, _, Err(error))) => {
@@ -218,7 +219,7 @@ impl Handler {
     }
 }
 
-fn respond_ensured(ensured: &Ensured) -> Response<Full<Bytes>> {
+fn respond_ensured(ensured: &EnsureResult) -> Response<Full<Bytes>> {
     json(if ensured.error.is_none() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }, ensured)
 }
 
@@ -235,7 +236,7 @@ fn told(answer: api::Response) -> Response<Full<Bytes>> {
     }
 }
 
-fn gateway(status: &Status, name: &str) -> Response<Full<Bytes>> {
+fn gateway(status: &DaemonStatus, name: &str) -> Response<Full<Bytes>> {
     match status.gateway(name) {
         Some(gateway) => json(StatusCode::OK, gateway),
         None => failed(StatusCode::NOT_FOUND, no_such_gateway(name, &status.names())),
@@ -260,7 +261,7 @@ fn stopping() -> Response<Full<Bytes>> {
 }
 
 fn failed(status: StatusCode, error: String) -> Response<Full<Bytes>> {
-    json(status, &Failure { error })
+    json(status, &ErrorBody { error })
 }
 
 fn json(status: StatusCode, value: &impl Serialize) -> Response<Full<Bytes>> {

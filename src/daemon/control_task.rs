@@ -14,9 +14,9 @@ use super::host::host_name;
 use super::supervisor::Supervisor;
 use crate::alert::{self, About, Code};
 use crate::config::{self, Config};
-use crate::control::{self, Request, Response, Until};
+use crate::control::{self, ControlRequest, Response, Until};
 use crate::directories::Chosen;
-use crate::driver::{Clock, Command, HostClock};
+use crate::driver::{Clock, DriverCommand, HostClock};
 use crate::history::Events;
 use crate::log::event;
 
@@ -24,15 +24,15 @@ use crate::log::event;
 pub(super) struct ControlTask {
     clock: HostClock,
     directories: Chosen,
-    requests: mpsc::Sender<Request>,
+    requests: mpsc::Sender<ControlRequest>,
     events: Rc<Events>,
     /// The server. Dropping this value ends it.
-    open: Option<Open>,
+    open: Option<OpenSocket>,
     /// The last fault that was logged.
     fault: String,
 }
 
-struct Open {
+struct OpenSocket {
     path: PathBuf,
     /// Device and inode of the socket.
     file: Option<(u64, u64)>,
@@ -41,7 +41,11 @@ struct Open {
 
 impl ControlTask {
     /// Opens the socket. A failure is logged, and everything else works without it.
-    pub(super) fn open(clock: HostClock, directories: Chosen, events: Rc<Events>) -> (Self, mpsc::Receiver<Request>) {
+    pub(super) fn open(
+        clock: HostClock,
+        directories: Chosen,
+        events: Rc<Events>,
+    ) -> (Self, mpsc::Receiver<ControlRequest>) {
         let (requests, inbox) = mpsc::channel(WAITING);
         let mut control_task = Self { clock, directories, requests, events, open: None, fault: String::new() };
         control_task.open_socket();
@@ -74,7 +78,7 @@ impl ControlTask {
                 info!(event = event::CONTROL_OPEN, socket, "the control socket is {socket}");
                 let events = Rc::clone(&self.events);
                 let serve = control::serve(listener, self.directories.state.clone(), events, self.requests.clone());
-                self.open = Some(Open { file: identity(&path), server: spawn_local(serve).abort_handle(), path });
+                self.open = Some(OpenSocket { file: identity(&path), server: spawn_local(serve).abort_handle(), path });
                 self.fault.clear();
             }
             Err(error) => {
@@ -93,8 +97,14 @@ impl ControlTask {
     }
 
     /// Carries out a command and replies.
-    pub(super) fn handle(&self, request: Request, config: &Config, drivers: &Drivers, supervisor: &mut Supervisor) {
-        let Request { command: asked, reply } = request;
+    pub(super) fn handle(
+        &self,
+        request: ControlRequest,
+        config: &Config,
+        drivers: &Drivers,
+        supervisor: &mut Supervisor,
+    ) {
+        let ControlRequest { command: asked, reply } = request;
         let now = self.clock.now().wall;
         let names = config.names();
         let known = |name: &String| names.contains(name);
@@ -106,15 +116,15 @@ impl ControlTask {
                 Response::Done("all gateways are being checked".to_owned())
             }
             control::Command::Check(Some(name)) if known(&name) => {
-                command(drivers, &name, Command::Check, "is being checked", "")
+                command(drivers, &name, DriverCommand::Check, "is being checked", "")
             }
             control::Command::Pause(name, until) if known(&name) => pause(drivers, &name, until, now),
             control::Command::Resume(name) if known(&name) => {
-                command(drivers, &name, Command::Resume, "is watched again", "")
+                command(drivers, &name, DriverCommand::Resume, "is watched again", "")
             }
             control::Command::Logout(name) if known(&name) => {
                 let back = format!("; `tickled login {name}` shows the way back in");
-                command(drivers, &name, Command::Logout, "is being logged out", &back)
+                command(drivers, &name, DriverCommand::Logout, "is being logged out", &back)
             }
             control::Command::Acknowledge(None, code) => acknowledge(supervisor, None, code),
             control::Command::Acknowledge(Some(name), code) if known(&name) => {
@@ -137,13 +147,13 @@ impl ControlTask {
     }
 }
 
-impl Open {
+impl OpenSocket {
     fn is_in_place(&self) -> bool {
         self.file.is_some() && identity(&self.path) == self.file
     }
 }
 
-impl Drop for Open {
+impl Drop for OpenSocket {
     fn drop(&mut self) {
         self.server.abort();
         // Only our own file is removed: another daemon may have opened a socket there.
@@ -159,8 +169,8 @@ fn identity(path: &Path) -> Option<(u64, u64)> {
 }
 
 /// Sends a command to a driver. The log has the action too; the hint is only for the caller.
-fn command(drivers: &Drivers, name: &str, command: Command, done: &str, hint: &str) -> Response {
-    let is_check = command == Command::Check;
+fn command(drivers: &Drivers, name: &str, command: DriverCommand, done: &str, hint: &str) -> Response {
+    let is_check = command == DriverCommand::Check;
     if drivers.command(name, command) {
         // A check changes nothing, and `login` asks for one every few seconds.
         if is_check {
@@ -189,7 +199,13 @@ fn pause(drivers: &Drivers, name: &str, until: Until, now: Timestamp) -> Respons
         }
     };
     let end = until.map_or_else(|| "it is resumed".to_owned(), |until| until.strftime("%F %T UTC").to_string());
-    command(drivers, name, Command::Pause { until }, &format!("is paused until {end}: nothing is sent to it"), &hint)
+    command(
+        drivers,
+        name,
+        DriverCommand::Pause { until },
+        &format!("is paused until {end}: nothing is sent to it"),
+        &hint,
+    )
 }
 
 fn acknowledge(supervisor: &mut Supervisor, gateway: Option<&str>, code: Option<Code>) -> Response {
@@ -272,7 +288,7 @@ fn test(
     }
     spawn_local(async move {
         let trials = alert::test(&settings, &host_name(), clock.now(), channel.as_deref(), code).await;
-        drop(reply.send(Response::Tested(trials.iter().map(control::Test::from).collect())));
+        drop(reply.send(Response::Tested(trials.iter().map(control::ChannelTest::from).collect())));
     });
 }
 

@@ -14,7 +14,7 @@ use super::error::Error;
 use super::log_lines;
 use crate::calendar::Maintenance;
 use crate::config::Gateway;
-use crate::driver::{Command, Driver, Flow, HostClock, Report, WithIbkrHost};
+use crate::driver::{Driver, DriverCommand, Flow, HostClock, Report, WithIbkrHost};
 use crate::gateway::{Client, IbkrHost, Trust};
 use crate::history::DriverInit;
 use crate::log::event;
@@ -40,7 +40,7 @@ pub(super) struct Drivers {
 
 struct DriverHandle {
     number: u64,
-    commands: mpsc::Sender<Command>,
+    commands: mpsc::Sender<DriverCommand>,
     task: AbortHandle,
 }
 
@@ -112,7 +112,7 @@ impl Drivers {
     }
 
     /// Sends a command to one driver. Returns false if there is no such driver, or if its inbox is full because it hangs.
-    pub(super) fn command(&self, name: &str, command: Command) -> bool {
+    pub(super) fn command(&self, name: &str, command: DriverCommand) -> bool {
         self.handles.get(name).is_some_and(|handle| handle.commands.try_send(command).is_ok())
     }
 
@@ -120,7 +120,7 @@ impl Drivers {
     pub(super) fn check_all(&self) {
         for handle in self.handles.values() {
             // A full inbox already holds such a command.
-            drop(handle.commands.try_send(Command::Check));
+            drop(handle.commands.try_send(DriverCommand::Check));
         }
     }
 
@@ -128,7 +128,7 @@ impl Drivers {
     pub(super) fn wake_all(&self) {
         for handle in self.handles.values() {
             // A driver with a full inbox wakes anyway.
-            drop(handle.commands.try_send(Command::Wake));
+            drop(handle.commands.try_send(DriverCommand::Wake));
         }
     }
 
@@ -155,7 +155,7 @@ impl Drivers {
 
     /// Sends a driver a changed region or calendar.
     pub(super) fn relocate(&self, gateway: &Gateway) {
-        self.command(&gateway.name, Command::Relocate(self.place(gateway)));
+        self.command(&gateway.name, DriverCommand::Relocate(self.place(gateway)));
     }
 
     fn place(&self, gateway: &Gateway) -> Place {

@@ -32,7 +32,7 @@ use crate::systemd::Notifier;
 #[derive(Debug)]
 pub(super) struct GatewayLocks {
     dirs: LockDirs,
-    held: BTreeMap<String, Held>,
+    held: BTreeMap<String, HeldLock>,
 }
 
 /// Where locks are.
@@ -60,7 +60,7 @@ pub struct AlreadyLocked {
 
 /// A lock on a gateway; none where it could not be taken.
 #[derive(Debug)]
-struct Held {
+struct HeldLock {
     gateway: String,
     url: String,
     lock: Option<Lock>,
@@ -73,12 +73,12 @@ struct Lock {
     file: File,
     path: PathBuf,
     /// None where the socket could not be bound.
-    sign: Option<Sign>,
+    sign: Option<LockSocket>,
 }
 
 /// The socket that shows the lock to other users.
 #[derive(Debug)]
-struct Sign {
+struct LockSocket {
     listener: UnixListener,
     path: PathBuf,
 }
@@ -86,7 +86,7 @@ struct Sign {
 /// Locks that were taken and are not yet among those of the daemon.
 #[derive(Debug)]
 pub(super) struct TakenLocks {
-    new: BTreeMap<String, Held>,
+    new: BTreeMap<String, HeldLock>,
     /// Gateways that could not be locked, and why.
     unlocked: Vec<(String, String)>,
 }
@@ -107,11 +107,11 @@ pub(super) fn take_locks(
         if held.contains(&file) || taken.new.contains_key(&file) {
             continue;
         }
-        let mut entry = Held { gateway: name.clone(), url: url.to_string(), lock: None, is_lost: false };
+        let mut entry = HeldLock { gateway: name.clone(), url: url.to_string(), lock: None, is_lost: false };
         match lock(dirs, &file) {
             Ok(lock) => entry.lock = lock,
-            Err(Refusal::Locked(pid)) => return Err(entry.locked_by(pid)),
-            Err(Refusal::Impossible(fault)) => taken.unlocked.push((name.clone(), fault)),
+            Err(LockRefusal::Locked(pid)) => return Err(entry.locked_by(pid)),
+            Err(LockRefusal::Impossible(fault)) => taken.unlocked.push((name.clone(), fault)),
         }
         taken.new.insert(file, entry);
     }
@@ -157,7 +157,7 @@ impl GatewayLocks {
 
     /// Whether the file of a lock is gone, so that another daemon could take the lock in its place.
     pub(super) fn is_lost(&self) -> bool {
-        self.held.values().any(Held::is_lost)
+        self.held.values().any(HeldLock::is_lost)
     }
 
     /// Takes every lost lock again.
@@ -174,8 +174,8 @@ impl GatewayLocks {
                     (held.lock, held.is_lost) = (lock, false);
                     continue;
                 }
-                Err(Refusal::Locked(pid)) => held.locked_by(pid).to_string(),
-                Err(Refusal::Impossible(fault)) => fault,
+                Err(LockRefusal::Locked(pid)) => held.locked_by(pid).to_string(),
+                Err(LockRefusal::Impossible(fault)) => fault,
             };
             outcome = outcome.and(Err((held.gateway.clone(), fault)));
         }
@@ -194,7 +194,7 @@ impl GatewayLocks {
     }
 }
 
-impl Held {
+impl HeldLock {
     fn locked_by(&self, pid: Option<u32>) -> AlreadyLocked {
         AlreadyLocked {
             gateway: Some(self.gateway.clone()),
@@ -216,7 +216,7 @@ impl Lock {
     }
 }
 
-impl Drop for Sign {
+impl Drop for LockSocket {
     fn drop(&mut self) {
         // If it stays, the next daemon removes it.
         drop(fs::remove_file(&self.path));
@@ -239,7 +239,7 @@ pub(super) fn unavailable(gateway: &str, fault: &str) {
     );
 }
 
-enum Refusal {
+enum LockRefusal {
     /// Another daemon holds it.
     Locked(Option<u32>),
     /// It cannot be taken, for this reason.
@@ -247,23 +247,23 @@ enum Refusal {
 }
 
 /// Locks a gateway; without a directory of its own it only looks for the lock of another daemon.
-fn lock(dirs: &LockDirs, name: &str) -> Result<Option<Lock>, Refusal> {
+fn lock(dirs: &LockDirs, name: &str) -> Result<Option<Lock>, LockRefusal> {
     for folder in &dirs.others {
         if let Some(pid) = holder(&sign_of(folder, name)) {
-            return Err(Refusal::Locked(pid));
+            return Err(LockRefusal::Locked(pid));
         }
     }
     let Some(own) = &dirs.own else { return Ok(None) };
     let path = own.join(name);
-    let impossible = |error: io::Error| Refusal::Impossible(format!("{}: {error}", path.display()));
+    let impossible = |error: io::Error| LockRefusal::Impossible(format!("{}: {error}", path.display()));
     let file = open(own, name).map_err(impossible)?;
     let socket = sign_of(own, name);
     match file.try_lock() {
         Ok(()) => {}
-        Err(TryLockError::WouldBlock) => return Err(Refusal::Locked(holder(&socket).flatten())),
+        Err(TryLockError::WouldBlock) => return Err(LockRefusal::Locked(holder(&socket).flatten())),
         Err(TryLockError::Error(error)) => return Err(impossible(error)),
     }
-    let sign = bind_with_mode(&socket, 0o666).ok().map(|listener| Sign { listener, path: socket });
+    let sign = bind_with_mode(&socket, 0o666).ok().map(|listener| LockSocket { listener, path: socket });
     Ok(Some(Lock { file, path, sign }))
 }
 
@@ -316,7 +316,7 @@ fn file_name(url: &GatewayUrl) -> String {
 
 /// What came of waiting for another daemon's end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Wait {
+pub(super) enum LockWait {
     /// Everything is locked.
     Locked,
     /// A signal asked this daemon to end.
@@ -334,9 +334,9 @@ pub(super) async fn acquire_or_wait(
     mut acquire: impl FnMut() -> Result<(), AlreadyLocked>,
     notifier: &mut Notifier,
     signals: &mut Signals,
-) -> Result<Wait, AlreadyLocked> {
+) -> Result<LockWait, AlreadyLocked> {
     let mut locked = match acquire() {
-        Ok(()) => return Ok(Wait::Locked),
+        Ok(()) => return Ok(LockWait::Locked),
         Err(locked) => locked,
     };
     if !notifier.has_manager() {
@@ -351,13 +351,13 @@ pub(super) async fn acquire_or_wait(
             signal = signals.next() => match signal {
                 Some(SIGTERM | SIGINT) | None => {
                     notifier.stopping();
-                    return Ok(Wait::Interrupted);
+                    return Ok(LockWait::Interrupted);
                 }
                 // There is nothing yet to check, or to read again.
                 Some(_) => {}
             },
             () = sleep(AGAIN) => match acquire() {
-                Ok(()) => return Ok(Wait::Locked),
+                Ok(()) => return Ok(LockWait::Locked),
                 Err(still) => locked = still,
             },
         }

@@ -31,7 +31,7 @@ use tracing::{error, info};
 use crate::alert::{self, Service};
 use crate::config::{Config, Source};
 use crate::directories::Chosen;
-use crate::driver::{Clock, Command, HostClock};
+use crate::driver::{Clock, DriverCommand, HostClock};
 use crate::endpoint::ViewRequest;
 use crate::log::{event, human_duration};
 use crate::systemd::Notifier;
@@ -44,7 +44,7 @@ pub use error::{Ended, Error};
 use gateway_restart::Restarts;
 pub use host::host_name;
 pub use instance_lock::AlreadyLocked;
-use instance_lock::{GatewayLocks, LockDirs, Wait};
+use instance_lock::{GatewayLocks, LockDirs, LockWait};
 use reaper::Reaper;
 use reload::Reload;
 use runtime_dir::RuntimeDir;
@@ -82,7 +82,7 @@ async fn watch(
     let dirs = LockDirs { own: directories.locks.clone(), others: directories.other_locks.clone() };
     let (mut locks, mut state_lock) = (GatewayLocks::new(dirs), StateLock::new(directories.state.clone()));
     let acquire = || locks.acquire(&config.gateways).and_then(|()| state_lock.acquire());
-    if instance_lock::acquire_or_wait(acquire, &mut notifier, &mut signals).await? == Wait::Interrupted {
+    if instance_lock::acquire_or_wait(acquire, &mut notifier, &mut signals).await? == LockWait::Interrupted {
         return Ok(Ended::Asked);
     }
     log_lines::directories(&directories);
@@ -97,7 +97,7 @@ async fn watch(
         plural(config.gateways.len(), "gateway"),
     );
     let clients = config.gateways.iter().map(drivers::client).collect::<Result<Vec<_>, _>>()?;
-    let clocks: alert::Clock = Rc::new(move || clock.now());
+    let clocks: alert::ReadClocks = Rc::new(move || clock.now());
     let names = config.names();
     let spool = alert::Spool::new(directories.state.clone());
     let (alerts, mut deliveries) = Service::start(&config.alerts, &host_name(), &names, spool, clocks);
@@ -117,11 +117,11 @@ async fn watch(
     loop {
         runtime_dir.tend(&mut locks, &mut control_task, &state_lock);
         for gateway in supervisor.publish_alerts() {
-            drivers.command(&gateway, Command::ExpectLogin);
+            drivers.command(&gateway, DriverCommand::ExpectLogin);
         }
         terminal.tend();
         for gateway in supervisor.alerts.take_unproved() {
-            drivers.command(&gateway, Command::Prove);
+            drivers.command(&gateway, DriverCommand::Prove);
         }
         let deadline = supervisor.deadline().min(runtime_dir.deadline());
         let deadline = reaper.deadline().map_or(deadline, |at| at.min(deadline));
@@ -179,7 +179,7 @@ async fn watch(
             Some((gateway, down)) = unit_answers.recv() => {
                 // The report that follows asks about the unit again.
                 if supervisor.unit(&gateway) != down.as_ref() {
-                    drivers.command(&gateway, Command::Unit(down));
+                    drivers.command(&gateway, DriverCommand::Unit(down));
                 }
             }
             () = drivers.lost() => {

@@ -19,12 +19,12 @@ use crate::text::plural;
 /// A reload in progress. All requests in the meantime are answered by one more reload.
 #[derive(Debug, Default)]
 pub(super) struct Reload {
-    reading: Option<JoinHandle<Outcome>>,
+    reading: Option<JoinHandle<PreparedReload>>,
     again: bool,
 }
 
 /// The new configuration and what applying it needs, or everything that is wrong with it.
-pub(super) type Outcome = Result<Box<Prepared>, String>;
+pub(super) type PreparedReload = Result<Box<Prepared>, String>;
 
 /// A configuration that can be applied without waiting for anything.
 #[derive(Debug)]
@@ -40,7 +40,7 @@ pub(super) struct Prepared {
 
 impl Prepared {
     /// Does all disk I/O of a reload up front, so that a failure changes nothing and the loop never waits for the disk.
-    fn read(source: &Source, before: &Config, dirs: &LockDirs, held: &BTreeSet<String>) -> Outcome {
+    fn read(source: &Source, before: &Config, dirs: &LockDirs, held: &BTreeSet<String>) -> PreparedReload {
         let config = source.load().map_err(|faults| faults.to_string())?;
         let difference = Difference::between(before, &config);
         let clients = difference.replaced.iter().map(drivers::client).collect::<Result<_, _>>();
@@ -71,7 +71,7 @@ impl Reload {
     }
 
     /// Waits until the configuration is read.
-    pub(super) async fn read(&mut self) -> Outcome {
+    pub(super) async fn read(&mut self) -> PreparedReload {
         let Some(reading) = &mut self.reading else { return std::future::pending().await };
         reading.await.unwrap_or_else(|error| Err(format!("it cannot be read: {error}")))
     }
@@ -79,7 +79,7 @@ impl Reload {
     /// Applies the configuration if it is valid, and ends the reload either way.
     pub(super) fn finish(
         &mut self,
-        outcome: Outcome,
+        outcome: PreparedReload,
         source: &Source,
         config: &mut Config,
         drivers: &mut Drivers,

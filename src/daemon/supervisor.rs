@@ -11,9 +11,9 @@ use tracing::{error, info, warn};
 
 use super::gateway_restart;
 use super::log_lines::{self, OnceLog};
-use crate::alert::{self, About, Code, Notice, Phase, Service};
+use crate::alert::{self, About, AlertPhase, Code, Notice, Service};
 use crate::config::Config;
-use crate::control::{self, Asked, Event, Status};
+use crate::control::{self, Asked, DaemonStatus, Event};
 use crate::driver::{Clock, HostClock, Report};
 use crate::endpoint::{Counts, View};
 use crate::history::{DriverInit, Events, PersistedGateway, PersistedState, Record, What};
@@ -21,7 +21,7 @@ use crate::hook::Hooks;
 use crate::log::{self, event};
 use crate::session::{Now, Observation, Request, SessionNumber, SessionTracker, State, StateKind, StateReason};
 use crate::status::{Snapshot, summary};
-use crate::systemd::unit::Down;
+use crate::systemd::unit::UnitDown;
 use crate::systemd::{self, Notifier};
 
 /// The state of the whole daemon.
@@ -45,8 +45,8 @@ pub(super) struct Supervisor {
     /// A note at the beginning of systemd's status line.
     config_refused: Option<String>,
     status_line: String,
-    heartbeat: Option<Deadline>,
-    watchdog: Option<Deadline>,
+    heartbeat: Option<Timer>,
+    watchdog: Option<Timer>,
 }
 
 /// The state of one gateway.
@@ -110,9 +110,9 @@ impl GatewayEntry {
 
     /// The gateway as the control socket and the endpoint show it. One that was last live longer ago than it may be is not
     /// shown as live.
-    fn status(&self, now: Now) -> Option<control::Gateway> {
+    fn status(&self, now: Now) -> Option<control::GatewayStatus> {
         let snapshot = self.snapshot()?;
-        let mut gateway = control::Gateway::new(snapshot, self.last_asked.clone());
+        let mut gateway = control::GatewayStatus::new(snapshot, self.last_asked.clone());
         if snapshot.state == State::Live && (self.is_outdated(now) || self.gap.is_some()) {
             gateway.state = StateKind::Starting;
             gateway.because = StateReason::Outdated;
@@ -123,12 +123,12 @@ impl GatewayEntry {
 }
 
 #[derive(Clone, Copy)]
-struct Deadline {
+struct Timer {
     every: Duration,
     at: Instant,
 }
 
-impl Deadline {
+impl Timer {
     fn every(every: Duration) -> Option<Self> {
         (!every.is_zero()).then(|| Self { every, at: Instant::now() + every })
     }
@@ -163,8 +163,8 @@ impl Supervisor {
             ready: false,
             config_refused: None,
             status_line: String::new(),
-            heartbeat: Deadline::every(config.log.heartbeat_every),
-            watchdog: systemd::watchdog_interval().and_then(Deadline::every),
+            heartbeat: Timer::every(config.log.heartbeat_every),
+            watchdog: systemd::watchdog_interval().and_then(Timer::every),
         };
         supervisor.notifier.status("waiting for the first answers");
         supervisor
@@ -200,7 +200,7 @@ impl Supervisor {
         self.counts.forget(name);
         let now = self.clock.now();
         self.record.forget(now.wall, name);
-        self.alerts.step(now, alert::Input::Forget(&About::Gateway(name.to_owned())));
+        self.alerts.step(now, alert::AlertInput::Forget(&About::Gateway(name.to_owned())));
     }
 
     /// Applies changed alert settings, or a changed list of gateways.
@@ -210,7 +210,7 @@ impl Supervisor {
 
     /// Applies a changed interval of the heartbeat line.
     pub(super) fn set_heartbeat(&mut self, every: Duration) {
-        self.heartbeat = Deadline::every(every);
+        self.heartbeat = Timer::every(every);
     }
 
     /// Notifies systemd that a reload has begun. Before the start is complete there is no notification for that.
@@ -230,7 +230,7 @@ impl Supervisor {
     /// The changed configuration in `file` was refused, for this reason.
     pub(super) fn config_rejected(&mut self, file: &Path, why: &str) {
         let file = file.display().to_string();
-        self.alerts.step(self.clock.now(), alert::Input::ConfigRejected { file: &file, why });
+        self.alerts.step(self.clock.now(), alert::AlertInput::ConfigRejected { file: &file, why });
         self.config_refused = Some("the changed configuration is refused, the old one stays in force".to_owned());
         self.notify_systemd();
     }
@@ -238,7 +238,7 @@ impl Supervisor {
     /// The changed configuration is in force.
     pub(super) fn config_accepted(&mut self) {
         let now = self.clock.now();
-        self.alerts.step(now, alert::Input::ConfigAccepted);
+        self.alerts.step(now, alert::AlertInput::ConfigAccepted);
         self.config_refused = None;
         self.config_read = now.wall;
         self.notify_systemd();
@@ -318,7 +318,7 @@ impl Supervisor {
     }
 
     /// How the unit of a gateway ended, as far as its driver knows.
-    pub(super) fn unit(&self, gateway: &str) -> Option<&Down> {
+    pub(super) fn unit(&self, gateway: &str) -> Option<&UnitDown> {
         self.gateways.get(gateway)?.snapshot()?.unit.as_ref()
     }
 
@@ -341,7 +341,7 @@ impl Supervisor {
             if let Notice {
                 about: About::Gateway(gateway),
                 code: Code::LoginRequired | Code::NotReady,
-                phase: Phase::Raised | Phase::Repeated,
+                phase: AlertPhase::Raised | AlertPhase::Repeated,
                 ..
             } = notice
             {
@@ -355,9 +355,9 @@ impl Supervisor {
     }
 
     /// The status of the daemon and all gateways, as the control socket shows it.
-    pub(super) fn status(&self) -> Status {
+    pub(super) fn status(&self) -> DaemonStatus {
         let now = self.clock.now();
-        Status {
+        DaemonStatus {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             host: self.alerts.host().to_owned(),
             pid: std::process::id(),
@@ -368,8 +368,8 @@ impl Supervisor {
             last_event: self.record.events().last(),
             zone: self.alerts.zone().iana_name().map(str::to_owned),
             gateways: self.gateways.values().filter_map(|entry| entry.status(now)).collect(),
-            alerts: self.alerts.active().map(control::Alert::from).collect(),
-            channels: self.alerts.channels().into_iter().map(control::Channel::from).collect(),
+            alerts: self.alerts.active().map(control::OpenAlert::from).collect(),
+            channels: self.alerts.channels().into_iter().map(control::ChannelState::from).collect(),
         }
     }
 
@@ -389,13 +389,13 @@ impl Supervisor {
 
     /// Acknowledges an open alert: it is not repeated until it resolves.
     pub(super) fn acknowledge(&mut self, about: &About, code: Code) {
-        self.alerts.step(self.clock.now(), alert::Input::Acknowledge { about, code: Some(code) });
+        self.alerts.step(self.clock.now(), alert::AlertInput::Acknowledge { about, code: Some(code) });
     }
 
     /// Handles everything that is due.
     pub(super) fn handle_deadline(&mut self) {
         let now = Instant::now();
-        self.alerts.step(self.clock.now(), alert::Input::Wake);
+        self.alerts.step(self.clock.now(), alert::AlertInput::Wake);
         if let Some(heartbeat) = self.heartbeat.as_mut().filter(|deadline| deadline.at <= now) {
             heartbeat.at = now + heartbeat.every;
             let snapshots: Vec<&Snapshot> = self.snapshots().collect();
@@ -474,7 +474,7 @@ impl Supervisor {
 }
 
 /// The status without what only the operator may know: where files are, and what others sent word for word.
-fn without_private_details(mut status: Status) -> Status {
+fn without_private_details(mut status: DaemonStatus) -> DaemonStatus {
     status.config = Path::new(&status.config).file_name().unwrap_or_default().to_string_lossy().into_owned();
     for asked in status.gateways.iter_mut().filter_map(|gateway| gateway.last_asked.as_mut()) {
         asked.outcome = log::redact(&asked.outcome);

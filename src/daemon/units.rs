@@ -7,20 +7,20 @@ use tokio::sync::mpsc;
 use crate::config::Config;
 use crate::driver::may_be_down;
 use crate::status::Snapshot;
-use crate::systemd::unit::{self, Down};
+use crate::systemd::unit::{self, UnitDown};
 
 /// A gateway, and how its unit ended. `None` if the unit runs or nothing is known.
-pub(super) type Answer = (String, Option<Down>);
+pub(super) type UnitAnswer = (String, Option<UnitDown>);
 
 /// The units by gateway.
 pub(super) struct Units {
     named: BTreeMap<String, String>,
-    answers: mpsc::UnboundedSender<Answer>,
+    answers: mpsc::UnboundedSender<UnitAnswer>,
 }
 
 impl Units {
     /// Answers arrive at the receiver.
-    pub(super) fn new(config: &Config) -> (Self, mpsc::UnboundedReceiver<Answer>) {
+    pub(super) fn new(config: &Config) -> (Self, mpsc::UnboundedReceiver<UnitAnswer>) {
         let (answers, inbox) = mpsc::unbounded_channel();
         let mut units = Self { named: BTreeMap::new(), answers };
         units.set_config(config);

@@ -8,9 +8,9 @@ use super::observations::{Observations, ProbeResult, Subject};
 use super::report::{Check, CheckResult, Verdict};
 use crate::exit::Exit;
 use crate::gateway::ibkr_host::Unreachable;
-use crate::gateway::stream::Down;
+use crate::gateway::stream::StreamDown;
 use crate::gateway::wire::{Refusal, read, read_listening, read_status};
-use crate::gateway::{Accounts, AuthStatus, ErrorKind, SsoValidation};
+use crate::gateway::{AccountsAnswer, AuthStatus, ErrorKind, SsoValidation};
 use crate::log::human_duration;
 use crate::session::Account;
 
@@ -87,7 +87,7 @@ fn unanswered(subject: &Subject, observed: &Observations) -> CheckResult {
         (_, Some(Err(Unreachable::NoWay(why)))) => {
             fault(Exit::NotLive, format!("this host has no way to IBKR ({why}): {tried}"), NO_WAY)
         }
-        (Some(Err(Down::NeverReady)), _) => {
+        (Some(Err(StreamDown::NeverReady)), _) => {
             fault(Exit::NotLive, format!("IBKR does not answer: {tried}; a websocket got no message either"), AWAY)
         }
         (_, Some(Ok(()))) => fault(
@@ -188,7 +188,7 @@ fn session(subject: &Subject, observed: &Observations, status: &AuthStatus) -> V
         return results;
     }
     let accounts = match &observed.accounts {
-        Some(ProbeResult::Answer(answer)) => read::<Accounts>(&answer.reply()).ok(),
+        Some(ProbeResult::Answer(answer)) => read::<AccountsAnswer>(&answer.reply()).ok(),
         Some(ProbeResult::Silent | ProbeResult::Broken(_)) | None => None,
     };
     match accounts {

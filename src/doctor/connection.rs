@@ -4,11 +4,11 @@ use std::net::IpAddr;
 
 use jiff::Timestamp;
 
-use super::observations::{Banner, Observations, Port, ProbeResult, Subject, Tls};
+use super::observations::{Banner, Observations, PortState, ProbeResult, Subject, TlsState};
 use super::report::{Check, CheckResult};
 use crate::exit::Exit;
 use crate::gateway::certificate::Certificate;
-use crate::gateway::probe::Answer;
+use crate::gateway::probe::ProbeAnswer;
 use crate::gateway::wire::read_listening;
 use crate::gateway::{ConnectError, ErrorKind, Fingerprint, TlsError, Trust};
 
@@ -31,7 +31,7 @@ pub(super) fn evaluate(subject: &Subject, observed: &Observations, now: Timestam
         return (results, false);
     }
     match &observed.tls {
-        Some(Tls::Trusted(certificate)) => {
+        Some(TlsState::Trusted(certificate)) => {
             let words = words(certificate, now);
             let is_pinned = matches!(subject.target.trust, Trust::Pin(_));
             results.push(if certificate.fingerprint == Fingerprint::STOCK && is_pinned && !subject.is_here() {
@@ -40,7 +40,7 @@ pub(super) fn evaluate(subject: &Subject, observed: &Observations, now: Timestam
                 CheckResult::good(Check::Tls, words)
             });
         }
-        Some(Tls::Untrusted { certificate, why }) => {
+        Some(TlsState::Untrusted { certificate, why }) => {
             let words = certificate.as_ref().map_or_else(|| "a certificate".to_owned(), |shown| words(shown, now));
             let found = format!("it shows {words}; not trusted: {why}");
             let remedy = match certificate {
@@ -54,12 +54,12 @@ pub(super) fn evaluate(subject: &Subject, observed: &Observations, now: Timestam
             results.push(CheckResult::fault(Check::Tls, Exit::HumanNeeded, found, remedy));
             return (results, false);
         }
-        Some(Tls::NoTrust(why)) => {
+        Some(TlsState::NoTrust(why)) => {
             let remedy = format!("correct [gateway.{}.tls] in the configuration", subject.name);
             results.push(CheckResult::fault(Check::Tls, Exit::Configuration, why.clone(), remedy));
             return (results, false);
         }
-        Some(Tls::Failed(_)) | None => {
+        Some(TlsState::Failed(_)) | None => {
             results.push(if subject.is_here() {
                 CheckResult::note(Check::Tls, "plain HTTP, which never leaves this host")
             } else {
@@ -101,19 +101,19 @@ fn port(subject: &Subject, observed: &Observations) -> Option<CheckResult> {
     let (host, port) = subject.host_and_port();
     let fault = |found: String, remedy: String| CheckResult::fault(Check::Port, Exit::NothingAnswers, found, remedy);
     Some(match observed.port.as_ref()? {
-        Port::Open => CheckResult::good(Check::Port, format!("{port} is open")),
-        Port::Refused => fault(
+        PortState::Open => CheckResult::good(Check::Port, format!("{port} is open")),
+        PortState::Refused => fault(
             format!("nothing listens on port {port} of {host}"),
             "start the gateway (`bin/run.sh root/conf.yaml` in its folder; it listens some seconds later), or correct \
              the port: listenPort in its conf.yaml and the url here must agree. In a container the port must be \
              published"
                 .to_owned(),
         ),
-        Port::Silent => fault(
+        PortState::Silent => fault(
             format!("{host} does not take a connection on port {port}, and does not refuse it"),
             "look for a firewall in between, and whether the host is up".to_owned(),
         ),
-        Port::Unreachable(why) => {
+        PortState::Unreachable(why) => {
             fault(format!("there is no way to {host}: {why}"), "look at this host's network".to_owned())
         }
     })
@@ -121,7 +121,7 @@ fn port(subject: &Subject, observed: &Observations) -> Option<CheckResult> {
 
 /// What holds the port and speaks the wrong protocol for a gateway, or for the URL.
 fn stranger(subject: &Subject, observed: &Observations) -> Option<CheckResult> {
-    if let Some(Tls::Failed(
+    if let Some(TlsState::Failed(
         error @ (TlsError::NothingInCommon(_)
         | TlsError::WantsCertificate(_)
         | TlsError::Unusable(_)
@@ -131,7 +131,7 @@ fn stranger(subject: &Subject, observed: &Observations) -> Option<CheckResult> {
         let remedy = error.remedy().unwrap_or_default();
         return Some(CheckResult::fault(Check::Tls, Exit::HumanNeeded, error.description(), remedy));
     }
-    if let Some(Tls::Failed(error @ TlsError::NotPlainHttp(_))) = &observed.tls {
+    if let Some(TlsState::Failed(error @ TlsError::NotPlainHttp(_))) = &observed.tls {
         let remedy = error.remedy().unwrap_or_default();
         return Some(CheckResult::fault(Check::Tls, Exit::Configuration, error.description(), remedy));
     }
@@ -161,7 +161,7 @@ fn gateway(subject: &Subject, observed: &Observations) -> (CheckResult, bool) {
     let (_, port) = subject.host_and_port();
     let fault = |found: String, remedy: &str| CheckResult::fault(Check::Gateway, Exit::NothingAnswers, found, remedy);
     match &observed.root {
-        Some(ProbeResult::Answer(super::observations::Answer { http: answer, .. })) => {
+        Some(ProbeResult::Answer(super::observations::TimedAnswer { http: answer, .. })) => {
             match read_listening(&answer.reply()).map_err(|refusal| refusal.kind) {
                 Ok(()) => {
                     (CheckResult::good(Check::Gateway, "it sends visitors to the login page, as a gateway does"), true)
@@ -196,17 +196,17 @@ fn gateway(subject: &Subject, observed: &Observations) -> (CheckResult, bool) {
 }
 
 /// A gateway's answer to GET /.
-fn is_gateway(answer: &Answer) -> bool {
+fn is_gateway(answer: &ProbeAnswer) -> bool {
     read_listening(&answer.reply()).map_or_else(|refusal| refusal.kind == ErrorKind::AddressRefused, |()| true)
 }
 
 /// 403 in the words of IBKR's edge.
-pub(super) fn is_edge(answer: &Answer) -> bool {
+pub(super) fn is_edge(answer: &ProbeAnswer) -> bool {
     let body = String::from_utf8_lossy(&answer.body).to_ascii_lowercase();
     answer.status == 403 && (body.contains("access denied") || body.contains("akamai"))
 }
 
-fn is_airplay(answer: &Answer) -> bool {
+fn is_airplay(answer: &ProbeAnswer) -> bool {
     answer.server.as_deref().is_some_and(|server| server.starts_with("AirTunes") || server.starts_with("AirPlay"))
 }
 
@@ -221,7 +221,7 @@ fn airplay(port: u16) -> CheckResult {
 }
 
 /// A web server in words; what it says of itself is foreign text.
-fn server(answer: &Answer) -> String {
+fn server(answer: &ProbeAnswer) -> String {
     match answer.server.as_deref().map(printable).filter(|server| !server.is_empty()) {
         Some(server) => format!("another web server ({server}, status {})", answer.status),
         None => format!("another web server (status {})", answer.status),

@@ -17,7 +17,7 @@ mod recently;
 mod report;
 mod settings;
 
-pub use report::{Check, CheckResult, Report, Verdict};
+pub use report::{Check, CheckResult, Diagnosis, Verdict};
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -47,7 +47,7 @@ pub struct Options {
 }
 
 /// Runs all checks.
-pub async fn run(options: &Options) -> Report {
+pub async fn run(options: &Options) -> Diagnosis {
     let (config, mut results) = settings::read(&options.config, &options.environment);
     let processes = other_programs::find();
     let directories = Directories::from_env(None, None);
@@ -91,7 +91,7 @@ pub async fn run(options: &Options) -> Report {
     results.extend(channels);
     results.push(java);
     results.extend(unit);
-    Report::new(results)
+    Diagnosis::new(results)
 }
 
 /// All results about one gateway. What comes after the first fault is not checked, and reported as that.

@@ -7,8 +7,8 @@ use jiff::Timestamp;
 use crate::gateway::certificate::Certificate;
 use crate::gateway::ibkr_host::Unreachable;
 use crate::gateway::probe;
-use crate::gateway::stream::Down;
-use crate::gateway::wire::Reply;
+use crate::gateway::stream::StreamDown;
+use crate::gateway::wire::RawReply;
 use crate::gateway::{ConnectError, GatewayUrl, Target, TlsError};
 use crate::session::Account;
 
@@ -35,10 +35,10 @@ pub(super) struct Subject {
 pub(super) struct Observations {
     /// The addresses of its host, or why there are none.
     pub(super) addresses: Option<Result<Vec<IpAddr>, ConnectError>>,
-    pub(super) port: Option<Port>,
+    pub(super) port: Option<PortState>,
     /// The address of this host, as the gateway sees it unless it is translated on the way.
     pub(super) own_address: Option<IpAddr>,
-    pub(super) tls: Option<Tls>,
+    pub(super) tls: Option<TlsState>,
     /// What something that speaks another protocol says to a plain GET.
     pub(super) banner: Option<Banner>,
     /// GET /, which a gateway answers by itself.
@@ -52,14 +52,14 @@ pub(super) struct Observations {
     /// GET /v1/api/iserver/accounts, where the session seems live.
     pub(super) accounts: Option<ProbeResult>,
     /// A websocket through the gateway, where IBKR did not answer a request.
-    pub(super) websocket: Option<Result<(), Down>>,
+    pub(super) websocket: Option<Result<(), StreamDown>>,
     /// A handshake with IBKR's API host, where no message came through the websocket either.
     pub(super) ibkr_host: Option<Result<(), Unreachable>>,
 }
 
 /// What became of a connection to the port.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Port {
+pub(super) enum PortState {
     Open,
     Refused,
     Silent,
@@ -68,7 +68,7 @@ pub(super) enum Port {
 
 /// What became of TLS.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Tls {
+pub(super) enum TlsState {
     /// It is the one that is trusted.
     Trusted(Certificate),
     /// It is not, and why.
@@ -83,7 +83,7 @@ pub(super) enum Tls {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Banner {
     /// An HTTP answer.
-    Http(probe::Answer),
+    Http(probe::ProbeAnswer),
     /// Something else; its first line.
     Other(String),
     /// Nothing.
@@ -93,7 +93,7 @@ pub(super) enum Banner {
 /// What came of a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum ProbeResult {
-    Answer(Answer),
+    Answer(TimedAnswer),
     /// Nothing in time.
     Silent,
     /// The connection broke.
@@ -102,17 +102,17 @@ pub(super) enum ProbeResult {
 
 /// An answer, and when it came.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub(super) struct Answer {
-    pub(super) http: probe::Answer,
+pub(super) struct TimedAnswer {
+    pub(super) http: probe::ProbeAnswer,
     /// `Date`
     pub(super) date: Option<Timestamp>,
     /// When it came, by this host's clock.
     pub(super) came: Timestamp,
 }
 
-impl Answer {
+impl TimedAnswer {
     /// The same as the client reads it.
-    pub(super) fn reply(&self) -> Reply<'_> {
+    pub(super) fn reply(&self) -> RawReply<'_> {
         self.http.reply()
     }
 }

@@ -8,7 +8,7 @@ use jiff::fmt::rfc2822::DateTimeParser;
 use tokio::time::sleep;
 
 use super::answers::{seems_lapsed, seems_live, seems_logged_out};
-use super::observations::{Answer, Banner, Observations, Port, ProbeResult, Subject, Tls};
+use super::observations::{Banner, Observations, PortState, ProbeResult, Subject, TimedAnswer, TlsState};
 use super::recently;
 use crate::driver::{Clock, HostClock};
 use crate::gateway::probe::{self, NoAnswer, Probe};
@@ -39,7 +39,7 @@ pub(super) async fn look(subject: &Subject) -> Observations {
         let shown = probe.look(&addresses, WITHIN).await;
         observed.port = Some(port(&shown));
         let certificate = shown.ok().and_then(|contact| contact.certificate);
-        observed.tls = Some(Tls::Untrusted { certificate, why: elsewhere.to_string() });
+        observed.tls = Some(TlsState::Untrusted { certificate, why: elsewhere.to_string() });
         return observed;
     }
     let contact = probe.connect(&addresses, WITHIN).await;
@@ -47,29 +47,30 @@ pub(super) async fn look(subject: &Subject) -> Observations {
     match contact {
         Ok(contact) => {
             observed.own_address = contact.own_address;
-            observed.tls = contact.certificate.map(Tls::Trusted);
+            observed.tls = contact.certificate.map(TlsState::Trusted);
         }
         Err(ConnectError::Tls(TlsError::Untrusted(why))) => {
             // The certificate is observed by taking any: nothing is sent on this connection.
             let shown = probe.look(&addresses, WITHIN).await.ok();
-            observed.tls = Some(Tls::Untrusted { certificate: shown.and_then(|contact| contact.certificate), why });
+            observed.tls =
+                Some(TlsState::Untrusted { certificate: shown.and_then(|contact| contact.certificate), why });
         }
         Err(ConnectError::Tls(error)) => {
             if matches!(error, TlsError::PlainHttp(_) | TlsError::Neither | TlsError::NoAnswer) {
                 observed.banner = Some(banner(&probe).await);
             }
-            observed.tls = Some(Tls::Failed(error));
+            observed.tls = Some(TlsState::Failed(error));
         }
         Err(ConnectError::Broken(_)) if url.is_encrypted() => {
             observed.banner = Some(banner(&probe).await);
-            observed.tls = Some(Tls::Failed(TlsError::NoAnswer));
+            observed.tls = Some(TlsState::Failed(TlsError::NoAnswer));
         }
         Err(_) => {}
     }
     if let Some(why) = no_trust {
-        observed.tls = Some(Tls::NoTrust(why));
+        observed.tls = Some(TlsState::NoTrust(why));
     }
-    if !matches!((&observed.port, &observed.tls), (Some(Port::Open), None | Some(Tls::Trusted(_)))) {
+    if !matches!((&observed.port, &observed.tls), (Some(PortState::Open), None | Some(TlsState::Trusted(_)))) {
         return observed;
     }
     if !url.is_encrypted() {
@@ -77,7 +78,7 @@ pub(super) async fn look(subject: &Subject) -> Observations {
             Banner::Http(answer) if answer.status != 400 => {}
             banner @ (Banner::Http(_) | Banner::Other(_) | Banner::Nothing) => {
                 if is_tls(&probe.look(&addresses, WITHIN).await) {
-                    observed.tls = Some(Tls::Failed(TlsError::NotPlainHttp(url.with_encryption(true))));
+                    observed.tls = Some(TlsState::Failed(TlsError::NotPlainHttp(url.with_encryption(true))));
                     return observed;
                 }
                 if !matches!(banner, Banner::Http(_)) {
@@ -139,9 +140,9 @@ async fn get(probe: &Probe, request: Request, within: Duration) -> ProbeResult {
     got(probe.request(request, within).await)
 }
 
-fn got(answer: Result<probe::Answer, NoAnswer>) -> ProbeResult {
+fn got(answer: Result<probe::ProbeAnswer, NoAnswer>) -> ProbeResult {
     match answer {
-        Ok(answer) => ProbeResult::Answer(Answer {
+        Ok(answer) => ProbeResult::Answer(TimedAnswer {
             date: answer.date.as_deref().and_then(http_date),
             came: HostClock::start().now().wall,
             http: answer,
@@ -153,14 +154,14 @@ fn got(answer: Result<probe::Answer, NoAnswer>) -> ProbeResult {
 }
 
 /// What became of a connection to the port.
-fn port<T>(contact: &Result<T, ConnectError>) -> Port {
+fn port<T>(contact: &Result<T, ConnectError>) -> PortState {
     match contact {
-        Err(ConnectError::Refused) => Port::Refused,
-        Err(ConnectError::TimedOut) => Port::Silent,
+        Err(ConnectError::Refused) => PortState::Refused,
+        Err(ConnectError::TimedOut) => PortState::Silent,
         Err(error @ (ConnectError::Unreachable(_) | ConnectError::Local(_) | ConnectError::Resolve(_))) => {
-            Port::Unreachable(error.to_string())
+            PortState::Unreachable(error.to_string())
         }
-        Ok(_) | Err(ConnectError::Elsewhere(_) | ConnectError::Broken(_) | ConnectError::Tls(_)) => Port::Open,
+        Ok(_) | Err(ConnectError::Elsewhere(_) | ConnectError::Broken(_) | ConnectError::Tls(_)) => PortState::Open,
     }
 }
 

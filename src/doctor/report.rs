@@ -183,11 +183,11 @@ impl CheckResult {
 
 /// All results, the worst first, and among faults the cause before its consequences.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Report {
+pub struct Diagnosis {
     results: Vec<CheckResult>,
 }
 
-impl Report {
+impl Diagnosis {
     pub(super) fn new(mut results: Vec<CheckResult>) -> Self {
         results.sort_by_key(|result| (result.verdict.rank(), result.check));
         Self { results }
@@ -284,8 +284,8 @@ const COLUMN: usize = 32;
 mod tests {
     use super::*;
 
-    fn report() -> Report {
-        Report::new(vec![
+    fn report() -> Diagnosis {
+        Diagnosis::new(vec![
             CheckResult::good(Check::Config, "it is good"),
             CheckResult::not_asked(Check::Session, "not asked: port comes first").about("main"),
             CheckResult::warning(Check::Clock, "it is 2m ahead", "have it kept").about("main"),
@@ -323,7 +323,7 @@ mod tests {
     #[test]
     fn the_worst_finding_gives_the_code() {
         let of = |exits: &[Exit]| {
-            Report::new(exits.iter().map(|exit| CheckResult::fault(Check::Login, *exit, "x", "y")).collect()).exit()
+            Diagnosis::new(exits.iter().map(|exit| CheckResult::fault(Check::Login, *exit, "x", "y")).collect()).exit()
         };
         assert_eq!(of(&[]), Exit::Live);
         assert_eq!(of(&[Exit::NotLive, Exit::HumanNeeded]), Exit::HumanNeeded);

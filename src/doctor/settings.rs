@@ -10,7 +10,7 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use super::report::{Check, CheckResult};
-use crate::alert::{self, ChannelDestination, Destination, Unknown};
+use crate::alert::{self, ChannelDestination, Destination, UnknownDestination};
 use crate::config::{self, Config};
 use crate::exit::Exit;
 
@@ -90,8 +90,10 @@ async fn knock(way: &ChannelDestination, by_proxy: bool) -> Knock {
             Some(_) => Knock::Closed("it is no program that may be run".to_owned()),
             None => Knock::Closed("there is no such program".to_owned()),
         },
-        Err(Unknown::Credential(name)) => Knock::NotAsked(format!("only the daemon is given the credential {name}")),
-        Err(Unknown::Secret(why)) => Knock::Closed(why.clone()),
+        Err(UnknownDestination::Credential(name)) => {
+            Knock::NotAsked(format!("only the daemon is given the credential {name}"))
+        }
+        Err(UnknownDestination::Secret(why)) => Knock::Closed(why.clone()),
     }
 }
 

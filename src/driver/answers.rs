@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use crate::gateway::{self, AuthStatus, ErrorKind, SsoValidation, Tickle};
-use crate::session::{Accounts, Failure, Reauthentication, Sso, Status, Unavailability};
+use crate::session::{Accounts, Failure, Reauth, Sso, Status, Unavailability};
 
 /// The flags of a status.
 #[must_use]
@@ -29,13 +29,13 @@ pub fn ping(answer: &Result<Tickle, gateway::Error>) -> Result<Status, Failure> 
 
 /// The answer to `reauthenticate`.
 #[must_use]
-pub const fn reauthentication(answer: &gateway::Reauthentication) -> Reauthentication {
+pub const fn reauthentication(answer: &gateway::Reauthentication) -> Reauth {
     match answer {
-        gateway::Reauthentication::NotLoggedIn => Reauthentication::NotLoggedIn,
+        gateway::Reauthentication::NotLoggedIn => Reauth::NotLoggedIn,
         gateway::Reauthentication::Triggered
         | gateway::Reauthentication::Authenticated
         | gateway::Reauthentication::Reauthenticated
-        | gateway::Reauthentication::Other(_) => Reauthentication::Accepted,
+        | gateway::Reauthentication::Other(_) => Reauth::Accepted,
     }
 }
 
@@ -51,7 +51,7 @@ pub fn sso(answer: &SsoValidation) -> Sso {
 
 /// The answer to the data call.
 #[must_use]
-pub const fn accounts(answer: &gateway::Accounts) -> Accounts {
+pub const fn accounts(answer: &gateway::AccountsAnswer) -> Accounts {
     Accounts { usable: answer.count > 0, is_paper: answer.is_paper }
 }
 

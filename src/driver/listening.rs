@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::gateway::SessionId;
-use crate::gateway::stream::{Down, Push};
+use crate::gateway::stream::{Push, StreamDown};
 use crate::session::{Jitter, State, backoff};
 
 /// A change of the stream to report: once, however often the stream reconnects.
@@ -14,7 +14,7 @@ pub enum StreamChange {
     /// There is no stream; the session is watched by polling alone.
     Down {
         /// Why.
-        reason: Down,
+        reason: StreamDown,
         /// How long until it is tried again, at the earliest.
         pause: Duration,
     },
@@ -39,7 +39,7 @@ pub enum Turn {
 /// State of the stream. It is opened while the session is live, with an unused id from a ping, and kept while the machine is
 /// recovering or contested. After either, the id of the next ping opens another.
 #[derive(Debug)]
-pub struct Listening {
+pub struct StreamListener {
     /// Spreads the pauses; `None` when the stream is not enabled.
     jitter: Option<Jitter>,
     session: Option<SessionId>,
@@ -56,7 +56,7 @@ pub struct Listening {
     distrusted: bool,
 }
 
-impl Listening {
+impl StreamListener {
     /// No stream yet; never one without a `jitter`.
     #[must_use]
     pub const fn new(jitter: Option<Jitter>) -> Self {
@@ -127,7 +127,7 @@ impl Listening {
     }
 
     /// A message came, or the stream closed.
-    pub fn heard(&mut self, now: Duration, heard: Result<Push, Down>) -> Option<StreamChange> {
+    pub fn heard(&mut self, now: Duration, heard: Result<Push, StreamDown>) -> Option<StreamChange> {
         match heard {
             Ok(Push::Ready | Push::Heartbeat | Push::Status(_)) => {
                 let since = *self.ready_since.get_or_insert(now);

@@ -26,11 +26,11 @@ pub(super) struct Counted {
     pub(super) recovered: Histogram,
     pub(super) logged_in: Histogram,
     pub(super) last_good_ping: Option<Now>,
-    open: Option<Open>,
+    open: Option<OpenOutage>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq)]
-struct Open {
+struct OpenOutage {
     since: Now,
     needs_human: bool,
 }
@@ -83,7 +83,7 @@ impl Counted {
         match (since, &mut self.open) {
             (Some(since), None) => {
                 self.incidents += 1;
-                self.open = Some(Open { since, needs_human: is_for_humans(state) });
+                self.open = Some(OpenOutage { since, needs_human: is_for_humans(state) });
             }
             (Some(_), Some(open)) => open.needs_human |= is_for_humans(state),
             (None, Some(open)) => {

@@ -4,13 +4,13 @@ use std::fmt::{Display, Write};
 
 use super::counts::{BOUNDS, Histogram, age};
 use super::view::View;
-use crate::control::Gateway;
+use crate::control::GatewayStatus;
 use crate::session::StateKind;
 
 /// All metrics of one moment, in the text format of version 0.0.4.
 #[must_use]
 pub fn text(view: &View) -> String {
-    let mut out = Page(String::new());
+    let mut out = Exposition(String::new());
     daemon(&mut out, view);
     sessions(&mut out, view);
     counts(&mut out, view);
@@ -18,7 +18,7 @@ pub fn text(view: &View) -> String {
     out.0
 }
 
-fn daemon(out: &mut Page, view: &View) {
+fn daemon(out: &mut Exposition, view: &View) {
     let status = &view.status;
     out.family("tickled_build_info", GAUGE, "The version that runs; always 1.");
     out.line("tickled_build_info", &[("version", &status.version)], 1);
@@ -38,7 +38,7 @@ fn daemon(out: &mut Page, view: &View) {
     out.line("tickled_config_last_reload_success_timestamp_seconds", &[], view.config_read.as_second());
 }
 
-fn sessions(out: &mut Page, view: &View) {
+fn sessions(out: &mut Exposition, view: &View) {
     let gateways = &view.status.gateways;
     out.family("tickled_session_state", GAUGE, "1 for the state that the session is in, 0 for the others.");
     for gateway in gateways {
@@ -51,7 +51,7 @@ fn sessions(out: &mut Page, view: &View) {
     for gateway in gateways {
         out.line("tickled_session_number", &[("gateway", &gateway.name)], gateway.session);
     }
-    let mut each = |name: &str, help: &str, value: &dyn Fn(&Gateway) -> Option<f64>| {
+    let mut each = |name: &str, help: &str, value: &dyn Fn(&GatewayStatus) -> Option<f64>| {
         out.family(name, GAUGE, help);
         for gateway in gateways {
             if let Some(value) = value(gateway) {
@@ -96,7 +96,7 @@ fn sessions(out: &mut Page, view: &View) {
     });
 }
 
-fn counts(out: &mut Page, view: &View) {
+fn counts(out: &mut Exposition, view: &View) {
     let gateways = &view.counts.gateways;
     out.family("tickled_requests_total", COUNTER, "Requests to the gateway, by what came of them.");
     for (name, counted) in gateways {
@@ -139,7 +139,7 @@ fn counts(out: &mut Page, view: &View) {
     }
 }
 
-fn alerts(out: &mut Page, view: &View) {
+fn alerts(out: &mut Exposition, view: &View) {
     out.family("tickled_alert_open", GAUGE, "1 for each open alert; notified is false while it is held back.");
     for alert in &view.status.alerts {
         let labels = [
@@ -174,9 +174,9 @@ fn seconds_between(then: jiff::Timestamp, now: jiff::Timestamp) -> f64 {
     now.duration_since(then).as_secs_f64().max(0.0)
 }
 
-struct Page(String);
+struct Exposition(String);
 
-impl Page {
+impl Exposition {
     fn family(&mut self, name: &str, kind: &str, help: &str) {
         // Writing into a string does not fail.
         let _ = writeln!(self.0, "# HELP {name} {help}\n# TYPE {name} {kind}");

@@ -9,9 +9,9 @@ use serde::Serialize;
 
 use super::view::View;
 use crate::alert::held_text;
-use crate::control::{self, Gateway};
+use crate::control::{self, GatewayStatus};
 use crate::history::chart::{self, band, escaped};
-use crate::history::report::Report;
+use crate::history::report::HistoryReport;
 use crate::log::human_duration;
 use crate::session::StateKind;
 use crate::text::{clock, zone_named};
@@ -20,9 +20,9 @@ use crate::text::{clock, zone_named};
 #[derive(Debug, Clone, PartialEq)]
 pub struct Timelines {
     /// The last 24 hours.
-    pub day: Report,
+    pub day: HistoryReport,
     /// The last 30 days.
-    pub month: Report,
+    pub month: HistoryReport,
 }
 
 /// Renders the page. Without timelines it says that no history is kept.
@@ -56,7 +56,7 @@ struct Page<'a> {
     version: &'a str,
     colours: String,
     config_refused: Option<&'a str>,
-    alerts: Vec<Alert<'a>>,
+    alerts: Vec<AlertRow<'a>>,
     gateways: Vec<Section<'a>>,
     /// Gateways that have not reported yet.
     unknown: Vec<&'a str>,
@@ -76,13 +76,13 @@ struct Section<'a> {
     day: String,
     /// Where to log in, while a login helps.
     login: Option<&'a str>,
-    alerts: Vec<Alert<'a>>,
+    alerts: Vec<AlertRow<'a>>,
     facts: Vec<(&'static str, String)>,
     timelines: Vec<Timeline>,
 }
 
 #[derive(Serialize)]
-struct Alert<'a> {
+struct AlertRow<'a> {
     title: String,
     lasts: String,
     stage: String,
@@ -108,7 +108,7 @@ fn page<'a>(view: &'a View, timelines: Option<&Timelines>) -> Page<'a> {
         let about = status.alerts.iter().filter(move |alert| alert.gateway.as_deref() == gateway);
         about.map(|alert| alert_box(status.at, alert, &zone)).collect::<Vec<_>>()
     };
-    let section = |gateway: &'a Gateway| {
+    let section = |gateway: &'a GatewayStatus| {
         let is_late = view.late.contains(&gateway.name);
         let (class, state) = if is_late { ("none", "not known") } else { (gateway.state.name(), gateway.state.name()) };
         let reports = timelines.map(|lines| [("24 hours", &lines.day), ("30 days", &lines.month)]);
@@ -154,7 +154,7 @@ fn page<'a>(view: &'a View, timelines: Option<&Timelines>) -> Page<'a> {
     }
 }
 
-fn facts(now: Timestamp, gateway: &Gateway, zone: &TimeZone) -> Vec<(&'static str, String)> {
+fn facts(now: Timestamp, gateway: &GatewayStatus, zone: &TimeZone) -> Vec<(&'static str, String)> {
     let mut facts = vec![
         ("Since", format!("{}, for {}", clock(gateway.since, zone), span(gateway.since, now))),
         ("Why", gateway.why.clone()),
@@ -191,11 +191,11 @@ fn facts(now: Timestamp, gateway: &Gateway, zone: &TimeZone) -> Vec<(&'static st
     facts
 }
 
-fn alert_box<'a>(now: Timestamp, alert: &'a control::Alert, zone: &TimeZone) -> Alert<'a> {
+fn alert_box<'a>(now: Timestamp, alert: &'a control::OpenAlert, zone: &TimeZone) -> AlertRow<'a> {
     let about = alert.channel.as_deref().map(|name| format!("{name}: ")).unwrap_or_default();
     let held = alert.held.as_ref().map(|held| held_text(&held.why, held.until, zone, now));
     let stage = held.map(|held| format!(", {held}")).unwrap_or_default();
-    Alert {
+    AlertRow {
         title: about + &alert.code,
         lasts: span(alert.since, now),
         stage,
@@ -205,7 +205,7 @@ fn alert_box<'a>(now: Timestamp, alert: &'a control::Alert, zone: &TimeZone) -> 
     }
 }
 
-fn timeline(title: &'static str, report: &Report, name: &str, zone: &TimeZone) -> Timeline {
+fn timeline(title: &'static str, report: &HistoryReport, name: &str, zone: &TimeZone) -> Timeline {
     let of = report.gateways.iter().find(|of| of.gateway == name);
     Timeline {
         title,
@@ -216,7 +216,7 @@ fn timeline(title: &'static str, report: &Report, name: &str, zone: &TimeZone) -
     }
 }
 
-fn middle(report: &Report) -> Timestamp {
+fn middle(report: &HistoryReport) -> Timestamp {
     let (from, to) = (report.from.as_second(), report.to.as_second());
     Timestamp::from_second(from + (to - from) / 2).unwrap_or(report.to)
 }

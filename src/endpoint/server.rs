@@ -25,7 +25,7 @@ use crate::control::{Listener, no_such_gateway};
 use crate::driver::{Clock, HostClock};
 use crate::history::report::report;
 use crate::history::{Events, Ledger, Row};
-use crate::http::{self, Limits, Reply, Shared, Stream};
+use crate::http::{self, Limits, Reply, SharedResult, StreamReply};
 use crate::session::Now;
 
 /// Serves until it is dropped. `folder` is where the ledger is, if one is kept. Lives in a
@@ -38,17 +38,17 @@ pub async fn serve(
     events: Rc<Events>,
     looks: mpsc::Sender<ViewRequest>,
 ) {
-    let handler = Handler {
+    let handler = EndpointHandler {
         hosts,
         clock,
         folder,
         events,
         looks,
         view: Mutex::default(),
-        status: Shared::default(),
-        metrics: Shared::default(),
-        page: Shared::default(),
-        timelines: Shared::default(),
+        status: SharedResult::default(),
+        metrics: SharedResult::default(),
+        page: SharedResult::default(),
+        timelines: SharedResult::default(),
     };
     let accept = async || {
         let (stream, _) = listener.accept().await?;
@@ -74,7 +74,7 @@ pub async fn serve(
 /// A text that was rendered, and of which moment it is.
 type Rendered = (Now, Result<Bytes, String>);
 
-struct Handler {
+struct EndpointHandler {
     hosts: Hosts,
     clock: HostClock,
     folder: Option<PathBuf>,
@@ -82,13 +82,13 @@ struct Handler {
     looks: mpsc::Sender<ViewRequest>,
     /// However many ask, the daemon's loop is asked this seldom, and each text is rendered this seldom.
     view: Mutex<Option<Arc<View>>>,
-    status: Shared<Rendered>,
-    metrics: Shared<Rendered>,
-    page: Shared<Rendered>,
-    timelines: Shared<(Now, Option<Arc<Timelines>>)>,
+    status: SharedResult<Rendered>,
+    metrics: SharedResult<Rendered>,
+    page: SharedResult<Rendered>,
+    timelines: SharedResult<(Now, Option<Arc<Timelines>>)>,
 }
 
-impl Handler {
+impl EndpointHandler {
     async fn answer(&self, request: &Request<Incoming>, ours: Option<IpAddr>) -> Reply {
         match self.admit(request, ours).await {
             Ok(view) if request.uri().path() == EVENTS => self.events(request, &view).await,
@@ -130,7 +130,7 @@ impl Handler {
         let listener = Listener::new(Rc::clone(&self.events), &view.status, gateway, last).await;
         let head = respond(StatusCode::OK, EVENT_STREAM, Bytes::new()).map(|_| ());
         let busy = plain(StatusCode::SERVICE_UNAVAILABLE, "too many programs listen here already; try again later\n");
-        Reply::Stream(Stream { head: Some(head), body: listener.body(), busy })
+        Reply::Stream(StreamReply { head: Some(head), body: listener.body(), busy })
     }
 
     async fn show(&self, request: &Request<Incoming>, view: &Arc<View>) -> Response<Full<Bytes>> {
@@ -162,7 +162,7 @@ impl Handler {
     /// The latest text of its kind, or a new one of `view`, rendered on another thread.
     async fn rendered(
         &self,
-        latest: &Shared<Rendered>,
+        latest: &SharedResult<Rendered>,
         kind: &'static str,
         view: &Arc<View>,
         render: impl FnOnce(&View) -> Result<String, String> + Send + 'static,

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use tokio::sync::oneshot;
 
 use super::counts::Counts;
-use crate::control::{Gateway, Status};
+use crate::control::{DaemonStatus, GatewayStatus};
 use crate::session::{Now, StateKind};
 
 /// All that the endpoint shows of one moment.
@@ -15,7 +15,7 @@ pub struct View {
     /// The moment.
     pub now: Now,
     /// How everything is, without what only the operator may know.
-    pub status: Status,
+    pub status: DaemonStatus,
     /// The names of all gateways, those that have not reported yet as well.
     pub gateways: Vec<String>,
     /// Gateways of which nothing new was reported in time: their drivers are late, or the host slept.
@@ -29,7 +29,7 @@ pub struct View {
 impl View {
     /// Whether a gateway's session is live, as far as that is known.
     #[must_use]
-    pub fn is_live(&self, gateway: &Gateway) -> bool {
+    pub fn is_live(&self, gateway: &GatewayStatus) -> bool {
         gateway.state == StateKind::Live && !self.late.contains(&gateway.name)
     }
 }

@@ -8,7 +8,7 @@ use super::wire::is_read;
 
 /// A body as it comes.
 #[derive(Debug)]
-pub(super) struct Body {
+pub(super) struct IncomingBody {
     kept: Vec<u8>,
     /// The first bytes as they came, without a session id that is not kept.
     sample: Vec<u8>,
@@ -27,14 +27,14 @@ pub(super) struct TooLong {
 
 /// The parts of a body that are kept.
 #[derive(Debug)]
-pub(super) struct Kept {
+pub(super) struct KeptParts {
     /// Valid JSON if the whole was.
     pub(super) bytes: Vec<u8>,
     /// The first bytes as they came, without a session id that is not kept.
     pub(super) sample: Vec<u8>,
 }
 
-impl Body {
+impl IncomingBody {
     pub(super) const fn new(keeps_session: bool) -> Self {
         Self { kept: Vec::new(), sample: Vec::new(), came: 0, scanner: Scanner::new(), keeps_session }
     }
@@ -74,12 +74,12 @@ impl Body {
         self.scanner.is_object && self.scanner.is_over
     }
 
-    pub(super) fn finish(self) -> Kept {
+    pub(super) fn finish(self) -> KeptParts {
         // A text in another encoding is still a text.
         let bytes = String::from_utf8(self.kept)
             .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())
             .into_bytes();
-        Kept { bytes, sample: self.sample }
+        KeptParts { bytes, sample: self.sample }
     }
 
     fn take(&mut self, byte: u8) {
@@ -121,7 +121,7 @@ impl Body {
         if let Some(skipped) = &mut scanner.skipped {
             let is_inside = skipped.depth > 0;
             match byte {
-                b'"' => scanner.string = Some(Text { start: 0, length: 0, is_escaped: false, is_muted: true }),
+                b'"' => scanner.string = Some(BodyText { start: 0, length: 0, is_escaped: false, is_muted: true }),
                 b'{' | b'[' => skipped.depth += 1,
                 b'}' | b']' if is_inside => skipped.depth -= 1,
                 b'}' | b']' => scanner.skipped = None,
@@ -136,7 +136,7 @@ impl Body {
             b'"' => {
                 self.kept.push(byte);
                 scanner.key = self.kept.len();
-                scanner.string = Some(Text { start: scanner.key, length: 0, is_escaped: false, is_muted: false });
+                scanner.string = Some(BodyText { start: scanner.key, length: 0, is_escaped: false, is_muted: false });
             }
             b':' => {
                 let key = self.kept.get(scanner.key..).and_then(|key| key.strip_suffix(b"\"")).unwrap_or_default();
@@ -184,7 +184,7 @@ struct Scanner {
     /// The open objects and lists, and how many items of a list have come.
     levels: Vec<Option<usize>>,
     skipped: Option<Skipped>,
-    string: Option<Text>,
+    string: Option<BodyText>,
     /// Where the first character of the last string stands in what is kept: of the key, when a colon comes.
     key: usize,
 }
@@ -201,7 +201,7 @@ struct Skipped {
 }
 
 #[derive(Debug)]
-struct Text {
+struct BodyText {
     /// Where its first character stands in what is kept.
     start: usize,
     length: usize,

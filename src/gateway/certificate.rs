@@ -79,10 +79,10 @@ pub fn read(der: &[u8]) -> Certificate {
     Certificate { fingerprint, subject, from, until }
 }
 
-type Facts = (String, Option<Timestamp>, Option<Timestamp>);
+type CertificateFacts = (String, Option<Timestamp>, Option<Timestamp>);
 
 /// Subject and dates, by their place in the certificate.
-fn facts(certificate: &[u8]) -> Option<Facts> {
+fn facts(certificate: &[u8]) -> Option<CertificateFacts> {
     let mut fields = der::fields_from_validity(certificate)?;
     let mut dates = fields.inside(SEQUENCE)?;
     let (from, until) = (time(&mut dates), time(&mut dates));

@@ -17,25 +17,25 @@ use hyper::{Method, Request, Response};
 use hyper_util::rt::TokioIo;
 use tokio::time::{Instant, timeout, timeout_at};
 
-use super::body::{Body, TooLong};
+use super::body::{IncomingBody, TooLong};
 use super::connect::{ConnectError, Connector, TlsError, wants_certificate};
 use super::metered::{Meter, Metered};
 use crate::text::root_cause;
 
 /// A client for one gateway. Clones share the kept connection.
 #[derive(Clone)]
-pub(super) struct Http {
+pub(super) struct GatewayHttp {
     connector: Connector,
-    kept: Arc<Mutex<Option<Kept>>>,
+    kept: Arc<Mutex<Option<KeptConnection>>>,
 }
 
 /// A whole answer.
 #[derive(Debug)]
-pub(super) struct Answer {
+pub(super) struct HttpAnswer {
     pub(super) status: u16,
     pub(super) headers: HeaderMap,
     /// The kept part of the body.
-    pub(super) body: super::body::Kept,
+    pub(super) body: super::body::KeptParts,
 }
 
 /// Why a request has no answer.
@@ -66,7 +66,7 @@ pub(super) enum HttpError {
 }
 
 /// A connection that has served, and may again.
-struct Kept {
+struct KeptConnection {
     link: Link,
     since: Instant,
 }
@@ -80,7 +80,7 @@ struct Link {
     meter: Arc<Meter>,
 }
 
-impl Http {
+impl GatewayHttp {
     pub(super) fn new(connector: Connector) -> Self {
         Self { connector, kept: Arc::default() }
     }
@@ -95,9 +95,9 @@ impl Http {
         &self,
         path: &str,
         json: Option<&'static str>,
-        body: Body,
+        body: IncomingBody,
         within: Option<Duration>,
-    ) -> Result<Answer, HttpError> {
+    ) -> Result<HttpAnswer, HttpError> {
         let until = within.map(|within| Instant::now() + within);
         let request = self.head(path, json)?;
         let mut link = match self.take().await {
@@ -112,7 +112,7 @@ impl Http {
         if body.is_finished && link.is_ready().await {
             self.keep(link);
         }
-        Ok(Answer { status: head.status.as_u16(), headers: head.headers, body: body.kept })
+        Ok(HttpAnswer { status: head.status.as_u16(), headers: head.headers, body: body.kept })
     }
 
     fn head(&self, path: &str, json: Option<&'static str>) -> Result<Request<Full<Bytes>>, HttpError> {
@@ -148,21 +148,21 @@ impl Http {
     /// Takes the kept connection, if it is still open.
     async fn take(&self) -> Option<Link> {
         let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let Kept { mut link, .. } = kept.filter(|kept| kept.since.elapsed() < KEPT_ALIVE)?;
+        let KeptConnection { mut link, .. } = kept.filter(|kept| kept.since.elapsed() < KEPT_ALIVE)?;
         link.alongside(std::future::ready(())).await;
         (!link.is_over && link.sender.is_ready()).then_some(link)
     }
 
     fn keep(&self, mut link: Link) {
         link.has_served = true;
-        let kept = Kept { link, since: Instant::now() };
+        let kept = KeptConnection { link, since: Instant::now() };
         *self.kept.lock().unwrap_or_else(PoisonError::into_inner) = Some(kept);
     }
 }
 
 /// A body that was read.
-struct Read {
-    kept: super::body::Kept,
+struct ReadBody {
+    kept: super::body::KeptParts,
     /// The connection may serve again.
     is_finished: bool,
 }
@@ -182,9 +182,9 @@ impl Link {
     async fn read(
         &mut self,
         mut incoming: Incoming,
-        mut body: Body,
+        mut body: IncomingBody,
         until: Option<Instant>,
-    ) -> Result<Read, HttpError> {
+    ) -> Result<ReadBody, HttpError> {
         let announced = incoming.size_hint().lower();
         body.announce(announced).map_err(|error| HttpError::Invalid(too_long("body", error)))?;
         loop {
@@ -193,7 +193,7 @@ impl Link {
             let until = until.into_iter().chain(ends_at).min();
             let frame = before(until, self.alongside(incoming.frame())).await;
             let failed = match frame {
-                Some(None) => return Ok(Read { kept: body.finish(), is_finished: true }),
+                Some(None) => return Ok(ReadBody { kept: body.finish(), is_finished: true }),
                 Some(Some(Ok(frame))) => {
                     if let Some(piece) = frame.data_ref() {
                         body.push(piece).map_err(|error| HttpError::Invalid(too_long("body", error)))?;
@@ -204,7 +204,7 @@ impl Link {
                 None => HttpError::TimedOut,
             };
             if body.is_whole_object() {
-                return Ok(Read { kept: body.finish(), is_finished: false });
+                return Ok(ReadBody { kept: body.finish(), is_finished: false });
             }
             return Err(failed);
         }
@@ -263,7 +263,7 @@ impl Link {
     }
 }
 
-impl fmt::Debug for Http {
+impl fmt::Debug for GatewayHttp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Http").field("connector", &self.connector).finish_non_exhaustive()
     }

@@ -27,7 +27,7 @@ pub enum Unreachable {
 
 /// Why a host cannot be asked.
 #[derive(Debug, thiserror::Error)]
-pub enum Invalid {
+pub enum InvalidHost {
     /// It is not a host, or a host and a port.
     #[error(transparent)]
     Host(#[from] InvalidUrl),
@@ -42,7 +42,7 @@ impl IbkrHost {
     ///
     /// # Errors
     /// When the text is not a host, or the trust cannot be set up.
-    pub fn new(host: &str, trust: &Trust) -> Result<Self, Invalid> {
+    pub fn new(host: &str, trust: &Trust) -> Result<Self, InvalidHost> {
         let url: GatewayUrl = format!("https://{host}").parse()?;
         Ok(Self { connector: Connector::new(url, trust)? })
     }

@@ -22,10 +22,10 @@ pub(super) struct Metered {
 
 /// The count of received bytes.
 #[derive(Debug)]
-pub(super) struct Meter(Mutex<Count>);
+pub(super) struct Meter(Mutex<ByteCount>);
 
 #[derive(Debug)]
-struct Count {
+struct ByteCount {
     left: u64,
     first: Vec<u8>,
 }
@@ -33,7 +33,11 @@ struct Count {
 impl Metered {
     /// Meters a connection, without a limit at first.
     pub(super) fn new(pipe: Pin<Box<dyn Pipe>>) -> Self {
-        Self { pipe, meter: Arc::new(Meter(Mutex::new(Count { left: u64::MAX, first: Vec::new() }))), is_text: false }
+        Self {
+            pipe,
+            meter: Arc::new(Meter(Mutex::new(ByteCount { left: u64::MAX, first: Vec::new() }))),
+            is_text: false,
+        }
     }
 
     /// Reads a NUL as a space: it means nothing in HTTP, nor in JSON, and no parser takes one.
@@ -50,7 +54,7 @@ impl Meter {
     /// Starts a new count: allows this many bytes.
     pub(super) fn allow(&self, bytes: u64) {
         let mut count = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        *count = Count { left: bytes, first: Vec::new() };
+        *count = ByteCount { left: bytes, first: Vec::new() };
     }
 
     /// Stops all further bytes.

@@ -43,17 +43,17 @@ pub use request::Request;
 pub use signature::Unusable;
 pub use tls::{Fingerprint, Trust};
 pub use url::{GatewayUrl, InvalidUrl};
-pub use wire::{Accounts, AuthStatus, Logout, Reauthentication, SessionId, SsoValidation, Tickle};
+pub use wire::{AccountsAnswer, AuthStatus, Logout, Reauthentication, SessionId, SsoValidation, Tickle};
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use body::Body;
+use body::IncomingBody;
 use connect::Connector;
-use http::{Answer, CONNECT_WITHIN, Http, HttpError, named};
+use http::{CONNECT_WITHIN, GatewayHttp, HttpAnswer, HttpError, named};
 use hyper::header::{CONTENT_ENCODING, LOCATION, RETRY_AFTER};
-use wire::{Refusal, Reply};
+use wire::{RawReply, Refusal};
 
 /// A gateway, and how to reach it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -72,7 +72,7 @@ pub struct Target {
 /// counts. After a failure the next call opens a fresh connection.
 #[derive(Debug, Clone)]
 pub struct Client {
-    http: Http,
+    http: GatewayHttp,
     target: Target,
     /// Whether `check_auth_status` is asked by GET, because POST was refused.
     checks_by_get: Arc<AtomicBool>,
@@ -100,7 +100,7 @@ impl Client {
         let connector = Connector::new(target.url.clone(), &target.trust)?;
         connector.check()?;
         Ok(Self {
-            http: Http::new(connector),
+            http: GatewayHttp::new(connector),
             target,
             checks_by_get: Arc::default(),
             keeps_session: false,
@@ -198,7 +198,7 @@ impl Client {
     ///
     /// # Errors
     /// What went wrong, by meaning; [`ErrorKind::NoBrokerageSession`] when the brokerage session is missing.
-    pub async fn accounts(&self) -> Result<Accounts, Error> {
+    pub async fn accounts(&self) -> Result<AccountsAnswer, Error> {
         self.ask(Request::Accounts, wire::read).await
     }
 
@@ -210,15 +210,15 @@ impl Client {
         self.ask(Request::IsListening, wire::read_listening).await
     }
 
-    async fn ask<T>(&self, request: Request, read: Reader<T>) -> Result<T, Error> {
+    async fn ask<T>(&self, request: Request, read: ReplyReader<T>) -> Result<T, Error> {
         self.send(request, request.body(), read).await
     }
 
-    async fn send<T>(&self, request: Request, json: Option<&'static str>, read: Reader<T>) -> Result<T, Error> {
+    async fn send<T>(&self, request: Request, json: Option<&'static str>, read: ReplyReader<T>) -> Result<T, Error> {
         let is_watch = request == Request::IsListening;
         let within = if is_watch { self.patience() } else { self.target.answer_within };
         let within = (is_watch || self.has_time_limit).then_some(within);
-        let body = Body::new(self.keeps_session);
+        let body = IncomingBody::new(self.keeps_session);
         let answer = match self.http.request(request.path(), json, body, within).await {
             Ok(answer) => answer,
             Err(error) => return Err(error::from_http(request, &self.target.url, self.explain(error).await)),
@@ -252,7 +252,7 @@ impl Client {
     }
 
     /// To plain HTTP on their TLS port many servers answer 400 in plain HTTP.
-    async fn should_be_https(&self, reply: &Reply<'_>) -> bool {
+    async fn should_be_https(&self, reply: &RawReply<'_>) -> bool {
         let connector = self.http.connector();
         reply.status == 400 && !connector.url().is_encrypted() && connector.speaks_tls(self.patience()).await
     }
@@ -263,10 +263,10 @@ impl Client {
     }
 }
 
-impl Answer {
-    fn reply(&self) -> Reply<'_> {
+impl HttpAnswer {
+    fn reply(&self) -> RawReply<'_> {
         let retry_after = named(&self.headers, &RETRY_AFTER).and_then(|seconds| seconds.parse().ok());
-        Reply {
+        RawReply {
             status: self.status,
             location: named(&self.headers, &LOCATION),
             retry_after: retry_after.map(Duration::from_secs),
@@ -285,4 +285,4 @@ impl Answer {
     }
 }
 
-type Reader<T> = fn(&Reply<'_>) -> Result<T, Refusal>;
+type ReplyReader<T> = fn(&RawReply<'_>) -> Result<T, Refusal>;

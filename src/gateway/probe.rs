@@ -5,18 +5,18 @@ use std::time::Duration;
 
 use hyper::header::{DATE, LOCATION, SERVER};
 
-use super::body::Body;
+use super::body::IncomingBody;
 use super::certificate::{self, Certificate};
 use super::connect::{ConnectError, Connection, Connector, Elsewhere};
-use super::http::{self, Http, HttpError};
+use super::http::{self, GatewayHttp, HttpError};
 use super::request::Request;
-use super::wire::Reply;
+use super::wire::RawReply;
 use super::{Target, tls};
 
 /// Looks at one gateway.
 #[derive(Debug)]
 pub struct Probe {
-    http: Http,
+    http: GatewayHttp,
     /// For any host and any certificate, which are looked at and not believed.
     looking: Connector,
 }
@@ -32,7 +32,7 @@ pub struct Contact {
 
 /// An answer, as far as it is judged.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Answer {
+pub struct ProbeAnswer {
     /// The HTTP status.
     pub status: u16,
     /// `Location`
@@ -45,11 +45,11 @@ pub struct Answer {
     pub body: Vec<u8>,
 }
 
-impl Answer {
+impl ProbeAnswer {
     /// The same as the client reads it.
     #[must_use]
-    pub fn reply(&self) -> Reply<'_> {
-        Reply { status: self.status, location: self.location.as_deref(), retry_after: None, body: &self.body }
+    pub fn reply(&self) -> RawReply<'_> {
+        RawReply { status: self.status, location: self.location.as_deref(), retry_after: None, body: &self.body }
     }
 }
 
@@ -89,7 +89,7 @@ impl Probe {
     /// When its trust cannot be set up.
     pub fn new(target: &Target) -> Result<Self, tls::Error> {
         let connector = Connector::new(target.url.clone(), &target.trust)?;
-        Ok(Self { http: Http::new(connector), looking: Connector::to_look(target.url.clone())? })
+        Ok(Self { http: GatewayHttp::new(connector), looking: Connector::to_look(target.url.clone())? })
     }
 
     /// Resolves the host, wherever it is.
@@ -128,7 +128,7 @@ impl Probe {
     ///
     /// # Errors
     /// Why there is no answer.
-    pub async fn request(&self, request: Request, within: Duration) -> Result<Answer, NoAnswer> {
+    pub async fn request(&self, request: Request, within: Duration) -> Result<ProbeAnswer, NoAnswer> {
         self.send(&self.http, request.path(), request.body(), within).await
     }
 
@@ -136,7 +136,7 @@ impl Probe {
     ///
     /// # Errors
     /// Why there is no answer.
-    pub async fn get(&self, path: &str, within: Duration) -> Result<Answer, NoAnswer> {
+    pub async fn get(&self, path: &str, within: Duration) -> Result<ProbeAnswer, NoAnswer> {
         self.send(&self.http, path, None, within).await
     }
 
@@ -144,20 +144,20 @@ impl Probe {
     ///
     /// # Errors
     /// Why there is no answer.
-    pub async fn get_plain(&self, path: &str, within: Duration) -> Result<Answer, NoAnswer> {
-        self.send(&Http::new(self.looking.over(false)), path, None, within).await
+    pub async fn get_plain(&self, path: &str, within: Duration) -> Result<ProbeAnswer, NoAnswer> {
+        self.send(&GatewayHttp::new(self.looking.over(false)), path, None, within).await
     }
 
     async fn send(
         &self,
-        http: &Http,
+        http: &GatewayHttp,
         path: &str,
         json: Option<&'static str>,
         within: Duration,
-    ) -> Result<Answer, NoAnswer> {
-        let answer = http.request(path, json, Body::new(false), Some(within)).await.map_err(NoAnswer::from)?;
+    ) -> Result<ProbeAnswer, NoAnswer> {
+        let answer = http.request(path, json, IncomingBody::new(false), Some(within)).await.map_err(NoAnswer::from)?;
         let text = |name| http::named(&answer.headers, name).map(ToOwned::to_owned);
-        Ok(Answer {
+        Ok(ProbeAnswer {
             status: answer.status,
             location: text(&LOCATION),
             server: text(&SERVER),

@@ -60,7 +60,7 @@ fn is_signed(
     scheme: SignatureScheme,
     signature: &[u8],
 ) -> Result<(), rustls::Error> {
-    let key = Key::of(certificate)?;
+    let key = PublicKey::of(certificate)?;
     let algorithm = key.algorithm(version, scheme)?;
     let verified = UnparsedPublicKey::new(algorithm, key.bytes).verify(message, signature);
     verified.map_err(|_| CertificateError::BadSignature.into())
@@ -81,27 +81,27 @@ pub(super) const SCHEMES: [SignatureScheme; 9] = [
 /// The schemes that can be verified with a shorter one, in TLS 1.2 alone.
 pub(super) const SHORT_KEY_SCHEMES: [SignatureScheme; 2] = [RSA_PKCS1_SHA256, RSA_PKCS1_SHA512];
 
-struct Key<'a> {
-    kind: Kind,
+struct PublicKey<'a> {
+    kind: KeyAlgorithm,
     bytes: &'a [u8],
 }
 
 #[derive(Clone, Copy)]
-enum Kind {
+enum KeyAlgorithm {
     Rsa { bits: usize },
     P256,
     P384,
     Ed25519,
 }
 
-impl<'a> Key<'a> {
+impl<'a> PublicKey<'a> {
     fn of(certificate: &'a [u8]) -> Result<Self, Unusable> {
         let (algorithm, curve, bytes) = parts(certificate).ok_or(Unusable::Malformed)?;
         let kind = match (algorithm, curve) {
-            (RSA | RSA_PSS, _) => Kind::Rsa { bits: modulus_bits(bytes).ok_or(Unusable::Malformed)? },
-            (EC, Some(P256)) => Kind::P256,
-            (EC, Some(P384)) => Kind::P384,
-            (EDWARDS, _) => Kind::Ed25519,
+            (RSA | RSA_PSS, _) => KeyAlgorithm::Rsa { bits: modulus_bits(bytes).ok_or(Unusable::Malformed)? },
+            (EC, Some(P256)) => KeyAlgorithm::P256,
+            (EC, Some(P384)) => KeyAlgorithm::P384,
+            (EDWARDS, _) => KeyAlgorithm::Ed25519,
             _ => return Err(Unusable::UnknownKey),
         };
         Ok(Self { kind, bytes })
@@ -114,26 +114,28 @@ impl<'a> Key<'a> {
     ) -> Result<&'static dyn VerificationAlgorithm, rustls::Error> {
         let is_tls12 = version == ProtocolVersion::TLSv1_2;
         let algorithm: &dyn VerificationAlgorithm = match (self.kind, scheme) {
-            (Kind::Rsa { bits }, _) if !(1024..=8192).contains(&bits) => return Err(Unusable::RsaBits(bits).into()),
-            (Kind::Rsa { bits: ..2048 }, RSA_PKCS1_SHA256) if is_tls12 => {
+            (KeyAlgorithm::Rsa { bits }, _) if !(1024..=8192).contains(&bits) => {
+                return Err(Unusable::RsaBits(bits).into());
+            }
+            (KeyAlgorithm::Rsa { bits: ..2048 }, RSA_PKCS1_SHA256) if is_tls12 => {
                 &signature::RSA_PKCS1_1024_8192_SHA256_FOR_LEGACY_USE_ONLY
             }
-            (Kind::Rsa { bits: ..2048 }, RSA_PKCS1_SHA512) if is_tls12 => {
+            (KeyAlgorithm::Rsa { bits: ..2048 }, RSA_PKCS1_SHA512) if is_tls12 => {
                 &signature::RSA_PKCS1_1024_8192_SHA512_FOR_LEGACY_USE_ONLY
             }
-            (Kind::Rsa { bits: bits @ ..2048 }, _) => return Err(Unusable::RsaTooShortForPss(bits).into()),
-            (Kind::Rsa { .. }, RSA_PKCS1_SHA256) if is_tls12 => &signature::RSA_PKCS1_2048_8192_SHA256,
-            (Kind::Rsa { .. }, RSA_PKCS1_SHA384) if is_tls12 => &signature::RSA_PKCS1_2048_8192_SHA384,
-            (Kind::Rsa { .. }, RSA_PKCS1_SHA512) if is_tls12 => &signature::RSA_PKCS1_2048_8192_SHA512,
-            (Kind::Rsa { .. }, RSA_PSS_SHA256) => &signature::RSA_PSS_2048_8192_SHA256,
-            (Kind::Rsa { .. }, RSA_PSS_SHA384) => &signature::RSA_PSS_2048_8192_SHA384,
-            (Kind::Rsa { .. }, RSA_PSS_SHA512) => &signature::RSA_PSS_2048_8192_SHA512,
-            (Kind::P256, ECDSA_NISTP256_SHA256) => &signature::ECDSA_P256_SHA256_ASN1,
-            (Kind::P384, ECDSA_NISTP384_SHA384) => &signature::ECDSA_P384_SHA384_ASN1,
+            (KeyAlgorithm::Rsa { bits: bits @ ..2048 }, _) => return Err(Unusable::RsaTooShortForPss(bits).into()),
+            (KeyAlgorithm::Rsa { .. }, RSA_PKCS1_SHA256) if is_tls12 => &signature::RSA_PKCS1_2048_8192_SHA256,
+            (KeyAlgorithm::Rsa { .. }, RSA_PKCS1_SHA384) if is_tls12 => &signature::RSA_PKCS1_2048_8192_SHA384,
+            (KeyAlgorithm::Rsa { .. }, RSA_PKCS1_SHA512) if is_tls12 => &signature::RSA_PKCS1_2048_8192_SHA512,
+            (KeyAlgorithm::Rsa { .. }, RSA_PSS_SHA256) => &signature::RSA_PSS_2048_8192_SHA256,
+            (KeyAlgorithm::Rsa { .. }, RSA_PSS_SHA384) => &signature::RSA_PSS_2048_8192_SHA384,
+            (KeyAlgorithm::Rsa { .. }, RSA_PSS_SHA512) => &signature::RSA_PSS_2048_8192_SHA512,
+            (KeyAlgorithm::P256, ECDSA_NISTP256_SHA256) => &signature::ECDSA_P256_SHA256_ASN1,
+            (KeyAlgorithm::P384, ECDSA_NISTP384_SHA384) => &signature::ECDSA_P384_SHA384_ASN1,
             // In TLS 1.2 the scheme names the hash alone.
-            (Kind::P256, ECDSA_NISTP384_SHA384) if is_tls12 => &signature::ECDSA_P256_SHA384_ASN1,
-            (Kind::P384, ECDSA_NISTP256_SHA256) if is_tls12 => &signature::ECDSA_P384_SHA256_ASN1,
-            (Kind::Ed25519, ED25519) => &signature::ED25519,
+            (KeyAlgorithm::P256, ECDSA_NISTP384_SHA384) if is_tls12 => &signature::ECDSA_P256_SHA384_ASN1,
+            (KeyAlgorithm::P384, ECDSA_NISTP256_SHA256) if is_tls12 => &signature::ECDSA_P384_SHA256_ASN1,
+            (KeyAlgorithm::Ed25519, ED25519) => &signature::ED25519,
             // Not one that its key can make.
             _ => return Err(CertificateError::BadSignature.into()),
         };

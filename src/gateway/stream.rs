@@ -42,7 +42,7 @@ impl Default for Limits {
 
 /// What one frame says.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Message {
+pub enum StreamMessage {
     /// `system` with `hb`: the stream lives.
     Heartbeat,
     /// `system` with `success`: the stream is ready. The user name in it is not kept.
@@ -70,7 +70,7 @@ pub enum Push {
 
 /// Why there is no stream.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Down {
+pub enum StreamDown {
     /// No connection, or none with TLS.
     Unreachable(String),
     /// The gateway answered the request for it with this status.
@@ -89,7 +89,7 @@ pub enum Down {
     Nonsense,
 }
 
-impl Down {
+impl StreamDown {
     /// The name for machines.
     #[must_use]
     pub const fn code(&self) -> &'static str {
@@ -106,7 +106,7 @@ impl Down {
     }
 }
 
-impl fmt::Display for Down {
+impl fmt::Display for StreamDown {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Unreachable(why) => write!(f, "it cannot be opened: {why}"),
@@ -122,21 +122,21 @@ impl fmt::Display for Down {
     }
 }
 
-impl std::error::Error for Down {}
+impl std::error::Error for StreamDown {}
 
 /// Reads a frame, text or binary: both carry JSON in text.
 #[must_use]
-pub fn read(frame: &[u8]) -> Message {
+pub fn read(frame: &[u8]) -> StreamMessage {
     let Ok(value @ Value::Object(_)) = serde_json::from_slice::<Value>(frame) else {
-        return Message::Nonsense;
+        return StreamMessage::Nonsense;
     };
     let text = |key: &str| value.get(key).and_then(Value::as_str);
     match text("topic") {
-        Some("system") if value.get("success").is_some() => Message::Ready,
-        Some("system") if value.get("hb").is_some() => Message::Heartbeat,
-        Some("sts") => value.get("args").and_then(flags).map_or(Message::Other, Message::Status),
-        None if text("message") == Some("waiting for session") => Message::Waiting,
-        Some(_) | None => Message::Other,
+        Some("system") if value.get("success").is_some() => StreamMessage::Ready,
+        Some("system") if value.get("hb").is_some() => StreamMessage::Heartbeat,
+        Some("sts") => value.get("args").and_then(flags).map_or(StreamMessage::Other, StreamMessage::Status),
+        None if text("message") == Some("waiting for session") => StreamMessage::Waiting,
+        Some(_) | None => StreamMessage::Other,
     }
 }
 
@@ -153,12 +153,12 @@ fn flags(args: &Value) -> Option<AuthStatus> {
     Some(AuthStatus { authenticated, connected, competing, established: flag("established"), ..AuthStatus::default() })
 }
 
-type Socket = WebSocketStream<Metered>;
+type WebSocket = WebSocketStream<Metered>;
 
 /// An open stream. Dropping it closes it.
 #[derive(Debug)]
 pub struct Stream {
-    socket: Socket,
+    socket: WebSocket,
     meter: Arc<Meter>,
     limits: Limits,
     ready: bool,
@@ -174,8 +174,8 @@ impl Client {
     ///
     /// # Errors
     /// Why there is none. The session is as it was.
-    pub async fn stream(&self, session: &SessionId, limits: Limits) -> Result<Stream, Down> {
-        let late = |_| Down::Unreachable("no answer in time".to_owned());
+    pub async fn stream(&self, session: &SessionId, limits: Limits) -> Result<Stream, StreamDown> {
+        let late = |_| StreamDown::Unreachable("no answer in time".to_owned());
         let (socket, meter) =
             timeout(self.target.answer_within, self.open_websocket(Some(session))).await.map_err(late)??;
         meter.allow(limits.bytes);
@@ -198,20 +198,20 @@ impl Client {
     /// # Errors
     /// [`Down::NeverReady`] when it was opened and nothing came: IBKR does not answer. Anything else says nothing about
     /// IBKR.
-    pub async fn probe_websocket(&self, within: Duration) -> Result<(), Down> {
+    pub async fn probe_websocket(&self, within: Duration) -> Result<(), StreamDown> {
         let until = Instant::now() + within;
-        let late = |_| Down::Unreachable("no answer in time".to_owned());
+        let late = |_| StreamDown::Unreachable("no answer in time".to_owned());
         let (mut socket, _) = timeout_at(until, self.open_websocket(None)).await.map_err(late)??;
-        let message = timeout_at(until, first_message(&mut socket)).await.unwrap_or(Err(Down::NeverReady));
+        let message = timeout_at(until, first_message(&mut socket)).await.unwrap_or(Err(StreamDown::NeverReady));
         // The gateway hears of the end, if it listens.
         drop(timeout(FAREWELL, socket.close(None)).await);
         message
     }
 
-    async fn open_websocket(&self, session: Option<&SessionId>) -> Result<(Socket, Arc<Meter>), Down> {
+    async fn open_websocket(&self, session: Option<&SessionId>) -> Result<(WebSocket, Arc<Meter>), StreamDown> {
         let request = request(self.target.url.as_str(), session)?;
         let connection = self.http.connector().connect(self.target.answer_within).await;
-        let pipe = connection.map_err(|error| Down::Unreachable(error.to_string()))?.io;
+        let pipe = connection.map_err(|error| StreamDown::Unreachable(error.to_string()))?.io;
         let meter = pipe.meter();
         meter.allow(HANDSHAKE);
         let config = WebSocketConfig::default()
@@ -227,29 +227,29 @@ impl Client {
 }
 
 /// Waits for a message that makes sense.
-async fn first_message(socket: &mut Socket) -> Result<(), Down> {
+async fn first_message(socket: &mut WebSocket) -> Result<(), StreamDown> {
     for _ in 0..=NONSENSE {
         let frame = loop {
-            match socket.next().await.ok_or(Down::Closed(None))?.map_err(broken)? {
+            match socket.next().await.ok_or(StreamDown::Closed(None))?.map_err(broken)? {
                 Frame::Ping(_) | Frame::Pong(_) | Frame::Frame(_) => {}
-                Frame::Close(close) => return Err(Down::Closed(close.map(|close| close.code.into()))),
+                Frame::Close(close) => return Err(StreamDown::Closed(close.map(|close| close.code.into()))),
                 frame @ (Frame::Text(_) | Frame::Binary(_)) => break frame,
             }
         };
-        if read(&frame.into_data()) != Message::Nonsense {
+        if read(&frame.into_data()) != StreamMessage::Nonsense {
             return Ok(());
         }
     }
-    Err(Down::Nonsense)
+    Err(StreamDown::Nonsense)
 }
 
-fn request(url: &str, session: Option<&SessionId>) -> Result<Request, Down> {
+fn request(url: &str, session: Option<&SessionId>) -> Result<Request, StreamDown> {
     // A URL begins with http or https, and its websocket's with ws or wss.
     let url = format!("ws{}{PATH}", url.strip_prefix("http").unwrap_or(url));
-    let mut request = url.into_client_request().map_err(|error| Down::Unreachable(error.to_string()))?;
+    let mut request = url.into_client_request().map_err(|error| StreamDown::Unreachable(error.to_string()))?;
     if let Some(session) = session {
         let cookie = format!("api={}", json!({ "session": session.expose() }));
-        let unfit = |_| Down::Unreachable("the session id cannot be sent".to_owned());
+        let unfit = |_| StreamDown::Unreachable("the session id cannot be sent".to_owned());
         let mut cookie = HeaderValue::try_from(cookie).map_err(unfit)?;
         cookie.set_sensitive(true);
         request.headers_mut().insert(COOKIE, cookie);
@@ -263,22 +263,22 @@ impl Stream {
     ///
     /// # Errors
     /// Why the stream has ended.
-    pub async fn next(&mut self) -> Result<Push, Down> {
+    pub async fn next(&mut self) -> Result<Push, StreamDown> {
         loop {
             let frame = tokio::select! {
                 biased;
                 () = sleep_until(self.alive_until) => {
-                    return Err(if self.ready { Down::Silent } else { Down::NeverReady });
+                    return Err(if self.ready { StreamDown::Silent } else { StreamDown::NeverReady });
                 }
                 () = sleep_until(self.tic_at) => {
                     self.tic().await?;
                     continue;
                 }
-                frame = self.socket.next() => frame.ok_or(Down::Closed(None))?.map_err(broken)?,
+                frame = self.socket.next() => frame.ok_or(StreamDown::Closed(None))?.map_err(broken)?,
             };
             let message = match &frame {
                 Frame::Text(_) | Frame::Binary(_) => read(&frame.into_data()),
-                Frame::Close(close) => return Err(Down::Closed(close.as_ref().map(|close| close.code.into()))),
+                Frame::Close(close) => return Err(StreamDown::Closed(close.as_ref().map(|close| close.code.into()))),
                 Frame::Ping(_) | Frame::Pong(_) | Frame::Frame(_) => continue,
             };
             if let Some(push) = self.take(message)? {
@@ -287,17 +287,17 @@ impl Stream {
         }
     }
 
-    fn take(&mut self, message: Message) -> Result<Option<Push>, Down> {
-        self.nonsense = if message == Message::Nonsense { self.nonsense.saturating_add(1) } else { 0 };
+    fn take(&mut self, message: StreamMessage) -> Result<Option<Push>, StreamDown> {
+        self.nonsense = if message == StreamMessage::Nonsense { self.nonsense.saturating_add(1) } else { 0 };
         let push = match message {
-            Message::Nonsense if self.nonsense > NONSENSE => return Err(Down::Nonsense),
+            StreamMessage::Nonsense if self.nonsense > NONSENSE => return Err(StreamDown::Nonsense),
             // Before it is ready, the flags are not those of the session.
-            Message::Status(_) | Message::Heartbeat if !self.ready => return Ok(None),
-            Message::Nonsense | Message::Other | Message::Waiting => return Ok(None),
-            Message::Ready if self.ready => Push::Heartbeat,
-            Message::Ready => Push::Ready,
-            Message::Heartbeat => Push::Heartbeat,
-            Message::Status(status) => return Ok(Some(Push::Status(status))),
+            StreamMessage::Status(_) | StreamMessage::Heartbeat if !self.ready => return Ok(None),
+            StreamMessage::Nonsense | StreamMessage::Other | StreamMessage::Waiting => return Ok(None),
+            StreamMessage::Ready if self.ready => Push::Heartbeat,
+            StreamMessage::Ready => Push::Ready,
+            StreamMessage::Heartbeat => Push::Heartbeat,
+            StreamMessage::Status(status) => return Ok(Some(Push::Status(status))),
         };
         self.ready = true;
         self.alive_until = Instant::now() + self.limits.heartbeat_within;
@@ -305,36 +305,36 @@ impl Stream {
     }
 
     /// Keeps the stream open, once it listens: what it hears before that is lost.
-    async fn tic(&mut self) -> Result<(), Down> {
+    async fn tic(&mut self) -> Result<(), StreamDown> {
         self.tic_at = Instant::now() + self.limits.tic_every;
         self.meter.allow(self.limits.bytes);
         if !self.ready {
             return Ok(());
         }
         let sent = timeout_at(self.alive_until, self.socket.send(Frame::text("tic"))).await;
-        sent.map_err(|_| Down::Silent)?.map_err(broken)
+        sent.map_err(|_| StreamDown::Silent)?.map_err(broken)
     }
 }
 
-fn handshake_failed(error: tungstenite::Error) -> Down {
+fn handshake_failed(error: tungstenite::Error) -> StreamDown {
     if let tungstenite::Error::Http(response) = error {
-        return Down::Refused(response.status().as_u16());
+        return StreamDown::Refused(response.status().as_u16());
     }
     let down = broken(error);
-    if let Down::Broken(why) = down { Down::Unreachable(why) } else { down }
+    if let StreamDown::Broken(why) = down { StreamDown::Unreachable(why) } else { down }
 }
 
 #[expect(clippy::wildcard_enum_match_arm, reason = "the list is the websocket library's, and grows")]
-fn broken(error: tungstenite::Error) -> Down {
+fn broken(error: tungstenite::Error) -> StreamDown {
     match error {
         tungstenite::Error::ConnectionClosed
         | tungstenite::Error::AlreadyClosed
-        | tungstenite::Error::Protocol(ProtocolError::ResetWithoutClosingHandshake) => Down::Closed(None),
-        tungstenite::Error::Capacity(_) | tungstenite::Error::AttackAttempt => Down::TooMuch,
-        tungstenite::Error::Io(error) if error.kind() == io::ErrorKind::QuotaExceeded => Down::TooMuch,
-        tungstenite::Error::Io(error) => Down::Broken(error.to_string()),
-        tungstenite::Error::Protocol(_) | tungstenite::Error::Utf8(_) => Down::Nonsense,
-        other => Down::Broken(other.to_string()),
+        | tungstenite::Error::Protocol(ProtocolError::ResetWithoutClosingHandshake) => StreamDown::Closed(None),
+        tungstenite::Error::Capacity(_) | tungstenite::Error::AttackAttempt => StreamDown::TooMuch,
+        tungstenite::Error::Io(error) if error.kind() == io::ErrorKind::QuotaExceeded => StreamDown::TooMuch,
+        tungstenite::Error::Io(error) => StreamDown::Broken(error.to_string()),
+        tungstenite::Error::Protocol(_) | tungstenite::Error::Utf8(_) => StreamDown::Nonsense,
+        other => StreamDown::Broken(other.to_string()),
     }
 }
 

@@ -130,7 +130,7 @@ pub struct SsoValidation {
 
 /// The answer to `accounts`. Which accounts they are is not kept.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
-pub struct Accounts {
+pub struct AccountsAnswer {
     /// The number of `accounts`. `None` for the answer `{}`, which comes while another client competes.
     #[serde(default, rename = "accounts", deserialize_with = "count")]
     pub count: usize,
@@ -149,7 +149,7 @@ pub struct Logout {
 
 /// An answer as it came: enough of it to tell what it means.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Reply<'a> {
+pub struct RawReply<'a> {
     /// The HTTP status; IBKR also uses 601.
     pub status: u16,
     /// `Location`
@@ -188,7 +188,7 @@ fn not_understood(detail: impl Into<String>) -> Refusal {
 ///
 /// # Errors
 /// What the answer means when it is not a `T`.
-pub fn read<T: DeserializeOwned>(reply: &Reply<'_>) -> Result<T, Refusal> {
+pub fn read<T: DeserializeOwned>(reply: &RawReply<'_>) -> Result<T, Refusal> {
     refusal(reply)?;
     let value = json(reply.body)?;
     if let Some(refused) = refusal_in(&value) {
@@ -206,7 +206,7 @@ fn of_another_shape() -> Refusal {
 ///
 /// # Errors
 /// What the answer means when it is not a status: without a single flag it is not three false ones.
-pub fn read_status(reply: &Reply<'_>) -> Result<AuthStatus, Refusal> {
+pub fn read_status(reply: &RawReply<'_>) -> Result<AuthStatus, Refusal> {
     let value: Value = read(reply)?;
     let has = |key| value.get(key).is_some();
     if !has("authenticated") && (has("error") || !has("connected") && !has("competing")) {
@@ -219,7 +219,7 @@ pub fn read_status(reply: &Reply<'_>) -> Result<AuthStatus, Refusal> {
 ///
 /// # Errors
 /// What the answer means when it is neither a message nor an error of the gateway's.
-pub fn read_reauthentication(reply: &Reply<'_>) -> Result<Reauthentication, Refusal> {
+pub fn read_reauthentication(reply: &RawReply<'_>) -> Result<Reauthentication, Refusal> {
     refusal(reply)?;
     let value = json(reply.body)?;
     let text = |key: &str| value.get(key).and_then(Value::as_str);
@@ -237,7 +237,7 @@ pub fn read_reauthentication(reply: &Reply<'_>) -> Result<Reauthentication, Refu
 ///
 /// # Errors
 /// What the answer means when it is not a gateway's.
-pub fn read_listening(reply: &Reply<'_>) -> Result<(), Refusal> {
+pub fn read_listening(reply: &RawReply<'_>) -> Result<(), Refusal> {
     match refusal(reply) {
         Err(Refusal { kind: ErrorKind::LoginPage, .. }) => Ok(()),
         Err(refused) if matches!(refused.kind, ErrorKind::AddressRefused | ErrorKind::TooManyRequests { .. }) => {
@@ -249,7 +249,7 @@ pub fn read_listening(reply: &Reply<'_>) -> Result<(), Refusal> {
 }
 
 /// What the status line and headers alone refuse.
-fn refusal(reply: &Reply<'_>) -> Result<(), Refusal> {
+fn refusal(reply: &RawReply<'_>) -> Result<(), Refusal> {
     let denied = contains(reply.body, "access denied");
     match reply.status {
         200..=299 => Ok(()),

@@ -4,13 +4,13 @@ use std::fmt::Write;
 
 use jiff::Timestamp;
 
-use super::report::{GatewayReport, Report, parts};
+use super::report::{GatewayReport, HistoryReport, parts};
 use crate::session::StateKind;
 use crate::text::is_disturbing;
 
 /// One gateway's time from left to right in `width` characters, the gravest state of each stretch in its own.
 #[must_use]
-pub fn characters(report: &Report, gateway: &GatewayReport, width: usize) -> String {
+pub fn characters(report: &HistoryReport, gateway: &GatewayReport, width: usize) -> String {
     parts(report, &gateway.spans, width).into_iter().map(character).collect()
 }
 
@@ -38,7 +38,7 @@ pub const fn character(state: Option<StateKind>) -> char {
 
 /// A picture of one gateway's time, to stand in a page whose style has [`style`].
 #[must_use]
-pub fn band(report: &Report, gateway: &GatewayReport) -> String {
+pub fn band(report: &HistoryReport, gateway: &GatewayReport) -> String {
     let mut out = format!(
         "<svg class=\"band\" viewBox=\"0 0 {COLUMNS} {}\" preserveAspectRatio=\"none\" role=\"img\" \
          aria-label=\"{}\">",
@@ -52,7 +52,7 @@ pub fn band(report: &Report, gateway: &GatewayReport) -> String {
 
 /// A picture of all gateways, as a file of its own.
 #[must_use]
-pub fn svg(report: &Report) -> String {
+pub fn svg(report: &HistoryReport) -> String {
     let rows = report.gateways.len();
     let height = TOP + rows * ROW + BOTTOM;
     let mut out = format!(
@@ -143,7 +143,7 @@ const fn colours(state: StateKind) -> (&'static str, &'static str) {
 }
 
 /// What a picture shows, in one line.
-fn spoken(report: &Report, gateway: &GatewayReport) -> String {
+fn spoken(report: &HistoryReport, gateway: &GatewayReport) -> String {
     format!(
         "{}: {} from {} to {}",
         gateway.gateway,
@@ -154,7 +154,7 @@ fn spoken(report: &Report, gateway: &GatewayReport) -> String {
 }
 
 /// One rectangle for each span, as wide as it lasted.
-fn bars(report: &Report, gateway: &GatewayReport, left: usize, top: usize) -> String {
+fn bars(report: &HistoryReport, gateway: &GatewayReport, left: usize, top: usize) -> String {
     let whole = report.to.duration_since(report.from).as_secs_f64().max(1.0);
     let column = |at: Timestamp| at.duration_since(report.from).as_secs_f64() / whole * WIDTH;
     let mut out = format!("<rect class=\"none\" x=\"{left}\" y=\"{top}\" width=\"{COLUMNS}\" height=\"{BAND}\"/>\n");

@@ -17,7 +17,7 @@ pub struct Ledger {
 
 /// What stands in a ledger.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Read {
+pub struct ReadLedger {
     /// The rows, oldest first.
     pub rows: Vec<Row>,
     /// How many lines could not be read: torn by a crash, or written by another version.
@@ -76,13 +76,13 @@ impl Ledger {
     ///
     /// # Errors
     /// When there is one, and it cannot be read.
-    pub fn read(&self) -> io::Result<Read> {
+    pub fn read(&self) -> io::Result<ReadLedger> {
         let bytes = match read(&self.file) {
             Ok(bytes) => bytes,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Read::default()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(ReadLedger::default()),
             Err(error) => return Err(error),
         };
-        let mut read = Read::default();
+        let mut read = ReadLedger::default();
         for line in bytes.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
             match serde_json::from_slice(line) {
                 Ok(row) => read.rows.push(row),

@@ -11,7 +11,7 @@ mod row;
 
 pub use event_id::EventId;
 pub use events::Events;
-pub use ledger::{Ledger, Read};
+pub use ledger::{Ledger, ReadLedger};
 pub use persisted::{DriverInit, PersistedGateway, PersistedState};
 pub use record::Record;
 pub use row::{Row, What};

@@ -18,7 +18,7 @@ use crate::write_behind::WriteBehind;
 /// Keeps memory and ledger. Lives in a [`LocalSet`](tokio::task::LocalSet); the disk never keeps it waiting.
 #[derive(Debug)]
 pub struct Record {
-    shared: Rc<Shared>,
+    shared: Rc<RecordState>,
     events: Rc<Events>,
     /// None where nothing is kept.
     writer: Option<AbortHandle>,
@@ -26,7 +26,7 @@ pub struct Record {
 
 /// What the record and its writer share.
 #[derive(Debug)]
-struct Shared {
+struct RecordState {
     pending: RefCell<Pending>,
     writer: WriteBehind,
 }
@@ -63,7 +63,7 @@ impl Record {
         let earlier = earlier.unwrap_or_default();
         let memory = earlier.restarted(now);
         let pending = Pending { rows: Vec::new(), memory, written: PersistedState::default(), is_news: true };
-        let shared = Rc::new(Shared { pending: RefCell::new(pending), writer: WriteBehind::default() });
+        let shared = Rc::new(RecordState { pending: RefCell::new(pending), writer: WriteBehind::default() });
         let events = Rc::new(Events::start(folder.clone(), now));
         let writer = folder.map(|folder| spawn_local(Rc::clone(&shared).write(folder)).abort_handle());
         let record = Self { shared, events, writer };
@@ -157,7 +157,7 @@ impl Drop for Record {
     }
 }
 
-impl Shared {
+impl RecordState {
     async fn write(self: Rc<Self>, folder: PathBuf) {
         let write = move |(mut rows, memory): Batch| {
             let appended = if rows.is_empty() { Ok(()) } else { Ledger::new(&folder).append(&rows) };

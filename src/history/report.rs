@@ -13,7 +13,7 @@ use crate::text::plural;
 
 /// The history of all gateways over one stretch of time.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Report {
+pub struct HistoryReport {
     /// Its beginning.
     pub from: Timestamp,
     /// Its end.
@@ -122,7 +122,7 @@ pub fn percent(part: f64) -> String {
 
 /// What the rows of a ledger, oldest first, say of the time from `from` to `to`.
 #[must_use]
-pub fn report(rows: &[Row], from: Timestamp, to: Timestamp) -> Report {
+pub fn report(rows: &[Row], from: Timestamp, to: Timestamp) -> HistoryReport {
     let mut walk = Walk::default();
     for row in rows {
         walk.take(row);
@@ -139,12 +139,12 @@ pub fn report(rows: &[Row], from: Timestamp, to: Timestamp) -> Report {
             ..of(gateway, spans, to)
         })
     });
-    Report { from, to, gateways: gateways.collect() }
+    HistoryReport { from, to, gateways: gateways.collect() }
 }
 
 /// The gravest state in each of `n` equal parts of a report's time; nothing where nothing is known. The spans are in order.
 #[must_use]
-pub fn parts(report: &Report, spans: &[Span], n: usize) -> Vec<Option<StateKind>> {
+pub fn parts(report: &HistoryReport, spans: &[Span], n: usize) -> Vec<Option<StateKind>> {
     let (start, whole) = (report.from.as_millisecond(), report.to.as_millisecond() - report.from.as_millisecond());
     let edge = |i: usize| start + whole * i64::try_from(i).unwrap_or(0) / i64::try_from(n.max(1)).unwrap_or(1);
     let mut rest = spans;

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::event_id::EventId;
-use crate::alert::{self, About, Code, Notice, Phase, Severity};
+use crate::alert::{self, About, AlertPhase, Code, Notice, Severity};
 use crate::session::{StateKind, StateReason, Transition};
 
 /// One line of the ledger.
@@ -95,7 +95,7 @@ pub enum What {
         /// The code of the alert.
         code: Code,
         /// Whether it begins, lasts or ends.
-        phase: Phase,
+        phase: AlertPhase,
         /// Its severity.
         severity: Severity,
         /// The gateway it is about, if it is about one.
@@ -120,7 +120,7 @@ impl Row {
 impl What {
     /// How the sessions were at a deadline.
     #[must_use]
-    pub fn deadline(report: alert::Report) -> Self {
+    pub fn deadline(report: alert::ReadinessReport) -> Self {
         Self::Deadline { ready: report.ready, not_ready: report.not_ready }
     }
 

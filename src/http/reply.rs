@@ -19,24 +19,24 @@ pub enum Reply {
     /// With this response. Then the connection is closed.
     Whole(Response<Full<Bytes>>),
     /// With a stream.
-    Stream(Stream),
+    Stream(StreamReply),
 }
 
 /// A response without an end, or one that is not known yet. It costs the daemon a task and its connection, and nothing of an
 /// HTTP library.
-pub struct Stream {
+pub struct StreamReply {
     /// The head of the response; `None` if `body` writes it.
     pub head: Option<Response<()>>,
     /// Writes what follows.
-    pub body: Body,
+    pub body: StreamBody,
     /// The response to send instead if there are too many streams already.
     pub busy: Response<Full<Bytes>>,
 }
 
 /// Writes the body of a stream until it returns or is dropped.
-pub type Body = Box<dyn FnOnce(Box<dyn Duplex>) -> LocalBoxFuture<'static, ()>>;
+pub type StreamBody = Box<dyn FnOnce(Box<dyn Duplex>) -> LocalBoxFuture<'static, ()>>;
 
-impl Stream {
+impl StreamReply {
     /// Sends a response once it is known, unless the client hangs up before.
     pub fn late(response: impl Future<Output = Response<Full<Bytes>>> + 'static, busy: Response<Full<Bytes>>) -> Self {
         let send = async move |mut connection: Box<dyn Duplex>| {
@@ -91,9 +91,9 @@ impl From<Response<Full<Bytes>>> for Reply {
     }
 }
 
-impl fmt::Debug for Stream {
+impl fmt::Debug for StreamReply {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Stream").field("head", &self.head).finish_non_exhaustive()
+        f.debug_struct("StreamReply").field("head", &self.head).finish_non_exhaustive()
     }
 }
 

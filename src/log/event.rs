@@ -4,7 +4,7 @@ use super::settings::Level;
 
 /// One kind of log line: its name, levels and fields.
 #[derive(Debug, Clone, Copy)]
-pub struct Event {
+pub struct EventKind {
     /// Its stable name, the value of the field `event`.
     pub name: &'static str,
     /// The levels at which it is logged.
@@ -17,7 +17,7 @@ pub struct Event {
     pub meaning: &'static str,
 }
 
-impl Event {
+impl EventKind {
     /// Looks up an event by its name.
     #[must_use]
     pub fn named(name: &str) -> Option<&'static Self> {
@@ -49,7 +49,7 @@ macro_rules! events {
         $(#[doc = $meaning] pub const $constant: &str = $name;)+
 
         /// Every event, in the order of the documentation.
-        pub const EVENTS: &[Event] = &[$(Event {
+        pub const EVENTS: &[EventKind] = &[$(EventKind {
             name: $constant,
             levels: &[$(Level::$level),+],
             fields: &[$($field),*],

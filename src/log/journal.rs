@@ -29,12 +29,12 @@ pub const SOCKET: &str = "/run/systemd/journal/socket";
 
 /// Sends each write as one datagram. One that is too long for the socket is sent without its end.
 #[derive(Debug)]
-pub struct Socket {
+pub struct JournalSocket {
     socket: UnixDatagram,
     path: PathBuf,
 }
 
-impl Socket {
+impl JournalSocket {
     /// A socket for the journal that listens at `path`.
     ///
     /// # Errors
@@ -46,7 +46,7 @@ impl Socket {
     }
 }
 
-impl Write for Socket {
+impl Write for JournalSocket {
     fn write(&mut self, datagram: &[u8]) -> io::Result<usize> {
         let sent = self.socket.send_to(datagram, &self.path);
         match sent {

@@ -11,7 +11,7 @@ use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
 use tracing_subscriber::registry::LookupSpan;
 
 use super::escape::{Quotes, escape, needs_no_quotes};
-use super::settings::{Clock, Level, OutputFormat, is_ours};
+use super::settings::{Level, LineClock, OutputFormat, is_ours};
 use super::{event, journal, redact};
 use crate::text::error_chain;
 
@@ -19,7 +19,7 @@ use crate::text::error_chain;
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Line {
     pub(super) format: OutputFormat,
-    pub(super) clock: Clock,
+    pub(super) clock: LineClock,
     pub(super) with_millis: bool,
 }
 

@@ -17,11 +17,11 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::{Registry, fmt};
 
 pub use duration::human_duration;
-pub use event::{EVENTS, Event};
-use journal::Socket;
+pub use event::{EVENTS, EventKind};
+use journal::JournalSocket;
 pub use redact::redact;
 use settings::is_ours;
-pub use settings::{Clock, Format, Level, OutputFormat, Settings, Sink};
+pub use settings::{Format, Level, LineClock, OutputFormat, Settings, Sink};
 pub use writer::Guard;
 
 mod duration;
@@ -61,7 +61,7 @@ pub fn init(settings: &Settings) -> Result<Guard, OpenError> {
     // message needs.
     let stream = io::stderr().as_fd().try_clone_to_owned().map_err(OpenError::Stream)?;
     let stream = fs::File::from(stream);
-    let journal = is_journal(&stream).then(|| Socket::at(Path::new(journal::SOCKET)).ok());
+    let journal = is_journal(&stream).then(|| JournalSocket::at(Path::new(journal::SOCKET)).ok());
     let sink = match &journal {
         Some(socket) => Sink::Journal { has_socket: socket.is_some() },
         None if stream.is_terminal() => Sink::Terminal { is_coloured: wants_colour() },
@@ -84,7 +84,7 @@ pub fn init(settings: &Settings) -> Result<Guard, OpenError> {
 pub fn subscriber<W: Write + Send + 'static>(
     settings: &Settings,
     format: OutputFormat,
-    clock: Clock,
+    clock: LineClock,
     out: W,
 ) -> Result<(impl Subscriber + Send + Sync + 'static, Guard), OpenError> {
     let line = line::Line { format, clock, with_millis: settings.level >= Level::Debug };

@@ -57,7 +57,7 @@ fn personal_value(text: &str) -> Option<(usize, usize)> {
         rest = rest[tag_end + 2..].trim_start();
     }
     let is_tagged = rest.len() < tags.len();
-    if kind == Kind::HtmlValue && *separator != "=" {
+    if kind == ValueForm::HtmlValue && *separator != "=" {
         return None;
     }
     let quote = opening_quote(rest);
@@ -65,11 +65,11 @@ fn personal_value(text: &str) -> Option<(usize, usize)> {
     let hidden = match (quote, rest.chars().next()?) {
         (Some(quote), _) => quoted_len(rest, quote),
         (None, '{' | '[') => nested_len(rest),
-        (None, _) if kind == Kind::WholeLine => rest.find(['\r', '\n', '<']).unwrap_or(rest.len()),
+        (None, _) if kind == ValueForm::WholeLine => rest.find(['\r', '\n', '<']).unwrap_or(rest.len()),
         (None, _) => rest.find(is_delimiter).unwrap_or(rest.len()),
     };
     let says_nothing = matches!(&rest[..hidden], "" | "null" | "true" | "false" | "[]" | "{}");
-    let is_no_text = kind == Kind::TextOnly && quote.is_none();
+    let is_no_text = kind == ValueForm::TextOnly && quote.is_none();
     if says_nothing || is_no_text {
         return None;
     }
@@ -79,14 +79,14 @@ fn personal_value(text: &str) -> Option<(usize, usize)> {
     Some((shown, text.len() - rest.len() + hidden - shown))
 }
 
-fn kind_of(key: &str) -> Option<Kind> {
+fn kind_of(key: &str) -> Option<ValueForm> {
     let key: String = key.chars().filter(char::is_ascii_alphanumeric).map(|c| c.to_ascii_lowercase()).collect();
     KEYS.iter().find(|(name, _)| *name == key).map(|(_, kind)| *kind)
 }
 
 /// The form of a known key's value.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Kind {
+enum ValueForm {
     Any,
     /// The gateway's websocket greets with `"success":"<user>"`; elsewhere the key has a boolean.
     TextOnly,
@@ -256,39 +256,39 @@ const QUOTES: &[&str] = &["\\\\\\\"", "\\\"", "&quot;", "&#34;", "%22", "\"", "'
 const SEPARATORS: &[&str] = &[":", "=", "%3A", "%3D"];
 
 /// Keys in lower case without `_` and `-`.
-const KEYS: &[(&str, Kind)] = &[
-    ("accesstoken", Kind::Any),
-    ("account", Kind::Any),
-    ("accountid", Kind::Any),
-    ("accounts", Kind::Any),
-    ("acctid", Kind::Any),
-    ("acctprops", Kind::Any),
-    ("alias", Kind::Any),
-    ("aliases", Kind::Any),
-    ("api", Kind::Any),
-    ("authorization", Kind::WholeLine),
-    ("cookie", Kind::WholeLine),
-    ("credential", Kind::Any),
-    ("email", Kind::Any),
-    ("hardwareinfo", Kind::Any),
-    ("ip", Kind::Any),
-    ("jsessionid", Kind::Any),
-    ("mac", Kind::Any),
-    ("machineid", Kind::Any),
-    ("oauthtoken", Kind::Any),
-    ("papercredential", Kind::Any),
-    ("paperusername", Kind::Any),
-    ("password", Kind::Any),
-    ("secret", Kind::Any),
-    ("selectedaccount", Kind::Any),
-    ("session", Kind::Any),
-    ("sessionid", Kind::Any),
-    ("setcookie", Kind::WholeLine),
-    ("success", Kind::TextOnly),
-    ("token", Kind::Any),
-    ("user", Kind::Any),
-    ("userid", Kind::Any),
-    ("username", Kind::Any),
-    ("value", Kind::HtmlValue),
-    ("xsessuuid", Kind::Any),
+const KEYS: &[(&str, ValueForm)] = &[
+    ("accesstoken", ValueForm::Any),
+    ("account", ValueForm::Any),
+    ("accountid", ValueForm::Any),
+    ("accounts", ValueForm::Any),
+    ("acctid", ValueForm::Any),
+    ("acctprops", ValueForm::Any),
+    ("alias", ValueForm::Any),
+    ("aliases", ValueForm::Any),
+    ("api", ValueForm::Any),
+    ("authorization", ValueForm::WholeLine),
+    ("cookie", ValueForm::WholeLine),
+    ("credential", ValueForm::Any),
+    ("email", ValueForm::Any),
+    ("hardwareinfo", ValueForm::Any),
+    ("ip", ValueForm::Any),
+    ("jsessionid", ValueForm::Any),
+    ("mac", ValueForm::Any),
+    ("machineid", ValueForm::Any),
+    ("oauthtoken", ValueForm::Any),
+    ("papercredential", ValueForm::Any),
+    ("paperusername", ValueForm::Any),
+    ("password", ValueForm::Any),
+    ("secret", ValueForm::Any),
+    ("selectedaccount", ValueForm::Any),
+    ("session", ValueForm::Any),
+    ("sessionid", ValueForm::Any),
+    ("setcookie", ValueForm::WholeLine),
+    ("success", ValueForm::TextOnly),
+    ("token", ValueForm::Any),
+    ("user", ValueForm::Any),
+    ("userid", ValueForm::Any),
+    ("username", ValueForm::Any),
+    ("value", ValueForm::HtmlValue),
+    ("xsessuuid", ValueForm::Any),
 ];

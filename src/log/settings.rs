@@ -126,7 +126,7 @@ impl OutputFormat {
 }
 
 /// Where the time of a line comes from.
-pub type Clock = fn() -> SystemTime;
+pub type LineClock = fn() -> SystemTime;
 
 /// Whether a line is the daemon's own. Lines of libraries are logged from WARN up.
 pub(super) fn is_ours(target: &str) -> bool {

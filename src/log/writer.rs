@@ -49,7 +49,7 @@ impl Drop for Guard {
 /// Queues finished lines; each write is one line.
 #[derive(Debug)]
 pub(super) struct Lines {
-    queue: SyncSender<Entry>,
+    queue: SyncSender<QueuedLine>,
     tally: Arc<Tally>,
 }
 
@@ -64,7 +64,7 @@ impl<'a> MakeWriter<'a> for Lines {
 impl Write for &Lines {
     fn write(&mut self, text: &[u8]) -> io::Result<usize> {
         let lost_before = self.tally.lost.swap(0, Ordering::SeqCst);
-        match self.queue.try_send(Entry { text: text.to_vec(), lost_before }) {
+        match self.queue.try_send(QueuedLine { text: text.to_vec(), lost_before }) {
             Ok(()) => self.tally.accepted.fetch_add(1, Ordering::SeqCst),
             Err(_) => self.tally.lost.fetch_add(lost_before + 1, Ordering::SeqCst),
         };
@@ -77,7 +77,7 @@ impl Write for &Lines {
 }
 
 #[derive(Debug)]
-struct Entry {
+struct QueuedLine {
     text: Vec<u8>,
     /// Lines lost between the previous entry and this one because the queue was full.
     lost_before: u64,
@@ -102,7 +102,7 @@ struct Writer<W> {
 }
 
 impl<W: Write> Writer<W> {
-    fn run(mut self, entries: &Receiver<Entry>, tally: &Tally) {
+    fn run(mut self, entries: &Receiver<QueuedLine>, tally: &Tally) {
         let mut next = entries.recv().ok();
         while let Some(entry) = next {
             self.write(&entry);
@@ -117,7 +117,7 @@ impl<W: Write> Writer<W> {
         }
     }
 
-    fn write(&mut self, entry: &Entry) {
+    fn write(&mut self, entry: &QueuedLine) {
         self.unreported += entry.lost_before;
         let is_written = self.report_losses() && self.put(&entry.text);
         self.unreported += u64::from(!is_written);

@@ -12,7 +12,7 @@ pub enum Answer {
     /// The answer to [`Request::Check`].
     Check(Result<Status, Failure>),
     /// The answer to [`Request::Reauthenticate`].
-    Reauthenticate(Result<Reauthentication, Failure>),
+    Reauthenticate(Result<Reauth, Failure>),
     /// The answer to [`Request::OpenBrokerage`].
     OpenBrokerage(Result<Status, Failure>),
     /// The answer to [`Request::ValidateSso`].
@@ -68,7 +68,7 @@ pub struct Status {
 
 /// What `reauthenticate` answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Reauthentication {
+pub enum Reauth {
     /// The gateway has begun. This says nothing about the outcome.
     Accepted,
     /// No browser has logged in since the gateway process started.

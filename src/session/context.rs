@@ -56,7 +56,7 @@ pub(super) struct Context {
     pub(super) unsupported: Vec<Request>,
     /// The login may be another one than that whose age is known.
     pub(super) auth_time_stale: bool,
-    pub(super) outage: Option<Outage>,
+    pub(super) outage: Option<CurrentOutage>,
     pub(super) suspicion: Suspicion,
     pub(super) polls: Polls,
     pub(super) silence: Silence,
@@ -71,7 +71,7 @@ pub(super) struct Context {
 
 /// From the first bad answer to the next live session.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Outage {
+pub(super) struct CurrentOutage {
     pub(super) since: Now,
     /// Attempts begun since a human was last called.
     pub(super) attempts: u8,
@@ -235,9 +235,9 @@ impl Context {
     }
 
     /// The present outage, which begins with this.
-    pub(super) fn outage(&mut self) -> &mut Outage {
+    pub(super) fn outage(&mut self) -> &mut CurrentOutage {
         let (now, attempts) = (self.now, self.flapping.carried_attempts());
-        self.outage.get_or_insert(Outage {
+        self.outage.get_or_insert(CurrentOutage {
             since: now,
             attempts,
             not_before: Duration::ZERO,
@@ -317,7 +317,7 @@ impl Context {
     }
 }
 
-impl Outage {
+impl CurrentOutage {
     /// Counts consecutive checks answered as if no user were logged in.
     const fn count_proof(&mut self, now: Now, no_login: bool) {
         if !no_login {

@@ -2,7 +2,7 @@
 
 use super::answer::Reading;
 use super::context::{Context, Doubt, Unproved};
-use super::phase::{Ask, Next, Phase, Recovery};
+use super::phase::{Ask, Next, Phase, RecoveryPhase};
 use super::{Accounts, Failure, Request, StateReason, Unavailability, WakeReason};
 use std::time::Duration;
 
@@ -78,7 +78,7 @@ impl Context {
                     self.prove_again(phase, Unproved::NoData)
                 }
             }
-            Phase::Recovering(Recovery::Confirming(confirmation)) => self.confirm_again(confirmation, true),
+            Phase::Recovering(RecoveryPhase::Confirming(confirmation)) => self.confirm_again(confirmation, true),
             Phase::Recovering(_) => self.next_attempt(StateReason::NoData),
             Phase::LoginRequired(login) => self.watch_for_login(login),
             Phase::Paused { .. } => self.stay(phase, Ask::Nothing),

@@ -57,7 +57,7 @@ mod unavailability;
 mod unavailable;
 
 pub use crate::gateway::Request;
-pub use answer::{Accounts, Answer, Failure, HostFailure, Reauthentication, Sso, Status};
+pub use answer::{Accounts, Answer, Failure, HostFailure, Reauth, Sso, Status};
 pub use backoff::{Jitter, backoff};
 pub use context::{BUSY, Facts, LastReading};
 pub use flap_detector::CALM;

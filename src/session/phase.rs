@@ -12,7 +12,7 @@ use super::{Cause, Request, State, StateReason, Step, Unavailability, WakeReason
 pub(super) enum Phase {
     Starting,
     Live(Live),
-    Recovering(Recovery),
+    Recovering(RecoveryPhase),
     Contested,
     Unavailable(Unavailability),
     LoginRequired(LoginRequired),
@@ -34,7 +34,7 @@ pub(super) struct Live {
 
 /// Where a recovery is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) enum Recovery {
+pub(super) enum RecoveryPhase {
     /// Authenticated and not yet established: the session is given some time before it is asked for.
     Settling { attempt: u8, since: Duration },
     /// The session is being asked for.
@@ -122,10 +122,14 @@ impl Phase {
     /// Whether a poll out of turn makes sense.
     pub(super) const fn may_be_polled(self) -> bool {
         match self {
-            Self::Paused { .. } | Self::Recovering(Recovery::Requesting(_) | Recovery::Validating(_)) => false,
+            Self::Paused { .. } | Self::Recovering(RecoveryPhase::Requesting(_) | RecoveryPhase::Validating(_)) => {
+                false
+            }
             Self::Starting
             | Self::Live(_)
-            | Self::Recovering(Recovery::Settling { .. } | Recovery::Confirming(_) | Recovery::BackingOff { .. })
+            | Self::Recovering(
+                RecoveryPhase::Settling { .. } | RecoveryPhase::Confirming(_) | RecoveryPhase::BackingOff { .. },
+            )
             | Self::Contested
             | Self::Unavailable(_)
             | Self::LoginRequired(_) => true,
@@ -137,11 +141,11 @@ impl Phase {
         const NEVER: Duration = Duration::ZERO;
         match self {
             Self::Live(live) => Self::Live(Live { data_ok_at: NEVER, ..live }),
-            Self::Recovering(Recovery::Settling { attempt, .. }) => {
-                Self::Recovering(Recovery::Settling { attempt, since: NEVER })
+            Self::Recovering(RecoveryPhase::Settling { attempt, .. }) => {
+                Self::Recovering(RecoveryPhase::Settling { attempt, since: NEVER })
             }
-            Self::Recovering(Recovery::Confirming(confirmation)) => {
-                Self::Recovering(Recovery::Confirming(Confirmation { since: NEVER, delays: 0, ..confirmation }))
+            Self::Recovering(RecoveryPhase::Confirming(confirmation)) => {
+                Self::Recovering(RecoveryPhase::Confirming(Confirmation { since: NEVER, delays: 0, ..confirmation }))
             }
             Self::LoginRequired(login) => {
                 let seen_at = if login.seen_at.is_some() { Some(NEVER) } else { None };
@@ -157,7 +161,7 @@ impl Phase {
     }
 }
 
-impl Recovery {
+impl RecoveryPhase {
     const fn state(self) -> State {
         let (attempt, step) = match self {
             Self::Settling { attempt, .. } => (attempt, Step::Check),

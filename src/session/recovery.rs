@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use super::answer::{Reading, Reauthentication};
+use super::answer::{Reading, Reauth};
 use super::backoff::backoff;
 use super::context::Context;
-use super::phase::{Ask, Attempt, Confirmation, Next, Phase, Recovery};
+use super::phase::{Ask, Attempt, Confirmation, Next, Phase, RecoveryPhase};
 use super::policy::{CONFIRM_WITHIN, FIRST_PAUSE, LONGEST_PAUSE};
 use super::rate_limiter::VALIDATE_GAP;
 use super::{Cause, Competing, Failure, Method, Request, Sso, StateReason, Status, WakeReason};
@@ -20,7 +20,7 @@ impl Context {
     /// Authenticated and not established: the session is on its way, and is waited for before it is asked for.
     pub(super) fn settle(&mut self) -> Next {
         let attempt = self.outage().attempts.saturating_add(1);
-        let settling = Recovery::Settling { attempt, since: self.now.mono };
+        let settling = RecoveryPhase::Settling { attempt, since: self.now.mono };
         let ask = Ask::In(LAST_DELAY, Request::Check, WakeReason::ConfirmDue);
         Next { phase: Phase::Recovering(settling), reason: StateReason::NotEstablished, ask }
     }
@@ -41,7 +41,7 @@ impl Context {
             // Half a proof that the login is gone is no reason to wait: a human may have to be called.
             let is_half_proved = (1..PROOFS).contains(&outage.proofs);
             let poll = if is_half_proved { PROOFS_SPAN } else { self.policy.watch_every };
-            let phase = Phase::Recovering(Recovery::BackingOff { attempt: number });
+            let phase = Phase::Recovering(RecoveryPhase::BackingOff { attempt: number });
             return Next { phase, reason, ask: Ask::At(at.min(now + poll), Request::Check, wake) };
         }
         self.outage().attempts = number;
@@ -50,7 +50,7 @@ impl Context {
         let attempt = Attempt { number, direct, taking_over: self.competes() };
         match method {
             Some(request) => {
-                let phase = Phase::Recovering(Recovery::Requesting(attempt));
+                let phase = Phase::Recovering(RecoveryPhase::Requesting(attempt));
                 Next { phase, reason, ask: Ask::Now(request, WakeReason::NextStep) }
             }
             None => self.validate_login(attempt, reason),
@@ -91,22 +91,22 @@ impl Context {
     }
 
     /// The answer to `reauthenticate`.
-    pub(super) fn on_reauthenticate(&mut self, recovery: Recovery, answer: Result<Reauthentication, Failure>) -> Next {
+    pub(super) fn on_reauthenticate(&mut self, recovery: RecoveryPhase, answer: Result<Reauth, Failure>) -> Next {
         let phase = Phase::Recovering(recovery);
         match answer {
             // The gateway knows of no login, and IBKR has just answered as if there were one: asking IBKR may work.
-            Ok(Reauthentication::NotLoggedIn) if self.has_direct() && !self.facts.evidence.no_login => {
+            Ok(Reauth::NotLoggedIn) if self.has_direct() && !self.facts.evidence.no_login => {
                 self.unsupported.push(Request::Reauthenticate);
                 self.void_attempt()
             }
-            Ok(Reauthentication::NotLoggedIn) => self.conclude(phase, Cause::NeverLoggedIn),
-            Ok(Reauthentication::Accepted) => self.validate_login(recovery.attempt(), self.reason),
+            Ok(Reauth::NotLoggedIn) => self.conclude(phase, Cause::NeverLoggedIn),
+            Ok(Reauth::Accepted) => self.validate_login(recovery.attempt(), self.reason),
             Err(failure) => self.on_attempt_refused(recovery, failure),
         }
     }
 
     /// The answer of IBKR itself to an attempt.
-    pub(super) fn on_open_brokerage(&mut self, recovery: Recovery, answer: Result<Status, Failure>) -> Next {
+    pub(super) fn on_open_brokerage(&mut self, recovery: RecoveryPhase, answer: Result<Status, Failure>) -> Next {
         let attempt = recovery.attempt();
         match answer.map(Status::reading) {
             Ok(Reading::Good) => self.confirm_attempt(attempt, self.reason),
@@ -130,7 +130,7 @@ impl Context {
         }
     }
 
-    fn on_attempt_refused(&mut self, recovery: Recovery, failure: Failure) -> Next {
+    fn on_attempt_refused(&mut self, recovery: RecoveryPhase, failure: Failure) -> Next {
         let phase = Phase::Recovering(recovery);
         match failure {
             Failure::LoginPage => self.conclude(phase, Cause::Expired),
@@ -161,12 +161,12 @@ impl Context {
         if self.is_unsupported(Request::ValidateSso) || !self.limits.may_validate(self.now.mono) {
             return self.confirm_attempt(attempt, reason);
         }
-        let phase = Phase::Recovering(Recovery::Validating(attempt));
+        let phase = Phase::Recovering(RecoveryPhase::Validating(attempt));
         Next { phase, reason, ask: Ask::Now(Request::ValidateSso, WakeReason::NextStep) }
     }
 
     /// The answer to `validate_sso` in an attempt.
-    pub(super) fn on_sso_while_recovering(&mut self, recovery: Recovery, answer: Result<Sso, Failure>) -> Next {
+    pub(super) fn on_sso_while_recovering(&mut self, recovery: RecoveryPhase, answer: Result<Sso, Failure>) -> Next {
         let (phase, attempt) = (Phase::Recovering(recovery), recovery.attempt());
         match answer {
             Ok(sso) if sso.valid => {
@@ -198,7 +198,7 @@ impl Context {
     fn confirm_attempt(&self, attempt: Attempt, reason: StateReason) -> Next {
         let confirmation = Confirmation { attempt, since: self.now.mono, delays: usize::from(!attempt.direct) };
         let delay = if attempt.direct { Duration::ZERO } else { DELAYS[0] };
-        let phase = Phase::Recovering(Recovery::Confirming(confirmation));
+        let phase = Phase::Recovering(RecoveryPhase::Confirming(confirmation));
         Next { phase, reason, ask: Ask::In(delay, Request::Check, WakeReason::ConfirmDue) }
     }
 
@@ -213,7 +213,7 @@ impl Context {
         let delay = DELAYS.get(confirmation.delays).copied().unwrap_or(LAST_DELAY);
         let confirmation = Confirmation { delays: confirmation.delays + 1, ..confirmation };
         let ask = Ask::At((now + delay).min(over), Request::Check, WakeReason::ConfirmDue);
-        self.stay(Phase::Recovering(Recovery::Confirming(confirmation)), ask)
+        self.stay(Phase::Recovering(RecoveryPhase::Confirming(confirmation)), ask)
     }
 
     fn attempt_failed(&mut self) -> Next {
@@ -238,7 +238,7 @@ impl Context {
         self.require_login(cause)
     }
 
-    pub(super) fn on_reading_while_recovering(&mut self, recovery: Recovery, reading: Reading) -> Next {
+    pub(super) fn on_reading_while_recovering(&mut self, recovery: RecoveryPhase, reading: Reading) -> Next {
         let phase = Phase::Recovering(recovery);
         let now = self.now.mono;
         let outage = self.outage();
@@ -246,7 +246,7 @@ impl Context {
         match reading {
             Reading::Good => self.prove(phase),
             Reading::Unknown(cause) => self.confirm_unavailable(phase, cause),
-            Reading::Competing if !matches!(recovery, Recovery::Confirming(c) if c.attempt.taking_over) => {
+            Reading::Competing if !matches!(recovery, RecoveryPhase::Confirming(c) if c.attempt.taking_over) => {
                 self.contest(phase)
             }
             Reading::NoLogin { page: true } => self.conclude(phase, Cause::Expired),
@@ -255,24 +255,24 @@ impl Context {
                 self.require_login(if never { Cause::NotEnabled } else { Cause::Expired })
             }
             Reading::Competing | Reading::NotEstablished | Reading::Lost | Reading::NoLogin { .. } => match recovery {
-                Recovery::Confirming(confirmation) => {
+                RecoveryPhase::Confirming(confirmation) => {
                     self.confirm_again(confirmation, matches!(reading, Reading::Competing | Reading::NotEstablished))
                 }
-                Recovery::Settling { since, .. }
+                RecoveryPhase::Settling { since, .. }
                     if reading == Reading::NotEstablished && now < since + CONFIRM_WITHIN =>
                 {
                     self.stay(phase, Ask::In(LAST_DELAY, Request::Check, WakeReason::ConfirmDue))
                 }
-                Recovery::Settling { .. }
-                | Recovery::BackingOff { .. }
-                | Recovery::Requesting(_)
-                | Recovery::Validating(_) => self.next_attempt(StateReason::SessionLapsed),
+                RecoveryPhase::Settling { .. }
+                | RecoveryPhase::BackingOff { .. }
+                | RecoveryPhase::Requesting(_)
+                | RecoveryPhase::Validating(_) => self.next_attempt(StateReason::SessionLapsed),
             },
         }
     }
 }
 
-impl Recovery {
+impl RecoveryPhase {
     /// The attempt under way.
     const fn attempt(self) -> Attempt {
         match self {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::backoff::backoff;
 use super::context::Context;
 use super::phase::{Ask, Next, Phase};
-use super::silence::{BUDGET, Sign, Step};
+use super::silence::{BUDGET, HostSign, SilenceStep};
 use super::{Failure, HostFailure, Request, StateReason, Unavailability, WakeReason};
 
 impl Context {
@@ -13,7 +13,7 @@ impl Context {
     pub(super) fn on_watch(&mut self, phase: Phase, failed: Option<Unavailability>) -> Next {
         match failed {
             None if self.silence.is_wedged => self.end_round(phase, self.silence.cause()),
-            None if self.policy.knows_ibkr_host => self.go_on(phase, Step::Handshake),
+            None if self.policy.knows_ibkr_host => self.go_on(phase, SilenceStep::Handshake),
             None => self.try_websocket(phase),
             Some(cause) => {
                 let is_broken = cause == Unavailability::NoAnswer && self.silence.is_broken();
@@ -39,8 +39,8 @@ impl Context {
         }
         match answer {
             Ok(()) if self.silence.host_failed => {
-                (self.silence.host_failed, self.silence.back) = (false, Some(Sign::Handshake));
-                self.go_on(phase, Step::Request)
+                (self.silence.host_failed, self.silence.back) = (false, Some(HostSign::Handshake));
+                self.go_on(phase, SilenceStep::Request)
             }
             Ok(()) => self.try_websocket(phase),
             Err(failure) => {
@@ -49,7 +49,7 @@ impl Context {
                 match failure {
                     // The gateway may have a way of its own, such as a proxy.
                     HostFailure::NoWay if has_lasted && self.silence.is_websocket_due(self.now.mono) => {
-                        self.go_on(phase, Step::Websocket)
+                        self.go_on(phase, SilenceStep::Websocket)
                     }
                     HostFailure::NoWay => self.end_round(phase, Unavailability::IbkrUnreachable),
                     HostFailure::NoAnswer => self.end_round(phase, Unavailability::IbkrSilent),
@@ -70,8 +70,8 @@ impl Context {
         match answer {
             Ok(true) if silence.is_request_unanswered => silence.is_wedged = true,
             Ok(true) => {
-                silence.back = Some(Sign::Websocket);
-                return self.go_on(phase, Step::Request);
+                silence.back = Some(HostSign::Websocket);
+                return self.go_on(phase, SilenceStep::Request);
             }
             Ok(false) => (silence.back, silence.is_request_unanswered) = (None, false),
             Err(_) => silence.is_wedged = silence.is_request_unanswered,
@@ -93,12 +93,12 @@ impl Context {
 
     fn try_websocket(&mut self, phase: Phase) -> Next {
         if self.silence.is_websocket_due(self.now.mono) {
-            return self.go_on(phase, Step::Websocket);
+            return self.go_on(phase, SilenceStep::Websocket);
         }
         self.end_round(phase, self.silence.cause())
     }
 
-    fn go_on(&mut self, phase: Phase, step: Step) -> Next {
+    fn go_on(&mut self, phase: Phase, step: SilenceStep) -> Next {
         self.silence.step = step;
         self.stay(phase, Ask::Now(Request::Check, WakeReason::NextStep))
     }
@@ -114,7 +114,7 @@ impl Context {
         let is_host_silent = silence.host_failed && cause == Unavailability::IbkrSilent;
         let is_within = silence.held.len() < BUDGET || silence.is_wedged;
         let may_ask = is_within && is_old && !is_host_silent && silence.is_on;
-        silence.step = if may_ask { Step::Request } else { Step::Watch };
+        silence.step = if may_ask { SilenceStep::Request } else { SilenceStep::Watch };
         let spacing = backoff(silence.rounds, FIRST_ROUND, self.policy.watch_every);
         self.facts.trouble = Some(cause);
         match phase {

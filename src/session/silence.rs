@@ -17,12 +17,12 @@ use super::{Now, Request, Unavailability};
 pub(super) struct Silence {
     /// Whether IBKR is silent: no poll is sent.
     pub(super) is_on: bool,
-    pub(super) held: Vec<Held>,
-    pub(super) step: Step,
+    pub(super) held: Vec<UnansweredRequest>,
+    pub(super) step: SilenceStep,
     /// A handshake with IBKR's host failed in this silence, so that one that succeeds is a sign of its return.
     pub(super) host_failed: bool,
     /// IBKR is known to be back, by this sign.
-    pub(super) back: Option<Sign>,
+    pub(super) back: Option<HostSign>,
     /// The request that went first on IBKR's return is unanswered.
     pub(super) is_request_unanswered: bool,
     pub(super) is_wedged: bool,
@@ -36,7 +36,7 @@ pub(super) struct Silence {
 
 /// A request that IBKR has not answered.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Held {
+pub(super) struct UnansweredRequest {
     /// `None` for one of an earlier daemon.
     pub(super) request: Option<Request>,
     pub(super) since: Now,
@@ -57,7 +57,7 @@ struct Strike {
 
 /// What is sent instead of a poll.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
-pub(super) enum Step {
+pub(super) enum SilenceStep {
     #[default]
     Watch,
     Handshake,
@@ -66,13 +66,13 @@ pub(super) enum Step {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) enum Sign {
+pub(super) enum HostSign {
     Handshake,
     Websocket,
 }
 
 /// What decides the next request in a silence, without times.
-pub(super) type SilenceKey = (bool, usize, Step, bool, Option<Sign>, bool, bool, u8);
+pub(super) type SilenceKey = (bool, usize, SilenceStep, bool, Option<HostSign>, bool, bool, u8);
 
 impl Silence {
     pub(super) fn key(&self) -> SilenceKey {
@@ -87,7 +87,7 @@ impl Silence {
 
     /// Notes a request that stays unanswered.
     pub(super) fn hold(&mut self, request: Request, since: Now, is_open: bool, counts: bool) {
-        self.held.push(Held { request: Some(request), since, is_open, counts });
+        self.held.push(UnansweredRequest { request: Some(request), since, is_open, counts });
     }
 
     /// Notes a request whose connection broke before IBKR answered.
@@ -97,8 +97,8 @@ impl Silence {
     }
 
     /// Takes the oldest open request of this kind.
-    pub(super) fn take(&mut self, is_it: impl Fn(Request) -> bool) -> Option<(Request, Held)> {
-        let is_it = |held: &Held| held.is_open && held.request.is_some_and(&is_it);
+    pub(super) fn take(&mut self, is_it: impl Fn(Request) -> bool) -> Option<(Request, UnansweredRequest)> {
+        let is_it = |held: &UnansweredRequest| held.is_open && held.request.is_some_and(&is_it);
         let held = self.held.remove(self.held.iter().position(is_it)?);
         held.request.map(|request| (request, held))
     }
@@ -147,25 +147,27 @@ impl Silence {
             return wanted;
         }
         match self.step {
-            Step::Watch => Request::IsListening,
-            Step::Handshake => Request::HandshakeIbkr,
-            Step::Websocket => Request::ProbeWebsocket,
-            Step::Request if self.held.iter().any(|held| held.request == Some(Request::Check)) => Request::Ping,
-            Step::Request => Request::Check,
+            SilenceStep::Watch => Request::IsListening,
+            SilenceStep::Handshake => Request::HandshakeIbkr,
+            SilenceStep::Websocket => Request::ProbeWebsocket,
+            SilenceStep::Request if self.held.iter().any(|held| held.request == Some(Request::Check)) => Request::Ping,
+            SilenceStep::Request => Request::Check,
         }
     }
 
     /// `request` has been unanswered for too long.
     pub(super) fn give_up(&mut self, request: Request, since: Now) {
         self.hold(request, since, true, true);
-        let was_first = self.is_on && self.step == Step::Request;
-        (self.is_on, self.step) = (true, Step::Watch);
+        let was_first = self.is_on && self.step == SilenceStep::Request;
+        (self.is_on, self.step) = (true, SilenceStep::Watch);
         if was_first && self.back.is_some() {
             self.is_request_unanswered = true;
             match self.back {
                 // A handshake proves a way to IBKR's edge only.
-                Some(Sign::Handshake) if self.is_websocket_due(since.mono + GRACE) => self.step = Step::Websocket,
-                Some(Sign::Websocket | Sign::Handshake) => self.is_wedged = true,
+                Some(HostSign::Handshake) if self.is_websocket_due(since.mono + GRACE) => {
+                    self.step = SilenceStep::Websocket
+                }
+                Some(HostSign::Websocket | HostSign::Handshake) => self.is_wedged = true,
                 None => {}
             }
         }
@@ -179,7 +181,7 @@ impl Silence {
     /// Takes over what an earlier daemon left unanswered.
     pub(super) fn restore(&mut self, now: Now, unanswered: &[Timestamp]) {
         let is_recent = |at: &&Timestamp| now.wall.duration_since(**at).unsigned_abs() < FORGOTTEN;
-        let held = |at: &Timestamp| Held {
+        let held = |at: &Timestamp| UnansweredRequest {
             request: None,
             since: Now { mono: now.mono, wall: *at },
             is_open: false,

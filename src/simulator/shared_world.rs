@@ -17,13 +17,13 @@ use super::world::{Arrival, Call, Control, Late, Options, Push, Reply, RequestId
 pub(super) struct SharedWorld {
     inner: Mutex<Inner>,
     changed: Notify,
-    process: watch::Receiver<Process>,
+    process: watch::Receiver<ProcessState>,
     began: Instant,
 }
 
 /// The gateway's process as its connections need to know it: they end with it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Process {
+struct ProcessState {
     number: u32,
     listening: bool,
 }
@@ -31,7 +31,7 @@ struct Process {
 /// Lets the world's own events happen when they are due. Ends every connection and websocket when it is dropped.
 #[derive(Debug)]
 pub(super) struct Clock {
-    process: watch::Sender<Process>,
+    process: watch::Sender<ProcessState>,
 }
 
 #[derive(Debug)]
@@ -65,7 +65,7 @@ struct ReceivedRequest {
 
 impl SharedWorld {
     pub(super) fn new(options: &Options) -> (SharedWorld, Clock) {
-        let (sender, process) = watch::channel(Process { number: 1, listening: true });
+        let (sender, process) = watch::channel(ProcessState { number: 1, listening: true });
         let inner = Inner {
             world: World::new(options),
             received: VecDeque::new(),
@@ -209,7 +209,7 @@ impl SharedWorld {
     }
 
     /// Handles everything that is due, sends what is ready, and returns the time of the next call.
-    fn turn(&self, process: &watch::Sender<Process>) -> Option<Duration> {
+    fn turn(&self, process: &watch::Sender<ProcessState>) -> Option<Duration> {
         let mut inner = self.lock();
         inner.world.advance(self.now());
         for push in inner.world.pushes() {
@@ -224,7 +224,7 @@ impl SharedWorld {
         }
         inner.waiting.retain(|_, waiting| !waiting.sender.is_closed());
         let truth = inner.world.truth();
-        let now = Process { number: truth.process, listening: truth.listening };
+        let now = ProcessState { number: truth.process, listening: truth.listening };
         process.send_if_modified(|then| std::mem::replace(then, now) != now);
         inner.world.next_event()
     }

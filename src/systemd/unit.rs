@@ -8,7 +8,7 @@ use std::path::Path;
 
 /// A unit that is down.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Down {
+pub struct UnitDown {
     /// Its name.
     pub unit: String,
     /// How it ended.
@@ -31,7 +31,7 @@ pub enum How {
 pub const ENDED: &str = "/run/tickled-units";
 
 /// Reads how the unit ended. `None` if it runs, or writes no result file.
-pub async fn ask(unit: &str) -> Option<Down> {
+pub async fn ask(unit: &str) -> Option<UnitDown> {
     let path = Path::new(ENDED).join(unit);
     let result = tokio::task::spawn_blocking(move || fs::read_to_string(path)).await.ok()?.ok()?;
     read(unit, &result)
@@ -39,7 +39,7 @@ pub async fn ask(unit: &str) -> Option<Down> {
 
 /// Interprets a result.
 #[must_use]
-pub fn read(unit: &str, result: &str) -> Option<Down> {
+pub fn read(unit: &str, result: &str) -> Option<UnitDown> {
     let result = result.trim();
     let is_word = (1..=LONGEST).contains(&result.len()) && result.bytes().all(|b| b.is_ascii_lowercase() || b == b'-');
     let how = match result {
@@ -47,10 +47,10 @@ pub fn read(unit: &str, result: &str) -> Option<Down> {
         "success" => How::Stopped,
         result => How::Failed { result: result.to_owned() },
     };
-    Some(Down { unit: unit.to_owned(), how })
+    Some(UnitDown { unit: unit.to_owned(), how })
 }
 
-impl Down {
+impl UnitDown {
     /// A stable code.
     #[must_use]
     pub const fn code(&self) -> &'static str {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 use tickled::alert::Outcome;
-use tickled::alert::settings::{Kind, Method, Payload, Preset, Url, Webhook};
+use tickled::alert::settings::{ChannelKind, HttpMethod, Payload, Preset, Url, WebhookSettings};
 
 use crate::delivery::{TOLD, channel, watched};
 use crate::edge::{attempt, why};
@@ -13,10 +13,10 @@ use crate::keep;
 use crate::receiver::{Receiver, Reply};
 use support::{Daemon, Gateway, SOON, file};
 
-fn telegram(url: &str, token: &str) -> Kind {
-    Kind::Webhook(Webhook {
+fn telegram(url: &str, token: &str) -> ChannelKind {
+    ChannelKind::Webhook(WebhookSettings {
         url: Url::Plain(url.to_owned()),
-        method: Method::Post,
+        method: HttpMethod::Post,
         headers: Vec::new(),
         payload: Payload::Preset(Preset::Telegram),
         token_file: Some(keep("bot", token)),
@@ -149,9 +149,9 @@ async fn a_secret_that_the_other_side_repeats_comes_to_light_nowhere() {
 async fn a_plain_address_is_no_secret() {
     let receiver = Receiver::start().await;
     receiver.replies([Reply::Answer(400, "", "nothing listens at /alerts/tickled")]);
-    let kind = Kind::Webhook(Webhook {
+    let kind = ChannelKind::Webhook(WebhookSettings {
         url: Url::Plain(format!("{}/alerts/tickled", receiver.url())),
-        method: Method::Post,
+        method: HttpMethod::Post,
         headers: Vec::new(),
         payload: Payload::Preset(Preset::Json),
         token_file: None,

@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
-use tickled::alert::settings::{Channel, Command, Kind, Method, Payload, Preset, Url, Webhook};
+use tickled::alert::settings::{
+    Channel, ChannelKind, CommandSettings, HttpMethod, Payload, Preset, Url, WebhookSettings,
+};
 use tickled::alert::{Code, Outcome, Settings, Severity, test};
 use tickled::session::Now;
 
@@ -13,12 +15,12 @@ use crate::receiver::{Authority, Receiver, Reply};
 use support::{SOON, closed_port};
 
 /// One try through a channel of this kind.
-pub(crate) async fn attempt(kind: Kind) -> Outcome {
+pub(crate) async fn attempt(kind: ChannelKind) -> Outcome {
     attempt_as(kind, None).await
 }
 
 /// The same with the weight of this alert.
-pub(crate) async fn attempt_as(kind: Kind, code: Option<Code>) -> Outcome {
+pub(crate) async fn attempt_as(kind: ChannelKind, code: Option<Code>) -> Outcome {
     let channel = Channel {
         name: "way".to_owned(),
         min_severity: Severity::Info,
@@ -32,10 +34,10 @@ pub(crate) async fn attempt_as(kind: Kind, code: Option<Code>) -> Outcome {
     test(&settings, "host", now, None, code).await.remove(0).outcome
 }
 
-pub(crate) fn webhook(url: &str, ca_file: Option<PathBuf>) -> Kind {
-    Kind::Webhook(Webhook {
+pub(crate) fn webhook(url: &str, ca_file: Option<PathBuf>) -> ChannelKind {
+    ChannelKind::Webhook(WebhookSettings {
         url: Url::Plain(url.to_owned()),
-        method: Method::Post,
+        method: HttpMethod::Post,
         headers: Vec::new(),
         payload: Payload::Preset(Preset::Json),
         token_file: None,
@@ -45,9 +47,9 @@ pub(crate) fn webhook(url: &str, ca_file: Option<PathBuf>) -> Kind {
     })
 }
 
-fn command(script: &str) -> Kind {
+fn command(script: &str) -> ChannelKind {
     let argv = ["/bin/sh", "-c", script].map(str::to_owned).to_vec();
-    Kind::Command(Command { argv, within: Duration::from_secs(3) })
+    ChannelKind::Command(CommandSettings { argv, within: Duration::from_secs(3) })
 }
 
 pub(crate) fn why(outcome: &Outcome) -> &str {
@@ -278,7 +280,10 @@ async fn how_a_program_ends_says_what_becomes_of_the_alert() {
         assert_eq!(matches!(outcome, Outcome::Sent { .. }), is_sent, "{script}: {outcome:?}");
         assert_eq!(is_tried_again(&outcome), is_again, "{script}: {outcome:?}");
     }
-    let absent = Kind::Command(Command { argv: vec!["/nowhere/siren".to_owned()], within: Duration::from_secs(1) });
+    let absent = ChannelKind::Command(CommandSettings {
+        argv: vec!["/nowhere/siren".to_owned()],
+        within: Duration::from_secs(1),
+    });
     let outcome = attempt(absent).await;
     assert!(matches!(outcome, Outcome::Refused { .. }) && why(&outcome).contains("/nowhere/siren"), "{outcome:?}");
     // What it says is kept short, on one line, and without what is personal.
@@ -345,7 +350,8 @@ async fn a_program_that_cannot_be_run_is_named_with_its_reason_and_given_up() {
         (folder.join("loop").display().to_string(), "symbolic links"),
         ("/nowhere/siren".to_owned(), "No such file"),
     ] {
-        let kind = Kind::Command(Command { argv: vec![program.clone()], within: Duration::from_secs(5) });
+        let kind =
+            ChannelKind::Command(CommandSettings { argv: vec![program.clone()], within: Duration::from_secs(5) });
         let outcome = attempt(kind).await;
         assert!(matches!(outcome, Outcome::Refused { .. }), "{program}: {outcome:?}");
         assert!(why(&outcome).contains(reason) && why(&outcome).contains(&program), "{outcome:?}");

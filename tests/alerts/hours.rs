@@ -8,7 +8,7 @@ use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 use tickled::alert::schedule::Hours;
 use tickled::alert::settings::{Channel, Exempt, Preset};
-use tickled::alert::{Code, HeldBy, Input, Phase, Settings};
+use tickled::alert::{AlertInput, AlertPhase, Code, HeldBy, Settings};
 use tickled::session::{Cause, State, Unavailability};
 
 use crate::life::{HOUR, Life, channel, secs};
@@ -83,16 +83,16 @@ fn months_of_hours_disturb_nobody_outside_of_them_and_miss_no_deadline_without_t
                 down_since.iter().any(|(since, until)| *since <= at && until.is_none_or(|until| at < until))
             };
             let period = hours.period(deadline).unwrap();
-            let told = |phase: Phase, code: Code, from: Timestamp, to: Timestamp| {
+            let told = |phase: AlertPhase, code: Code, from: Timestamp, to: Timestamp| {
                 let own = life.heard.iter().filter(|heard| (from..to).contains(&heard.at));
                 own.filter(|heard| heard.message.phase == phase && heard.message.code == code.name()).count()
             };
             let after = deadline.checked_add(SignedDuration::from_secs(90)).unwrap();
-            let calls = told(Phase::Raised, Code::LoginRequired, period.start, deadline)
-                + told(Phase::Repeated, Code::LoginRequired, period.start, deadline)
-                + told(Phase::Repeated, Code::NotReady, period.start, deadline);
-            let errors = told(Phase::Raised, Code::NotReady, deadline, after)
-                + told(Phase::Repeated, Code::NotReady, deadline, after);
+            let calls = told(AlertPhase::Raised, Code::LoginRequired, period.start, deadline)
+                + told(AlertPhase::Repeated, Code::LoginRequired, period.start, deadline)
+                + told(AlertPhase::Repeated, Code::NotReady, period.start, deadline);
+            let errors = told(AlertPhase::Raised, Code::NotReady, deadline, after)
+                + told(AlertPhase::Repeated, Code::NotReady, deadline, after);
             if is_down(deadline) {
                 missed += 1;
                 assert_eq!(errors, 1, "{zone}: {deadline}");
@@ -120,13 +120,17 @@ fn months_of_hours_disturb_nobody_outside_of_them_and_miss_no_deadline_without_t
         for heard in &life.heard {
             let code = heard.message.code.as_str();
             match heard.message.phase {
-                Phase::Raised => {
+                AlertPhase::Raised => {
                     open.retain(|other| !(code == "not-ready" && *other != "not-ready"));
                     assert!(open.is_empty(), "{zone}: {code} beside {open:?} at {}", heard.at);
                     open.push(code);
                 }
-                Phase::Repeated => assert_eq!(open, [code], "{zone}: {}", heard.at),
-                Phase::Resolved | Phase::Withdrawn | Phase::Replaced | Phase::Acknowledged | Phase::Test => {
+                AlertPhase::Repeated => assert_eq!(open, [code], "{zone}: {}", heard.at),
+                AlertPhase::Resolved
+                | AlertPhase::Withdrawn
+                | AlertPhase::Replaced
+                | AlertPhase::Acknowledged
+                | AlertPhase::Test => {
                     assert!(open.contains(&code), "{zone}: {code} ends at {}", heard.at);
                     open.clear();
                 }
@@ -190,7 +194,7 @@ fn an_alert_goes_further_until_somebody_acknowledges_it_and_its_end_goes_where_i
     // And who acknowledges it stops it.
     let mut life = begin();
     life.pass(Duration::from_mins(5));
-    life.step(Input::Acknowledge { about: &Life::main(), code: None });
+    life.step(AlertInput::Acknowledge { about: &Life::main(), code: None });
     life.restart();
     life.pass(HOUR * 9);
     life.becomes(State::Live);
@@ -203,7 +207,7 @@ fn an_acknowledgement_lasts_until_the_next_morning_with_a_deadline() {
         Life::begin(settings(hours("UTC", &[]), vec![channel("phone", Preset::Ntfy)]), "2026-03-04T15:00:00Z");
     life.becomes(State::Live);
     life.becomes(LOST);
-    life.step(Input::Acknowledge { about: &Life::main(), code: None });
+    life.step(AlertInput::Acknowledge { about: &Life::main(), code: None });
     life.pass(HOUR * 16);
     assert_eq!(life.told("phone").len(), 1);
     life.until(HOUR * 17);
@@ -246,6 +250,6 @@ fn what_is_held_says_by_what_and_until_when() {
     assert_eq!(life.active()[0].held.unwrap().by, HeldBy::HoldOff);
     life.pass(secs(200));
     assert_eq!(life.active()[0].held, None);
-    life.step(Input::Acknowledge { about: &Life::main(), code: None });
+    life.step(AlertInput::Acknowledge { about: &Life::main(), code: None });
     assert_eq!(life.active()[0].held.unwrap().by, HeldBy::Acknowledged);
 }

@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, ToSpan};
-use tickled::alert::settings::{Channel, Kind, Method, Payload, Preset, Url, Webhook};
+use tickled::alert::settings::{Channel, ChannelKind, HttpMethod, Payload, Preset, Url, WebhookSettings};
 use tickled::alert::{
-    About, ActiveAlert, Code, Held, Input, Message, Outbox, Outcome, Plan, Report, Settings, Severity,
-    State as Spooled, Tracker,
+    About, ActiveAlert, AlertInput, AlertPlan, Code, Held, Message, Outbox, Outcome, ReadinessReport, Settings,
+    Severity, SpoolContent as Spooled, Tracker,
 };
 use tickled::calendar::{Maintenance, Region, Window};
 use tickled::session::{Facts, Now, RateLimitState, SessionNumber, State, StateReason, Unavailability, WakeReason};
@@ -25,9 +25,9 @@ pub(crate) const HOUR: Duration = Duration::from_hours(1);
 pub(crate) fn channel(name: &str, preset: Preset) -> Channel {
     let url = Url::Plain("https://alerts.example.org".to_owned());
     let (payload, headers) = (Payload::Preset(preset), Vec::new());
-    let kind = Kind::Webhook(Webhook {
+    let kind = ChannelKind::Webhook(WebhookSettings {
         url,
-        method: Method::Post,
+        method: HttpMethod::Post,
         headers,
         payload,
         token_file: None,
@@ -110,7 +110,7 @@ pub(crate) struct Life {
     pub(crate) cut: Vec<Message>,
     pub(crate) heard: Vec<Heard>,
     /// What the log has: reports at deadlines, and what is held. And when live sessions were to be proved.
-    pub(crate) reports: Vec<Report>,
+    pub(crate) reports: Vec<ReadinessReport>,
     pub(crate) held: Vec<(Code, Held)>,
     pub(crate) proofs: Vec<Timestamp>,
 }
@@ -195,15 +195,15 @@ impl Life {
         let known = Facts { trouble: self.trouble, last_data, ..Facts::default() };
         let snapshot = snapshot(self.state, self.since, self.outage_since);
         let snapshot = Snapshot { flapping, place, facts: known, out_of_attempts: self.spent, ..snapshot };
-        self.step(Input::Snapshot(&snapshot));
+        self.step(AlertInput::Snapshot(&snapshot));
     }
 
-    pub(crate) fn step(&mut self, input: Input<'_>) {
+    pub(crate) fn step(&mut self, input: AlertInput<'_>) {
         let plan = self.tracker.step(self.now(), input);
         self.do_it(&plan);
     }
 
-    fn do_it(&mut self, plan: &Plan) {
+    fn do_it(&mut self, plan: &AlertPlan) {
         self.wake_at = plan.wake_at;
         self.reports.extend(plan.report.clone());
         self.held.extend(plan.held.iter().filter_map(|alert| Some((alert.code, alert.held?))));
@@ -261,11 +261,11 @@ impl Life {
     pub(crate) fn restart(&mut self) {
         self.start();
         // A daemon has accepted its configuration before it looks at any gateway.
-        self.step(Input::ConfigAccepted);
+        self.step(AlertInput::ConfigAccepted);
         (self.since, self.outage_since) = (self.now(), Some(self.now()));
         let (state, place) = (self.state, self.place());
         let starting = Snapshot { place, ..snapshot(State::Starting, self.since, self.outage_since) };
-        self.step(Input::Snapshot(&starting));
+        self.step(AlertInput::Snapshot(&starting));
         self.time += secs(1);
         self.becomes(state);
     }
@@ -298,7 +298,7 @@ impl Life {
             if self.time == next_look {
                 self.look();
             } else {
-                self.step(Input::Wake);
+                self.step(AlertInput::Wake);
             }
         }
     }

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use tickled::alert::settings::{Email, Kind, Tls};
+use tickled::alert::settings::{ChannelKind, EmailSettings, MailTls};
 use tickled::alert::{Code, Outcome};
 
 use crate::delivery::{TOLD, channel, watched};
@@ -12,8 +12,8 @@ use crate::mailserver::{Mail, Mailserver, Protection};
 use crate::receiver::{Authority, Receiver};
 use support::{Daemon, Gateway, SOON, file};
 
-fn email(server: &Mailserver, tls: Tls, ca_file: Option<PathBuf>) -> Email {
-    Email {
+fn email(server: &Mailserver, tls: MailTls, ca_file: Option<PathBuf>) -> EmailSettings {
+    EmailSettings {
         host: "127.0.0.1".to_owned(),
         port: server.address.port(),
         tls,
@@ -28,7 +28,7 @@ fn email(server: &Mailserver, tls: Tls, ca_file: Option<PathBuf>) -> Email {
 #[tokio::test]
 async fn a_mail_says_it_all_in_its_subject_and_goes_to_all() {
     let mut server = Mailserver::start(Protection::Open).await;
-    let outcome = attempt(Kind::Email(email(&server, Tls::None, None))).await;
+    let outcome = attempt(ChannelKind::Email(email(&server, MailTls::None, None))).await;
     assert!(matches!(&outcome, Outcome::Sent { answer, except: None } if answer == "250 taken"), "{outcome:?}");
     let mail = server.takes(SOON).await;
     assert_eq!(mail.from, "tickled@example.org");
@@ -104,14 +104,14 @@ fn python_finds(text: &str) -> Option<String> {
 #[tokio::test]
 async fn a_mail_is_valid_for_a_strict_parser() {
     let mut server = Mailserver::start(Protection::Open).await;
-    let plain = email(&server, Tls::None, None);
-    let odd = Email {
+    let plain = email(&server, MailTls::None, None);
+    let odd = EmailSettings {
         from: "\"Tickled, the daemon\" <tickled@example.org>".to_owned(),
         to: vec!["Jörg Müller <joerg@example.org>".to_owned(), "you@bücher.example".to_owned()],
         ..plain.clone()
     };
     for (mail, code) in [(plain, None), (odd, Some(Code::LoginRequired))] {
-        let outcome = attempt_as(Kind::Email(mail), code).await;
+        let outcome = attempt_as(ChannelKind::Email(mail), code).await;
         assert!(matches!(outcome, Outcome::Sent { except: None, .. }), "{outcome:?}");
         let mail = server.takes(SOON).await;
         is_strict(&mail.text);
@@ -131,7 +131,7 @@ async fn what_comes_after_the_mail_was_taken_does_not_matter() {
     let mut server = Mailserver::start(Protection::Open).await;
     for (command, reply) in [("QUIT", "hang"), ("QUIT", "500 what?"), ("TEXT", "later 250 taken")] {
         server.answers(command, reply);
-        let outcome = attempt(Kind::Email(email(&server, Tls::None, None))).await;
+        let outcome = attempt(ChannelKind::Email(email(&server, MailTls::None, None))).await;
         assert!(matches!(outcome, Outcome::Sent { except: None, .. }), "{command} {reply}: {outcome:?}");
         server.takes(SOON).await;
     }
@@ -142,8 +142,8 @@ async fn what_comes_after_the_mail_was_taken_does_not_matter() {
 async fn an_address_beyond_ascii_goes_where_the_server_takes_it() {
     let mut server = Mailserver::start(Protection::Open).await;
     let to = vec!["you@example.org".to_owned(), "jörg@example.org".to_owned()];
-    let email = Email { to, ..email(&server, Tls::None, None) };
-    match attempt(Kind::Email(email.clone())).await {
+    let email = EmailSettings { to, ..email(&server, MailTls::None, None) };
+    match attempt(ChannelKind::Email(email.clone())).await {
         Outcome::Sent { except: Some(why), .. } => {
             assert!(why.starts_with("receiver 2 of 2: ") && why.contains("SMTPUTF8"), "{why}");
         }
@@ -153,12 +153,12 @@ async fn an_address_beyond_ascii_goes_where_the_server_takes_it() {
     assert_eq!(mail.to, ["you@example.org"]);
     is_strict(&mail.text);
     server.answers("EHLO", "250-mail.test\r\n250-8BITMIME\r\n250 SMTPUTF8");
-    let outcome = attempt(Kind::Email(email.clone())).await;
+    let outcome = attempt(ChannelKind::Email(email.clone())).await;
     assert!(matches!(outcome, Outcome::Sent { except: None, .. }), "{outcome:?}");
     assert_eq!(server.takes(SOON).await.to.len(), 2);
     assert!(server.spoken().contains("SMTPUTF8 BODY=8BITMIME"), "{}", server.spoken());
-    let alone = Email { from: "jörg@example.org".to_owned(), ..email };
-    let outcome = attempt(Kind::Email(alone)).await;
+    let alone = EmailSettings { from: "jörg@example.org".to_owned(), ..email };
+    let outcome = attempt(ChannelKind::Email(alone)).await;
     assert!(matches!(&outcome, Outcome::Refused { why } if why.contains("sender")), "{outcome:?}");
 }
 
@@ -202,7 +202,7 @@ async fn each_receiver_is_tracked_by_itself() {
 async fn a_server_that_has_had_too_many_receivers_gets_the_others_later() {
     let mut server = Mailserver::start(Protection::Open).await;
     server.answers("RCPT TO:<partner", "552 too many recipients");
-    let outcome = attempt(Kind::Email(email(&server, Tls::None, None))).await;
+    let outcome = attempt(ChannelKind::Email(email(&server, MailTls::None, None))).await;
     assert!(is_tried_again(&outcome) && why(&outcome).starts_with("receiver 2 of 2: "), "{outcome:?}");
     assert_eq!(server.takes(SOON).await.to, ["you@example.org"]);
 }
@@ -212,13 +212,14 @@ async fn a_password_is_said_behind_tls_alone() {
     let authority = Authority::new();
     let ca = authority.file();
     let password = keep("password", "correct horse\n");
-    let with_login = |email: Email| {
+    let with_login = |email: EmailSettings| {
         let (user, password_file) = (Some("trader".to_owned()), Some(password.clone()));
-        Kind::Email(Email { user, password_file, ..email })
+        ChannelKind::Email(EmailSettings { user, password_file, ..email })
     };
-    for (protection, tls) in
-        [(Protection::StartTls(authority.acceptor()), Tls::StartTls), (Protection::Tls(authority.acceptor()), Tls::Tls)]
-    {
+    for (protection, tls) in [
+        (Protection::StartTls(authority.acceptor()), MailTls::StartTls),
+        (Protection::Tls(authority.acceptor()), MailTls::Tls),
+    ] {
         let mut server = Mailserver::start(protection).await;
         let outcome = attempt(with_login(email(&server, tls, Some(ca.clone())))).await;
         assert!(matches!(outcome, Outcome::Sent { except: None, .. }), "{tls:?}: {outcome:?}");
@@ -236,7 +237,7 @@ async fn a_password_is_said_behind_tls_alone() {
 
     // Whoever strips STARTTLS out of the conversation gets nothing.
     let mut open = Mailserver::start(Protection::Open).await;
-    let outcome = attempt(with_login(email(&open, Tls::StartTls, Some(ca)))).await;
+    let outcome = attempt(with_login(email(&open, MailTls::StartTls, Some(ca)))).await;
     assert!(asks_a_human(&outcome) && why(&outcome).contains("STARTTLS"), "{outcome:?}");
     let said = open.spoken();
     assert!(!said.contains("AUTH") && !said.contains("MAIL"), "{said}");
@@ -247,11 +248,12 @@ async fn a_password_is_said_behind_tls_alone() {
 async fn a_certificate_that_is_named_itself_is_trusted_whatever_its_form() {
     for (is_ca, names) in [(true, &["127.0.0.1"][..]), (true, &[]), (false, &["127.0.0.1"]), (false, &[])] {
         let (acceptor, own) = Authority::self_signed(is_ca, names);
-        for (protection, tls) in
-            [(Protection::StartTls(acceptor.clone()), Tls::StartTls), (Protection::Tls(acceptor.clone()), Tls::Tls)]
-        {
+        for (protection, tls) in [
+            (Protection::StartTls(acceptor.clone()), MailTls::StartTls),
+            (Protection::Tls(acceptor.clone()), MailTls::Tls),
+        ] {
             let mut server = Mailserver::start(protection).await;
-            let outcome = attempt(Kind::Email(email(&server, tls, Some(own.clone())))).await;
+            let outcome = attempt(ChannelKind::Email(email(&server, tls, Some(own.clone())))).await;
             assert!(matches!(outcome, Outcome::Sent { except: None, .. }), "{is_ca} {names:?} {tls:?}: {outcome:?}");
             assert!(server.takes(SOON).await.is_encrypted);
         }
@@ -264,7 +266,7 @@ async fn a_certificate_that_is_named_itself_is_trusted_whatever_its_form() {
 #[tokio::test]
 async fn greylisting_is_tried_again_and_a_refusal_is_given_up() {
     let mut server = Mailserver::start(Protection::Open).await;
-    let kind = || Kind::Email(email(&server, Tls::None, None));
+    let kind = || ChannelKind::Email(email(&server, MailTls::None, None));
     for (command, reply) in [
         ("RCPT", "451 4.7.1 greylisted, try again in five minutes"),
         ("GREETING", "421 too busy"),
@@ -296,7 +298,7 @@ async fn greylisting_is_tried_again_and_a_refusal_is_given_up() {
 async fn one_wrong_address_does_not_keep_the_others_untold() {
     let mut server = Mailserver::start(Protection::Open).await;
     server.answers("RCPT TO:<partner", "550 5.1.1 partner@example.org does not live here");
-    match attempt(Kind::Email(email(&server, Tls::None, None))).await {
+    match attempt(ChannelKind::Email(email(&server, MailTls::None, None))).await {
         Outcome::Sent { except: Some(why), .. } => {
             assert!(why.starts_with("receiver 2 of 2: ") && why.contains("does not live here"), "{why}");
             assert!(!why.contains("partner@"), "{why}");
@@ -314,8 +316,9 @@ async fn a_wrong_password_is_given_up_and_is_not_repeated() {
     // It comes back as it was sent.
     server.answers("AUTH", "535 5.7.8 no: AHRyYWRlcgBjb3JyZWN0IGhvcnNl = trader:correct horse");
     let password_file = Some(keep("password", "correct horse"));
-    let email = email(&server, Tls::Tls, Some(authority.file()));
-    let outcome = attempt(Kind::Email(Email { user: Some("trader".to_owned()), password_file, ..email })).await;
+    let email = email(&server, MailTls::Tls, Some(authority.file()));
+    let outcome =
+        attempt(ChannelKind::Email(EmailSettings { user: Some("trader".to_owned()), password_file, ..email })).await;
     assert!(matches!(outcome, Outcome::Refused { .. }) && why(&outcome).contains("535"), "{outcome:?}");
     assert!(!why(&outcome).contains("horse") && !why(&outcome).contains("AHRy"), "{outcome:?}");
     assert_eq!(server.spoken().matches("AUTH").count(), 1, "{}", server.spoken());
@@ -326,7 +329,7 @@ async fn a_reply_without_an_end_is_left_at_once() {
     let server = Mailserver::start(Protection::Open).await;
     let endless: &'static str = Box::leak("250-more\r\n".repeat(200_000).into_boxed_str());
     server.answers("EHLO", endless);
-    let outcome = attempt(Kind::Email(email(&server, Tls::None, None))).await;
+    let outcome = attempt(ChannelKind::Email(email(&server, MailTls::None, None))).await;
     assert!(is_tried_again(&outcome) && why(&outcome).contains("too much"), "{outcome:?}");
 }
 
@@ -334,6 +337,6 @@ async fn a_reply_without_an_end_is_left_at_once() {
 async fn a_test_with_a_mail_server_that_hangs_comes_to_an_end() {
     let server = Mailserver::start(Protection::Open).await;
     server.answers("GREETING", "hang");
-    let outcome = attempt(Kind::Email(email(&server, Tls::None, None))).await;
+    let outcome = attempt(ChannelKind::Email(email(&server, MailTls::None, None))).await;
     assert!(is_tried_again(&outcome), "{outcome:?}");
 }

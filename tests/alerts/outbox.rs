@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
-use tickled::alert::{About, Code, MOST, Message, Notice, Outbox, Outcome, Phase, Progress, Verdict};
+use tickled::alert::{About, AlertPhase, Code, DeliveryVerdict, MOST, Message, Notice, Outbox, Outcome, Progress};
 use tickled::session::Now;
 
 const HOUR: Duration = Duration::from_hours(1);
@@ -17,7 +17,7 @@ fn at(mono: Duration) -> Now {
     Now { mono, wall: Timestamp::UNIX_EPOCH }
 }
 
-fn message(code: Code, phase: Phase) -> Message {
+fn message(code: Code, phase: AlertPhase) -> Message {
     let about = About::Gateway("main".to_owned());
     let notice = Notice { about, code, phase, ..Notice::test(Timestamp::UNIX_EPOCH) };
     notice.message(&TimeZone::UTC, &"host".into())
@@ -37,9 +37,9 @@ fn tries(message: &Message, outcome: &Outcome, span: Duration) -> (Vec<Duration>
         let (due, progress) = outbox.due(at(time)).unwrap();
         tried.push(time);
         match outbox.done(at(time), &due, progress, outcome) {
-            Verdict::Waits { report: true, .. } => reported.push(time),
-            Verdict::Waits { .. } | Verdict::Sent { .. } => {}
-            Verdict::GivenUp => break,
+            DeliveryVerdict::Waits { report: true, .. } => reported.push(time),
+            DeliveryVerdict::Waits { .. } | DeliveryVerdict::Sent { .. } => {}
+            DeliveryVerdict::GivenUp => break,
         }
     }
     (tried, reported, outbox)
@@ -47,7 +47,7 @@ fn tries(message: &Message, outcome: &Outcome, span: Duration) -> (Vec<Duration>
 
 #[test]
 fn what_needs_a_human_is_reported_within_a_minute_and_tried_ever_more_slowly_while_the_alert_stands() {
-    let alert = message(Code::LoginRequired, Phase::Raised);
+    let alert = message(Code::LoginRequired, AlertPhase::Raised);
     let (tried, reported, outbox) = tries(&alert, &fails(true), HOUR * 72);
     assert_eq!(tried[..5], [0, 5, 15, 35, 75].map(secs));
     assert_eq!(reported, [secs(35)]);
@@ -58,7 +58,7 @@ fn what_needs_a_human_is_reported_within_a_minute_and_tried_ever_more_slowly_whi
 
 #[test]
 fn what_may_pass_is_not_reported_for_a_day_and_then_tried_slowly_while_the_alert_stands() {
-    let alert = message(Code::LoginRequired, Phase::Repeated);
+    let alert = message(Code::LoginRequired, AlertPhase::Repeated);
     let (tried, reported, outbox) = tries(&alert, &fails(false), HOUR * 72);
     assert_eq!(reported.len(), 1);
     assert!((HOUR * 24..HOUR * 24 + secs(600)).contains(&reported[0]), "{reported:?}");
@@ -66,7 +66,7 @@ fn what_may_pass_is_not_reported_for_a_day_and_then_tried_slowly_while_the_alert
     assert_eq!(tried[last] - tried[last - 1], HOUR);
     assert_eq!(outbox.len(), 1);
     // Its end, and a reminder without an end, are given up.
-    for message in [message(Code::LoginRequired, Phase::Resolved), message(Code::Ready, Phase::Raised)] {
+    for message in [message(Code::LoginRequired, AlertPhase::Resolved), message(Code::Ready, AlertPhase::Raised)] {
         let (_, _, outbox) = tries(&message, &fails(false), HOUR * 72);
         assert!(outbox.is_empty(), "{message:?}");
     }
@@ -75,25 +75,26 @@ fn what_may_pass_is_not_reported_for_a_day_and_then_tried_slowly_while_the_alert
 #[test]
 fn what_no_retry_can_mend_is_tried_once() {
     let refused = Outcome::Refused { why: "no".to_owned() };
-    let (tried, _, outbox) = tries(&message(Code::LoginRequired, Phase::Raised), &refused, HOUR * 72);
+    let (tried, _, outbox) = tries(&message(Code::LoginRequired, AlertPhase::Raised), &refused, HOUR * 72);
     assert_eq!((tried.len(), outbox.len()), (1, 0));
 }
 
 #[test]
 fn one_failure_that_a_human_must_mend_and_that_passes_is_not_reported() {
     let mut outbox = Outbox::default();
-    let alert = message(Code::LoginRequired, Phase::Raised);
+    let alert = message(Code::LoginRequired, AlertPhase::Raised);
     assert_eq!(outbox.put(at(Duration::ZERO), alert.clone()), None);
     for (time, needs_human) in [(0, true), (5, false), (15, true), (35, false)] {
         let verdict = outbox.done(at(secs(time)), &alert, Progress::default(), &fails(needs_human));
-        assert!(matches!(verdict, Verdict::Waits { report: false, .. }), "{time}: {verdict:?}");
+        assert!(matches!(verdict, DeliveryVerdict::Waits { report: false, .. }), "{time}: {verdict:?}");
     }
 }
 
 #[test]
 fn a_new_alert_does_not_wait_for_the_pause_of_an_old_one() {
     let mut outbox = Outbox::default();
-    let (old, new) = (message(Code::LoginRequired, Phase::Raised), message(Code::WrongAccount, Phase::Raised));
+    let (old, new) =
+        (message(Code::LoginRequired, AlertPhase::Raised), message(Code::WrongAccount, AlertPhase::Raised));
     assert_eq!(outbox.put(at(Duration::ZERO), old.clone()), None);
     let busy = Outcome::TryAgain { why: "busy".to_owned(), after: Some(HOUR), needs_human: false };
     let _verdict = outbox.done(at(Duration::ZERO), &old, Progress::default(), &busy);
@@ -109,7 +110,8 @@ fn a_new_alert_does_not_wait_for_the_pause_of_an_old_one() {
 #[test]
 fn what_was_tried_already_heeds_the_pause_that_is_asked_for_another() {
     let mut outbox = Outbox::default();
-    let (old, new) = (message(Code::LoginRequired, Phase::Raised), message(Code::WrongAccount, Phase::Raised));
+    let (old, new) =
+        (message(Code::LoginRequired, AlertPhase::Raised), message(Code::WrongAccount, AlertPhase::Raised));
     for message in [&old, &new] {
         assert_eq!(outbox.put(at(Duration::ZERO), message.clone()), None);
     }
@@ -122,7 +124,7 @@ fn what_was_tried_already_heeds_the_pause_that_is_asked_for_another() {
 #[test]
 fn the_receivers_who_are_done_survive_a_try_and_a_restart() {
     let mut outbox = Outbox::default();
-    let alert = message(Code::LoginRequired, Phase::Raised);
+    let alert = message(Code::LoginRequired, AlertPhase::Raised);
     assert_eq!(outbox.put(at(Duration::ZERO), alert.clone()), None);
     let (due, mut progress) = outbox.due(at(Duration::ZERO)).unwrap();
     progress.reached.insert("one".to_owned());
@@ -146,7 +148,7 @@ fn what_cannot_be_sent_is_tried_with_growing_pauses_for_a_day_and_then_given_up(
         let (message, progress) = outbox.due(at(time)).unwrap();
         assert_eq!(outbox.due(at(time)).unwrap().0, message, "asked twice, it is the same");
         match outbox.done(at(time), &message, progress, &failed) {
-            Verdict::Waits { pause, is_news, report } => {
+            DeliveryVerdict::Waits { pause, is_news, report } => {
                 assert!(!report, "it may pass");
                 pauses.push(pause.as_secs());
                 news += u32::from(is_news);
@@ -154,8 +156,8 @@ fn what_cannot_be_sent_is_tried_with_growing_pauses_for_a_day_and_then_given_up(
                 time += pause;
                 false
             }
-            Verdict::GivenUp => true,
-            Verdict::Sent { .. } => panic!("sent"),
+            DeliveryVerdict::GivenUp => true,
+            DeliveryVerdict::Sent { .. } => panic!("sent"),
         }
     });
     assert_eq!(pauses[..9], [5, 10, 20, 40, 80, 160, 320, 600, 600]);
@@ -169,7 +171,7 @@ fn what_cannot_be_sent_is_tried_with_growing_pauses_for_a_day_and_then_given_up(
         assert_eq!(outbox.put(at(Duration::ZERO), message.clone()), None);
         let asked = Outcome::TryAgain { why: "busy".to_owned(), after: Some(asked), needs_human: false };
         let verdict = outbox.done(at(Duration::ZERO), &message, Progress::default(), &asked);
-        assert_eq!(verdict, Verdict::Waits { pause, is_news: true, report: false });
+        assert_eq!(verdict, DeliveryVerdict::Waits { pause, is_news: true, report: false });
     }
 }
 

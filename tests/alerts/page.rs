@@ -5,8 +5,8 @@ use std::fs;
 use std::path::Path;
 
 use serde_json::Value;
-use tickled::alert::settings::{Exempt, Kind, Payload, Preset};
-use tickled::alert::{About, Code, Entry, Notice, Phase, Severity};
+use tickled::alert::settings::{ChannelKind, Exempt, Payload, Preset};
+use tickled::alert::{About, AlertPhase, Code, Entry, Notice, Severity};
 use tickled::config;
 use tickled::log::human_duration;
 
@@ -79,7 +79,8 @@ fn each_code_has_its_paragraph_with_its_facts_and_what_to_do() {
 #[test]
 fn the_fields_of_an_alert_are_those_of_the_page() {
     let page = page();
-    let notice = Notice { about: About::Daemon, phase: Phase::Raised, ..Notice::test(jiff::Timestamp::UNIX_EPOCH) };
+    let notice =
+        Notice { about: About::Daemon, phase: AlertPhase::Raised, ..Notice::test(jiff::Timestamp::UNIX_EPOCH) };
     let message = serde_json::json!(notice.message(&jiff::tz::TimeZone::UTC, &"host".into()));
     let Value::Object(fields) = message else { panic!("no object") };
     let table = page.split("## The fields of an alert").nth(1).unwrap().split("\n## ").next().unwrap();
@@ -125,12 +126,12 @@ fn each_example_is_a_configuration_and_every_service_has_one() {
         .channels
         .iter()
         .filter_map(|channel| match &channel.kind {
-            Kind::Webhook(webhook) if webhook.emergency => None,
-            Kind::Webhook(webhook) => match webhook.payload {
+            ChannelKind::Webhook(webhook) if webhook.emergency => None,
+            ChannelKind::Webhook(webhook) => match webhook.payload {
                 Payload::Preset(preset) => Some(preset),
                 Payload::Body(_) => None,
             },
-            Kind::Email(_) | Kind::Command(_) => None,
+            ChannelKind::Email(_) | ChannelKind::Command(_) => None,
         })
         .collect();
     let documented = Preset::ALL.iter().copied().filter(|preset| *preset != Preset::Json);

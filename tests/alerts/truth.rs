@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use tickled::alert::settings::{Channel, Preset};
-use tickled::alert::{Code, Input, Settings, Severity};
+use tickled::alert::{AlertInput, Code, Settings, Severity};
 use tickled::session::{Cause, State, Step, Unavailability};
 
 use crate::life::{HOUR, Life, channel, secs};
@@ -243,7 +243,7 @@ fn who_acknowledges_a_warning_hears_when_it_becomes_an_error() {
     let mut life = begun();
     life.becomes(SILENT);
     life.pass(secs(600));
-    life.step(Input::Acknowledge { about: &Life::main(), code: None });
+    life.step(AlertInput::Acknowledge { about: &Life::main(), code: None });
     assert!(life.active()[0].acknowledged);
     life.pass(secs(1_190));
     assert_eq!(life.told("phone"), ["raised ibkr-unavailable"]);
@@ -251,7 +251,7 @@ fn who_acknowledges_a_warning_hears_when_it_becomes_an_error() {
     life.pass(HOUR);
     assert_eq!(life.told("phone")[1..], ["repeated ibkr-unavailable"], "once");
     assert!(!life.active()[0].acknowledged);
-    life.step(Input::Acknowledge { about: &Life::main(), code: None });
+    life.step(AlertInput::Acknowledge { about: &Life::main(), code: None });
     life.pass(HOUR * 24);
     assert_eq!(life.told("phone").len(), 2);
 }

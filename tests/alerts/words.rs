@@ -12,7 +12,7 @@ use secrecy::SecretString;
 use serde_json::Value;
 use tickled::alert::schedule::Hours;
 use tickled::alert::settings::Preset;
-use tickled::alert::{About, Code, Input, Message, Notice, Phase, Settings, Severity, Tracker};
+use tickled::alert::{About, AlertInput, AlertPhase, Code, Message, Notice, Settings, Severity, Tracker};
 use tickled::session::{Cause, Facts, Now, State, StateReason, Step, Unavailability};
 use tickled::status::Snapshot;
 
@@ -39,14 +39,14 @@ impl Stage {
         }
     }
 
-    fn step(&mut self, input: Input<'_>) {
+    fn step(&mut self, input: AlertInput<'_>) {
         let plan = self.tracker.step(self.now(), input);
         self.told.extend(plan.notices);
     }
 
     fn pass(&mut self, span: Duration) {
         self.time += span;
-        self.step(Input::Wake);
+        self.step(AlertInput::Wake);
     }
 
     /// What is told of a gateway that becomes like this, stays so for hours, and is live again.
@@ -55,14 +55,14 @@ impl Stage {
         let since = stage.now();
         let wrong = change(snapshot(State::Live, since, None));
         let incident = (wrong.state != State::Live).then_some(since);
-        stage.step(Input::Snapshot(&Snapshot { outage_since: incident, ..wrong }));
+        stage.step(AlertInput::Snapshot(&Snapshot { outage_since: incident, ..wrong }));
         stage.pass(secs(300));
         stage.pass(HOUR * 4 + secs(300));
         let live = snapshot(State::Live, stage.now(), None);
-        stage.step(Input::Snapshot(&live));
+        stage.step(AlertInput::Snapshot(&live));
         // Some minutes later it counts as steady.
         stage.time += secs(300);
-        stage.step(Input::Snapshot(&live));
+        stage.step(AlertInput::Snapshot(&live));
         stage.told
     }
 
@@ -80,16 +80,16 @@ impl Stage {
         let settings = Settings { zone: Some(zone()), hours: Some(hours), confirm: true, ..Settings::default() };
         stage.tracker = Tracker::new(settings, "trading-host");
         let since = stage.now();
-        stage.step(Input::Snapshot(&snapshot(state, since, (state != State::Live).then_some(since))));
+        stage.step(AlertInput::Snapshot(&snapshot(state, since, (state != State::Live).then_some(since))));
         for minutes in [30, 20, 10, 10, 250] {
             stage.time += Duration::from_mins(minutes);
             let facts = Facts { last_data: Some(stage.now()), ..Facts::default() };
             let down = (state != State::Live).then_some(since);
-            stage.step(Input::Snapshot(&Snapshot { facts, ..snapshot(state, since, down) }));
+            stage.step(AlertInput::Snapshot(&Snapshot { facts, ..snapshot(state, since, down) }));
         }
         let about = About::Gateway("main".to_owned());
-        stage.step(Input::Acknowledge { about: &about, code: None });
-        stage.step(Input::Snapshot(&snapshot(State::Live, stage.now(), None)));
+        stage.step(AlertInput::Acknowledge { about: &about, code: None });
+        stage.step(AlertInput::Snapshot(&snapshot(State::Live, stage.now(), None)));
         stage.told
     }
 
@@ -154,20 +154,20 @@ pub(crate) fn all() -> Vec<Message> {
     }
     let mut stage = Stage::new();
     let why = "/etc/tickled/tickled.toml:4:1: session.ping_evry: unknown key; did you mean ping_every? (the log lists every fault)";
-    stage.step(Input::ConfigRejected { file: "/etc/tickled/tickled.toml", why });
+    stage.step(AlertInput::ConfigRejected { file: "/etc/tickled/tickled.toml", why });
     stage.pass(HOUR * 4 + secs(60));
-    stage.step(Input::ConfigAccepted);
+    stage.step(AlertInput::ConfigAccepted);
     let why = "it answered 401 Unauthorized, and said: you need a valid access token";
     let title = "IBKR main: log in now – login expired";
-    stage.step(Input::Undeliverable { channel: "phone", title, why });
+    stage.step(AlertInput::Undeliverable { channel: "phone", title, why });
     stage.pass(HOUR);
-    stage.step(Input::Delivered { channel: "phone" });
+    stage.step(AlertInput::Delivered { channel: "phone" });
     told.extend(stage.told);
     let mut stage = Stage::new();
     let since = stage.now();
-    stage.step(Input::Snapshot(&snapshot(State::LoginRequired(Cause::Expired), since, Some(since))));
+    stage.step(AlertInput::Snapshot(&snapshot(State::LoginRequired(Cause::Expired), since, Some(since))));
     stage.pass(HOUR);
-    stage.step(Input::Forget(&crate::life::Life::main()));
+    stage.step(AlertInput::Forget(&crate::life::Life::main()));
     told.extend(stage.told.split_off(1));
     told.push(Notice::test(stage.now().wall));
     Stage::messages(told)
@@ -198,15 +198,15 @@ fn every_alert_is_read_by_a_human_as_it_stands_here() {
 fn every_alert_names_what_it_is_about_and_what_to_do_and_no_inner_thing() {
     let all = all();
     for code in Code::ALL.iter().copied() {
-        let phases: Vec<Phase> =
+        let phases: Vec<AlertPhase> =
             all.iter().filter(|message| message.code == code.name()).map(|message| message.phase).collect();
-        assert!(phases.contains(&Phase::Raised), "{code} is told");
-        assert_eq!(phases.contains(&Phase::Repeated), code.entry().repeats, "{code} is told again");
+        assert!(phases.contains(&AlertPhase::Raised), "{code} is told");
+        assert_eq!(phases.contains(&AlertPhase::Repeated), code.entry().repeats, "{code} is told again");
     }
     for message in &all {
         let Message { title, text, phase, .. } = message;
         let about = match (&message.gateway, &message.channel, phase) {
-            (_, _, Phase::Test) => "TEST: ".to_owned(),
+            (_, _, AlertPhase::Test) => "TEST: ".to_owned(),
             (Some(gateway), _, _) => format!("IBKR {gateway}: "),
             (None, Some(channel), _) => format!("{channel}: "),
             (None, None, _) => "tickled: ".to_owned(),
@@ -217,7 +217,7 @@ fn every_alert_names_what_it_is_about_and_what_to_do_and_no_inner_thing() {
         let times = 1 + text.matches("must be live by ").count();
         assert_eq!(text.matches(" EST").count(), times, "one time, and the deadline: {text}");
         assert!(!text.contains("2026-"), "no date of this year: {text}");
-        let asks = matches!(phase, Phase::Raised | Phase::Repeated);
+        let asks = matches!(phase, AlertPhase::Raised | AlertPhase::Repeated);
         let first = text.lines().next().unwrap_or_default();
         let acts = asks && message.severity == Severity::Error;
         assert_eq!(first.starts_with("Nothing"), !acts, "an error asks a human to act, and nothing else does: {text}");
@@ -275,7 +275,7 @@ fn a_reason_from_elsewhere_becomes_a_title_that_fits() {
         ("", " (no reason given)"),
     ] {
         let mut stage = Stage::new();
-        stage.step(Input::Undeliverable { channel: "phone", title: &long, why });
+        stage.step(AlertInput::Undeliverable { channel: "phone", title: &long, why });
         let title = &Stage::messages(stage.told)[0].title;
         assert!(title.ends_with(end) && title.chars().count() <= 100, "{why:?}: {title}");
     }
@@ -286,7 +286,7 @@ fn a_reason_from_elsewhere_becomes_a_title_that_fits() {
         ("a:b:c: d", "A:b:c: d."),
     ] {
         let mut stage = Stage::new();
-        stage.step(Input::ConfigRejected { file: "/etc/tickled/tickled.toml", why });
+        stage.step(AlertInput::ConfigRejected { file: "/etc/tickled/tickled.toml", why });
         let told = &Stage::messages(stage.told)[0].summary;
         assert_eq!(*told, format!("Still running the old config. {what}"));
     }

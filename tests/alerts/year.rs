@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use tickled::alert::settings::Preset;
-use tickled::alert::{Code, Input, Message, Phase, Settings};
+use tickled::alert::{AlertInput, AlertPhase, Code, Message, Settings};
 use tickled::session::{Cause, State, Step, Unavailability};
 
 use crate::life::{HOUR, Life, channel, secs};
@@ -90,7 +90,7 @@ fn judge(life: &Life, name: &str, seed: u64) {
             heard.push(&own.message);
         }
     }
-    let mut nights: BTreeMap<Timestamp, Vec<Phase>> = BTreeMap::new();
+    let mut nights: BTreeMap<Timestamp, Vec<AlertPhase>> = BTreeMap::new();
     for message in heard {
         assert_eq!(message.code, "login-required", "seed {seed}: {message:?}");
         nights.entry(message.started_at).or_default().push(message.phase);
@@ -98,7 +98,11 @@ fn judge(life: &Life, name: &str, seed: u64) {
     assert_eq!(nights.len(), 365, "seed {seed}: {name}");
     for (began, phases) in nights {
         // It lasts from six to seven and a half hours, so it is told again once.
-        assert_eq!(phases, [Phase::Raised, Phase::Repeated, Phase::Resolved], "seed {seed}: {name}: {began}");
+        assert_eq!(
+            phases,
+            [AlertPhase::Raised, AlertPhase::Repeated, AlertPhase::Resolved],
+            "seed {seed}: {name}: {began}"
+        );
     }
 }
 
@@ -107,7 +111,7 @@ fn who_knows_of_it_hears_no_more_until_it_is_over() {
     let mut life = Life::begin(settings(), "2026-01-01T00:00:00Z");
     life.becomes(LOST);
     life.pass(HOUR * 5);
-    life.step(Input::Acknowledge { about: &Life::main(), code: None });
+    life.step(AlertInput::Acknowledge { about: &Life::main(), code: None });
     life.pass(HOUR * 20);
     life.restart();
     life.pass(HOUR * 20);
@@ -275,7 +279,7 @@ fn while_a_login_is_required_it_is_told_that_one_must_not_log_in() {
     meets(&mut life, Some(Unavailability::NothingListens));
     life.pass(HOUR * 4);
     let last = &life.heard.last().unwrap().message;
-    assert_eq!((last.code.as_str(), last.phase), ("login-required", Phase::Repeated));
+    assert_eq!((last.code.as_str(), last.phase), ("login-required", AlertPhase::Repeated));
     assert!(
         last.action.starts_with("Start the gateway: nothing listens on port 5000 now. Then log in at"),
         "{}",
@@ -333,13 +337,13 @@ fn a_gateway_that_is_no_more_is_called_off_and_not_called_well() {
     let mut life = Life::begin(settings(), "2026-01-01T00:00:00Z");
     life.becomes(State::Live);
     life.becomes(State::Unavailable(Unavailability::NothingListens));
-    life.step(Input::Forget(&Life::main()));
+    life.step(AlertInput::Forget(&Life::main()));
     life.pass(secs(300));
     assert!(life.heard.is_empty(), "nobody was told of it");
     life.becomes(State::Live);
     life.becomes(LOST);
     life.pass(secs(60));
-    life.step(Input::Forget(&Life::main()));
+    life.step(AlertInput::Forget(&Life::main()));
     for name in ["phone", "pager"] {
         assert_eq!(life.told(name), ["raised login-required", "withdrawn login-required"]);
     }

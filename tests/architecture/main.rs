@@ -5,6 +5,7 @@ mod cycles;
 mod documents;
 mod english;
 mod hours;
+mod names;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;

@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 use jiff::Timestamp;
-use tickled::control::{Alert, Channel, Gateway, Status};
+use tickled::control::{ChannelState, DaemonStatus, GatewayStatus, OpenAlert};
 use tickled::endpoint::{Counts, Health, Hosts, View, livez, metrics, readyz};
 use tickled::session::{Now, StateKind, StateReason};
 
@@ -14,7 +14,7 @@ pub(crate) fn view() -> View {
     let wall: Timestamp = "2026-11-25T12:00:00Z".parse().unwrap();
     View {
         now: Now { mono: Duration::from_secs(3600), wall },
-        status: Status {
+        status: DaemonStatus {
             version: "0.1.0".to_owned(),
             host: "trader".to_owned(),
             pid: 7,
@@ -25,7 +25,7 @@ pub(crate) fn view() -> View {
             config_refused: None,
             zone: Some("America/New_York".to_owned()),
             gateways: vec![gateway("main", StateKind::Live, wall), gateway("paper", StateKind::LoginRequired, wall)],
-            alerts: vec![Alert {
+            alerts: vec![OpenAlert {
                 code: "login-required".to_owned(),
                 gateway: Some("paper".to_owned()),
                 channel: None,
@@ -37,7 +37,7 @@ pub(crate) fn view() -> View {
                 summary: "a login is <required>".to_owned(),
                 action: "log in at https://localhost:5001".to_owned(),
             }],
-            channels: vec![Channel {
+            channels: vec![ChannelState {
                 name: "phone".to_owned(),
                 kind: "webhook".to_owned(),
                 waiting: 2,
@@ -53,8 +53,8 @@ pub(crate) fn view() -> View {
     }
 }
 
-pub(crate) fn gateway(name: &str, state: StateKind, wall: Timestamp) -> Gateway {
-    Gateway {
+pub(crate) fn gateway(name: &str, state: StateKind, wall: Timestamp) -> GatewayStatus {
+    GatewayStatus {
         name: name.to_owned(),
         url: "https://localhost:5000".to_owned(),
         login_url: None,

@@ -5,14 +5,14 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tickled::endpoint::{Timelines, html};
 use tickled::history::chart::{characters, svg};
-use tickled::history::report::{Report, percent, report};
+use tickled::history::report::{HistoryReport, percent, report};
 use tickled::history::{Row, What};
 use tickled::session::{StateKind, StateReason};
 
 use crate::exposition::{gateway, view};
 
 /// A day: live, one hour of login required from hour 6, paused from hour 12 to 18, nothing known in the first hour.
-fn day() -> Report {
+fn day() -> HistoryReport {
     let end: Timestamp = "2026-11-25T12:00:00Z".parse().unwrap();
     let begin = end - Duration::from_secs(24 * 3600);
     let at = |hour: u64| begin + Duration::from_secs(hour * 3600);

@@ -8,7 +8,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use stage::{Stage, minutes, seconds};
-use tickled::alert::{Code, Phase};
+use tickled::alert::{AlertPhase, Code};
 use tickled::calendar::{Maintenance, Region};
 use tickled::session::{Policy, Request, SharedBudget, State, Unavailability};
 use tickled::simulator::world::{Competitor, Control, Does, Raw, Reach, Rule, Shows, Times};
@@ -42,10 +42,10 @@ async fn an_hour_of_503_causes_no_reauthentication() {
             })
             .await;
         let told = stage.told();
-        assert_eq!(told[0].0, (Code::IbkrUnavailable, Phase::Raised));
-        assert_eq!(told.last().unwrap().0, (Code::IbkrUnavailable, Phase::Resolved));
+        assert_eq!(told[0].0, (Code::IbkrUnavailable, AlertPhase::Raised));
+        assert_eq!(told.last().unwrap().0, (Code::IbkrUnavailable, AlertPhase::Resolved));
         assert!(!told.iter().any(|((code, _), _)| *code != Code::IbkrUnavailable), "{told:?}");
-        assert_eq!(told.iter().filter(|((_, phase), _)| *phase == Phase::Raised).count(), 1, "{told:?}");
+        assert_eq!(told.iter().filter(|((_, phase), _)| *phase == AlertPhase::Raised).count(), 1, "{told:?}");
     }
 }
 
@@ -72,7 +72,7 @@ async fn somebody_who_trades_for_an_hour_is_left_alone_and_followed_within_20_s(
         })
         .await;
     let told: Vec<_> = stage.told().into_iter().map(|(what, _)| what).collect();
-    assert_eq!(told, [(Code::SessionContested, Phase::Raised), (Code::SessionContested, Phase::Resolved)]);
+    assert_eq!(told, [(Code::SessionContested, AlertPhase::Raised), (Code::SessionContested, AlertPhase::Resolved)]);
 }
 
 /// The gateway logs itself out when it loses the session to somebody, and then their flag is down while they trade on.
@@ -99,7 +99,7 @@ async fn somebody_whose_flag_has_fallen_is_asked_after_politely_and_seldom() {
         })
         .await;
     let told: Vec<_> = stage.told().into_iter().map(|(what, _)| what).collect();
-    assert_eq!(told, [(Code::SessionContested, Phase::Raised), (Code::SessionContested, Phase::Resolved)]);
+    assert_eq!(told, [(Code::SessionContested, AlertPhase::Raised), (Code::SessionContested, AlertPhase::Resolved)]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -120,12 +120,12 @@ async fn a_login_that_ends_at_midnight_is_told_at_the_end_of_the_window_and_its_
             assert_eq!(stage.told(), []);
             stage.until(window_ends + minutes(10) + seconds(1)).await;
             assert_eq!(stage.told().len(), 1, "{:?}", stage.told());
-            assert_eq!(stage.told()[0].0, (Code::LoginRequired, Phase::Raised));
+            assert_eq!(stage.told()[0].0, (Code::LoginRequired, AlertPhase::Raised));
             stage.until(minutes(7 * 60)).await;
             assert_eq!(stage.told().len(), 1, "once: {:?}", stage.told());
             stage.set(Control::LogIn);
             stage.until(minutes(7 * 60) + seconds(75)).await;
-            assert_eq!(stage.told()[1].0, (Code::LoginRequired, Phase::Resolved));
+            assert_eq!(stage.told()[1].0, (Code::LoginRequired, AlertPhase::Resolved));
         })
         .await;
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
-use tickled::alert::{Code, Input, Phase, Settings, Tracker};
+use tickled::alert::{AlertInput, AlertPhase, Code, Settings, Tracker};
 use tickled::driver::{Clock, Driver, Flow, Port, Received, Report};
 use tickled::session::{Now, Policy, Request, SharedBudget, State};
 use tickled::simulator::world::{Control, Options, World};
@@ -18,7 +18,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 use support::port;
 
 /// What a human was told, and when.
-pub(crate) type Told = Vec<((Code, Phase), Duration)>;
+pub(crate) type Told = Vec<((Code, AlertPhase), Duration)>;
 
 pub(crate) struct Stage {
     origin: Instant,
@@ -103,7 +103,7 @@ impl Stage {
         let (_commands, inbox) = mpsc::channel(1);
         let report = |report: Report| {
             self.state.set(report.snapshot.state);
-            self.tell(Input::Snapshot(&report.snapshot));
+            self.tell(AlertInput::Snapshot(&report.snapshot));
             Flow::GoOn
         };
         tokio::select! {
@@ -116,13 +116,13 @@ impl Stage {
         loop {
             let alarm = self.origin + self.alarm.get().min(Duration::from_secs(86_400 * 365));
             tokio::select! {
-                () = sleep_until(alarm) => self.tell(Input::Wake),
+                () = sleep_until(alarm) => self.tell(AlertInput::Wake),
                 () = self.moved.notified() => {}
             }
         }
     }
 
-    fn tell(&self, input: Input<'_>) {
+    fn tell(&self, input: AlertInput<'_>) {
         let plan = self.tracker.borrow_mut().step(self.clock_now(), input);
         self.alarm.set(plan.wake_at);
         self.moved.notify_one();

@@ -15,7 +15,7 @@ use support::Said::{
 };
 use tickled::driver::Port;
 use tickled::driver::answers;
-use tickled::gateway::stream::{self, Message};
+use tickled::gateway::stream::{self, StreamMessage};
 use tickled::session::Request::{
     self, Accounts, Check, EndSession, IsListening, OpenBrokerage, Ping, Reauthenticate, ValidateSso,
 };
@@ -221,9 +221,9 @@ async fn every_recorded_reply_means_what_its_name_says() {
 /// Each frame of the stream, and what it means.
 fn frames() -> Vec<(&'static str, Frame)> {
     vec![
-        ("waiting-for-the-session", Frame::Says(Message::Waiting)),
-        ("ready", Frame::Says(Message::Ready)),
-        ("heartbeat", Frame::Says(Message::Heartbeat)),
+        ("waiting-for-the-session", Frame::Says(StreamMessage::Waiting)),
+        ("ready", Frame::Says(StreamMessage::Ready)),
+        ("heartbeat", Frame::Says(StreamMessage::Heartbeat)),
         ("live", Frame::Flags(flags(&[Authenticated, Connected]))),
         ("live-in-one-word", Frame::Flags(flags(&[Authenticated, Connected]))),
         ("lapsed", Frame::Flags(flags(&[Connected]))),
@@ -231,24 +231,24 @@ fn frames() -> Vec<(&'static str, Frame)> {
         ("competing", Frame::Flags(flags(&[Authenticated, Connected, Competing]))),
         ("competing-in-one-word", Frame::Flags(flags(&[Competing]))),
         ("not-established", Frame::Flags(flags(&[Authenticated, Connected, NotEstablished]))),
-        ("not-competing-and-nothing-else", Frame::Says(Message::Other)),
-        ("flags-in-words", Frame::Says(Message::Other)),
-        ("tic", Frame::Says(Message::Other)),
-        ("accounts", Frame::Says(Message::Other)),
-        ("notification", Frame::Says(Message::Other)),
-        ("bulletin", Frame::Says(Message::Other)),
-        ("topic-unknown", Frame::Says(Message::Other)),
-        ("cut-off", Frame::Says(Message::Nonsense)),
-        ("a-list", Frame::Says(Message::Nonsense)),
-        ("empty", Frame::Says(Message::Nonsense)),
-        ("not-utf8", Frame::Says(Message::Nonsense)),
+        ("not-competing-and-nothing-else", Frame::Says(StreamMessage::Other)),
+        ("flags-in-words", Frame::Says(StreamMessage::Other)),
+        ("tic", Frame::Says(StreamMessage::Other)),
+        ("accounts", Frame::Says(StreamMessage::Other)),
+        ("notification", Frame::Says(StreamMessage::Other)),
+        ("bulletin", Frame::Says(StreamMessage::Other)),
+        ("topic-unknown", Frame::Says(StreamMessage::Other)),
+        ("cut-off", Frame::Says(StreamMessage::Nonsense)),
+        ("a-list", Frame::Says(StreamMessage::Nonsense)),
+        ("empty", Frame::Says(StreamMessage::Nonsense)),
+        ("not-utf8", Frame::Says(StreamMessage::Nonsense)),
     ]
 }
 
 /// What a frame means.
 #[derive(Debug, PartialEq, Eq)]
 enum Frame {
-    Says(Message),
+    Says(StreamMessage),
     Flags(Said),
 }
 
@@ -260,10 +260,12 @@ fn every_recorded_frame_means_what_its_name_says() {
         let shown = format!("{message:?}");
         assert!(!shown.contains("simulated") && !shown.contains("U0000000"), "{name}: {shown}");
         let said = match message {
-            Message::Status(status) => Frame::Flags(Said::Status(answers::flags(&status))),
-            Message::Heartbeat | Message::Ready | Message::Waiting | Message::Other | Message::Nonsense => {
-                Frame::Says(message)
-            }
+            StreamMessage::Status(status) => Frame::Flags(Said::Status(answers::flags(&status))),
+            StreamMessage::Heartbeat
+            | StreamMessage::Ready
+            | StreamMessage::Waiting
+            | StreamMessage::Other
+            | StreamMessage::Nonsense => Frame::Says(message),
         };
         assert_eq!(said, meaning, "{name}");
         assert!(visited.insert(name.to_owned()), "{name} stands there twice");

@@ -4,7 +4,7 @@ use std::net::TcpListener;
 use std::process::Command;
 use std::time::Duration;
 
-use tickled::gateway::{Accounts, Error, ErrorKind};
+use tickled::gateway::{AccountsAnswer, Error, ErrorKind};
 use tokio::time::{Instant, timeout};
 
 use crate::raw::{Deed, HASTE, PATIENCE, Raw, answer, json};
@@ -364,7 +364,7 @@ async fn an_answer_may_be_odd_where_nothing_is_read() {
             let client = server.client();
             let what = String::from_utf8_lossy(&odd[..odd.len().min(20)]);
             let accounts = client.accounts().await;
-            let is_read = |accounts: &Accounts| (accounts.count, accounts.is_paper) == (1, Some(true));
+            let is_read = |accounts: &AccountsAnswer| (accounts.count, accounts.is_paper) == (1, Some(true));
             assert!(accounts.as_ref().is_ok_and(is_read), "{what}: {accounts:?}");
             let checked = client.check_auth_status().await;
             assert!(checked.as_ref().is_ok_and(|status| status.authenticated), "{what}: {checked:?}");

@@ -1,7 +1,7 @@
 //! What follows from a ledger.
 
 use jiff::Timestamp;
-use tickled::history::report::{GatewayReport, Report, parts, report};
+use tickled::history::report::{GatewayReport, HistoryReport, parts, report};
 use tickled::history::{Row, What};
 use tickled::session::{Cause, StateKind, StateReason, Unavailability};
 
@@ -32,7 +32,7 @@ fn reason(to: StateKind) -> StateReason {
 }
 
 fn one(rows: &[Row], from: i64, to: i64) -> GatewayReport {
-    let Report { mut gateways, .. } = report(rows, at(from), at(to));
+    let HistoryReport { mut gateways, .. } = report(rows, at(from), at(to));
     assert_eq!(gateways.len(), 1);
     gateways.remove(0)
 }
@@ -151,7 +151,7 @@ fn gateways_are_told_apart_and_one_that_left_is_no_outage() {
         to(0, "main", StateKind::Live),
         Row::new(at(5), What::Unwatched { gateway: "ira".into() }),
     ];
-    let Report { gateways, .. } = report(&rows, at(0), at(10));
+    let HistoryReport { gateways, .. } = report(&rows, at(0), at(10));
     assert_eq!(gateways.iter().map(|report| report.gateway.as_str()).collect::<Vec<_>>(), ["ira", "main"]);
     assert_eq!(gateways[0].down_s, 300);
     assert_eq!(gateways[1].live_s, 600);
@@ -191,7 +191,7 @@ fn time_in_which_nothing_was_observed_is_unknown() {
         unobserved(980, "main", 500),
         to(990, "main", StateKind::Live),
     ];
-    let Report { gateways, .. } = report(&rows, at(0), at(1000));
+    let HistoryReport { gateways, .. } = report(&rows, at(0), at(1000));
     let (live, lost) = (Some(StateKind::Live), Some(StateKind::LoginRequired));
     assert_eq!(
         spans(&gateways[1]),

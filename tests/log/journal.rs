@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use tickled::alert::Code;
 use tickled::log::event::{self, EVENTS};
-use tickled::log::journal::{Socket, message_ids, name};
+use tickled::log::journal::{JournalSocket, message_ids, name};
 use tickled::log::{Format, Level, OutputFormat, Settings, Sink, subscriber};
 use tickled::session::StateKind;
 use tracing::subscriber::with_default;
@@ -161,14 +161,14 @@ fn a_datagram_that_is_too_long_loses_its_end_and_not_its_meaning() {
 
 #[test]
 fn where_no_journal_listens_there_is_no_socket() {
-    assert!(Socket::at(Path::new("/nowhere/socket")).is_err());
+    assert!(JournalSocket::at(Path::new("/nowhere/socket")).is_err());
     let journal = Journal::at("gone");
     let path = journal.leave();
     let dead = UnixDatagram::bind(&path).unwrap();
     drop(dead);
     // A process that another test starts at this moment has the socket until it runs its program.
     let end = Instant::now() + SOON;
-    while Socket::at(&path).is_ok() {
+    while JournalSocket::at(&path).is_ok() {
         assert!(Instant::now() < end, "a socket that nobody reads");
         std::thread::sleep(Duration::from_millis(10));
     }
@@ -246,8 +246,8 @@ impl Journal {
         Self { socket, path }
     }
 
-    fn socket(&self) -> Socket {
-        Socket::at(&self.path).unwrap()
+    fn socket(&self) -> JournalSocket {
+        JournalSocket::at(&self.path).unwrap()
     }
 
     fn heard(&self) -> Vec<String> {

@@ -20,7 +20,7 @@ use std::{env, thread};
 use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
 use tickled::log::event::{self, EVENTS, FIELDS};
 use tickled::log::tables;
-use tickled::log::{Event, Level, OutputFormat, Settings, human_duration, init, subscriber};
+use tickled::log::{EventKind, Level, OutputFormat, Settings, human_duration, init, subscriber};
 use tracing::subscriber::with_default;
 
 #[test]
@@ -337,12 +337,12 @@ fn the_documented_events_are_the_events() {
 
 #[test]
 fn a_line_can_be_held_against_the_table() {
-    let alert = Event::named("alert").unwrap();
+    let alert = EventKind::named("alert").unwrap();
     assert_eq!(alert.fault(Level::Error, &["gateway", "code", "phase", "reason"]), None);
     assert!(alert.fault(Level::Error, &["gateway", "code"]).unwrap().contains("lacks the field phase"));
     assert!(alert.fault(Level::Error, &["gateway", "code", "phase", "mood"]).unwrap().contains("mood"));
     assert!(alert.fault(Level::Debug, &["gateway", "code", "phase"]).unwrap().contains("level debug"));
-    assert!(Event::named("unheard-of").is_none());
+    assert!(EventKind::named("unheard-of").is_none());
 }
 
 /// What the log writes with the default settings while `say` runs.

@@ -15,7 +15,7 @@ use jiff::SignedDuration;
 use rules::{Rules, Sky, Tally};
 use script::{Event, Script, span};
 use support::flights::{self, Flights};
-use tickled::alert::{Input as Told, Notice, Phase, Settings, Tracker};
+use tickled::alert::{AlertInput as Told, AlertPhase, Notice, Settings, Tracker};
 use tickled::session::{Input, Machine, Now, Plan};
 use tickled::simulator::world::{Options, World};
 use tickled::status::{Place, Snapshot};
@@ -188,16 +188,16 @@ fn judge(script: &Script, outcome: &Outcome) -> Vec<String> {
         }
     }
     let told: Vec<&(Duration, Notice)> =
-        outcome.told.iter().filter(|(_, notice)| notice.phase != Phase::Repeated).collect();
+        outcome.told.iter().filter(|(_, notice)| notice.phase != AlertPhase::Repeated).collect();
     let as_expected = told.len() == script.expect.told.len()
         && told.iter().zip(&script.expect.told).all(|((at, notice), expected)| {
             let (when, what) = expected.rsplit_once(" ").unwrap();
             let (when, code) = when.rsplit_once(' ').unwrap();
             let (earliest, latest) = when.split_once("..").unwrap();
-            let phase = if notice.phase == Phase::Raised { "raised" } else { "resolved" };
+            let phase = if notice.phase == AlertPhase::Raised { "raised" } else { "resolved" };
             (span(earliest)..=span(latest)).contains(at) && notice.code.to_string() == code && phase == what
         });
-    let wrong = |notice: &&(Duration, Notice)| notice.1.phase != Phase::Resolved;
+    let wrong = |notice: &&(Duration, Notice)| notice.1.phase != AlertPhase::Resolved;
     let causes: Vec<&str> = outcome.told.iter().filter(wrong).map(|(_, notice)| notice.reason.as_str()).collect();
     if !script.expect.causes.is_empty() && causes != script.expect.causes {
         faults.push(format!("it looked like {causes:?}"));

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 use tickled::log::journal::name;
-use tickled::log::{EVENTS, Event, Level};
+use tickled::log::{EVENTS, EventKind, Level};
 
 use crate::machine::{Base, Machine};
 
@@ -141,7 +141,7 @@ fn fault(entry: &Map<String, Value>) -> Option<String> {
     let Some(event) = text("TICKLED_EVENT") else {
         return (!levels.contains(&Level::Debug)).then(|| "a line without an event".to_owned());
     };
-    let Some(event) = Event::named(event) else { return Some(format!("{event} is in no table")) };
+    let Some(event) = EventKind::named(event) else { return Some(format!("{event} is in no table")) };
     let known = event.fields.iter().chain(event.also).copied();
     let has: Vec<&str> = known.filter(|field| entry.contains_key(&name(field))).collect();
     let names: BTreeSet<String> = has.iter().map(|field| name(field)).collect();

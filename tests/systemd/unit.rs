@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use support::{Said, said};
-use tickled::alert::{Input as Told, Settings, Tracker};
+use tickled::alert::{AlertInput as Told, Settings, Tracker};
 use tickled::session::{Input, Machine, Now, Policy, State, Unavailability};
 use tickled::status::Snapshot;
-use tickled::systemd::unit::{Down, How, read};
+use tickled::systemd::unit::{How, UnitDown, read};
 
 use crate::machine::{Base, Machine as Box, binary, lacks, on_both};
 
@@ -48,7 +48,7 @@ fn alert(how: Option<How>) -> (String, String, String) {
     let plan = machine.step(at(0), said(request, Said::Unavailable(Unavailability::NothingListens)));
     assert_eq!(machine.state(), State::Unavailable(Unavailability::NothingListens));
     let mut snapshot = Snapshot::of("main", "https://localhost:5000", &machine, &plan, at(0), None);
-    snapshot.unit = how.map(|how| Down { unit: "ibkr-gateway.service".to_owned(), how });
+    snapshot.unit = how.map(|how| UnitDown { unit: "ibkr-gateway.service".to_owned(), how });
     let mut tracker = Tracker::new(Settings::default(), "HOST");
     assert!(tracker.step(at(0), Told::Snapshot(&snapshot)).notices.is_empty());
     let mut told = tracker.step(at(200), Told::Wake).notices;

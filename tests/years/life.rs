@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use support::flights::{self, Flights};
-use tickled::alert::{self, Code, Phase, Settings, Tracker};
+use tickled::alert::{self, AlertPhase, Code, Settings, Tracker};
 use tickled::calendar::{Maintenance, Region};
 use tickled::session::{
     ClientId, Competing, Input, Machine, Method, Now, Plan, Policy, Recovery, Request, SharedBudget, State,
@@ -154,7 +154,7 @@ impl Life {
         } else if next == wake {
             self.step(Input::Wake)
         } else {
-            self.tell(alert::Input::Wake)
+            self.tell(alert::AlertInput::Wake)
         }
     }
 
@@ -180,7 +180,7 @@ impl Life {
         self.alarm.saturating_add(self.slept)
     }
 
-    fn tell(&mut self, input: alert::Input<'_>) -> Result<(), String> {
+    fn tell(&mut self, input: alert::AlertInput<'_>) -> Result<(), String> {
         let plan = self.tracker.step(self.now(), input);
         self.alarm = plan.wake_at;
         plan.notices.iter().try_for_each(|notice| self.hears(notice))
@@ -210,7 +210,7 @@ impl Life {
             self.shown = Some(showing);
             let place = self.place.clone();
             let snapshot = Snapshot::of("g", "https://localhost:5000", &self.machine, &plan, now, place.as_ref());
-            self.tell(alert::Input::Snapshot(&snapshot))?;
+            self.tell(alert::AlertInput::Snapshot(&snapshot))?;
         }
         let sky = self.sky();
         let told = self.tracker.is_notified(Code::LoginRequired);
@@ -322,7 +322,7 @@ impl Life {
         self.log(|| format!("told: {} {:?}", notice.code, notice.phase));
         let sky = self.sky();
         self.rules.told(self.now().mono, sky, notice)?;
-        if notice.code == Code::LoginRequired && notice.phase == Phase::Raised && self.human.is_none() {
+        if notice.code == Code::LoginRequired && notice.phase == AlertPhase::Raised && self.human.is_none() {
             let delay = self.chance.span(minute(1), hour(8));
             self.human = Some(self.at + delay);
             self.later(delay, Event::HumanLogsIn);

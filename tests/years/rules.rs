@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
 
 use support::Said;
-use tickled::alert::{Code, Notice, Phase};
+use tickled::alert::{AlertPhase, Code, Notice};
 use tickled::session::{
     Cause, Competing, Machine, Plan, Policy, Request, State, Status, Transition, Unavailability, WakeReason,
 };
@@ -373,7 +373,7 @@ impl Rules {
             self.last_wrong = now;
         }
         match notice.phase {
-            Phase::Raised => {
+            AlertPhase::Raised => {
                 self.tally.raised += 1;
                 if now > self.last_wrong + minute(10) {
                     return Err(format!(
@@ -385,15 +385,15 @@ impl Rules {
                     return Err(format!("{} raised twice", notice.code));
                 }
             }
-            Phase::Repeated if !self.raised.contains(&notice.code) => {
+            AlertPhase::Repeated if !self.raised.contains(&notice.code) => {
                 return Err(format!("{} repeated without having been raised", notice.code));
             }
-            Phase::Repeated => {}
-            Phase::Acknowledged => return Err("acknowledged, and nobody did that".to_owned()),
-            Phase::Test => return Err("a test that nobody asked for".to_owned()),
-            Phase::Withdrawn => return Err("called off, and the gateway is still there".to_owned()),
-            Phase::Resolved | Phase::Replaced => {
-                self.tally.resolved += u64::from(notice.phase == Phase::Resolved);
+            AlertPhase::Repeated => {}
+            AlertPhase::Acknowledged => return Err("acknowledged, and nobody did that".to_owned()),
+            AlertPhase::Test => return Err("a test that nobody asked for".to_owned()),
+            AlertPhase::Withdrawn => return Err("called off, and the gateway is still there".to_owned()),
+            AlertPhase::Resolved | AlertPhase::Replaced => {
+                self.tally.resolved += u64::from(notice.phase == AlertPhase::Resolved);
                 // One trouble may follow another, which is then held back for as long as its own kind is.
                 self.away_since = None;
                 if !self.raised.remove(&notice.code) {

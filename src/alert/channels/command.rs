@@ -11,19 +11,19 @@ use crate::log::{event, human_duration};
 use crate::program::{self, Ran};
 
 #[derive(Debug)]
-pub(in crate::alert) struct Command {
+pub(in crate::alert) struct CommandChannel {
     channel: String,
-    settings: settings::Command,
+    settings: settings::CommandSettings,
 }
 
-impl Command {
-    pub(super) fn new(channel: &str, settings: &settings::Command) -> Self {
+impl CommandChannel {
+    pub(super) fn new(channel: &str, settings: &settings::CommandSettings) -> Self {
         Self { channel: channel.to_owned(), settings: settings.clone() }
     }
 
     /// Runs the program.
     pub(super) async fn deliver(&self, message: &Message) -> Outcome {
-        let settings::Command { argv, within } = &self.settings;
+        let settings::CommandSettings { argv, within } = &self.settings;
         match program::run(argv, *within, PREFIX, message).await {
             Ran::Ended(status, output) => self.judge(status, &output),
             Ran::Late => Outcome::passing(format!("no answer within {}", human_duration(*within))),

@@ -9,18 +9,18 @@ use lettre::message::{Mailbox, SinglePart};
 use rustls::ClientConfig;
 use secrecy::{ExposeSecret, SecretString};
 
-use super::super::notice::{Message, Phase, hash};
+use super::super::notice::{AlertPhase, Message, hash};
 use super::super::outbox::{Outcome, Progress};
 use super::super::secret_file::SecretFile;
 use super::super::secrets::Secrets;
 use super::super::settings;
 use super::http::bounded_by;
-use super::smtp::{Conversation, Failure, FailureKind, Limits, Server};
+use super::smtp::{Conversation, FailureKind, Limits, Server, SmtpFailure};
 use crate::gateway::Trust;
 
 #[derive(Debug)]
-pub(in crate::alert) struct Email {
-    settings: settings::Email,
+pub(in crate::alert) struct EmailChannel {
+    settings: settings::EmailSettings,
     host: String,
     limits: Limits,
 }
@@ -33,8 +33,8 @@ struct Receiver {
     mailbox: Mailbox,
 }
 
-impl Email {
-    pub(super) fn new(settings: &settings::Email, host: &str) -> Self {
+impl EmailChannel {
+    pub(super) fn new(settings: &settings::EmailSettings, host: &str) -> Self {
         Self { settings: settings.clone(), host: host.to_owned(), limits: Limits::RFC_5321 }
     }
 
@@ -65,7 +65,7 @@ impl Email {
         receivers: &[Receiver],
         progress: &mut Progress,
         deferred: &mut Vec<String>,
-    ) -> Result<(), Failure> {
+    ) -> Result<(), SmtpFailure> {
         let mut secrets = Secrets::default();
         let password = self.password(&mut secrets).await?;
         let (host, port) = (self.settings.host.as_str(), self.settings.port);
@@ -75,7 +75,7 @@ impl Email {
             talk.log_in(user, password.expose_secret()).await?;
         }
         if !is_ascii(from) && !talk.takes_utf8() {
-            return Err(Failure::refused(format!("the sender's address {NO_UTF8}")));
+            return Err(SmtpFailure::refused(format!("the sender's address {NO_UTF8}")));
         }
         let mut meant: Vec<&Receiver> = receivers.iter().filter(|receiver| !receiver.is_done(progress)).collect();
         if !talk.takes_utf8() {
@@ -86,7 +86,7 @@ impl Email {
         let is_utf8 = !is_ascii(from) || meant.iter().any(|receiver| !is_ascii(&receiver.mailbox));
         let shown = receivers.iter().filter(|receiver| talk.takes_utf8() || is_ascii(&receiver.mailbox));
         let mail = self.write(message, from, shown);
-        let mail = mail.map_err(|why| Failure::refused(format!("the mail cannot be written: {why}")))?;
+        let mail = mail.map_err(|why| SmtpFailure::refused(format!("the mail cannot be written: {why}")))?;
         if meant.is_empty() {
             talk.close().await;
             return Ok(());
@@ -114,22 +114,22 @@ impl Email {
         Ok(())
     }
 
-    async fn password(&self, secrets: &mut Secrets) -> Result<Option<SecretString>, Failure> {
+    async fn password(&self, secrets: &mut Secrets) -> Result<Option<SecretString>, SmtpFailure> {
         let (Some(user), Some(file)) = (&self.settings.user, &self.settings.password_file) else { return Ok(None) };
         let password = SecretFile::new(file).load().await;
-        let password = password.map_err(|error| Failure::lasting(error.to_string()))?;
+        let password = password.map_err(|error| SmtpFailure::lasting(error.to_string()))?;
         secrets.add_login(user, password.expose_secret());
         Ok(Some(password))
     }
 
-    async fn tls(&self) -> Result<Option<Arc<ClientConfig>>, Failure> {
-        if self.settings.tls == settings::Tls::None {
+    async fn tls(&self) -> Result<Option<Arc<ClientConfig>>, SmtpFailure> {
+        if self.settings.tls == settings::MailTls::None {
             return Ok(None);
         }
         let trust = self.settings.ca_file.as_ref().map_or(Trust::System, |path| Trust::CaFile(path.clone()));
         let own = trust.clone();
         let config = bounded_by(&trust, move || own.config().map_err(|error| error.to_string())).await;
-        config.map(|config| Some(Arc::new(config))).map_err(Failure::lasting)
+        config.map(|config| Some(Arc::new(config))).map_err(SmtpFailure::lasting)
     }
 
     /// Renders the mail.
@@ -148,12 +148,16 @@ impl Email {
         let domain = if from.email.domain().is_ascii() { from.email.domain() } else { "tickled.invalid" };
         let thread = format!("<{}@{domain}>", hash(&format!("{} {}", message.id, message.started_at.as_second())));
         mail = match message.phase {
-            Phase::Raised => mail.message_id(Some(thread)),
-            Phase::Repeated | Phase::Acknowledged | Phase::Resolved | Phase::Withdrawn | Phase::Replaced => {
+            AlertPhase::Raised => mail.message_id(Some(thread)),
+            AlertPhase::Repeated
+            | AlertPhase::Acknowledged
+            | AlertPhase::Resolved
+            | AlertPhase::Withdrawn
+            | AlertPhase::Replaced => {
                 let own = format!("<{}@{domain}>", message.delivery_id());
                 mail.message_id(Some(own)).in_reply_to(thread.clone()).references(thread)
             }
-            Phase::Test => mail.message_id(Some(format!("<{}@{domain}>", message.delivery_id()))),
+            AlertPhase::Test => mail.message_id(Some(format!("<{}@{domain}>", message.delivery_id()))),
         };
         // Suppresses automatic replies.
         let automatic = HeaderValue::new(HeaderName::new_from_ascii_str("Auto-Submitted"), "auto-generated".to_owned());
@@ -170,7 +174,7 @@ async fn envelope<'a>(
     is_utf8: bool,
     progress: &mut Progress,
     deferred: &mut Vec<String>,
-) -> Result<Vec<&'a Receiver>, Failure> {
+) -> Result<Vec<&'a Receiver>, SmtpFailure> {
     talk.sender(&from.email, is_utf8).await?;
     let mut taken = Vec::new();
     for receiver in meant.iter().copied() {
@@ -194,7 +198,7 @@ async fn text(
     taken: &[&Receiver],
     mail: &[u8],
     progress: &mut Progress,
-) -> Result<(), Failure> {
+) -> Result<(), SmtpFailure> {
     match (talk.text(mail).await, taken) {
         (Ok(answer), _) => {
             progress.reached.extend(taken.iter().map(|receiver| receiver.key()));
@@ -210,7 +214,7 @@ async fn text(
 }
 
 /// Combines the results of the receivers.
-fn conclude(receivers: &[Receiver], progress: &Progress, failure: Option<Failure>, deferred: &[String]) -> Outcome {
+fn conclude(receivers: &[Receiver], progress: &Progress, failure: Option<SmtpFailure>, deferred: &[String]) -> Outcome {
     let refused = receivers.iter().filter_map(|receiver| progress.refused.get(&receiver.key()).cloned());
     let mut refused: Vec<String> = refused.collect();
     let has_reached = receivers.iter().any(|receiver| progress.reached.contains(&receiver.key()));

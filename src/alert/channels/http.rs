@@ -22,14 +22,14 @@ use crate::text::root_cause;
 /// A client that is built when it is first needed. If it cannot be built, for lack of certificates or descriptors, that
 /// try fails.
 #[derive(Debug)]
-pub(in crate::alert) struct Http {
+pub(in crate::alert) struct HttpClient {
     trust: Trust,
     /// The client for other hosts, which may use a proxy, and the one for this host, which never does.
     clients: RefCell<[Option<Client>; 2]>,
 }
 
 /// The answer to a request.
-pub(in crate::alert) struct Answer {
+pub(in crate::alert) struct ServiceAnswer {
     status: StatusCode,
     /// The pause that it asks for.
     after: Option<Duration>,
@@ -38,7 +38,7 @@ pub(in crate::alert) struct Answer {
     body: Vec<u8>,
 }
 
-impl Http {
+impl HttpClient {
     pub(in crate::alert) fn new(ca_file: Option<&PathBuf>) -> Self {
         let trust = ca_file.map_or(Trust::System, |path| Trust::CaFile(path.clone()));
         Self { trust, clients: RefCell::default() }
@@ -53,7 +53,7 @@ impl Http {
         method: Method,
         call: &Call,
         secrets: &Secrets,
-    ) -> Result<Answer, Outcome> {
+    ) -> Result<ServiceAnswer, Outcome> {
         let client = self.client(is_loopback(&call.url)).await.map_err(Outcome::lasting)?;
         let mut request = client.request(method.clone(), &call.url);
         for (name, value) in &call.headers {
@@ -63,7 +63,7 @@ impl Http {
             request = request.body(call.body.clone());
         }
         match timeout(ANSWER_WITHIN, request.send()).await {
-            Ok(Ok(response)) => Ok(Answer::read(response).await),
+            Ok(Ok(response)) => Ok(ServiceAnswer::read(response).await),
             Ok(Err(error)) => Err(failed(error, secrets)),
             // The message may have arrived, so another copy is not urgent.
             Err(_) => {
@@ -135,7 +135,7 @@ pub(super) fn is_loopback(url: &str) -> bool {
         || host.parse::<IpAddr>().is_ok_and(|address| address.to_canonical().is_loopback())
 }
 
-impl Answer {
+impl ServiceAnswer {
     /// Reads the beginning of the body. The status decides, so a body that never ends is not waited for.
     async fn read(mut response: Response) -> Self {
         let status = response.status();

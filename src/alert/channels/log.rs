@@ -3,7 +3,7 @@
 use tracing::{error, info, warn};
 
 use super::super::Severity;
-use super::super::notice::{Notice, Phase, one_line};
+use super::super::notice::{AlertPhase, Notice, one_line};
 use crate::log::{event, human_duration};
 
 /// Logs a notice.
@@ -22,7 +22,7 @@ pub fn write(notice: &Notice) {
     macro_rules! write_line {
         ($level:ident) => {
             match notice.phase {
-                Phase::Raised | Phase::Test => {
+                AlertPhase::Raised | AlertPhase::Test => {
                     $level!(
                         event = event::ALERT,
                         gateway,
@@ -34,7 +34,7 @@ pub fn write(notice: &Notice) {
                         "{about}: {title}: {summary}"
                     )
                 }
-                Phase::Repeated | Phase::Acknowledged => $level!(
+                AlertPhase::Repeated | AlertPhase::Acknowledged => $level!(
                     event = event::ALERT,
                     gateway,
                     channel,
@@ -45,14 +45,14 @@ pub fn write(notice: &Notice) {
                     lasted,
                     "{about}: still, after {lasted}: {title}: {summary}",
                 ),
-                Phase::Resolved => {
+                AlertPhase::Resolved => {
                     let over = entry.resolved_title.unwrap_or("over");
                     info!(
                         event = event::ALERT,
                         gateway, channel, code, phase, lasted, "{about}: {over}, after {lasted}: it was: {title}",
                     );
                 }
-                Phase::Withdrawn => {
+                AlertPhase::Withdrawn => {
                     info!(
                         event = event::ALERT,
                         gateway,
@@ -63,7 +63,7 @@ pub fn write(notice: &Notice) {
                         "{about}: no longer monitored, alert closed after {lasted}, not fixed: it was: {title}",
                     );
                 }
-                Phase::Replaced => {
+                AlertPhase::Replaced => {
                     info!(
                         event = event::ALERT,
                         gateway,

@@ -19,24 +19,26 @@ pub use webhook::{TOKEN, is_exposed};
 use std::time::Duration;
 
 use super::Code;
-use super::notice::{Message, Phase};
+use super::notice::{AlertPhase, Message};
 use super::outbox::{Outcome, Progress};
 use super::settings::{self, Channel};
 
 /// Sends messages through one channel.
 #[derive(Debug)]
 pub(super) enum Sender {
-    Webhook(Box<webhook::Webhook>),
-    Email(Box<email::Email>),
-    Command(command::Command),
+    Webhook(Box<webhook::WebhookChannel>),
+    Email(Box<email::EmailChannel>),
+    Command(command::CommandChannel),
 }
 
 impl Sender {
     pub(super) fn new(settings: &Channel, host: &str) -> Self {
         match &settings.kind {
-            settings::Kind::Webhook(webhook) => Self::Webhook(Box::new(webhook::Webhook::new(webhook))),
-            settings::Kind::Email(email) => Self::Email(Box::new(email::Email::new(email, host))),
-            settings::Kind::Command(command) => Self::Command(command::Command::new(&settings.name, command)),
+            settings::ChannelKind::Webhook(webhook) => Self::Webhook(Box::new(webhook::WebhookChannel::new(webhook))),
+            settings::ChannelKind::Email(email) => Self::Email(Box::new(email::EmailChannel::new(email, host))),
+            settings::ChannelKind::Command(command) => {
+                Self::Command(command::CommandChannel::new(&settings.name, command))
+            }
         }
     }
 
@@ -52,14 +54,14 @@ impl Sender {
 
 /// Whether the channel is used for this message.
 pub(super) fn matches(channel: &Channel, message: &Message) -> bool {
-    if message.phase == Phase::Test {
+    if message.phase == AlertPhase::Test {
         return true;
     }
     let Some(code) = Code::named(&message.code) else { return false };
     let is_own = message.channel.as_deref() == Some(&channel.name);
     let is_far = message.gateway.as_ref().is_some_and(|name| !channel.gateways.contains(name));
-    let is_end_unsaid =
-        matches!(message.phase, Phase::Replaced | Phase::Acknowledged) || (message.phase.is_end() && !code.has_end());
+    let is_end_unsaid = matches!(message.phase, AlertPhase::Replaced | AlertPhase::Acknowledged)
+        || (message.phase.is_end() && !code.has_end());
     message.severity >= channel.min_severity
         && !is_own
         && (channel.gateways.is_empty() || !is_far)

@@ -4,7 +4,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
 
 use super::super::Severity;
-use super::super::notice::{Message, Phase, hash};
+use super::super::notice::{AlertPhase, Message, hash};
 use super::super::settings::Preset;
 
 /// A web request without its method.
@@ -123,10 +123,15 @@ fn ntfy(message: &Message, address: Address<'_>) -> Call {
     let (priority, tag) = match (message.urgency(), message.phase) {
         (Severity::Error, _) => ("urgent", "rotating_light"),
         (Severity::Warning, _) => ("high", "warning"),
-        (Severity::Info, Phase::Resolved) => ("default", "white_check_mark"),
+        (Severity::Info, AlertPhase::Resolved) => ("default", "white_check_mark"),
         (
             Severity::Info,
-            Phase::Raised | Phase::Repeated | Phase::Acknowledged | Phase::Withdrawn | Phase::Replaced | Phase::Test,
+            AlertPhase::Raised
+            | AlertPhase::Repeated
+            | AlertPhase::Acknowledged
+            | AlertPhase::Withdrawn
+            | AlertPhase::Replaced
+            | AlertPhase::Test,
         ) => ("default", "information_source"),
     };
     let mut headers = vec![
@@ -144,9 +149,9 @@ fn ntfy(message: &Message, address: Address<'_>) -> Call {
 
 fn pagerduty(message: &Message, address: Address<'_>) -> Value {
     let action = match message.phase {
-        Phase::Raised | Phase::Repeated | Phase::Test => "trigger",
-        Phase::Acknowledged => "acknowledge",
-        Phase::Resolved | Phase::Withdrawn | Phase::Replaced => "resolve",
+        AlertPhase::Raised | AlertPhase::Repeated | AlertPhase::Test => "trigger",
+        AlertPhase::Acknowledged => "acknowledge",
+        AlertPhase::Resolved | AlertPhase::Withdrawn | AlertPhase::Replaced => "resolve",
     };
     let mut payload = json!({
         "summary": cut(&message.title, 1024),
@@ -212,11 +217,11 @@ const EXPIRE_S: u32 = 3600;
 /// A coloured mark at the start of the text.
 const fn mark(message: &Message) -> &'static str {
     match (message.phase, message.severity) {
-        (Phase::Raised | Phase::Repeated, Severity::Error) => "🔴",
-        (Phase::Raised | Phase::Repeated, Severity::Warning) => "🟠",
-        (Phase::Raised | Phase::Repeated, Severity::Info) => "🔵",
-        (Phase::Resolved, _) => "🟢",
-        (Phase::Acknowledged | Phase::Withdrawn | Phase::Replaced | Phase::Test, _) => "⚪",
+        (AlertPhase::Raised | AlertPhase::Repeated, Severity::Error) => "🔴",
+        (AlertPhase::Raised | AlertPhase::Repeated, Severity::Warning) => "🟠",
+        (AlertPhase::Raised | AlertPhase::Repeated, Severity::Info) => "🔵",
+        (AlertPhase::Resolved, _) => "🟢",
+        (AlertPhase::Acknowledged | AlertPhase::Withdrawn | AlertPhase::Replaced | AlertPhase::Test, _) => "⚪",
     }
 }
 

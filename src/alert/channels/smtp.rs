@@ -20,7 +20,7 @@ use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
 use super::super::secrets::Secrets;
-use super::super::settings::Tls;
+use super::super::settings::MailTls;
 use super::http::is_unknown_name;
 use super::smtp_replies::Replies;
 use crate::log::redact;
@@ -28,14 +28,14 @@ use crate::text::{error_chain, root_cause};
 
 /// Why a step of the conversation failed.
 #[derive(Debug)]
-pub(super) struct Failure {
+pub(super) struct SmtpFailure {
     pub(super) why: String,
     pub(super) kind: FailureKind,
     /// The code of the server's reply, if it was one.
     pub(super) code: Option<u16>,
 }
 
-impl Failure {
+impl SmtpFailure {
     fn passing(why: impl Into<String>) -> Self {
         Self { why: why.into(), kind: FailureKind::Passing, code: None }
     }
@@ -71,7 +71,7 @@ pub(super) struct Conversation<'a> {
 pub(super) struct Server<'a> {
     pub(super) host: &'a str,
     pub(super) port: u16,
-    pub(super) tls: Tls,
+    pub(super) tls: MailTls,
     pub(super) config: Option<Arc<ClientConfig>>,
 }
 
@@ -105,19 +105,19 @@ impl<'a> Conversation<'a> {
         host: &str,
         limits: Limits,
         secrets: &'a Secrets,
-    ) -> Result<Self, Failure> {
+    ) -> Result<Self, SmtpFailure> {
         let connected = timeout(limits.connect, TcpStream::connect((server.host, server.port))).await;
         let tcp = connected
-            .map_err(|_| Failure::passing("it cannot be reached in time"))?
+            .map_err(|_| SmtpFailure::passing("it cannot be reached in time"))?
             .map_err(|error| unreachable(&error))?;
         let hello = hello(host, tcp.local_addr().ok());
         let stream = protect(tcp, server, &hello, limits).await?;
         let greeted = AsyncSmtpConnection::connect_with_transport(stream, &hello);
         let connection = match timeout(limits.greeting, greeted).await {
-            Err(_) => return Err(Failure::passing("it accepted the connection and sends no greeting")),
+            Err(_) => return Err(SmtpFailure::passing("it accepted the connection and sends no greeting")),
             // Servers also refuse like this while they are busy or distrust an address.
             Ok(Err(error)) if error.is_permanent() => {
-                return Err(Failure::lasting(words(&error, secrets)));
+                return Err(SmtpFailure::lasting(words(&error, secrets)));
             }
             Ok(result) => result.map_err(|error| failure(&error, secrets))?,
         };
@@ -125,11 +125,11 @@ impl<'a> Conversation<'a> {
     }
 
     /// Logs in. A wrong password is a permanent failure: servers lock accounts after several tries.
-    pub(super) async fn log_in(&mut self, user: &str, password: &str) -> Result<(), Failure> {
+    pub(super) async fn log_in(&mut self, user: &str, password: &str) -> Result<(), SmtpFailure> {
         let mechanisms = [Mechanism::Plain, Mechanism::Login];
         let info = self.connection.server_info();
         if !mechanisms.iter().any(|mechanism| info.supports_auth_mechanism(*mechanism)) {
-            return Err(Failure::lasting("the server offers no login (AUTH PLAIN or LOGIN)"));
+            return Err(SmtpFailure::lasting("the server offers no login (AUTH PLAIN or LOGIN)"));
         }
         let credentials = Credentials::new(user.to_owned(), password.to_owned());
         let (limit, secrets) = (self.limits.command, self.secrets);
@@ -143,7 +143,7 @@ impl<'a> Conversation<'a> {
     }
 
     /// Sends MAIL.
-    pub(super) async fn sender(&mut self, from: &Address, is_utf8: bool) -> Result<(), Failure> {
+    pub(super) async fn sender(&mut self, from: &Address, is_utf8: bool) -> Result<(), SmtpFailure> {
         let is_8bit = self.connection.server_info().supports_feature(Extension::EightBitMime);
         let utf8 = is_utf8.then_some(MailParameter::SmtpUtfEight);
         let body = (is_utf8 && is_8bit).then_some(MailParameter::Body(MailBodyParameter::EightBitMime));
@@ -152,12 +152,12 @@ impl<'a> Conversation<'a> {
     }
 
     /// Sends RCPT.
-    pub(super) async fn receiver(&mut self, to: &Address) -> Result<(), Failure> {
+    pub(super) async fn receiver(&mut self, to: &Address) -> Result<(), SmtpFailure> {
         self.command("RCPT", self.limits.command, Rcpt::new(to.clone(), Vec::new())).await
     }
 
     /// Sends the mail itself; returns the server's answer.
-    pub(super) async fn text(&mut self, mail: &[u8]) -> Result<String, Failure> {
+    pub(super) async fn text(&mut self, mail: &[u8]) -> Result<String, SmtpFailure> {
         self.command("DATA", self.limits.data, Data).await?;
         let (limit, secrets) = (self.limits.text, self.secrets);
         let response = step("the mail", limit, secrets, self.connection.message(mail)).await?;
@@ -166,7 +166,7 @@ impl<'a> Conversation<'a> {
     }
 
     /// Sends RSET.
-    pub(super) async fn reset(&mut self) -> Result<(), Failure> {
+    pub(super) async fn reset(&mut self) -> Result<(), SmtpFailure> {
         self.command("RSET", self.limits.command, Rset).await
     }
 
@@ -176,7 +176,7 @@ impl<'a> Conversation<'a> {
         drop(timeout(limit, self.connection.command(Quit)).await);
     }
 
-    async fn command(&mut self, name: &str, limit: Duration, command: impl Display) -> Result<(), Failure> {
+    async fn command(&mut self, name: &str, limit: Duration, command: impl Display) -> Result<(), SmtpFailure> {
         let secrets = self.secrets;
         step(name, limit, secrets, self.connection.command(command)).await.map(drop)
     }
@@ -187,10 +187,12 @@ async fn step<T>(
     limit: Duration,
     secrets: &Secrets,
     answer: impl Future<Output = Result<T, Error>>,
-) -> Result<T, Failure> {
+) -> Result<T, SmtpFailure> {
     match timeout(limit, answer).await {
         Ok(result) => result.map_err(|error| failure(&error, secrets)),
-        Err(_) => Err(Failure::passing(format!("no answer to {name} within {}", crate::log::human_duration(limit)))),
+        Err(_) => {
+            Err(SmtpFailure::passing(format!("no answer to {name} within {}", crate::log::human_duration(limit))))
+        }
     }
 }
 
@@ -218,17 +220,17 @@ async fn protect(
     server: &Server<'_>,
     hello: &ClientId,
     limits: Limits,
-) -> Result<Box<dyn AsyncTokioStream>, Failure> {
+) -> Result<Box<dyn AsyncTokioStream>, SmtpFailure> {
     let peer = tcp.peer_addr().map_err(|error| unreachable(&error))?;
-    let (Tls::StartTls | Tls::Tls, Some(config)) = (server.tls, &server.config) else {
+    let (MailTls::StartTls | MailTls::Tls, Some(config)) = (server.tls, &server.config) else {
         return Ok(Box::new(Replies::new(tcp, peer, b"")));
     };
     let name = ServerName::try_from(server.host.to_owned())
-        .map_err(|_| Failure::refused("its name is not valid in a certificate"))?;
-    let tcp = if server.tls == Tls::StartTls {
+        .map_err(|_| SmtpFailure::refused("its name is not valid in a certificate"))?;
+    let tcp = if server.tls == MailTls::StartTls {
         match timeout(limits.greeting, start_tls(tcp, hello)).await {
             Ok(started) => started?,
-            Err(_) => return Err(Failure::passing("it does not answer to STARTTLS")),
+            Err(_) => return Err(SmtpFailure::passing("it does not answer to STARTTLS")),
         }
     } else {
         tcp
@@ -237,36 +239,36 @@ async fn protect(
     let stream = match timeout(limits.connect, handshake).await {
         Ok(Ok(stream)) => stream,
         Ok(Err(error)) => return Err(no_tls(&error)),
-        Err(_) => return Err(Failure::passing("it does not finish the TLS handshake")),
+        Err(_) => return Err(SmtpFailure::passing("it does not finish the TLS handshake")),
     };
     // lettre waits for a greeting, and a server sends none after STARTTLS.
-    let greeting: &[u8] = if server.tls == Tls::StartTls { b"220 ready\r\n" } else { b"" };
+    let greeting: &[u8] = if server.tls == MailTls::StartTls { b"220 ready\r\n" } else { b"" };
     Ok(Box::new(Replies::new(stream, peer, greeting)))
 }
 
 /// Sends EHLO and STARTTLS on the plain connection.
-async fn start_tls(tcp: TcpStream, hello: &ClientId) -> Result<TcpStream, Failure> {
+async fn start_tls(tcp: TcpStream, hello: &ClientId) -> Result<TcpStream, SmtpFailure> {
     let mut stream = BufReader::new(tcp);
     expect(&mut stream, "220").await?;
     write(&mut stream, &format!("EHLO {hello}\r\n")).await?;
     let offers = expect(&mut stream, "250").await?;
     if !offers.lines().skip(1).any(|line| line.get(4..).is_some_and(|offer| offer.eq_ignore_ascii_case("STARTTLS"))) {
-        return Err(Failure::lasting("the server does not offer STARTTLS, so nothing was sent"));
+        return Err(SmtpFailure::lasting("the server does not offer STARTTLS, so nothing was sent"));
     }
     write(&mut stream, "STARTTLS\r\n").await?;
     expect(&mut stream, "220").await?;
     if !stream.buffer().is_empty() {
-        return Err(Failure::lasting("the server sent plain text after STARTTLS, so nothing was sent"));
+        return Err(SmtpFailure::lasting("the server sent plain text after STARTTLS, so nothing was sent"));
     }
     Ok(stream.into_inner())
 }
 
-async fn write(stream: &mut BufReader<TcpStream>, line: &str) -> Result<(), Failure> {
+async fn write(stream: &mut BufReader<TcpStream>, line: &str) -> Result<(), SmtpFailure> {
     stream.write_all(line.as_bytes()).await.map_err(|error| broken(&error))
 }
 
 /// Reads a whole reply, which must begin with `code`.
-async fn expect(stream: &mut BufReader<TcpStream>, code: &str) -> Result<String, Failure> {
+async fn expect(stream: &mut BufReader<TcpStream>, code: &str) -> Result<String, SmtpFailure> {
     let mut reply = String::new();
     loop {
         let begin = reply.len();
@@ -275,7 +277,7 @@ async fn expect(stream: &mut BufReader<TcpStream>, code: &str) -> Result<String,
         reply.push_str(&String::from_utf8_lossy(&line));
         let line = reply.get(begin..).unwrap_or_default();
         if !line.ends_with('\n') || reply.len() > LONGEST_REPLY {
-            return Err(Failure::passing("it closed the connection, or its reply is not SMTP"));
+            return Err(SmtpFailure::passing("it closed the connection, or its reply is not SMTP"));
         }
         if line.as_bytes().get(3) != Some(&b'-') {
             break;
@@ -285,34 +287,34 @@ async fn expect(stream: &mut BufReader<TcpStream>, code: &str) -> Result<String,
         return Ok(reply);
     }
     let kind = if reply.starts_with('4') { FailureKind::Passing } else { FailureKind::Lasting };
-    Err(Failure { why: redact(reply.trim()), kind, code: None })
+    Err(SmtpFailure { why: redact(reply.trim()), kind, code: None })
 }
 
-fn broken(error: &io::Error) -> Failure {
-    Failure::passing(format!("the connection broke: {}", root_cause(error)))
+fn broken(error: &io::Error) -> SmtpFailure {
+    SmtpFailure::passing(format!("the connection broke: {}", root_cause(error)))
 }
 
-fn unreachable(error: &io::Error) -> Failure {
+fn unreachable(error: &io::Error) -> SmtpFailure {
     let why = root_cause(error);
     let kind = if is_unknown_name(&why) { FailureKind::Lasting } else { FailureKind::Passing };
-    Failure { why: format!("it cannot be reached: {why}"), kind, code: None }
+    SmtpFailure { why: format!("it cannot be reached: {why}"), kind, code: None }
 }
 
-fn no_tls(error: &io::Error) -> Failure {
+fn no_tls(error: &io::Error) -> SmtpFailure {
     let why = root_cause(error);
     if why.contains("certificate") {
-        Failure::lasting(format!("its certificate is not trusted: {why}"))
+        SmtpFailure::lasting(format!("its certificate is not trusted: {why}"))
     } else if error.kind() == io::ErrorKind::InvalidData {
-        Failure::lasting(format!("it does not speak TLS on this port: {why}"))
+        SmtpFailure::lasting(format!("it does not speak TLS on this port: {why}"))
     } else {
         broken(error)
     }
 }
 
 /// Classifies an error: by RFC 5321 a 4yz reply is transient and a 5yz reply is permanent.
-fn failure(error: &Error, secrets: &Secrets) -> Failure {
+fn failure(error: &Error, secrets: &Secrets) -> SmtpFailure {
     let kind = if error.is_permanent() { FailureKind::Refused } else { FailureKind::Passing };
-    Failure { why: words(error, secrets), kind, code: error.status().map(u16::from) }
+    SmtpFailure { why: words(error, secrets), kind, code: error.status().map(u16::from) }
 }
 
 fn words(error: &Error, secrets: &Secrets) -> String {
@@ -345,7 +347,7 @@ mod tests {
         port
     }
 
-    async fn talk(port: u16, tls: Tls) -> Result<String, Failure> {
+    async fn talk(port: u16, tls: MailTls) -> Result<String, SmtpFailure> {
         let moment = Duration::from_millis(300);
         let limits =
             Limits { connect: moment, greeting: moment, command: moment, data: moment, text: moment, quit: moment };
@@ -362,20 +364,24 @@ mod tests {
     #[tokio::test]
     async fn each_step_has_a_limit_of_its_own() {
         for (replies, tls, why) in [
-            (&[][..], Tls::None, "sends no greeting"),
-            (&["220 x\r\n"], Tls::None, "sends no greeting"),
-            (&["220 x\r\n", "250 x\r\n"], Tls::None, "no answer to MAIL"),
-            (&["220 x\r\n", "250 x\r\n", "250 x\r\n"], Tls::None, "no answer to RCPT"),
-            (&["220 x\r\n", "250 x\r\n", "250 x\r\n", "250 x\r\n"], Tls::None, "no answer to DATA"),
-            (&["220 x\r\n", "250 x\r\n", "250 x\r\n", "250 x\r\n", "354 x\r\n"], Tls::None, "no answer to the mail"),
-            (&[], Tls::StartTls, "does not answer to STARTTLS"),
-            (&["220 x\r\n", "250-x\r\n250 STARTTLS\r\n", "220 x\r\n"], Tls::StartTls, "TLS handshake"),
-            (&[], Tls::Tls, "TLS handshake"),
-            (&["220 x\r\n"], Tls::Tls, "does not speak TLS"),
-            (&["220 x\r\n", "250 x\r\n"], Tls::StartTls, "does not offer STARTTLS"),
+            (&[][..], MailTls::None, "sends no greeting"),
+            (&["220 x\r\n"], MailTls::None, "sends no greeting"),
+            (&["220 x\r\n", "250 x\r\n"], MailTls::None, "no answer to MAIL"),
+            (&["220 x\r\n", "250 x\r\n", "250 x\r\n"], MailTls::None, "no answer to RCPT"),
+            (&["220 x\r\n", "250 x\r\n", "250 x\r\n", "250 x\r\n"], MailTls::None, "no answer to DATA"),
+            (
+                &["220 x\r\n", "250 x\r\n", "250 x\r\n", "250 x\r\n", "354 x\r\n"],
+                MailTls::None,
+                "no answer to the mail",
+            ),
+            (&[], MailTls::StartTls, "does not answer to STARTTLS"),
+            (&["220 x\r\n", "250-x\r\n250 STARTTLS\r\n", "220 x\r\n"], MailTls::StartTls, "TLS handshake"),
+            (&[], MailTls::Tls, "TLS handshake"),
+            (&["220 x\r\n"], MailTls::Tls, "does not speak TLS"),
+            (&["220 x\r\n", "250 x\r\n"], MailTls::StartTls, "does not offer STARTTLS"),
             (
                 &["220 x\r\n", "250-x\r\n250 STARTTLS\r\n", "220 x\r\n250 forged\r\n"],
-                Tls::StartTls,
+                MailTls::StartTls,
                 "plain text after STARTTLS",
             ),
         ] {
@@ -408,14 +414,14 @@ mod tests {
             ],
         ];
         for replies in replies {
-            let answer = talk(server(replies).await, Tls::None).await;
+            let answer = talk(server(replies).await, MailTls::None).await;
             assert!(answer.as_ref().is_ok_and(|answer| answer.starts_with("250")), "{answer:?}");
         }
         const REFUSAL: [&[u8]; 4] = [b"220 x\r\n", b"250 x\r\n", b"250 x\r\n", b"550 refus\xe9\r\n"];
-        let refused = talk(server(&REFUSAL).await, Tls::None).await.unwrap_err();
+        let refused = talk(server(&REFUSAL).await, MailTls::None).await.unwrap_err();
         assert_eq!((refused.kind, refused.code), (FailureKind::Refused, Some(550)), "{refused:?}");
         const NO_OFFER: [&[u8]; 2] = [b"220 \xe9\r\n", b"250\r\n"];
-        let failure = talk(server(&NO_OFFER).await, Tls::StartTls).await.unwrap_err();
+        let failure = talk(server(&NO_OFFER).await, MailTls::StartTls).await.unwrap_err();
         assert!(failure.why.contains("does not offer STARTTLS"), "{failure:?}");
     }
 

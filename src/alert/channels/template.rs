@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use minijinja::{Environment, ErrorKind, UndefinedBehavior};
 
-use super::super::notice::{Message, Notice, Phase};
+use super::super::notice::{AlertPhase, Message, Notice};
 use super::super::{About, Code};
 
 /// A body, compiled.
@@ -66,7 +66,8 @@ pub fn check(body: &str) -> Option<String> {
 /// Messages with awkward texts: quotes, line ends, absent fields.
 fn samples() -> Vec<Message> {
     let abouts = [About::Gateway("main".to_owned()), About::Channel("phone".to_owned()), About::Daemon];
-    let phases = [Phase::Raised, Phase::Repeated, Phase::Resolved, Phase::Withdrawn, Phase::Test];
+    let phases =
+        [AlertPhase::Raised, AlertPhase::Repeated, AlertPhase::Resolved, AlertPhase::Withdrawn, AlertPhase::Test];
     let notices = abouts.iter().flat_map(|about| phases.map(|phase| (about.clone(), phase)));
     notices
         .map(|(about, phase)| {

@@ -5,38 +5,38 @@ use std::cell::RefCell;
 use secrecy::{ExposeSecret, SecretString};
 
 use super::super::Severity;
-use super::super::notice::{Message, Phase};
+use super::super::notice::{AlertPhase, Message};
 use super::super::outbox::Outcome;
 use super::super::secret_file::SecretFile;
 use super::super::secrets::Secrets;
-use super::super::settings::{self, Method, Payload, Preset, Url};
-use super::http::{Answer, Http, is_loopback};
+use super::super::settings::{self, HttpMethod, Payload, Preset, Url};
+use super::http::{HttpClient, ServiceAnswer, is_loopback};
 use super::preset::Call;
 use super::template::Template;
 
 #[derive(Debug)]
-pub(in crate::alert) struct Webhook {
-    settings: settings::Webhook,
-    http: Http,
+pub(in crate::alert) struct WebhookChannel {
+    settings: settings::WebhookSettings,
+    http: HttpClient,
     template: Option<Result<Template, String>>,
     /// The chat of Telegram to which the configured one has moved.
     moved_to: RefCell<Option<String>>,
 }
 
-impl Webhook {
-    pub(super) fn new(settings: &settings::Webhook) -> Self {
+impl WebhookChannel {
+    pub(super) fn new(settings: &settings::WebhookSettings) -> Self {
         let template = match &settings.payload {
             Payload::Body(body) => Some(Template::new(body)),
             Payload::Preset(_) => None,
         };
-        let http = Http::new(settings.ca_file.as_ref());
+        let http = HttpClient::new(settings.ca_file.as_ref());
         Self { settings: settings.clone(), http, template, moved_to: RefCell::new(None) }
     }
 
     pub(super) async fn deliver(&self, message: &Message) -> Outcome {
-        if self.settings.emergency && (message.phase.is_end() || message.phase == Phase::Acknowledged) {
+        if self.settings.emergency && (message.phase.is_end() || message.phase == AlertPhase::Acknowledged) {
             let outcome = self.cancel(message).await;
-            let is_silent = matches!(message.phase, Phase::Acknowledged | Phase::Replaced);
+            let is_silent = matches!(message.phase, AlertPhase::Acknowledged | AlertPhase::Replaced);
             if is_silent || !matches!(outcome, Outcome::Sent { .. }) {
                 return outcome;
             }
@@ -45,10 +45,10 @@ impl Webhook {
         let opens_incident = matches!(self.settings.payload, Payload::Preset(Preset::PagerDuty));
         match outcome {
             // A plain test leaves no open incident. A test with priority stays open until it has woken the operator.
-            Outcome::Sent { .. } if message.phase == Phase::Test && opens_incident && message.code == "test" => {
-                self.send(&Message { phase: Phase::Resolved, ..message.clone() }).await
+            Outcome::Sent { .. } if message.phase == AlertPhase::Test && opens_incident && message.code == "test" => {
+                self.send(&Message { phase: AlertPhase::Resolved, ..message.clone() }).await
             }
-            Outcome::Sent { answer, except } if message.phase == Phase::Test && opens_incident => {
+            Outcome::Sent { answer, except } if message.phase == AlertPhase::Test && opens_incident => {
                 Outcome::Sent { answer: format!("{answer}; resolve the incident there"), except }
             }
             outcome @ (Outcome::Sent { .. } | Outcome::TryAgain { .. } | Outcome::Refused { .. }) => outcome,
@@ -94,13 +94,13 @@ impl Webhook {
         }
     }
 
-    async fn ask(&self, message: &Message) -> Result<(Answer, Secrets), Outcome> {
+    async fn ask(&self, message: &Message) -> Result<(ServiceAnswer, Secrets), Outcome> {
         let mut secrets = Secrets::default();
         let call = self.call(message, &mut secrets).await?;
         let method = match self.settings.method {
-            Method::Post => reqwest::Method::POST,
-            Method::Put => reqwest::Method::PUT,
-            Method::Get => reqwest::Method::GET,
+            HttpMethod::Post => reqwest::Method::POST,
+            HttpMethod::Put => reqwest::Method::PUT,
+            HttpMethod::Get => reqwest::Method::GET,
         };
         let answer = self.http.send(method, &call, &secrets).await?;
         Ok((answer, secrets))
