@@ -8,7 +8,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use libfuzzer_sys::fuzz_target;
 use tickled::session::{
-    Accounts, Answer, Failure, Input, Machine, Now, Policy, Reauthentication, Request, Sso, State, Status, Unavailability,
+    Accounts, Answer, Failure, Input, Machine, Now, Policy, Reauth, Request, Sso, State, Status, Unavailability,
 };
 
 fuzz_target!(|data: &[u8]| {
@@ -99,8 +99,8 @@ fn answer(request: Request, byte: u8) -> Answer {
             Request::Ping => Answer::Ping(Ok(status)),
             Request::Check => Answer::Check(Ok(status)),
             Request::OpenBrokerage { .. } => Answer::OpenBrokerage(Ok(status)),
-            Request::Reauthenticate if byte < 8 => Answer::Reauthenticate(Ok(Reauthentication::NotLoggedIn)),
-            Request::Reauthenticate => Answer::Reauthenticate(Ok(Reauthentication::Accepted)),
+            Request::Reauthenticate if byte < 8 => Answer::Reauthenticate(Ok(Reauth::NotLoggedIn)),
+            Request::Reauthenticate => Answer::Reauthenticate(Ok(Reauth::Accepted)),
             Request::ValidateSso => {
                 Answer::ValidateSso(Ok(Sso { valid: byte < 128, borrowed: byte < 8, auth_time: None }))
             }

@@ -3,12 +3,12 @@
 
 use libfuzzer_sys::fuzz_target;
 use serde_json::Value;
-use tickled::gateway::stream::{Message, read};
+use tickled::gateway::stream::{StreamMessage, read};
 
 fuzz_target!(|data: &[u8]| {
     let said: Value = serde_json::from_slice(data).unwrap_or_default();
     match read(data) {
-        Message::Status(status) => {
+        StreamMessage::Status(status) => {
             assert_eq!(said["topic"], "sts");
             let up = |flag: &str| said["args"][flag] == true;
             assert_eq!(status.authenticated, up("authenticated"));
@@ -16,9 +16,9 @@ fuzz_target!(|data: &[u8]| {
             // What is left out says nothing either way.
             assert!(!status.connected || up("connected") || !said["args"]["connected"].is_boolean());
         }
-        Message::Ready | Message::Heartbeat => assert_eq!(said["topic"], "system"),
-        Message::Waiting => assert_eq!(said["message"], "waiting for session"),
-        Message::Other => assert!(said.is_object()),
-        Message::Nonsense => assert!(!said.is_object()),
+        StreamMessage::Ready | StreamMessage::Heartbeat => assert_eq!(said["topic"], "system"),
+        StreamMessage::Waiting => assert_eq!(said["message"], "waiting for session"),
+        StreamMessage::Other => assert!(said.is_object()),
+        StreamMessage::Nonsense => assert!(!said.is_object()),
     }
 });

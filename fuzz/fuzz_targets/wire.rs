@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use libfuzzer_sys::fuzz_target;
 use serde_json::Value;
-use tickled::gateway::wire::{self, Reply};
-use tickled::gateway::{Accounts, AuthStatus, Logout, Reauthentication, SsoValidation, Tickle};
+use tickled::gateway::wire::{self, RawReply};
+use tickled::gateway::{AccountsAnswer, AuthStatus, Logout, Reauthentication, SsoValidation, Tickle};
 
 fuzz_target!(|data: &[u8]| {
     let end = data.windows(2).position(|pair| pair == b"\n\n");
@@ -15,7 +15,7 @@ fuzz_target!(|data: &[u8]| {
     let field = |name: &str| head.lines().find_map(|line| line.strip_prefix(name)).map(str::trim);
     let status = head.split_whitespace().nth(1).and_then(|status| status.parse().ok()).unwrap_or(200);
     let retry_after = field("Retry-After:").and_then(|s| s.parse().ok()).map(Duration::from_secs);
-    let reply = Reply { status, location: field("Location:"), retry_after, body };
+    let reply = RawReply { status, location: field("Location:"), retry_after, body };
     let said: Value = serde_json::from_slice(body).unwrap_or_default();
     let is_good = (200..300).contains(&status) && said.is_object();
 
@@ -30,7 +30,7 @@ fuzz_target!(|data: &[u8]| {
         }
         assert!(!format!("{tickle:?}").contains("SessionId(\""));
     }
-    if let Ok(accounts) = wire::read::<Accounts>(&reply) {
+    if let Ok(accounts) = wire::read::<AccountsAnswer>(&reply) {
         assert!(is_good);
         assert_eq!(accounts.count, said["accounts"].as_array().map_or(0, Vec::len));
     }

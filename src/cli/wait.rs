@@ -171,12 +171,12 @@ mod tests {
         };
         for (state, because, live, lost) in table {
             let alone = states(&[(state, because)]);
-            assert_eq!(Until::Live.exit(&alone), live, "{state}");
-            assert_eq!(Until::Lost.exit(&alone), lost, "{state}");
+            assert_eq!(Awaited::Live.exit(&alone), live, "{state}");
+            assert_eq!(Awaited::Lost.exit(&alone), lost, "{state}");
             // Beside one that is live: all have to be live, and one that is lost is enough.
             let beside = states(&[("live", "data-confirmed"), (state, because)]);
-            assert_eq!(Until::Live.exit(&beside), live, "{state}");
-            assert_eq!(Until::Lost.exit(&beside), lost, "{state}");
+            assert_eq!(Awaited::Live.exit(&beside), live, "{state}");
+            assert_eq!(Awaited::Lost.exit(&beside), lost, "{state}");
         }
     }
 }

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use serde_json::{Map, Value};
-use tickled::log::{Event, Level};
+use tickled::log::{EventKind, Level};
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
 use tokio::sync::mpsc;
@@ -193,7 +193,7 @@ impl Daemon {
             .find(|known| known.name() == level)
             .unwrap();
         if let Some(name) = said.get("event").and_then(Value::as_str) {
-            let event = Event::named(name).unwrap_or_else(|| panic!("{name} is in no table: {line}"));
+            let event = EventKind::named(name).unwrap_or_else(|| panic!("{name} is in no table: {line}"));
             let fields: BTreeSet<&str> = said.keys().map(String::as_str).collect();
             let fields: Vec<&str> =
                 fields.into_iter().filter(|key| !["time", "level", "event", "message"].contains(key)).collect();

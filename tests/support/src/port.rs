@@ -6,8 +6,8 @@ use crate::Said;
 use jiff::Timestamp;
 use tickled::driver::answers;
 use tickled::gateway::Tickle;
-use tickled::gateway::wire::{self, Refusal, Reply};
-use tickled::session::{Accounts, Failure, HostFailure, Reauthentication, Request, Sso, Status, Unavailability};
+use tickled::gateway::wire::{self, Refusal, RawReply};
+use tickled::session::{Accounts, Failure, HostFailure, Reauth, Request, Sso, Status, Unavailability};
 use tickled::simulator::world::{Answer, AuthStatus, Call, RequestId, Route, Verdict, What, World};
 
 /// What a request asks of the world.
@@ -79,7 +79,7 @@ pub fn slowly(request: Request, answer: &Answer) -> Said {
         let found = rendered.headers.iter().find(|(key, _)| key.eq_ignore_ascii_case(name));
         found.map(|(_, value)| value.as_str())
     };
-    let reply = Reply {
+    let reply = RawReply {
         status: rendered.status,
         location: header("location"),
         retry_after: header("retry-after").and_then(|s| s.parse().ok()).map(Duration::from_secs),
@@ -94,8 +94,8 @@ pub fn slowly(request: Request, answer: &Answer) -> Said {
         }
         Request::Reauthenticate => {
             seen(wire::read_reauthentication(&reply), |answer| match answers::reauthentication(answer) {
-                Reauthentication::Accepted => Said::Accepted,
-                Reauthentication::NotLoggedIn => Said::NotLoggedIn,
+                Reauth::Accepted => Said::Accepted,
+                Reauth::NotLoggedIn => Said::NotLoggedIn,
             })
         }
         Request::ValidateSso => seen(wire::read(&reply), |sso| Said::Sso(answers::sso(sso))),

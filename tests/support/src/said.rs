@@ -1,7 +1,7 @@
 //! What the other side says, by meaning, and the machine's input that it makes of the answer to a request.
 
 use tickled::session::{
-    Accounts, Answer, Failure, HostFailure, Input, Reauthentication, Request, Sso, Status, Unavailability,
+    Accounts, Answer, Failure, HostFailure, Input, Reauth, Request, Sso, Status, Unavailability,
 };
 
 /// What the other side says. Not everything can answer every request.
@@ -51,8 +51,8 @@ impl Said {
             (Self::Status(status), Request::Ping) => Answer::Ping(Ok(status)),
             (Self::Status(status), Request::Check) => Answer::Check(Ok(status)),
             (Self::Status(status), Request::OpenBrokerage { .. }) => Answer::OpenBrokerage(Ok(status)),
-            (Self::Accepted, Request::Reauthenticate) => Answer::Reauthenticate(Ok(Reauthentication::Accepted)),
-            (Self::NotLoggedIn, Request::Reauthenticate) => Answer::Reauthenticate(Ok(Reauthentication::NotLoggedIn)),
+            (Self::Accepted, Request::Reauthenticate) => Answer::Reauthenticate(Ok(Reauth::Accepted)),
+            (Self::NotLoggedIn, Request::Reauthenticate) => Answer::Reauthenticate(Ok(Reauth::NotLoggedIn)),
             (Self::Sso(sso), Request::ValidateSso) => Answer::ValidateSso(Ok(sso)),
             (Self::Accounts(accounts), Request::Accounts) => Answer::Accounts(Ok(accounts)),
             (Self::Listening, Request::IsListening) => Answer::IsListening(Ok(())),

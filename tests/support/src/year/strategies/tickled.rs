@@ -5,11 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ::tickled::alert::schedule::Hours;
-use ::tickled::alert::{self, Code, Phase, Severity, Tracker};
+use ::tickled::alert::{self, Code, AlertPhase, Severity, Tracker};
 use ::tickled::calendar::{Maintenance, Region};
-use ::tickled::driver::{Listening, Turn};
+use ::tickled::driver::{StreamListener, Turn};
 use ::tickled::gateway::SessionId;
-use ::tickled::gateway::stream::{Down, Push};
+use ::tickled::gateway::stream::{StreamDown, Push};
 use ::tickled::session::{
     CALM, ClientId, Competing, Input as Step, Jitter, Machine, Now, Plan, Policy, RateLimitState, Request,
     SharedBudget, State, Status, Unavailability,
@@ -40,7 +40,7 @@ struct Process {
     budget: SharedBudget,
     client: ClientId,
     plan: Option<Plan>,
-    listening: Listening,
+    listening: StreamListener,
     refutations: u32,
     tracker: Tracker,
     alarm: Duration,
@@ -121,32 +121,32 @@ impl Tickled {
         }
         process.shown = Some((shown, now.mono));
         let snapshot = Snapshot::of("main", "https://localhost:5000", machine, plan, now, Some(&self.place));
-        self.track(now, alert::Input::Snapshot(&snapshot), acts);
+        self.track(now, alert::AlertInput::Snapshot(&snapshot), acts);
     }
 
-    fn track(&mut self, now: Now, input: alert::Input<'_>, acts: &mut Vec<Act>) {
+    fn track(&mut self, now: Now, input: alert::AlertInput<'_>, acts: &mut Vec<Act>) {
         let plan = self.process.tracker.step(now, input);
         self.process.alarm = plan.wake_at;
         for notice in plan.notices {
             acts.push(Act::Note(format!("{} {:?} {:?}: {}", notice.code, notice.phase, notice.severity, notice.title)));
-            if (notice.code, notice.phase) == (Code::LoginRequired, Phase::Raised) {
+            if (notice.code, notice.phase) == (Code::LoginRequired, AlertPhase::Raised) {
                 self.process.expects_login = true;
             }
             acts.push(match notice.phase {
-                Phase::Raised if notice.severity == Severity::Error => Act::Call,
-                Phase::Repeated if notice.severity == Severity::Error => Act::Repeat,
-                Phase::Raised
-                | Phase::Repeated
-                | Phase::Resolved
-                | Phase::Withdrawn
-                | Phase::Replaced
-                | Phase::Acknowledged
-                | Phase::Test => Act::Message,
+                AlertPhase::Raised if notice.severity == Severity::Error => Act::Call,
+                AlertPhase::Repeated if notice.severity == Severity::Error => Act::Repeat,
+                AlertPhase::Raised
+                | AlertPhase::Repeated
+                | AlertPhase::Resolved
+                | AlertPhase::Withdrawn
+                | AlertPhase::Replaced
+                | AlertPhase::Acknowledged
+                | AlertPhase::Test => Act::Message,
             });
         }
     }
 
-    fn hears(&mut self, now: Now, heard: Result<Push, Down>, flags: Option<Status>, acts: &mut Vec<Act>) {
+    fn hears(&mut self, now: Now, heard: Result<Push, StreamDown>, flags: Option<Status>, acts: &mut Vec<Act>) {
         if heard.is_ok() {
             self.process.machine.on_sign_of_life(now);
         }
@@ -193,7 +193,7 @@ impl Process {
             budget,
             client,
             plan: None,
-            listening: Listening::new(has_stream.then(|| Jitter::new(seed))),
+            listening: StreamListener::new(has_stream.then(|| Jitter::new(seed))),
             refutations: 0,
             tracker: Tracker::new(settings.clone(), "host"),
             alarm: Duration::MAX,
@@ -219,7 +219,7 @@ impl Strategy for Tickled {
             }
             Input::Wake => {
                 if now.mono >= self.process.alarm {
-                    self.track(now, alert::Input::Wake, acts);
+                    self.track(now, alert::AlertInput::Wake, acts);
                 }
                 let listening = self.process.listening.wake_at();
                 if self.process.plan.is_none_or(|plan| now.mono >= plan.wake_at)
@@ -251,7 +251,7 @@ impl Strategy for Tickled {
             Input::Ready => self.hears(now, Ok(Push::Ready), None, acts),
             Input::Heartbeat => self.hears(now, Ok(Push::Heartbeat), None, acts),
             Input::Flags(flags) => self.hears(now, Ok(Push::Heartbeat), Some(status(flags)), acts),
-            Input::StreamDown => self.hears(now, Err(Down::Silent), None, acts),
+            Input::StreamDown => self.hears(now, Err(StreamDown::Silent), None, acts),
             Input::OwnerCame | Input::Truth(_) => {}
         }
         if std::mem::take(&mut self.process.expects_login) {
