@@ -21,7 +21,7 @@ impl Context {
                 if is_broken && !is_confirmed {
                     // It went by a connection that broke with the others. The next one is fresh.
                     self.suspicion.unavailable = true;
-                    return self.go_on(phase, Step::Watch);
+                    return self.go_on(phase, SilenceStep::Watch);
                 }
                 if is_broken || cause == Unavailability::NothingListens {
                     self.silence.process_gone();

@@ -7,7 +7,7 @@ use super::machine::{InFlight, Machine};
 use super::phase::Phase;
 use super::rate_limiter::Priority;
 use super::shared_budget::{ClientId, SharedBudget};
-use super::silence::Step;
+use super::silence::SilenceStep;
 use super::{Answer, Failure, Now, Request, Unavailability, WakeReason};
 
 impl Machine {
@@ -92,7 +92,7 @@ impl Machine {
     fn watch_at_once(&mut self) {
         let is_watching = self.cx.silence.is_on && self.awaited().is_none() && !self.is_ending();
         if is_watching && self.question.request.is_some() {
-            self.cx.silence.step = Step::Watch;
+            self.cx.silence.step = SilenceStep::Watch;
             self.question.at = self.cx.now.mono;
         }
     }
