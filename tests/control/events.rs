@@ -1,5 +1,6 @@
 //! Programs that listen to the real daemon, at its control socket and at its endpoint.
 
+use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -12,16 +13,18 @@ use tokio::time::timeout;
 
 use crate::Host;
 use crate::endpoint::{config, get, listens};
+use crate::event_source::{EventSource, Received};
 use support::{Gateway, SOON};
 
 trait Stream: AsyncRead + AsyncWrite + Unpin {}
 
 impl<T: AsyncRead + AsyncWrite + Unpin> Stream for T {}
 
-/// A program that listens.
+/// A program that listens, by the rules of `EventSource`.
 struct Listening {
     stream: Box<dyn Stream>,
-    text: String,
+    source: EventSource,
+    received: VecDeque<Received>,
     last_id: String,
 }
 
@@ -38,38 +41,31 @@ impl Listening {
 
     async fn open(mut stream: Box<dyn Stream>, path: &str, host: &str, last_id: &str) -> Self {
         let last = if last_id.is_empty() { String::new() } else { format!("Last-Event-ID: {last_id}\r\n") };
-        let request = format!("GET {path} HTTP/1.1\r\nHost: {host}\r\n{last}\r\n");
+        let request = format!("GET {path} HTTP/1.1\r\nHost: {host}\r\nAccept: text/event-stream\r\n{last}\r\n");
         stream.write_all(request.as_bytes()).await.unwrap();
-        let mut listening = Self { stream, text: String::new(), last_id: last_id.to_owned() };
-        let head = listening.paragraph("\r\n\r\n").await;
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            head.push(timeout(SOON, stream.read_u8()).await.expect("a head in time").unwrap());
+        }
+        let head = String::from_utf8(head).unwrap();
         assert!(head.starts_with("HTTP/1.1 200 OK\r\n"), "{head}");
         assert!(head.contains("content-type: text/event-stream\r\n") && !head.contains("content-length"), "{head}");
-        assert_eq!(listening.paragraph("\n\n").await, "retry: 1000\n\n");
-        listening
-    }
-
-    /// All up to this end.
-    async fn paragraph(&mut self, end: &str) -> String {
-        loop {
-            if let Some(at) = self.text.find(end) {
-                let rest = self.text.split_off(at + end.len());
-                return std::mem::replace(&mut self.text, rest);
-            }
-            let mut part = [0; 1024];
-            let n = timeout(SOON, self.stream.read(&mut part)).await.expect("an event in time").unwrap();
-            assert_ne!(n, 0, "hung up after {:?}", self.text);
-            self.text += std::str::from_utf8(&part[..n]).unwrap();
-        }
+        // A page of another origin cannot read it.
+        assert!(!head.contains("access-control-"), "{head}");
+        Self { stream, source: EventSource::default(), received: VecDeque::new(), last_id: last_id.to_owned() }
     }
 
     async fn next(&mut self) -> Event {
-        let text = self.paragraph("\n\n").await;
-        let field = |name: &str| {
-            let line = text.lines().find_map(|line| line.strip_prefix(&format!("{name}: ")));
-            line.unwrap_or_else(|| panic!("no {name} in {text:?}"))
-        };
-        self.last_id = field("id").to_owned();
-        Event::read(field("event"), field("data")).unwrap_or_else(|| panic!("{text}"))
+        while self.received.is_empty() {
+            let mut part = [0; 7];
+            let n = timeout(SOON, self.stream.read(&mut part)).await.expect("an event in time").unwrap();
+            assert_ne!(n, 0, "hung up after {:?}", self.source);
+            self.received.extend(self.source.push(&part[..n]));
+        }
+        assert_eq!(self.source.retry_ms, Some(1000));
+        let received = self.received.pop_front().unwrap();
+        self.last_id.clone_from(&received.last_id);
+        Event::read(&received.name, &received.data).unwrap_or_else(|| panic!("{received:?}"))
     }
 
     /// The next events until a gateway is in this state: their names, with states and numbers.

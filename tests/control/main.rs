@@ -3,6 +3,7 @@
 
 mod crowd;
 mod endpoint;
+mod event_source;
 mod events;
 mod examples;
 mod exposition;
