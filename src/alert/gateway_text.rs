@@ -73,12 +73,12 @@ pub(super) fn login(cause: Cause, snapshot: &Snapshot, host: &str) -> Annotation
             ("log in now – no login since the gateway started", Action::LogIn, format!("{lines}\n{offline}"))
         }
         Cause::Borrowed => (
-            "log out the other application – it holds the login",
+            "log out of the other application – it holds the login",
             Action::LogOutElsewhere,
             format!(
-                "log out in the other application (closing it is not enough), then restart the gateway and {lines}\n\
-                 While another application holds the login, tickled checks every 7 minutes only, because each check \
-                 keeps that login alive. To check at once: `tickled check`."
+                "log out of the other application (closing it is not enough), then restart the gateway and {lines}\n\
+                 Until then tickled checks only every 7 minutes, because each check keeps the other login alive. To check \
+                 at once: `tickled check`."
             ),
         ),
         Cause::NotEnabled => (
@@ -138,7 +138,7 @@ pub(super) fn contested(snapshot: &Snapshot) -> Annotations {
     let second = "A second IBKR user name lets you and the program work at the same time.";
     if snapshot.reason == StateReason::Outfought {
         let text = format!(
-            "log out in the other application (TWS, the mobile app, another program), or leave the session to it; \
+            "log out of the other application (TWS, the mobile app, another program), or leave the session to it; \
              tickled takes it back when it is free.\n{second}"
         );
         return annotations(
@@ -163,7 +163,7 @@ pub(super) fn budget_spent(snapshot: &Snapshot, host: &str) -> Annotations {
     annotations(
         "budget-spent",
         "log in now – session lost too often",
-        "the session is lost, and was lost so often that IBKR may not be asked for it again yet",
+        "the session was lost so often that tickled must wait before it asks IBKR for it again",
         text,
         Action::LogIn,
     )
@@ -175,7 +175,7 @@ pub(super) fn flapping() -> Annotations {
         "flapping",
         "session keeps dropping",
         "the session was lost and restored several times",
-        "nothing at once: tickled restores it each time.\nThe log shows what ends it: another program with the same user \
+        "nothing right now: tickled restores it each time.\nThe log shows what ends it: another program with the same user \
          name, a poor network, or IBKR itself.",
         Action::Wait,
     )
@@ -199,7 +199,7 @@ pub(super) fn being_restored() -> Annotations {
         "being-restored",
         "being restored – session not live",
         "the session is not live, and tickled is restoring it",
-        "if that takes longer than some minutes, run `tickled doctor`",
+        "if that takes longer than a few minutes, run `tickled doctor`",
         Action::Wait,
     )
 }
@@ -252,9 +252,8 @@ pub(super) fn unavailable(trouble: Unavailability, snapshot: &Snapshot, host: &s
         Unavailability::Tls => (
             Code::GatewayUnreachable,
             Action::AdjustTls,
-            "fix the encryption – no connection to the gateway".to_owned(),
-            "do what the next line says, in the configuration or in the gateway's conf.yaml.\nRun `tickled doctor` \
-             to see whether it helps."
+            "fix the TLS settings – no connection to the gateway".to_owned(),
+            "run `tickled doctor`: it names the setting to change, in the configuration or in the gateway's conf.yaml"
                 .to_owned(),
         ),
         Unavailability::AddressRefused => (
@@ -291,11 +290,10 @@ pub(super) fn unavailable(trouble: Unavailability, snapshot: &Snapshot, host: &s
         Unavailability::GatewayWedged => (
             Code::GatewayWedged,
             Action::Restart,
-            "restart the gateway – it is wedged".to_owned(),
+            "restart the gateway – it is stuck".to_owned(),
             format!(
-                "restart the gateway, then {}\nIBKR answers, but the gateway holds requests that were never answered, \
-                 and sends no others. Your other programs are blocked as well.\nSome gateways free themselves within \
-                 minutes. A restart costs a login.",
+                "restart the gateway, then {}\nYour other programs are blocked as well.\nSome gateways free themselves \
+                 within minutes. A restart costs a login.",
                 login.lines()
             ),
         ),

@@ -235,15 +235,15 @@ impl Notice {
                 String::new(),
             ),
             AlertPhase::Acknowledged => (
-                format!("{subject}: acknowledged: {}", self.title),
+                format!("{subject}: acknowledged ({})", self.title),
                 format!("Nothing to do here: it was acknowledged.\n{}\n{footer}", sentence(&self.summary)),
                 action,
             ),
             AlertPhase::Test => (
                 "TEST: this alert is only a test".to_owned(),
                 format!(
-                    "Nothing is wrong. Somebody ran `tickled alert test` on {host} to see whether its alerts arrive here: \
-                     they do.\nSent {}. Nothing to do.",
+                    "Nothing to do: this is a test of the alerts from {host} (`tickled alert test`), and it has arrived.\n\
+                     Sent {}.",
                     short_clock(self.at, self.at, zone)
                 ),
                 String::new(),

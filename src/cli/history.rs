@@ -40,19 +40,18 @@ impl HistoryArgs {
             Ok(report) => report,
             Err(error) => return Ok(failed(&error)),
         };
+        // The daemon that has the history knows the zone as well.
+        let zone = self.daemon.client()?.status().await.ok().and_then(|status| status.zone);
+        let zone = zone_named(zone.as_deref());
         if let Some(file) = &self.svg
-            && let Err(error) = fs::write(file, svg(&report))
+            && let Err(error) = fs::write(file, svg(&report, &zone))
         {
             complain(&format!("--svg: cannot write {}: {error}", file.display()));
             return Ok(Exit::Usage);
         }
         let text = match self.daemon.form() {
             OutputForm::Json => json!(report).to_string() + "\n",
-            OutputForm::Text { width, unicode, .. } => {
-                // The daemon that has the history knows the zone as well.
-                let zone = self.daemon.client()?.status().await.ok().and_then(|status| status.zone);
-                history_text::text(&report, width, unicode, &zone_named(zone.as_deref()))
-            }
+            OutputForm::Text { width, unicode, .. } => history_text::text(&report, width, unicode, &zone),
         };
         say(&text).map(|()| Exit::Live)
     }

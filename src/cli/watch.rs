@@ -105,6 +105,8 @@ impl KeyPress {
             [b'b'] | [ESCAPE, b'[', b'5', b'~'] => Some(Self::Move(-1, 0)),
             [b' '] | [ESCAPE, b'[', b'6', b'~'] => Some(Self::Move(1, 0)),
             [ESCAPE] | [ESCAPE, b'[' | b'O'] | [ESCAPE, b'[', b'0'..=b'9'] => None,
+            // The key Esc alone, and another after it.
+            [ESCAPE, first, ..] if !matches!(first, b'[' | b'O') => Self::read(bytes.get(1..).unwrap_or_default()),
             // Ctrl-C ends it whatever came before.
             [.., CTRL_C | CTRL_D] => Some(Self::End),
             _ => Some(Self::Other),

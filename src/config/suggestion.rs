@@ -21,7 +21,9 @@ pub(super) fn unknown_key(path: &str, table: &str, name: &str, keys: &[KeyDoc]) 
     if let Some(same) = beside().find(|known| singular(known) == singular(&folded)) {
         return format!("did you mean {same}?");
     }
-    let home = elsewhere.iter().find(|key| last(key) == folded).and_then(|key| key.path.rsplit_once('.'));
+    let is_below = |key: &&&Key| key.path.strip_prefix(table).is_some_and(|rest| rest.starts_with('.'));
+    let mut homes = elsewhere.iter().filter(|key| last(key) == folded);
+    let home = homes.clone().find(is_below).or_else(|| homes.next()).and_then(|key| key.path.rsplit_once('.'));
     match (home, gateway) {
         (Some((home, _)), Some(gateway)) if home.starts_with("session") => {
             return format!("it belongs under [{home}], or under [gateway.{gateway}.{home}] for this gateway alone");
@@ -34,6 +36,9 @@ pub(super) fn unknown_key(path: &str, table: &str, name: &str, keys: &[KeyDoc]) 
             };
         }
         (None, _) => {}
+    }
+    if table == "alerts" && HOURS.contains(&folded.as_str()) {
+        return "the times at which you are asked are set under [alerts.hours]".to_owned();
     }
     if let Some(near) = nearest(name, beside()) {
         return format!("did you mean {near}?");
@@ -76,4 +81,6 @@ fn names_secret(known: &str, written: &str) -> bool {
         || parts.iter().any(|part| written.ends_with(part))
 }
 
+/// Names under which the hours are looked for.
+const HOURS: &[&str] = &["quiet", "quiet_hours", "remind_before", "remind_at"];
 const LONGEST_SHORT: usize = 4;

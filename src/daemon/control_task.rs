@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 use jiff::Timestamp;
+use jiff::tz::TimeZone;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::{AbortHandle, spawn_local};
 use tracing::{debug, info, warn};
@@ -19,6 +20,7 @@ use crate::directories::Chosen;
 use crate::driver::{Clock, DriverCommand, HostClock};
 use crate::history::Events;
 use crate::log::event;
+use crate::text::clock;
 
 /// The control socket. Dropping this closes it.
 pub(super) struct ControlTask {
@@ -118,7 +120,9 @@ impl ControlTask {
             control::Command::Check(Some(name)) if known(&name) => {
                 command(drivers, &name, DriverCommand::Check, "is being checked", "")
             }
-            control::Command::Pause(name, until) if known(&name) => pause(drivers, &name, until, now),
+            control::Command::Pause(name, until) if known(&name) => {
+                pause(drivers, &name, until, now, &supervisor.alerts.zone())
+            }
             control::Command::Resume(name) if known(&name) => {
                 command(drivers, &name, DriverCommand::Resume, "is watched again", "")
             }
@@ -184,7 +188,7 @@ fn command(drivers: &Drivers, name: &str, command: DriverCommand, done: &str, hi
     }
 }
 
-fn pause(drivers: &Drivers, name: &str, until: Until, now: Timestamp) -> Response {
+fn pause(drivers: &Drivers, name: &str, until: Until, now: Timestamp, zone: &TimeZone) -> Response {
     let (until, hint) = match until {
         Until::Resumed => (None, format!("; `tickled resume {name}` ends it")),
         Until::At(until) if until <= now => {
@@ -198,14 +202,9 @@ fn pause(drivers: &Drivers, name: &str, until: Until, now: Timestamp) -> Respons
             (Some(until), format!("; `tickled resume {name}` ends it sooner"))
         }
     };
-    let end = until.map_or_else(|| "it is resumed".to_owned(), |until| until.strftime("%F %T UTC").to_string());
-    command(
-        drivers,
-        name,
-        DriverCommand::Pause { until },
-        &format!("is paused until {end}: nothing is sent to it"),
-        &hint,
-    )
+    let end = until.map_or_else(|| "it is resumed".to_owned(), |until| clock(until, zone));
+    let hint = format!(" until {end}: nothing is sent to it{hint}");
+    command(drivers, name, DriverCommand::Pause { until }, "is paused", &hint)
 }
 
 fn acknowledge(supervisor: &mut Supervisor, gateway: Option<&str>, code: Option<Code>) -> Response {

@@ -210,7 +210,7 @@ fn timeline(title: &'static str, report: &HistoryReport, name: &str, zone: &Time
     Timeline {
         title,
         summary: of.map(|of| of.summary_since(report.from)).unwrap_or_default(),
-        band: of.map(|of| band(report, of)).unwrap_or_default(),
+        band: of.map(|of| band(report, of, zone)).unwrap_or_default(),
         from: clock(report.from, zone),
         middle: clock(middle(report), zone),
     }

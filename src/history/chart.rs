@@ -3,10 +3,11 @@
 use std::fmt::Write;
 
 use jiff::Timestamp;
+use jiff::tz::TimeZone;
 
 use super::report::{GatewayReport, HistoryReport, parts};
 use crate::session::StateKind;
-use crate::text::is_disturbing;
+use crate::text::{clock, is_disturbing};
 
 /// One gateway's time from left to right in `width` characters, the gravest state of each stretch in its own.
 #[must_use]
@@ -38,21 +39,22 @@ pub const fn character(state: Option<StateKind>) -> char {
 
 /// A picture of one gateway's time, to stand in a page whose style has [`style`].
 #[must_use]
-pub fn band(report: &HistoryReport, gateway: &GatewayReport) -> String {
+pub fn band(report: &HistoryReport, gateway: &GatewayReport, zone: &TimeZone) -> String {
     let mut out = format!(
         "<svg class=\"band\" viewBox=\"0 0 {COLUMNS} {}\" preserveAspectRatio=\"none\" role=\"img\" \
          aria-label=\"{}\">",
         BAND,
-        escaped(&spoken(report, gateway)),
+        escaped(&spoken(report, gateway, zone)),
     );
-    out.push_str(&bars(report, gateway, 0, 0));
+    out.push_str(&bars(report, gateway, (0, 0), zone));
     out.push_str("</svg>");
     out
 }
 
 /// A picture of all gateways, as a file of its own.
 #[must_use]
-pub fn svg(report: &HistoryReport) -> String {
+pub fn svg(report: &HistoryReport, zone: &TimeZone) -> String {
+    let (from, to) = (clock(report.from, zone), clock(report.to, zone));
     let rows = report.gateways.len();
     let height = TOP + rows * ROW + BOTTOM;
     let mut out = format!(
@@ -60,7 +62,7 @@ pub fn svg(report: &HistoryReport) -> String {
          font-family=\"system-ui, sans-serif\" font-size=\"14\">\n<title>{}</title>\n<style>{}</style>\n\
          <rect class=\"paper\" width=\"100%\" height=\"100%\"/>\n",
         COLUMNS + 2 * SIDE,
-        escaped(&format!("Sessions from {} to {}", clock(report.from), clock(report.to))),
+        escaped(&format!("Sessions from {from} to {to}")),
         style(),
     );
     for (i, gateway) in report.gateways.iter().enumerate() {
@@ -69,18 +71,13 @@ pub fn svg(report: &HistoryReport) -> String {
             out,
             "<text class=\"ink\" x=\"{SIDE}\" y=\"{}\">{}</text>",
             top + 14,
-            escaped(&spoken(report, gateway))
+            escaped(&spoken(report, gateway, zone))
         );
-        out.push_str(&bars(report, gateway, SIDE, top + LABEL));
+        out.push_str(&bars(report, gateway, (SIDE, top + LABEL), zone));
     }
     let foot = TOP + rows * ROW + 14;
-    let _ = writeln!(out, "<text class=\"ink\" x=\"{SIDE}\" y=\"{foot}\">{}</text>", clock(report.from));
-    let _ = writeln!(
-        out,
-        "<text class=\"ink\" text-anchor=\"end\" x=\"{}\" y=\"{foot}\">{}</text>",
-        COLUMNS + SIDE,
-        clock(report.to)
-    );
+    let _ = writeln!(out, "<text class=\"ink\" x=\"{SIDE}\" y=\"{foot}\">{from}</text>");
+    let _ = writeln!(out, "<text class=\"ink\" text-anchor=\"end\" x=\"{}\" y=\"{foot}\">{to}</text>", COLUMNS + SIDE,);
     let mut left = SIDE;
     for state in all_states() {
         let _ = writeln!(
@@ -143,18 +140,18 @@ const fn colours(state: StateKind) -> (&'static str, &'static str) {
 }
 
 /// What a picture shows, in one line.
-fn spoken(report: &HistoryReport, gateway: &GatewayReport) -> String {
+fn spoken(report: &HistoryReport, gateway: &GatewayReport, zone: &TimeZone) -> String {
     format!(
         "{}: {} from {} to {}",
         gateway.gateway,
         gateway.summary_since(report.from),
-        clock(report.from),
-        clock(report.to)
+        clock(report.from, zone),
+        clock(report.to, zone)
     )
 }
 
 /// One rectangle for each span, as wide as it lasted.
-fn bars(report: &HistoryReport, gateway: &GatewayReport, left: usize, top: usize) -> String {
+fn bars(report: &HistoryReport, gateway: &GatewayReport, (left, top): (usize, usize), zone: &TimeZone) -> String {
     let whole = report.to.duration_since(report.from).as_secs_f64().max(1.0);
     let column = |at: Timestamp| at.duration_since(report.from).as_secs_f64() / whole * WIDTH;
     let mut out = format!("<rect class=\"none\" x=\"{left}\" y=\"{top}\" width=\"{COLUMNS}\" height=\"{BAND}\"/>\n");
@@ -168,15 +165,11 @@ fn bars(report: &HistoryReport, gateway: &GatewayReport, left: usize, top: usize
              </title></rect>",
             from + LEFT * f64::from(u8::from(left > 0)),
             to - from,
-            clock(span.from),
-            clock(span.to),
+            clock(span.from, zone),
+            clock(span.to, zone),
         );
     }
     out
-}
-
-fn clock(time: Timestamp) -> String {
-    time.strftime("%Y-%m-%d %H:%M UTC").to_string()
 }
 
 /// All states, in the order of a legend: the first, in which nothing is known yet, comes last.

@@ -7,6 +7,7 @@
 //! It imports nothing else of this crate, not even the shape of IBKR's answers: a shared mistake would hide itself.
 
 mod body;
+mod browser;
 mod control;
 mod control_port;
 mod server;

@@ -22,6 +22,7 @@ use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 
 use super::body::Page;
+use super::browser;
 use super::shared_world::SharedWorld;
 use super::stream;
 use super::world::{Answer, Call, Method, Reply, Route, What};
@@ -73,8 +74,8 @@ impl Server {
 }
 
 async fn connect(world: Arc<SharedWorld>, tcp: TcpStream, acceptor: Option<TlsAcceptor>) {
-    let connection = Connection { world, number: 0, resets: Arc::new(AtomicBool::new(false)) };
-    let connection = Connection { number: connection.world.count_connection(), ..connection };
+    let (number, port) = (world.count_connection(), tcp.local_addr().map_or(0, |address| address.port()));
+    let connection = Connection { world, number, port, resets: Arc::new(AtomicBool::new(false)) };
     drop(tcp.set_nodelay(true));
     let socket = Socket { tcp, resets: Arc::clone(&connection.resets) };
     match acceptor {
@@ -91,6 +92,8 @@ async fn connect(world: Arc<SharedWorld>, tcp: TcpStream, acceptor: Option<TlsAc
 struct Connection {
     world: Arc<SharedWorld>,
     number: u64,
+    /// The gateway's port.
+    port: u16,
     resets: Arc<AtomicBool>,
 }
 
@@ -107,7 +110,7 @@ impl Connection {
     }
 
     async fn answer(self, mut request: Request<Incoming>) -> io::Result<Response<Page>> {
-        let call = read(&mut request).await;
+        let call = read(&mut request, self.port).await;
         let (Reply { after, mut what, .. }, late) =
             self.world.handle(&call, request.method().as_str(), request.uri().path(), self.number);
         tokio::time::sleep(after).await;
@@ -147,7 +150,7 @@ fn respond(answer: &Answer, page: impl FnOnce(Bytes) -> Page) -> Response<Page> 
 }
 
 /// What the world needs to know of a request. Whatever a login posts is not read.
-async fn read(request: &mut Request<Incoming>) -> Call {
+async fn read(request: &mut Request<Incoming>, port: u16) -> Call {
     let headers: &HeaderMap = request.headers();
     let mut call = Call {
         method: Method::parse(request.method().as_str()),
@@ -156,6 +159,7 @@ async fn read(request: &mut Request<Incoming>) -> Call {
         query: request.uri().query().unwrap_or_default().to_owned(),
         ..Call::get(Route::parse(request.uri().path()))
     };
+    call.foreign = browser::is_foreign(headers, &call, port);
     if call.method != Method::Get && !call.route.is_own() && call.route != Route::Dispatcher {
         let body = match Limited::new(request.body_mut(), LONGEST_BODY).collect().await {
             Ok(body) => body.to_bytes(),

@@ -5,6 +5,7 @@ mod delivery;
 mod echo;
 mod edge;
 mod hours;
+mod hours_live;
 mod life;
 mod mail;
 mod mailserver;

@@ -2,7 +2,7 @@
 
 use jiff::civil::{Date, Time, Weekday, date, time};
 use jiff::tz::TimeZone;
-use jiff::{SignedDuration, Timestamp};
+use jiff::{SignedDuration, Timestamp, ToSpan};
 use tickled::alert::schedule::{Hours, Period};
 
 use crate::year::Chance;
@@ -102,6 +102,14 @@ fn each_time_of_the_table_is_in_its_period() {
             "2026-11-01T04:00:00Z",
             "next 2026-11-01T04:15 06:30 05:00",
         ),
+        // Hours that begin at a time that comes twice begin with the first one.
+        (
+            "America/New_York",
+            &EVERY_DAY,
+            ["01:30", "05:00", "04:00"],
+            "2026-11-01T05:00:00Z",
+            "next 2026-11-01T05:30 10:00 09:00",
+        ),
         // The time in which one would be called does not exist: the deadline moves.
         (
             "America/New_York",
@@ -190,7 +198,7 @@ fn what_holds_at_any_time_of_any_hours() {
             let day = period.start.to_zoned_datetime(hours.zone.clone());
             assert!(days.contains(&day.weekday()) && !hours.except.contains(&day.date()), "{hours:?} {now}");
             assert!(day.time() >= from, "{hours:?} {now}");
-            assert_eq!(hours.period(period.start), Some(period));
+            assert_eq!((hours.period(period.start), hours.held_until(period.start)), (Some(period), None));
             // A moment is in a period or held until one, and none lies between.
             match hours.held_until(now) {
                 Some(until) => {
@@ -207,18 +215,22 @@ fn what_holds_at_any_time_of_any_hours() {
             };
             // Two calls at least come before a deadline, the last one ten minutes before it.
             let calls: Vec<Timestamp> = period.calls().collect();
-            assert!(calls.len() >= 2 && calls[0] == period.start && calls.is_sorted(), "{hours:?} {now}: {calls:?}");
+            assert!(calls.len() >= 2 && calls[0] == period.start && calls.is_sorted_by(|a, b| a < b), "{hours:?} {now}: {calls:?}");
             assert_eq!(calls.last().unwrap().duration_until(deadline), SignedDuration::from_mins(10));
             let found: Vec<Timestamp> =
                 hours.deadlines(deadline, deadline.checked_add(SignedDuration::from_secs(1)).unwrap()).collect();
             assert_eq!(found, [deadline], "{hours:?}");
+            assert_eq!(hours.deadlines(period.start, deadline).next(), None, "{hours:?}");
         }
     }
     assert!(checked > 10_000, "{checked}");
 }
 
 #[test]
-fn hours_without_an_end_of_days_off_hold_nothing() {
+fn days_off_may_be_many_and_hours_without_any_day_hold_nothing() {
+    let off: Vec<Date> = date(2026, 1, 1).series(1.day()).take(366).collect();
+    let year = hours("UTC", &EVERY_DAY, ["07:30", "17:00", ""], &off);
+    assert_eq!(year.held_until(at("2026-01-01T00:00:00Z")), Some(at("2027-01-02T07:30:00Z")));
     let none = hours("UTC", &[], ["07:30", "17:00", ""], &[]);
     assert_eq!((none.next(at("2026-01-01T00:00:00Z")), none.held_until(at("2026-01-01T00:00:00Z"))), (None, None));
 }

@@ -239,29 +239,52 @@ fn every_alert_names_what_it_is_about_and_what_to_do_and_no_inner_thing() {
     }
 }
 
+/// The request by which a service gets a message.
+fn request(preset: Preset, message: &Message) -> String {
+    let token = SecretString::from("TOKEN");
+    let (to, token) = (preset.needs_receiver().then_some("RECEIVER"), preset.needs_token().then_some(&token));
+    let call = preset.call(message, preset.url().unwrap_or("https://SERVICE"), token, to);
+    let mut page = format!("[{} {}: {}]\nPOST {}\n", message.phase.name(), message.code, message.reason, call.url);
+    for (name, value) in &call.headers {
+        page.push_str(&format!("{name}: {value}\n"));
+    }
+    let body = match serde_json::from_str::<Value>(&call.body) {
+        Ok(body) => serde_json::to_string_pretty(&body).unwrap(),
+        Err(_) => call.body,
+    };
+    page + &format!("\n{body}\n\n")
+}
+
 #[test]
 fn every_service_is_told_as_it_stands_here() {
-    let token = SecretString::from("TOKEN");
     for preset in Preset::ALL.iter().copied() {
-        let (to, token) = (preset.needs_receiver().then_some("RECEIVER"), preset.needs_token().then_some(&token));
-        let url = preset.url().unwrap_or("https://SERVICE");
-        let (mut page, mut seen) = (String::new(), BTreeSet::new());
+        let mut seen = BTreeSet::new();
         // The causes differ in their words alone, which stand in words.txt.
-        for message in all().into_iter().filter(|told| seen.insert((told.code.clone(), told.phase.name()))) {
-            let call = preset.call(&message, url, token, to);
-            page.push_str(&format!("[{} {}: {}]\n", message.phase.name(), message.code, message.reason));
-            page.push_str(&format!("POST {}\n", call.url));
-            for (name, value) in &call.headers {
-                page.push_str(&format!("{name}: {value}\n"));
-            }
-            let body = match serde_json::from_str::<Value>(&call.body) {
-                Ok(body) => serde_json::to_string_pretty(&body).unwrap(),
-                Err(_) => call.body,
-            };
-            page.push_str(&format!("\n{body}\n\n"));
-        }
+        let all = all().into_iter().filter(|told| seen.insert((told.code.clone(), told.phase.name())));
+        let page: String = all.map(|message| request(preset, &message)).collect();
         hold_against(&format!("{}.txt", preset.name()), &page);
     }
+}
+
+/// The address by which a human reaches the login is a link in every service, from the first notification on, and none
+/// once it is over.
+#[test]
+fn the_login_is_a_link_in_every_service() {
+    let there = "https://ibkr.example.ts.net";
+    let lost =
+        |live| Snapshot { state: State::LoginRequired(Cause::Expired), login_url: Some(there.to_owned()), ..live };
+    let told = Stage::messages(Stage::of(lost));
+    let mut page = String::new();
+    for preset in Preset::ALL.iter().copied() {
+        page.push_str(&format!("== {}\n", preset.name()));
+        for message in &told {
+            let asks = !message.phase.is_end();
+            assert_eq!(message.text.contains(there), asks, "{}", message.text);
+            assert!(!message.text.contains("ssh"), "{}", message.text);
+            page.push_str(&request(preset, message));
+        }
+    }
+    hold_against("login-url.txt", &page);
 }
 
 #[test]

@@ -48,7 +48,7 @@ fn the_timeline_in_characters_is_what_was() {
 
 #[test]
 fn the_picture_has_a_bar_for_each_stretch_where_it_belongs() {
-    let drawn = svg(&day());
+    let drawn = svg(&day(), &jiff::tz::TimeZone::UTC);
     let bars: Vec<(&str, f64, f64)> = drawn
         .lines()
         .filter_map(|line| {

@@ -4,6 +4,7 @@
 
 mod client;
 mod ibind;
+mod phone;
 mod tls;
 
 use std::io;

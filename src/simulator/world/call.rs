@@ -197,6 +197,8 @@ pub struct Call {
     pub content_length: bool,
     /// It has a User-Agent that is not empty. IBKR's edge answers 403 otherwise.
     pub user_agent: bool,
+    /// Its `Origin`, `Referer` or cookies do not belong together. IBKR answers 401.
+    pub foreign: bool,
     /// `publish` in the body of an init is true. IBKR answers 500 otherwise.
     pub publish: bool,
     /// `compete` in the body of an init is true: take the brokerage session from another client.
@@ -216,6 +218,7 @@ impl Call {
             route,
             content_length: false,
             user_agent: true,
+            foreign: false,
             publish: false,
             compete: false,
             query: String::new(),

@@ -42,6 +42,7 @@ pub use control::{
     Competitor, Control, Does, Established, Limits, LoginFault, Reach, Rule, Shows, Streaming, Times, Unanswered, Who,
 };
 pub use places::{PLACES, PlaceId, Places};
+pub(in crate::simulator) use render::COOKIE;
 pub use render::Rendered;
 pub use stream::{Frame, Push, StreamId};
 pub use traffic::{Arrival, Load};

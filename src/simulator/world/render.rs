@@ -36,7 +36,11 @@ impl Answer {
             Answer::NotLoggedIn => json(json!({"error": "not logged in"})),
             Answer::LoggedOut => json(json!({"status": true})),
             Answer::LoginSucceeds => page(status, "text/html;charset=utf-8", "Client login succeeds"),
-            Answer::LoginPage => page(status, "text/html;charset=utf-8", LOGIN_PAGE),
+            Answer::LoginPage => {
+                let mut page = page(status, "text/html;charset=utf-8", LOGIN_PAGE);
+                page.headers.push(("Set-Cookie".to_owned(), format!("{COOKIE}=0.51a0; Path=/; HttpOnly")));
+                page
+            }
             Answer::LoginRedirect => redirect(LOGIN.to_owned()),
             Answer::IbkrRedirect(path) => redirect(format!("{IBKR}{path}")),
             Answer::Upgrade | Answer::Unauthorized | Answer::TooManyRequests => bare(status, ""),
@@ -202,6 +206,8 @@ const LOGIN: &str = "/sso/Login?forwardTo=22&RL=1&ip2loc=on";
 /// Not IBKR's real host: a client that follows redirects must not end up there from a simulator.
 const IBKR: &str = "https://api.ibkr.invalid";
 const LOGIN_PAGE: &str = include_str!("../login.html");
+/// The cookie of the login page.
+pub(in crate::simulator) const COOKIE: &str = "x-sess-uuid";
 const EDGE_DENIED: &str = "<HTML><HEAD>\n<TITLE>Access Denied</TITLE>\n</HEAD><BODY>\n<H1>Access Denied</H1>\n \
     You don't have permission to access this resource on this server.<P>\nReference&#32;&#35;18&#46;0&#46;0&#46;0\n\
     </BODY>\n</HTML>\n";

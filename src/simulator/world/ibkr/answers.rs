@@ -17,6 +17,9 @@ impl Ibkr {
         if call.method == Method::Post && !call.content_length {
             return Answer::LengthRequired;
         }
+        if call.foreign {
+            return Answer::Unauthorized;
+        }
         if let Some(answer) = self.answer_without_login(at, call) {
             return answer;
         }
