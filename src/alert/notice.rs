@@ -242,7 +242,7 @@ impl Notice {
             AlertPhase::Test => (
                 "TEST: this alert is only a test".to_owned(),
                 format!(
-                    "Nothing to do: this is a test of the alerts from {host} (`tickled alert test`), and it has arrived.\n\
+                    "Nothing is wrong: this is a test of the alerts from {host} (`tickled alert test`), and it has arrived.\n\
                      Sent {}.",
                     short_clock(self.at, self.at, zone)
                 ),

@@ -37,115 +37,108 @@ fn at(text: &str) -> Timestamp {
     text.parse().unwrap()
 }
 
-/// A year in one of three zones: nothing comes outside of the hours, and no deadline is missed without calls. The login ends each night; the human logs in at any time of the day or not at all, and
-/// not at all in the holidays; sometimes the gateway is down as well, sometimes another certificate is seen at night, which
-/// is sent at any hour; and the daemon is killed at any moment.
+/// A year of a human with hours. The login ends each night; the human logs in at any time of the day or not at all, and not
+/// at all in the holidays; sometimes the gateway is down as well, sometimes another certificate is seen at night, which is
+/// sent at any hour; and the daemon is killed at any moment. Nothing else comes outside of the hours, no deadline is missed
+/// without calls, and one alert is open at a time.
 fn a_year_of_hours(zone: &str, origin: &str) {
-        let fortnight = date(2026, 7, 20).series(1.day()).take(14);
-        let off: Vec<Date> = [date(2026, 2, 16), date(2026, 4, 3), date(2026, 10, 1), date(2026, 12, 25)]
-            .into_iter()
-            .chain(fortnight)
-            .collect();
-        let hours = hours(zone, &off);
-        let settings = settings(hours.clone(), vec![channel("phone", Preset::Ntfy)]);
-        let always = vec![Exempt::Code(Code::CertificateChanged)];
-        let mut life = Life::begin(Settings { always, ..settings }, origin);
-        let mut chance = Chance(0x51_7e ^ (zone.len() as u64 * 7919));
-        let (mut missed, mut ready, mut down_since) = (0, 0, Vec::<(Timestamp, Option<Timestamp>)>::new());
-        for night in 0..NIGHTS {
-            let start = HOUR * 24 * night;
-            life.until(start);
-            if life.state() == State::Live {
-                down_since.push((life.now().wall, None));
-            }
-            life.becomes(if chance.below(6) == 0 { State::Unavailable(Unavailability::NothingListens) } else { LOST });
-            life.until(start + HOUR + secs(chance.below(3_000)));
-            life.becomes(LOST);
-            if chance.below(3) == 0 {
-                life.restart();
-            }
-            if chance.below(15) == 0 {
-                life.until(start + HOUR + secs(3_000));
-                life.trouble = Some(Unavailability::Certificate);
-                life.look();
-                life.pass(secs(chance.below(500)));
-                life.trouble = None;
-                life.look();
-            }
-            // Each login is at another time; on some days nobody logs in.
-            let is_off = off.contains(&life.now().wall.to_zoned_datetime(hours.zone.clone()).date());
-            if chance.below(5) > 0 && !is_off {
-                life.until(start + HOUR * 2 + secs(chance.below(15 * 3_600)));
-                life.becomes(State::Live);
-                if let Some((_, until)) = down_since.last_mut() {
-                    *until = Some(life.now().wall);
-                }
+    let fortnight = date(2026, 7, 20).series(1.day()).take(14);
+    let off: Vec<Date> = [date(2026, 2, 16), date(2026, 4, 3), date(2026, 10, 1), date(2026, 12, 25)]
+        .into_iter()
+        .chain(fortnight)
+        .collect();
+    let hours = hours(zone, &off);
+    let settings = settings(hours.clone(), vec![channel("phone", Preset::Ntfy)]);
+    let always = vec![Exempt::Code(Code::CertificateChanged)];
+    let mut life = Life::begin(Settings { always, ..settings }, origin);
+    let mut chance = Chance(0x51_7e ^ (zone.len() as u64 * 7919));
+    let (mut missed, mut ready, mut down_since) = (0, 0, Vec::<(Timestamp, Option<Timestamp>)>::new());
+    for night in 0..NIGHTS {
+        let start = HOUR * 24 * night;
+        life.until(start);
+        if life.state() == State::Live || down_since.is_empty() {
+            down_since.push((life.now().wall, None));
+        }
+        life.becomes(if chance.below(6) == 0 { State::Unavailable(Unavailability::NothingListens) } else { LOST });
+        life.until(start + HOUR + secs(chance.below(3_000)));
+        life.becomes(LOST);
+        if chance.below(3) == 0 {
+            life.restart();
+        }
+        if chance.below(15) == 0 {
+            life.until(start + HOUR + secs(3_000));
+            life.trouble = Some(Unavailability::Certificate);
+            life.look();
+            life.pass(secs(chance.below(500)));
+            life.trouble = None;
+            life.look();
+        }
+        // Each login is at another time; on some days nobody logs in.
+        let is_off = off.contains(&life.now().wall.to_zoned_datetime(hours.zone.clone()).date());
+        if chance.below(5) > 0 && !is_off {
+            life.until(start + HOUR * 2 + secs(chance.below(15 * 3_600)));
+            life.becomes(State::Live);
+            if let Some((_, until)) = down_since.last_mut() {
+                *until = Some(life.now().wall);
             }
         }
-        life.until(HOUR * 24 * NIGHTS);
-        let (first, end) = (at(origin), life.now().wall);
-        // Nothing else comes outside of the hours.
-        let outside = life.heard.iter().filter(|heard| hours.period(heard.at).is_none());
-        let others = outside.clone().filter(|heard| heard.message.code != Code::CertificateChanged.name());
-        assert_eq!(others.map(|heard| format!("{} {}", heard.at, heard.message.title)).next(), None, "{zone}");
-        assert!(outside.count() > 20, "{zone}");
-        for deadline in hours.deadlines(first, end) {
-            let is_down = |at: Timestamp| {
-                down_since.iter().any(|(since, until)| *since <= at && until.is_none_or(|until| at < until))
-            };
-            let period = hours.period(deadline).unwrap();
-            let told = |phase: AlertPhase, code: Code, from: Timestamp, to: Timestamp| {
-                let own = life.heard.iter().filter(|heard| (from..to).contains(&heard.at));
-                own.filter(|heard| heard.message.phase == phase && heard.message.code == code.name()).count()
-            };
-            let after = deadline.checked_add(SignedDuration::from_secs(90)).unwrap();
-            let calls = told(AlertPhase::Raised, Code::LoginRequired, period.start, deadline)
-                + told(AlertPhase::Repeated, Code::LoginRequired, period.start, deadline)
-                + told(AlertPhase::Repeated, Code::NotReady, period.start, deadline);
-            let errors = told(AlertPhase::Raised, Code::NotReady, deadline, after)
-                + told(AlertPhase::Repeated, Code::NotReady, deadline, after);
-            if is_down(deadline) {
-                missed += 1;
-                assert_eq!(errors, 1, "{zone}: {deadline}");
-                assert_eq!(calls, 3, "{zone}: {deadline}: at the start, and 30 and 10 minutes before");
-                let text = life.heard.iter().find(|heard| heard.at == period.start).unwrap();
-                assert_eq!(text.message.title.contains("before 09:15"), text.message.code == "login-required");
-                assert!(text.message.text.contains("must be live by 09:15") || text.message.code == "not-ready");
-            } else {
-                ready += 1;
-                assert_eq!(errors, 0, "{zone}: {deadline}");
-            }
-            let report = life.reports.iter().find(|report| report.deadline == deadline).unwrap();
-            assert_eq!((report.ready.len(), report.not_ready.len()), if is_down(deadline) { (0, 1) } else { (1, 0) });
-            if !is_down(deadline) {
-                let since = life.proofs.iter().map(|proof| deadline.duration_since(*proof));
-                assert!(
-                    since.into_iter().any(|since| (0..=60).contains(&since.as_secs())),
-                    "{zone}: {deadline}: unproved"
-                );
-            }
+    }
+    life.until(HOUR * 24 * NIGHTS);
+    let (first, end) = (at(origin), life.now().wall);
+    // Nothing else comes outside of the hours.
+    let outside = life.heard.iter().filter(|heard| hours.period(heard.at).is_none());
+    let others = outside.clone().filter(|heard| heard.message.code != Code::CertificateChanged.name());
+    assert_eq!(others.map(|heard| format!("{} {}", heard.at, heard.message.title)).next(), None, "{zone}");
+    assert!(outside.count() > 20, "{zone}");
+    for deadline in hours.deadlines(first, end) {
+        let is_down = |at: Timestamp| {
+            down_since.iter().any(|(since, until)| *since <= at && until.is_none_or(|until| at < until))
+        };
+        let period = hours.period(deadline).unwrap();
+        let told = |phase: Phase, code: Code, from: Timestamp, to: Timestamp| {
+            let own = life.heard.iter().filter(|heard| (from..to).contains(&heard.at));
+            own.filter(|heard| heard.message.phase == phase && heard.message.code == code.name()).count()
+        };
+        let after = deadline.checked_add(SignedDuration::from_secs(90)).unwrap();
+        let calls = told(Phase::Raised, Code::LoginRequired, period.start, deadline)
+            + told(Phase::Repeated, Code::LoginRequired, period.start, deadline)
+            + told(Phase::Repeated, Code::NotReady, period.start, deadline);
+        let errors = told(Phase::Raised, Code::NotReady, deadline, after)
+            + told(Phase::Repeated, Code::NotReady, deadline, after);
+        if is_down(deadline) {
+            missed += 1;
+            assert_eq!(errors, 1, "{zone}: {deadline}");
+            assert_eq!(calls, 3, "{zone}: {deadline}: at the start, and 30 and 10 minutes before");
+            let text = life.heard.iter().find(|heard| heard.at == period.start).unwrap();
+            assert_eq!(text.message.title.contains("before 09:15"), text.message.code == "login-required");
+            assert!(text.message.text.contains("must be live by 09:15") || text.message.code == "not-ready");
+        } else {
+            ready += 1;
+            assert_eq!(errors, 0, "{zone}: {deadline}");
         }
-        assert!(missed > 60 && ready > 30, "{zone}: {missed} and {ready}");
-        // One alert is open at a time, and none is open twice.
-        let mut open: Vec<&str> = Vec::new();
-        let inside = life.heard.iter().filter(|heard| heard.message.code != Code::CertificateChanged.name());
-        for heard in inside {
-            let code = heard.message.code.as_str();
-            match heard.message.phase {
-                AlertPhase::Raised => {
-                    open.retain(|other| !(code == "not-ready" && *other != "not-ready"));
-                    assert!(open.is_empty(), "{zone}: {code} beside {open:?} at {}", heard.at);
-                    open.push(code);
-                }
-                AlertPhase::Repeated => assert_eq!(open, [code], "{zone}: {}", heard.at),
-                AlertPhase::Resolved
-                | AlertPhase::Withdrawn
-                | AlertPhase::Replaced
-                | AlertPhase::Acknowledged
-                | AlertPhase::Test => {
-                    assert!(open.contains(&code), "{zone}: {code} ends at {}", heard.at);
-                    open.clear();
-                }
+        let report = life.reports.iter().find(|report| report.deadline == deadline).unwrap();
+        assert_eq!((report.ready.len(), report.not_ready.len()), if is_down(deadline) { (0, 1) } else { (1, 0) });
+        if !is_down(deadline) {
+            let since = life.proofs.iter().map(|proof| deadline.duration_since(*proof));
+            assert!(since.into_iter().any(|since| (0..=60).contains(&since.as_secs())), "{zone}: {deadline}: unproved");
+        }
+    }
+    assert!(missed > 60 && ready > 30, "{zone}: {missed} and {ready}");
+    // One alert is open at a time, and none is open twice.
+    let mut open: Vec<&str> = Vec::new();
+    let inside = life.heard.iter().filter(|heard| heard.message.code != Code::CertificateChanged.name());
+    for heard in inside {
+        let code = heard.message.code.as_str();
+        match heard.message.phase {
+            Phase::Raised => {
+                open.retain(|other| !(code == "not-ready" && *other != "not-ready"));
+                assert!(open.is_empty(), "{zone}: {code} beside {open:?} at {}", heard.at);
+                open.push(code);
+            }
+            Phase::Repeated => assert_eq!(open, [code], "{zone}: {}", heard.at),
+            Phase::Resolved | Phase::Withdrawn | Phase::Replaced | Phase::Acknowledged | Phase::Test => {
+                assert!(open.contains(&code), "{zone}: {code} ends at {}", heard.at);
+                open.clear();
             }
         }
     }
@@ -163,6 +156,7 @@ fn an_exempt_severity_or_code_is_sent_at_any_hour() {
         life.becomes(LOST);
         life.pass(HOUR);
         assert_eq!(life.told("phone").len(), usize::from(is_sent));
+    }
 }
 
 #[test]

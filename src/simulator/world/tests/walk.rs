@@ -78,6 +78,7 @@ impl Dice {
             user_agent: self.throw(9) != 0,
             publish: self.throw(9) != 0,
             compete: self.coin(),
+            foreign: self.throw(9) == 0,
         }
     }
 
