@@ -21,7 +21,7 @@ pub(super) fn unknown_key(path: &str, table: &str, name: &str, keys: &[KeyDoc]) 
     if let Some(same) = beside().find(|known| singular(known) == singular(&folded)) {
         return format!("did you mean {same}?");
     }
-    let is_below = |key: &&&Key| key.path.strip_prefix(table).is_some_and(|rest| rest.starts_with('.'));
+    let is_below = |key: &&&KeyDoc| key.path.strip_prefix(table).is_some_and(|rest| rest.starts_with('.'));
     let mut homes = elsewhere.iter().filter(|key| last(key) == folded);
     let home = homes.clone().find(is_below).or_else(|| homes.next()).and_then(|key| key.path.rsplit_once('.'));
     match (home, gateway) {

@@ -95,16 +95,16 @@ fn a_year_of_hours(zone: &str, origin: &str) {
             down_since.iter().any(|(since, until)| *since <= at && until.is_none_or(|until| at < until))
         };
         let period = hours.period(deadline).unwrap();
-        let told = |phase: Phase, code: Code, from: Timestamp, to: Timestamp| {
+        let told = |phase: AlertPhase, code: Code, from: Timestamp, to: Timestamp| {
             let own = life.heard.iter().filter(|heard| (from..to).contains(&heard.at));
             own.filter(|heard| heard.message.phase == phase && heard.message.code == code.name()).count()
         };
         let after = deadline.checked_add(SignedDuration::from_secs(90)).unwrap();
-        let calls = told(Phase::Raised, Code::LoginRequired, period.start, deadline)
-            + told(Phase::Repeated, Code::LoginRequired, period.start, deadline)
-            + told(Phase::Repeated, Code::NotReady, period.start, deadline);
-        let errors = told(Phase::Raised, Code::NotReady, deadline, after)
-            + told(Phase::Repeated, Code::NotReady, deadline, after);
+        let calls = told(AlertPhase::Raised, Code::LoginRequired, period.start, deadline)
+            + told(AlertPhase::Repeated, Code::LoginRequired, period.start, deadline)
+            + told(AlertPhase::Repeated, Code::NotReady, period.start, deadline);
+        let errors = told(AlertPhase::Raised, Code::NotReady, deadline, after)
+            + told(AlertPhase::Repeated, Code::NotReady, deadline, after);
         if is_down(deadline) {
             missed += 1;
             assert_eq!(errors, 1, "{zone}: {deadline}");
@@ -130,13 +130,17 @@ fn a_year_of_hours(zone: &str, origin: &str) {
     for heard in inside {
         let code = heard.message.code.as_str();
         match heard.message.phase {
-            Phase::Raised => {
+            AlertPhase::Raised => {
                 open.retain(|other| !(code == "not-ready" && *other != "not-ready"));
                 assert!(open.is_empty(), "{zone}: {code} beside {open:?} at {}", heard.at);
                 open.push(code);
             }
-            Phase::Repeated => assert_eq!(open, [code], "{zone}: {}", heard.at),
-            Phase::Resolved | Phase::Withdrawn | Phase::Replaced | Phase::Acknowledged | Phase::Test => {
+            AlertPhase::Repeated => assert_eq!(open, [code], "{zone}: {}", heard.at),
+            AlertPhase::Resolved
+            | AlertPhase::Withdrawn
+            | AlertPhase::Replaced
+            | AlertPhase::Acknowledged
+            | AlertPhase::Test => {
                 assert!(open.contains(&code), "{zone}: {code} ends at {}", heard.at);
                 open.clear();
             }

@@ -6,7 +6,7 @@ use crate::Said;
 use jiff::Timestamp;
 use tickled::driver::answers;
 use tickled::gateway::Tickle;
-use tickled::gateway::wire::{self, Refusal, RawReply};
+use tickled::gateway::wire::{self, RawReply, Refusal};
 use tickled::session::{Accounts, Failure, HostFailure, Reauth, Request, Sso, Status, Unavailability};
 use tickled::simulator::world::{Answer, AuthStatus, Call, RequestId, Route, Verdict, What, World};
 

@@ -1,8 +1,6 @@
 //! What the other side says, by meaning, and the machine's input that it makes of the answer to a request.
 
-use tickled::session::{
-    Accounts, Answer, Failure, HostFailure, Input, Reauth, Request, Sso, Status, Unavailability,
-};
+use tickled::session::{Accounts, Answer, Failure, HostFailure, Input, Reauth, Request, Sso, Status, Unavailability};
 
 /// What the other side says. Not everything can answer every request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

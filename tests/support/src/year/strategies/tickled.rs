@@ -5,11 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ::tickled::alert::schedule::Hours;
-use ::tickled::alert::{self, Code, AlertPhase, Severity, Tracker};
+use ::tickled::alert::{self, AlertPhase, Code, Severity, Tracker};
 use ::tickled::calendar::{Maintenance, Region};
 use ::tickled::driver::{StreamListener, Turn};
 use ::tickled::gateway::SessionId;
-use ::tickled::gateway::stream::{StreamDown, Push};
+use ::tickled::gateway::stream::{Push, StreamDown};
 use ::tickled::session::{
     CALM, ClientId, Competing, Input as Step, Jitter, Machine, Now, Plan, Policy, RateLimitState, Request,
     SharedBudget, State, Status, Unavailability,
