@@ -32,7 +32,7 @@ pub struct NotEnsured {
 /// The result of a single check of a gateway.
 #[derive(Debug, Clone)]
 pub struct Checked {
-    /// The gateway as it is.
+    /// The present state of the gateway.
     pub snapshot: Snapshot,
     /// The last error.
     pub error: Option<gateway::Error>,

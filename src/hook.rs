@@ -1,7 +1,7 @@
 //! Hooks: programs of the operator that run at once when a session is live, is lost, or is a new one.
 //!
-//! Each hook runs one program at a time, in the order of what happens. Of what waits for a hook, only the newest about a
-//! gateway is kept: its newest state, and its newest session.
+//! Each hook runs one program at a time, in the order of what happens. While one runs, only the newest state and the
+//! newest session of each gateway are kept in the queue.
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -48,7 +48,8 @@ pub enum On {
     Session,
 }
 
-/// What a hook receives: each field in its environment as `TICKLED_HOOK_...`, and all of them as JSON on its standard input.
+/// What a hook receives: each field in its environment as `TICKLED_HOOK_...`, and all of them as JSON on its standard
+/// input.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Occasion {
     /// The version of this schema.
@@ -95,12 +96,12 @@ struct Queue {
 #[derive(Debug)]
 struct HookRun {
     occasion: Occasion,
-    /// Who waits for the outcome of a test.
+    /// Where the outcome of a test goes.
     reply: Option<oneshot::Sender<control::Tried>>,
 }
 
 impl Hooks {
-    /// Applies a changed configuration. What is unchanged goes on with what it is doing.
+    /// Applies a changed configuration. Unchanged hooks keep running.
     pub fn apply(&mut self, hooks: &[Hook]) {
         let mut before = std::mem::take(&mut self.workers);
         for hook in hooks {
@@ -109,7 +110,7 @@ impl Hooks {
         }
     }
 
-    /// Runs the hooks for an event about `gateway`, which is as it says.
+    /// Runs the hooks for an event. `gateway` is the status at that moment.
     pub fn on_event(&self, happened: &Event, gateway: &control::GatewayStatus) {
         let (on, at) = match happened {
             Event::State(event) if event.to == StateKind::Live => (On::Live, event.at),
@@ -125,8 +126,8 @@ impl Hooks {
         }
     }
 
-    /// Runs the hook of that name as a test, after what waits for it. Returns the outcome, once it is there; `None` if there is
-    /// no such hook.
+    /// Queues a test run of the hook of that name. Returns a receiver of the outcome, or `None` if there is no such
+    /// hook.
     #[must_use]
     pub fn test(
         &self,

@@ -1,4 +1,5 @@
-//! Sends a marked test through the channels and the dead man's switch, in the way of an alert, and collects the answers.
+//! Sends a marked test through the channels and the dead man's switch, in the way of an alert, and collects the
+//! answers.
 
 use std::fmt;
 use std::time::Duration;
@@ -94,7 +95,7 @@ async fn limited(outcome: impl Future<Output = Outcome>) -> Outcome {
 }
 
 impl TestResult {
-    /// Whether everybody whom the channel notifies was reached.
+    /// Whether all recipients were reached.
     #[must_use]
     pub fn is_delivered(&self) -> bool {
         matches!(self.outcome, Outcome::Sent { except: None, .. })

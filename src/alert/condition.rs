@@ -11,7 +11,7 @@ use crate::status::Snapshot;
 pub(super) struct Condition {
     pub(super) code: Code,
     pub(super) annotations: Annotations,
-    /// What to say instead once it has lasted for long.
+    /// The text once it has lasted for long.
     pub(super) if_long: Option<Annotations>,
 }
 
@@ -44,7 +44,7 @@ pub(super) fn conditions(snapshot: &Snapshot, host: &str) -> Vec<Condition> {
         }
     }
     let mut add = |code, annotations| conditions.push(Condition { code, annotations, if_long: None });
-    // While the session is live there is nothing to ask for.
+    // While the session is live, no action is needed.
     if snapshot.out_of_attempts && snapshot.state != State::Live {
         add(Code::SessionFlapping, gateway_text::budget_spent(snapshot, host));
     } else if snapshot.flapping {

@@ -19,9 +19,9 @@ pub enum Sign {
 /// Decides when a sign is due. Pure.
 ///
 /// The sign fails while a human was notified that something has to be done, and it is not done. It is good while each
-/// gateway is live and has answered a ping well since the last sign, or is not live and `tickled` handles that: it
-/// recovers the session, or holds the alert back on purpose. There is none while a gateway was never looked at, or a
-/// driver is late, so that the promise behind the sign cannot be kept: then the service raises the alarm by itself.
+/// gateway is live and has answered a ping since the last sign, or is not live and `tickled` handles that: it recovers
+/// the session, or holds the alert back on purpose. No sign is sent while a gateway was never checked or a driver is
+/// late. The service then raises the alarm by itself.
 #[derive(Debug, Clone)]
 pub struct Deadman {
     every: Duration,
@@ -38,9 +38,9 @@ struct Watched {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum GatewayHealth {
-    /// It was never looked at.
+    /// It was never checked.
     Unknown,
-    /// It is live, and has answered a ping well since the last sign.
+    /// It is live, and has answered a ping since the last sign.
     Proved,
     /// It is live, and has not.
     Unproved,
@@ -58,7 +58,7 @@ impl Deadman {
         Self { every, gateways: gateways.map(|name| (name, unknown)).collect(), last: None }
     }
 
-    /// Takes in how a gateway is, and whether a ping was just answered well.
+    /// Records the state of a gateway, and whether it has just answered a ping.
     pub fn on_snapshot(&mut self, snapshot: &Snapshot, good_ping: bool) {
         let before = self.gateways.get(&snapshot.gateway).map_or(GatewayHealth::Unknown, |watched| watched.health);
         let health = match snapshot.state {
@@ -73,7 +73,8 @@ impl Deadman {
         self.gateways.insert(snapshot.gateway.clone(), Watched { health, promised: snapshot.promised });
     }
 
-    /// Which sign to send now, if one is due. `needs_human` says of a gateway whether a human was notified that something
+    /// Which sign to send now, if one is due. `needs_human` says of a gateway whether a human was notified that
+    /// something
     /// has to be done about it, and has not done it; `is_heard` whether alerts are delivered.
     pub fn poll(&mut self, now: Now, needs_human: impl Fn(&str) -> bool, is_heard: bool) -> Option<Sign> {
         let mut expected = self.gateways.iter().filter(|(_, watched)| watched.health != GatewayHealth::Silenced);

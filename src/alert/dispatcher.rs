@@ -1,6 +1,7 @@
 //! Delivers messages to the channels. Each has a task and an outbox of its own, so that none delays another.
 //!
-//! A message is written to the spool before it is sent, and removed after it: a restart repeats at most the messages that
+//! A message is written to the spool before it is sent, and removed after it: a restart repeats at most the messages
+//! that
 //! were being sent. If the spool cannot be written in time, the message is sent anyway.
 
 use std::cell::{Cell, RefCell};
@@ -31,12 +32,12 @@ pub type ReadClocks = Rc<dyn Fn() -> Now>;
 /// A result of a channel.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum DeliveryEvent {
-    /// It took a message.
+    /// It delivered a message.
     Delivered {
         /// Its name.
         channel: String,
     },
-    /// It could not deliver a message: the message was given up, or a human must mend something first.
+    /// It could not deliver a message: the message was given up, or a human must fix something first.
     Undeliverable {
         /// Its name.
         channel: String,
@@ -47,7 +48,7 @@ pub enum DeliveryEvent {
     },
 }
 
-/// How a channel does, as the status shows it.
+/// The state of a channel, as the status shows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ChannelStatus {
     /// Its name.
@@ -56,11 +57,11 @@ pub struct ChannelStatus {
     pub kind: &'static str,
     /// How many messages wait.
     pub waiting: usize,
-    /// How many messages it took since the daemon began.
+    /// How many messages it has delivered since the daemon started.
     pub sent: u64,
     /// How many were given up since then.
     pub given_up: u64,
-    /// Why its last try failed, unless a later one did not.
+    /// Why its last try failed; `None` after a success.
     pub last_failure: Option<String>,
 }
 
@@ -151,8 +152,10 @@ impl Dispatcher {
         dispatcher
     }
 
-    /// Applies changed channels. An unchanged channel continues. Unsent messages of a changed channel are sent with the new
-    /// settings; those of a removed channel are dropped. Returns the names of the channels that need the open alerts: new
+    /// Applies changed channels. An unchanged channel continues. Unsent messages of a changed channel are sent with the
+    /// new
+    /// settings; those of a removed channel are dropped. Returns the names of the channels that need the open alerts:
+    /// new
     /// ones, and those whose last try failed before the change.
     #[must_use = "a new channel does not know what is open"]
     pub fn change(&mut self, settings: &Settings, own_host: &str) -> Vec<String> {
@@ -204,7 +207,7 @@ impl Dispatcher {
         &self.newcomers
     }
 
-    /// Hands notices of what is open to the channels that `is_meant` names, if they take them and do not have them
+    /// Queues notices of open alerts for the channels that `is_meant` selects, if they match and do not have them
     /// already. Never waits.
     pub fn send_to(&self, notices: &[Notice], is_meant: impl Fn(&Channel, &Message) -> bool) {
         for notice in notices {
@@ -220,7 +223,7 @@ impl Dispatcher {
     pub fn send(&self, notices: &[Notice], alerts: Persisted) {
         let shared = &self.shared;
         for notice in notices {
-            // The log had the end of an alert when it came.
+            // The log received the end of the alert when it came.
             if notice.audience.who != Who::People && notice.phase != AlertPhase::Acknowledged {
                 channels::log::write(notice);
             }
@@ -236,7 +239,7 @@ impl Dispatcher {
         !self.tasks.values().chain(&self.keeper).any(AbortHandle::is_finished)
     }
 
-    /// How each channel does.
+    /// The state of each channel.
     #[must_use]
     pub fn channels(&self) -> Vec<ChannelStatus> {
         let status = |worker: &ChannelWorker| {

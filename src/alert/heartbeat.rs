@@ -41,12 +41,12 @@ impl Heartbeat {
             match &last_fault {
                 Some(last) if *last == fault => {}
                 None if fault.is_empty() => {
-                    info!(event = event::DEADMAN_HEARD, "dead man's switch: first ping accepted");
+                    info!(event = event::DEADMAN_OK, "dead man's switch: first ping accepted");
                 }
                 _ if fault.is_empty() => {
-                    info!(event = event::DEADMAN_HEARD, "dead man's switch: ping accepted again");
+                    info!(event = event::DEADMAN_OK, "dead man's switch: ping accepted again");
                 }
-                _ => warn!(event = event::DEADMAN_UNHEARD, fault, "dead man's switch: ping failed: {fault}"),
+                _ => warn!(event = event::DEADMAN_FAILED, fault, "dead man's switch: ping failed: {fault}"),
             }
             last_fault = Some(fault);
         }

@@ -128,7 +128,8 @@ pub enum AlertPhase {
 pub struct Message {
     /// The version of this schema.
     pub version: u32,
-    /// Names the subject and code of the alert at this daemon: the same from its beginning to its end, also when the host
+    /// Names the subject and code of the alert at this daemon: the same from its beginning to its end, also when the
+    /// host
     /// is renamed.
     pub id: String,
     /// The phase of the alert.
@@ -177,12 +178,12 @@ pub struct Message {
 pub struct Origin {
     /// The host's name, for people.
     pub host: String,
-    /// A name that outlives that of the host, for programs.
+    /// A stable name, for programs. It survives a change of the host name.
     pub instance: String,
 }
 
 impl From<&str> for Origin {
-    /// A daemon that keeps no name of its own.
+    /// A daemon without a stable name of its own.
     fn from(host: &str) -> Self {
         Self { host: host.to_owned(), instance: host.to_owned() }
     }
@@ -320,7 +321,7 @@ impl Notice {
 }
 
 impl Message {
-    /// How urgent the message is: the end of an alert never is.
+    /// How urgent the message is. The end of an alert never is urgent.
     #[must_use]
     pub const fn urgency(&self) -> Severity {
         match self.phase {
@@ -331,7 +332,7 @@ impl Message {
         }
     }
 
-    /// Names this message among all: a second copy of it has the same.
+    /// A unique key of this message, the same for each copy of it.
     #[must_use]
     pub fn delivery_id(&self) -> String {
         hash(&format!("{} {} {} {}", self.id, self.started_at, self.notified_at, self.phase.name()))
@@ -408,7 +409,7 @@ pub(super) fn hash(text: &str) -> String {
     digest.as_ref().iter().take(16).map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// A time that every reader of RFC 3339 takes: no more than three digits behind the second.
+/// A time that every parser of RFC 3339 accepts: at most three digits of a second.
 fn milliseconds(at: Timestamp) -> Timestamp {
     Timestamp::from_millisecond(at.as_millisecond()).unwrap_or(at)
 }

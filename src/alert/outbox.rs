@@ -28,7 +28,7 @@ pub enum Outcome {
         why: String,
         /// The pause that the other side asks for.
         after: Option<Duration>,
-        /// Whether it hardly passes by itself: a human has to change something.
+        /// Whether a human probably has to change something.
         needs_human: bool,
     },
     /// Another try cannot help.
@@ -44,18 +44,18 @@ impl Outcome {
         Self::TryAgain { why: why.into(), after: None, needs_human: false }
     }
 
-    /// A failure that lasts until a human mends its reason.
+    /// A failure that lasts until a human fixes its cause.
     pub(super) fn lasting(why: impl Into<String>) -> Self {
         Self::TryAgain { why: why.into(), after: None, needs_human: true }
     }
 
-    /// A failure that no retry can mend.
+    /// A failure that no retry can fix.
     pub(super) fn refused(why: impl Into<String>) -> Self {
         Self::Refused { why: why.into() }
     }
 }
 
-/// The receivers of a message with whom a channel is done, where it has several. They are named by a hash.
+/// The receivers of a message that need no further try, where a message has several. They are identified by a hash.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Progress {
@@ -77,7 +77,7 @@ pub struct PersistedMessage {
     pub since: Timestamp,
     /// Its alert is over, and the beginning never arrived.
     pub start_undelivered: bool,
-    /// Which receivers are done.
+    /// The receivers that need no further try.
     #[serde(default)]
     pub progress: Progress,
 }
@@ -132,7 +132,8 @@ struct Queued {
 }
 
 impl Outbox {
-    /// Adds a message; it replaces an earlier one about the same incident, and is due at once. Returns the one that had to
+    /// Adds a message; it replaces an earlier one about the same incident, and is due at once. Returns the one that had
+    /// to
     /// give way because there are too many.
     pub fn put(&mut self, now: Now, message: Message) -> Option<Message> {
         let earlier = self.queue.iter().position(|queued| queued.message.id == message.id);
@@ -151,7 +152,8 @@ impl Outbox {
         (self.queue.len() > MOST).then(|| self.queue.remove(0).message)
     }
 
-    /// The message to try at `now`, if one is due, and how far earlier tries came. Call [`Outbox::done`] with the result.
+    /// The message to try at `now`, if one is due, and how far earlier tries came. Call [`Outbox::done`] with the
+    /// result.
     pub fn due(&mut self, now: Now) -> Option<(Message, Progress)> {
         if self.wake_at()? > now.mono {
             return None;
@@ -334,7 +336,7 @@ impl Queued {
     }
 }
 
-/// So many messages wait for one channel at most.
+/// The limit for messages that wait for one channel.
 pub const MOST: usize = 64;
 /// A message that could not be sent for so long is reported by other channels; it is given up if its incident is over,
 /// and else tried more slowly.

@@ -59,7 +59,7 @@ pub enum HeldBy {
     Window,
     /// The hours of the human.
     Hours,
-    /// A human knows of it.
+    /// A human has acknowledged it.
     Acknowledged,
 }
 
@@ -239,7 +239,8 @@ impl Candidate<'_> {
         self.alert.annotations.severity(self.code) > firing.worst
     }
 
-    /// While the session flaps, a part of that must last for long to become an alert of its own. A contest for the session
+    /// While the session flaps, a part of that must last for long to become an alert of its own. A contest for the
+    /// session
     /// that was given up is none: nothing restores the session then.
     fn flap_damping(&self, due: Due) -> Due {
         let is_part = self.code.entry().may_flap && self.alert.annotations.action != Action::LogOutElsewhere;
@@ -334,5 +335,5 @@ pub fn held_text(reason: &str, until: Option<Timestamp>, zone: &TimeZone, now: T
 /// While the session flaps, a problem that lasts longer than this is not a part of that.
 const LONGEST_FLAP: Duration = Duration::from_mins(30);
 const ACKNOWLEDGED: &str = "acknowledged";
-/// So often a window and the hours may move an alert in turn.
+/// How often a window and the hours may postpone an alert in turn.
 const ROUNDS: u32 = 4;

@@ -1,4 +1,4 @@
-//! What the tracker takes in, and what it gives out. Pure.
+//! Input and output of the tracker. Pure.
 
 use std::time::Duration;
 
@@ -42,7 +42,7 @@ pub enum AlertInput<'a> {
         /// The channel's name.
         channel: &'a str,
     },
-    /// A human knows of an alert and wants no repeats.
+    /// A human acknowledged an alert.
     Acknowledge {
         /// The subject of the alert.
         about: &'a About,

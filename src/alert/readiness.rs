@@ -65,7 +65,7 @@ impl Readiness {
         self.judged.is_some_and(|(judged, _)| judged >= deadline)
     }
 
-    /// Takes in the state of the session. Returns whether anything changed.
+    /// Records the state of the session. Returns whether anything changed.
     pub(super) fn observe(&mut self, state: State) -> bool {
         let is_over = matches!(state, State::Live | State::Paused { .. } | State::LoginRequired(Cause::ByOperator));
         is_over && self.missed.take().is_some()
@@ -98,5 +98,5 @@ const PATIENCE: SignedDuration = SignedDuration::from_mins(1);
 const BLIP: Duration = Duration::from_mins(1);
 /// How long before a deadline live sessions are proved by a data call.
 pub(super) const PROOF_LEAD: Duration = Duration::from_secs(50);
-/// So long after a deadline its report still says something about it.
+/// How long after a deadline its report is still meaningful.
 pub(super) const REPORT_WITHIN: Duration = Duration::from_mins(10);

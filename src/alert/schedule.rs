@@ -104,7 +104,7 @@ impl Period {
     }
 }
 
-/// Which of two moments is meant where the clock is set back.
+/// Chooses between two moments where the clock is set back.
 #[derive(Clone, Copy)]
 enum Fold {
     First,
@@ -116,5 +116,5 @@ const FIRST_CALL: SignedDuration = SignedDuration::from_mins(30);
 const LAST_CALL: SignedDuration = SignedDuration::from_mins(10);
 /// The shortest time from the start of a period to its deadline.
 pub const SHORTEST_LEAD: SignedDuration = SignedDuration::from_mins(20);
-/// So many days are searched for the next period.
+/// How many days are searched for the next period.
 const LONGEST_HOLIDAY: usize = 400;

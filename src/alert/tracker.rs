@@ -113,7 +113,8 @@ impl Tracker {
         std::mem::replace(&mut self.settings, settings.clone())
     }
 
-    /// The open alerts: those that are present, and those that a human was notified of and that have not ended. An alert
+    /// The open alerts: those that are present, and those that a human was notified of and that have not ended. An
+    /// alert
     /// that is contradicted by one that is present is not shown.
     pub fn active(&self, now: Now) -> impl Iterator<Item = ActiveAlert> {
         self.alerts()
@@ -203,7 +204,7 @@ impl Tracker {
         self.observe(now, &about, notices);
     }
 
-    /// Takes in the last state of a gateway.
+    /// Handles the last state of a gateway.
     fn observe(&mut self, now: Now, about: &About, notices: &mut Vec<Notice>) {
         let here = Moment::at(now.mono);
         let Some(group) = self.groups.get_mut(about) else { return };
@@ -293,12 +294,12 @@ impl Tracker {
         last.filter(|snapshot| snapshot.state == State::Live).map(|snapshot| snapshot.gateway.clone()).collect()
     }
 
-    /// The open alerts that are held, where that is news. What only waits for its hold-off is none.
+    /// The open alerts that are newly held, for the log. One that only waits for its hold-off is not among them.
     fn take_held(&mut self, now: Now) -> Vec<ActiveAlert> {
         let reason = |alert: &ActiveAlert| {
             alert.held.map(|held| held.by).filter(|by| !matches!(by, HeldBy::HoldOff | HeldBy::Unverified))
         };
-        // A blip is no news: what may still pass is only shown.
+        // A short interruption is not logged; while it may still pass, only the status shows it.
         let settings = &self.settings;
         let past = self.alerts().filter(|(_, group, code, alert)| {
             Candidate { settings, group, code: *code, alert, now }.is_past_hold_off()
@@ -441,7 +442,8 @@ impl Tracker {
         Persisted { groups: groups.collect(), deferred: self.deferred.clone(), reported: self.reported }
     }
 
-    /// Restores the state of an earlier run. Returns the notices that close the alerts about what is no longer configured.
+    /// Restores the state of an earlier run. Returns the notices that close the alerts about what is no longer
+    /// configured.
     /// A human is not notified about a gateway before it was checked. A time that lies ahead, because the clock was set
     /// back, counts as now.
     #[must_use = "otherwise the alerts about what is no longer configured are never closed"]

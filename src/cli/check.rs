@@ -18,7 +18,8 @@ use crate::session::{Cause, State, StateKind, StateReason, Step};
 
 /// Check whether sessions are live: through the running daemon, or directly
 ///
-/// With --url, that gateway is asked once, and nothing is changed. Without it, the daemon checks at once and the result is
+/// With --url, that gateway is asked once, and nothing is changed. Without it, the daemon checks at once and the result
+/// is
 /// printed. If no daemon answers, the gateways of the configuration are asked directly.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  tickled check\n  tickled check --url https://localhost:5000")]
@@ -54,7 +55,7 @@ impl CheckArgs {
         }
     }
 
-    /// Has the daemon check, and waits for the answers.
+    /// Makes the daemon check, and waits for the answers.
     async fn through_daemon(&self) -> Result<control::DaemonStatus, Error> {
         let client = self.daemon.client()?;
         let before = fetch(&client, &self.gateways).await?;

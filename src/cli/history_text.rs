@@ -18,7 +18,7 @@ pub(super) fn text(report: &HistoryReport, width: usize, unicode: bool, zone: &T
     if unicode { text } else { text.chars().map(ascii).collect() }
 }
 
-/// The character that stands for one of the timeline's where there is only ASCII.
+/// The ASCII substitute for a character of the timeline.
 const fn ascii(character: char) -> char {
     match character {
         '█' => '#',
@@ -83,7 +83,7 @@ fn headline(report: &HistoryReport, gateway: &GatewayReport) -> String {
     format!("{}: {}", gateway.gateway, gateway.summary_since(report.from))
 }
 
-/// When, what, how long and why; where that is too long for a line, on several.
+/// Time, state, duration and reason, on several lines if they are too long for one.
 fn row(cells: &[String; 4], width: usize) -> String {
     let [when, what, lasted, because] = cells;
     let whole = format!("{INDENT}{when}  {what:<14}  {lasted:<15}  {because}");

@@ -170,7 +170,7 @@ fn asked_directly(name: &str, target: Target) -> anyhow::Result<(Manual, Witness
 
 fn of(name: &str, url: &str) -> Manual {
     let set = |name: &str| env::var_os(name).is_some_and(|value| !value.is_empty());
-    // A display that comes with ssh is at the other end, and slow.
+    // A display forwarded by ssh is on another host, and slow.
     let has_display = (set("DISPLAY") || set("WAYLAND_DISPLAY")) && !set("SSH_CONNECTION");
     Manual { gateway: name.to_owned(), url: url.to_owned(), login_url: None, host: host_name(), has_display }
 }

@@ -1,4 +1,4 @@
-//! How a manual login is made, and the wait until it has brought the session back.
+//! Instructions for a manual login, and the wait until the session is live.
 
 use std::time::Duration;
 
@@ -183,13 +183,13 @@ impl Witness {
         }
     }
 
-    /// Asks how things stand; with `checks` the daemon asks the gateway first.
+    /// Returns the present state. With `checks` the daemon asks the gateway first.
     async fn ask(&self, gateway: &str, checks: bool) -> LoginState {
         match self {
             Self::Daemon(daemon) => {
                 // The daemon checks by itself too, but not often enough for someone who waits.
                 if checks {
-                    // Whether it could be asked shows in the next line.
+                    // A failure shows in the next request.
                     drop(daemon.check(Some(gateway)).await);
                 }
                 match daemon.gateway(gateway).await {
@@ -263,7 +263,7 @@ fn by_fault(error: &Error) -> LoginState {
         ErrorKind::Certificate | ErrorKind::Tls | ErrorKind::AddressRefused | ErrorKind::EdgeRefused => {
             LoginState::Never(error.to_string(), Exit::HumanNeeded)
         }
-        // To go on asking would make it longer.
+        // Further requests would prolong the penalty.
         ErrorKind::TooManyRequests { .. } => LoginState::Never(error.kind.sentence().to_owned(), Exit::NotLive),
     }
 }

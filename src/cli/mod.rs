@@ -117,7 +117,7 @@ impl Verb {
     }
 }
 
-/// Prints what clap has to say: help, the version, or what is wrong with the arguments.
+/// Prints clap's output: help, the version, or what is wrong with the arguments.
 fn refused(error: &clap::Error) -> Exit {
     let exit = if error.use_stderr() { Exit::Usage } else { Exit::Live };
     match error.print() {

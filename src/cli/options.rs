@@ -1,4 +1,4 @@
-//! Options that several verbs have, and what they lead to: the configuration, a gateway, a daemon.
+//! Options that several verbs share, and what they select: the configuration, a gateway, a daemon.
 
 use std::collections::BTreeMap;
 use std::env;
@@ -113,7 +113,7 @@ pub(super) fn or_complain(read: Result<Config, Diagnostics>) -> Option<Config> {
     Some(config)
 }
 
-/// The environment. What is not UTF-8 in it has replacement characters, which no key accepts.
+/// The environment. Invalid UTF-8 is replaced, and no key accepts the replacement character.
 pub(super) fn environment() -> BTreeMap<String, String> {
     let text = |text: OsString| text.to_string_lossy().into_owned();
     env::vars_os().map(|(key, value)| (text(key), text(value))).collect()
@@ -141,5 +141,5 @@ pub(super) fn warn_of_exposed(alerts: &alert::Settings) {
 }
 
 pub(super) const USUAL_CONFIG: &str = "/etc/tickled/tickled.toml";
-/// What a verb that knows how can do without a daemon.
+/// What a verb does without a daemon.
 pub(super) const WITHOUT_DAEMON: &str = "to ask a gateway without a daemon: --url https://localhost:5000";

@@ -44,7 +44,7 @@ impl RunArgs {
         let notifier = Notifier::from_env().unwrap_or_else(|error| {
             let fault = error.to_string();
             tracing::warn!(
-                event = log::event::SYSTEMD_UNHEARD,
+                event = log::event::SYSTEMD_UNREACHABLE,
                 fault,
                 "cannot speak to systemd: {fault}; going on without"
             );
@@ -52,7 +52,7 @@ impl RunArgs {
         });
         let runtime = runtime()?;
         let ended = runtime.block_on(daemon::run(config, source, notifier, self.directories.resolve().open()));
-        // A disk or a resolver that hangs is no reason to stay.
+        // Exits even if a disk or a resolver hangs.
         runtime.shutdown_timeout(Duration::ZERO);
         drop(guard);
         match ended {
@@ -72,8 +72,8 @@ impl RunArgs {
     }
 }
 
-/// A second SIGTERM or SIGINT ends the process at once, even if its loop hangs. The order of the two matters: the first
-/// signal finds the flag down, and only puts it up.
+/// A second SIGTERM or SIGINT ends the process at once, even if its loop hangs. The order matters: when the first
+/// signal comes the flag is not set, and the second handler only sets it.
 fn second_signal_ends() -> io::Result<()> {
     let first = Arc::new(AtomicBool::new(false));
     for signal in [SIGTERM, SIGINT] {

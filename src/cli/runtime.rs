@@ -8,13 +8,13 @@ use anyhow::Context;
 pub(super) fn asynchronously<T>(verb: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
     let runtime = runtime()?;
     let outcome = runtime.block_on(verb);
-    // A resolver that hangs is no reason to stay.
+    // Exits even if a resolver hangs.
     runtime.shutdown_timeout(Duration::ZERO);
     outcome
 }
 
-/// A runtime whose helper thread for files and names exists from the start and never ends: work for it waits where no
-/// more threads can be started. Without one, tokio would end the process.
+/// A runtime whose blocking thread exists from the start and never ends. If no more threads can be started, blocking
+/// work waits for that one; without it, tokio would abort the process.
 pub(super) fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
     let mut builder = tokio::runtime::Builder::new_current_thread();
     let builder =

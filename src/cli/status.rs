@@ -50,7 +50,7 @@ pub(super) fn print(status: Result<control::DaemonStatus, Error>, form: OutputFo
     }
 }
 
-/// The state in the form that is wanted.
+/// Formats the status as requested.
 pub(super) fn text(status: &control::DaemonStatus, form: OutputForm) -> String {
     match form {
         OutputForm::Json => json!(status).to_string() + "\n",

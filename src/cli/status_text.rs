@@ -80,7 +80,7 @@ fn row(now: Timestamp, gateway: &GatewayStatus) -> [String; 6] {
     ]
 }
 
-/// Notes below a row of the table. A gateway that is live without a trouble needs none.
+/// Notes below a row of the table. A gateway that is live and has no problem needs none.
 fn notes(now: Timestamp, gateway: &GatewayStatus, zone: &TimeZone) -> Vec<String> {
     let session = gateway.session_since.map(|_| format!("; session {}", gateway.session));
     let mut notes = Vec::new();
@@ -164,7 +164,7 @@ fn ago(now: Timestamp, then: Timestamp) -> String {
     span(then, now)
 }
 
-/// How long it is from one to the other, to the second.
+/// The time between the two, in whole seconds.
 fn span(from: Timestamp, to: Timestamp) -> String {
     let seconds = to.duration_since(from).as_secs().max(0);
     human_duration(Duration::from_secs(seconds.unsigned_abs()))

@@ -1,4 +1,4 @@
-//! What the terminal can show: how wide it is, whether it knows colours, and whether it knows more than ASCII.
+//! What the terminal supports: its width, colours, and characters beyond ASCII.
 
 use std::env;
 use std::ffi::OsString;
@@ -31,7 +31,7 @@ fn width() -> usize {
     width_of(io::stdout())
 }
 
-/// The same of another stream.
+/// The same for another stream.
 pub(super) fn width_of(stream: impl AsFd) -> usize {
     let named = env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok());
     let terminal = || rustix::termios::tcgetwinsize(stream).ok().map(|size| usize::from(size.ws_col));

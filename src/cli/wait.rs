@@ -16,8 +16,8 @@ use crate::session::{StateKind, StateReason};
 
 /// Wait until the sessions of all gateways are live
 ///
-/// Exit code 0 when it is so, 1 when the time is over, 2 as soon as a human is needed, 3 if no daemon answers. A restart of
-/// the daemon meanwhile does not matter.
+/// Exit code 0 when it is so, 1 when the time is up, 2 as soon as a human is needed, 3 if no daemon answers. A restart
+/// of the daemon does not end the wait.
 #[derive(Debug, Args)]
 #[command(
     after_help = "Examples:\n  tickled wait && ./trade\n  tickled wait main --within 10m\n  tickled wait main --until lost\n  \
@@ -29,7 +29,7 @@ pub(super) struct WaitArgs {
     /// What to wait for
     #[arg(long, value_enum, default_value_t = Awaited::Live)]
     until: Awaited,
-    /// How long at most, as 30s, 5m or 1h [default: without end]
+    /// The longest time to wait, as 30s, 5m or 1h [default: no limit]
     #[arg(long, value_name = "TIME", allow_hyphen_values = true, value_parser = span)]
     within: Option<String>,
     #[command(flatten)]
@@ -134,7 +134,7 @@ impl Awaited {
                 let needs_human = |(state, because): &(_, _)| Exit::of(*state, *because) == Exit::HumanNeeded;
                 states.any(needs_human).then_some(Exit::HumanNeeded)
             }
-            // Of one that has just started nothing is known.
+            // Nothing is known yet of a gateway that has just started.
             Self::Lost => {
                 let is_lost = |(state, _): &(StateKind, _)| !matches!(state, StateKind::Live | StateKind::Starting);
                 states.any(is_lost).then_some(Exit::Live)
@@ -143,7 +143,7 @@ impl Awaited {
     }
 }
 
-/// How long after a daemon has gone the next one is looked for.
+/// How often to look for a new daemon after the last one has ended.
 const AGAIN_AFTER: Duration = Duration::from_millis(500);
 
 #[cfg(test)]

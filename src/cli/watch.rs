@@ -46,7 +46,7 @@ impl Watch {
         self.redraw().await
     }
 
-    /// A line that sums up, and what `tickled status` prints. The daemon may be another one each time.
+    /// The summary line and the output of `tickled status`. Each refresh looks for the daemon anew.
     async fn text(&self) -> Result<(String, String), Error> {
         let status = fetch(&self.socket.client()?, &self.gateways).await?;
         let time = status.at.to_zoned_datetime(zone_named(status.zone.as_deref())).strftime("%H:%M:%S %Z").to_string();
@@ -189,7 +189,7 @@ impl Drop for Screen {
     fn drop(&mut self) {
         drop(say("\x1b[?25h\x1b[?1049l"));
         if let Some(before) = &self.before {
-            // A terminal that is gone needs no setting back.
+            // A terminal that is gone needs no restoring.
             let _ = tcsetattr(io::stdin(), OptionalActions::Now, before);
         }
     }
@@ -201,5 +201,5 @@ const ESCAPE: u8 = 27;
 const EVERY: Duration = Duration::from_secs(1);
 const CTRL_C: u8 = 3;
 const CTRL_D: u8 = 4;
-/// Where the terminal does not say.
+/// Used if the terminal does not report its size.
 const ROWS: usize = 24;

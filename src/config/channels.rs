@@ -144,7 +144,7 @@ impl ChannelCheck<'_> {
         let kind = keys.kind?;
         let takes = kind.keys();
         for row in CHANNEL.iter().filter(|row| !EVERY_CHANNEL.contains(&row.name) && !takes.contains(&row.name)) {
-            // One that cannot be read has its own finding.
+            // A file that cannot be read has its own finding.
             if self.report.positions.contains_key(&self.path(row.name)) {
                 let what = format!("{} has no effect on a channel of type {:?}", row.name, word(kind));
                 let takes = takes.join(", ");

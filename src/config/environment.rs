@@ -18,7 +18,7 @@ pub(super) struct Override {
 
 /// Why a variable sets no key.
 enum UnknownVariable {
-    /// It was probably meant to: what is wrong, and what would be right.
+    /// It looks like a misspelt key: what is wrong, and what would be right.
     Misspelt(String, String),
     /// It belongs to something else.
     Foreign,

@@ -1,4 +1,4 @@
-//! What single keys cannot know: whether each gateway makes sense as a whole, all of them together, and the windows.
+//! Checks that concern more than one key: each gateway as a whole, all gateways together, and the windows.
 
 use std::collections::BTreeMap;
 use std::iter::successors;
@@ -35,7 +35,7 @@ pub struct Config {
     pub endpoint: Endpoint,
     /// What the daemon logs.
     pub log: log::Settings,
-    /// What is odd about it and does no harm.
+    /// Settings that are odd but do no harm.
     pub warnings: Vec<Diagnostic>,
 }
 
@@ -276,7 +276,7 @@ fn target<'d>(
     if is_known && is_exposed && trust == Trust::Loopback {
         return Some((url, Trust::Plain));
     }
-    // Where a name leads is checked at each connection. That only this machine is meant, the operator must say.
+    // Names are resolved at each connection, so the operator must state that only this machine is meant.
     let is_given = report.is_given(&format!("{tls}.trust")) && url.address().is_none() && url.is_encrypted();
     if !(is_given && trust == Trust::Loopback) {
         validate_trust(&path, url, &trust, report);

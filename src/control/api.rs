@@ -19,7 +19,7 @@ pub enum Command {
     Config,
     /// Check this gateway at once, or all.
     Check(Option<String>),
-    /// Be silent towards this gateway.
+    /// Stop all requests to this gateway.
     Pause(String, Until),
     /// End the pause of this gateway.
     Resume(String),
@@ -38,7 +38,7 @@ pub enum Command {
     },
 }
 
-/// How long a silence lasts.
+/// How long a pause lasts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Until {
     /// This long.
@@ -56,9 +56,9 @@ pub enum Response {
     Status(Box<DaemonStatus>),
     /// The configuration, as TOML.
     Config(String),
-    /// It is done, in words.
+    /// What was done, in words.
     Done(String),
-    /// What became of the tests.
+    /// The results of the tests.
     Tested(Vec<ChannelTest>),
     /// How a hook's program ended.
     Tried(Tried),
@@ -70,7 +70,7 @@ pub enum Response {
     Refused(String),
 }
 
-/// How everything is: the answer to `GET /v1/status`.
+/// The status of the daemon and of all gateways: the answer to `GET /v1/status`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DaemonStatus {
     /// The daemon's version.
@@ -173,7 +173,7 @@ pub struct GatewayStatus {
     pub down_since: Option<Timestamp>,
     /// When the session was last proved good.
     pub last_good: Option<Timestamp>,
-    /// What the gateway was last asked and answered.
+    /// The last request and its outcome.
     pub last_asked: Option<Asked>,
     /// Why the daemon will act next, in words.
     pub next: String,
@@ -198,7 +198,7 @@ pub struct GatewayStatus {
 pub struct Asked {
     /// When it was answered, or given up.
     pub at: Timestamp,
-    /// Which: the name of the client's method.
+    /// The name of the client's method.
     pub call: String,
     /// `ok`, or what went wrong.
     pub outcome: String,
@@ -211,7 +211,7 @@ pub struct Asked {
 pub struct CurrentWindow {
     /// When it ends.
     pub until: Timestamp,
-    /// By whose clocks people know it: an IANA time zone.
+    /// The IANA time zone of its published times.
     pub zone: String,
 }
 
@@ -260,15 +260,15 @@ pub struct ChannelState {
     pub kind: String,
     /// How many messages wait.
     pub waiting: u64,
-    /// How many it took since the daemon began.
+    /// How many it has delivered since the daemon started.
     pub sent: u64,
     /// How many were given up since then.
     pub given_up: u64,
-    /// Why its last try failed, unless a later one did not.
+    /// Why its last try failed; `None` after a success.
     pub last_failure: Option<String>,
 }
 
-/// What became of a test on one channel.
+/// The result of a test on one channel.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ChannelTest {
     /// The channel's name.

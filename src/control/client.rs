@@ -53,7 +53,7 @@ pub enum Error {
         /// How not.
         why: String,
     },
-    /// The daemon will not, in its own words.
+    /// The daemon refused, for this reason.
     #[error("{0}")]
     Refused(String),
 }
@@ -107,7 +107,7 @@ impl Client {
         self.ask(Method::GET, &of_gateway(name, "")?, None).await
     }
 
-    /// What was when; `since` as `7d`.
+    /// Returns the history; `since` as `7d`.
     ///
     /// # Errors
     /// When no history is kept, or the daemon does not answer as it should.
@@ -244,12 +244,12 @@ impl Client {
     }
 }
 
-/// The path of a gateway. What is no name must not become another path: `main/logout#` is no gateway.
+/// The path of a gateway. An invalid name must not become another path, such as `main/logout#`.
 fn of_gateway(name: &str, rest: &str) -> Result<String, Error> {
     named("gateway", name, rest)
 }
 
-/// The same of anything with a name.
+/// The same for anything with a name.
 fn named(what: &str, name: &str, rest: &str) -> Result<String, Error> {
     let is_name = !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_');
     if is_name {

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::api::{DaemonStatus, GatewayStatus};
 use crate::session::StateKind;
 
-/// What came of asking for a live session: the answer to `POST /v1/gateways/NAME/ensure`.
+/// The result of a request for a live session: the answer to `POST /v1/gateways/NAME/ensure`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EnsureResult {
     /// `already-authenticated`, `reauthenticated`, `login-required`, `paused` or `failed`.
@@ -17,7 +17,8 @@ pub struct EnsureResult {
     pub gateway: GatewayStatus,
 }
 
-/// The answer to who asked at `before`; none while waiting helps. At the end of the time there is always one.
+/// The answer to a request that was made at `before`; `None` while waiting may help. At the end of the time limit there
+/// is always an answer.
 pub(super) fn verdict(
     before: &DaemonStatus,
     present: &DaemonStatus,

@@ -18,12 +18,13 @@ pub struct Listener {
     gateway: Option<String>,
     /// The last event that it has.
     last: EventId,
-    /// What it has not been sent yet.
+    /// Events that it was not sent yet.
     text: String,
 }
 
 impl Listener {
-    /// A program that has the events up to `last_event_id`, if it names one. It receives those that it missed, then the present
+    /// A program that has the events up to `last_event_id`, if it names one. It receives those that it missed, then the
+    /// present
     /// states of `status`, and then what happens.
     pub async fn new(
         events: Rc<Events>,
@@ -70,7 +71,7 @@ impl Listener {
             }
             let news = events.news();
             if !self.take() {
-                // It was too slow, and comes back with the last id that it has.
+                // It was too slow. It connects again with the last id that it has.
                 let resync = Event::Resync {}.text(events.last());
                 drop(timeout(WRITTEN_WITHIN, connection.write_all(resync.as_bytes())).await);
                 return;
@@ -107,7 +108,7 @@ impl Listener {
 
 /// When a program that lost its connection comes back.
 const RETRY_MS: u32 = 1000;
-/// How often a program hears something, so that it notices a dead connection.
+/// How often something is sent, so that a program notices a dead connection.
 const COMMENT_EVERY: Duration = Duration::from_secs(15);
 /// A program that reads more slowly is cut off.
 const WRITTEN_WITHIN: Duration = Duration::from_secs(5);

@@ -44,6 +44,6 @@ fn read(text: &str) -> Option<Event> {
     Event::read(field("event")?, field("data")?)
 }
 
-/// A daemon that lives sends something every 15 seconds.
+/// A live daemon sends something every 15 seconds.
 const SILENT: Duration = Duration::from_secs(40);
 const LONGEST: usize = 1024 * 1024;

@@ -1,6 +1,7 @@
-//! The control socket: HTTP and JSON over a Unix socket, by which verbs and programs ask and steer a running daemon.
+//! The control socket: HTTP and JSON over a Unix socket, by which verbs and programs query and control a running
+//! daemon.
 //!
-//! [`ROUTES`] has all that can be asked; docs/control.md shows each with an example. Reads are answered from memory and
+//! [`ROUTES`] lists all requests; docs/control.md shows each with an example. Reads are answered from memory and
 //! cause no request to a gateway.
 
 mod api;
@@ -28,7 +29,7 @@ pub use server::{no_such_gateway, serve};
 
 use tokio::sync::oneshot;
 
-/// Something asked of the daemon's loop.
+/// A request to the daemon's loop.
 #[derive(Debug)]
 pub struct ControlRequest {
     /// The command.

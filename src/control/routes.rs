@@ -10,7 +10,7 @@ use serde::de::DeserializeOwned;
 use super::api::{Command, Until};
 use crate::alert::Code;
 
-/// Something that can be asked.
+/// A request of the API.
 #[derive(Debug, Clone, Copy)]
 pub struct Route {
     /// The method.
@@ -21,7 +21,7 @@ pub struct Route {
     pub what: &'static str,
 }
 
-/// All that can be asked.
+/// All requests of the API.
 pub const ROUTES: &[Route] = &[
     Route { method: "GET", path: "/v1/status", what: "state of the daemon and of all gateways" },
     Route { method: "GET", path: "/v1/gateways/NAME", what: "state of one gateway" },
@@ -60,17 +60,17 @@ pub const ROUTES: &[Route] = &[
 pub(super) enum ParsedRequest {
     /// Something that the daemon's loop answers.
     Command(Command),
-    /// How the one gateway of that name is.
+    /// The status of the gateway of that name.
     Gateway(String),
-    /// The time that lies this far back, until the present.
+    /// The history of this much time, up to now.
     History(Duration),
-    /// What happens, at all gateways or at this one.
+    /// The events of all gateways, or of this one.
     Events(Option<String>),
     /// Wait for the session of this gateway, for so long.
     Ensure(String, Duration),
 }
 
-/// Why a request is none.
+/// Why a request is rejected.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum BadRequest {
     /// The path does not exist.
@@ -83,7 +83,7 @@ pub(super) enum BadRequest {
 
 /// What a request asks for.
 pub(super) fn read(method: &Method, path: &str, query: &str, body: &[u8]) -> Result<ParsedRequest, BadRequest> {
-    // No name of ours has a character that a URL would have to escape.
+    // Names contain no character that a URL would have to escape.
     let parts: Vec<&str> = path.trim_start_matches('/').split('/').collect();
     let is_post = match *parts {
         ["v1", "status" | "config" | "history" | "events"] | ["v1", "gateways", _] => false,

@@ -116,8 +116,8 @@ impl ControlHandler {
         Reply::Stream(StreamReply { head: Some(head), body: listener.body(), busy: busy() })
     }
 
-    /// Has the gateway checked, and waits until its session is live or waiting does not help. Causes no request that the
-    /// machine would not send for a check.
+    /// Makes the driver check the gateway, and waits until the session is live or waiting does not help. Sends only
+    /// what the machine sends for a check.
     async fn ensure(&self, name: &str, within: Duration) -> Response<Full<Bytes>> {
         let deadline = Instant::now() + within;
         let before = match self.check(name).await {
@@ -173,7 +173,7 @@ impl ControlHandler {
         Some(status)
     }
 
-    /// What the daemon's loop says; nothing if it is ending.
+    /// The reply of the daemon's loop; `None` if the loop is ending.
     async fn ask(&self, command: Command) -> Option<api::Response> {
         let (reply, response) = oneshot::channel();
         self.requests.send(super::ControlRequest { command, reply }).await.ok()?;
@@ -243,7 +243,7 @@ fn gateway(status: &DaemonStatus, name: &str) -> Response<Full<Bytes>> {
     }
 }
 
-/// What to say of a gateway that is none of these.
+/// The message about a gateway that is not among these.
 #[must_use]
 pub fn no_such_gateway(name: &str, names: &[String]) -> String {
     match names {
@@ -290,6 +290,6 @@ const LIMITS: Limits = Limits { connections: 16, all_within: Duration::from_secs
 const SHARED_FOR: Duration = Duration::from_secs(1);
 const EVENT_STREAM: &str = "text/event-stream";
 const LAST_EVENT_ID: &str = "last-event-id";
-/// However often a history is asked for, it is made this seldom.
+/// A history is computed at most this often.
 const HISTORY_FOR: Duration = Duration::from_secs(1);
 const LONGEST_BODY: usize = 4 * 1024;

@@ -2,16 +2,17 @@
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// Raises the soft limit as far as the hard one allows, so that listening programs do not use up what requests to a gateway
+/// Raises the soft limit as far as the hard one allows, so that listening programs do not use up what requests to a
+/// gateway
 /// need.
 pub(super) fn raise() {
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
     let wanted = maximum.map_or(ENOUGH, |maximum| maximum.min(ENOUGH));
     if current.is_some_and(|current| current < wanted) {
-        // With the lower limit there is room for fewer.
+        // With a lower limit there is room for fewer clients.
         let _ = setrlimit(Resource::Nofile, Rlimit { current: Some(wanted), maximum });
     }
 }
 
-/// More than all that the servers' own limits add up to.
+/// More than the sum of the servers' own limits.
 const ENOUGH: u64 = 4096;

@@ -39,8 +39,8 @@ impl Restarts {
     }
 }
 
-/// Whether a gateway in this state since then is restarted, after these restarts: once a wedge, after the verdict has
-/// stood for a while, and twice a day at most.
+/// Whether to restart a gateway that has been in this state since `since`: once per wedge, after it has lasted for a
+/// while, and at most twice a day.
 pub(super) fn is_due(now: Now, state: State, since: Now, restarts: &[Timestamp]) -> bool {
     state == State::Unavailable(Unavailability::GatewayWedged)
         && now.mono.saturating_sub(since.mono) >= STANDS_FOR
@@ -87,7 +87,7 @@ async fn status(mut child: Child, said: &mut Vec<u8>) -> io::Result<ExitStatus> 
             drop(stderr.take(LONGEST_OUTPUT).read_to_end(said).await);
             drop(copy(stderr, &mut sink()).await);
         }
-        // A process that it left behind may keep the pipe open: the end of the command is what counts.
+        // A child process may keep the pipe open; only the end of the command counts.
         pending::<Infallible>().await
     };
     tokio::select! {
@@ -140,7 +140,7 @@ mod tests {
         let twice = [at(105).wall, at(305).wall];
         assert!(!is_due(at(505), WEDGED, at(500), &twice));
         assert!(is_due(at(105 + 24 * 60), WEDGED, at(100 + 24 * 60), &twice), "the first is a day ago");
-        // A clock that was set back makes no third one.
+        // Setting the clock back does not allow a third restart.
         assert!(!is_due(at(60), WEDGED, at(50), &twice));
     }
 

@@ -1,7 +1,8 @@
 //! One daemon per gateway on this host: a lock file for each gateway, and a socket beside it that shows the lock.
 //!
 //! The lock is the kernel's and ends with the process. Only the owner can open the file, so that no other user can hold
-//! the lock. Other users cannot see the lock either, so the daemon listens on a socket beside it. It never answers there:
+//! the lock. Other users cannot see the lock either, so the daemon listens on a socket beside it. It never answers
+//! there:
 //! that a process listens, and which, is the information. A daemon on another host is not seen this way.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -182,7 +183,7 @@ impl GatewayLocks {
         outcome
     }
 
-    /// Empties the queues of the sockets, so that there is room for the next who looks.
+    /// Accepts and drops waiting connections, so that the queues of the sockets do not fill up.
     pub(super) fn drain(&self) {
         for sign in self.held.values().filter_map(|held| held.lock.as_ref()?.sign.as_ref()) {
             for _ in 0..DRAINED_AT_ONCE {
@@ -229,7 +230,7 @@ pub(super) fn is_same(path: &Path, open: io::Result<fs::Metadata>) -> bool {
     (named.dev(), named.ino()) == (open.dev(), open.ino())
 }
 
-/// Says that a gateway is managed without a lock.
+/// Logs that a gateway is managed without a lock.
 pub(super) fn unavailable(gateway: &str, fault: &str) {
     warn!(
         event = event::LOCK_UNAVAILABLE,
@@ -285,7 +286,8 @@ fn pid_behind(socket: OwnedFd) -> Option<u32> {
     stream.peer_cred().ok()?.pid()?.try_into().ok().filter(|pid| *pid > 0)
 }
 
-/// Opens the lock file. It must be a regular file of this user, in a directory that only this user can write. Follows no
+/// Opens the lock file. It must be a regular file of this user, in a directory that only this user can write. Follows
+/// no
 /// link and does not wait for the other end of a pipe.
 fn open(folder: &Path, name: &str) -> io::Result<File> {
     create_folder(folder, VISIBLE)?;
@@ -325,11 +327,12 @@ pub(super) enum LockWait {
 
 /// Locks everything with `acquire`, which is tried again while another daemon holds a lock.
 ///
-/// On a terminal it does not wait. Under systemd, which would start the daemon again two seconds after each end, it waits
+/// On a terminal it does not wait. Under systemd, which would start the daemon again two seconds after each end, it
+/// waits
 /// for a while, so that the restarts do not fill the journal.
 ///
 /// # Errors
-/// With what another daemon still locks.
+/// With the gateway that another daemon still has locked.
 pub(super) async fn acquire_or_wait(
     mut acquire: impl FnMut() -> Result<(), AlreadyLocked>,
     notifier: &mut Notifier,
@@ -343,7 +346,7 @@ pub(super) async fn acquire_or_wait(
         return Err(locked);
     }
     let (gateway, fault) = (locked.gateway.as_deref(), locked.to_string());
-    warn!(event = event::GATEWAY_KEPT, gateway, fault, "{fault}; waiting for its end");
+    warn!(event = event::GATEWAY_LOCKED, gateway, fault, "{fault}; waiting for its end");
     let until = Instant::now() + PATIENCE;
     while Instant::now() < until {
         notifier.status(&format!("not started: {locked}"));
@@ -353,7 +356,7 @@ pub(super) async fn acquire_or_wait(
                     notifier.stopping();
                     return Ok(LockWait::Interrupted);
                 }
-                // There is nothing yet to check, or to read again.
+                // There is nothing to check or to reload yet.
                 Some(_) => {}
             },
             () = sleep(AGAIN) => match acquire() {

@@ -14,7 +14,7 @@ use crate::log::{self, event, human_duration};
 use crate::session::{Request, State, Transition};
 use crate::status::Snapshot;
 
-/// What the daemon goes without if it has no directories, and how to give it some.
+/// Logs which features the missing directories disable, and how to provide them.
 pub(super) fn directories(chosen: &Chosen) {
     if let Some(fault) = &chosen.state_fault {
         let (what, remedy) = match &chosen.state {
@@ -22,7 +22,7 @@ pub(super) fn directories(chosen: &Chosen) {
             None => ("there is no state directory", "name one with --state-dir DIR"),
         };
         warn!(
-            event = event::STATE_UNKEPT,
+            event = event::STATE_UNSAVED,
             fault, "{what}, so a restart forgets history, pauses and undelivered alerts; {remedy}: {fault}"
         );
     }
@@ -136,7 +136,7 @@ impl OnceLog {
         let status = error.status;
         match error.kind {
             ErrorKind::NotUnderstood
-                // Where exactly JSON ends to be JSON changes with each answer.
+                // The position of the syntax error differs from answer to answer.
                 if is_new(
                     self.not_understood.entry(call).or_default(),
                     &format!("{status:?} {}", error.detail.split(" at line ").next().unwrap_or_default()),

@@ -53,7 +53,8 @@ use supervisor::Supervisor;
 use terminal::Terminal;
 use units::Units;
 
-/// Keeps the sessions of all configured gateways alive until a signal ends it. Never logs out. On SIGHUP it reads `source`
+/// Keeps the sessions of all configured gateways alive until a signal ends it. Never logs out. On SIGHUP it reads
+/// `source`
 /// again; an invalid configuration changes nothing.
 ///
 /// # Errors
@@ -172,7 +173,7 @@ async fn watch(
             }
             Some(ViewRequest(answer)) = view_requests.recv() => {
                 wake_outdated(&supervisor, &drivers);
-                // A caller who has hung up needs no answer.
+                // A caller that has hung up needs no answer.
                 drop(answer.send(supervisor.view()));
             }
             Some(event) = deliveries.recv() => supervisor.alerts.on_delivery(clock.now(), &event),

@@ -1,6 +1,7 @@
 //! Reaps orphans while the daemon is process 1, as in a container without an init: the kernel hands them to it.
 //!
-//! The daemon's own children are awaited by the tasks that started them, as soon as the loop turns. So a process that is
+//! The daemon's own children are awaited by the tasks that started them, as soon as the loop turns. So a process that
+//! is
 //! still a zombie two seconds after it was first seen is an orphan, and no task waits for it.
 
 use std::collections::BTreeSet;
@@ -10,11 +11,11 @@ use std::time::Duration;
 use rustix::process::{Pid, WaitOptions, waitpid};
 use tokio::time::Instant;
 
-/// Nothing, unless the daemon is process 1.
+/// `None` unless the daemon is process 1.
 #[derive(Debug)]
 pub(super) struct Reaper {
     is_init: bool,
-    /// Zombies that were seen at the last look, with their start times.
+    /// Zombies seen by the last scan, with their start times.
     seen: BTreeSet<(i32, String)>,
     look_at: Option<Instant>,
 }
@@ -40,7 +41,7 @@ impl Reaper {
         self.look_at
     }
 
-    /// Reaps what was a zombie at the last look already.
+    /// Reaps the processes that the last scan already found as zombies.
     pub(super) fn look(&mut self) {
         if self.look_at.is_none_or(|at| at > Instant::now()) {
             return;
@@ -48,7 +49,7 @@ impl Reaper {
         let zombies = zombies();
         for (pid, _) in zombies.intersection(&self.seen) {
             if let Some(pid) = Pid::from_raw(*pid) {
-                // One that is gone already needs no reaping.
+                // A process that is gone needs no reaping.
                 let _ = waitpid(Some(pid), WaitOptions::NOHANG);
             }
         }
@@ -57,7 +58,7 @@ impl Reaper {
     }
 }
 
-/// Children of process 1 that have ended and were not awaited: their process ids and start times.
+/// Zombie children of process 1: their process ids and start times.
 fn zombies() -> BTreeSet<(i32, String)> {
     let Ok(processes) = fs::read_dir("/proc") else { return BTreeSet::new() };
     let zombies = processes.flatten().filter_map(|process| {
@@ -75,5 +76,5 @@ fn zombie(stat: &str) -> Option<String> {
     (*state == "Z" && *parent == "1").then(|| (*started).to_owned())
 }
 
-/// How long a child of our own has to be awaited by its task.
+/// How long a task has to await a child of its own.
 const GRACE: Duration = Duration::from_secs(2);

@@ -16,7 +16,7 @@ use crate::gateway::Client;
 use crate::log::event;
 use crate::text::plural;
 
-/// A reload in progress. All requests in the meantime are answered by one more reload.
+/// A reload in progress. Further requests meanwhile lead to one more reload.
 #[derive(Debug, Default)]
 pub(super) struct Reload {
     reading: Option<JoinHandle<PreparedReload>>,

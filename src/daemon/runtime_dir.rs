@@ -17,16 +17,17 @@ use super::polled_fd::polled;
 use super::state_lock::StateLock;
 use crate::log::event;
 
-/// The directories of locks and sockets. The kernel reports removals; what it does not report, such as a file system that
+/// The directories of locks and sockets. The kernel reports removals; what it does not report, such as a file system
+/// that
 /// was unmounted while in use, is found by looking.
 #[derive(Debug)]
 pub(super) struct RuntimeDir {
     folders: Vec<PathBuf>,
     watch: Option<AsyncFd<OwnedFd>>,
     next_look: Instant,
-    /// Something was removed, and is not all there again.
+    /// Something was removed and has not been restored completely.
     is_damaged: bool,
-    /// What keeps a lock from being taken again: of a gateway, and of the state directory.
+    /// Why a lock cannot be taken again: of a gateway, and of the state directory.
     faults: (String, String),
 }
 
@@ -49,7 +50,7 @@ impl RuntimeDir {
         self.next_look
     }
 
-    /// Looks again, if the last look was a while ago. Not at the state directory: its disk may hang.
+    /// Checks again if the last check was a while ago, except for the state directory, whose disk may hang.
     pub(super) fn tend(&mut self, locks: &mut GatewayLocks, socket: &mut ControlTask, state: &StateLock) {
         let now = Instant::now();
         if now >= self.next_look {
@@ -113,7 +114,8 @@ impl RuntimeDir {
         for folder in &self.folders {
             add(folder, inside | WatchFlags::ONLYDIR)?;
         }
-        // Files of the state are replaced all the time. While the lock is open, its removal only changes its link count.
+        // Files of the state are replaced all the time. While the lock is open, its removal only changes its link
+        // count.
         if let (Some(folder), Some(lock)) = (state.folder(), state.path()) {
             let _ = add(folder, whole).and_then(|()| add(&lock, whole | WatchFlags::ATTRIB));
         }

@@ -11,7 +11,7 @@ use super::report::{Check, CheckResult, Verdict};
 use crate::exit::Exit;
 use crate::session::CONFIRM_WITHIN;
 
-/// What of a conf.yaml concerns us. What it does not say is none; its password is not read.
+/// The settings of conf.yaml that are checked. Absent keys are `None`. The keystore password is not read.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Conf {
     port: Option<u16>,

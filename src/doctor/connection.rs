@@ -1,4 +1,4 @@
-//! What stands between this host and a gateway: its name, its port, TLS, and whether it is a gateway at all. Pure.
+//! The way from this host to a gateway: name, port, TLS, and whether it is a gateway at all. Pure.
 
 use std::net::IpAddr;
 
@@ -12,8 +12,7 @@ use crate::gateway::probe::ProbeAnswer;
 use crate::gateway::wire::read_listening;
 use crate::gateway::{ConnectError, ErrorKind, Fingerprint, TlsError, Trust};
 
-/// Judges the way to the gateway. The last result is a fault when the way ends there; `true` when it leads to a
-/// gateway.
+/// Evaluates the way to the gateway. Returns true when it leads to a gateway; otherwise the last result is a fault.
 pub(super) fn evaluate(subject: &Subject, observed: &Observations, now: Timestamp) -> (Vec<CheckResult>, bool) {
     let mut results = Vec::new();
     for step in [name, port] {
@@ -25,7 +24,7 @@ pub(super) fn evaluate(subject: &Subject, observed: &Observations, now: Timestam
         }
     }
     if let Some(stranger) = stranger(subject, observed) {
-        // What holds the port is not a gateway: that it is open is no good news.
+        // Another program has the port, so an open port is not a good result.
         results.retain(|result| result.check != stranger.check);
         results.push(stranger);
         return (results, false);
@@ -119,7 +118,7 @@ fn port(subject: &Subject, observed: &Observations) -> Option<CheckResult> {
     })
 }
 
-/// What holds the port and speaks the wrong protocol for a gateway, or for the URL.
+/// A program on the port that speaks the wrong protocol for a gateway, or for the URL.
 fn stranger(subject: &Subject, observed: &Observations) -> Option<CheckResult> {
     if let Some(TlsState::Failed(
         error @ (TlsError::NothingInCommon(_)

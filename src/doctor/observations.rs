@@ -24,7 +24,7 @@ pub(super) struct Subject {
     pub(super) here: String,
     /// Why `validate_sso` is not asked, which IBKR allows once a minute.
     pub(super) no_validation: Option<String>,
-    /// The daemon has requests standing that IBKR does not answer: none is added.
+    /// The daemon has unanswered requests at the gateway, so no further one is sent.
     pub(super) is_known_silent: bool,
     /// IBKR's API host, if it may be connected to.
     pub(super) ibkr_host: Option<String>,
@@ -57,7 +57,7 @@ pub(super) struct Observations {
     pub(super) ibkr_host: Option<Result<(), Unreachable>>,
 }
 
-/// What became of a connection to the port.
+/// The outcome of a connection to the port.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum PortState {
     Open,
@@ -66,7 +66,7 @@ pub(super) enum PortState {
     Unreachable(String),
 }
 
-/// What became of TLS.
+/// The outcome of TLS.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum TlsState {
     /// It is the one that is trusted.
@@ -90,7 +90,7 @@ pub(super) enum Banner {
     Nothing,
 }
 
-/// What came of a request.
+/// The outcome of a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum ProbeResult {
     Answer(TimedAnswer),

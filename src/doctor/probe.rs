@@ -14,13 +14,13 @@ use crate::driver::{Clock, HostClock};
 use crate::gateway::probe::{self, NoAnswer, Probe};
 use crate::gateway::{Client, ConnectError, IbkrHost, Request, Target, TlsError, Trust};
 
-/// Looks at one gateway, as far as each answer makes the next subject sensible.
+/// Probes one gateway, step by step, as long as the next step makes sense.
 pub(super) async fn look(subject: &Subject) -> Observations {
     let mut observed = Observations::default();
     let url = subject.url();
     let (probe, no_trust) = match Probe::new(&subject.target) {
         Ok(probe) => (Ok(probe), None),
-        // Without its trust it is still looked whether anything is there.
+        // Without its trust, the port is still probed.
         Err(error) => {
             let target = Target { trust: Trust::Loopback, ..subject.target.clone() };
             (Probe::new(&target), Some(error.to_string()))
@@ -50,7 +50,7 @@ pub(super) async fn look(subject: &Subject) -> Observations {
             observed.tls = contact.certificate.map(TlsState::Trusted);
         }
         Err(ConnectError::Tls(TlsError::Untrusted(why))) => {
-            // The certificate is observed by taking any: nothing is sent on this connection.
+            // The certificate is read on a connection that accepts any; nothing is sent on it.
             let shown = probe.look(&addresses, WITHIN).await.ok();
             observed.tls =
                 Some(TlsState::Untrusted { certificate: shown.and_then(|contact| contact.certificate), why });
@@ -153,7 +153,7 @@ fn got(answer: Result<probe::ProbeAnswer, NoAnswer>) -> ProbeResult {
     }
 }
 
-/// What became of a connection to the port.
+/// The outcome of a connection to the port.
 fn port<T>(contact: &Result<T, ConnectError>) -> PortState {
     match contact {
         Err(ConnectError::Refused) => PortState::Refused,

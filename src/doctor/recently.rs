@@ -1,4 +1,5 @@
-//! Remembers when the doctor last sent `validate_sso`: IBKR allows one a minute, and answers a second one with 429 for 15
+//! Remembers when the doctor last sent `validate_sso`: IBKR allows one a minute, and answers a second one with 429 for
+//! 15
 //! minutes.
 
 use std::path::PathBuf;
@@ -8,7 +9,7 @@ use crate::atomic_file;
 use crate::directories::user_folder;
 use crate::driver::{Clock, HostClock};
 
-/// Whether a login may be asked about now; if so, it is written down that it was. Without a folder of the user's own
+/// Whether `validate_sso` may be sent now. If so, the time is recorded. Without a folder of the user's own
 /// for such things there is no memory.
 pub(super) fn may_validate(url: &str) -> bool {
     let Some(file) = file(url) else { return true };
@@ -18,7 +19,7 @@ pub(super) fn may_validate(url: &str) -> bool {
     let is_recent =
         last.is_some_and(|last| Duration::try_from(now.duration_since(last)).is_ok_and(|since| since < ONCE_IN));
     if !is_recent {
-        // Where it cannot be written down, the next run only knows less.
+        // If it cannot be recorded, the next run only knows less.
         drop(atomic_file::replace(&file, now.to_string().as_bytes()));
     }
     !is_recent

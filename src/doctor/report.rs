@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use crate::exit::Exit;
 use crate::text::{plural, wrap};
 
-/// Something that is looked at. The order is that of causes: what stands earlier explains what fails later.
+/// A subject of a check, in the order of causes: an earlier fault explains later ones.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, strum::VariantArray, strum::IntoStaticStr)]
 #[strum(serialize_all = "kebab-case")]
 pub enum Check {
@@ -57,7 +57,7 @@ impl Check {
         self.row().0
     }
 
-    /// What is looked at, for the documents.
+    /// The subject, for the documentation.
     #[must_use]
     pub const fn looks_at(self) -> &'static str {
         self.row().1
@@ -98,12 +98,12 @@ pub enum Verdict {
     Note,
     /// As it should be.
     Good,
-    /// Not looked at, and why.
+    /// Not checked, and why.
     NotAsked,
 }
 
 impl Verdict {
-    /// Its word, in both forms of the report.
+    /// Its word in the report, as text and as JSON.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {

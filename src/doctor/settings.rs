@@ -53,7 +53,7 @@ fn exposed(file: &Path) -> CheckResult {
     CheckResult::warning(Check::Config, found, format!("`chmod o-r {}`", file.display()))
 }
 
-/// Knocks at each channel, side by side. Nothing is sent.
+/// Connects to each channel's destination, all at once. Nothing is sent.
 pub(super) async fn channels(settings: &alert::Settings) -> Vec<CheckResult> {
     if settings.channels.is_empty() {
         let remedy = "add an [[alerts.channel]], and try it with `tickled alert test`: a lost login needs a human";
@@ -67,11 +67,11 @@ pub(super) async fn channels(settings: &alert::Settings) -> Vec<CheckResult> {
     futures_util::future::join_all(knocks).await
 }
 
-/// What became of a knock.
+/// The outcome of a connection.
 enum Knock {
     Open,
     Closed(String),
-    /// Not knocked at, and why.
+    /// Not tried, and why.
     NotAsked(String),
 }
 

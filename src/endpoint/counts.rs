@@ -110,7 +110,7 @@ impl Histogram {
     }
 }
 
-/// How long ago it was by the clock that says more: one stands still while the host sleeps, the other may be set.
+/// How long ago it was, by the clock that shows more: one stands still while the host sleeps, the other may be set.
 pub(super) fn age(now: Now, then: Now) -> Duration {
     let by_wall = now.wall.duration_since(then.wall);
     let by_wall = if by_wall.is_negative() { Duration::ZERO } else { by_wall.unsigned_abs() };

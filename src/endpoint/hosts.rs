@@ -7,8 +7,8 @@ use std::net::IpAddr;
 pub struct Hosts(pub Vec<String>);
 
 impl Hosts {
-    /// Whether a request with this `Host` header, that came to this address of ours, means us. Programs of another age
-    /// send none, and no browser is among them.
+    /// Whether a request with this `Host` header, that came to this address of ours, means us. Old programs send none,
+    /// but every browser sends one.
     #[must_use]
     pub fn admit(&self, host: Option<&str>, ours: Option<IpAddr>) -> bool {
         let Some(host) = host else { return true };

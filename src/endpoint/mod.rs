@@ -3,13 +3,13 @@
 //! | path | what it is |
 //! |---|---|
 //! | `/` | a page for a browser |
-//! | `/livez` | 200 while the daemon does its work; knows nothing of the gateways |
+//! | `/livez` | 200 while the daemon works; independent of the gateways |
 //! | `/readyz` | 200 while all sessions are live, or the one of `?gateway=NAME`; else 503 with the reason; `?verbose` |
-//! | `/status` | how everything is, as JSON |
+//! | `/status` | the whole status, as JSON |
 //! | `/events` | what happens, as Server-Sent Events; `?gateway=NAME` |
 //! | `/metrics` | for Prometheus |
 //!
-//! Nothing asked here causes a request to a gateway.
+//! No request here causes a request to a gateway.
 
 mod counts;
 mod health;

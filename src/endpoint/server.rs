@@ -1,4 +1,5 @@
-//! The endpoint's server. Connections and heads are limited, and expensive answers are rendered once a second on another
+//! The endpoint's server. Connections and heads are limited, and expensive answers are rendered once a second on
+//! another
 //! thread.
 
 use std::net::IpAddr;
@@ -80,7 +81,7 @@ struct EndpointHandler {
     folder: Option<PathBuf>,
     events: Rc<Events>,
     looks: mpsc::Sender<ViewRequest>,
-    /// However many ask, the daemon's loop is asked this seldom, and each text is rendered this seldom.
+    /// The daemon's loop is asked, and each text rendered, at most this often, for any number of clients.
     view: Mutex<Option<Arc<View>>>,
     status: SharedResult<Rendered>,
     metrics: SharedResult<Rendered>,
@@ -194,7 +195,7 @@ impl EndpointHandler {
         Some(view)
     }
 
-    /// The last day and the last thirty, out of the ledger. A disk that is slow does not keep the page waiting for long.
+    /// The last day and the last thirty days, from the ledger. A slow disk does not delay the page for long.
     async fn timelines(&self, view: &View) -> Option<Arc<Timelines>> {
         let folder = self.folder.clone()?;
         let now = view.now;
@@ -210,18 +211,18 @@ impl EndpointHandler {
     }
 }
 
-/// Whether it was that short a time ago by both clocks: one stands still while the host sleeps.
+/// Whether less time than this has passed by both clocks: one of them stands still while the host sleeps.
 fn is_within(then: Now, now: Now, limit: Duration) -> bool {
     let by_wall = now.wall.duration_since(then.wall).unsigned_abs();
     now.mono.saturating_sub(then.mono) < limit && by_wall < limit + SLACK
 }
 
-/// Which gateway is asked after, and whether a person asks.
+/// The gateway of the query, and whether a person reads the answer.
 fn query(query: &str) -> (Option<String>, bool) {
     let mut asked = (None, false);
     for part in query.split('&') {
         match part.split_once('=').unwrap_or((part, "")) {
-            // Names have no letter that a query would write otherwise.
+            // Names contain no character that a query would escape.
             ("gateway", name) => asked.0 = Some(name.to_owned()),
             ("verbose", value) => asked.1 = value != "0" && value != "false",
             _ => {}
@@ -269,14 +270,14 @@ const HEADERS: [(HeaderName, &str); 6] = [
     (REFERRER_POLICY, "no-referrer"),
 ];
 const LIMITS: Limits = Limits { connections: 64, all_within: Duration::from_secs(10), streams: 1024 };
-/// How long what was sent may go without an acknowledgement.
+/// How long sent data may stay unacknowledged.
 const GONE_AFTER_MS: u32 = 30_000;
 const LOOK_WITHIN: Duration = Duration::from_secs(2);
 const DRAWN_WITHIN: Duration = Duration::from_secs(2);
 const VIEW_FOR: Duration = Duration::from_millis(200);
 const RENDERED_FOR: Duration = Duration::from_secs(1);
 const TIMELINES_FOR: Duration = Duration::from_secs(15);
-/// What the wall clock may be slewed by.
+/// How far the wall clock may be slewed.
 const SLACK: Duration = Duration::from_secs(1);
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 const MONTH: Duration = Duration::from_secs(30 * 24 * 60 * 60);

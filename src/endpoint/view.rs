@@ -14,7 +14,7 @@ use crate::session::{Now, StateKind};
 pub struct View {
     /// The moment.
     pub now: Now,
-    /// How everything is, without what only the operator may know.
+    /// The status, without what only the operator may see.
     pub status: DaemonStatus,
     /// The names of all gateways, those that have not reported yet as well.
     pub gateways: Vec<String>,

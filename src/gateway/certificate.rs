@@ -57,7 +57,7 @@ pub async fn presented(url: &GatewayUrl, within: Duration) -> Result<Certificate
     if !url.is_encrypted() {
         return Err(no_tls("plain http shows none".to_owned()));
     }
-    // Any host may be looked at, and any certificate: nothing is believed here.
+    // Any host and any certificate may be inspected: nothing is trusted here.
     let connector = Connector::to_look(url.clone()).map_err(|error| no_tls(error.to_string()))?;
     let connection = connector.connect(within).await.map_err(|error| match error {
         ConnectError::Tls(_) | ConnectError::Broken(_) => no_tls(error.to_string()),

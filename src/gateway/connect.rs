@@ -21,7 +21,7 @@ use super::signature::Unusable;
 use super::tls::{self, PinMismatch};
 use super::url::{GatewayUrl, LOCALHOST};
 
-/// A host that any certificate would be taken from, and that is not this one, or not alone.
+/// A host whose certificate would not be verified, and that has an address of another machine.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
     "{host} is at {address}, which is not this host: trust \"loopback\" takes any certificate, so it must not leave it"
@@ -183,7 +183,7 @@ impl Connector {
         Ok(Self { url, only_here: *trust == Trust::Loopback, tls: Arc::new(trust.config()?), short_key_tls })
     }
 
-    /// The same for any host, whose certificate is looked at and not believed.
+    /// The same for any host. Its certificate is read, but not verified.
     pub(super) fn to_look(url: GatewayUrl) -> Result<Self, tls::Error> {
         Ok(Self { only_here: false, ..Self::new(url, &Trust::Loopback)? })
     }
@@ -237,7 +237,7 @@ impl Connector {
         if let (Err(ConnectError::Tls(TlsError::ShortKey(_))), Some(tls)) = (&shaken, &self.short_key_tls) {
             shaken = self.handshake(tls, first(addresses, until).await?, until).await;
         }
-        // Some servers end the connection without a word when they have nothing in common with the client.
+        // Some servers close the connection without an alert when they have nothing in common with the client.
         if matches!(shaken, Err(ConnectError::Broken(_))) && answers_old_tls(addresses, until).await {
             let reason = "it ends the connection without a reason".to_owned();
             return Err(TlsError::NothingInCommon(reason).into());
@@ -379,7 +379,7 @@ async fn first(addresses: &[SocketAddr], until: Instant) -> Result<TcpStream, Co
     Err(failed)
 }
 
-/// Has the kernel notice that the other host is gone, also while an answer is awaited for hours.
+/// Makes the kernel notice that the other host is gone, even while an answer is awaited for hours.
 fn keep_alive(tcp: &TcpStream) -> io::Result<()> {
     sockopt::set_socket_keepalive(tcp, true)?;
     sockopt::set_tcp_keepidle(tcp, KEEPALIVE_EVERY)?;

@@ -45,7 +45,7 @@ impl fmt::Display for Error {
 
 impl std::error::Error for Error {}
 
-/// What a refusal means, with the beginning of its body where that is all there is to say.
+/// The meaning of a refusal, with the beginning of its body where nothing else is known.
 pub(super) fn from_refusal(
     request: Request,
     url: &GatewayUrl,

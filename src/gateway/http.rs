@@ -65,7 +65,7 @@ pub(super) enum HttpError {
     Invalid(String),
 }
 
-/// A connection that has served, and may again.
+/// A connection that can be reused.
 struct KeptConnection {
     link: Link,
     since: Instant,
@@ -135,7 +135,7 @@ impl GatewayHttp {
         let (sender, connection) = Builder::new()
             .max_buf_size(HEAD_LIMIT)
             .max_header_size(HEAD_LIMIT)
-            // What no one reads does no harm.
+            // Headers that are not read do no harm.
             .ignore_invalid_headers_in_responses(true)
             .allow_obsolete_multiline_headers_in_responses(true)
             .allow_spaces_after_header_name_in_responses(true)
@@ -163,7 +163,7 @@ impl GatewayHttp {
 /// A body that was read.
 struct ReadBody {
     kept: super::body::KeptParts,
-    /// The connection may serve again.
+    /// The connection can be reused.
     is_finished: bool,
 }
 
@@ -210,7 +210,7 @@ impl Link {
         }
     }
 
-    /// Whether the connection can serve again, which it says at once or not at all.
+    /// Whether the connection can be reused. hyper knows that at once or not at all.
     async fn is_ready(&mut self) -> bool {
         let ready = poll_fn(|context| {
             if self.is_over || self.connection.as_mut().poll(context).is_ready() {

@@ -1,4 +1,4 @@
-//! A connection that gives only so many bytes, and remembers how what it gave began.
+//! A connection with a limit on received bytes, which remembers the first of them.
 
 use std::fmt;
 use std::io;
@@ -8,7 +8,7 @@ use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-/// Anything that bytes go through.
+/// Any byte stream.
 pub(super) trait Pipe: AsyncRead + AsyncWrite + Send {}
 
 impl<T: AsyncRead + AsyncWrite + Send> Pipe for T {}

@@ -62,7 +62,7 @@ pub struct Target {
     pub url: GatewayUrl,
     /// How long one answer may take, head and body together. IBKR's own 503 takes ten seconds.
     pub answer_within: Duration,
-    /// Whom to take for the gateway.
+    /// How to verify that it is the gateway.
     pub trust: Trust,
 }
 
@@ -108,14 +108,16 @@ impl Client {
         })
     }
 
-    /// Has pings return the session id, which [`Client::stream`] needs. Without this it is not read at all.
+    /// Makes pings return the session id, which [`Client::stream`] needs. Without this it is not read at all.
     #[must_use]
     pub fn with_session_ids(self) -> Self {
         Self { keeps_session: true, ..self }
     }
 
-    /// Removes the time limit for answers: the call waits until the answer comes or the connection ends. Connecting keeps its
-    /// limit, and so does [`Client::is_listening`], so that [`ErrorKind::NoAnswer`] means that the request was not sent.
+    /// Removes the time limit for answers: the call waits until the answer comes or the connection ends. Connecting
+    /// keeps its
+    /// limit, and so does [`Client::is_listening`], so that [`ErrorKind::NoAnswer`] means that the request was not
+    /// sent.
     ///
     /// A call that is left standing has a connection of its own; the calls of clones go by others.
     #[must_use]
@@ -160,7 +162,8 @@ impl Client {
         self.ask(Request::Ping, wire::read).await
     }
 
-    /// Asks the gateway to reopen the brokerage session: POST /v1/api/iserver/reauthenticate. Another client that uses the
+    /// Asks the gateway to reopen the brokerage session: POST /v1/api/iserver/reauthenticate. Another client that uses
+    /// the
     /// session is evicted. Only a later [`Client::check_auth_status`] shows whether it worked.
     ///
     /// # Errors
@@ -178,7 +181,7 @@ impl Client {
         self.ask(Request::OpenBrokerage { compete }, wire::read_status).await
     }
 
-    /// Asks whether the login stands: GET /v1/api/sso/validate. IBKR allows one a minute.
+    /// Asks whether the login is valid: GET /v1/api/sso/validate. IBKR allows one a minute.
     ///
     /// # Errors
     /// What went wrong, by meaning; [`ErrorKind::Unauthorized`] means that there is no login.
@@ -202,7 +205,7 @@ impl Client {
         self.ask(Request::Accounts, wire::read).await
     }
 
-    /// Asks whether the gateway process is there, whatever IBKR does: GET /, which it answers by itself.
+    /// Asks whether the gateway process runs, whatever IBKR does: GET /, which it answers by itself.
     ///
     /// # Errors
     /// What went wrong, by meaning.

@@ -17,7 +17,7 @@ use super::{Target, tls};
 #[derive(Debug)]
 pub struct Probe {
     http: GatewayHttp,
-    /// For any host and any certificate, which are looked at and not believed.
+    /// For any host and any certificate. Neither is trusted.
     looking: Connector,
 }
 

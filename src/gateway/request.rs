@@ -18,7 +18,7 @@ pub enum Request {
     ValidateSso,
     /// GET /v1/api/iserver/accounts: the data call that proves a session.
     Accounts,
-    /// GET /: whether the gateway process is there, whatever IBKR does.
+    /// GET /: whether the gateway process runs, whatever IBKR does.
     IsListening,
     /// POST /v1/api/logout.
     EndSession,

@@ -1,7 +1,9 @@
 //! The signature that proves that a server has the key of its certificate, for certificates of any form.
 //!
-//! The TLS library verifies handshakes with certificates of version 3 only, with keys of at least 2048 bits, and without
-//! critical extensions that it does not know. A gateway that is trusted by its fingerprint, by its place, or by name in a
+//! The TLS library verifies handshakes with certificates of version 3 only, with keys of at least 2048 bits, and
+//! without
+//! critical extensions that it does not know. A gateway that is trusted by its fingerprint, by its place, or by name in
+//! a
 //! CA file may have any certificate, so that the key is read here and `ring` verifies the signature with it.
 
 use std::sync::Arc;
@@ -136,7 +138,7 @@ impl<'a> PublicKey<'a> {
             (KeyAlgorithm::P256, ECDSA_NISTP384_SHA384) if is_tls12 => &signature::ECDSA_P256_SHA384_ASN1,
             (KeyAlgorithm::P384, ECDSA_NISTP256_SHA256) if is_tls12 => &signature::ECDSA_P384_SHA256_ASN1,
             (KeyAlgorithm::Ed25519, ED25519) => &signature::ED25519,
-            // Not one that its key can make.
+            // Its key cannot make such a signature.
             _ => return Err(CertificateError::BadSignature.into()),
         };
         Ok(algorithm)

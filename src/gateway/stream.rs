@@ -1,7 +1,7 @@
 //! The gateway's websocket. It reports a lapse within milliseconds, long before the next poll.
 //!
-//! It only ever tells of trouble sooner. That all is well, a check and a data call say; a stream that is silent, broken
-//! or talking nonsense says nothing about the session.
+//! It only reports trouble sooner. Whether all is well is decided by a check and a data call; a stream that is silent,
+//! broken or unintelligible says nothing about the session.
 
 use std::fmt;
 use std::io;
@@ -43,7 +43,7 @@ impl Default for Limits {
 /// What one frame says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum StreamMessage {
-    /// `system` with `hb`: the stream lives.
+    /// `system` with `hb`: the stream is alive.
     Heartbeat,
     /// `system` with `success`: the stream is ready. The user name in it is not kept.
     Ready,
@@ -57,12 +57,12 @@ pub enum StreamMessage {
     Nonsense,
 }
 
-/// What a stream that is ready tells.
+/// A message of a stream that is ready.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Push {
-    /// It listens. Once, and first.
+    /// It is ready. Comes once, and first.
     Ready,
-    /// It lives.
+    /// It is alive.
     Heartbeat,
     /// The flags.
     Status(AuthStatus),
@@ -164,7 +164,7 @@ pub struct Stream {
     ready: bool,
     alive_until: Instant,
     tic_at: Instant,
-    /// How many messages in a row made no sense.
+    /// How many messages in a row could not be understood.
     nonsense: u8,
 }
 
@@ -191,7 +191,8 @@ impl Client {
         })
     }
 
-    /// Asks whether IBKR answers the gateway: opens a websocket without a session, waits for one message, and closes it.
+    /// Asks whether IBKR answers the gateway: opens a websocket without a session, waits for one message, and closes
+    /// it.
     /// It takes none of the gateway's five connections, so it is answered by a gateway all of whose connections are
     /// taken. While IBKR is silent each one leaves something behind in the gateway: use it rarely.
     ///
@@ -203,7 +204,7 @@ impl Client {
         let late = |_| StreamDown::Unreachable("no answer in time".to_owned());
         let (mut socket, _) = timeout_at(until, self.open_websocket(None)).await.map_err(late)??;
         let message = timeout_at(until, first_message(&mut socket)).await.unwrap_or(Err(StreamDown::NeverReady));
-        // The gateway hears of the end, if it listens.
+        // The gateway is notified of the end, if it reads.
         drop(timeout(FAREWELL, socket.close(None)).await);
         message
     }
@@ -259,7 +260,7 @@ fn request(url: &str, session: Option<&SessionId>) -> Result<Request, StreamDown
 }
 
 impl Stream {
-    /// What comes next. Heartbeats are expected whatever else comes.
+    /// Returns the next message. Heartbeats are expected whatever else comes.
     ///
     /// # Errors
     /// Why the stream has ended.
@@ -304,7 +305,7 @@ impl Stream {
         Ok(Some(push))
     }
 
-    /// Keeps the stream open, once it listens: what it hears before that is lost.
+    /// Keeps the stream open once it is ready; anything sent before is lost.
     async fn tic(&mut self) -> Result<(), StreamDown> {
         self.tic_at = Instant::now() + self.limits.tic_every;
         self.meter.allow(self.limits.bytes);
@@ -347,5 +348,5 @@ const LARGEST: usize = 64 * 1024;
 const HANDSHAKE: u64 = 64 * 1024;
 /// What is read at once; messages are a few hundred bytes.
 const BUFFER: usize = 4 * 1024;
-/// Messages in a row that may make no sense.
+/// How many messages in a row may be unintelligible.
 const NONSENSE: u8 = 8;

@@ -30,7 +30,8 @@ pub enum Trust {
     CaFile(PathBuf),
     /// A certificate for the host's name that this system trusts.
     System,
-    /// Plain HTTP to any host, without a certificate. Anyone on the network path can read the session and impersonate the
+    /// Plain HTTP to any host, without a certificate. Anyone on the network path can read the session and impersonate
+    /// the
     /// gateway; the operator has accepted that.
     Plain,
 }
@@ -187,7 +188,7 @@ impl Accepted {
             if der::fields_from_validity(certificate).is_none() {
                 return Err(ca_file_error(path, &"what is marked as a certificate in it is not one"));
             }
-            // What cannot sign others, as a certificate of version 1, is still accepted for itself.
+            // A certificate that cannot sign others, such as one of version 1, is still accepted for itself.
             drop(roots.add(certificate.clone()));
         }
         if listed.is_empty() {

@@ -105,7 +105,7 @@ pub enum Reauthentication {
 /// The answer to `validate_sso`.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
 pub struct SsoValidation {
-    /// `RESULT`: whether the login stands; some builds send a number. A single false is known to flicker.
+    /// `RESULT`: whether the login is valid; some builds send a number. A single false is known to flicker.
     #[serde(default, rename = "RESULT", deserialize_with = "truth")]
     pub result: bool,
     /// `EXPIRES`: milliseconds to expiry, unless validated again.

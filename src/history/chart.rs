@@ -37,7 +37,7 @@ pub const fn character(state: Option<StateKind>) -> char {
     }
 }
 
-/// A picture of one gateway's time, to stand in a page whose style has [`style`].
+/// The timeline of one gateway, for a page that includes [`style`].
 #[must_use]
 pub fn band(report: &HistoryReport, gateway: &GatewayReport, zone: &TimeZone) -> String {
     let mut out = format!(
@@ -51,7 +51,7 @@ pub fn band(report: &HistoryReport, gateway: &GatewayReport, zone: &TimeZone) ->
     out
 }
 
-/// A picture of all gateways, as a file of its own.
+/// The timelines of all gateways, as a file of its own.
 #[must_use]
 pub fn svg(report: &HistoryReport, zone: &TimeZone) -> String {
     let (from, to) = (clock(report.from, zone), clock(report.to, zone));
@@ -114,7 +114,7 @@ pub fn escaped(text: &str) -> String {
     out
 }
 
-/// The colours, by day and by night; each state differs in lightness as well, for eyes that see colours otherwise.
+/// The colours, by day and by night; each state differs in lightness as well, for colour-blind readers.
 #[must_use]
 pub fn style() -> String {
     let mut day = ".paper{fill:#fff}.ink{fill:#1b1f24}.none{fill:#e6e8eb}".to_owned();

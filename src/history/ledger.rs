@@ -15,7 +15,7 @@ pub struct Ledger {
     limit: u64,
 }
 
-/// What stands in a ledger.
+/// The content of a ledger.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ReadLedger {
     /// The rows, oldest first.
@@ -63,7 +63,7 @@ impl Ledger {
             }
         }
         file.write_all(text.as_bytes()).and_then(|()| file.sync_data()).inspect_err(|_| {
-            // Else they stand there twice when they are added again.
+            // Otherwise adding them again would duplicate them.
             drop(file.set_len(length));
         })
     }

@@ -11,7 +11,7 @@ use crate::atomic_file::{AtomicFile, LoadError};
 use crate::session::{Cause, RateLimitState, SessionNumber, StateKind, StateReason};
 use crate::status::Snapshot;
 
-/// What a daemon remembers of an earlier one.
+/// What a daemon knows of an earlier one.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PersistedState {
@@ -45,7 +45,8 @@ pub struct PersistedGateway {
     pub rate_limits: RateLimitState,
 }
 
-/// The state that a gateway's driver inherits from its predecessor, in this daemon or an earlier one: the operator's pause or
+/// The state that a gateway's driver inherits from its predecessor, in this daemon or an earlier one: the operator's
+/// pause or
 /// logout, and the rate limits.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct DriverInit {
@@ -64,7 +65,7 @@ impl PersistedState {
         Self { seen: Some(now), ..Self::default() }
     }
 
-    /// What stands in `folder`; nothing if nothing does. Blocks.
+    /// Loads the state from `folder`; the default if there is none. Blocks.
     ///
     /// # Errors
     /// When there is something, and it cannot be used.
@@ -72,15 +73,16 @@ impl PersistedState {
         file(folder).load()
     }
 
-    /// Replaces what stands in `folder`. Blocks.
+    /// Replaces the state in `folder`. Blocks.
     ///
     /// # Errors
-    /// When it cannot be written; what stood there before still does.
+    /// When it cannot be written; the earlier state is still there.
     pub fn save(&self, folder: &Path) -> io::Result<()> {
         file(folder).save(self)
     }
 
-    /// What a daemon that starts at `now` records: a gateway that has not reported yet is as it was, and new numbers may be
+    /// What a daemon that starts at `now` records: a gateway that has not reported yet is as it was, and new numbers
+    /// may be
     /// given out before the disk takes them.
     #[must_use]
     pub(super) fn restarted(&self, now: Timestamp) -> Self {
@@ -132,7 +134,8 @@ impl From<&Snapshot> for PersistedGateway {
 }
 
 impl PersistedGateway {
-    /// Whether this entry on disk need not be written again for the gateway to be as in `present`: only requests were sent since,
+    /// Whether this entry on disk need not be written again for the gateway to be as in `present`: only requests were
+    /// sent since,
     /// and fewer of them than the entry allows for.
     #[must_use]
     pub fn covers(&self, present: &Self) -> bool {
@@ -157,8 +160,10 @@ fn file(folder: &Path) -> AtomicFile {
     AtomicFile::new(folder, "state.json", VERSION)
 }
 
-/// Requests that may be sent to a gateway before its entry is written again, because a disk write for each request would be too
-/// many. After a crash all of them count as sent. So do as many session numbers, which may have been given out while the disk
+/// Requests that may be sent to a gateway before its entry is written again, because a disk write for each request
+/// would be too
+/// many. After a crash all of them count as sent. So do as many session numbers, which may have been given out while
+/// the disk
 /// was slow.
 const UNRECORDED: u8 = 15;
 /// Of these, requests that may be sent while the entry is being written.

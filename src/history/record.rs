@@ -41,7 +41,7 @@ struct Pending {
 }
 
 impl Pending {
-    /// Of the rows, so that a disk that hangs fills no memory.
+    /// A limit for rows, so that a hanging disk does not fill the memory.
     fn keep_the_newest(&mut self) {
         let too_many = self.rows.len().saturating_sub(MOST_UNWRITTEN);
         self.rows.drain(..too_many);
@@ -55,7 +55,7 @@ impl Record {
         let earlier = folder.as_deref().map(PersistedState::load).transpose().unwrap_or_else(|error| {
             let fault = error.to_string();
             warn!(
-                event = event::STATE_UNKEPT,
+                event = event::STATE_UNSAVED,
                 fault, "how the gateways were is forgotten, and a pause with it: {fault}"
             );
             None
@@ -93,7 +93,7 @@ impl Record {
         row
     }
 
-    /// Takes in how a gateway is.
+    /// Records the present state of a gateway.
     pub fn see(&self, now: Timestamp, snapshot: &Snapshot) {
         self.events.notify_observed();
         let remembered = PersistedGateway::from(snapshot);
@@ -169,14 +169,14 @@ impl RecordState {
         };
         let report = |fault: &str| {
             warn!(
-                event = event::STATE_UNKEPT,
+                event = event::STATE_UNSAVED,
                 fault, "history and pauses are not on disk, so a restart now forgets them: {fault}"
             );
         };
         self.writer.run(|| self.take(), write, |(rows, _)| self.put_back(rows), report).await;
     }
 
-    /// What could not be written is written with what comes next.
+    /// Rows that could not be written are written with the next ones.
     fn put_back(&self, unwritten: Vec<Row>) {
         let mut pending = self.pending.borrow_mut();
         pending.rows.splice(0..0, unwritten);
@@ -199,7 +199,7 @@ impl RecordState {
 /// The new rows, and the state if it changed.
 type Batch = (Vec<Row>, Option<PersistedState>);
 
-/// How old the word of the daemon's last sign of life on disk may be.
+/// How old the daemon's last sign of life on disk may become.
 const SEEN_EVERY: Duration = Duration::from_secs(5 * 60);
 /// How long the end waits for the disk.
 const WRITTEN_WITHIN: Duration = Duration::from_secs(1);

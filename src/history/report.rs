@@ -27,7 +27,7 @@ pub struct HistoryReport {
 pub struct GatewayReport {
     /// Its name.
     pub gateway: String,
-    /// What it was when, oldest first and without gaps between the first and the last.
+    /// Its states over time, oldest first and without gaps between the first and the last.
     pub spans: Vec<Span>,
     /// When it was not live without being paused, oldest first.
     pub outages: Vec<Outage>,
@@ -47,14 +47,14 @@ pub struct GatewayReport {
     pub ready: u64,
 }
 
-/// A stretch of time in which a gateway was one thing.
+/// A stretch of time in which a gateway was in one state.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Span {
     /// Its beginning.
     pub from: Timestamp,
     /// Its end.
     pub to: Timestamp,
-    /// What it was; nothing while no daemon watched it.
+    /// The state; `None` while no daemon watched it.
     pub state: Option<StateKind>,
     /// Why; none if unknown.
     pub because: Option<StateReason>,
@@ -111,7 +111,7 @@ impl GatewayReport {
     }
 }
 
-/// A part of a hundred that never says all where something is missing.
+/// Formats a percentage. Less than all is never rounded to 100 %.
 #[must_use]
 pub fn percent(part: f64) -> String {
     if part >= 100.0 {
@@ -120,7 +120,7 @@ pub fn percent(part: f64) -> String {
     if part >= 99.9 { format!("{:.3} %", part.min(99.999)) } else { format!("{part:.1} %") }
 }
 
-/// What the rows of a ledger, oldest first, say of the time from `from` to `to`.
+/// Evaluates the rows of a ledger, oldest first, for the time from `from` to `to`.
 #[must_use]
 pub fn report(rows: &[Row], from: Timestamp, to: Timestamp) -> HistoryReport {
     let mut walk = Walk::default();
@@ -142,7 +142,8 @@ pub fn report(rows: &[Row], from: Timestamp, to: Timestamp) -> HistoryReport {
     HistoryReport { from, to, gateways: gateways.collect() }
 }
 
-/// The gravest state in each of `n` equal parts of a report's time; nothing where nothing is known. The spans are in order.
+/// The gravest state in each of `n` equal parts of a report's time; nothing where nothing is known. The spans are in
+/// order.
 #[must_use]
 pub fn parts(report: &HistoryReport, spans: &[Span], n: usize) -> Vec<Option<StateKind>> {
     let (start, whole) = (report.from.as_millisecond(), report.to.as_millisecond() - report.from.as_millisecond());
@@ -193,12 +194,12 @@ struct Walk {
 
 impl Walk {
     fn take(&mut self, row: &Row) {
-        // A daemon that begins with a clock that is behind was still seen at the later time.
+        // A daemon may start with a clock that is behind; the earlier one was still seen at the later time.
         let last_seen = if let What::Began { last_seen: Some(seen) } = row.what { seen } else { self.latest };
         let at = row.at.max(self.latest).max(last_seen);
         self.latest = at;
         match &row.what {
-            // The daemon before ended without a word: what it last saw holds until it was last seen.
+            // The earlier daemon ended without recording it. Its last states hold until its last sign of life.
             What::Began { last_seen } => self.lose_all(last_seen.unwrap_or(at), at),
             What::Unobserved { gateway, since } => self.lose(gateway, *since, at),
             What::Ended => self.lose_all(at, at),
@@ -234,7 +235,7 @@ impl Walk {
         }
     }
 
-    /// Nothing is known of one gateway between `seen` and `at`; what it was before, it is again after.
+    /// Nothing is known of one gateway between `seen` and `at`. Before and after, it is in the same state.
     fn lose(&mut self, gateway: &str, seen: Timestamp, at: Timestamp) {
         let Some((since, state, because)) = self.open.get(gateway).copied() else { return };
         self.open(gateway, seen.clamp(since, at.max(since)), None, None);

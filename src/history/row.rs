@@ -20,7 +20,7 @@ pub struct Row {
     pub what: What,
 }
 
-/// What a line of the ledger tells.
+/// The content of a line of the ledger.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "kebab-case")]
 pub enum What {
@@ -42,7 +42,8 @@ pub enum What {
         /// Which.
         gateway: String,
     },
-    /// A gateway was not observed until this moment, because the host slept, its clock was set or the daemon was stopped.
+    /// A gateway was not observed until this moment, because the host slept, its clock was set or the daemon was
+    /// stopped.
     Unobserved {
         /// Which.
         gateway: String,
@@ -63,7 +64,8 @@ pub enum What {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         session: Option<u64>,
     },
-    /// A gateway is shown in another state, and has not changed: it was not observed for too long, or is observed again.
+    /// A gateway is shown in another state, and has not changed: it was not observed for too long, or is observed
+    /// again.
     Shown {
         /// Which.
         gateway: String,

@@ -67,7 +67,7 @@ events! {
     /// The daemon has begun to monitor a gateway.
     GATEWAY_WATCHED = "gateway-watched" at Info, with ["gateway", "url"], may [];
     /// Another daemon on this host already manages a gateway, or uses the state directory. Under systemd this one waits for a while before it exits.
-    GATEWAY_KEPT = "gateway-kept" at Warn, with ["fault"], may ["gateway"];
+    GATEWAY_LOCKED = "gateway-locked" at Warn, with ["fault"], may ["gateway"];
     /// This gateway or the state directory cannot be locked, so a second daemon on this host would not be noticed.
     LOCK_UNAVAILABLE = "lock-unavailable" at Warn, with ["fault"], may ["gateway"];
     /// The runtime or the state directory was removed, or files in it: the locks and the control socket are created again.
@@ -107,13 +107,13 @@ events! {
     /// The operator used the control socket; DEBUG for a check, which changes nothing.
     OPERATOR = "operator" at Info | Debug, with ["done"], may ["gateway"];
     /// History, pauses and last states cannot be read from disk or written to it; writing is retried.
-    STATE_UNKEPT = "state-unkept" at Warn, with ["fault"], may [];
+    STATE_UNSAVED = "state-unsaved" at Warn, with ["fault"], may [];
     /// A file with a secret may be read by every user of this host.
     SECRET_EXPOSED = "secret-exposed" at Warn, with ["file"], may [];
     /// A ping to the dead man's switch failed; logged once for each fault.
-    DEADMAN_UNHEARD = "deadman-unheard" at Warn, with ["fault"], may [];
+    DEADMAN_FAILED = "deadman-failed" at Warn, with ["fault"], may [];
     /// The first ping to the dead man's switch succeeded, or the first one after a failure.
-    DEADMAN_HEARD = "deadman-heard" at Info, with [], may [];
+    DEADMAN_OK = "deadman-ok" at Info, with [], may [];
     /// Nothing has changed; logged at a long interval.
     HEARTBEAT = "heartbeat" at Info, with ["live", "total"], may ["summary"];
     /// A step in the recovery of a lapsed session.
@@ -137,7 +137,7 @@ events! {
     /// The configuration is valid but something in it is odd, such as an unknown environment variable. Logged once, at the start.
     CONFIG_WARNING = "config-warning" at Warn, with ["fault"], may [];
     /// The service manager's socket cannot be used; the daemon runs on without it.
-    SYSTEMD_UNHEARD = "systemd-unheard" at Warn, with ["fault"], may [];
+    SYSTEMD_UNREACHABLE = "systemd-unreachable" at Warn, with ["fault"], may [];
     /// An answer could not be understood; its beginning is shown, with personal data masked.
     ANSWER_NOT_UNDERSTOOD = "answer-not-understood" at Warn, with ["gateway", "call", "sample"], may ["status"];
     /// A gateway's certificate is not trusted, so no request is sent; logged once for each certificate.

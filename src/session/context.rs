@@ -73,7 +73,7 @@ pub(super) struct Context {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct CurrentOutage {
     pub(super) since: Now,
-    /// Attempts begun since a human was last called.
+    /// Attempts begun since a human was last alerted.
     pub(super) attempts: u8,
     /// The next attempt begins no earlier: its pause.
     pub(super) not_before: Duration,
@@ -96,7 +96,8 @@ pub(super) struct CurrentOutage {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub(super) struct Suspicion {
     pub(super) flags: Option<Doubt>,
-    /// Why the last data call has not proved good flags. Good flags do not clear this: they can stay good while data fails,
+    /// Why the last data call has not proved good flags. Good flags do not clear this: they can stay good while data
+    /// fails,
     /// and alternating the two would use up the budget of requests.
     pub(super) data: Option<Unproved>,
     /// The last answer said nothing about the session.
@@ -127,7 +128,7 @@ pub(super) enum Unproved {
     Unsupported,
 }
 
-/// The polls of late, and how they fared.
+/// The recent polls and their outcomes.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Polls {
     /// When the last poll was sent, and which one it was.
@@ -178,7 +179,7 @@ impl Context {
         }
     }
 
-    /// Takes in what a poll said.
+    /// Records what a poll said.
     pub(super) fn record(&mut self, phase: Phase, reading: Reading, status: Option<Status>) {
         let now = self.now;
         if reading == Reading::Good {
@@ -310,7 +311,7 @@ impl Context {
         self.stay(phase, Ask::In(ASK_AGAIN, Request::Check, WakeReason::AskAgain))
     }
 
-    /// There is proof that the login is gone: one confirming check, and a human is called.
+    /// There is proof that the login is gone: one confirming check, then a human is alerted.
     pub(super) const fn conclude(&mut self, phase: Phase, cause: Cause) -> Next {
         self.suspicion.login_gone = Some(cause);
         self.ask_again(phase)

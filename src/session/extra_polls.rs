@@ -43,7 +43,8 @@ impl Machine {
         }
     }
 
-    /// A push is a reason to ask: of a bad flag one check, or else data, decides. The push of a stream that was refuted again
+    /// A push is a reason to ask: of a bad flag one check, or else data, decides. The push of a stream that was refuted
+    /// again
     /// and again is not urgent, and good flags refute it.
     pub(super) fn on_push(&mut self, status: Status) {
         let is_live = matches!(self.phase, Phase::Live(_));
@@ -88,7 +89,7 @@ impl Machine {
         }
     }
 
-    /// Has the poll that was asked for in the meantime, unless the next request is one.
+    /// Makes the poll that was requested meanwhile, unless the next request is a poll.
     pub(super) fn poll_as_wanted(&mut self) {
         let Some((reason, priority)) = self.wanted.take() else { return };
         let is_next = self.question.request.is_some_and(Request::is_poll) && self.question.at <= self.cx.now.mono;
@@ -117,7 +118,8 @@ impl Machine {
         }
     }
 
-    /// Whether a poll out of turn makes sense. While the operator's logout is under way, the other side reports what the logout
+    /// Whether a poll out of turn makes sense. While the operator's logout is under way, the other side reports what
+    /// the logout
     /// has done.
     fn may_be_polled(&self) -> bool {
         self.phase.may_be_polled() && !self.is_ending()

@@ -6,8 +6,8 @@ use std::time::Duration;
 use super::policy::{FLAPPING_CHANGES, FLAPPING_WINDOW};
 use super::{Cause, State, Transition};
 
-/// The transitions of late, and what they amount to. What the operator does, what happens while IBKR is in maintenance, and an
-/// outage in which nothing can be said about the session are no pattern of the session's own.
+/// The recent transitions, and whether they are flapping. Not counted: actions of the operator, transitions in
+/// maintenance, and outages in which nothing can be said about the session.
 #[derive(Debug, Clone, Default)]
 pub(super) struct FlapDetector {
     times: VecDeque<Duration>,

@@ -8,7 +8,7 @@ use super::phase::{Ask, LoginRequired, Next, Phase};
 use super::{Cause, Request, StateReason, WakeReason};
 
 impl Context {
-    /// A human is called.
+    /// A human is alerted.
     pub(super) fn require_login(&mut self, cause: Cause) -> Next {
         self.suspicion.clear();
         match cause {
@@ -34,7 +34,7 @@ impl Context {
         let spacing = if login.seen_at.is_some() {
             self.policy.check_every.min(watch_every)
         } else if login.cause == Cause::Borrowed {
-            // Any request keeps a borrowed login alive, and alive it is of no use here.
+            // Any request keeps a borrowed login alive, and while it is alive it is of no use here.
             watch_every.max(IDLED_OUT)
         } else if is_expected {
             watch_every.min(WATCH_EXPECTED)
@@ -54,7 +54,7 @@ impl Context {
                 self.stay(phase, Ask::Now(Request::Ping, WakeReason::NextStep))
             }
             Reading::Competing | Reading::Unknown(_) => self.watch_for_login(login),
-            // The other application's login is over, so that a new one is all it takes.
+            // The other application's login has ended, so a new login is enough.
             Reading::NoLogin { .. } if login.cause == Cause::Borrowed => self.require_login(Cause::Expired),
             Reading::NoLogin { .. } => {
                 self.watch_for_login(LoginRequired { seen_at: None, had_no_login: true, ..login })
@@ -63,8 +63,8 @@ impl Context {
         }
     }
 
-    /// Better evidence than that on which a human was called: a login, which the gateway itself turns into a session within
-    /// seconds. If it has not after a minute, another recovery is worth a try.
+    /// There is a login, which is better evidence than that on which the human was alerted. The gateway itself turns a
+    /// login into a session within seconds. If it has not after a minute, another recovery is worth a try.
     fn login_may_be_back(&mut self, login: LoginRequired) -> Next {
         let is_better = login.had_no_login || (self.facts.evidence.connected && !login.was_connected);
         if login.cause == Cause::ByOperator || !is_better {

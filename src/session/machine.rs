@@ -98,7 +98,7 @@ impl Machine {
         }
     }
 
-    /// Takes in what happened at `now`, and returns what to do, for a gateway with a public address of its own.
+    /// Handles an event at `now`, and returns what to do, for a gateway with a public address of its own.
     pub fn step(&mut self, now: Now, input: Input) -> Plan {
         let mut own = SharedBudget::default();
         let alone = own.register();
@@ -300,7 +300,8 @@ impl Machine {
             budget.release(client);
             return (None, self.phase.pause_wake_at(now), WakeReason::PauseOver);
         };
-        // A data call that had to wait for its turn proves flags that may have changed meanwhile: they are asked again first.
+        // A data call that had to wait for its turn proves flags that may have changed meanwhile: they are asked again
+        // first.
         let is_live = matches!(self.phase, Phase::Live(_));
         let is_stale = wanted == Request::Accounts && !is_live && now.mono > self.cx.polls.last_at + FRESH;
         let wanted = if is_stale { Request::Check } else { wanted };
@@ -458,7 +459,8 @@ impl Machine {
         self.poll_as_wanted();
     }
 
-    /// Moves the start of the present state and outage with a clock that was set. A host that slept goes neither backwards nor
+    /// Moves the start of the present state and outage with a clock that was set. A host that slept goes neither
+    /// backwards nor
     /// on by months.
     fn correct_times(&mut self, by: SignedDuration) {
         if by.is_negative() || by > LONGEST_SLEEP {
@@ -507,5 +509,5 @@ const OVERDUE: Duration = Duration::from_secs(5);
 /// A difference between the clocks that is not drift.
 const JUMP: Duration = Duration::from_secs(10);
 const LONGEST_SLEEP: SignedDuration = SignedDuration::from_hours(31 * 24);
-/// How long good flags are good enough to be proved by a data call.
+/// How long good flags may be confirmed by a data call.
 const FRESH: Duration = Duration::from_secs(30);

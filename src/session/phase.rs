@@ -41,7 +41,7 @@ pub(super) enum RecoveryPhase {
     Requesting(Attempt),
     /// The login is being validated.
     Validating(Attempt),
-    /// The outcome of an attempt is awaited.
+    /// An attempt is being confirmed.
     Confirming(Confirmation),
     /// The next attempt is not yet allowed.
     BackingOff { attempt: u8 },

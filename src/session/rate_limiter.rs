@@ -115,7 +115,8 @@ impl RateLimiter {
         burst.max(sustained).max(spacing).max(own).max(self.quiet_until.mono)
     }
 
-    /// Earliest time for the next poll. Spreads what is left of the budget evenly over the rest of the window, so that polling
+    /// Earliest time for the next poll. Spreads what is left of the budget evenly over the rest of the window, so that
+    /// polling
     /// never stalls, however many extra polls are requested.
     fn spacing(&self, now: Duration, priority: Priority) -> Duration {
         let free = match priority {
@@ -135,7 +136,8 @@ impl RateLimiter {
         if span.is_zero() { Duration::ZERO } else { (last.mono + span).saturating_sub(LONG) }
     }
 
-    /// Interval until the next scheduled poll. Intervals below [`SUSTAINABLE`] are honoured for the first [`UNHURRIED`] requests
+    /// Interval until the next scheduled poll. Intervals below [`SUSTAINABLE`] are honoured for the first [`UNHURRIED`]
+    /// requests
     /// only; otherwise they would exhaust the budget and leave the session unpolled.
     pub(super) fn poll_interval(&mut self, now: Duration, wanted: Duration) -> Duration {
         let wanted = self.jitter(wanted);
@@ -294,7 +296,8 @@ const SHORT: Duration = Duration::from_secs(1);
 /// Requests in any [`LONG`] span: 15 a minute on average.
 const SUSTAINED: usize = 150;
 const LONG: Duration = Duration::from_secs(600);
-/// Requests in a [`LONG`] span after which polls are spread, by priority. The rest is a reserve for higher priorities and for the
+/// Requests in a [`LONG`] span after which polls are spread, by priority. The rest is a reserve for higher priorities
+/// and for the
 /// data call that must follow a poll at once.
 const FREE: usize = 100;
 const FREE_FOR_RECOVERY: usize = 120;
@@ -309,7 +312,7 @@ const PING_GAP: Duration = Duration::from_secs(1);
 pub(super) const VALIDATE_GAP: Duration = Duration::from_secs(60);
 /// IBKR's penalty after 429.
 const PENALTY: Duration = Duration::from_secs(15 * 60);
-/// A longer `Retry-After` makes no sense.
+/// A longer `Retry-After` is not believed.
 const LONGEST_PENALTY: Duration = Duration::from_secs(24 * 3600);
 const HOUR: Duration = Duration::from_secs(3600);
 /// Take-overs in any hour.

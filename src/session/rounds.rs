@@ -31,7 +31,8 @@ impl Context {
         }
     }
 
-    /// The answer to a handshake with IBKR's host. That it succeeds is a sign only after it has failed: in front of IBKR is an
+    /// The answer to a handshake with IBKR's host. That it succeeds is a sign only after it has failed: in front of
+    /// IBKR is an
     /// edge that answers also when IBKR does not.
     pub(super) fn on_handshake(&mut self, phase: Phase, answer: Result<(), HostFailure>) -> Next {
         if !self.silence.is_on {
@@ -108,7 +109,8 @@ impl Context {
         let now = self.now.mono;
         let silence = &mut self.silence;
         silence.rounds = silence.rounds.saturating_add(1);
-        // Into a wedged gateway a request may go now and then: it waits in the queue, and is answered when the gateway is free.
+        // A wedged gateway gets a request now and then. It waits in the gateway's queue, and is answered when a
+        // connection is free.
         let apart = if silence.held.len() < 2 * BUDGET { LAST_RESORT } else { 6 * LAST_RESORT };
         let is_old = silence.is_older_than(now, apart);
         let is_host_silent = silence.host_failed && cause == Unavailability::IbkrSilent;
@@ -129,7 +131,8 @@ impl Context {
     }
 }
 
-/// The gap between the first two websockets; it grows to two hours and a day. One that is opened while IBKR is silent leaves a
+/// The gap between the first two websockets; it grows to two hours and a day. One that is opened while IBKR is silent
+/// leaves a
 /// connection behind.
 const WEBSOCKET_GAP: Duration = Duration::from_secs(600);
 /// The gap between the first two rounds. It doubles.

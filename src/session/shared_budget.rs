@@ -1,4 +1,5 @@
-//! Rate limits shared by all gateways behind one public address: IBKR counts requests, and imposes penalties, per address.
+//! Rate limits shared by all gateways behind one public address: IBKR counts requests, and imposes penalties, per
+//! address.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -11,7 +12,8 @@ use super::{Now, Policy};
 /// Shared rate limiter: the limits, the silence after 429, and the queue of waiting machines. Pass the same instance to
 /// [`step_shared`](super::Machine::step_shared) of all machines whose gateways reach IBKR through this address.
 ///
-/// The queue is ordered by urgency and waiting time. An urgent request goes ahead of a scheduled one that has waited for less
+/// The queue is ordered by urgency and waiting time. An urgent request goes ahead of a scheduled one that has waited
+/// for less
 /// than ten seconds, so that no machine starves.
 #[derive(Debug, Clone, Default)]
 pub struct SharedBudget {
@@ -58,7 +60,8 @@ impl SharedBudget {
         ClientId(self.registered)
     }
 
-    /// Counts the requests that an earlier daemon sent just before a restart. No effect on a budget that is in use already.
+    /// Counts the requests that an earlier daemon sent just before a restart. No effect on a budget that is in use
+    /// already.
     pub fn inherit(&mut self, now: Now, kept: &RateLimitState) {
         let is_recent = |at: &Timestamp| now.wall.duration_since(*at).unsigned_abs() < CREDIT;
         if self.sent.is_empty() && (kept.unrecorded > 0 || kept.requests.iter().any(is_recent)) {
@@ -66,7 +69,8 @@ impl SharedBudget {
         }
     }
 
-    /// When `client` may send. If that is now, it counts as sent. Otherwise the client is queued, and loses its turn unless it
+    /// When `client` may send. If that is now, it counts as sent. Otherwise the client is queued, and loses its turn
+    /// unless it
     /// calls again in time.
     pub(super) fn acquire(&mut self, now: Duration, client: ClientId, is_pressing: bool) -> Duration {
         self.waiting.retain(|other| other.client == client || now <= other.due + LATE);
@@ -132,7 +136,8 @@ impl SharedBudget {
 /// Requests in any [`SHORT`] span. IBKR allows ten; the rest is left to the trading program.
 const BURST: usize = 4;
 const SHORT: Duration = Duration::from_secs(1);
-/// Two requests a second in the long run, and how much of that may be used in advance, so that a few recoveries at once need
+/// Two requests a second in the long run, and how much of that may be used in advance, so that a few recoveries at once
+/// need
 /// not wait.
 const PRICE: Duration = Duration::from_millis(500);
 const CREDIT: Duration = Duration::from_secs(10);
@@ -186,7 +191,7 @@ mod tests {
                 assert!(sent <= bound, "{guests}: {sent} in {span} s");
             }
             assert!(all.len() >= 600, "{guests}: only {} in five minutes", all.len());
-            // A round takes half a second for each, and ten seconds of patience.
+            // A round takes half a second per client, and up to ten seconds of waiting.
             let longest = Duration::from_secs(10) + ms(500) * u32::try_from(guests + 2).unwrap_or(u32::MAX);
             for turns in &turns {
                 let gaps = turns.windows(2).map(|pair| pair[1] - pair[0]).max();

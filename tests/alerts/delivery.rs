@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::keep;
 use crate::mailserver::{Mailserver, Protection};
-use crate::receiver::{Receiver, Reply};
+use support::receiver::{Receiver, Reply};
 use support::{Daemon, Gateway, SOON, closed_port, file};
 
 /// A gateway that is looked at each second, and alerts that wait for no night.
@@ -133,14 +133,14 @@ async fn the_dead_mans_switch_hears_of_each_good_minute_and_of_a_lost_login() {
     let mut daemon = Daemon::run(&file(&watched(&[("main", &gateway)], &format!("[deadman]\nurl_file = {url:?}\n"))));
     let asked = switch.hears(TOLD).await;
     assert_eq!((asked.method.as_str(), asked.path.as_str()), ("GET", "/uuid"));
-    daemon.hears(&[("event", "deadman-heard")], SOON).await;
+    daemon.hears(&[("event", "deadman-ok")], SOON).await;
     daemon.listens(Duration::from_secs(3)).await;
     assert!(switch.rest().is_empty(), "once a minute at most");
     // It does not answer: that is said once, and nobody waits for it.
     switch.replies([Reply::Answer(404, "", "no such check")]);
     gateway.set("expire-login").await;
     assert_eq!(switch.hears(TOLD).await.path, "/uuid/fail");
-    let said = daemon.hears(&[("event", "deadman-unheard")], SOON).await;
+    let said = daemon.hears(&[("event", "deadman-failed")], SOON).await;
     assert!(said["fault"].as_str().unwrap().contains("404"), "{said:?}");
     assert!(!daemon.text.contains("uuid"), "whoever knows the address can call it: {}", daemon.text);
     assert!(gateway.asked_for("/v1/api/tickle").await >= 3);

@@ -10,7 +10,7 @@ use tickled::alert::settings::{ChannelKind, HttpMethod, Payload, Preset, Url, We
 use crate::delivery::{TOLD, channel, watched};
 use crate::edge::{attempt, why};
 use crate::keep;
-use crate::receiver::{Receiver, Reply};
+use support::receiver::{Receiver, Reply};
 use support::{Daemon, Gateway, SOON, file};
 
 fn telegram(url: &str, token: &str) -> ChannelKind {

@@ -11,7 +11,7 @@ use tickled::alert::settings::{
 use tickled::alert::{Code, Outcome, Settings, Severity, test};
 use tickled::session::Now;
 
-use crate::receiver::{Authority, Receiver, Reply};
+use support::receiver::{Authority, Receiver, Reply};
 use support::{SOON, closed_port};
 
 /// One try through a channel of this kind.

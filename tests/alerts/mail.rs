@@ -9,7 +9,7 @@ use crate::delivery::{TOLD, channel, watched};
 use crate::edge::{asks_a_human, attempt, attempt_as, is_tried_again, webhook, why};
 use crate::keep;
 use crate::mailserver::{Mail, Mailserver, Protection};
-use crate::receiver::{Authority, Receiver};
+use support::receiver::{Authority, Receiver};
 use support::{Daemon, Gateway, SOON, file};
 
 fn email(server: &Mailserver, tls: MailTls, ca_file: Option<PathBuf>) -> EmailSettings {

@@ -11,7 +11,6 @@ mod mail;
 mod mailserver;
 mod outbox;
 mod page;
-mod receiver;
 mod reconfigured;
 mod redaction;
 mod restart;

@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::time::{sleep, timeout};
 
 use crate::delivery::{TOLD, channel, next, watched};
-use crate::receiver::{Receiver, Reply};
+use support::receiver::{Receiver, Reply};
 use support::{Daemon, Gateway, SOON, file};
 
 async fn reload(daemon: &mut Daemon, path: &Path, gateway: &Gateway, channels: &str) {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::delivery::{TOLD, channel, watched};
 use crate::keep;
 use crate::mailserver::{Mailserver, Protection};
-use crate::receiver::{Receiver, Reply};
+use support::receiver::{Receiver, Reply};
 use support::{Daemon, Gateway, SOON, file};
 
 /// What an answer of the gateway may hold, and what a service may repeat of it.

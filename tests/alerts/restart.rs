@@ -6,7 +6,7 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use crate::delivery::{TOLD, channel, next, spool, watched};
-use crate::receiver::{Receiver, Reply};
+use support::receiver::{Receiver, Reply};
 use support::{Daemon, Gateway, SOON, file};
 
 async fn kill(daemon: &mut Daemon) {

@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
 use crate::keep;
-use crate::receiver::{Authority, Receiver, Reply};
+use support::receiver::{Authority, Receiver, Reply};
 use support::{SOON, file, tickled};
 
 const GATEWAY: &str = "[gateway.main]\nurl = \"https://localhost:5000\"\n";

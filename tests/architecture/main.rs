@@ -97,6 +97,7 @@ fn every_file_says_first_what_it_is_for_and_fits_a_reader() {
         let text = fs::read_to_string(file).unwrap();
         assert!(text.starts_with("//! "), "{} does not begin with a sentence", file.display());
         assert!(text.lines().count() <= 500, "{} has {} lines", file.display(), text.lines().count());
+        assert!(!text.contains("\n#[path"), "{}: what tests share is in tests/support", file.display());
         let name = file.file_stem().unwrap().to_str().unwrap();
         let vague = ["utils", "util", "helpers", "common", "types", "core", "manager", "handler", "misc"];
         assert!(!vague.contains(&name), "{} says nothing", file.display());

@@ -9,8 +9,8 @@ use support::{Daemon, Gateway, SOON, by_day};
 use tokio::time::{sleep, timeout};
 
 use crate::container::{Container, Init, children, image};
-use crate::receiver::{Authority, Receiver};
 use crate::repository;
+use support::receiver::{Authority, Receiver};
 
 /// Answers every question for an address with 127.0.0.1, at port 53 of a loopback address that no one else uses.
 fn name_server() -> String {
@@ -74,7 +74,7 @@ async fn in_an_empty_root_everything_works() {
     let open = daemon.hears(&[("event", "control-open")], SOON).await;
     assert_eq!(open["socket"], "/var/lib/tickled/run/control.sock");
     daemon.becomes("live", SOON).await;
-    let (init, complaints) = (Init::of(daemon.pid()), ["state-unkept", "lock-unavailable", "control-closed"]);
+    let (init, complaints) = (Init::of(daemon.pid()), ["state-unsaved", "lock-unavailable", "control-closed"]);
     for event in complaints {
         assert_eq!(daemon.count(&[("event", event)]), 0, "{}", daemon.text);
     }

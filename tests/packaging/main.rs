@@ -8,18 +8,8 @@
 mod container;
 mod files;
 mod image;
-#[path = "../alerts/receiver.rs"]
-#[expect(dead_code, reason = "the tests of alerts use the rest")]
-mod receiver;
 
 use std::path::{Path, PathBuf};
-
-/// A file of a test, for as long as the tests run.
-fn keep(name: &str, text: &str) -> PathBuf {
-    let file = folder("kept").join(name);
-    std::fs::write(&file, text).unwrap();
-    file
-}
 
 /// A directory that this run of the tests has for itself.
 fn folder(name: &str) -> PathBuf {

@@ -98,7 +98,7 @@ async fn verbs_of_the_same_shell_find_the_daemon_wherever_it_keeps_what() {
         let history = user.asks(&["history", "--json"], options, variables).await;
         assert_eq!(history.status.code(), Some(0), "{variables:?} {options:?}: {history:?}");
         assert!(at(state).join("ledger.jsonl").exists(), "{variables:?} {options:?}");
-        assert_eq!(daemon.count(&[("event", "state-unkept")]) + daemon.count(&[("event", "lock-unavailable")]), 0);
+        assert_eq!(daemon.count(&[("event", "state-unsaved")]) + daemon.count(&[("event", "lock-unavailable")]), 0);
         daemon.signal("TERM");
         assert!(daemon.ends(SOON).await.success());
         // The pause outlives the daemon.
@@ -125,7 +125,7 @@ async fn a_directory_of_another_user_is_used_if_it_is_named() {
     daemon.becomes("live", SOON).await;
     daemon.signal("TERM");
     assert!(daemon.ends(SOON).await.success());
-    assert_eq!(daemon.count(&[("event", "state-unkept")]), 0);
+    assert_eq!(daemon.count(&[("event", "state-unsaved")]), 0);
     assert!(user.home.join("ledger.jsonl").exists());
 }
 
@@ -189,7 +189,7 @@ async fn without_any_directory_it_says_what_it_goes_without() {
         return;
     }
     let mut daemon = Daemon::spawn(&mut user.tickled(&["run", "--config", config(&gateway).to_str().unwrap()], &[]));
-    let state = daemon.hears(&[("event", "state-unkept")], SOON).await;
+    let state = daemon.hears(&[("event", "state-unsaved")], SOON).await;
     assert!(state["message"].as_str().unwrap().contains("--state-dir DIR"), "{state:?}");
     assert!(state["fault"].as_str().unwrap().contains("/var/lib/tickled: "), "{state:?}");
     let socket = daemon.hears(&[("event", "control-closed")], SOON).await;

@@ -294,8 +294,8 @@ async fn without_descriptors_the_kept_connection_goes_on() {
     // The connection is gone, and there is none to be had; nor is a file to write that down in.
     gateway.set(&format!("reset?{STATUS}&times=1")).await;
     daemon.becomes("unavailable", SOON).await;
-    let unkept =
-        ["state-unkept", "alert-spool"].map(|event| [("event", event), ("fault", "Too many open files (os error 24)")]);
+    let unkept = ["state-unsaved", "alert-spool"]
+        .map(|event| [("event", event), ("fault", "Too many open files (os error 24)")]);
     for _ in 0..120 {
         if unkept.iter().all(|signs| daemon.count(signs) > 0) {
             break;

@@ -68,12 +68,12 @@ async fn under_a_service_manager_the_second_waits_for_the_first() {
     let mut first = Daemon::spawn(&mut run(&path, &runtime));
     first.becomes("live", SOON).await;
     let mut second = Daemon::spawn(run(&path, &runtime).env("NOTIFY_SOCKET", &manager));
-    let said = second.hears(&[("event", "gateway-kept"), ("gateway", "main")], SOON).await;
+    let said = second.hears(&[("event", "gateway-locked"), ("gateway", "main")], SOON).await;
     let pid = format!("process {}", first.pid());
     assert!(said["fault"].as_str().unwrap().contains(&pid), "{said:?}");
     second.signal("HUP");
     second.listens(Duration::from_secs(2)).await;
-    assert_eq!(second.count(&[("event", "gateway-kept")]), 1, "once: {}", second.text);
+    assert_eq!(second.count(&[("event", "gateway-locked")]), 1, "once: {}", second.text);
     let told = heard.lock().unwrap().clone();
     assert!(told.len() == 1 && told[0].starts_with("STATUS=not started: ") && told[0].contains(&pid), "{told:?}");
     first.signal("TERM");
@@ -82,7 +82,7 @@ async fn under_a_service_manager_the_second_waits_for_the_first() {
 
     // And while it waits it ends when it is told to.
     let mut third = Daemon::spawn(run(&path, &runtime).env("NOTIFY_SOCKET", &manager));
-    third.hears(&[("event", "gateway-kept")], SOON).await;
+    third.hears(&[("event", "gateway-locked")], SOON).await;
     third.signal("TERM");
     assert_eq!(third.ends(SOON).await.code(), Some(0));
     second.killed().await;

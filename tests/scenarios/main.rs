@@ -1,8 +1,6 @@
 //! Scenarios: timelines as data, each named after the fault it is about; expected are states, requests and alerts.
 #![expect(clippy::unwrap_used, reason = "a helper that fails fails its test")]
 
-#[path = "../years/rules.rs"]
-mod rules;
 mod script;
 
 use std::collections::BTreeMap;
@@ -12,9 +10,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::SignedDuration;
-use rules::{Rules, Sky, Tally};
 use script::{Event, Script, span};
 use support::flights::{self, Flights};
+use support::rules::{Rules, Sky, Tally};
 use tickled::alert::{AlertInput as Told, AlertPhase, Notice, Settings, Tracker};
 use tickled::session::{Input, Machine, Now, Plan};
 use tickled::simulator::world::{Options, World};

@@ -11,11 +11,11 @@ use crate::machine::{Base, Machine};
 
 /// What cannot be had here, and why; other tests have them.
 const ELSEWHERE: &[(&str, &str)] = &[
-    ("gateway-kept", "that is said by a second keeper alone"),
+    ("gateway-locked", "that is said by a second keeper alone"),
     ("lock-unavailable", "systemd makes the folder for the locks before the daemon starts"),
     ("control-closed", "and for the control socket"),
-    ("systemd-unheard", "and names a socket that can be used"),
-    ("deadman-heard", "the switch is called once a minute at most, and twice would be needed"),
+    ("systemd-unreachable", "and names a socket that can be used"),
+    ("deadman-ok", "the switch is called once a minute at most, and twice would be needed"),
     ("gateway-restart", "a gateway is wedged only after minutes in which IBKR does not answer it"),
     ("ready", "the deadline of the hours would have to pass meanwhile"),
     ("log-lines-dropped", "only a journal that stalls for a thousand lines loses any"),

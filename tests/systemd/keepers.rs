@@ -31,7 +31,7 @@ fn whoever_comes_second_ends_and_takes_nothing_from_the_first() {
     machine.within(Duration::from_secs(28), "another try", || machine.shows("NRestarts") == "1");
     assert!(began.elapsed() > Duration::from_secs(20), "{:?}", began.elapsed());
     assert!(machine.log().contains("status=69/UNAVAILABLE"), "{}", machine.log());
-    machine.until("the second wait", || machine.entries(&[("TICKLED_EVENT", "gateway-kept")]).len() == 2);
+    machine.until("the second wait", || machine.entries(&[("TICKLED_EVENT", "gateway-locked")]).len() == 2);
     assert!(machine.entries(&[("TICKLED_EVENT", "gateway-watched")]).len() == 1, "{}", machine.log());
     machine.ok("tickled status");
     machine.ok("systemctl stop first");

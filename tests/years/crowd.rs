@@ -8,7 +8,7 @@ use std::time::Duration;
 use tickled::session::{SharedBudget, WakeReason};
 
 use crate::life::Life;
-use crate::rules::{minute, second};
+use support::rules::{minute, second};
 
 /// How often what happened in a crowd.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use tickled::simulator::world::{Competitor, Control, Does, LoginFault, Raw, Reach, Rule, Shows, Times};
 
-use crate::rules::{hour, minute, second};
 use support::chance::Chance;
+use support::rules::{hour, minute, second};
 
 /// Something that happens.
 #[derive(Debug, Clone)]

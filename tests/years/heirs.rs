@@ -11,8 +11,8 @@ use tickled::session::{
 };
 use tickled::status::Snapshot;
 
-use crate::rules::{hour, minute, second};
 use support::chance::Chance;
+use support::rules::{hour, minute, second};
 
 const fn millis(n: u64) -> Duration {
     Duration::from_millis(n)

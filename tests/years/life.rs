@@ -20,8 +20,8 @@ use tickled::status::{Place, Snapshot};
 
 use crate::fate::{self, Event, Weather};
 
-use crate::rules::{Rules, Sky, Tally, hour, minute, second};
 use support::chance::Chance;
+use support::rules::{Rules, Sky, Tally, hour, minute, second};
 
 /// Lives one life, and says what was wrong with it.
 pub(crate) fn live_through(seed: u64, span: Duration, trace: bool) -> Result<Tally, String> {

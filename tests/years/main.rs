@@ -8,14 +8,13 @@ mod fate;
 mod heirs;
 mod life;
 mod pings;
-mod rules;
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use rules::Tally;
 use support::port;
+use support::rules::Tally;
 use tickled::session::Request;
 use tickled::simulator::world::{Control, Options, What, World};
 

@@ -6,7 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 use support::{Said, said};
 use tickled::session::{Accounts, Input, Machine, Now, Policy, Request, Sso, State, Status};
 
-use crate::rules::{hour, second};
+use support::rules::{hour, second};
 
 #[test]
 fn no_other_question_makes_a_ping_late() {

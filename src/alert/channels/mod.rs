@@ -42,7 +42,7 @@ impl Sender {
         }
     }
 
-    /// Tries once, in a time that each kind of channel limits. Receivers who are done go into `progress`.
+    /// Tries once, in a time that each kind of channel limits. Receivers that need no further try go into `progress`.
     pub(super) async fn deliver(&self, message: &Message, progress: &mut Progress) -> Outcome {
         match self {
             Self::Webhook(webhook) => webhook.deliver(message).await,

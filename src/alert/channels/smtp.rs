@@ -54,7 +54,7 @@ impl SmtpFailure {
 pub(super) enum FailureKind {
     /// It passes by itself.
     Passing,
-    /// A human has to mend something; a retry does no harm.
+    /// A human has to fix something; a retry does no harm.
     Lasting,
     /// The server refuses permanently.
     Refused,

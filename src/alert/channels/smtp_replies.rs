@@ -92,5 +92,5 @@ impl<S: AsyncRead + AsyncWrite + Send + Sync + Unpin + std::fmt::Debug> AsyncTok
     }
 }
 
-/// A whole session with many receivers needs less.
+/// More than a session with many receivers needs.
 const LONGEST_SESSION: usize = 32 * 1024;

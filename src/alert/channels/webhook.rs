@@ -168,7 +168,7 @@ impl WebhookChannel {
 }
 
 async fn secret(path: &std::path::Path) -> Result<SecretString, Outcome> {
-    // The file may be put there while the alert waits.
+    // The file may be created while the alert waits.
     SecretFile::new(path).load().await.map_err(|error| Outcome::lasting(error.to_string()))
 }
 

@@ -8,6 +8,8 @@ pub mod flights;
 mod gateway;
 mod host;
 pub mod port;
+pub mod receiver;
+pub mod rules;
 mod said;
 pub mod year;
 

@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
 
-use support::Said;
+use crate::Said;
 use tickled::alert::{AlertPhase, Code, Notice};
 use tickled::session::{
     Cause, Competing, Machine, Plan, Policy, Request, State, Status, Transition, Unavailability, WakeReason,
@@ -12,11 +12,11 @@ use tickled::simulator::world::Truth;
 
 /// What was seen so far, as far as the rules need it. All times are those of the machine's own clock.
 #[derive(Debug, Default)]
-pub(crate) struct Rules {
-    pub(crate) sent: VecDeque<(Duration, Request)>,
+pub struct Rules {
+    pub sent: VecDeque<(Duration, Request)>,
     asked: VecDeque<Duration>,
     asked_in_incident: u8,
-    pub(crate) silence_until: Duration,
+    pub silence_until: Duration,
     last_answer: Option<(Request, Said)>,
     last_good: Option<Duration>,
     accounts_gone: bool,
@@ -35,34 +35,34 @@ pub(crate) struct Rules {
     last_wrong: Duration,
     raised: BTreeSet<Code>,
     /// How long others behind the same public address may have it wait.
-    pub(crate) others: Duration,
-    pub(crate) tally: Tally,
+    pub others: Duration,
+    pub tally: Tally,
 }
 
 /// How often what happened: a rule that never had an occasion proves nothing.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Tally {
-    pub(crate) requests: u64,
-    pub(crate) live: u64,
-    pub(crate) recovering: u64,
-    pub(crate) contested: u64,
-    pub(crate) unavailable: u64,
-    pub(crate) login_required: u64,
-    pub(crate) paused: u64,
-    pub(crate) raised: u64,
-    pub(crate) resolved: u64,
-    pub(crate) attempts: u64,
-    pub(crate) silences: u64,
-    pub(crate) fair_hours: u64,
-    pub(crate) flapping: u64,
-    pub(crate) taken_back: u64,
-    pub(crate) needed: u64,
-    pub(crate) well_hours: u64,
-    pub(crate) away: u64,
+pub struct Tally {
+    pub requests: u64,
+    pub live: u64,
+    pub recovering: u64,
+    pub contested: u64,
+    pub unavailable: u64,
+    pub login_required: u64,
+    pub paused: u64,
+    pub raised: u64,
+    pub resolved: u64,
+    pub attempts: u64,
+    pub silences: u64,
+    pub fair_hours: u64,
+    pub flapping: u64,
+    pub taken_back: u64,
+    pub needed: u64,
+    pub well_hours: u64,
+    pub away: u64,
 }
 
 impl Tally {
-    pub(crate) fn add(&mut self, other: &Self) {
+    pub fn add(&mut self, other: &Self) {
         self.requests += other.requests;
         self.live += other.live;
         self.recovering += other.recovering;
@@ -85,16 +85,16 @@ impl Tally {
 
 /// How the world is at a step.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Sky {
-    pub(crate) truth: Truth,
+pub struct Sky {
+    pub truth: Truth,
     /// No disturbance is under way that the truth does not show.
-    pub(crate) clear: bool,
+    pub clear: bool,
 }
 
 type Verdict = Result<(), String>;
 
 impl Rules {
-    pub(crate) fn answered(&mut self, now: Duration, request: Request, observation: Said) {
+    pub fn answered(&mut self, now: Duration, request: Request, observation: Said) {
         if let Said::Unavailable(Unavailability::TooManyRequests { .. }) = observation {
             self.silence_until = now + minute(15);
             self.tally.silences += 1;
@@ -114,7 +114,7 @@ impl Rules {
     }
 
     /// Judges a request at the moment it is sent.
-    pub(crate) fn sending(&mut self, now: Duration, request: Request, machine: &Machine) -> Verdict {
+    pub fn sending(&mut self, now: Duration, request: Request, machine: &Machine) -> Verdict {
         let policy = machine.policy();
         self.tally.requests += 1;
         self.within_budgets(now, request, policy)?;
@@ -179,7 +179,7 @@ impl Rules {
     }
 
     /// Judges a step: its plan, its transition, and how the machine's picture agrees with the world.
-    pub(crate) fn stepped(
+    pub fn stepped(
         &mut self,
         now: Duration,
         machine: &Machine,
@@ -368,7 +368,7 @@ impl Rules {
     }
 
     /// Judges what the desk tells.
-    pub(crate) fn told(&mut self, now: Duration, sky: Sky, notice: &Notice) -> Verdict {
+    pub fn told(&mut self, now: Duration, sky: Sky, notice: &Notice) -> Verdict {
         if !sky.clear || !sky.truth.live || now < self.silence_until {
             self.last_wrong = now;
         }
@@ -420,14 +420,14 @@ const OUTAGES: [Code; 7] = [
     Code::IbkrUnavailable,
 ];
 
-pub(crate) const fn second(n: u64) -> Duration {
+pub const fn second(n: u64) -> Duration {
     Duration::from_secs(n)
 }
 
-pub(crate) const fn minute(n: u64) -> Duration {
+pub const fn minute(n: u64) -> Duration {
     second(60 * n)
 }
 
-pub(crate) const fn hour(n: u64) -> Duration {
+pub const fn hour(n: u64) -> Duration {
     minute(60 * n)
 }

@@ -1,4 +1,4 @@
-//! Somebody who is told by web requests: on loopback, with or without TLS, well-behaved or not.
+//! Receives web requests of alerts: on loopback, with or without TLS, well-behaved or not.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
@@ -18,16 +18,16 @@ use tokio_rustls::TlsAcceptor;
 
 /// What a receiver was asked.
 #[derive(Debug, Clone)]
-pub(crate) struct Asked {
-    pub(crate) method: String,
-    pub(crate) path: String,
-    pub(crate) headers: BTreeMap<String, String>,
-    pub(crate) body: String,
+pub struct Asked {
+    pub method: String,
+    pub path: String,
+    pub headers: BTreeMap<String, String>,
+    pub body: String,
 }
 
 /// What a receiver does with a request.
 #[derive(Debug, Clone)]
-pub(crate) enum Reply {
+pub enum Reply {
     /// It answers: the status, further lines of the head, the body.
     Answer(u16, &'static str, &'static str),
     /// It takes the request, and never answers.
@@ -40,8 +40,8 @@ pub(crate) enum Reply {
     Late(u16, Duration),
 }
 
-pub(crate) struct Receiver {
-    pub(crate) address: SocketAddr,
+pub struct Receiver {
+    pub address: SocketAddr,
     scheme: &'static str,
     asked: mpsc::UnboundedReceiver<Asked>,
     replies: Arc<Mutex<VecDeque<Reply>>>,
@@ -49,16 +49,16 @@ pub(crate) struct Receiver {
 
 impl Receiver {
     /// One that takes everything.
-    pub(crate) async fn start() -> Self {
+    pub async fn start() -> Self {
         Self::serve(None).await
     }
 
     /// The same over TLS.
-    pub(crate) async fn secured(by: &Authority) -> Self {
+    pub async fn secured(by: &Authority) -> Self {
         Self::serve(Some(by.acceptor())).await
     }
 
-    pub(crate) async fn serve(tls: Option<TlsAcceptor>) -> Self {
+    pub async fn serve(tls: Option<TlsAcceptor>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let scheme = if tls.is_some() { "https" } else { "http" };
@@ -84,27 +84,27 @@ impl Receiver {
     }
 
     /// What it does with the next requests; after them it takes everything again.
-    pub(crate) fn replies(&self, replies: impl IntoIterator<Item = Reply>) {
+    pub fn replies(&self, replies: impl IntoIterator<Item = Reply>) {
         self.replies.lock().unwrap().extend(replies);
     }
 
-    pub(crate) fn url(&self) -> String {
+    pub fn url(&self) -> String {
         format!("{}://{}", self.scheme, self.address)
     }
 
-    pub(crate) async fn hears(&mut self, within: Duration) -> Asked {
+    pub async fn hears(&mut self, within: Duration) -> Asked {
         timeout(within, self.asked.recv()).await.expect("a request in time").unwrap()
     }
 
     /// The next alert, of a channel with the preset "json": its phase, its code, and all of it.
-    pub(crate) async fn is_told(&mut self, within: Duration) -> (String, String, Value) {
+    pub async fn is_told(&mut self, within: Duration) -> (String, String, Value) {
         let body: Value = serde_json::from_str(&self.hears(within).await.body).unwrap();
         let text = |key: &str| body[key].as_str().unwrap().to_owned();
         (text("phase"), text("code"), body)
     }
 
     /// What it was asked and nobody has looked at yet.
-    pub(crate) fn rest(&mut self) -> Vec<Asked> {
+    pub fn rest(&mut self) -> Vec<Asked> {
         std::iter::from_fn(|| self.asked.try_recv().ok()).collect()
     }
 }
@@ -167,13 +167,13 @@ async fn converse(
 }
 
 /// Somebody who signs certificates for 127.0.0.1 and localhost, and whom no system knows.
-pub(crate) struct Authority {
+pub struct Authority {
     certificate: rcgen::Certificate,
     issuer: rcgen::Issuer<'static, rcgen::KeyPair>,
 }
 
 impl Authority {
-    pub(crate) fn new() -> Self {
+    pub fn new() -> Self {
         let mut parameters = rcgen::CertificateParams::new(Vec::new()).unwrap();
         parameters.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
         parameters.distinguished_name.push(rcgen::DnType::CommonName, "a test's authority");
@@ -183,7 +183,7 @@ impl Authority {
     }
 
     /// A certificate that is its own authority, as `openssl req -x509` makes one: the acceptor and the file of it.
-    pub(crate) fn self_signed(is_ca: bool, names: &[&str]) -> (TlsAcceptor, PathBuf) {
+    pub fn self_signed(is_ca: bool, names: &[&str]) -> (TlsAcceptor, PathBuf) {
         let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
         let mut parameters = rcgen::CertificateParams::new(names).unwrap();
         if is_ca {
@@ -191,16 +191,16 @@ impl Authority {
         }
         let key = rcgen::KeyPair::generate().unwrap();
         let certificate = parameters.self_signed(&key).unwrap();
-        let file = crate::keep("own.pem", &certificate.pem());
+        let file = crate::file(&certificate.pem());
         (acceptor(certificate.der().clone(), &key), file)
     }
 
     /// Its certificate in a file.
-    pub(crate) fn file(&self) -> PathBuf {
-        crate::keep("authority.pem", &self.certificate.pem())
+    pub fn file(&self) -> PathBuf {
+        crate::file(&self.certificate.pem())
     }
 
-    pub(crate) fn acceptor(&self) -> TlsAcceptor {
+    pub fn acceptor(&self) -> TlsAcceptor {
         let key = rcgen::KeyPair::generate().unwrap();
         let names = vec!["127.0.0.1".to_owned(), "localhost".to_owned()];
         let leaf = rcgen::CertificateParams::new(names).unwrap().signed_by(&key, &self.issuer).unwrap();
