@@ -10,7 +10,7 @@ use tokio::process::Command;
 
 use crate::delivery::{TOLD, channel, spool, watched};
 use crate::keep;
-use crate::receiver::Receiver;
+use support::receiver::Receiver;
 use support::{Daemon, Gateway, SOON, file, tickled};
 
 /// A zone whose clocks read `time`, in seconds of the day, at this moment: no hour of the real day, and no midnight, is near.
