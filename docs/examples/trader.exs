@@ -127,12 +127,6 @@ defmodule Trader do
 
   defp prepare(_url, number, {number, account}), do: {:ok, account}
 
-  # An order that is already registered was placed, and only the answer was lost. A suppressed question comes only in a session
-  # that is newer than tickled knows.
-  defp placed(answer) do
-    if answer =~ "order_id" or answer =~ "already registered", do: :ok, else: {:no_session, answer}
-  end
-
   # Redoes the three things that belong to a session.
   defp prepare(url, number, _other) do
     with {:ok, accounts} <- Gateway.ask(url, "iserver/accounts"),
@@ -143,6 +137,12 @@ defmodule Trader do
       IO.puts("prepared session #{number}")
       {:ok, account}
     end
+  end
+
+  # An order that is already registered was placed, and only the answer was lost. A suppressed question comes only in a session
+  # that is newer than tickled knows.
+  defp placed(answer) do
+    if answer =~ "order_id" or answer =~ "already registered", do: :ok, else: {:no_session, answer}
   end
 
   defp order(count) do

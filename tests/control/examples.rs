@@ -8,7 +8,7 @@ use tokio::process::{Child, ChildStdout, Command};
 use tokio::time::timeout;
 
 use crate::Host;
-use crate::endpoint::config;
+use crate::endpoint::{config, listens};
 use support::{Gateway, SOON};
 
 /// The lines of a program until one begins so.
@@ -135,4 +135,95 @@ async fn without_events_orders_are_lost_to_questions_and_with_them_none_is() {
     }
     let expected: Vec<String> = (1..=placed.len()).map(|order| order.to_string()).collect();
     assert!(placed.len() >= 11 && placed == expected, "each order once, in its order: {placed:?}");
+}
+
+/// The example in Elixir, where it is installed.
+#[tokio::test]
+async fn the_elixir_trader_survives_a_lapse() {
+    if !has("elixir").await {
+        return;
+    }
+    let gateway = Gateway::logged_in().await;
+    let mut host = Host::start(&config(&gateway).replace("\"5m\"", "\"1s\""));
+    let at = listens(&mut host.daemon).await;
+    host.daemon.becomes("live", SOON).await;
+    let mut command = Command::new("elixir");
+    command.args([&example("trader.exs"), "main", &gateway.url(), &format!("http://{at}")]);
+    command.env_remove("LD_PRELOAD").stdout(Stdio::piped()).kill_on_drop(true);
+    let mut trader = command.spawn().unwrap();
+    let mut lines = BufReader::new(trader.stdout.take().unwrap()).lines();
+    let mut all = until(&mut lines, "order 2 placed").await;
+    gateway.set("lapse").await;
+    all.extend(until(&mut lines, "prepared session").await);
+    all.extend(until(&mut lines, "order 5 placed").await);
+    let placed: Vec<&String> = all.iter().filter(|line| line.starts_with("order")).collect();
+    assert!(
+        placed.iter().enumerate().all(|(at, line)| line.starts_with(&format!("order {} placed", at + 1))),
+        "{all:?}"
+    );
+    // Erlang's machine is a child of the shell script that starts it.
+    trader.kill().await.unwrap();
+}
+
+/// The unit is one for systemd, and what it starts waits for the session and places an order.
+#[tokio::test]
+async fn the_unit_of_a_trading_program_starts_it_when_its_session_is_live() {
+    let unit = std::fs::read_to_string(example("trader.service")).unwrap();
+    let program = |key: &str| {
+        let line = unit.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix('=')).unwrap();
+        line.split(' ').map(str::to_owned).collect::<Vec<_>>()
+    };
+    let (before, start) = (program("ExecStartPre"), program("ExecStart"));
+    if has("systemd-analyze").await {
+        // Neither program is where it will be installed.
+        let here = unit.replace(&before[0], "/bin/true").replace(&start[0], "/bin/true");
+        let file = crate::place().join("trader.service");
+        std::fs::write(&file, here).unwrap();
+        let verified = Command::new("systemd-analyze").args(["verify", "--man=no"]).arg(&file).output().await.unwrap();
+        assert!(verified.status.success() && verified.stderr.is_empty(), "{verified:?}");
+        std::fs::remove_dir_all(file.parent().unwrap()).unwrap();
+    }
+    let gateway = Gateway::logged_in().await;
+    let host = Host::live(&gateway).await;
+    let arguments: Vec<&str> = before[1..].iter().map(String::as_str).collect();
+    assert_eq!((before[0].as_str(), host.asks(&arguments).await.code), ("/usr/bin/tickled", Some(0)));
+    if !has("python3").await {
+        return;
+    }
+    let socket = host.socket().display().to_string();
+    let trader = example(start[0].rsplit('/').next().unwrap());
+    let mut arguments = vec![trader, "--url".to_owned(), gateway.url(), "--orders".to_owned(), "1".to_owned()];
+    arguments.extend(start[1..].iter().map(|argument| argument.replace("/run/tickled/control.sock", &socket)));
+    let (mut trader, mut lines) = python(&arguments.iter().map(String::as_str).collect::<Vec<_>>());
+    until(&mut lines, "order 1 placed").await;
+    assert_eq!(timeout(SOON, trader.wait()).await.unwrap().unwrap().code(), Some(0));
+}
+
+/// The hook, with the configuration that its own comment shows.
+#[tokio::test]
+async fn the_hook_pauses_a_bot_while_its_session_is_lost() {
+    let hook = example("bot-hook.sh");
+    if has("shellcheck").await {
+        let checked = Command::new("shellcheck").arg(&hook).output().await.unwrap();
+        assert!(checked.status.success(), "{checked:?}");
+    }
+    let text = std::fs::read_to_string(&hook).unwrap();
+    let table: String =
+        text.lines().filter_map(|line| line.strip_prefix("#   ")).map(|line| format!("{line}\n")).collect();
+    assert!(table.starts_with("[[hook]]\n") && table.contains("/usr/local/bin/bot-hook.sh"), "{table}");
+    let gateway = Gateway::logged_in().await;
+    let mut host = Host::start(&(Host::two_lines(&gateway) + &table.replace("/usr/local/bin/bot-hook.sh", &hook)));
+    host.daemon.becomes("live", SOON).await;
+    let state = host.place.join("state");
+    let (session, paused) = (state.join("bot-main.session"), state.join("bot-main.paused"));
+    let number = support::until_file(&session, "a number", |text| text.ends_with('\n')).await;
+    assert_eq!(host.asks(&["pause", "main"]).await.code, Some(0));
+    support::until_file(&paused, "why", |text| text == "paused: operator\n").await;
+    // As at any change, so by hand: a test of the hook resumes the bot, with the number of the last session.
+    let asked = host.asks(&["hook", "test", "bot"]).await;
+    let said = format!("hook bot: ended with exit code 0, and said: resumed, session {number}");
+    assert_eq!((asked.code, asked.out.trim_end()), (Some(0), said.trim_end()), "{}", asked.err);
+    assert!(!paused.exists());
+    assert_eq!(host.asks(&["resume", "main"]).await.code, Some(0));
+    support::until_file(&session, "the next number", |text| *text != number).await;
 }
