@@ -72,7 +72,7 @@ complete -c tickled -n "__fish_tickled_using_subcommand watch" -s h -l help -d '
 complete -c tickled -n "__fish_tickled_using_subcommand watch" -s V -l version -d 'Print version'
 complete -c tickled -n "__fish_tickled_using_subcommand wait" -l until -d 'What to wait for' -r -f -a "live\t'All sessions are live'
 lost\t'One of the sessions is not live'"
-complete -c tickled -n "__fish_tickled_using_subcommand wait" -l within -d 'How long at most, as 30s, 5m or 1h [default: without end]' -r
+complete -c tickled -n "__fish_tickled_using_subcommand wait" -l within -d 'The longest time to wait, as 30s, 5m or 1h [default: no limit]' -r
 complete -c tickled -n "__fish_tickled_using_subcommand wait" -l socket -d 'Control socket of the daemon [default: in its runtime directory]' -r -F
 complete -c tickled -n "__fish_tickled_using_subcommand wait" -l state-dir -d 'State directory of the daemon' -r -F
 complete -c tickled -n "__fish_tickled_using_subcommand wait" -l runtime-dir -d 'Runtime directory of the daemon, for its control socket and its locks' -r -F

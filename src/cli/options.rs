@@ -142,4 +142,4 @@ pub(super) fn warn_of_exposed(alerts: &alert::Settings) {
 
 pub(super) const USUAL_CONFIG: &str = "/etc/tickled/tickled.toml";
 /// What a verb does without a daemon.
-pub(super) const WITHOUT_DAEMON: &str = "to ask a gateway without a daemon: --url https://localhost:5000";
+pub(super) const WITHOUT_DAEMON: &str = "--url https://localhost:5000 asks a gateway without a daemon";

@@ -64,8 +64,8 @@ fn hours(draft: &Draft, report: &mut Findings) -> Option<Hours> {
             if since.is_positive() { since } else { since + SignedDuration::from_hours(24) }
         };
         if after(time) < SHORTEST_LEAD || after(time) > after(to) {
-            let hint = "write a time at least 20 minutes after from, and not after to: you are called before it";
-            report.note(&format!("{path}.ready_by"), "it is too early or too late for your hours", hint);
+            let hint = "write a time at least 20 minutes after from, and not after to: reminders come before it";
+            report.note(&format!("{path}.ready_by"), "it does not fit your hours", hint);
         }
     }
     let days = hours.days.iter().map(|day| day.weekday()).collect();

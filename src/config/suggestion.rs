@@ -21,6 +21,10 @@ pub(super) fn unknown_key(path: &str, table: &str, name: &str, keys: &[KeyDoc]) 
     if let Some(same) = beside().find(|known| singular(known) == singular(&folded)) {
         return format!("did you mean {same}?");
     }
+    let is_part = |known: &&str| folded.len() > LONGEST_SHORT && known.starts_with(&folded);
+    if let Some(whole) = beside().find(is_part) {
+        return format!("did you mean {whole}?");
+    }
     let is_below = |key: &&&KeyDoc| key.path.strip_prefix(table).is_some_and(|rest| rest.starts_with('.'));
     let mut homes = elsewhere.iter().filter(|key| last(key) == folded);
     let home = homes.clone().find(is_below).or_else(|| homes.next()).and_then(|key| key.path.rsplit_once('.'));
@@ -38,7 +42,7 @@ pub(super) fn unknown_key(path: &str, table: &str, name: &str, keys: &[KeyDoc]) 
         (None, _) => {}
     }
     if table == "alerts" && HOURS.contains(&folded.as_str()) {
-        return "the times at which you are asked are set under [alerts.hours]".to_owned();
+        return "your hours are set under [alerts.hours]".to_owned();
     }
     if let Some(near) = nearest(name, beside()) {
         return format!("did you mean {near}?");
@@ -83,4 +87,4 @@ fn names_secret(known: &str, written: &str) -> bool {
 
 /// Names under which the hours are looked for.
 const HOURS: &[&str] = &["quiet", "quiet_hours", "remind_before", "remind_at"];
-const LONGEST_SHORT: usize = 4;
+const LONGEST_SHORT: usize = 5;

@@ -28,7 +28,7 @@ pub struct Client {
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// No process listens there.
-    #[error("no daemon answers at {}; is it running? `systemctl status tickled` says; another socket: --socket PATH", told(.0))]
+    #[error("no daemon answers at {}; is it running? `systemctl status tickled` shows it; --socket PATH names another socket", told(.0))]
     NoDaemon(Vec<PathBuf>),
     /// This user may not use the socket.
     #[error(
@@ -42,7 +42,7 @@ pub enum Error {
     Silent {
         /// The socket.
         socket: PathBuf,
-        /// How not.
+        /// What went wrong.
         why: &'static str,
     },
     /// The daemon does not answer as it should.
@@ -50,7 +50,7 @@ pub enum Error {
     Broken {
         /// The socket.
         socket: PathBuf,
-        /// How not.
+        /// What went wrong.
         why: String,
     },
     /// The daemon refused, for this reason.
@@ -91,7 +91,7 @@ impl Client {
         }
     }
 
-    /// How everything is.
+    /// Returns the status of the daemon and of all gateways.
     ///
     /// # Errors
     /// When the daemon does not answer as it should.
@@ -99,7 +99,7 @@ impl Client {
         self.ask(Method::GET, "/v1/status", None).await
     }
 
-    /// How one gateway is.
+    /// Returns the status of one gateway.
     ///
     /// # Errors
     /// When there is none of that name, or the daemon does not answer as it should.
@@ -230,7 +230,7 @@ impl Client {
             }
         };
         read.map_err(|error| {
-            let why = format!("is {server}, and answers what {OURS} does not understand ({status}): {error}");
+            let why = format!("is {server}, and {OURS} cannot read its answer ({status}): {error}");
             self.broken(&format!("{why}; {}", way_out(server)))
         })
     }

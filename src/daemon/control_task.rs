@@ -124,7 +124,7 @@ impl ControlTask {
                 pause(drivers, &name, until, now, &supervisor.alerts.zone())
             }
             control::Command::Resume(name) if known(&name) => {
-                command(drivers, &name, DriverCommand::Resume, "is watched again", "")
+                command(drivers, &name, DriverCommand::Resume, "is monitored again", "")
             }
             control::Command::Logout(name) if known(&name) => {
                 let back = format!("; `tickled login {name}` shows the way back in");
@@ -194,12 +194,12 @@ fn pause(drivers: &Drivers, name: &str, until: Until, now: Timestamp, zone: &Tim
         Until::At(until) if until <= now => {
             return Response::Invalid(format!("{until} is in the past: it is {now} by the daemon's clock"));
         }
-        Until::At(until) => (Some(until), format!("; `tickled resume {name}` ends it sooner")),
+        Until::At(until) => (Some(until), format!("; `tickled resume {name}` ends the pause")),
         Until::Over(over) => {
             let Ok(until) = now.checked_add(over) else {
                 return Response::Invalid("that is too long".to_owned());
             };
-            (Some(until), format!("; `tickled resume {name}` ends it sooner"))
+            (Some(until), format!("; `tickled resume {name}` ends the pause"))
         }
     };
     let end = until.map_or_else(|| "it is resumed".to_owned(), |until| clock(until, zone));

@@ -316,7 +316,7 @@ fn file_name(url: &GatewayUrl) -> String {
     format!("gateway-{host}-{port}.lock")
 }
 
-/// What came of waiting for another daemon's end.
+/// The outcome of waiting for another daemon to end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum LockWait {
     /// Everything is locked.

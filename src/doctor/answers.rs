@@ -22,7 +22,7 @@ pub(super) fn evaluate(subject: &Subject, observed: &Observations) -> Vec<CheckR
         results.push(fault);
         return results;
     }
-    results.push(CheckResult::good(Check::IpList, "this host may ask"));
+    results.push(CheckResult::good(Check::IpList, "this host is allowed"));
     let status = match &observed.status {
         Some(ProbeResult::Answer(answer)) => read_status(&answer.reply()),
         Some(ProbeResult::Silent) => {
@@ -153,7 +153,10 @@ pub(super) fn allow_line(address: IpAddr) -> String {
 fn no_login(subject: &Subject, denied: bool) -> CheckResult {
     let url = subject.url();
     let how = if subject.is_here() {
-        format!("log in at {url} in a browser on this host; from elsewhere first `{}`", url.ssh_tunnel(&subject.here))
+        format!(
+            "log in at {url} in a browser on this host; from another computer, run `{}` first.",
+            url.ssh_tunnel(&subject.here)
+        )
     } else {
         format!("log in at {url} in a browser, best on the gateway's own host")
     };
@@ -165,7 +168,7 @@ fn no_login(subject: &Subject, denied: bool) -> CheckResult {
 fn session(subject: &Subject, observed: &Observations, status: &AuthStatus) -> Vec<CheckResult> {
     let fault = |found: &str, remedy: &str| CheckResult::fault(Check::Session, Exit::NotLive, found, remedy);
     if status.competing {
-        let login = CheckResult::good(Check::Login, "it stands");
+        let login = CheckResult::good(Check::Login, "valid");
         let found = "the session is used elsewhere: in TWS, on a phone or by another program with the same user name";
         return vec![login, fault(found, ELSEWHERE)];
     }
@@ -178,7 +181,7 @@ fn session(subject: &Subject, observed: &Observations, status: &AuthStatus) -> V
         };
         return vec![login, fault(found, TAKE_BACK)];
     }
-    let mut results = vec![CheckResult::good(Check::Login, "it stands")];
+    let mut results = vec![CheckResult::good(Check::Login, "valid")];
     if !status.connected {
         results.push(fault("authenticated, and the gateway is not connected to IBKR's servers", TAKE_BACK));
         return results;
@@ -193,11 +196,11 @@ fn session(subject: &Subject, observed: &Observations, status: &AuthStatus) -> V
     };
     match accounts {
         Some(accounts) if accounts.count > 0 => {
-            results.push(CheckResult::good(Check::Session, "live: authenticated, connected, and account data comes"));
+            results.push(CheckResult::good(Check::Session, "live: authenticated, connected, and account data arrives"));
             results.push(account(subject, accounts.is_paper));
         }
         Some(_) | None => {
-            results.push(fault("it calls itself authenticated, and account data does not come", NO_DATA));
+            results.push(fault("it calls itself authenticated, and account data does not arrive", NO_DATA));
         }
     }
     results
@@ -208,7 +211,7 @@ fn login(subject: &Subject, observed: &Observations) -> CheckResult {
     let answer = match &observed.validation {
         Some(ProbeResult::Answer(answer)) => answer,
         Some(ProbeResult::Silent | ProbeResult::Broken(_)) => {
-            return CheckResult::note(Check::Login, "whether it stands is not known: IBKR did not say");
+            return CheckResult::note(Check::Login, "not known: IBKR did not say");
         }
         None => {
             let why = subject.no_validation.as_deref().unwrap_or(ASKED_RECENTLY);
@@ -220,7 +223,7 @@ fn login(subject: &Subject, observed: &Observations) -> CheckResult {
             let found = "another application holds the login, so no session comes of it, and competing says nothing";
             CheckResult::fault(Check::Login, Exit::HumanNeeded, found, BORROWED)
         }
-        Ok(SsoValidation { result: true, .. }) => CheckResult::good(Check::Login, "it stands"),
+        Ok(SsoValidation { result: true, .. }) => CheckResult::good(Check::Login, "valid"),
         Ok(SsoValidation { result: false, .. }) => {
             let remedy = format!(
                 "such an answer is known to flicker: ask again in a minute; if it stays, log in at {}",
@@ -231,7 +234,7 @@ fn login(subject: &Subject, observed: &Observations) -> CheckResult {
         Err(Refusal { kind: ErrorKind::Unauthorized { denied }, .. }) => no_login(subject, denied),
         Err(Refusal { kind: ErrorKind::LoginPage, .. }) => no_login(subject, false),
         Err(Refusal { kind: ErrorKind::TooManyRequests { .. }, .. }) => too_many(),
-        Err(_) => CheckResult::note(Check::Login, "whether it stands is not known: the answer says nothing of it"),
+        Err(_) => CheckResult::note(Check::Login, "not known: the answer does not say"),
     }
 }
 

@@ -55,7 +55,7 @@ pub async fn run(options: &Options) -> Diagnosis {
     results.push(socket);
     let is_running = !other_programs::daemons(&processes, &options.config).is_empty();
     if config.is_none() && !options.config.exists() {
-        let found = format!("without a configuration a gateway is looked for where it usually is, at {USUAL_URL}");
+        let found = format!("without a configuration the usual address is checked: {USUAL_URL}");
         results.push(CheckResult::note(Check::Config, found));
     }
     let mut subjects = subjects(options, config.as_ref());

@@ -29,7 +29,7 @@ pub(super) fn read(path: &Path, environment: &BTreeMap<String, String>) -> (Opti
             let remedy = if path.exists() {
                 format!("correct it, and try again with `tickled config check {}`", path.display())
             } else {
-                "write one, or name the one that is meant: --config FILE".to_owned()
+                "write one, or name another with --config FILE".to_owned()
             };
             results.push(CheckResult::fault(Check::Config, Exit::Configuration, faults.to_string().trim_end(), remedy));
             (None, results)

@@ -47,7 +47,7 @@ impl IncomingBody {
         if length > LONGEST as u64 { Err(TooLong { limit: LONGEST }) } else { Ok(()) }
     }
 
-    /// Takes in the next piece.
+    /// Reads the next piece.
     ///
     /// # Errors
     /// When it is too long for what it is.

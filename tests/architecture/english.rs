@@ -28,6 +28,18 @@ const PHRASES: &[&str] = &[
     "any more",
     "can be had",
     "for ever",
+    "what became of",
+    "What became of",
+    "What came of",
+    "how everything is",
+    "How everything is",
+    "Takes in",
+    "of late",
+    "this seldom",
+    "no reason to stay",
+    "is no news",
+    "Whom to",
+    "nothing if nothing",
 ];
 
 /// The first word or phrase in the line that does not belong there.

@@ -27,10 +27,10 @@ async fn without_a_daemon_every_verb_says_so_and_what_to_do() {
         let asked = tickled(verb).env("TICKLED_SOCKET", "/nowhere/control.sock").output().await.unwrap();
         let asked = Asked::from(asked);
         assert_eq!((asked.code, asked.out.as_str()), (Some(3), ""), "{verb:?}");
-        let says = "tickled: no daemon answers at /nowhere/control.sock; is it running? `systemctl status tickled` says; \
-                    another socket: --socket PATH";
+        let says = "tickled: no daemon answers at /nowhere/control.sock; is it running? `systemctl status tickled` shows it; \
+                    --socket PATH names another socket";
         let itself =
-            if *verb == ["check"] { "; to ask a gateway without a daemon: --url https://localhost:5000" } else { "" };
+            if *verb == ["check"] { "; --url https://localhost:5000 asks a gateway without a daemon" } else { "" };
         assert_eq!(asked.err, format!("{says}{itself}\n"), "{verb:?}");
     }
 }

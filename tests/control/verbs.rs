@@ -77,7 +77,7 @@ async fn a_pause_is_silence_and_ends_by_itself() {
     assert_eq!(paused.code, Some(0));
     assert!(
         paused.out.starts_with("main is paused until 20")
-            && paused.out.ends_with(" UTC: nothing is sent to it; `tickled resume main` ends it sooner\n")
+            && paused.out.ends_with(" UTC: nothing is sent to it; `tickled resume main` ends the pause\n")
     );
     host.daemon.becomes("paused", SOON).await;
     host.daemon.becomes("live", SOON).await;
@@ -91,7 +91,7 @@ async fn a_pause_is_silence_and_ends_by_itself() {
     host.daemon.becomes("paused", SOON).await;
     let asked = host.asks(&["status", "--json"]).await;
     assert_eq!((asked.code, &json(&asked)["gateways"][0]["next_at"]), (Some(1), &Value::Null));
-    assert_eq!(host.asks(&["resume", "main"]).await.out, "main is watched again\n");
+    assert_eq!(host.asks(&["resume", "main"]).await.out, "main is monitored again\n");
     host.daemon.becomes("live", SOON).await;
 
     let odd = host.asks(&["pause", "main", "--for", "soon"]).await;
