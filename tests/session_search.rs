@@ -1,5 +1,7 @@
-//! A breadth-first search of the machine's small model: from the start, every kind of answer to every request, every push and
-//! every command of the operator. Every rule that can be stated for one step holds in all of them. `SEARCH_ALL=1` goes on until
+//! A breadth-first search of the machine's small model: from the start, every kind of answer to every request, every
+//! push and
+//! every command of the operator. Every rule that can be stated for one step holds in all of them. `SEARCH_ALL=1` goes
+//! on until
 //! nothing new turns up, which takes long.
 //!
 //! Times and budgets are not part of what tells two machines apart; all else is, by [`tickled::session::Key`].
@@ -126,7 +128,7 @@ impl Node {
         next.settle()
     }
 
-    /// Lets time pass until a request is out, or none will be sent any more.
+    /// Lets time pass until a request is out, or no further one will be sent.
     fn settle(mut self) -> Self {
         for _ in 0..40 {
             if let Some(request) = self.plan.request {
@@ -196,7 +198,8 @@ fn check_request(node: &mut Node, request: Request) {
     }
 }
 
-/// Searches until nothing new turns up, or until so many machines were visited. Returns every state with every request in it,
+/// Searches until nothing new turns up, or until so many machines were visited. Returns every state with every request
+/// in it,
 /// and the number of machines visited.
 fn search(policy: &Policy, limit: usize) -> (BTreeSet<String>, usize) {
     let mut known: HashSet<(Key, bool, bool)> = HashSet::new();
@@ -220,7 +223,7 @@ fn search(policy: &Policy, limit: usize) -> (BTreeSet<String>, usize) {
             for answer in answers(request) {
                 visit(node.after(Input::Answer(answer)));
             }
-            // Nobody answers: past its due time the request counts as unanswered.
+            // No answer: past its due time the request counts as unanswered.
             let mut late = node.clone();
             let left = node.plan.wake_at - node.now.mono;
             late.now = Now { mono: node.now.mono + left, wall: node.now.wall + left };
@@ -249,7 +252,8 @@ fn state(state: State) -> String {
 /// Machines visited in each model, the nearest to the start first.
 const MACHINES: usize = 60_000;
 
-/// What is reached stands in a file, so that a change that makes a state or a request unreachable is seen: no rule above is true
+/// What is reached stands in a file, so that a change that makes a state or a request unreachable is seen: no rule
+/// above is true
 /// for want of an occasion.
 #[test]
 fn no_state_is_a_trap_and_no_step_breaks_a_rule() {

@@ -110,7 +110,7 @@ fn a_gateway_that_is_not_live_is_said_to_be_in_its_window() {
     let held = format!("{plain}, in maintenance until 01:45 America/New_York");
     assert_eq!(said("2026-11-24T00:30 America/New_York", Region::NorthAmerica), held);
     assert_eq!(said("2026-11-24T01:44:59 America/New_York", Region::NorthAmerica), held);
-    // The grace holds alerts, and is no maintenance any more.
+    // The grace period holds alerts, and is not maintenance.
     assert_eq!(said("2026-11-24T01:45 America/New_York", Region::NorthAmerica), plain);
     assert_eq!(said("2026-11-24T12:00 America/New_York", Region::NorthAmerica), plain);
     assert_eq!(said("2026-11-24T00:30 America/New_York", Region::Asia), plain);
@@ -174,7 +174,7 @@ fn the_end_of_the_login_is_foretold_while_it_lies_ahead() {
     assert_eq!(evening.login_ends_at, Some(at("2026-11-25T00:00 Asia/Hong_Kong")));
     assert_eq!(watched.snapshot_at(watched.now.wall, None).login_ends_at, None);
 
-    // A login whose age nobody has told.
+    // A login of unknown age.
     let unknown = Watched::start(watched.now.wall).until(|r| well(r, None), |m| m.state() == State::Live);
     assert_eq!(ends(&unknown, "2026-11-24T12:00 America/New_York"), None);
 
@@ -252,7 +252,7 @@ async fn the_driver_passes_a_night_on_the_calendar() {
         })
         .await;
     let window = ", in maintenance until 01:45 America/New_York".to_owned();
-    // At midnight the forecast has come true, or not: there is none any more.
+    // At midnight the forecast has come true, or not: it is gone.
     let live = "live: main".to_owned();
     assert_eq!(
         told,

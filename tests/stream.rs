@@ -406,7 +406,7 @@ async fn a_probe_that_finds_no_websocket_says_nothing_about_ibkr() {
     assert_eq!(nobody.probe_websocket(SOON).await.unwrap_err().code(), "unreachable");
 }
 
-/// An answer that only announces another one is not read for ever.
+/// Answers that only announce another one are limited.
 #[tokio::test]
 async fn interim_answers_without_an_end_open_no_websocket() {
     let client = server(async |tcp, _| endlessly(tcp, b"HTTP/1.1 100 Continue\r\n\r\n").await).await;

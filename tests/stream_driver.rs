@@ -361,7 +361,7 @@ async fn a_stream_that_always_closes_is_tried_ever_less_and_told_once() {
             };
             assert!(pause <= Duration::from_secs(5));
 
-            // Mended, it is told to be up once it has lasted, and its past is forgotten.
+            // Once it works again and has lasted, it is reported up, and its past is forgotten.
             gateway.until(4000.0).await;
             gateway.push(Ok(Push::Ready));
             gateway.push(Ok(Push::Heartbeat));
@@ -379,7 +379,8 @@ async fn a_stream_that_always_closes_is_tried_ever_less_and_told_once() {
         .await;
 }
 
-/// A stream that goes on denying a session that works changes nothing; it is closed, for ever longer, and that is told once.
+/// A stream that keeps denying a session that works changes nothing; it is closed, each time for longer, and that is
+/// reported once.
 #[tokio::test(start_paused = true)]
 async fn a_stream_that_data_refutes_is_closed_and_told_once() {
     let gateway = Gateway::new();

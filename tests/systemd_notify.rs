@@ -180,7 +180,7 @@ fn the_monotonic_clock_can_be_read() {
     assert!(seconds > 0.0 && seconds < uptime + 0.02, "{seconds} {uptime}");
 }
 
-/// The manager's end, on which nobody listens unless asked to.
+/// The manager's end, on which nothing listens unless asked to.
 struct Manager {
     socket: UnixDatagram,
     name: OsString,

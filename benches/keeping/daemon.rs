@@ -98,7 +98,7 @@ impl Daemon {
         Self { child, folder, said }
     }
 
-    /// The states of one gateway from here on.
+    /// The further states of one gateway.
     pub(crate) fn states(&self, gateway: &str) -> States {
         States { gateway: gateway.to_owned(), said: Rc::clone(&self.said), seen: 0 }
     }

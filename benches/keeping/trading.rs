@@ -1,4 +1,5 @@
-//! A trading program that places an order every 200 ms while its session lapses: the one of docs/examples, which listens to
+//! A trading program that places an order every 200 ms while its session lapses: the one of docs/examples, which
+//! listens to
 //! the events, and one that does not.
 
 use std::cell::RefCell;
@@ -110,7 +111,7 @@ fn delays(notes: &[Value], changes: &[(String, Timestamp)]) -> Vec<Duration> {
     told.map(delay).collect()
 }
 
-/// What became of the orders of a program.
+/// The outcomes of the orders of a program.
 #[derive(Default)]
 struct Orders {
     sent: usize,

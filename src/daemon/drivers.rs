@@ -27,9 +27,8 @@ pub(super) struct Drivers {
     maintenance: Arc<Maintenance>,
     /// IBKR's own host, for gateways on this host.
     ibkr: Option<IbkrHost>,
-    /// Its name in the configuration.
-    ibkr_name: Option<String>,
-    /// Request budgets by the operator's names for the addresses. One without gateways is kept: its rate limit still counts.
+    /// Request budgets by the operator's names for the addresses. One without gateways is kept: its rate limit still
+    /// counts.
     addresses: BTreeMap<String, Rc<RefCell<SharedBudget>>>,
     handles: BTreeMap<String, DriverHandle>,
     tasks: JoinSet<Snapshot>,
@@ -49,20 +48,7 @@ impl Drivers {
         let (reports, inbox) = mpsc::unbounded_channel();
         let maintenance = Arc::new(maintenance.clone());
         let (addresses, handles) = (BTreeMap::new(), BTreeMap::new());
-        (
-            Self {
-                clock,
-                maintenance,
-                ibkr: None,
-                ibkr_name: None,
-                addresses,
-                handles,
-                tasks: JoinSet::new(),
-                reports,
-                last: 0,
-            },
-            inbox,
-        )
+        (Self { clock, maintenance, ibkr: None, addresses, handles, tasks: JoinSet::new(), reports, last: 0 }, inbox)
     }
 
     /// Starts the driver of `gateway` with its client (see [`client`]). Replaces an earlier driver.
@@ -111,7 +97,8 @@ impl Drivers {
         self.tasks.abort_all();
     }
 
-    /// Sends a command to one driver. Returns false if there is no such driver, or if its inbox is full because it hangs.
+    /// Sends a command to one driver. Returns false if there is no such driver, or if its inbox is full because it
+    /// hangs.
     pub(super) fn command(&self, name: &str, command: DriverCommand) -> bool {
         self.handles.get(name).is_some_and(|handle| handle.commands.try_send(command).is_ok())
     }
@@ -137,20 +124,9 @@ impl Drivers {
         self.maintenance = Arc::new(maintenance.clone());
     }
 
-    /// Sets IBKR's host for the drivers that are started after this.
-    pub(super) fn set_ibkr_host(&mut self, host: Option<&str>) {
-        // Reading the system's certificates takes time.
-        if self.ibkr_name.as_deref() == host {
-            return;
-        }
-        self.ibkr_name = host.map(str::to_owned);
-        self.ibkr = host.and_then(|host| match IbkrHost::new(host, &Trust::System) {
-            Ok(ibkr) => Some(ibkr),
-            Err(error) => {
-                warn!("no handshake with {host} is possible, which only matters while IBKR is silent: {error}");
-                None
-            }
-        });
+    /// Sets IBKR's host for the drivers that are started after this (see [`ibkr_host`]).
+    pub(super) fn set_ibkr_host(&mut self, ibkr: Option<IbkrHost>) {
+        self.ibkr = ibkr;
     }
 
     /// Sends a driver a changed region or calendar.
@@ -177,6 +153,17 @@ impl Drivers {
             }
         }
     }
+}
+
+/// IBKR's own host as configured, if it can be used. Blocks: the system's certificates are read.
+pub(super) fn ibkr_host(host: Option<&str>) -> Option<IbkrHost> {
+    host.and_then(|host| match IbkrHost::new(host, &Trust::System) {
+        Ok(ibkr) => Some(ibkr),
+        Err(error) => {
+            warn!("no handshake with {host} is possible, which only matters while IBKR is silent: {error}");
+            None
+        }
+    })
 }
 
 /// The client for a gateway.

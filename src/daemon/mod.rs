@@ -79,7 +79,7 @@ async fn watch(
 ) -> Result<Ended, Error> {
     let clock = HostClock::start();
     let (mut drivers, mut inbox) = Drivers::new(clock, &config.maintenance);
-    drivers.set_ibkr_host(config.ibkr.host.as_deref());
+    drivers.set_ibkr_host(drivers::ibkr_host(config.ibkr.host.as_deref()));
     let dirs = LockDirs { own: directories.locks.clone(), others: directories.other_locks.clone() };
     let (mut locks, mut state_lock) = (GatewayLocks::new(dirs), StateLock::new(directories.state.clone()));
     let acquire = || locks.acquire(&config.gateways).and_then(|()| state_lock.acquire());

@@ -12,7 +12,7 @@ use super::instance_lock::{GatewayLocks, LockDirs, TakenLocks, take_locks};
 use super::supervisor::Supervisor;
 use crate::alert;
 use crate::config::{Config, Difference, Source};
-use crate::gateway::Client;
+use crate::gateway::{Client, IbkrHost};
 use crate::log::event;
 use crate::text::plural;
 
@@ -33,6 +33,8 @@ pub(super) struct Prepared {
     difference: Difference,
     /// For the gateways that are replaced, in their order.
     clients: Vec<Client>,
+    /// IBKR's own host, if it has changed.
+    ibkr: Option<Option<IbkrHost>>,
     locks: TakenLocks,
     /// Files with a secret that every user may read.
     exposed: Vec<PathBuf>,
@@ -45,9 +47,10 @@ impl Prepared {
         let difference = Difference::between(before, &config);
         let clients = difference.replaced.iter().map(drivers::client).collect::<Result<_, _>>();
         let clients = clients.map_err(|error| error.to_string())?;
+        let ibkr = (config.ibkr != before.ibkr).then(|| drivers::ibkr_host(config.ibkr.host.as_deref()));
         let exposed = if difference.alerts { alert::world_readable_secrets(&config.alerts) } else { Vec::new() };
         let locks = take_locks(dirs, &config.gateways, held).map_err(|locked| locked.to_string())?;
-        Ok(Box::new(Self { config, difference, clients, locks, exposed }))
+        Ok(Box::new(Self { config, difference, clients, ibkr, locks, exposed }))
     }
 }
 
@@ -118,11 +121,13 @@ fn apply(
     locks: &mut GatewayLocks,
     supervisor: &mut Supervisor,
 ) -> String {
-    let Prepared { config: new, difference, clients, locks: taken, exposed } = prepared;
+    let Prepared { config: new, difference, clients, ibkr, locks: taken, exposed } = prepared;
     let Difference { removed, replaced, moved, alerts, hooks, endpoint, log } = difference;
     locks.add(taken);
     drivers.set_calendar(&new.maintenance);
-    drivers.set_ibkr_host(new.ibkr.host.as_deref());
+    if let Some(ibkr) = ibkr {
+        drivers.set_ibkr_host(ibkr);
+    }
     for name in &removed {
         drivers.end(name);
         supervisor.remove(name);

@@ -1,4 +1,5 @@
-//! The real binary tells real receivers: each by its own way, whatever becomes of the others, and no ping is later for it.
+//! The real binary tells real receivers: each by its own way, whatever becomes of the others, and no ping is later for
+//! it.
 
 use std::fs;
 use std::path::Path;
@@ -81,7 +82,8 @@ async fn each_channel_is_told_by_its_own_way_and_none_waits_for_another() {
     assert_eq!(body["title"], "IBKR main: log in now – login expired");
     assert!(body["action"].as_str().unwrap().contains(&main.url()), "{body}");
 
-    // What is refused is given up at once, and told by the others; what passes arrives in the end.
+    // A refused alert is given up at once, and the other channels report that; one that fails for a while arrives in
+    // the end.
     daemon.hears(&[("event", "alert-given-up"), ("channel", "strict")], SOON).await;
     let (phase, code, body) = good.is_told(SOON).await;
     assert_eq!((phase.as_str(), code.as_str()), ("raised", "alert-undeliverable"));
@@ -136,7 +138,7 @@ async fn the_dead_mans_switch_hears_of_each_good_minute_and_of_a_lost_login() {
     daemon.hears(&[("event", "deadman-ok")], SOON).await;
     daemon.listens(Duration::from_secs(3)).await;
     assert!(switch.rest().is_empty(), "once a minute at most");
-    // It does not answer: that is said once, and nobody waits for it.
+    // It does not answer: that is logged once, and nothing waits for it.
     switch.replies([Reply::Answer(404, "", "no such check")]);
     gateway.set("expire-login").await;
     assert_eq!(switch.hears(TOLD).await.path, "/uuid/fail");
@@ -166,7 +168,7 @@ async fn a_reload_takes_over_changed_channels_and_loses_nothing_that_is_unsent()
     gateway.set("expire-login").await;
     old.hears(TOLD).await;
     daemon.hears(&[("event", "alert-delayed"), ("channel", "phone")], SOON).await;
-    // A wrong file changes nothing, a good one brings what waits to where it belongs from here on.
+    // A wrong file changes nothing; a good one sends what waits to its new destination.
     fs::write(&path, watched(&[("main", &gateway)], "[[alerts.channel]]\nname = \"phone\"\n")).unwrap();
     daemon.signal("HUP");
     daemon.hears(&[("event", "config-rejected")], SOON).await;

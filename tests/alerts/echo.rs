@@ -41,7 +41,7 @@ async fn a_chat_that_has_moved_is_followed_at_once() {
         let asked: Value = serde_json::from_str(&receiver.hears(SOON).await.body).unwrap();
         assert_eq!(asked["chat_id"], chat);
     }
-    // A chat that moves for ever is not followed for ever.
+    // A chat that keeps moving is not followed endlessly.
     receiver.replies([Reply::Answer(400, "", moved), Reply::Answer(400, "", moved)]);
     let outcome = attempt(telegram(&receiver.url(), "123:token")).await;
     assert!(matches!(outcome, Outcome::Refused { .. }), "{outcome:?}");

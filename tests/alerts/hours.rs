@@ -1,4 +1,5 @@
-//! Simulated months of a human with hours, days off and a deadline, in three zones; escalation and acknowledgement; and why
+//! Simulated months of a human with hours, days off and a deadline, in three zones; escalation and acknowledgement; and
+//! why
 //! an alert is held.
 
 use std::time::Duration;
@@ -37,9 +38,12 @@ fn at(text: &str) -> Timestamp {
     text.parse().unwrap()
 }
 
-/// A year of a human with hours. The login ends each night; the human logs in at any time of the day or not at all, and not
-/// at all in the holidays; sometimes the gateway is down as well, sometimes another certificate is seen at night, which is
-/// sent at any hour; and the daemon is killed at any moment. Nothing else comes outside of the hours, no deadline is missed
+/// A year of a human with hours. The login ends each night; the human logs in at any time of the day or not at all, and
+/// not
+/// at all in the holidays; sometimes the gateway is down as well, sometimes another certificate is seen at night, which
+/// is
+/// sent at any hour; and the daemon is killed at any moment. Nothing else comes outside of the hours, no deadline is
+/// missed
 /// without calls, and one alert is open at a time.
 fn a_year_of_hours(zone: &str, origin: &str) {
     let fortnight = date(2026, 7, 20).series(1.day()).take(14);
@@ -73,7 +77,7 @@ fn a_year_of_hours(zone: &str, origin: &str) {
             life.trouble = None;
             life.look();
         }
-        // Each login is at another time; on some days nobody logs in.
+        // Each login is at another time; on some days there is none.
         let is_off = off.contains(&life.now().wall.to_zoned_datetime(hours.zone.clone()).date());
         if chance.below(5) > 0 && !is_off {
             life.until(start + HOUR * 2 + secs(chance.below(15 * 3_600)));

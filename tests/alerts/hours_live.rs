@@ -13,7 +13,8 @@ use crate::keep;
 use support::receiver::Receiver;
 use support::{Daemon, Gateway, SOON, file, tickled};
 
-/// A zone whose clocks read `time`, in seconds of the day, at this moment: no hour of the real day, and no midnight, is near.
+/// A zone whose clocks read `time`, in seconds of the day, at this moment: no hour of the real day, and no midnight, is
+/// near.
 fn zone_at(seconds: i32) -> String {
     let of_day = i32::try_from(Timestamp::now().as_second().rem_euclid(86_400)).unwrap();
     // POSIX counts what is west of Greenwich as positive.
@@ -63,7 +64,7 @@ async fn at_the_deadline_a_session_that_is_not_live_is_an_error_and_one_that_is_
     let said = daemon.hears(&[("event", "ready")], SOON).await;
     assert_eq!(said["message"], "1 of 2 ready at 12:00 HERE, not ready: second", "{said:?}");
 
-    // The other one is told that all is well.
+    // The other one is notified that all is well.
     let (phase, code, ready) = other.is_told(TOLD).await;
     assert_eq!((phase.as_str(), code.as_str()), ("raised", "ready"), "{ready}");
     assert_eq!((&ready["severity"], &ready["title"]), (&"info".into(), &"tickled: ready at 12:00 – only".into()));
@@ -155,7 +156,7 @@ async fn an_alert_escalates_over_kills_in_order_and_ends_where_it_went_and_an_ac
         is(&receiver.is_told(TOLD).await, "resolved");
     }
 
-    // The second time a human acknowledges it before anybody else is told.
+    // The second time a human acknowledges it before anyone else is notified.
     host.daemon.becomes("live", SOON).await;
     gateway.set("expire-login").await;
     let raised = phone.is_told(TOLD).await;

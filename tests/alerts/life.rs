@@ -152,7 +152,7 @@ impl Life {
         Now { mono: self.time.checked_sub(self.started).unwrap(), wall }
     }
 
-    /// The gateway is like this from here on.
+    /// The gateway stays like this.
     pub(crate) fn becomes(&mut self, state: State) {
         // As the machine has it: a state goes on while only the reason for it changes.
         if self.state.name() != state.name() {

@@ -227,7 +227,7 @@ async fn a_password_is_said_behind_tls_alone() {
         assert!(mail.is_encrypted, "{tls:?}");
         assert_eq!(mail.login, "trader correct horse");
 
-        // A certificate that nobody vouches for ends it before anything is said.
+        // An untrusted certificate ends it before anything is sent.
         let before = server.spoken();
         let outcome = attempt(with_login(email(&server, tls, None))).await;
         assert!(asks_a_human(&outcome) && why(&outcome).contains("certificate"), "{tls:?}: {outcome:?}");
@@ -235,7 +235,7 @@ async fn a_password_is_said_behind_tls_alone() {
         assert!(!said.contains("AUTH") && !said.contains("MAIL"), "{tls:?}: {said}");
     }
 
-    // Whoever strips STARTTLS out of the conversation gets nothing.
+    // An attacker who strips STARTTLS from the conversation gets nothing.
     let mut open = Mailserver::start(Protection::Open).await;
     let outcome = attempt(with_login(email(&open, MailTls::StartTls, Some(ca)))).await;
     assert!(asks_a_human(&outcome) && why(&outcome).contains("STARTTLS"), "{outcome:?}");

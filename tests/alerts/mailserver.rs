@@ -1,4 +1,5 @@
-//! A mail server on loopback: in the open, with STARTTLS or all in TLS, with a password or without, well-behaved or not.
+//! A mail server on loopback: in the open, with STARTTLS or all in TLS, with a password or without, well-behaved or
+//! not.
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -71,7 +72,8 @@ impl Mailserver {
         Self { address, mails, script, spoken }
     }
 
-    /// Answers the next command that begins with `command` like this; `GREETING` is the connection itself, and `TEXT` the
+    /// Answers the next command that begins with `command` like this; `GREETING` is the connection itself, and `TEXT`
+    /// the
     /// end of the mail.
     pub(crate) fn answers(&self, command: &'static str, reply: &'static str) {
         self.script.lock().unwrap().push_back((command, reply));
@@ -81,7 +83,7 @@ impl Mailserver {
         timeout(within, self.mails.recv()).await.expect("a mail in time").unwrap()
     }
 
-    /// The mails that nobody has looked at yet.
+    /// The mails that were not read yet.
     pub(crate) fn rest(&mut self) -> Vec<Mail> {
         std::iter::from_fn(|| self.mails.try_recv().ok()).collect()
     }

@@ -1,4 +1,4 @@
-//! How a human is told: the words, the desk through a year, and the real binary with real receivers on loopback.
+//! How a human is notified: the texts, the tracker through a year, and the real binary with real receivers on loopback.
 #![expect(clippy::unwrap_used, reason = "a helper that fails fails its test")]
 
 mod delivery;

@@ -101,7 +101,7 @@ fn a_new_alert_does_not_wait_for_the_pause_of_an_old_one() {
     assert_eq!(outbox.due(at(secs(60))), None);
     assert_eq!(outbox.put(at(secs(60)), new.clone()), None);
     assert_eq!(outbox.due(at(secs(60))).unwrap().0, new);
-    // It works again: the old one does not wait any more either.
+    // It works again: the old one no longer waits either.
     let sent = Outcome::Sent { answer: "ok".to_owned(), except: None };
     let _verdict = outbox.done(at(secs(61)), &new, Progress::default(), &sent);
     assert_eq!(outbox.due(at(secs(61))).unwrap().0, old);
@@ -164,7 +164,7 @@ fn what_cannot_be_sent_is_tried_with_growing_pauses_for_a_day_and_then_given_up(
     assert!((HOUR * 24..HOUR * 24 + secs(600)).contains(&time), "given up after {time:?}");
     assert!(outbox.is_empty() && news == 1, "{tries:?} tries, the fault was news {news} times");
 
-    // What the other side asks for is heard, but not for ever; a success begins anew.
+    // The pause that the other side asks for is respected up to a limit; a success resets it.
     for (asked, pause) in [(secs(120), secs(120)), (HOUR * 9, HOUR), (secs(1), secs(5))] {
         let mut outbox = Outbox::default();
         let message = Notice::test(Timestamp::UNIX_EPOCH).message(&TimeZone::UTC, &"host".into());

@@ -35,7 +35,7 @@ async fn a_new_channel_is_told_of_what_is_open_and_a_removed_one_drops_what_is_u
     assert_eq!((phase.as_str(), code.as_str()), ("repeated", "login-required"), "{body}");
     assert_eq!(daemon.count(&[("event", "alert-given-up")]), 0);
 
-    // One is renamed: its unsent alert is dropped, and the channel of the new name is told of it.
+    // One is renamed: its unsent alert is dropped, and the channel of the new name gets it.
     let both = channel("renamed", &renamed.url()) + &channel("added", &added.url());
     reload(&mut daemon, &path, &gateway, &both).await;
     assert_eq!(daemon.count(&[("event", "alert-given-up"), ("channel", "down")]), 1, "{}", daemon.text);
@@ -44,7 +44,7 @@ async fn a_new_channel_is_told_of_what_is_open_and_a_removed_one_drops_what_is_u
     daemon.listens(Duration::from_secs(2)).await;
     assert!(added.rest().is_empty() && renamed.rest().is_empty(), "each is told once");
 
-    // One that takes no such alert is not told of it, and an alert that a human knows of is no news.
+    // A channel that does not match gets nothing, and an acknowledged alert is not sent again.
     let other = channel("other", &added.url()) + "codes = [\"wrong-account\"]\n";
     reload(&mut daemon, &path, &gateway, &(channel("renamed", &renamed.url()) + &other)).await;
     daemon.listens(Duration::from_secs(2)).await;

@@ -1,4 +1,4 @@
-//! kill -9 and a new start: nothing that was not told is lost, nothing that was told is repeated.
+//! kill -9 and a restart: no unsent alert is lost, no sent alert is repeated.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -38,7 +38,7 @@ async fn what_was_not_told_is_told_by_the_next_and_what_was_is_not_repeated() {
     kill(&mut daemon).await;
     assert!(spool(&state).contains("\"down\":[{"), "{}", spool(&state));
 
-    // The one that was not told is told at once, and as it was; the other is not told again.
+    // The unsent one is sent at once, unchanged; the other is not sent again.
     let mut daemon = Daemon::with_state(&config, &state);
     is(&next(&mut down).await, "raised");
     daemon.becomes("login-required", SOON).await;
@@ -46,7 +46,7 @@ async fn what_was_not_told_is_told_by_the_next_and_what_was_is_not_repeated() {
     assert_eq!(daemon.count(&[("event", "alert")]), 0, "{}", daemon.text);
     assert!(up.rest().is_empty() && down.rest().is_empty());
 
-    // Once more, with nothing left to tell; then it is over, and told once.
+    // Once more, with nothing left to send; then it is over, and its end is sent once.
     while spool(&state).contains("\"down\":[{") {
         daemon.listens(Duration::from_millis(20)).await;
     }
@@ -115,7 +115,8 @@ async fn a_state_directory_that_cannot_be_written_keeps_no_alert_back() {
     assert!(daemon.count(&[("event", "alert-spool")]) >= 1, "{}", daemon.text);
 }
 
-/// A channel of the same service under another name, and one that is new: what is open they get at once. What was not sent
+/// A channel of the same service under another name, and one that is new: what is open they get at once. What was not
+/// sent
 /// by the one that is no longer there is dropped, and said to be.
 #[tokio::test]
 async fn a_channel_that_is_renamed_or_added_gets_what_is_open_and_what_a_removed_one_did_not_send_is_said() {
@@ -162,7 +163,7 @@ async fn a_channel_that_is_renamed_or_added_gets_what_is_open_and_what_a_removed
     assert!(other.rest().is_empty() && phone.rest().is_empty(), "what was sent is not sent again: {rest:?}");
 }
 
-/// A container that is created anew has another host name. Whoever resolves incidents by their id still finds them.
+/// A container that is created anew has another host name. Programs that resolve incidents by their id still find them.
 #[tokio::test]
 async fn an_alert_keeps_its_identity_when_the_host_gets_another_name() {
     if fs::metadata("/proc/self").unwrap().uid() != 0 {

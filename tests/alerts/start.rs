@@ -1,4 +1,4 @@
-//! A start of the daemon: nothing of a gateway is told before the first look at it, and nothing that is so is lost.
+//! A start of the daemon: no alert about a gateway is sent before its first check, and none is lost.
 
 use std::time::Duration;
 

@@ -173,7 +173,7 @@ fn a_session_that_is_back_is_not_said_to_be_lost() {
     life.spent = true;
     life.becomes(State::Recovering { attempt: 2, step: Step::Pause });
     assert!(life.active()[0].summary.starts_with("the session is lost"), "{:?}", life.active());
-    // The hour's attempts stay spent for a moment after somebody else's help.
+    // The hour's attempts stay used up for a moment after another client restored the session.
     life.becomes(State::Live);
     let open = life.active();
     assert_eq!(open[0].summary, "no longer seen; closes once the session has been live for 5 minutes");
@@ -270,7 +270,7 @@ fn a_pause_keeps_an_open_alert_open_and_silent() {
     }
 }
 
-/// It begins a minute before the window, which explains what goes on; after the window it is told, if it goes on.
+/// It begins a minute before the window, which explains it; it is sent after the window if it lasts.
 #[test]
 fn a_problem_that_begins_shortly_before_a_window_waits_for_its_end() {
     for goes_on in [false, true] {

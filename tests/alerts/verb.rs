@@ -1,4 +1,5 @@
-//! `tickled alert test`: a marked test by the real way, what each channel answered, and an exit code that says the same.
+//! `tickled alert test`: a marked test by the real way, what each channel answered, and an exit code that says the
+//! same.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -59,7 +60,7 @@ async fn a_test_as_an_alert_weighs_as_much_and_goes_where_that_alert_goes() {
         )
     };
     let config = ntfy("phone", &phone.url(), "") + &ntfy("pager", &pager.url(), "min_severity = \"error\"\n");
-    // A plain test calls nobody by telephone.
+    // A plain test does not ring a telephone.
     let (code, said, _) = test(&config, &[]).await;
     assert_eq!(code, Some(0), "{said}");
     for receiver in [&mut phone, &mut pager] {
@@ -259,7 +260,8 @@ async fn a_secret_comes_from_its_file_and_is_in_nothing_that_is_said() {
     assert!(!asked.headers.contains_key("authorization"), "the secret goes where it is wanted, and only there");
     assert!(asked.body.starts_with("{\"say\": \"TEST"), "{}", asked.body);
 
-    // Whoever may read it is told of it; and whatever goes wrong, neither the secret nor the address is repeated.
+    // The user is warned that others may read it; and whatever goes wrong, neither the secret nor the address is
+    // repeated.
     fs::set_permissions(&token, fs::Permissions::from_mode(0o644)).unwrap();
     receiver.replies([Reply::Close]);
     let (code, said, complaints) = test(&config, &[]).await;

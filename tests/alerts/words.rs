@@ -49,7 +49,7 @@ impl Stage {
         self.step(AlertInput::Wake);
     }
 
-    /// What is told of a gateway that becomes like this, stays so for hours, and is live again.
+    /// The messages about a gateway that becomes like this, stays so for hours, and is live again.
     fn of(change: impl Fn(Snapshot) -> Snapshot) -> Vec<Notice> {
         let mut stage = Self::new();
         let since = stage.now();
@@ -66,7 +66,8 @@ impl Stage {
         stage.told
     }
 
-    /// What is told of a gateway that is like this until after its deadline at one o'clock, and is acknowledged then.
+    /// The messages about a gateway that is like this until after its deadline at one o'clock, and is acknowledged
+    /// then.
     fn morning(state: State) -> Vec<Notice> {
         let mut stage = Self::new();
         let hours = Hours {
@@ -102,7 +103,7 @@ fn zone() -> TimeZone {
     TimeZone::get("America/New_York").unwrap()
 }
 
-/// Everything that is ever told, each from its beginning to its end.
+/// Every message there is, each from its beginning to its end.
 pub(crate) fn all() -> Vec<Message> {
     let mut told = Vec::new();
     for cause in

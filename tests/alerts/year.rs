@@ -97,7 +97,7 @@ fn judge(life: &Life, name: &str, seed: u64) {
     }
     assert_eq!(nights.len(), 365, "seed {seed}: {name}");
     for (began, phases) in nights {
-        // It lasts from six to seven and a half hours, so it is told again once.
+        // It lasts from six to seven and a half hours, so it is repeated once.
         assert_eq!(
             phases,
             [AlertPhase::Raised, AlertPhase::Repeated, AlertPhase::Resolved],
@@ -143,7 +143,7 @@ fn what_follows_from_something_told_is_silent_and_told_when_it_stays() {
     life.becomes(LOST);
     life.pass(secs(1_200));
     assert_eq!(life.told("phone"), told);
-    // But who has logged in, to no effect because IBKR is silent, is told why.
+    // But a user whose login has no effect because IBKR is silent learns why.
     life.flapping = false;
     life.becomes(State::Unavailable(Unavailability::IbkrSilent));
     life.pass(secs(299));
@@ -247,7 +247,7 @@ fn when_there_are_attempts_again_something_else_is_to_be_done() {
     assert_eq!(life.told("phone")[2..], ["resolved session-flapping"]);
 }
 
-/// At night somebody else answers in the gateway's place: who logs in there in the morning gives the password away.
+/// At night another program answers in the gateway's place: a login there would give the password away.
 #[test]
 fn while_a_login_is_required_it_is_told_that_one_must_not_log_in() {
     let mut life = Life::begin(settings(), "2026-01-01T00:00:00Z");
@@ -275,7 +275,7 @@ fn while_a_login_is_required_it_is_told_that_one_must_not_log_in() {
         meets(&mut life, None);
         assert_eq!(life.told("phone")[count..], ["raised access-denied", "resolved access-denied"]);
     }
-    // And whoever is asked to log in is told what comes before that.
+    // And an alert that asks for a login says what comes before that.
     meets(&mut life, Some(Unavailability::NothingListens));
     life.pass(HOUR * 4);
     let last = &life.heard.last().unwrap().message;

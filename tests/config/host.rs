@@ -284,7 +284,7 @@ fn warnings_do_not_change_the_exit_code() {
     assert!(text.contains("is good"), "{text}");
 }
 
-/// A secret of root's is no fault to whoever checks the file as another user.
+/// A secret of root's is not a fault when another user checks the file.
 #[test]
 fn another_users_secret_is_a_warning() {
     if fs::metadata("/proc/self").unwrap().uid() != 0 {

@@ -400,7 +400,7 @@ fn sizes_have_an_end() {
     let told = faults(&"# nothing\n".repeat(100_000));
     assert!(told.starts_with("tickled.toml: it is larger than 256 KiB; "), "{told}");
 
-    // As many faults as fit are all told, first and last.
+    // All faults are reported, the first and the last.
     let many: String = (0..20_000).map(|at| format!("k{at} = 1\n")).collect();
     let many = parse(&many).unwrap_err();
     assert_eq!(many.count(), 20_001);

@@ -1,4 +1,5 @@
-//! The endpoint while many ask, while some never end, and after the host slept: what it says stays true, and costs nothing.
+//! The endpoint while many ask, while some never end, and after the host slept: what it says stays true, and costs
+//! nothing.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
@@ -13,7 +14,7 @@ use crate::Host;
 use crate::endpoint::{config, get, listens, until};
 use support::{Daemon, Gateway, SOON};
 
-/// Clients that begin a request and never end it make way for one that asks: they hold up nobody.
+/// Clients that begin a request and never end it are replaced by one that asks: they delay no other.
 #[tokio::test]
 async fn half_sent_requests_hold_up_nobody() {
     let gateway = Gateway::logged_in().await;
@@ -33,7 +34,8 @@ async fn half_sent_requests_hold_up_nobody() {
     drop(half);
 }
 
-/// The host sleeps: the wall clock goes on and the clock of all deadlines stands still. Whoever asks then is not told of
+/// The host sleeps: the wall clock goes on and the clock of all deadlines stands still. A client that asks then is not
+/// told of
 /// a session that was live hours ago, though the next check is minutes away.
 #[tokio::test]
 async fn after_a_sleep_nothing_is_live_until_it_was_asked_again() {
@@ -90,7 +92,7 @@ fn faketime() -> Option<std::path::PathBuf> {
     found
 }
 
-/// For how many seconds a hundred clients and half-open connections go at it, where somebody says so: `HAMMER=60`.
+/// How many seconds a hundred clients and half-open connections last, if set: `HAMMER=60`.
 fn hammer() -> Option<u64> {
     std::env::var("HAMMER").ok().and_then(|seconds| seconds.parse().ok())
 }
@@ -159,7 +161,7 @@ async fn a_hundred_clients_and_half_open_connections_delay_no_ping_and_cost_no_m
     }
     watching.await.unwrap();
     assert!(answers > 500, "{answers} answers: nothing was hammered");
-    // One ping a second and what a session costs by itself, whoever asks the endpoint.
+    // One ping a second and what a session costs by itself, however many clients the endpoint has.
     assert!((asked as f64) < seconds * 2.5 + 4.0, "{asked} requests in {seconds} s");
     assert!(after < begun.2 + 3 * 1024, "{} KiB before, {after} KiB after", begun.2);
     let late = lateness(&host.daemon, &promised.lock().unwrap());

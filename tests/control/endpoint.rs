@@ -233,7 +233,7 @@ async fn a_reload_moves_it_and_a_port_that_is_taken_is_waited_for() {
     is_closed(new).await;
 }
 
-/// Waits until nobody listens there.
+/// Waits until nothing listens there.
 async fn is_closed(at: SocketAddr) {
     let closed = async {
         while TcpStream::connect(at).await.is_ok() {

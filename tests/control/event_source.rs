@@ -27,7 +27,7 @@ pub(crate) struct EventSource {
 }
 
 impl EventSource {
-    /// Takes in bytes, and returns the events that they complete.
+    /// Parses bytes, and returns the events that they complete.
     pub(crate) fn push(&mut self, bytes: &[u8]) -> Vec<Received> {
         let mut events = Vec::new();
         for &byte in bytes {

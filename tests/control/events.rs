@@ -119,7 +119,7 @@ async fn a_program_learns_of_a_new_session_and_misses_nothing_that_is_known() {
     let seen = listener.until(StateKind::Live).await;
     assert_eq!(seen, [&format!("session {}", first + 2), "starting -> live"], "a restart may have missed something");
     assert_eq!(listener.until(StateKind::Live).await, ["present -> live"]);
-    // It is killed, and nobody knows what that daemon still saw.
+    // It is killed, and what it still saw is unknown.
     host.killed_and_started_again().await;
     host.daemon.becomes("live", SOON).await;
     let third = session(&host).await;

@@ -126,7 +126,7 @@ async fn what_a_dead_daemon_left_is_cleared_away_and_a_living_one_is_let_be() {
     assert!(!host.socket().exists(), "who ends cleanly leaves nothing behind");
 }
 
-/// A daemon that is stopped accepts nothing, and its queue is full: whoever asks is told at once, and a second daemon
+/// A daemon that is stopped accepts nothing, and its queue is full: a client gets an error at once, and a second daemon
 /// still hears its signals.
 #[tokio::test]
 async fn a_daemon_that_accepts_nothing_keeps_nobody_waiting() {

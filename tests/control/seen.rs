@@ -1,4 +1,5 @@
-//! What people see: every verb in every place it is typed in, as files that somebody has read. `BLESS=1` writes them.
+//! What people see: every verb in every place where it is typed, as files that were read by a person. `BLESS=1` writes
+//! them.
 
 use std::collections::BTreeSet;
 use std::fmt::Write;
@@ -41,7 +42,7 @@ const VERBS: &[&str] = &[
     "doctor --config c.toml",
 ];
 
-/// Two gateways, one live and one at which nobody has logged in, and what people ask about them.
+/// Two gateways, one live and one without a login, and what people ask about them.
 struct Scene {
     host: Host,
     live: Gateway,
@@ -383,7 +384,7 @@ async fn doctor_in_three_faults() {
     lapsed.set("compete").await;
     let mut page = String::new();
     for (name, url) in [("denied", &*denied.url()), ("contested", &*lapsed.url()), ("gone", "https://127.0.0.1:1")] {
-        // At any hour: a doctor alerts nobody.
+        // At any hour: a doctor sends no alert.
         let config = file(&format!("[gateway.{name}]\nurl = \"{url}\"\n[session]\nanswer_within = \"2s\"\n"));
         std::fs::set_permissions(&config, std::fs::Permissions::from_mode(0o644)).unwrap();
         let asked = Asked::from(piped(&format!("doctor --config {}", config.display())).output().await.unwrap());

@@ -108,7 +108,7 @@ async fn a_pause_is_silence_and_ends_by_itself() {
     assert_eq!(gateway.asked_for("/v1/api/logout").await, before, "nobody is logged out");
 }
 
-/// Whoever kills the daemon must not have it disturb the human who asked for silence.
+/// A daemon that was killed must not disturb the human who paused it.
 #[tokio::test]
 async fn a_pause_outlives_the_daemon() {
     let gateway = Gateway::logged_in().await;
@@ -126,7 +126,7 @@ async fn a_pause_outlives_the_daemon() {
     host.daemon.becomes("live", SOON).await;
 }
 
-/// IBKR's silence is none of the daemon's own memory: whoever restarts it must not lengthen the penalty.
+/// A restart of the daemon must not lengthen IBKR's penalty.
 #[tokio::test]
 async fn the_silence_after_429_outlives_the_daemon() {
     let gateway = Gateway::logged_in().await;

@@ -94,7 +94,8 @@ async fn ibkr_in_trouble_is_no_login() {
     }
 }
 
-/// Whether the connections of the gateway are taken cannot be known: a websocket that is answered while a request is not
+/// Whether the connections of the gateway are taken cannot be known: a websocket that is answered while a request is
+/// not
 /// says it, and what was tried is reported.
 #[tokio::test]
 async fn a_wedged_gateway_is_told_from_a_silent_ibkr_by_a_websocket() {
@@ -107,7 +108,7 @@ async fn a_wedged_gateway_is_told_from_a_silent_ibkr_by_a_websocket() {
     assert_eq!(visit.of("login")["verdict"], "not-asked");
 }
 
-/// A host without a network is told from a silent IBKR by a handshake with IBKR's API host.
+/// A host without a network is distinguished from a silent IBKR by a handshake with IBKR's API host.
 #[tokio::test]
 async fn a_host_without_a_way_to_ibkr_is_told() {
     let gateway = Gateway::quick_logged_in().await;
@@ -136,7 +137,7 @@ async fn an_edge_that_refuses_the_host_is_neither_the_ip_list_nor_a_login() {
     let visit = Visit::at(&everywhere.url()).await;
     visit.is_first("datacentre IP blocked: Akamai", "edge", 2, &["403", "data centres", "another address"]);
 
-    // Only the login page shows it: the rest looks as if nobody were logged in.
+    // Only the login page shows it: the rest looks as if no user were logged in.
     let at_login = Gateway::quick().await;
     at_login.set_with("answer?path=/sso/Login&status=403&type=text/html&times=always", AKAMAI).await;
     let visit = Visit::at(&at_login.url()).await;
@@ -196,7 +197,7 @@ async fn a_session_that_is_not_ready_is_told_from_one_that_is_gone() {
     Visit::at(&gateway.url()).await.is_first("not established", "session", 1, &["not loaded yet"]);
     let empty = Gateway::quick_logged_in().await;
     empty.set_with("answer?path=/v1/api/iserver/accounts&times=always", "{}").await;
-    Visit::at(&empty.url()).await.is_first("no data", "session", 1, &["account data does not come"]);
+    Visit::at(&empty.url()).await.is_first("no data", "session", 1, &["account data does not arrive"]);
 }
 
 #[tokio::test]

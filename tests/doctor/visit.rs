@@ -75,7 +75,7 @@ pub(crate) fn doctor() -> Command {
     command
 }
 
-/// Takes this host's own environment away, but for the path, and the clock where a library shifts it for the test.
+/// Removes this host's environment, except for the path, and the clock where a library shifts it for the test.
 pub(crate) fn bare(command: &mut Command) {
     let is_kept = |name: &str| ["PATH", "LD_PRELOAD", "NO_FAKE_STAT"].contains(&name) || name.starts_with("FAKETIME");
     let kept = std::env::vars().filter(|(name, _)| is_kept(name));

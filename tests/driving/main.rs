@@ -75,7 +75,8 @@ async fn somebody_who_trades_for_an_hour_is_left_alone_and_followed_within_20_s(
     assert_eq!(told, [(Code::SessionContested, AlertPhase::Raised), (Code::SessionContested, AlertPhase::Resolved)]);
 }
 
-/// The gateway logs itself out when it loses the session to somebody, and then their flag is down while they trade on.
+/// The gateway logs itself out when it loses the session to another client, whose flag is then down although it trades
+/// on.
 #[tokio::test(start_paused = true)]
 async fn somebody_whose_flag_has_fallen_is_asked_after_politely_and_seldom() {
     let stage = Stage::new(NOON);

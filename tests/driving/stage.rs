@@ -17,7 +17,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 
 use support::port;
 
-/// What a human was told, and when.
+/// The notifications of a human, and when they were sent.
 pub(crate) type Told = Vec<((Code, AlertPhase), Duration)>;
 
 pub(crate) struct Stage {

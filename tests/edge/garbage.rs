@@ -1,4 +1,5 @@
-//! What answers and is no gateway, or no HTTP, or no TLS: each is told apart, and none is believed, followed or fatal.
+//! Answers that are not from a gateway, not HTTP or not TLS: each is distinguished, and none is believed, followed or
+//! fatal.
 
 use std::net::Ipv4Addr;
 use std::time::Duration;

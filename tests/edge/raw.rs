@@ -25,7 +25,7 @@ pub(crate) enum Deed {
     Bytes(Vec<u8>),
     /// These bytes, and then the connection ends.
     Last(String),
-    /// These bytes at first, and then the second again and again, until nobody listens any more.
+    /// These bytes at first, and then the second again and again, until the client hangs up.
     Flood(String, Vec<u8>),
     /// These bytes at first, and then a dot again and again, with this pause before each.
     Drip(String, Duration),
@@ -35,7 +35,7 @@ pub(crate) enum Deed {
     Close,
     /// The connection is reset.
     Reset,
-    /// Nothing, for ever.
+    /// Nothing, without end.
     Hang,
 }
 

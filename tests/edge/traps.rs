@@ -276,7 +276,7 @@ async fn a_content_encoding_is_named() {
     }
 }
 
-/// An answer that only announces another one is not read for ever: each costs work, and other gateways wait meanwhile.
+/// Answers that only announce another one are limited: each costs work, and other gateways wait meanwhile.
 #[tokio::test]
 async fn a_flood_of_interim_answers_is_cut_off_early() {
     for status in ["100 Continue", "102 Processing", "103 Early Hints\r\nLink: </x>", "199 X"] {
@@ -380,7 +380,7 @@ async fn an_answer_may_be_odd_where_nothing_is_read() {
     assert!(server.client().check_auth_status().await.unwrap().authenticated);
 }
 
-/// The session id opens the session to whoever has it: without a use for it, it is not even read.
+/// The session id gives access to the session: without a use for it, it is not even read.
 #[tokio::test]
 async fn a_session_id_is_kept_only_for_who_listens_to_the_stream() {
     let body = format!(r#"{{ "session" : "5ecret", "iserver":{{"authStatus":{LIVE}}},"x":"session","y":"z"}}"#);

@@ -1,4 +1,4 @@
-//! Whom a client takes for the gateway: nobody gets a byte of a request who has not proved to be it.
+//! How a client verifies the gateway: no byte of a request is sent before that.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -237,7 +237,7 @@ async fn a_certificate_of_any_form_is_accepted_where_it_is_named() {
     }
 }
 
-/// What cannot be used is told apart from what is another one.
+/// An unusable certificate is distinguished from another one.
 #[tokio::test]
 async fn a_certificate_that_is_not_named_is_refused_with_the_reason() {
     let file = std::env::temp_dir().join(format!("tickled-other-{}.pem", std::process::id()));
@@ -314,7 +314,7 @@ async fn a_ca_file_vouches_for_what_it_signed_and_for_nothing_else() {
     let server = Server::showing(Face::of(signed(&["localhost"]).der(), &key)).await;
     server.client(trust.clone()).check_auth_status().await.unwrap();
     let heard = server.heard();
-    // For another name, and by nobody.
+    // For another name, and signed by no one.
     for face in [Face::of(signed(&["desk"]).der(), &key), Face::own()] {
         *server.face.lock().unwrap() = face;
         let refused = server.client(trust.clone()).check_auth_status().await.unwrap_err();

@@ -96,7 +96,7 @@ fn a_pause_is_neither_live_nor_an_outage() {
     assert_eq!(outages(&report), [(at(40), Some(at(42)), StateKind::Recovering)]);
 }
 
-/// Nobody knows what was while no daemon watched; one that was killed is known until it was last seen.
+/// Nothing is known of the time without a daemon; one that was killed is known until its last sign of life.
 #[test]
 fn the_time_without_a_daemon_is_unknown() {
     let rows = [

@@ -229,7 +229,7 @@ fn the_catalogue_explains_each_of_them_and_nothing_else() {
     }
 }
 
-/// The journal's end, on which nobody listens unless asked to.
+/// The journal's end, on which nothing listens unless asked to.
 struct Journal {
     socket: UnixDatagram,
     path: PathBuf,

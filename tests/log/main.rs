@@ -156,7 +156,7 @@ fn a_reader_that_stalls_holds_nobody_up_and_is_told_what_it_missed() {
     assert!(notices > 0);
 }
 
-/// Reads to the end: how many lines came, how many were told as lost, in how many notices; numbers never go back.
+/// Reads to the end: how many lines came, how many were reported as lost, in how many notices; numbers never go back.
 fn account_for(reader: PipeReader) -> (u64, u64, u64) {
     let (mut read, mut told, mut notices) = (0, 0, 0);
     for line in BufReader::new(reader).lines() {

@@ -1,4 +1,4 @@
-//! What the other side does wrong, and what the daemon makes of it: told once, nothing taken back that is not lost, and
+//! Faults of the other side, and what the daemon makes of them: reported once, no recovery without a loss, and
 //! never falsely live.
 
 use std::fs;
@@ -41,7 +41,8 @@ async fn one_bad_answer_is_not_believed() {
             let mut daemon = Daemon::run(&quick(&gateway.url()));
             daemon.becomes("live", SOON).await;
             gateway.set(&once).await;
-            // The bad answer, the good one that follows it, and one more: a ping stands in for a check that IBKR refuses.
+            // The bad answer, the good one that follows it, and one more: a ping stands in for a check that IBKR
+            // refuses.
             let sent = async || gateway.asked_for(CHECK).await + gateway.asked_for(PING).await;
             let (bad, asked) = (gateway.asked_for(path).await + 1, sent().await + 4);
             let answered = async {
@@ -69,7 +70,7 @@ async fn a_first_answer_that_says_no_is_asked_again_at_the_start() {
     assert_eq!(taken_back(&gateway).await, 0);
 }
 
-/// The login page, as a page or as a redirect to it, is proof that nobody is logged in, and nothing to follow.
+/// The login page, as a page or as a redirect to it, is proof that no user is logged in, and is not followed.
 #[tokio::test]
 async fn the_login_page_means_that_nobody_is_logged_in() {
     for how in ["status=302&header=Location:/sso/Login?forwardTo=22", "status=302&header=Location:/sso/Dispatcher"] {
@@ -220,7 +221,7 @@ async fn one_for_all(status: String, accounts: String) -> String {
     url
 }
 
-/// Another program on the port is told as that, and never as a login that is missing.
+/// Another program on the port is reported as that, and never as a missing login.
 #[tokio::test]
 async fn another_program_on_the_port_is_told_as_that() {
     let url = one_for_all("<html>It works!</html>".to_owned(), "<html>It works!</html>".to_owned()).await;
@@ -275,7 +276,8 @@ fn memory(pid: u32) -> u64 {
     line.split_whitespace().nth(1).unwrap().parse().unwrap()
 }
 
-/// Without a descriptor to be had, the connection that is there goes on; one that is lost comes back with the descriptors.
+/// Without a descriptor to be had, the connection that is there goes on; one that is lost comes back with the
+/// descriptors.
 #[tokio::test]
 async fn without_descriptors_the_kept_connection_goes_on() {
     let gateway = Gateway::logged_in().await;

@@ -45,7 +45,7 @@ fn by(program: &[&str], run: &Command) -> Command {
     by
 }
 
-/// Limits of the user or of the container are reached: nothing is started any more, and the session is kept all the same.
+/// Limits of the user or of the container are reached: no program can be started, and the session is kept all the same.
 #[tokio::test]
 async fn where_no_thread_can_be_started_it_goes_on() {
     if !is_root() {
@@ -53,7 +53,7 @@ async fn where_no_thread_can_be_started_it_goes_on() {
     }
     let gateway = Gateway::logged_in().await;
     let folder = folder("threads");
-    // A user that nobody else is: the limit counts all processes of the user.
+    // A user of its own: the limit counts all processes of the user.
     let user = 200_000 + std::process::id() % 100_000;
     for part in [&folder, &folder.join("run"), &folder.join("state")] {
         chown(part, Some(user), Some(user)).unwrap();

@@ -80,7 +80,7 @@ async fn under_a_service_manager_the_second_waits_for_the_first() {
     second.becomes("live", SOON).await;
     assert_eq!(second.count(&[("event", "daemon-started")]), 1, "{}", second.text);
 
-    // And while it waits it ends when it is told to.
+    // And while it waits it ends on a signal.
     let mut third = Daemon::spawn(run(&path, &runtime).env("NOTIFY_SOCKET", &manager));
     third.hears(&[("event", "gateway-locked")], SOON).await;
     third.signal("TERM");
@@ -144,7 +144,7 @@ fn modes(folder: &Path) -> Vec<(String, u32)> {
     modes
 }
 
-/// Whatever the umask, nobody else can hold the lock, replace a file or use the control socket.
+/// Whatever the umask, no other user can hold the lock, replace a file or use the control socket.
 #[tokio::test]
 async fn no_other_user_can_hold_a_lock() {
     let gateway = Gateway::logged_in().await;

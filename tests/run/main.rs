@@ -87,7 +87,7 @@ async fn a_signal_ends_it_in_the_middle_of_a_request_and_nobody_is_logged_out() 
         let mut daemon = Daemon::run(&file(&by_day(&config)));
         daemon.becomes("live", SOON).await;
         gateway.set("away").await;
-        // Whatever is asked from here on is never answered.
+        // No further request is answered.
         let before = gateway.asked().await.len();
         timeout(SOON, gateway.is_asked(before + 1)).await.unwrap();
         daemon.signal(signal);
@@ -107,7 +107,7 @@ async fn a_second_signal_ends_even_what_hangs_with_its_own_code() {
     let config = two_lines(&gateway.url());
     let state = config.with_extension("state");
     fs::create_dir(&state).unwrap();
-    // A disk that hangs: nobody ever reads from it. The end waits a second for it.
+    // A disk that hangs: a pipe without a reader. The end waits a second for it.
     assert!(Command::new("mkfifo").arg(state.join("state.json.new")).status().unwrap().success());
     let mut daemon = Daemon::with_state(&config, &state);
     daemon.becomes("live", SOON).await;

@@ -1,4 +1,4 @@
-//! One thing after the other goes wrong, for as long as is wanted: never falsely live, nobody asked too often, and nothing
+//! One fault after the other, for as long as wanted: never falsely live, no limit exceeded, and nothing
 //! grows. `SOAK=1h cargo test --test run soak -- --nocapture` takes an hour instead of half a minute.
 #![expect(clippy::disallowed_methods, reason = "real processes take real time")]
 

@@ -86,7 +86,7 @@ async fn cert_tells_apart_what_presents_none() {
     assert!(code == Some(64) && said.contains("--url"), "{code:?} {said}");
 }
 
-/// What serves plain HTTP elsewhere is only spoken to by who knows what that means; nobody is there.
+/// Plain HTTP to another host needs the explicit consent of the operator; nothing listens there.
 #[tokio::test]
 async fn plain_http_to_another_host_is_refused_or_told() {
     // At any hour: neither is run.
@@ -140,7 +140,7 @@ async fn a_ca_file_without_a_certificate_is_a_fault_of_the_configuration() {
     assert_eq!(ended.status.code(), Some(0), "{ended:?}");
 }
 
-/// A disk that hangs: nobody writes into the file yet.
+/// A disk that hangs: nothing is written into the pipe yet.
 #[tokio::test]
 async fn a_reload_waits_for_no_pipe_in_the_place_of_a_ca_file_and_changes_nothing() {
     let gateway = Gateway::logged_in().await;
@@ -152,7 +152,7 @@ async fn a_reload_waits_for_no_pipe_in_the_place_of_a_ca_file_and_changes_nothin
     assert!(Command::new("mkfifo").arg(&authority).status().unwrap().success());
     fs::write(&path, by_day(&(vouched_for(&authority) + &main))).unwrap();
     daemon.signal("HUP");
-    // Nobody writes to it: it is not waited for.
+    // Nothing writes to it: it is not waited for.
     let said = daemon.hears(&[("event", "config-rejected")], SOON).await;
     let fault = said["fault"].as_str().unwrap();
     assert!(fault.starts_with(&format!("{}:4:15: gateway.far.tls.ca_file: ", path.display())), "{fault}");

@@ -18,7 +18,7 @@ use tickled::session::{Input, Machine, Now, Plan};
 use tickled::simulator::world::{Options, World};
 use tickled::status::{Place, Snapshot};
 
-/// What came of a scenario.
+/// The outcome of a scenario.
 #[derive(Default)]
 struct Outcome {
     states: Vec<String>,

@@ -55,10 +55,10 @@ pub(crate) struct Expect {
     /// How often each request is sent, as `3` or `2..5` (the last one excluded).
     #[serde(default)]
     pub(crate) requests: BTreeMap<String, String>,
-    /// What a human is told, each as `EARLIEST..LATEST CODE PHASE`.
+    /// The notifications, each as `EARLIEST..LATEST CODE PHASE`.
     #[serde(default)]
     pub(crate) told: Vec<String>,
-    /// What it looks like each time a human is told that something is wrong, the reminders too. Empty: of no interest.
+    /// The reason of each notification that something is wrong, including repeats. Empty: not checked.
     #[serde(default)]
     pub(crate) causes: Vec<String>,
 }

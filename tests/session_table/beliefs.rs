@@ -1,4 +1,5 @@
-//! When an answer is believed: the second look, the ping beside the check, the stream against the data, another connection.
+//! When an answer is believed: the second look, the ping beside the check, the stream against the data, another
+//! connection.
 
 use std::time::Duration;
 
@@ -14,7 +15,8 @@ use super::situation::{
 const NONSENSE: Said = Said::Unavailable(Unavailability::Nonsense);
 const UNAUTHORIZED: Said = Said::Unauthorized;
 
-/// However long somebody has pressed, and whatever pushes came, the look that decides whether a session is dead comes within a
+/// However many extra checks were requested, and whatever pushes came, the check that decides whether a session is dead
+/// comes within a
 /// second or so after the first that said so.
 #[test]
 fn the_second_look_never_waits_for_what_others_have_used_up() {
@@ -123,7 +125,8 @@ fn where_nothing_is_understood_it_is_pinged_all_the_same() {
     }
 }
 
-/// Nor does a session die of a data call that nobody understands, or that IBKR answers with an error for hours.
+/// Nor does a session end because of a data call that cannot be understood, or that IBKR answers with an error for
+/// hours.
 #[test]
 fn a_session_whose_data_cannot_be_read_is_kept_alive() {
     for data in [NONSENSE, ERROR, Said::Unavailable(Unavailability::EdgeRefused)] {
@@ -173,7 +176,7 @@ fn the_stream_alone_changes_nothing() {
     }
 }
 
-/// Somebody who cries wolf is still listened to, and no longer with the urgency of somebody who does not.
+/// A stream that was refuted is still listened to, but with less urgency.
 #[test]
 fn a_stream_that_is_refuted_again_and_again_costs_no_more_than_an_operator() {
     let mut s = Situation::new().live();
@@ -283,7 +286,8 @@ fn comes_back(mut s: Situation) -> Situation {
     s.answered_well_if_asked()
 }
 
-/// What the operator does, what happens in a maintenance window, and an outage of the gateway or of IBKR are no flapping.
+/// What the operator does, what happens in a maintenance window, and an outage of the gateway or of IBKR are no
+/// flapping.
 #[test]
 fn what_has_another_reason_is_no_flapping() {
     let lapses = |s: Situation| comes_back(s.denied(LOST));

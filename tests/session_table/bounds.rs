@@ -109,7 +109,7 @@ fn whoever_is_in_a_hurry_goes_first() {
         let plan = machine.step_shared(now, input, &mut address, client);
         (machine, client, plan)
     };
-    // Four in this second, four in the next, and one that somebody waits for.
+    // Four in this second, four in the next, and one that an operator waits for.
     let routine: Vec<_> = (0..8).map(|_| begin(Input::Wake)).collect();
     let sent = routine.iter().filter(|(.., plan)| plan.request.is_some()).count();
     let (.., hurried) = begin(Input::Check);
@@ -121,7 +121,7 @@ fn whoever_is_in_a_hurry_goes_first() {
     assert_eq!((plan.request, plan.wake_at), (None, now.mono + seconds(2)), "it has lost its place");
 }
 
-/// Good flags that are half a minute old prove nothing any more; what was decided meanwhile stands.
+/// Good flags that are half a minute old prove nothing; what was decided meanwhile stands.
 #[test]
 fn only_fresh_flags_are_proved_by_data() {
     let checking = Situation::new().asks(Request::Check);
@@ -161,7 +161,8 @@ fn a_clock_that_was_set_is_a_reason_to_ask_now() {
     assert_eq!((paused.plan.request, paused.plan.awaiting), (None, false));
 }
 
-/// A host without a clock of its own starts in 1970. Once its clock is right, states and outages did not last for decades; a
+/// A host without a clock of its own starts in 1970. Once its clock is right, states and outages did not last for
+/// decades; a
 /// host that slept was in its state all night.
 #[test]
 fn times_move_with_a_clock_that_was_set_and_not_with_a_host_that_slept() {
@@ -188,7 +189,7 @@ fn a_span_too_short_to_be_kept_up_is_kept_up_for_a_while() {
         ..Policy::default()
     };
     for (in_ten_minutes, span) in [(30, seconds(1)), (31, seconds(8))] {
-        // The first three were sent ten minutes before the last, and do not count any more.
+        // The first three were sent ten minutes before the last, and no longer count.
         let mut s = Situation::with(policy.clone(), 7).live();
         let over = s.now.mono + seconds(600);
         let mut sent = 0;
@@ -206,7 +207,7 @@ fn a_span_too_short_to_be_kept_up_is_kept_up_for_a_while() {
     }
 }
 
-/// What binds an heir is over when it is over, and lasts no longer than IBKR's longest penalty.
+/// Restored limits end in their time, and last no longer than IBKR's longest penalty.
 #[test]
 fn an_heir_is_bound_for_no_longer_than_whom_it_follows() {
     let moment = Duration::from_nanos(1);
@@ -229,7 +230,8 @@ fn an_heir_is_bound_for_no_longer_than_whom_it_follows() {
     }
 }
 
-/// However often somebody asks, the next look is never far away, and there is always enough left for a recovery.
+/// However many extra checks are requested, the next poll is never far away, and there is always enough left for a
+/// recovery.
 #[test]
 fn whoever_asks_without_end_keeps_nobody_from_looking() {
     let asks = |s: Situation| s.step(Input::Check);
@@ -289,7 +291,8 @@ fn an_heir_asks_nothing_too_early() {
     assert_eq!(again.next().1, Request::Check, "the minute is not over");
 }
 
-/// More than `FLAPPING_CHANGES` within the window is flapping. A session that is live for five minutes in between is not, and
+/// More than `FLAPPING_CHANGES` within the window is flapping. A session that is live for five minutes in between is
+/// not, and
 /// pauses do not count.
 #[test]
 fn a_pattern_is_what_changes_often_within_a_time() {

@@ -65,7 +65,8 @@ fn a_session_on_its_way_is_waited_for_before_it_is_asked_for() {
     assert_eq!(waiting.state(), State::Recovering { attempt: 1, step: Step::Reauthenticate });
 }
 
-/// With somebody about the gateway's own way, which evicts them, is only taken when their flag is down and there is no
+/// While another client may use the session, the gateway's own method, which evicts it, is only used when its flag is
+/// down and there is no
 /// other; leaving them alone costs no attempt.
 #[test]
 fn somebody_else_is_evicted_only_where_there_is_no_other_way() {
@@ -155,7 +156,8 @@ fn a_logout_by_the_operator_stays_one_whoever_uses_the_login_then() {
     assert_eq!(ended.state(), State::LoginRequired(Cause::ByOperator));
 }
 
-/// The session may have ended although no answer says so: nothing takes it back, and if it has not ended, a check shows that.
+/// The session may have ended although no answer says so: nothing takes it back, and if it has not ended, a check shows
+/// that.
 #[test]
 fn a_logout_whose_answer_is_lost_is_not_undone() {
     let no_answer = Said::Unavailable(Unavailability::NoAnswer);
@@ -270,7 +272,7 @@ fn exhausted_attempts_are_told_with_what_they_look_like() {
     }
 }
 
-/// Three answers in a row as if nobody were logged in, over five seconds, are proof where `validate_sso` gave none.
+/// Three answers in a row as if no user were logged in, over five seconds, are proof where `validate_sso` gave none.
 #[test]
 fn a_login_that_three_checks_miss_is_gone() {
     let lived = || Situation::new().lapsed();
@@ -310,7 +312,7 @@ fn nonsense_is_looked_into_once() {
     assert!(asked == Request::Check && pause > seconds(1), "{asked:?} after {pause:?}");
 }
 
-/// A session that IBKR leaves to somebody else is theirs: nobody has to log in for that.
+/// A session that IBKR leaves to another client needs no login.
 #[test]
 fn whom_ibkr_leaves_the_session_to_is_left_alone() {
     let policy = Policy { competing: Competing::TakeOver, ..recovering(&[Method::Direct], 3) };
@@ -325,7 +327,7 @@ fn whom_ibkr_leaves_the_session_to_is_left_alone() {
     assert_eq!((s.state(), s.machine.reason(), evictions), (State::Contested, StateReason::Outfought, 3));
     let left = s.checked(LOST).checked(LOST);
     assert_eq!(left.state().name(), "recovering", "they have gone");
-    // Once they have gone without a session to be had, somebody has to log in.
+    // Once that client has left and there is still no session, a login is needed.
     assert_eq!(left.looks(Said::Status(LOST)).state(), State::LoginRequired(Cause::Exhausted));
 }
 

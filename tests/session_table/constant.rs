@@ -1,4 +1,5 @@
-//! Answers that never change, whatever they are: nobody is left in a state that says nothing, and nobody is called live without
+//! Answers that never change, whatever they are: no gateway stays in a state without a meaning, and none is live
+//! without
 //! a proof.
 
 use std::time::Duration;
@@ -8,7 +9,7 @@ use tickled::session::{Accounts, Request, State, Unavailability};
 
 use super::situation::{COMPETING, ERROR, GOOD, LOST, NOT_ESTABLISHED, Situation, USABLE, VALID, seconds};
 
-/// What a check, a ping or a data call may say, for ever.
+/// What a check, a ping or a data call may answer each time.
 const LOOKS: [Said; 10] = [
     Said::Status(GOOD),
     Said::Status(LOST),

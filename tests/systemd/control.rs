@@ -1,4 +1,4 @@
-//! The control socket under the unit: for members of the group, and for nobody else.
+//! The control socket under the unit: for members of the group only.
 
 use crate::machine::{Base, Machine, on_both};
 

@@ -73,7 +73,7 @@ argv = ["/bin/false"]
 fn every_documented_event_occurs_and_no_other() {
     let Some(machine) = Machine::boot(Base::Host) else { return };
     machine.install();
-    // Readable by all, which is told, and nobody listens there.
+    // Readable by all users, which is logged, and nothing listens there.
     machine.write("/etc/tickled/url", "http://127.0.0.1:9/\n");
     machine.write("/var/lib/private/tickled/alerts.json", "{");
     machine.write("/var/lib/private/tickled/state.json", "{");

@@ -1,4 +1,4 @@
-//! Two keepers where one is the service: whoever comes second ends, and the service takes over when the first is gone.
+//! Two instances, one of them the service: the second one ends, and the service takes over when the first is gone.
 
 use std::time::{Duration, Instant};
 
@@ -13,7 +13,7 @@ fn whoever_comes_second_ends_and_takes_nothing_from_the_first() {
     machine.simulate();
     machine.ok("systemctl start tickled");
     let pid = machine.shows("MainPID");
-    // By hand, as root and as somebody who is not of the group.
+    // By hand, as root and as a user outside of the group.
     for who in ["", "setpriv --reuid=4242 --regid=4242 --clear-groups env XDG_RUNTIME_DIR=/tmp/of-4242 "] {
         let second = machine.run(&format!("{who}{BY_HAND}"));
         assert_eq!(second.code, Some(69), "{second:?}");

@@ -96,7 +96,7 @@ impl Machine {
         self.ok(&format!("BINARY={} ./systemd/install.sh", binary().display()))
     }
 
-    /// Starts a simulated gateway at <https://127.0.0.1:5000>, at which somebody has logged in.
+    /// Starts a simulated gateway at <https://127.0.0.1:5000>, with a login.
     pub(crate) fn simulate(&self) {
         self.ok(&format!(
             "systemd-run --quiet --unit=simulator {} simulate --listen 127.0.0.1:5000 --control 127.0.0.1:5001",
@@ -158,7 +158,7 @@ impl Machine {
         self.journal().into_iter().filter(is_it).collect()
     }
 
-    /// All that the unit's journal has, for whoever reads why a test failed.
+    /// The unit's whole journal, for the message of a failed test.
     pub(crate) fn log(&self) -> String {
         self.run("systemctl status --no-pager tickled; journalctl --unit=tickled --no-pager --output=short-precise").out
     }

@@ -30,7 +30,7 @@ type = "command"
 argv = ["/usr/local/bin/siren", "--for", "10s"]
 "#;
 
-/// Writes what it is told to the daemon's own folders, and tries what the sandbox is there to refuse.
+/// Writes its input to the daemon's own folders, and tries what the sandbox must refuse.
 const SIREN: &str = r#"#!/bin/bash
 { echo "$* $TICKLED_ALERT_CODE"; cat; } >"$STATE_DIRECTORY/siren" && cp "$STATE_DIRECTORY/siren" "$RUNTIME_DIRECTORY" || exit 70
 echo here >/tmp/siren || exit 71
@@ -39,7 +39,7 @@ exec 3<>/dev/tcp/127.0.0.1/5001 || exit 72
 exit 0
 "#;
 
-/// Two who show a certificate and write down what they are told: one speaks HTTP, one SMTP.
+/// Two servers with a certificate that record what they receive: one speaks HTTP, one SMTP.
 const RECEIVER: &str = r#"#!/bin/bash
 cd /run/receiver
 case $1 in
@@ -99,7 +99,7 @@ fn leave(base: Base) {
         machine.entries(&[("TICKLED_EVENT", event), ("TICKLED_CHANNEL", channel), ("TICKLED_CODE", "login-required")])
     };
 
-    // Whom the system does not know is told nothing.
+    // A server that the system does not trust receives nothing.
     for channel in ["hook", "mail"] {
         machine.within(limit, channel, || !alerts("alert-delayed", channel).is_empty());
         let fault = alerts("alert-delayed", channel)[0]["TICKLED_FAULT"].to_string().to_lowercase();

@@ -1,4 +1,4 @@
-//! A secret by `LoadCredential=`: the daemon has it, and nobody else sees it.
+//! A secret by `LoadCredential=`: the daemon has it, and no one else sees it.
 
 use std::time::Duration;
 
@@ -24,7 +24,7 @@ fn is_kept(base: Base) {
     );
     machine.install();
     machine.simulate();
-    // Whoever gets the alert: another simulator, because it keeps what it was asked.
+    // The receiver of the alert: another simulator, because it records its requests.
     let receiver = "simulate --plain --listen 127.0.0.1:6000 --control 127.0.0.1:6001";
     machine.ok(&format!("systemd-run --quiet --unit=receiver {} {receiver}", binary().display()));
     machine.ok("systemctl start tickled");

@@ -113,7 +113,8 @@ fn the_silence_after_429_binds_the_next_one_too() {
     assert!(asked[0].0 >= minute(15), "{asked:?}");
 }
 
-/// Killed again and again, without a chance to write down what was sent last, and with somebody who presses all the while: what
+/// Killed again and again, without a chance to record the last requests, while an operator keeps asking for checks:
+/// what
 /// reaches the gateway stays within the limits, by what stands on disk alone.
 #[test]
 fn whoever_is_killed_again_and_again_keeps_within_the_budget() {
@@ -186,7 +187,7 @@ fn a_steady_session_wears_no_disk_out() {
     assert!(sent > 2000 && writes <= sent / 9, "{writes} writes for {sent} requests");
 }
 
-/// Years later, or with a clock that is years behind, what was kept binds nobody for longer than it would have.
+/// Years later, or with a clock that is years behind, restored limits last no longer than they would have.
 #[test]
 fn a_clock_that_was_set_binds_for_no_longer_than_an_hour() {
     let (_, kept) = live(hour(100_000), minute(2), &RateLimitState::default(), false);

@@ -1,4 +1,5 @@
-//! Simulated years: the session machine against the simulated world, over seeds, with every promise watched at each step.
+//! Simulated years: the session machine against the simulated world, over seeds, with every promise watched at each
+//! step.
 //!
 //! `YEARS=1000x30d,20x3y cargo test --test years` is the long run; `YEARS_SEED=17 YEARS=1x30d` replays one.
 #![expect(clippy::unwrap_used, reason = "a helper that fails fails its test")]
@@ -58,7 +59,7 @@ fn every_promise_holds_for_years() {
     }
 }
 
-/// Lives `count` lives on all cores; every one that went wrong is told, with its seed and its last steps.
+/// Lives `count` lives on all cores; every failed one is reported, with its seed and its last steps.
 fn live(first: u64, count: u64, days: u64) -> Tally {
     let span = Duration::from_secs(days * 86_400);
     let next = AtomicU64::new(first);

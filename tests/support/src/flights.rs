@@ -49,7 +49,7 @@ impl Flights {
         self.under_way.push(Flight { request, lands, id });
     }
 
-    /// Takes in what happened to the world up to `at`.
+    /// Handles what happened to the world up to `at`.
     pub fn update(&mut self, world: &mut World, at: Duration) {
         for late in world.late_answers() {
             let flight = self.under_way.iter_mut().find(|flight| flight.id == Some(late.id));

@@ -103,7 +103,7 @@ impl Receiver {
         (text("phase"), text("code"), body)
     }
 
-    /// What it was asked and nobody has looked at yet.
+    /// The requests that were not looked at yet.
     pub fn rest(&mut self) -> Vec<Asked> {
         std::iter::from_fn(|| self.asked.try_recv().ok()).collect()
     }
@@ -166,7 +166,7 @@ async fn converse(
     }
 }
 
-/// Somebody who signs certificates for 127.0.0.1 and localhost, and whom no system knows.
+/// A certificate authority for 127.0.0.1 and localhost that no system trusts.
 pub struct Authority {
     certificate: rcgen::Certificate,
     issuer: rcgen::Issuer<'static, rcgen::KeyPair>,

@@ -31,7 +31,7 @@ pub struct Rules {
     first_attempt: Option<u8>,
     well_since: Option<Duration>,
     away_since: Option<Duration>,
-    /// When anything was last wrong that a human could be told.
+    /// When anything was last wrong that a human could be notified of.
     last_wrong: Duration,
     raised: BTreeSet<Code>,
     /// How long others behind the same public address may have it wait.
@@ -248,7 +248,7 @@ impl Rules {
         Ok(())
     }
 
-    /// What can be live is live in time, and whom only a human can help has told one.
+    /// A session that can be live is live in time, and for one that needs a human, a human was notified.
     fn alive(
         &mut self,
         now: Duration,
@@ -286,8 +286,9 @@ impl Rules {
         let lapsed = since(&mut self.lapsed_since, in_hand && !truth.live && sky.clear);
         if lapsed == Some(Duration::ZERO) {
             let an_hour_ago = self.asked.iter().filter(|at| now < **at + hour(1)).count();
-            // The gateway may log itself out in the very moment in which an attempt succeeds (it tickles twice a minute, and
-            // a lapse seen there has it do so), so that nothing is promised to whoever has but one attempt left.
+            // The gateway may log itself out in the very moment in which an attempt succeeds (it tickles twice a
+            // minute, and
+            // a lapse seen there has it do so), so that nothing is promised when only one attempt is left.
             let left = usize::from(policy.recovery.max_per_hour).saturating_sub(an_hour_ago);
             self.lapse_counts = was_live && left > 1 && policy.recovery.attempts > 1;
             self.first_attempt = None;
@@ -409,7 +410,7 @@ fn is_good(status: Status) -> bool {
     status.authenticated && status.connected && !status.competing && status.established != Some(false)
 }
 
-/// What of an outage a human can be told: one of these at a time.
+/// What a human can be notified of in an outage: one of these at a time.
 const OUTAGES: [Code; 7] = [
     Code::GatewayWedged,
     Code::LoginRequired,

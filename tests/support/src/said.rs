@@ -11,7 +11,7 @@ pub enum Said {
     NoStatus,
     /// To `reauthenticate`: it has begun.
     Accepted,
-    /// To `reauthenticate`: nobody has logged in.
+    /// To `reauthenticate`: no user has logged in.
     NotLoggedIn,
     /// To `validate_sso`.
     Sso(Sso),

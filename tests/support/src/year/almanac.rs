@@ -1,4 +1,5 @@
-//! What happens in a year whatever anybody does about it: drawn from a seed before it begins, so that all strategies live
+//! What happens in a year whatever anybody does about it: drawn from a seed before it begins, so that all strategies
+//! live
 //! through the same year.
 
 use std::time::Duration;
@@ -57,7 +58,7 @@ pub(super) struct Almanac {
     pub(super) events: Vec<(Duration, Event)>,
     /// When the local stock exchange is open.
     pub(super) trading: Vec<(Duration, Duration)>,
-    /// When the owner is at work: from 07:30 to 17:00 on working days.
+    /// When the owner works: from 07:30 to 17:00 on working days.
     pub(super) working: Vec<(Duration, Duration)>,
     /// When the owner sleeps.
     pub(super) asleep: Vec<(Duration, Duration)>,

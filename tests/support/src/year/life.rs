@@ -272,7 +272,7 @@ impl Life {
         }
     }
 
-    /// Takes in what the world has to say by itself.
+    /// Handles the events of the world.
     fn deliver(&mut self) {
         for late in self.world.late_answers() {
             let at = late.at + self.skipped;
@@ -464,5 +464,6 @@ impl Flight {
 const STREAM_SILENT: Duration = Duration::from_secs(30);
 /// How long nothing must have happened before a quiet stretch is shortened.
 const SETTLED: Duration = Duration::from_secs(180);
-/// The shortest stretch that is left out; as much is left, so that what comes after it is not taken for the same minute.
+/// The shortest stretch that is left out; as much is left, so that what comes after it is not taken for the same
+/// minute.
 const SHORTEST_SKIP: Duration = Duration::from_secs(61);

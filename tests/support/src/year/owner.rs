@@ -6,7 +6,8 @@ use super::almanac::Almanac;
 use super::assumptions::{Assumptions, Key};
 use super::draw::Draw;
 
-/// When an owner who is called comes to the browser: at night after waking up, by day after some minutes, later on weekends.
+/// When an owner who is called comes to the browser: at night after waking up, by day after some minutes, later on
+/// weekends.
 /// The delay belongs to what happened, so that all strategies meet the same owner.
 pub(super) fn comes_at(
     almanac: &Almanac,
@@ -20,7 +21,7 @@ pub(super) fn comes_at(
     let delay = draw.about(assumptions.minutes(Key::Answer), 0.8);
     let factor = if almanac.is_weekend(awake) { assumptions.get(Key::Away) } else { 1.0 };
     let comes = awake + delay.mul_f64(factor);
-    // Whoever would come after bedtime comes in the morning.
+    // A visit that would fall after bedtime comes in the morning.
     almanac.sleeps_until(comes).map_or(comes, |wakes| wakes + delay)
 }
 

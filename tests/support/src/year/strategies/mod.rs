@@ -81,7 +81,7 @@ impl Name {
 
 /// What keeps a session alive, or tries to.
 pub(super) trait Strategy {
-    /// Takes in what happened.
+    /// Handles an event.
     fn step(&mut self, now: Now, input: Input, acts: &mut Vec<Act>);
 
     /// When it is to be woken, by [`Now::mono`].
@@ -112,7 +112,7 @@ pub(super) enum Input {
     /// Its process starts.
     Start,
     Wake,
-    /// What became of a request.
+    /// The outcome of a request.
     Answer(u64, Outcome),
     /// The stream listens.
     Ready,
@@ -128,7 +128,7 @@ pub(super) enum Input {
     Truth(Truth),
 }
 
-/// What became of a request.
+/// The outcome of a request.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Outcome {
     Answer(Answer),
@@ -193,7 +193,7 @@ impl Act {
     }
 }
 
-/// Nobody keeps the session, and the owner logs in when a look shows that it is gone.
+/// No program keeps the session, and the owner logs in when a look shows that it is gone.
 #[derive(Debug)]
 struct Nothing;
 
