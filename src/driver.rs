@@ -1,5 +1,5 @@
-//! Runs a session machine: carries out its plans, and reports after each step. The only place that knows machine, network and
-//! clock.
+//! Runs a session machine: carries out its plans, and reports after each step. The only place that knows machine,
+//! network and clock.
 
 pub mod answers;
 mod listening;
@@ -30,12 +30,12 @@ use crate::systemd::unit;
 
 /// Where a driver sends its machine's requests.
 pub trait Port {
-    /// Sends one request and waits for its answer. There is no time limit: the machine decides how long it waits, and the driver
-    /// drops this future when its answer is not awaited.
+    /// Sends one request and waits for its answer. There is no time limit: the machine decides how long it waits, and
+    /// the driver drops this future when its answer is not awaited.
     fn ask(&self, request: Request) -> impl Future<Output = Received>;
 
-    /// Opens the gateway's stream with a session id from a ping, and returns its messages until it is down. The default has
-    /// no stream and never returns anything.
+    /// Opens the gateway's stream with a session id from a ping, and returns its messages until it is down. The default
+    /// has no stream and never returns anything.
     fn listen(&self, _session: SessionId) -> impl Stream<Item = Result<Push, StreamDown>> {
         stream::pending()
     }

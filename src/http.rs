@@ -1,5 +1,5 @@
-//! HTTP for a few clients that may misbehave: few connections, short heads, one answer each, and slow clients are closed
-//! to make room.
+//! HTTP for a few clients that may misbehave: few connections, short heads, one answer each, and slow clients are
+//! closed to make room.
 
 mod reply;
 
@@ -37,8 +37,8 @@ pub struct Limits {
     pub streams: usize,
 }
 
-/// Serves until it is dropped, and its streams end with it. `accept` returns the next connection and its context, and `answer`
-/// handles a request. Lives in a [`LocalSet`](tokio::task::LocalSet).
+/// Serves until it is dropped, and its streams end with it. `accept` returns the next connection and its context, and
+/// `answer` handles a request. Lives in a [`LocalSet`](tokio::task::LocalSet).
 pub async fn serve<S, C, A>(limits: Limits, accept: impl AsyncFn() -> io::Result<(S, C)>, answer: A)
 where
     S: Duplex + 'static,

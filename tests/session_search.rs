@@ -1,8 +1,6 @@
 //! A breadth-first search of the machine's small model: from the start, every kind of answer to every request, every
-//! push and
-//! every command of the operator. Every rule that can be stated for one step holds in all of them. `SEARCH_ALL=1` goes
-//! on until
-//! nothing new turns up, which takes long.
+//! push and every command of the operator. Every rule that can be stated for one step holds in all of them.
+//! `SEARCH_ALL=1` goes on until nothing new turns up, which takes long.
 //!
 //! Times and budgets are not part of what tells two machines apart; all else is, by [`tickled::session::Key`].
 //! `BLESS=1 cargo test --test session_search` records anew which states and requests are reached.
@@ -199,8 +197,7 @@ fn check_request(node: &mut Node, request: Request) {
 }
 
 /// Searches until nothing new turns up, or until so many machines were visited. Returns every state with every request
-/// in it,
-/// and the number of machines visited.
+/// in it, and the number of machines visited.
 fn search(policy: &Policy, limit: usize) -> (BTreeSet<String>, usize) {
     let mut known: HashSet<(Key, bool, bool)> = HashSet::new();
     let mut queue = VecDeque::from([Node::start(policy.clone())]);
@@ -253,8 +250,7 @@ fn state(state: State) -> String {
 const MACHINES: usize = 60_000;
 
 /// What is reached stands in a file, so that a change that makes a state or a request unreachable is seen: no rule
-/// above is true
-/// for want of an occasion.
+/// above is true for want of an occasion.
 #[test]
 fn no_state_is_a_trap_and_no_step_breaks_a_rule() {
     let models = [

@@ -1,5 +1,5 @@
-//! How fast and how small: the real binary against simulated gateways, in one run. Prints a table, and writes the same as
-//! JSON to `target/tmp/keeping.json`. No test depends on it.
+//! How fast and how small: the real binary against simulated gateways, in one run. Prints a table, and writes the same
+//! as JSON to `target/tmp/keeping.json`. No test depends on it.
 //!
 //! `cargo bench` takes a quarter of an hour; `BENCH=short cargo bench` a few minutes, with fewer lapses and gateways.
 //! `BENCH=programs cargo bench --bench keeping` measures trading programs and listeners, which takes ten minutes.
@@ -213,8 +213,8 @@ async fn live(size: &Size) -> Value {
     })
 }
 
-/// What many cost in one process, each at an address of its own in front of one simulated gateway; and how much later than
-/// a minute after the last the latest ping was sent.
+/// What many cost in one process, each at an address of its own in front of one simulated gateway; and how much later
+/// than a minute after the last the latest ping was sent.
 async fn crowd(gateways: usize, watched: Duration) -> Value {
     let gateway = Gateway::logged_in().await;
     let relay = Relay::to(gateway.addresses.gateway).await;

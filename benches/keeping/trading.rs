@@ -1,6 +1,5 @@
 //! A trading program that places an order every 200 ms while its session lapses: the one of docs/examples, which
-//! listens to
-//! the events, and one that does not.
+//! listens to the events, and one that does not.
 
 use std::cell::RefCell;
 use std::process::Stdio;

@@ -74,8 +74,7 @@ impl Deadman {
     }
 
     /// Which sign to send now, if one is due. `needs_human` says of a gateway whether a human was notified that
-    /// something
-    /// has to be done about it, and has not done it; `is_heard` whether alerts are delivered.
+    /// something has to be done about it, and has not done it; `is_heard` whether alerts are delivered.
     pub fn poll(&mut self, now: Now, needs_human: impl Fn(&str) -> bool, is_heard: bool) -> Option<Sign> {
         let mut expected = self.gateways.iter().filter(|(_, watched)| watched.health != GatewayHealth::Silenced);
         let fails = !is_heard || expected.any(|(gateway, _)| needs_human(gateway));

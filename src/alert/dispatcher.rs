@@ -1,8 +1,7 @@
 //! Delivers messages to the channels. Each has a task and an outbox of its own, so that none delays another.
 //!
 //! A message is written to the spool before it is sent, and removed after it: a restart repeats at most the messages
-//! that
-//! were being sent. If the spool cannot be written in time, the message is sent anyway.
+//! that were being sent. If the spool cannot be written in time, the message is sent anyway.
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
@@ -153,10 +152,8 @@ impl Dispatcher {
     }
 
     /// Applies changed channels. An unchanged channel continues. Unsent messages of a changed channel are sent with the
-    /// new
-    /// settings; those of a removed channel are dropped. Returns the names of the channels that need the open alerts:
-    /// new
-    /// ones, and those whose last try failed before the change.
+    /// new settings; those of a removed channel are dropped. Returns the names of the channels that need the open
+    /// alerts: new ones, and those whose last try failed before the change.
     #[must_use = "a new channel does not know what is open"]
     pub fn change(&mut self, settings: &Settings, own_host: &str) -> Vec<String> {
         let channels = &settings.channels;

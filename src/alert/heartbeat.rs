@@ -93,8 +93,8 @@ pub fn check_deadman(settings: &settings::DeadmanSettings) -> Result<(), String>
     }
 }
 
-/// Returns the address that reports a failure. Uptime Kuma and Cronitor expect a status in the query; healthchecks.io and
-/// similar services expect `/fail` at the end of the path.
+/// Returns the address that reports a failure. Uptime Kuma and Cronitor expect a status in the query; healthchecks.io
+/// and similar services expect `/fail` at the end of the path.
 ///
 /// # Errors
 /// When no failure can be reported with this address; says what to write instead.

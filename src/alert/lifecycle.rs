@@ -333,8 +333,8 @@ impl AlertGroup<Moment> {
         changed
     }
 
-    /// Removes blips: alerts that were cleared before a human was notified, and stayed so for as long as their hold-off.
-    /// Returns whether there were any.
+    /// Removes blips: alerts that were cleared before a human was notified, and stayed so for as long as their
+    /// hold-off. Returns whether there were any.
     pub(super) fn remove_blips(&mut self, here: Moment) -> bool {
         let before = self.alerts.len();
         self.alerts.retain(|code, alert| {

@@ -11,9 +11,9 @@
 //! | [`test()`] | a marked test through the channels |
 //! | [`Service`] | all of it together, for a daemon |
 //!
-//! A human is notified of an alert once, after its hold-off; again every [`Settings::repeat_every`] while it lasts, or at
-//! once when it needs another action; and once of its end. An alert that ends within its hold-off is not notified, nor is
-//! a consequence while its cause is.
+//! A human is notified of an alert once, after its hold-off; again every [`Settings::repeat_every`] while it lasts, or
+//! at once when it needs another action; and once of its end. An alert that ends within its hold-off is not notified,
+//! nor is a consequence while its cause is.
 
 mod annotations;
 mod catalogue;

@@ -129,8 +129,7 @@ pub struct Message {
     /// The version of this schema.
     pub version: u32,
     /// Names the subject and code of the alert at this daemon: the same from its beginning to its end, also when the
-    /// host
-    /// is renamed.
+    /// host is renamed.
     pub id: String,
     /// The phase of the alert.
     pub phase: AlertPhase,

@@ -133,8 +133,7 @@ struct Queued {
 
 impl Outbox {
     /// Adds a message; it replaces an earlier one about the same incident, and is due at once. Returns the one that had
-    /// to
-    /// give way because there are too many.
+    /// to give way because there are too many.
     pub fn put(&mut self, now: Now, message: Message) -> Option<Message> {
         let earlier = self.queue.iter().position(|queued| queued.message.id == message.id);
         let earlier = earlier.map(|at| self.queue.remove(at));

@@ -240,8 +240,7 @@ impl Candidate<'_> {
     }
 
     /// While the session flaps, a part of that must last for long to become an alert of its own. A contest for the
-    /// session
-    /// that was given up is none: nothing restores the session then.
+    /// session that was given up is none: nothing restores the session then.
     fn flap_damping(&self, due: Due) -> Due {
         let is_part = self.code.entry().may_flap && self.alert.annotations.action != Action::LogOutElsewhere;
         let since = self.alert.since().filter(|_| is_part && !self.alert.is_notified() && self.is_flapping());

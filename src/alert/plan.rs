@@ -57,8 +57,8 @@ pub enum AlertInput<'a> {
 pub struct AlertPlan {
     /// Send these, in this order.
     pub notices: Vec<Notice>,
-    /// Call [`Tracker::step`](super::Tracker::step) with [`Input::Wake`]
-    /// at this time ([`Now::mono`](crate::session::Now::mono)) at the latest.
+    /// Call [`Tracker::step`](super::Tracker::step) with [`Input::Wake`] at this time
+    /// ([`Now::mono`](crate::session::Now::mono)) at the latest.
     pub wake_at: Duration,
     /// Why then.
     pub because: AlertWakeReason,

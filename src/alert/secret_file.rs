@@ -42,8 +42,8 @@ impl SecretFile {
         Self(path.to_owned())
     }
 
-    /// Reads it, without the end of the line, a byte order mark and quotes around it. Reads it anew each time, so that a
-    /// changed secret needs no restart. Blocks while the disk is slow.
+    /// Reads it, without the end of the line, a byte order mark and quotes around it. Reads it anew each time, so that
+    /// a changed secret needs no restart. Blocks while the disk is slow.
     pub(super) fn read(&self) -> Result<SecretString, Error> {
         let path = self.path()?;
         let text = read_file(&path).map_err(|reason| Error::Unreadable { path: path.clone(), reason })?;

@@ -45,8 +45,8 @@ pub struct Service {
 }
 
 impl Service {
-    /// Starts the channels, and restores the state of an earlier run from `spool`. The reports of the channels come out of
-    /// the receiver; pass them to [`Service::on_delivery`].
+    /// Starts the channels, and restores the state of an earlier run from `spool`. The reports of the channels come out
+    /// of the receiver; pass them to [`Service::on_delivery`].
     #[must_use]
     pub fn start(
         settings: &Settings,
@@ -92,8 +92,8 @@ impl Service {
         (service, events)
     }
 
-    /// Applies changed settings and gateways. Open alerts stay open; channels that are new, or that take more than before,
-    /// get them. Unchanged channels go on with what they are doing.
+    /// Applies changed settings and gateways. Open alerts stay open; channels that are new, or that take more than
+    /// before, get them. Unchanged channels go on with what they are doing.
     pub fn apply(&mut self, settings: &Settings, gateways: &[String]) {
         let settings = &settings.clone().on_host(&TimeZone::system());
         let now = (self.clock)();

@@ -114,8 +114,7 @@ impl Tracker {
     }
 
     /// The open alerts: those that are present, and those that a human was notified of and that have not ended. An
-    /// alert
-    /// that is contradicted by one that is present is not shown.
+    /// alert that is contradicted by one that is present is not shown.
     pub fn active(&self, now: Now) -> impl Iterator<Item = ActiveAlert> {
         self.alerts()
             .filter(|(_, group, code, alert)| {
@@ -443,9 +442,8 @@ impl Tracker {
     }
 
     /// Restores the state of an earlier run. Returns the notices that close the alerts about what is no longer
-    /// configured.
-    /// A human is not notified about a gateway before it was checked. A time that lies ahead, because the clock was set
-    /// back, counts as now.
+    /// configured. A human is not notified about a gateway before it was checked. A time that lies ahead, because the
+    /// clock was set back, counts as now.
     #[must_use = "otherwise the alerts about what is no longer configured are never closed"]
     pub fn restore(&mut self, persisted: Persisted, now: Now, is_known: impl Fn(&About) -> bool) -> Vec<Notice> {
         for (about, group) in persisted.groups {

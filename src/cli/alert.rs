@@ -28,8 +28,8 @@ impl AlertArgs {
 
 /// Send a marked test through all channels and the dead man's switch, and print each answer
 ///
-/// A running daemon sends the test, because only the daemon may be able to read the secrets. If none answers, this command
-/// sends it.
+/// A running daemon sends the test, because only the daemon may be able to read the secrets. If none answers, this
+/// command sends it.
 ///
 /// Exit code 0 if all were delivered, 1 if a failure may pass by itself, 2 if something must be fixed.
 #[derive(Debug, Args)]

@@ -19,8 +19,7 @@ use crate::session::{Cause, State, StateKind, StateReason, Step};
 /// Check whether sessions are live: through the running daemon, or directly
 ///
 /// With --url, that gateway is asked once, and nothing is changed. Without it, the daemon checks at once and the result
-/// is
-/// printed. If no daemon answers, the gateways of the configuration are asked directly.
+/// is printed. If no daemon answers, the gateways of the configuration are asked directly.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  tickled check\n  tickled check --url https://localhost:5000")]
 pub(super) struct CheckArgs {

@@ -173,8 +173,8 @@ impl Findings {
         self.positions.contains_key(key) || self.unreadable.contains(key)
     }
 
-    /// Whether a finding explains already why `key` of `table` is missing: about the key itself, about a misspelling of it,
-    /// or about the table.
+    /// Whether a finding explains already why `key` of `table` is missing: about the key itself, about a misspelling of
+    /// it, or about the table.
     pub(super) fn explains(&self, table: &str, key: &str) -> bool {
         let is_about = |unreadable: &String| {
             let below = unreadable.strip_prefix(table);

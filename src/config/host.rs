@@ -1,7 +1,8 @@
 //! Checks what the configuration names on this host: files, programs, hosts, units, addresses.
 //!
-//! A finding is an error when no user of this host could have a different answer (the file does not exist), and a warning
-//! when the daemon may run as another user or on another host (this user may not read the file, the name does not resolve).
+//! A finding is an error when no user of this host could have a different answer (the file does not exist), and a
+//! warning when the daemon may run as another user or on another host (this user may not read the file, the name does
+//! not resolve).
 
 use std::collections::BTreeMap;
 use std::fs::{self, File, Metadata};

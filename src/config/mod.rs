@@ -42,8 +42,8 @@ pub fn load(path: &Path, environment: &BTreeMap<String, String>) -> Result<Confi
     validated(&read_file(path)?, path, environment, &Depth::Certificates)
 }
 
-/// Loads a file like [`load`], and checks everything that it names on this host: files, programs, hosts, units. Blocks for
-/// a few seconds where names cannot be resolved.
+/// Loads a file like [`load`], and checks everything that it names on this host: files, programs, hosts, units. Blocks
+/// for a few seconds where names cannot be resolved.
 ///
 /// # Errors
 ///
@@ -52,8 +52,8 @@ pub fn check(path: &Path, environment: &BTreeMap<String, String>) -> Result<Conf
     validated(&read_file(path)?, path, environment, &Depth::Host)
 }
 
-/// Parses the text of the file called `name` and overlays `environment`, without any I/O: files that it names are assumed
-/// to be good.
+/// Parses the text of the file called `name` and overlays `environment`, without any I/O: files that it names are
+/// assumed to be good.
 ///
 /// # Errors
 ///

@@ -24,8 +24,7 @@ pub struct Listener {
 
 impl Listener {
     /// A program that has the events up to `last_event_id`, if it names one. It receives those that it missed, then the
-    /// present
-    /// states of `status`, and then what happens.
+    /// present states of `status`, and then what happens.
     pub async fn new(
         events: Rc<Events>,
         status: &DaemonStatus,

@@ -2,8 +2,7 @@
 //!
 //! The lock is the kernel's and ends with the process. Only the owner can open the file, so that no other user can hold
 //! the lock. Other users cannot see the lock either, so the daemon listens on a socket beside it. It never answers
-//! there:
-//! that a process listens, and which, is the information. A daemon on another host is not seen this way.
+//! there: that a process listens, and which, is the information. A daemon on another host is not seen this way.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File, Permissions, TryLockError};
@@ -287,8 +286,7 @@ fn pid_behind(socket: OwnedFd) -> Option<u32> {
 }
 
 /// Opens the lock file. It must be a regular file of this user, in a directory that only this user can write. Follows
-/// no
-/// link and does not wait for the other end of a pipe.
+/// no link and does not wait for the other end of a pipe.
 fn open(folder: &Path, name: &str) -> io::Result<File> {
     create_folder(folder, VISIBLE)?;
     let folder = File::open(folder)?;
@@ -328,8 +326,7 @@ pub(super) enum LockWait {
 /// Locks everything with `acquire`, which is tried again while another daemon holds a lock.
 ///
 /// On a terminal it does not wait. Under systemd, which would start the daemon again two seconds after each end, it
-/// waits
-/// for a while, so that the restarts do not fill the journal.
+/// waits for a while, so that the restarts do not fill the journal.
 ///
 /// # Errors
 /// With the gateway that another daemon still has locked.

@@ -1,8 +1,7 @@
 //! Reaps orphans while the daemon is process 1, as in a container without an init: the kernel hands them to it.
 //!
 //! The daemon's own children are awaited by the tasks that started them, as soon as the loop turns. So a process that
-//! is
-//! still a zombie two seconds after it was first seen is an orphan, and no task waits for it.
+//! is still a zombie two seconds after it was first seen is an orphan, and no task waits for it.
 
 use std::collections::BTreeSet;
 use std::fs;

@@ -18,8 +18,7 @@ use super::state_lock::StateLock;
 use crate::log::event;
 
 /// The directories of locks and sockets. The kernel reports removals; what it does not report, such as a file system
-/// that
-/// was unmounted while in use, is found by looking.
+/// that was unmounted while in use, is found by looking.
 #[derive(Debug)]
 pub(super) struct RuntimeDir {
     folders: Vec<PathBuf>,

@@ -93,8 +93,8 @@ impl GatewayEntry {
         self.is_late(now) || self.snapshot().is_some_and(by_wall)
     }
 
-    /// Records that the gateway was observed at `now` in the state of `snapshot`. When a span without observations is over,
-    /// returns its beginning.
+    /// Records that the gateway was observed at `now` in the state of `snapshot`. When a span without observations is
+    /// over, returns its beginning.
     fn close_gap(&mut self, now: Now, snapshot: &Snapshot) -> Option<Timestamp> {
         if let Some((seen, _)) = self.last.as_ref().filter(|_| self.is_outdated(now)) {
             let since = self.gap.map_or(seen.wall, |gap| gap.since).min(now.wall);
@@ -108,8 +108,8 @@ impl GatewayEntry {
         })
     }
 
-    /// The gateway as the control socket and the endpoint show it. One that was last live longer ago than it may be is not
-    /// shown as live.
+    /// The gateway as the control socket and the endpoint show it. One that was last live longer ago than it may be is
+    /// not shown as live.
     fn status(&self, now: Now) -> Option<control::GatewayStatus> {
         let snapshot = self.snapshot()?;
         let mut gateway = control::GatewayStatus::new(snapshot, self.last_asked.clone());
@@ -433,8 +433,8 @@ impl Supervisor {
         self.gateways.values().filter_map(GatewayEntry::snapshot)
     }
 
-    /// Notifies systemd's watchdog if all of the daemon works: the loop turns, no driver is past the deadline of its own
-    /// plan, and every channel has its task.
+    /// Notifies systemd's watchdog if all of the daemon works: the loop turns, no driver is past the deadline of its
+    /// own plan, and every channel has its task.
     fn notify_watchdog(&mut self) {
         let now = self.clock.now();
         if let Some((late, _)) = self.gateways.iter().find(|(_, entry)| entry.is_late(now)) {

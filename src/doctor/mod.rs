@@ -2,8 +2,8 @@
 //!
 //! `observations` holds what was observed; what it means is evaluated by pure functions in `connection`, `answers` and
 //! the other files. Nothing is changed anywhere: a gateway gets at most seven requests, all of them reads, and no other
-//! client is evicted. After the first request that IBKR does not answer no other is sent, because the gateway keeps one of
-//! its five connections for each.
+//! client is evicted. After the first request that IBKR does not answer no other is sent, because the gateway keeps one
+//! of its five connections for each.
 
 mod answers;
 mod conf_yaml;

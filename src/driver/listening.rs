@@ -36,8 +36,8 @@ pub enum Turn {
     Open(SessionId),
 }
 
-/// State of the stream. It is opened while the session is live, with an unused id from a ping, and kept while the machine is
-/// recovering or contested. After either, the id of the next ping opens another.
+/// State of the stream. It is opened while the session is live, with an unused id from a ping, and kept while the
+/// machine is recovering or contested. After either, the id of the next ping opens another.
 #[derive(Debug)]
 pub struct StreamListener {
     /// Spreads the pauses; `None` when the stream is not enabled.
@@ -156,8 +156,8 @@ impl StreamListener {
     }
 }
 
-/// How often in a row data refutes a stream before it is closed, for how long then, and how long it must last after that before
-/// it is reported up.
+/// How often in a row data refutes a stream before it is closed, for how long then, and how long it must last after
+/// that before it is reported up.
 const REFUTED: u32 = 2;
 const DISTRUST: Duration = Duration::from_secs(10 * 60);
 const DISTRUST_LAST: Duration = Duration::from_secs(6 * 3600);

@@ -1,6 +1,5 @@
 //! The endpoint's server. Connections and heads are limited, and expensive answers are rendered once a second on
-//! another
-//! thread.
+//! another thread.
 
 use std::net::IpAddr;
 use std::path::PathBuf;

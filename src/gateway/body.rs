@@ -1,8 +1,8 @@
 //! The body of an answer, read piece by piece: of a JSON object only what a reader uses is kept.
 //!
 //! An advisor's list of accounts has a megabyte of properties, of which none is read, and some may not even be valid
-//! JSON: an alias in another encoding, a number that is NaN. While the bytes come, the values of other keys become null,
-//! long strings are emptied, and long lists and deep levels are cut short.
+//! JSON: an alias in another encoding, a number that is NaN. While the bytes come, the values of other keys become
+//! null, long strings are emptied, and long lists and deep levels are cut short.
 
 use super::wire::is_read;
 

@@ -1,7 +1,7 @@
 //! Whether IBKR's API host can be reached from this host: a TCP and TLS handshake, without a request or a credential.
 //!
-//! A handshake takes none of the gateway's connections. It says that there is a way to IBKR's front servers, and not that
-//! the servers behind them answer.
+//! A handshake takes none of the gateway's connections. It says that there is a way to IBKR's front servers, and not
+//! that the servers behind them answer.
 
 use std::time::Duration;
 
@@ -37,8 +37,8 @@ pub enum InvalidHost {
 }
 
 impl IbkrHost {
-    /// IBKR's host by its name, with a port other than 443 behind a colon. A certificate that `trust` does not accept is
-    /// that of something else.
+    /// IBKR's host by its name, with a port other than 443 behind a colon. A certificate that `trust` does not accept
+    /// is that of something else.
     ///
     /// # Errors
     /// When the text is not a host, or the trust cannot be set up.

@@ -115,9 +115,8 @@ impl Client {
     }
 
     /// Removes the time limit for answers: the call waits until the answer comes or the connection ends. Connecting
-    /// keeps its
-    /// limit, and so does [`Client::is_listening`], so that [`ErrorKind::NoAnswer`] means that the request was not
-    /// sent.
+    /// keeps its limit, and so does [`Client::is_listening`], so that [`ErrorKind::NoAnswer`] means that the request
+    /// was not sent.
     ///
     /// A call that is left standing has a connection of its own; the calls of clones go by others.
     #[must_use]
@@ -163,8 +162,7 @@ impl Client {
     }
 
     /// Asks the gateway to reopen the brokerage session: POST /v1/api/iserver/reauthenticate. Another client that uses
-    /// the
-    /// session is evicted. Only a later [`Client::check_auth_status`] shows whether it worked.
+    /// the session is evicted. Only a later [`Client::check_auth_status`] shows whether it worked.
     ///
     /// # Errors
     /// What went wrong, by meaning.

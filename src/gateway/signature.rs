@@ -1,10 +1,8 @@
 //! The signature that proves that a server has the key of its certificate, for certificates of any form.
 //!
 //! The TLS library verifies handshakes with certificates of version 3 only, with keys of at least 2048 bits, and
-//! without
-//! critical extensions that it does not know. A gateway that is trusted by its fingerprint, by its place, or by name in
-//! a
-//! CA file may have any certificate, so that the key is read here and `ring` verifies the signature with it.
+//! without critical extensions that it does not know. A gateway that is trusted by its fingerprint, by its place, or by
+//! name in a CA file may have any certificate, so that the key is read here and `ring` verifies the signature with it.
 
 use std::sync::Arc;
 

@@ -192,8 +192,7 @@ impl Client {
     }
 
     /// Asks whether IBKR answers the gateway: opens a websocket without a session, waits for one message, and closes
-    /// it.
-    /// It takes none of the gateway's five connections, so it is answered by a gateway all of whose connections are
+    /// it. It takes none of the gateway's five connections, so it is answered by a gateway all of whose connections are
     /// taken. While IBKR is silent each one leaves something behind in the gateway: use it rarely.
     ///
     /// # Errors

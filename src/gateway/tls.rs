@@ -31,8 +31,7 @@ pub enum Trust {
     /// A certificate for the host's name that this system trusts.
     System,
     /// Plain HTTP to any host, without a certificate. Anyone on the network path can read the session and impersonate
-    /// the
-    /// gateway; the operator has accepted that.
+    /// the gateway; the operator has accepted that.
     Plain,
 }
 

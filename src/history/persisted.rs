@@ -46,8 +46,7 @@ pub struct PersistedGateway {
 }
 
 /// The state that a gateway's driver inherits from its predecessor, in this daemon or an earlier one: the operator's
-/// pause or
-/// logout, and the rate limits.
+/// pause or logout, and the rate limits.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct DriverInit {
     /// The pause that it is in, with its end if it has one.
@@ -82,8 +81,7 @@ impl PersistedState {
     }
 
     /// What a daemon that starts at `now` records: a gateway that has not reported yet is as it was, and new numbers
-    /// may be
-    /// given out before the disk takes them.
+    /// may be given out before the disk takes them.
     #[must_use]
     pub(super) fn restarted(&self, now: Timestamp) -> Self {
         let mut gateways = self.gateways.clone();
@@ -135,8 +133,7 @@ impl From<&Snapshot> for PersistedGateway {
 
 impl PersistedGateway {
     /// Whether this entry on disk need not be written again for the gateway to be as in `present`: only requests were
-    /// sent since,
-    /// and fewer of them than the entry allows for.
+    /// sent since, and fewer of them than the entry allows for.
     #[must_use]
     pub fn covers(&self, present: &Self) -> bool {
         let last = self.rate_limits.requests.last();
@@ -161,10 +158,8 @@ fn file(folder: &Path) -> AtomicFile {
 }
 
 /// Requests that may be sent to a gateway before its entry is written again, because a disk write for each request
-/// would be too
-/// many. After a crash all of them count as sent. So do as many session numbers, which may have been given out while
-/// the disk
-/// was slow.
+/// would be too many. After a crash all of them count as sent. So do as many session numbers, which may have been given
+/// out while the disk was slow.
 const UNRECORDED: u8 = 15;
 /// Of these, requests that may be sent while the entry is being written.
 const MARGIN: usize = 5;

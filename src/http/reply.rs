@@ -22,8 +22,8 @@ pub enum Reply {
     Stream(StreamReply),
 }
 
-/// A response without an end, or one that is not known yet. It costs the daemon a task and its connection, and nothing of an
-/// HTTP library.
+/// A response without an end, or one that is not known yet. It costs the daemon a task and its connection, and nothing
+/// of an HTTP library.
 pub struct StreamReply {
     /// The head of the response; `None` if `body` writes it.
     pub head: Option<Response<()>>,

@@ -6,9 +6,9 @@ use crate::text::is_disturbing;
 
 /// The beginning of `text` as a log may show it: at most 200 bytes, one line, personal and secret values masked.
 ///
-/// Masked are the values of known keys (user, session, account, hardware, cookie ...) however they are quoted or cut off,
-/// and everything that looks like a network or hardware address, an account, an e-mail address or a long token. When in
-/// doubt, a word is masked.
+/// Masked are the values of known keys (user, session, account, hardware, cookie ...) however they are quoted or cut
+/// off, and everything that looks like a network or hardware address, an account, an e-mail address or a long token.
+/// When in doubt, a word is masked.
 #[must_use]
 pub fn redact(text: &str) -> String {
     let mut sample = Sample::default();

@@ -49,9 +49,10 @@ impl Context {
         }
     }
 
-    /// Whether IBKR refused the session because of another client a short time ago: the client's flag may be down while it still
-    /// uses the session. Asked at this interval, an hour's attempts last the hour, and its leaving is noticed at most that much later.
-    /// A flag that was up after the refusal and is down is better evidence: then the first attempts follow sooner.
+    /// Whether IBKR refused the session because of another client a short time ago: the client's flag may be down while
+    /// it still uses the session. Asked at this interval, an hour's attempts last the hour, and its leaving is noticed
+    /// at most that much later. A flag that was up after the refusal and is down is better evidence: then the first
+    /// attempts follow sooner.
     fn was_refused_lately(&self) -> bool {
         let Some(outage) = self.outage else { return false };
         let apart = LONGEST_PAUSE.max(HOUR / u32::from(self.policy.recovery.max_per_hour.max(1)));

@@ -97,8 +97,7 @@ pub(super) struct CurrentOutage {
 pub(super) struct Suspicion {
     pub(super) flags: Option<Doubt>,
     /// Why the last data call has not proved good flags. Good flags do not clear this: they can stay good while data
-    /// fails,
-    /// and alternating the two would use up the budget of requests.
+    /// fails, and alternating the two would use up the budget of requests.
     pub(super) data: Option<Unproved>,
     /// The last answer said nothing about the session.
     pub(super) unavailable: bool,

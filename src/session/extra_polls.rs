@@ -44,8 +44,7 @@ impl Machine {
     }
 
     /// A push is a reason to ask: of a bad flag one check, or else data, decides. The push of a stream that was refuted
-    /// again
-    /// and again is not urgent, and good flags refute it.
+    /// again and again is not urgent, and good flags refute it.
     pub(super) fn on_push(&mut self, status: Status) {
         let is_live = matches!(self.phase, Phase::Live(_));
         if !self.may_be_polled() || (is_live && status.reading() == Reading::Good) {
@@ -119,8 +118,7 @@ impl Machine {
     }
 
     /// Whether a poll out of turn makes sense. While the operator's logout is under way, the other side reports what
-    /// the logout
-    /// has done.
+    /// the logout has done.
     fn may_be_polled(&self) -> bool {
         self.phase.may_be_polled() && !self.is_ending()
     }

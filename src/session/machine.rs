@@ -460,8 +460,7 @@ impl Machine {
     }
 
     /// Moves the start of the present state and outage with a clock that was set. A host that slept goes neither
-    /// backwards nor
-    /// on by months.
+    /// backwards nor on by months.
     fn correct_times(&mut self, by: SignedDuration) {
         if by.is_negative() || by > LONGEST_SLEEP {
             let outage = self.cx.outage.as_mut().map(|outage| &mut outage.since.wall);

@@ -116,8 +116,7 @@ impl RateLimiter {
     }
 
     /// Earliest time for the next poll. Spreads what is left of the budget evenly over the rest of the window, so that
-    /// polling
-    /// never stalls, however many extra polls are requested.
+    /// polling never stalls, however many extra polls are requested.
     fn spacing(&self, now: Duration, priority: Priority) -> Duration {
         let free = match priority {
             Priority::Routine | Priority::Pressing => FREE,
@@ -137,8 +136,7 @@ impl RateLimiter {
     }
 
     /// Interval until the next scheduled poll. Intervals below [`SUSTAINABLE`] are honoured for the first [`UNHURRIED`]
-    /// requests
-    /// only; otherwise they would exhaust the budget and leave the session unpolled.
+    /// requests only; otherwise they would exhaust the budget and leave the session unpolled.
     pub(super) fn poll_interval(&mut self, now: Duration, wanted: Duration) -> Duration {
         let wanted = self.jitter(wanted);
         if count_recent(&self.sent, now) > UNHURRIED { wanted.max(SUSTAINABLE) } else { wanted }
@@ -297,8 +295,7 @@ const SHORT: Duration = Duration::from_secs(1);
 const SUSTAINED: usize = 150;
 const LONG: Duration = Duration::from_secs(600);
 /// Requests in a [`LONG`] span after which polls are spread, by priority. The rest is a reserve for higher priorities
-/// and for the
-/// data call that must follow a poll at once.
+/// and for the data call that must follow a poll at once.
 const FREE: usize = 100;
 const FREE_FOR_RECOVERY: usize = 120;
 const FREE_TO_CONFIRM: usize = 140;

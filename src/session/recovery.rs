@@ -25,8 +25,8 @@ impl Context {
         Next { phase: Phase::Recovering(settling), reason: StateReason::NotEstablished, ask }
     }
 
-    /// The next attempt, if its pause is over and the hour's budget allows one. Until then polls only see whether the session has
-    /// come back by itself.
+    /// The next attempt, if its pause is over and the hour's budget allows one. Until then polls only see whether the
+    /// session has come back by itself.
     pub(super) fn next_attempt(&mut self, reason: StateReason) -> Next {
         let outage = *self.outage();
         if outage.attempts >= self.policy.recovery.attempts {
@@ -64,15 +64,15 @@ impl Context {
         usable.get(turn).copied()
     }
 
-    /// Whether this attempt is followed by another method without a pause, once it has come to nothing. After the last method
-    /// there is a pause, and the first one again.
+    /// Whether this attempt is followed by another method without a pause, once it has come to nothing. After the last
+    /// method there is a pause, and the first one again.
     fn is_another_method_next(&self, attempt: Attempt) -> bool {
         let is_last = usize::from(attempt.number).is_multiple_of(self.usable_methods().len().max(1));
         !is_last && attempt.number < self.policy.recovery.attempts
     }
 
-    /// The configured methods, without those that are not supported and those that would evict another client that is to be
-    /// left alone.
+    /// The configured methods, without those that are not supported and those that would evict another client that is
+    /// to be left alone.
     fn usable_methods(&self) -> Vec<Request> {
         let contested = self.outage.is_some_and(|outage| outage.contested);
         let yielding = self.policy.competing == Competing::Yield && contested;
@@ -285,8 +285,8 @@ impl RecoveryPhase {
     }
 }
 
-/// When the outcome of an attempt is asked, each counted from the one before. They are dense around the three seconds that the
-/// gateway's own way takes. After `direct` the first check comes at once.
+/// When the outcome of an attempt is asked, each counted from the one before. They are dense around the three seconds
+/// that the gateway's own way takes. After `direct` the first check comes at once.
 const DELAYS: [Duration; 6] = [
     Duration::from_millis(500),
     Duration::from_millis(1000),

@@ -32,8 +32,7 @@ impl Context {
     }
 
     /// The answer to a handshake with IBKR's host. That it succeeds is a sign only after it has failed: in front of
-    /// IBKR is an
-    /// edge that answers also when IBKR does not.
+    /// IBKR is an edge that answers also when IBKR does not.
     pub(super) fn on_handshake(&mut self, phase: Phase, answer: Result<(), HostFailure>) -> Next {
         if !self.silence.is_on {
             return self.check_now(phase);
@@ -132,8 +131,7 @@ impl Context {
 }
 
 /// The gap between the first two websockets; it grows to two hours and a day. One that is opened while IBKR is silent
-/// leaves a
-/// connection behind.
+/// leaves a connection behind.
 const WEBSOCKET_GAP: Duration = Duration::from_secs(600);
 /// The gap between the first two rounds. It doubles.
 const FIRST_ROUND: Duration = Duration::from_secs(5);

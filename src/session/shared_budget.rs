@@ -13,8 +13,7 @@ use super::{Now, Policy};
 /// [`step_shared`](super::Machine::step_shared) of all machines whose gateways reach IBKR through this address.
 ///
 /// The queue is ordered by urgency and waiting time. An urgent request goes ahead of a scheduled one that has waited
-/// for less
-/// than ten seconds, so that no machine starves.
+/// for less than ten seconds, so that no machine starves.
 #[derive(Debug, Clone, Default)]
 pub struct SharedBudget {
     /// When the last requests were sent, at most [`BURST`] of them.
@@ -70,8 +69,7 @@ impl SharedBudget {
     }
 
     /// When `client` may send. If that is now, it counts as sent. Otherwise the client is queued, and loses its turn
-    /// unless it
-    /// calls again in time.
+    /// unless it calls again in time.
     pub(super) fn acquire(&mut self, now: Duration, client: ClientId, is_pressing: bool) -> Duration {
         self.waiting.retain(|other| other.client == client || now <= other.due + LATE);
         let by = now + if is_pressing { Duration::ZERO } else { PATIENCE };
@@ -137,8 +135,7 @@ impl SharedBudget {
 const BURST: usize = 4;
 const SHORT: Duration = Duration::from_secs(1);
 /// Two requests a second in the long run, and how much of that may be used in advance, so that a few recoveries at once
-/// need
-/// not wait.
+/// need not wait.
 const PRICE: Duration = Duration::from_millis(500);
 const CREDIT: Duration = Duration::from_secs(10);
 /// How far an urgent request goes ahead of a scheduled one.

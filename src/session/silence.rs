@@ -1,10 +1,10 @@
 //! While IBKR does not answer: what the gateway still holds of ours, and how IBKR's return is noticed.
 //!
-//! The gateway has five connections to IBKR. A proxied request that IBKR does not answer keeps one, also after its client has
-//! hung up; with all five taken the gateway is wedged. So at most [`BUDGET`] of our requests are left unanswered, and instead of
-//! a poll, while IBKR is silent, something is sent that takes none of the five: `GET /` to the gateway's process, a TLS handshake
-//! with IBKR's host, a websocket. Once IBKR is known to be back, one proxied request goes first. If it stays unanswered as well,
-//! the gateway is wedged.
+//! The gateway has five connections to IBKR. A proxied request that IBKR does not answer keeps one, also after its
+//! client has hung up; with all five taken the gateway is wedged. So at most [`BUDGET`] of our requests are left
+//! unanswered, and instead of a poll, while IBKR is silent, something is sent that takes none of the five: `GET /` to
+//! the gateway's process, a TLS handshake with IBKR's host, a websocket. Once IBKR is known to be back, one proxied
+//! request goes first. If it stays unanswered as well, the gateway is wedged.
 
 use std::time::Duration;
 
@@ -103,8 +103,8 @@ impl Silence {
         held.request.map(|request| (request, held))
     }
 
-    /// IBKR answered such a request: the silence is over. What is still held was closed by IBKR without an answer, or is of a
-    /// kind that IBKR does not answer.
+    /// IBKR answered such a request: the silence is over. What is still held was closed by IBKR without an answer, or
+    /// is of a kind that IBKR does not answer.
     pub(super) fn answered(&mut self, now: Duration, answered: Request) {
         self.strikes.retain(|strike| strike.request.name() != answered.name());
         if self.is_on {

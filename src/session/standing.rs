@@ -1,5 +1,5 @@
-//! Requests that are left standing: beside one that is not answered in time only the gateway's process is watched, until the
-//! answer comes or the request is given up.
+//! Requests that are left standing: beside one that is not answered in time only the gateway's process is watched,
+//! until the answer comes or the request is given up.
 
 use std::time::Duration;
 
@@ -116,8 +116,9 @@ impl Machine {
     }
 }
 
-/// How long a request is left standing before IBKR is believed to be silent: three times what one answer may take, and at most
-/// this. If something else comes from IBKR meanwhile, it is eight times, until the gateway is believed to be wedged.
+/// How long a request is left standing before IBKR is believed to be silent: three times what one answer may take, and
+/// at most this. If something else comes from IBKR meanwhile, it is eight times, until the gateway is believed to be
+/// wedged.
 const SILENT: Duration = Duration::from_secs(45);
 const WEDGED: Duration = Duration::from_secs(120);
 /// How often the gateway's process is watched meanwhile.

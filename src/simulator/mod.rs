@@ -1,8 +1,8 @@
 //! A simulated Client Portal Gateway, for tests, for the demo, and for rehearsing a lapse.
 //!
 //! [`world`] is what happens; this is how it is reached: HTTPS and a websocket where the gateway would be, and a
-//! second, plain port that sets the world. [`serve`] runs both until the shutdown future ends, or it is dropped. Both listen on
-//! loopback only.
+//! second, plain port that sets the world. [`serve`] runs both until the shutdown future ends, or it is dropped. Both
+//! listen on loopback only.
 //!
 //! It imports nothing else of this crate, not even the shape of IBKR's answers: a shared mistake would hide itself.
 

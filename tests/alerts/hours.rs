@@ -1,6 +1,5 @@
 //! Simulated months of a human with hours, days off and a deadline, in three zones; escalation and acknowledgement; and
-//! why
-//! an alert is held.
+//! why an alert is held.
 
 use std::time::Duration;
 
@@ -39,12 +38,9 @@ fn at(text: &str) -> Timestamp {
 }
 
 /// A year of a human with hours. The login ends each night; the human logs in at any time of the day or not at all, and
-/// not
-/// at all in the holidays; sometimes the gateway is down as well, sometimes another certificate is seen at night, which
-/// is
-/// sent at any hour; and the daemon is killed at any moment. Nothing else comes outside of the hours, no deadline is
-/// missed
-/// without calls, and one alert is open at a time.
+/// not at all in the holidays; sometimes the gateway is down as well, sometimes another certificate is seen at night,
+/// which is sent at any hour; and the daemon is killed at any moment. Nothing else comes outside of the hours, no
+/// deadline is missed without calls, and one alert is open at a time.
 fn a_year_of_hours(zone: &str, origin: &str) {
     let fortnight = date(2026, 7, 20).series(1.day()).take(14);
     let off: Vec<Date> = [date(2026, 2, 16), date(2026, 4, 3), date(2026, 10, 1), date(2026, 12, 25)]

@@ -73,8 +73,7 @@ impl Mailserver {
     }
 
     /// Answers the next command that begins with `command` like this; `GREETING` is the connection itself, and `TEXT`
-    /// the
-    /// end of the mail.
+    /// the end of the mail.
     pub(crate) fn answers(&self, command: &'static str, reply: &'static str) {
         self.script.lock().unwrap().push_back((command, reply));
     }

@@ -116,8 +116,7 @@ async fn a_state_directory_that_cannot_be_written_keeps_no_alert_back() {
 }
 
 /// A channel of the same service under another name, and one that is new: what is open they get at once. What was not
-/// sent
-/// by the one that is no longer there is dropped, and said to be.
+/// sent by the one that is no longer there is dropped, and said to be.
 #[tokio::test]
 async fn a_channel_that_is_renamed_or_added_gets_what_is_open_and_what_a_removed_one_did_not_send_is_said() {
     let gateway = Gateway::logged_in().await;

@@ -84,8 +84,7 @@ async fn the_python_trader_survives_lapses_and_a_restart_of_the_daemon() {
 }
 
 /// Two trading programs on two gateways that lapse together. The one without events keeps losing orders to questions;
-/// the
-/// one that listens sends none into a session that it knows to be lost, and loses none.
+/// the one that listens sends none into a session that it knows to be lost, and loses none.
 #[tokio::test]
 async fn without_events_orders_are_lost_to_questions_and_with_them_none_is() {
     if !has("python3").await {

@@ -95,8 +95,7 @@ async fn ibkr_in_trouble_is_no_login() {
 }
 
 /// Whether the connections of the gateway are taken cannot be known: a websocket that is answered while a request is
-/// not
-/// says it, and what was tried is reported.
+/// not says it, and what was tried is reported.
 #[tokio::test]
 async fn a_wedged_gateway_is_told_from_a_silent_ibkr_by_a_websocket() {
     let gateway = Gateway::quick_logged_in().await;

@@ -1,7 +1,7 @@
 //! Recorded replies: what each of them means to the machine, through a real connection.
 //!
-//! A file in `tests/data/replies/` is one answer, status line to body, named after what it means; every name, number and
-//! address in it is invented. A file in `tests/data/frames/` is what the stream says in one frame.
+//! A file in `tests/data/replies/` is one answer, status line to body, named after what it means; every name, number
+//! and address in it is invented. A file in `tests/data/frames/` is what the stream says in one frame.
 
 use std::collections::BTreeSet;
 use std::fs;

@@ -1,5 +1,5 @@
-//! What a release consists of: the static program alone in the root file system of its image, and the files for container
-//! engines, with the simulator in the gateway's place.
+//! What a release consists of: the static program alone in the root file system of its image, and the files for
+//! container engines, with the simulator in the gateway's place.
 //!
 //! `STATIC` names the static program that `packaging/build binary` builds. Without it, or without root, these tests are
 //! skipped, and say so.

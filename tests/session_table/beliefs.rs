@@ -16,8 +16,7 @@ const NONSENSE: Said = Said::Unavailable(Unavailability::Nonsense);
 const UNAUTHORIZED: Said = Said::Unauthorized;
 
 /// However many extra checks were requested, and whatever pushes came, the check that decides whether a session is dead
-/// comes within a
-/// second or so after the first that said so.
+/// comes within a second or so after the first that said so.
 #[test]
 fn the_second_look_never_waits_for_what_others_have_used_up() {
     let press: fn(Situation) -> Situation = |s| s.step(Input::Check);

@@ -162,8 +162,7 @@ fn a_clock_that_was_set_is_a_reason_to_ask_now() {
 }
 
 /// A host without a clock of its own starts in 1970. Once its clock is right, states and outages did not last for
-/// decades; a
-/// host that slept was in its state all night.
+/// decades; a host that slept was in its state all night.
 #[test]
 fn times_move_with_a_clock_that_was_set_and_not_with_a_host_that_slept() {
     for (by, is_set) in [(8 * 3600, false), (30 * 24 * 3600, false), (20_785 * 24 * 3600, true), (-8 * 3600, true)] {
@@ -292,8 +291,7 @@ fn an_heir_asks_nothing_too_early() {
 }
 
 /// More than `FLAPPING_CHANGES` within the window is flapping. A session that is live for five minutes in between is
-/// not, and
-/// pauses do not count.
+/// not, and pauses do not count.
 #[test]
 fn a_pattern_is_what_changes_often_within_a_time() {
     let live = Situation::with(recovering(&[Method::Direct], 6), 7).live();

@@ -66,8 +66,7 @@ fn a_session_on_its_way_is_waited_for_before_it_is_asked_for() {
 }
 
 /// While another client may use the session, the gateway's own method, which evicts it, is only used when its flag is
-/// down and there is no
-/// other; leaving them alone costs no attempt.
+/// down and there is no other; leaving them alone costs no attempt.
 #[test]
 fn somebody_else_is_evicted_only_where_there_is_no_other_way() {
     let direct = Request::OpenBrokerage { compete: false };

@@ -1,6 +1,5 @@
 //! Answers that never change, whatever they are: no gateway stays in a state without a meaning, and none is live
-//! without
-//! a proof.
+//! without a proof.
 
 use std::time::Duration;
 

@@ -114,8 +114,7 @@ fn the_silence_after_429_binds_the_next_one_too() {
 }
 
 /// Killed again and again, without a chance to record the last requests, while an operator keeps asking for checks:
-/// what
-/// reaches the gateway stays within the limits, by what stands on disk alone.
+/// what reaches the gateway stays within the limits, by what stands on disk alone.
 #[test]
 fn whoever_is_killed_again_and_again_keeps_within_the_budget() {
     let mut chance = Chance(7);

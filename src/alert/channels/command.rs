@@ -48,8 +48,8 @@ impl CommandChannel {
     }
 }
 
-/// Whether another try cannot help: the codes of sysexits(3) except "temporary failure", and those of a shell that cannot
-/// run a program.
+/// Whether another try cannot help: the codes of sysexits(3) except "temporary failure", and those of a shell that
+/// cannot run a program.
 const fn is_final(code: i32) -> bool {
     matches!(code, 64..=74 | 76..=78 | 126 | 127)
 }

@@ -38,8 +38,8 @@ impl EmailChannel {
         Self { settings: settings.clone(), host: host.to_owned(), limits: Limits::RFC_5321 }
     }
 
-    /// Sends the mail to all receivers that are not done yet. A receiver is done when the server accepted the mail for it or
-    /// refused it permanently. A receiver that the server defers does not delay the others.
+    /// Sends the mail to all receivers that are not done yet. A receiver is done when the server accepted the mail for
+    /// it or refused it permanently. A receiver that the server defers does not delay the others.
     pub(super) async fn deliver(&self, message: &Message, progress: &mut Progress) -> Outcome {
         let (from, receivers) = match self.mailboxes() {
             Ok(mailboxes) => mailboxes,
@@ -191,8 +191,8 @@ async fn envelope<'a>(
     Ok(taken)
 }
 
-/// Sends the text to the accepted receivers. Once the server has accepted it they are done. If the server refuses it for a
-/// single receiver, that one is done too.
+/// Sends the text to the accepted receivers. Once the server has accepted it they are done. If the server refuses it
+/// for a single receiver, that one is done too.
 async fn text(
     talk: &mut Conversation<'_>,
     taken: &[&Receiver],

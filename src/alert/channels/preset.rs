@@ -26,8 +26,8 @@ pub(super) struct Address<'a> {
 }
 
 impl Preset {
-    /// Returns the request for a message, with the configured `url`, and with `token` and receiver `to` for services that
-    /// need them.
+    /// Returns the request for a message, with the configured `url`, and with `token` and receiver `to` for services
+    /// that need them.
     #[must_use]
     pub fn call(self, message: &Message, url: &str, token: Option<&SecretString>, to: Option<&str>) -> Call {
         let address = Address { url, token };

@@ -163,9 +163,9 @@ impl World {
         }
     }
 
-    /// Answers a request that arrives at the gateway at `at`. Where IBKR does not answer, or where no connection to it is
-    /// free, the reply is [`What::Hang`] and names what [`World::late_answers`] may tell later. A client that hangs up
-    /// changes nothing.
+    /// Answers a request that arrives at the gateway at `at`. Where IBKR does not answer, or where no connection to it
+    /// is free, the reply is [`What::Hang`] and names what [`World::late_answers`] may tell later. A client that hangs
+    /// up changes nothing.
     pub fn handle(&mut self, at: Duration, call: &Call) -> Reply {
         self.advance(at);
         let reply = self.route(call);

@@ -287,8 +287,7 @@ impl Rules {
         if lapsed == Some(Duration::ZERO) {
             let an_hour_ago = self.asked.iter().filter(|at| now < **at + hour(1)).count();
             // The gateway may log itself out in the very moment in which an attempt succeeds (it tickles twice a
-            // minute, and
-            // a lapse seen there has it do so), so that nothing is promised when only one attempt is left.
+            // minute, and a lapse seen there has it do so), so that nothing is promised when only one attempt is left.
             let left = usize::from(policy.recovery.max_per_hour).saturating_sub(an_hour_ago);
             self.lapse_counts = was_live && left > 1 && policy.recovery.attempts > 1;
             self.first_attempt = None;

@@ -1,6 +1,5 @@
 //! What happens in a year whatever anybody does about it: drawn from a seed before it begins, so that all strategies
-//! live
-//! through the same year.
+//! live through the same year.
 
 use std::time::Duration;
 

@@ -7,8 +7,7 @@ use super::assumptions::{Assumptions, Key};
 use super::draw::Draw;
 
 /// When an owner who is called comes to the browser: at night after waking up, by day after some minutes, later on
-/// weekends.
-/// The delay belongs to what happened, so that all strategies meet the same owner.
+/// weekends. The delay belongs to what happened, so that all strategies meet the same owner.
 pub(super) fn comes_at(
     almanac: &Almanac,
     assumptions: &Assumptions,

@@ -107,8 +107,8 @@ impl Tickled {
         }
     }
 
-    /// Shows the tracker the gateway. The daemon does so after each step; here, for speed, when something has changed and
-    /// every so often.
+    /// Shows the tracker the gateway. The daemon does so after each step; here, for speed, when something has changed
+    /// and every so often.
     fn show(&mut self, now: Now, plan: &Plan, acts: &mut Vec<Act>) {
         let process = &mut self.process;
         let machine = &process.machine;
