@@ -1,5 +1,6 @@
 //! IBKR's rate limits, and the penalty for exceeding them.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::call::Route;
@@ -9,15 +10,14 @@ use super::control::{Limits, Who};
 #[derive(Clone, Debug)]
 pub(super) struct Pacing {
     limits: Limits,
-    tickle: Option<Duration>,
-    validate: Option<Duration>,
-    portfolio: Option<Duration>,
+    /// The last request for each path that has a limit of its own.
+    last: BTreeMap<&'static str, Duration>,
     penalty_until: Option<Duration>,
 }
 
 impl Pacing {
     pub(super) fn new(limits: Limits) -> Pacing {
-        Pacing { limits, tickle: None, validate: None, portfolio: None, penalty_until: None }
+        Pacing { limits, last: BTreeMap::new(), penalty_until: None }
     }
 
     /// Whether this request gets a 429, which is one of `in_a_second`. The first that is too fast starts the penalty.
@@ -40,24 +40,23 @@ impl Pacing {
 
     /// Whether this is too soon after the last request for the same path.
     fn exceeds_own_limit(&mut self, at: Duration, route: &Route) -> bool {
-        let own_limit = if *route == Route::Tickle {
-            Some((&mut self.tickle, SECOND))
-        } else if *route == Route::Validate {
-            Some((&mut self.validate, Duration::from_secs(60)))
-        } else if *route == Route::PortfolioAccounts {
-            Some((&mut self.portfolio, Duration::from_secs(5)))
-        } else {
-            None
-        };
-        let Some((last, apart)) = own_limit else {
-            return false;
-        };
-        let too_soon = last.is_some_and(|last| at.saturating_sub(last) < apart);
-        *last = Some(at);
-        too_soon
+        let path = route.path();
+        let path = path.strip_prefix("/v1/api/").or_else(|| path.strip_prefix("/v1/portal/")).unwrap_or(path);
+        let Some((path, apart)) = OWN_LIMITS.into_iter().find(|(limited, _)| *limited == path) else { return false };
+        let last = self.last.insert(path, at);
+        last.is_some_and(|last| at.saturating_sub(last) < Duration::from_secs(apart))
     }
 }
 
-const SECOND: Duration = Duration::from_secs(1);
+/// How many seconds apart requests for these paths have to be.
+const OWN_LIMITS: [(&str, u64); 7] = [
+    ("tickle", 1),
+    ("sso/validate", 60),
+    ("portfolio/accounts", 5),
+    ("portfolio/subaccounts", 5),
+    ("iserver/account/orders", 5),
+    ("iserver/account/trades", 5),
+    ("iserver/account/pnl/partitioned", 5),
+];
 const IN_A_SECOND: usize = 10;
 const PENALTY: Duration = Duration::from_secs(15 * 60);

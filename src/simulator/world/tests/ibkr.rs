@@ -260,6 +260,15 @@ fn all_limits_are_those_of_single_paths_too() {
     world.set(s(2000), Control::Pacing(Limits::All));
     ask(&mut world, s(2000), &Call::post(Route::Tickle));
     assert_eq!(ask(&mut world, ms(2_000_900), &Call::post(Route::Tickle)).status(), 429);
+    for path in ["iserver/account/orders", "iserver/account/trades", "portfolio/subaccounts"] {
+        let call = Call::get(Route::parse(&format!("/v1/api/{path}")));
+        for (at, is_refused) in [(3000, false), (3005, false), (3009, true), (3015, true)] {
+            if at == 3000 {
+                world.set(s(at), Control::Pacing(Limits::All));
+            }
+            assert_eq!(ask(&mut world, s(at), &call).status() == 429, is_refused, "{path} at {at}");
+        }
+    }
 }
 
 #[test]
