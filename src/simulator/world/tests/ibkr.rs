@@ -260,13 +260,13 @@ fn all_limits_are_those_of_single_paths_too() {
     world.set(s(2000), Control::Pacing(Limits::All));
     ask(&mut world, s(2000), &Call::post(Route::Tickle));
     assert_eq!(ask(&mut world, ms(2_000_900), &Call::post(Route::Tickle)).status(), 429);
-    for path in ["iserver/account/orders", "iserver/account/trades", "portfolio/subaccounts"] {
+    for (begin, path) in
+        [(3000, "iserver/account/orders"), (4000, "iserver/account/trades"), (5000, "portfolio/subaccounts")]
+    {
+        world.set(s(begin), Control::Pacing(Limits::All));
         let call = Call::get(Route::parse(&format!("/v1/api/{path}")));
-        for (at, is_refused) in [(3000, false), (3005, false), (3009, true), (3015, true)] {
-            if at == 3000 {
-                world.set(s(at), Control::Pacing(Limits::All));
-            }
-            assert_eq!(ask(&mut world, s(at), &call).status() == 429, is_refused, "{path} at {at}");
+        for (after, is_refused) in [(0, false), (5, false), (9, true), (15, true)] {
+            assert_eq!(ask(&mut world, s(begin + after), &call).status() == 429, is_refused, "{path} after {after} s");
         }
     }
 }
