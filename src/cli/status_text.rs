@@ -29,10 +29,15 @@ pub(super) fn text(status: &DaemonStatus, width: usize, colours: bool) -> String
 }
 
 fn narrow(status: &DaemonStatus, width: usize, colours: bool) -> String {
-    let names = longest(status.gateways.iter().map(|gateway| gateway.name.as_str()));
-    let lines = status.worst_first().into_iter().map(|gateway| {
-        let lasts = ago(status.at, gateway.since);
-        let line = format!("{:<names$} {} {lasts}", gateway.name, gateway.state);
+    let gateways = status.worst_first();
+    let line = |gateway: &GatewayStatus, names: usize| {
+        format!("{:<names$} {} {}", gateway.name, gateway.state, ago(status.at, gateway.since))
+    };
+    // In columns, if all of them fit.
+    let names = longest(gateways.iter().map(|gateway| gateway.name.as_str()));
+    let fits = gateways.iter().all(|gateway| line(gateway, names).chars().count() <= width);
+    let lines = gateways.into_iter().map(|gateway| {
+        let line = line(gateway, if fits { names } else { 0 });
         coloured(&wrap(&line, INDENT.len(), Some(width)), gateway.state, colours) + "\n"
     });
     lines.collect()

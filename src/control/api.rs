@@ -5,7 +5,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::alert::{self, About, ActiveAlert, ChannelStatus, Severity};
+use crate::alert::{self, About, ActiveAlert, ChannelStatus, HeldBy, Severity};
 use crate::history::EventId;
 use crate::session::{StateKind, StateReason};
 use crate::status::Snapshot;
@@ -112,7 +112,7 @@ impl DaemonStatus {
     #[must_use]
     pub fn worst_alerts(&self) -> Vec<&OpenAlert> {
         let mut alerts: Vec<&OpenAlert> = self.alerts.iter().collect();
-        alerts.sort_by_key(|alert| std::cmp::Reverse(alert.severity));
+        alerts.sort_by_key(|alert| (std::cmp::Reverse(alert.severity), alert.may_pass()));
         alerts
     }
 
@@ -136,7 +136,7 @@ impl DaemonStatus {
 
     fn rank(&self, gateway: &GatewayStatus) -> u8 {
         let is_own = |alert: &&OpenAlert| alert.gateway.as_deref() == Some(gateway.name.as_str());
-        if self.alerts.iter().filter(is_own).any(|alert| alert.severity == Severity::Error) {
+        if self.alerts.iter().filter(is_own).any(|alert| alert.severity == Severity::Error && !alert.may_pass()) {
             return 0;
         }
         match gateway.state {
@@ -238,6 +238,13 @@ pub struct OpenAlert {
     pub summary: String,
     /// What to do about it.
     pub action: String,
+}
+
+impl OpenAlert {
+    /// Whether it is only held off, because the problem may pass by itself.
+    fn may_pass(&self) -> bool {
+        self.held.as_ref().is_some_and(|held| held.by == HeldBy::HoldOff.name())
+    }
 }
 
 /// Why an alert is not sent.

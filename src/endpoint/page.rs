@@ -14,7 +14,7 @@ use crate::history::chart::{self, band, escaped};
 use crate::history::report::HistoryReport;
 use crate::log::human_duration;
 use crate::session::StateKind;
-use crate::text::{clock, zone_named};
+use crate::text::{clock, short_clock, zone_named};
 
 /// The history of all gateways, for the timelines.
 #[derive(Debug, Clone, PartialEq)]
@@ -47,8 +47,8 @@ fn escape(out: &mut Output<'_>, _: &mut State<'_, '_>, value: &Value) -> Result<
 struct Page<'a> {
     live: usize,
     total: usize,
-    /// How many gateways need a human.
-    needs: usize,
+    /// How many gateways need a human, if any does: `1 needs you`.
+    needs: Option<String>,
     /// The colour of the icon, in hexadecimal digits.
     icon: &'static str,
     host: &'a str,
@@ -120,7 +120,7 @@ fn page<'a>(view: &'a View, timelines: Option<&Timelines>) -> Page<'a> {
             class,
             state,
             is_late,
-            is_open: is_late || gateway.state != StateKind::Live || status.needs_human(gateway),
+            is_open: is_late || (view.gateways.len() <= FEW && gateway.state != StateKind::Live),
             day: timelines.first().map(|line| line.band.clone()).unwrap_or_default(),
             login: Some(gateway.login_url.as_deref().unwrap_or(&gateway.url))
                 .filter(|_| gateway.state == StateKind::LoginRequired),
@@ -134,7 +134,11 @@ fn page<'a>(view: &'a View, timelines: Option<&Timelines>) -> Page<'a> {
     let live = status.gateways.iter().filter(|gateway| view.is_live(gateway)).count();
     let needs = status.gateways.iter().filter(|gateway| status.needs_human(gateway)).count();
     Page {
-        needs,
+        needs: match needs {
+            0 => None,
+            1 => Some("1 needs you".to_owned()),
+            n => Some(format!("{n} need you")),
+        },
         icon: match (needs, live == view.gateways.len()) {
             (0, true) => "2da44e",
             (0, false) => "e3b341",
@@ -155,12 +159,13 @@ fn page<'a>(view: &'a View, timelines: Option<&Timelines>) -> Page<'a> {
 }
 
 fn facts(now: Timestamp, gateway: &GatewayStatus, zone: &TimeZone) -> Vec<(&'static str, String)> {
+    let time = |at: Timestamp| short_clock(at, now, zone);
     let mut facts = vec![
-        ("Since", format!("{}, for {}", clock(gateway.since, zone), span(gateway.since, now))),
+        ("Since", format!("{}, for {}", time(gateway.since), span(gateway.since, now))),
         ("Why", gateway.why.clone()),
     ];
     if let Some(down) = gateway.down_since {
-        facts.push(("Not live", format!("since {}, for {}", clock(down, zone), span(down, now))));
+        facts.push(("Not live", format!("since {}, for {}", time(down), span(down, now))));
     }
     let proof = gateway.last_good.map_or_else(|| "never".to_owned(), |good| format!("{} ago", span(good, now)));
     facts.push(("Last proved", proof));
@@ -170,13 +175,13 @@ fn facts(now: Timestamp, gateway: &GatewayStatus, zone: &TimeZone) -> Vec<(&'sta
         Some(at) => format!("{}, in {}", gateway.next, span(now, at)),
     };
     facts.push(("Next", next));
-    let end = |end: Timestamp| format!("{}, in {}", clock(end, zone), span(now, end));
+    let end = |end: Timestamp| format!("{}, in {}", time(end), span(now, end));
     facts.push(("Login ends", gateway.login_ends_at.map_or_else(|| "not known".to_owned(), end)));
     if let Some(window) = &gateway.maintenance {
-        facts.push(("Maintenance", format!("until {}", clock(window.until, zone))));
+        facts.push(("Maintenance", format!("until {}", time(window.until))));
     }
     if let Some(until) = gateway.paused_until {
-        facts.push(("Paused", format!("until {}", clock(until, zone))));
+        facts.push(("Paused", format!("until {}", time(until))));
     }
     match (gateway.paper, gateway.wrong_account) {
         (Some(true), true) => facts.push(("Account", "paper, but a live account is configured".to_owned())),
@@ -211,8 +216,8 @@ fn timeline(title: &'static str, report: &HistoryReport, name: &str, zone: &Time
         title,
         summary: of.map(|of| of.summary_since(report.from)).unwrap_or_default(),
         band: of.map(|of| band(report, of, zone)).unwrap_or_default(),
-        from: clock(report.from, zone),
-        middle: clock(middle(report), zone),
+        from: short_clock(report.from, report.to, zone),
+        middle: short_clock(middle(report), report.to, zone),
     }
 }
 
@@ -227,3 +232,5 @@ fn span(from: Timestamp, to: Timestamp) -> String {
 }
 
 const NAME: &str = "page.html";
+/// With more gateways than this the page is an overview: what is to be done, and everything else folded.
+const FEW: usize = 3;

@@ -234,6 +234,9 @@ fn days_off_may_be_many_and_hours_without_any_day_hold_nothing() {
     let off: Vec<Date> = date(2026, 1, 1).series(1.day()).take(366).collect();
     let year = hours("UTC", &EVERY_DAY, ["07:30", "17:00", ""], &off);
     assert_eq!(year.held_until(at("2026-01-01T00:00:00Z")), Some(at("2027-01-02T07:30:00Z")));
+    // The start is half an hour before this deadline, and is one call.
+    let short = hours("UTC", &EVERY_DAY, ["08:00", "17:00", "08:30"], &[]);
+    assert_eq!(short.next(at("2026-01-01T00:00:00Z")).unwrap().calls().count(), 2);
     let none = hours("UTC", &[], ["07:30", "17:00", ""], &[]);
     assert_eq!((none.next(at("2026-01-01T00:00:00Z")), none.held_until(at("2026-01-01T00:00:00Z"))), (None, None));
 }

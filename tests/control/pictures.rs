@@ -87,8 +87,8 @@ fn the_page_says_how_each_gateway_is_without_script_or_foreign_markup() {
     view.gateways.push("young".to_owned());
     let page = html(&view, Some(&pictures)).unwrap();
     for part in [
-        "<h1>1 of 3 live</h1>",
-        "<title>1 need you - 1 of 3 live - tickled</title>",
+        "<h1>1 of 3 live, 1 needs you</h1>",
+        "<title>1 needs you - 1 of 3 live - tickled</title>",
         "fill='%23cf222e'",
         "<details open>\n<summary>paper ",
         "<details>\n<summary>main ",
@@ -96,7 +96,7 @@ fn the_page_says_how_each_gateway_is_without_script_or_foreign_markup() {
         "a reason of &quot;its&quot; own",
         "the next ping is due, in 9s",
         "in 2h",
-        "<strong>login-required</strong>, for 1m<br>a login is &lt;required&gt;<br>log in at",
+        "<strong>login-required</strong>, for 1m<p>a login is &lt;required&gt;.</p><p>log in at",
         "<h2>young</h2><p>Nothing is known of it yet.",
         "<b>24 hours</b> known for 23h: 94.1 % live, 1 outage of 1h",
         "prefers-color-scheme:dark",
@@ -112,7 +112,7 @@ fn the_page_says_how_each_gateway_is_without_script_or_foreign_markup() {
 
     view.late.insert("main".to_owned());
     let page = html(&view, Some(&pictures)).unwrap();
-    assert!(page.contains("<h1>0 of 3 live</h1>") && page.contains("what is shown here is old"), "{page}");
+    assert!(page.contains("<h1>0 of 3 live, 1 needs you</h1>") && page.contains("what is shown here is old"), "{page}");
 
     view.status.gateways = vec![gateway("<b>", StateKind::Live, view.now.wall)];
     let page = html(&view, None).unwrap();
