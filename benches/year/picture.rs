@@ -6,7 +6,7 @@ use serde_json::Value;
 use support::year::Name;
 
 /// Two columns of bars: minutes lost in trading hours, on a logarithmic scale, and calls to the owner.
-pub(crate) fn svg(rows: &[(Name, Value)]) -> String {
+pub(crate) fn svg(years: u64, rows: &[(Name, Value)]) -> String {
     let height = TOP + ROW * rows.len() + 28;
     let mut svg = format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 760 {height}\" font-family=\"sans-serif\" font-size=\"13\">\n\
@@ -35,7 +35,7 @@ pub(crate) fn svg(rows: &[(Name, Value)]) -> String {
     }
     let foot = height - 10;
     let _ =
-        writeln!(svg, "<text x=\"150\" y=\"{foot}\" fill=\"#666\">A simulation. The left scale is logarithmic.</text>");
+        writeln!(svg, "<text x=\"150\" y=\"{foot}\" fill=\"#666\">A simulation of {years} years. The left scale is logarithmic.</text>");
     svg + "</svg>\n"
 }
 

@@ -5,22 +5,34 @@ use support::year::{ALL, Assumptions, Name, Run};
 /// Those whose order is compared; the variants of `tickled` differ too little.
 const COMPARED: [Name; 6] = [Name::Perfect, Name::Tickled, Name::Recipe, Name::Tickler, Name::IBeam, Name::Nothing];
 
-/// Prints, for each assumption halved and doubled, the minutes lost in trading hours beyond the perfect keeper's, and whether
-/// the order of the rows is another.
+/// Prints, for each assumption halved and doubled, the minutes that each strategy loses in trading hours beyond the perfect
+/// keeper's, and what changes in the order of the rows.
 pub(crate) fn print(years: u64) {
-    println!("minutes lost in trading hours beyond the perfect keeper's, a year, over {years} years\n");
-    let mut head = format!("{:<22}", "assumption");
-    for name in &COMPARED[1..] {
-        head += &format!(" {:>8}", name.title());
-    }
-    println!("{head}   order");
+    let titles = COMPARED[1..].iter().map(|name| name.title()).collect::<Vec<_>>().join(", ");
+    println!("Minutes lost in trading hours beyond the perfect keeper's, per year, over {years} years: {titles}.\n");
+    println!("| what happens | how much | source | halved | doubled | order |\n|---|---|---|--:|--:|---|");
     let usual = minutes(years, Assumptions::default());
-    show("as assumed", &usual, &usual);
+    println!("| as assumed | | | {} | | {} |", figures(&usual), titles_of(&order(&usual)));
     for row in ALL {
-        for (factor, word) in [(0.5, "halved"), (2.0, "doubled")] {
-            let changed = minutes(years, Assumptions::default().times(row.key, factor));
-            show(&format!("{:?} {word}", row.key), &changed, &usual);
-        }
+        let [halved, doubled] =
+            [0.5, 2.0].map(|factor| minutes(years, Assumptions::default().times(row.key, factor)));
+        let order = match (changed(&halved, &usual), changed(&doubled, &usual)) {
+            (None, None) => "the same".to_owned(),
+            (halved, doubled) => {
+                let halved = halved.map(|order| format!("halved: {order}"));
+                let doubled = doubled.map(|order| format!("doubled: {order}"));
+                halved.into_iter().chain(doubled).collect::<Vec<_>>().join("; ")
+            }
+        };
+        println!(
+            "| {} | {} {} | {} | {} | {} | {order} |",
+            row.meaning,
+            row.value,
+            row.unit,
+            row.source,
+            figures(&halved),
+            figures(&doubled)
+        );
     }
 }
 
@@ -30,10 +42,14 @@ fn minutes(years: u64, assumptions: Assumptions) -> Vec<f64> {
     all[1..].iter().map(|minutes| minutes - all[0]).collect()
 }
 
-fn show(what: &str, minutes: &[f64], usual: &[f64]) {
-    let figures: String = minutes.iter().map(|minutes| format!(" {minutes:>8.0}")).collect();
-    let order = if order(minutes) == order(usual) { "the same" } else { "another" };
-    println!("{what:<22}{figures}   {order}");
+fn figures(minutes: &[f64]) -> String {
+    minutes.iter().map(|minutes| format!("{minutes:.0}")).collect::<Vec<_>>().join(", ")
+}
+
+/// The order of the rows where it is another than usual.
+fn changed(minutes: &[f64], usual: &[f64]) -> Option<String> {
+    let order = order(minutes);
+    (order != self::order(usual)).then(|| titles_of(&order))
 }
 
 /// The rows, the best first.
@@ -41,4 +57,8 @@ fn order(minutes: &[f64]) -> Vec<usize> {
     let mut order: Vec<usize> = (0..minutes.len()).collect();
     order.sort_by(|a, b| minutes[*a].total_cmp(&minutes[*b]));
     order
+}
+
+fn titles_of(order: &[usize]) -> String {
+    order.iter().map(|nth| COMPARED[nth + 1].title()).collect::<Vec<_>>().join(", ")
 }

@@ -282,10 +282,9 @@ pub(super) fn unavailable(trouble: Unavailability, snapshot: &Snapshot, host: &s
         ),
         Unavailability::IbkrUnreachable => (
             Code::IbkrUnavailable,
-            Action::MendNetwork,
-            "check this host's network – IBKR cannot be reached".to_owned(),
-            "check the network and the name resolution of this host. tickled restores the session when IBKR answers."
-                .to_owned(),
+            Action::Wait,
+            "waiting for the network – this host cannot reach IBKR".to_owned(),
+            format!("{WAITING}\nIf other connections of this host work, check its firewall and its name resolution."),
         ),
         Unavailability::GatewayWedged => (
             Code::GatewayWedged,
@@ -374,6 +373,14 @@ pub(super) fn unavailable_for_long(trouble: Unavailability, snapshot: &Snapshot,
             ),
             Action::Diagnose,
         )),
+        Unavailability::IbkrUnreachable => Some(annotations(
+            trouble.code(),
+            "check this host's network – IBKR out of reach for half an hour",
+            "IBKR has not answered through this gateway for half an hour, and this host cannot reach IBKR",
+            "check the network, the firewall and the name resolution of this host.\ntickled restores the session when \
+             IBKR answers.",
+            Action::MendNetwork,
+        )),
         Unavailability::TooManyRequests { .. } => Some(annotations(
             trouble.code(),
             "slow down other programs – IBKR rate-limits us",
@@ -390,8 +397,7 @@ pub(super) fn unavailable_for_long(trouble: Unavailability, snapshot: &Snapshot,
              version of the gateway, may be the reason.",
             Action::Diagnose,
         )),
-        Unavailability::IbkrUnreachable
-        | Unavailability::GatewayWedged
+        Unavailability::GatewayWedged
         | Unavailability::NothingListens
         | Unavailability::NoAnswer
         | Unavailability::NotAGateway

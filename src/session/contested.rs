@@ -49,19 +49,24 @@ impl Context {
         }
     }
 
-    /// Whether IBKR refused the session because of another client a short time ago: the client's flag may be down while
-    /// it still uses the session. Asked at this interval, an hour's attempts last the hour, and its leaving is noticed
-    /// at most that much later. A flag that was up after the refusal and is down is better evidence: then the first
-    /// attempts follow sooner.
+    /// Whether IBKR refused the session because of another client so short a time ago that it is not asked again yet.
+    /// The flag of the other client says whether it has left, but not for sure: when the gateway logs itself out after
+    /// a lapse, the flag goes down as well, and so does `connected`. So a flag that is down is believed once. After that
+    /// the pauses grow, and if no check has seen the flag at all, an hour's attempts are made to last the hour.
     fn was_refused_lately(&self) -> bool {
         let Some(outage) = self.outage else { return false };
         let apart = LONGEST_PAUSE.max(HOUR / u32::from(self.policy.recovery.max_per_hour.max(1)));
-        let sooner =
-            if outage.flag_seen { FLAG_DOWN * 3_u32.pow(u32::from(outage.refusals.clamp(1, 4)) - 1) } else { apart };
-        outage.refused.is_some_and(|t| self.now.mono < t + apart.min(sooner))
+        let pause = match outage.refusals {
+            0 | 1 if self.facts.evidence.connected => Duration::ZERO,
+            0 | 1 => FLAG_DOWN,
+            refusals if outage.flag_seen => (FLAG_DOWN * 3_u32.pow(u32::from(refusals.min(5)) - 2)).min(apart),
+            _ => apart,
+        };
+        outage.refused.is_some_and(|t| self.now.mono < t + pause)
     }
 }
 
-/// The pause after the first refusal; three times as long after each further one.
+/// The pause after a refusal where the flag may be down without the other client having left; three times as long after each
+/// further refusal.
 const FLAG_DOWN: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(3600);

@@ -42,16 +42,6 @@ fn where_pings_are_gone_a_bad_check_is_asked_again_after_a_second() {
 }
 
 #[test]
-fn whoever_was_refused_lately_is_not_asked_for_again_because_a_flag_is_down() {
-    let asking = Situation::with(recovering(&[Method::Direct], 6), 7).lapsed();
-    let open = Request::OpenBrokerage { compete: false };
-    let refused = asking.answered(open, Said::Status(COMPETING));
-    assert_eq!(refused.state(), State::Contested);
-    let (pause, asked, _) = refused.checked(LOST).next();
-    assert!(asked == Request::Check && pause > seconds(5), "{asked:?} after {pause:?}");
-}
-
-#[test]
 fn a_session_on_its_way_is_waited_for_before_it_is_asked_for() {
     let seen = Situation::new().wait(seconds(100)).checked(NOT_ESTABLISHED).checked(NOT_ESTABLISHED);
     let waits = State::Recovering { attempt: 1, step: Step::Check };
@@ -77,17 +67,6 @@ fn somebody_else_is_evicted_only_where_there_is_no_other_way() {
     assert_eq!(both.plan.request, Some(direct));
     let left = both.answered(direct, Said::Unsupported);
     assert_eq!(left.plan.request, Some(Request::Reauthenticate));
-
-    let refused =
-        Situation::with(recovering(&[Method::Direct], 6), 7).lapsed().answered(direct, Said::Status(COMPETING));
-    let recovery = &refused.machine.policy().recovery;
-    let apart = LONGEST_PAUSE.max(seconds(3600) / u32::from(recovery.max_per_hour));
-    let until = refused.now.mono + apart;
-    let (_, _, checking) = refused.next();
-    let left = until - checking.now.mono;
-    let over = checking.wait(left).step(said(Request::Check, Said::Status(LOST)));
-    assert_eq!(over.plan.wake_at - over.now.mono, seconds(1));
-    assert_eq!(over.checked(LOST).state(), State::Recovering { attempt: 1, step: Step::Reauthenticate });
 
     let policy = Policy { competing: Competing::TakeOver, ..recovering(&[Method::Direct], 6) };
     let fighting = Situation::with(policy, 7).lapsed().answered(direct, Said::Status(COMPETING));

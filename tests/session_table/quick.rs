@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use support::{Said, said};
-use tickled::session::{Input, Policy, Request, State};
+use tickled::session::{Input, Method, Policy, Request, State, Status};
 
-use super::situation::{COMPETING, ERROR, GOOD, LOST, NOT_ESTABLISHED, Situation, VALID, seconds};
+use super::situation::{COMPETING, ERROR, GOOD, LOST, NOT_ESTABLISHED, Situation, VALID, recovering, seconds};
 
 /// The next method follows a refusal at once, and six seconds after an attempt that came to nothing. After the last method the
 /// session is waited for, and there is a pause.
@@ -79,4 +79,41 @@ fn a_data_call_is_sent_on_request() {
     assert_eq!(request, Request::Accounts, "after the check under way");
     let lost = Situation::new().lapsed();
     assert_eq!(lost.clone().step(Input::Prove).plan.reason, lost.plan.reason);
+}
+
+/// After a refusal because of another client, its flag tells whether it has left, where the gateway has not logged itself out:
+/// then the first further attempt comes with the first check, and later ones after 1, 3 and 9 minutes. A flag that no check has
+/// seen proves less.
+#[test]
+fn after_a_refusal_the_session_is_asked_for_again_when_the_other_client_may_have_left() {
+    let logged_out = Status { connected: false, ..LOST };
+    let minutes = |n: u64| seconds(60 * n);
+    for (is_flag_seen, flags, pauses) in [
+        (true, LOST, &[minutes(0), minutes(1), minutes(3), minutes(9)][..]),
+        (true, logged_out, &[minutes(1), minutes(1), minutes(3), minutes(9)]),
+        (false, LOST, &[minutes(0), minutes(10), minutes(10)]),
+        (false, logged_out, &[minutes(1), minutes(10), minutes(10)]),
+    ] {
+        let direct = Request::OpenBrokerage { compete: false };
+        let mut s = Situation::with(recovering(&[Method::Direct], 6), 7).lapsed().asks(direct);
+        for pause in pauses {
+            let refused_at = s.now.mono;
+            s = s.step(said(direct, Said::Status(COMPETING)));
+            assert_eq!(s.state(), State::Contested);
+            if is_flag_seen {
+                s = s.checked(COMPETING);
+            }
+            loop {
+                let (_, request, asking) = s.next();
+                s = asking;
+                if request == direct {
+                    break;
+                }
+                s = s.step(said(request, Said::Status(flags)));
+            }
+            let polls = seconds(if is_flag_seen { 22 } else { 11 });
+            let took = s.now.mono - refused_at;
+            assert!((*pause..=*pause + polls).contains(&took), "{took:?} for {pause:?}, {is_flag_seen} {flags:?}");
+        }
+    }
 }

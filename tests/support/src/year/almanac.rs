@@ -9,8 +9,9 @@ use jiff::{Timestamp, ToSpan};
 use tickled::calendar::Region;
 use tickled::simulator::world::{Competitor, Shows, Unanswered};
 
-use super::assumptions::{Assumptions, Key};
+use super::assumptions::{Assumptions, Key, fixed};
 use super::draw::Draw;
+use super::tally::Wait;
 
 /// Something that happens.
 #[derive(Debug, Clone, Copy)]
@@ -42,6 +43,23 @@ pub(super) enum Event {
 }
 
 impl Event {
+    /// What a session that is gone after it waits for, if a human has no part in it.
+    pub(super) const fn has_the_session_wait(self) -> Option<Wait> {
+        match self {
+            Self::Lapse | Self::Kick => Some(Wait::Lapse),
+            Self::Takes(_) | Self::Leaves => Some(Wait::OtherProgram),
+            Self::Silent(false, _) | Self::Failing(None) | Self::Network(true) | Self::Host(true) => Some(Wait::Return),
+            Self::Silent(true, _)
+            | Self::Failing(Some(_))
+            | Self::Network(false)
+            | Self::Host(false)
+            | Self::LoginEnds
+            | Self::Crash
+            | Self::Clock(_)
+            | Self::Looks => None,
+        }
+    }
+
     /// Whether a human may be needed after it.
     pub(super) const fn needs_a_human(self) -> bool {
         matches!(self, Self::LoginEnds | Self::Crash | Self::Host(_) | Self::Silent(..))
@@ -121,30 +139,30 @@ impl Almanac {
     fn draw_day(&mut self, date: Date, draw: &mut Draw, assumptions: &Assumptions) {
         let weekend = matches!(date.weekday(), Weekday::Saturday | Weekday::Sunday);
         let at = |minute: f64| self.at(date, minute);
-        let to_bed = at(23.0 * 60.0 + draw.between(-60.0, 59.0));
-        let wakes = self.at(date.tomorrow().unwrap(), 7.0 * 60.0 + draw.between(-30.0, 30.0));
+        let to_bed = at(draw.within(fixed::BEDTIME));
+        let wakes = self.at(date.tomorrow().unwrap(), draw.within(fixed::WAKES));
         let mut new = Vec::new();
         if draw.is(assumptions.get(Key::LoginEnds)) {
-            new.push((at(draw.between(0.0, 0.1)), Event::LoginEnds));
+            new.push((at(draw.within(fixed::MIDNIGHT)), Event::LoginEnds));
         }
-        let reset = at(draw.between(15.0, 75.0));
+        let reset = at(draw.within(fixed::RESET));
         let over = reset + draw.about(assumptions.minutes(Key::Reset), 0.3);
         new.extend([(reset, Event::Failing(Some(503))), (over, Event::Kick), (over, Event::Failing(None))]);
         if !weekend {
             // The daily look comes before work.
-            new.push((at(8.0 * 60.0 + draw.between(-20.0, 20.0)), Event::Looks));
+            new.push((at(draw.within(fixed::MORNING_LOOK)), Event::Looks));
             let (opens, closes) = match self.region {
                 Region::NorthAmerica | Region::Asia => (9.5 * 60.0, 16.0 * 60.0),
                 Region::Europe => (9.0 * 60.0, 17.5 * 60.0),
             };
             let hours = (at(opens), at(closes));
             self.trading.push(hours);
-            let working = (self.at(date, 7.5 * 60.0), self.at(date, 17.0 * 60.0));
+            let working = (self.at(date, fixed::WORK.0), self.at(date, fixed::WORK.1));
             self.working.push(working);
         }
-        let looks = assumptions.get(Key::Looks) * if weekend { 0.5 } else { 1.0 };
+        let looks = assumptions.get(Key::Looks) * if weekend { fixed::WEEKEND_LOOKS } else { 1.0 };
         for _ in 0..draw.poisson(looks) {
-            let when = draw.between(8.5 * 60.0, 21.0 * 60.0);
+            let when = draw.within(fixed::OTHER_LOOKS);
             new.push((self.at(date, when), Event::Looks));
         }
         self.asleep.push((to_bed, wakes));
@@ -153,9 +171,9 @@ impl Almanac {
             let york = TimeZone::get(Region::NorthAmerica.zone()).unwrap();
             let ambiguous = york.to_ambiguous_timestamp(date.at(23, 0, 0, 0));
             let start = Duration::try_from(ambiguous.compatible().unwrap().duration_since(epoch())).unwrap_or_default();
-            let start = start + Duration::from_secs_f64(draw.between(0.0, 3600.0));
-            let over = start + draw.about(assumptions.minutes(Key::Weekend), 0.4).min(Duration::from_secs(3 * 3600));
-            if draw.is(0.5) {
+            let start = start + Duration::from_secs_f64(60.0 * draw.within(fixed::WEEKEND));
+            let over = start + draw.about(assumptions.minutes(Key::Weekend), 0.4).min(fixed::WEEKEND_LONGEST);
+            if draw.is(fixed::HALF) {
                 self.events.extend([(start, Event::Failing(Some(503))), (over, Event::Failing(None))]);
             } else {
                 let unanswered = unanswered(draw, assumptions);
@@ -176,31 +194,32 @@ impl Almanac {
                 self.events.extend([(at, Event::Silent(true, unanswered)), (over, Event::Silent(false, unanswered))]);
             }
             Key::Errors => {
-                let status = if draw.is(0.5) { 503 } else { 500 };
+                let status = if draw.is(fixed::HALF) { 503 } else { 500 };
                 let over = lasts(draw, Key::Error);
                 self.events.extend([(at, Event::Failing(Some(status))), (over, Event::Failing(None))]);
             }
             Key::Crashes => self.events.push((at, Event::Crash)),
             Key::Reboots => {
-                self.events.extend([(at, Event::Host(false)), (at + Duration::from_secs(90), Event::Host(true))]);
+                self.events.extend([(at, Event::Host(false)), (at + fixed::REBOOT, Event::Host(true))]);
             }
             Key::Networks => {
                 let over = lasts(draw, Key::Network);
                 self.events.extend([(at, Event::Network(false)), (over, Event::Network(true))]);
             }
             Key::Clocks => {
-                let by = draw.between(-120.0, 120.0) as i64;
+                let by = draw.within(fixed::CLOCK) as i64;
                 self.events.push((at, Event::Clock(by)));
             }
             Key::Desktop | Key::Phone => {
                 let lasts = lasts(draw, if key == Key::Desktop { Key::DesktopLasts } else { Key::PhoneLasts });
-                let shows = match draw.between(0.0, 10.0) as u32 {
-                    0..7 => Shows::Taken,
-                    7 | 8 => Shows::Both,
-                    _ => Shows::Quiet,
+                let (both, never) = (assumptions.get(Key::FlagBoth), assumptions.get(Key::FlagNever));
+                let shows = match draw.between(0.0, 1.0) {
+                    share if share < never => Shows::Quiet,
+                    share if share < never + both => Shows::Both,
+                    _ => Shows::Taken,
                 };
                 let returns = draw.is(assumptions.get(Key::Stubborn));
-                let returns_after = returns.then(|| Duration::from_secs_f64(draw.between(30.0, 120.0)));
+                let returns_after = returns.then(|| Duration::from_secs_f64(draw.within(fixed::RETURNS_AFTER)));
                 let competitor = Competitor { shows, stubborn: false, returns_after };
                 // At night the owner sleeps, and does it in the morning.
                 let shift = self.sleeps_until(at).map_or(Duration::ZERO, |wakes| wakes - at);

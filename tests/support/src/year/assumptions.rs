@@ -46,12 +46,59 @@ assumptions! {
     Phone = 4.0 "a week", "the owner uses the phone app", "assumed";
     PhoneLasts = 4.0 "min", "length of that, median", "assumed";
     Stubborn = 0.5 "share", "evictions after which the owner logs in again", "assumed";
+    FlagBoth = 0.2 "share", "uses that IBKR flags without ending the session", "assumed";
+    FlagNever = 0.1 "share", "uses that end the session without a flag", "assumed";
     Answer = 8.0 "min", "from a call to the browser by day, median", "assumed";
     Away = 10.0 "times", "that much longer on weekends", "assumed";
     Looks = 3.0 "a day", "times the owner looks by himself, besides the morning", "assumed";
     Latency = 229.0 "ms", "until IBKR answers", "mean measured by TradersPost";
     Typed = 0.5 "share", "logins during IBKR's errors that get as far as a refused password", "assumed";
     Locks = 0.01 "share", "refused passwords that lock the account for a day", "assumed; ibeam#141, #221";
+}
+
+/// What is the same in every run, as none of it decides between strategies: times of day are minutes after midnight. All of it
+/// is assumed, but for the times of resets and maintenance.
+pub(super) mod fixed {
+    use std::time::Duration;
+
+    pub(in crate::year) const BEDTIME: (f64, f64) = (22.0 * 60.0, 24.0 * 60.0 - 1.0);
+    pub(in crate::year) const WAKES: (f64, f64) = (6.5 * 60.0, 7.5 * 60.0);
+    /// The look before work, on working days.
+    pub(in crate::year) const MORNING_LOOK: (f64, f64) = (7.0 * 60.0 + 40.0, 8.0 * 60.0 + 20.0);
+    pub(in crate::year) const OTHER_LOOKS: (f64, f64) = (8.5 * 60.0, 21.0 * 60.0);
+    pub(in crate::year) const WORK: (f64, f64) = (7.5 * 60.0, 17.0 * 60.0);
+    /// On weekends the owner looks that much less.
+    pub(in crate::year) const WEEKEND_LOOKS: f64 = 0.5;
+    /// The login ends within six seconds after midnight, which IBKR documents.
+    pub(in crate::year) const MIDNIGHT: (f64, f64) = (0.0, 0.1);
+    /// When the nightly reset begins: users saw 00:15 and 00:30 (ibeam#53), the notes of conduit cite 01:00.
+    pub(in crate::year) const RESET: (f64, f64) = (15.0, 75.0);
+    /// When the outage of the weekend begins, after Friday 23:00 in New York, and how long it is at most.
+    pub(in crate::year) const WEEKEND: (f64, f64) = (0.0, 60.0);
+    pub(in crate::year) const WEEKEND_LONGEST: Duration = Duration::from_secs(3 * 3600);
+    /// The share of outages in which IBKR answers with 503 after ten seconds, in the others with 500 at once; and the share of
+    /// weekends on which it answers with errors, on the others not at all.
+    pub(in crate::year) const HALF: f64 = 0.5;
+    pub(in crate::year) const SLOW_ERROR: Duration = Duration::from_secs(10);
+    pub(in crate::year) const REBOOT: Duration = Duration::from_secs(90);
+    /// How far the wall clock is set, in seconds.
+    pub(in crate::year) const CLOCK: (f64, f64) = (-120.0, 120.0);
+    /// When an evicted owner logs in to the other program again, in seconds; and after how many evictions in a row not.
+    pub(in crate::year) const RETURNS_AFTER: (f64, f64) = (30.0, 120.0);
+    pub(in crate::year) const GIVES_UP: u32 = 3;
+    /// How long the owner, who was not called, waits whether the session comes back by itself.
+    pub(in crate::year) const PATIENCE: Duration = Duration::from_secs(120);
+    /// When the owner tries again: after a visit that helped nothing, and after a login that failed.
+    pub(in crate::year) const NEXT_VISIT: Duration = Duration::from_secs(15 * 60);
+    pub(in crate::year) const NEXT_LOGIN: Duration = Duration::from_secs(10 * 60);
+    /// How long a gateway needs to start, by itself and for the owner, who then logs in.
+    pub(in crate::year) const START: Duration = Duration::from_secs(5);
+    pub(in crate::year) const LOGIN_AFTER_START: Duration = Duration::from_secs(30);
+    /// `IBEAM_GATEWAY_STARTUP`: how long a gateway that a strategy restarts is away.
+    pub(in crate::year) const STRATEGY_RESTART: Duration = Duration::from_secs(20);
+    pub(in crate::year) const LOCKED_FOR: Duration = Duration::from_secs(86_400);
+    /// How long the owner was at work during a need that counts as missed.
+    pub(in crate::year) const MISSED: Duration = Duration::from_secs(30 * 60);
 }
 
 /// The assumptions of a run: those of [`ALL`], or some of them changed.

@@ -24,6 +24,10 @@ impl Draw {
         from + (to - from) * self.unit()
     }
 
+    pub(super) fn within(&mut self, (from, to): (f64, f64)) -> f64 {
+        self.between(from, to)
+    }
+
     /// Whether something of this probability is so.
     pub(super) fn is(&mut self, share: f64) -> bool {
         self.unit() < share

@@ -1,23 +1,21 @@
 //! One year of one strategy, in simulated time.
 
 use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+use std::collections::{BinaryHeap, VecDeque};
 use std::time::Duration;
 
 use jiff::SignedDuration;
-use tickled::session::{HostFailure, Now};
-use tickled::simulator::world::{
-    Answer, Call, Control, Frame, Options, Reply, RequestId, Route, StreamId, Truth, What, World,
-};
+use tickled::session::Now;
+use tickled::simulator::world::{Control, Frame, Options, RequestId, StreamId, Truth, World};
 
 use super::Run;
 use super::almanac::{Almanac, Event, epoch};
 use super::assumptions::{Assumptions, Key};
 use super::draw::Draw;
-use super::owner;
 use super::strategies::{Act, Input, Name, Outcome, Strategy};
-use super::tally::Tally;
+use super::tally::{Tally, Wait};
 
+mod acts;
 mod events;
 
 pub(super) struct Life {
@@ -55,12 +53,20 @@ pub(super) struct Life {
     trades_since: Option<u32>,
     need: Option<Need>,
     not_live_since: Duration,
+    /// What the session waits for once it can be asked for.
+    waits_for: Wait,
     logged_in_at: Duration,
     locked_until: Duration,
+    /// IBKR answers 429 until then.
+    penalty_until: Duration,
+    /// When requests of the strategy reached IBKR within the last second.
+    second: VecDeque<Duration>,
+    /// How many have.
+    sent: u64,
     /// The owner is on the way.
     is_coming: bool,
     /// Calls that wait for the network.
-    undelivered: Vec<bool>,
+    undelivered: Vec<Undelivered>,
     chance: Draw,
     tally: Tally,
     pub(super) story: Option<Vec<String>>,
@@ -70,6 +76,16 @@ pub(super) struct Life {
 enum Later {
     OwnerComes,
     OwnerLogsIn,
+    /// The next try to deliver a call.
+    CallAgain(&'static str),
+}
+
+/// A call that waits for the network.
+#[derive(Clone, Copy)]
+struct Undelivered {
+    name: &'static str,
+    is_new: bool,
+    tries: u32,
 }
 
 /// A problem that only a human can solve.
@@ -128,8 +144,12 @@ impl Life {
             trades_since: None,
             need: None,
             not_live_since: Duration::ZERO,
+            waits_for: Wait::FreshLogin,
             logged_in_at: Duration::ZERO,
             locked_until: Duration::ZERO,
+            penalty_until: Duration::ZERO,
+            second: VecDeque::new(),
+            sent: 0,
             is_coming: false,
             undelivered: Vec::new(),
             chance: Draw::new(seed, 1 << 30),
@@ -166,6 +186,11 @@ impl Life {
                         self.owner_comes(true);
                     }
                     Later::OwnerLogsIn => self.owner_logs_in(),
+                    Later::CallAgain(name) => {
+                        if self.undelivered.iter().any(|call| call.name == name) {
+                            self.call(name, false);
+                        }
+                    }
                 }
             } else if let Some(flight) = self.landing() {
                 let outcome = match flight.lands {
@@ -177,6 +202,7 @@ impl Life {
                 self.calm.get_or_insert((self.at, self.world.load().from_clients as f64));
                 self.step(Input::Wake);
             }
+            self.count();
             self.look();
         }
         let load = self.world.load();
@@ -219,6 +245,7 @@ impl Life {
             && self.next() == wakes
             && self.flights.is_empty()
             && self.host_up
+            && self.at >= self.penalty_until
             && self.truth.reachable
             && self.truth.listening
             && !self.truth.wedged
@@ -256,6 +283,20 @@ impl Life {
         self.world.advance(to - self.skipped);
     }
 
+    /// Counts the strategy's requests that have reached IBKR within this last second.
+    fn count(&mut self) {
+        let sent = self.world.load().from_clients;
+        if sent == self.sent {
+            return;
+        }
+        self.second.retain(|then| *then + Duration::from_secs(1) > self.at);
+        for _ in self.sent..sent {
+            self.second.push_back(self.at);
+        }
+        self.sent = sent;
+        self.tally.busiest_own = self.tally.busiest_own.max(self.second.len());
+    }
+
     /// Counts a time without a session.
     fn lose(&mut self, from: Duration, to: Duration) {
         // A session that the owner uses elsewhere is not lost.
@@ -263,12 +304,22 @@ impl Life {
             return;
         }
         self.tally.lost += to - from;
+        let truth = &self.truth;
+        let wait = if !self.host_up || !truth.reachable || !truth.listening {
+            Wait::Away
+        } else if !truth.login || !truth.logged_in_here || truth.wedged {
+            Wait::Human
+        } else {
+            self.waits_for
+        };
         let trading = &self.almanac.trading;
         while trading.get(self.trading).is_some_and(|(_, closes)| *closes <= from) {
             self.trading += 1;
         }
         for (opens, closes) in trading[self.trading.min(trading.len())..].iter().take_while(|(opens, _)| *opens < to) {
-            self.tally.lost_trading += (*closes).min(to).saturating_sub((*opens).max(from));
+            let lost = (*closes).min(to).saturating_sub((*opens).max(from));
+            self.tally.lost_trading += lost;
+            self.tally.lost_to[wait as usize] += lost;
         }
     }
 
@@ -309,147 +360,6 @@ impl Life {
                 self.close_stream();
             }
             self.step(input);
-        }
-    }
-
-    fn landing(&mut self) -> Option<Flight> {
-        let due = self.flights.iter().position(|flight| flight.due() <= self.at)?;
-        Some(self.flights.swap_remove(due))
-    }
-
-    fn lands(&mut self, tag: u64, mut outcome: Outcome, is_login: bool) {
-        if let Outcome::Answer(Answer::Validate(validate)) = &mut outcome {
-            // The world does not know of the time that was skipped.
-            let at = epoch() + self.logged_in_at;
-            validate.auth_time_ms = u64::try_from(at.as_millisecond()).unwrap_or_default();
-        }
-        if is_login {
-            if outcome == Outcome::Answer(Answer::LoginSucceeds) {
-                self.tally.logins += 1;
-                self.logged_in_at = self.at;
-            } else if self.chance.is(self.assumptions.get(Key::Typed)) {
-                let locks = self.chance.is(self.assumptions.get(Key::Locks));
-                if locks {
-                    self.tally.locks += 1;
-                    self.locked_until = self.at + Duration::from_secs(86_400);
-                }
-                outcome = Outcome::PasswordRefused;
-            }
-        }
-        self.step(Input::Answer(tag, outcome));
-    }
-
-    /// Has the strategy see something, and does what it wants.
-    fn step(&mut self, input: Input) {
-        if !self.host_up {
-            return;
-        }
-        let mut acts = std::mem::take(&mut self.acts);
-        self.strategy.step(self.now(), input, &mut acts);
-        for act in acts.drain(..) {
-            self.act(act);
-        }
-        self.acts = acts;
-    }
-
-    fn act(&mut self, act: Act) {
-        match act {
-            Act::Send { tag, call, within } => self.send(tag, &call, within),
-            Act::HangUp { tag } => self.flights.retain(|flight| flight.tag != tag),
-            Act::Handshake { tag } => {
-                let (after, host) = match (self.has_network, self.is_silent) {
-                    (false, _) => (0, Err(HostFailure::NoWay)),
-                    (true, true) => (5, Err(HostFailure::NoAnswer)),
-                    (true, false) => (0, Ok(())),
-                };
-                self.comes(tag, Duration::from_secs(after), Outcome::Host(host));
-            }
-            Act::ProbeWebsocket { tag } => {
-                // What it leaves behind at the gateway is left out: no other websocket is opened there.
-                let truth = self.world.truth();
-                let after = Duration::from_secs(if truth.listening && !truth.reachable { 10 } else { 0 });
-                self.comes(tag, after, Outcome::Websocket(truth.listening.then_some(truth.reachable)));
-            }
-            Act::Call => self.call(true),
-            Act::Repeat => self.call(false),
-            Act::Message => self.tally.messages += 1,
-            Act::OpenStream(session) => self.open_stream(session.as_deref()),
-            Act::CloseStream => self.close_stream(),
-            Act::RestartGateway => {
-                self.tell(|| "the strategy restarts the gateway".to_owned());
-                self.restart(Duration::from_secs(20));
-            }
-            Act::Note(line) => self.tell(|| line),
-        }
-    }
-
-    fn send(&mut self, tag: u64, call: &Call, within: Option<Duration>) {
-        let is_login = call.route == Route::Dispatcher;
-        let here = self.at - self.skipped;
-        let Reply { after, what, awaits } = if is_login && self.at < self.locked_until {
-            Reply { after: Duration::from_secs(1), what: What::Answer(Answer::Trouble(403)), awaits: None }
-        } else {
-            self.world.handle(here, call)
-        };
-        self.tell(|| format!("  {:?} -> {what:?}", call.route));
-        let lands = match what {
-            What::Hang | What::Drip(_) => None,
-            other => Some((self.at + after, Outcome::of(other))),
-        };
-        let gives_up = within.map_or(Duration::MAX, |within| self.at + within);
-        self.flights.push(Flight { tag, awaits, lands, gives_up, is_login });
-    }
-
-    /// Something that is no request to the gateway comes of an act.
-    fn comes(&mut self, tag: u64, after: Duration, outcome: Outcome) {
-        let lands = Some((self.at + after + Duration::from_millis(30), outcome));
-        self.flights.push(Flight { tag, awaits: None, lands, gives_up: Duration::MAX, is_login: false });
-    }
-
-    fn open_stream(&mut self, session: Option<&str>) {
-        let here = self.at - self.skipped;
-        self.close_stream();
-        let reply = self.world.handle(here, &Call::get(Route::Stream));
-        if reply.what == What::Answer(Answer::Upgrade) {
-            let id = self.world.open_stream(here, session);
-            self.stream = Some((id, false, here));
-        } else {
-            self.step(Input::StreamDown);
-        }
-    }
-
-    fn close_stream(&mut self) {
-        if let Some((id, _, _)) = self.stream.take() {
-            self.world.close_stream(id);
-        }
-    }
-
-    /// A call to the owner, or a repeated one.
-    fn call(&mut self, is_new: bool) {
-        if !self.has_network {
-            self.undelivered.push(is_new);
-            return;
-        }
-        let truth = self.truth;
-        let is_needed = self.need.is_some() || !truth.login || !truth.logged_in_here || truth.held_elsewhere;
-        self.tell(|| format!("call, needed: {is_needed}, new: {is_new}"));
-        if is_new && !is_needed {
-            self.tally.needless += 1;
-        }
-        if let Some(need) = self.need.as_mut().filter(|need| !need.is_called) {
-            need.is_called = true;
-            self.tally.needed += 1;
-            self.tally.late.push(self.at - need.since);
-        }
-        if self.almanac.sleeps_until(self.at).is_some() {
-            self.tally.at_night += 1;
-        }
-        if !self.is_coming {
-            self.is_coming = true;
-            let past = &self.almanac.events[..self.event];
-            let cause = past.iter().rposition(|(_, event)| event.needs_a_human()).unwrap_or_default() as u64;
-            let comes = owner::comes_at(&self.almanac, &self.assumptions, self.seed, cause, self.at);
-            self.agenda.push(Reverse((comes, Later::OwnerComes)));
         }
     }
 }

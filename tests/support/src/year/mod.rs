@@ -17,7 +17,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 pub use assumptions::{ALL, Assumptions, Key, Row};
 pub use strategies::Name;
-pub use tally::{Spread, Tally};
+pub use tally::{Spread, Tally, Wait};
 
 /// What is run.
 #[derive(Debug, Clone)]

@@ -9,6 +9,8 @@ pub struct Tally {
     /// Time without a session, and that part of it in which the local stock exchange was open.
     pub lost: Duration,
     pub lost_trading: Duration,
+    /// The time lost in trading hours, by what the session waited for.
+    pub lost_to: [Duration; Wait::ALL.len()],
     /// Problems that only a human could solve.
     pub needs: u64,
     /// Calls for which there was a need, for which there was none, and needs without a call.
@@ -25,6 +27,8 @@ pub struct Tally {
     pub requests: f64,
     /// Requests of all that reached IBKR in its busiest second.
     pub busiest: usize,
+    /// Those of the strategy in its own busiest second.
+    pub busiest_own: usize,
     /// Requests that reached IBKR during a penalty, which IBKR counts against the address.
     pub in_penalty: u64,
     /// How often the owner was thrown out of another program.
@@ -37,6 +41,42 @@ pub struct Tally {
     pub locks: u64,
     /// How often the owner came for nothing.
     pub in_vain: u64,
+}
+
+/// What a session that is gone waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wait {
+    /// IBKR, the network, the host or the gateway is away.
+    Away,
+    /// Only a human can help.
+    Human,
+    /// The owner has left another program, or has been thrown out of it.
+    OtherProgram,
+    /// The owner has logged in, and the gateway asks for the session by itself.
+    FreshLogin,
+    /// IBKR, the network, the host or the gateway is back.
+    Return,
+    /// The session has lapsed, and can be asked for.
+    Lapse,
+}
+
+impl Wait {
+    /// All of them, in the order of the table.
+    pub const ALL: [Self; 6] =
+        [Self::Away, Self::Human, Self::OtherProgram, Self::FreshLogin, Self::Return, Self::Lapse];
+
+    /// How it is shown.
+    #[must_use]
+    pub const fn title(self) -> &'static str {
+        match self {
+            Self::Away => "IBKR, network, host or gateway away",
+            Self::Human => "only a human can help",
+            Self::OtherProgram => "another program was used",
+            Self::FreshLogin => "after a login",
+            Self::Return => "IBKR, network, host or gateway is back",
+            Self::Lapse => "after a lapse",
+        }
+    }
 }
 
 /// The middle and the end of a distribution.
@@ -53,6 +93,7 @@ impl Tally {
             days: self.days + other.days,
             lost: self.lost + other.lost,
             lost_trading: self.lost_trading + other.lost_trading,
+            lost_to: std::array::from_fn(|nth| self.lost_to[nth] + other.lost_to[nth]),
             needs: self.needs + other.needs,
             needed: self.needed + other.needed,
             needless: self.needless + other.needless,
@@ -62,6 +103,7 @@ impl Tally {
             messages: self.messages + other.messages,
             requests: self.requests + other.requests,
             busiest: self.busiest.max(other.busiest),
+            busiest_own: self.busiest_own.max(other.busiest_own),
             in_penalty: self.in_penalty + other.in_penalty,
             evictions: self.evictions + other.evictions,
             wedges: self.wedges + other.wedges,

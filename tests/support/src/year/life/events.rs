@@ -7,8 +7,10 @@ use jiff::SignedDuration;
 use tickled::simulator::world::{Control, PLACES, Reach, Unanswered};
 
 use super::super::almanac::Event;
+use super::super::assumptions::fixed;
 use super::super::owner;
 use super::super::strategies::{Input, Outcome};
+use super::super::tally::Wait;
 use super::{Later, Life, Need};
 
 impl Life {
@@ -21,19 +23,19 @@ impl Life {
             self.tally.in_vain += u64::from(is_called);
             return;
         }
-        let is_fresh = self.at < self.not_live_since + PATIENCE;
+        let is_fresh = self.at < self.not_live_since + fixed::PATIENCE;
         if truth.held_elsewhere && !truth.login {
-            self.comes_again(Duration::from_secs(15 * 60));
+            self.comes_again(fixed::NEXT_VISIT);
             return;
         }
         if truth.held_elsewhere || (is_fresh && !is_called) {
             return;
         }
         if !self.host_up || !truth.reachable || self.at < self.locked_until || !self.has_network {
-            self.comes_again(Duration::from_secs(15 * 60));
+            self.comes_again(fixed::NEXT_VISIT);
         } else if truth.wedged {
-            self.restart(Duration::from_secs(5));
-            self.agenda.push(Reverse((self.at + Duration::from_secs(30), Later::OwnerLogsIn)));
+            self.restart(fixed::START);
+            self.agenda.push(Reverse((self.at + fixed::LOGIN_AFTER_START, Later::OwnerLogsIn)));
         } else {
             self.owner_logs_in();
         }
@@ -44,8 +46,9 @@ impl Life {
         if self.world.truth().login && self.host_up {
             self.tally.logins += 1;
             self.logged_in_at = self.at;
+            self.waits_for = Wait::FreshLogin;
         } else {
-            self.comes_again(Duration::from_secs(10 * 60));
+            self.comes_again(fixed::NEXT_LOGIN);
         }
     }
 
@@ -61,6 +64,9 @@ impl Life {
     pub(super) fn happens(&mut self, event: Event) {
         let here = self.at - self.skipped;
         self.tell(|| format!("{event:?}"));
+        if let Some(wait) = event.has_the_session_wait() {
+            self.waits_for = wait;
+        }
         match event {
             Event::Lapse => self.world.set(here, Control::Lapse),
             Event::Kick => self.world.set(here, Control::LogOutElsewhere),
@@ -76,19 +82,14 @@ impl Life {
             Event::Network(has_network) => {
                 self.has_network = has_network;
                 self.reach(Unanswered::Closed);
-                if has_network {
-                    for is_new in std::mem::take(&mut self.undelivered) {
-                        self.call(is_new);
-                    }
-                }
             }
-            Event::Crash => self.restart(Duration::from_secs(5)),
+            Event::Crash => self.restart(fixed::START),
             Event::Host(is_up) => {
                 if is_up {
                     self.host_up = true;
                     self.step(Input::Start);
                 } else {
-                    self.restart(Duration::from_secs(95));
+                    self.restart(fixed::REBOOT + fixed::START);
                     self.host_up = false;
                     self.flights.clear();
                 }
@@ -116,7 +117,7 @@ impl Life {
         let control = match self.is_failing {
             _ if is_away => Control::Ibkr(Reach::Away),
             Some(status) => {
-                let after = Duration::from_secs(if status == 503 { 10 } else { 0 });
+                let after = if status == 503 { fixed::SLOW_ERROR } else { Duration::ZERO };
                 Control::Ibkr(Reach::Failing { status, after })
             }
             None if was_away => Control::Return(unanswered),
@@ -146,7 +147,7 @@ impl Life {
     /// Looks what has changed in truth.
     pub(super) fn look(&mut self) {
         let truth = self.world.truth();
-        if self.trades_since.is_some_and(|evictions| truth.evictions >= evictions + GIVES_UP) {
+        if self.trades_since.is_some_and(|evictions| truth.evictions >= evictions + fixed::GIVES_UP) {
             self.trades_since = None;
             self.world.set(self.at - self.skipped, Control::Leave);
         }
@@ -161,7 +162,7 @@ impl Life {
             }
             Some(need) if is_solved => {
                 let at_work = owner::at_work(&self.almanac, need.since, self.at);
-                if !need.is_called && at_work > MISSED {
+                if !need.is_called && at_work > fixed::MISSED {
                     self.tally.missed += 1;
                     self.tell(|| "it was missed".to_owned());
                 }
@@ -184,10 +185,3 @@ impl Life {
         }
     }
 }
-
-/// How long the owner, who was not called, waits whether the session comes back by itself.
-const PATIENCE: Duration = Duration::from_secs(120);
-/// After how many evictions in a row the owner gives up: assumed.
-const GIVES_UP: u32 = 3;
-/// How long the owner was at work during a need that was missed.
-const MISSED: Duration = Duration::from_secs(30 * 60);

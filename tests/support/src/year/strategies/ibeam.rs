@@ -1,8 +1,9 @@
-//! IBeam 0.5 with its defaults, described from its documentation and its behaviour: every 60 s a tickle decides. Without a
-//! session, which is also what an error and silence mean to it, it types the password into a browser. A session that
-//! competes or is not connected is logged out and reauthenticated, one that is not authenticated is reauthenticated. Then
-//! it asks once a second, three rounds of 120 times, and if that fails it kills the gateway. Five refused passwords, and it
-//! shuts itself down. Its second factor is taken to be automated, which is the best case.
+//! IBeam 0.5 with its defaults, described from its documentation and its public source (`strategy_handler.py`, strategy B,
+//! `http_handler.py`, `login_handler.py`, `var.py`): every 60 s a tickle decides. Without a session, which is also what an
+//! error and silence mean to it, it types the password into a browser. A session that competes or is not connected is logged
+//! out and reauthenticated, one that is not authenticated is reauthenticated. Then it asks once a second, three rounds of 120
+//! times, and if that fails it kills the gateway. A refused password is typed again at once; after five of them without a
+//! success it shuts itself down. Its second factor is taken to be automated, which is the best case.
 
 use std::time::Duration;
 
@@ -24,10 +25,8 @@ pub(super) struct IBeam {
 enum Step {
     /// Waits for the next maintenance.
     Rest,
-    /// The tickle that decides, at most two of them.
-    Tickle {
-        attempt: u32,
-    },
+    /// The tickle that decides.
+    Tickle,
     /// Waits for the login page.
     Page,
     /// Types.
@@ -111,7 +110,7 @@ impl Strategy for IBeam {
                 return;
             }
             (Input::Wake, Step::Rest) => {
-                self.send(Step::Tickle { attempt: 1 }, Call::post(Route::Tickle), acts);
+                self.send(Step::Tickle, Call::post(Route::Tickle), acts);
                 return;
             }
             (Input::Wake, Step::Types) => {
@@ -135,28 +134,26 @@ impl Strategy for IBeam {
             ) => return,
         };
         match self.step {
-            Step::Tickle { attempt } => match Seen::of(&outcome) {
-                Seen::NoSession | Seen::NotRunning if attempt < ATTEMPTS => {
-                    self.send(Step::Tickle { attempt: attempt + 1 }, Call::post(Route::Tickle), acts);
-                }
-                seen => self.decide(now, seen, acts),
-            },
+            Step::Tickle => self.decide(now, Seen::of(&outcome), acts),
             Step::Page if outcome == Outcome::Answer(Answer::LoginPage) => self.sleep(now, Step::Types, TYPING),
             Step::Page => self.rest(now),
             Step::LogIn if outcome == Outcome::Answer(Answer::LoginSucceeds) => {
                 self.refused = 0;
                 self.sleep(now, Step::Ask { round: 1, count: 1 }, second(1));
             }
-            Step::LogIn => {
-                self.refused += u32::from(outcome == Outcome::PasswordRefused);
+            Step::LogIn if outcome == Outcome::PasswordRefused => {
+                self.refused += 1;
                 if self.refused >= MOST_REFUSED {
                     acts.push(Act::Note("IBeam shuts itself down".to_owned()));
                     (self.step, self.wake_at) = (Step::ShutDown, Duration::MAX);
                 } else {
-                    self.rest(now);
+                    self.sleep(now, Step::Types, TYPING);
                 }
             }
+            Step::LogIn => self.rest(now),
             Step::LogOut => self.send(Step::Reauthenticate { round: 1 }, Call::post(Route::Reauthenticate), acts),
+            // Without an answer it gives this maintenance up.
+            Step::Reauthenticate { .. } if !matches!(outcome, Outcome::Answer(_)) => self.rest(now),
             Step::Reauthenticate { round } => self.sleep(now, Step::Ask { round, count: 1 }, Duration::ZERO),
             Step::Asked { round, count } => self.asked(now, round, count, Seen::of(&outcome), acts),
             Step::Rest | Step::Types | Step::Ask { .. } | Step::ShutDown => {}
@@ -195,13 +192,16 @@ impl Seen {
     }
 }
 
-/// `IBEAM_MAINTENANCE_INTERVAL`, `IBEAM_REQUEST_TIMEOUT`, `IBEAM_REQUEST_RETRIES`, `IBEAM_MAX_STATUS_CHECK_RETRIES`,
-/// `IBEAM_MAX_REAUTHENTICATE_RETRIES`, `IBEAM_MAX_FAILED_AUTH`.
+/// `IBEAM_MAINTENANCE_INTERVAL`.
 const EVERY: Duration = second(60);
+/// `IBEAM_REQUEST_TIMEOUT`. `IBEAM_REQUEST_RETRIES` is 1, which is one request in all.
 const ANSWER_WITHIN: Duration = second(15);
-const ATTEMPTS: u32 = 2;
+/// `IBEAM_MAX_STATUS_CHECK_RETRIES`, one a second.
 const ASKS: u32 = 120;
+/// `IBEAM_MAX_REAUTHENTICATE_RETRIES`.
 const ROUNDS: u32 = 3;
+/// `IBEAM_MAX_FAILED_AUTH`. `IBEAM_MAX_IMMEDIATE_ATTEMPTS` is 10, so all of them can come within one maintenance.
 const MOST_REFUSED: u32 = 5;
-/// How long a login in its browser takes until the form is sent: assumed.
+/// How long a login in its browser takes until the form is sent: assumed. At least `IBEAM_MIN_PRESUBMIT_BUFFER` of 5 s, the
+/// start of the browser and the loading of the page.
 const TYPING: Duration = second(15);

@@ -174,12 +174,12 @@ pub(super) enum Act {
     ProbeWebsocket {
         tag: u64,
     },
-    /// Calls the owner.
-    Call,
+    /// Calls the owner about something of this name.
+    Call(&'static str),
     /// Calls the owner again.
-    Repeat,
-    /// Sends the owner a message that asks for nothing.
-    Message,
+    Repeat(&'static str),
+    /// Sends the owner a message that asks for nothing. It takes the place of a call of this name that has not arrived.
+    Message(&'static str),
     OpenStream(Option<String>),
     CloseStream,
     RestartGateway,

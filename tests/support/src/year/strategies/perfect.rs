@@ -1,5 +1,6 @@
 //! A keeper that knows the truth and acts at once: what nothing can improve on. It leaves the session to the owner who uses
-//! another program, and asks nothing while IBKR is silent.
+//! another program, and asks nothing while IBKR is silent. When IBKR is back it lets the second pass in which the gateway sends
+//! what has waited in its queue: one request more in that second can be the one that is too many.
 
 use std::time::Duration;
 
@@ -20,7 +21,14 @@ pub(super) struct Perfect {
 impl Strategy for Perfect {
     fn step(&mut self, now: Now, input: Input, acts: &mut Vec<Act>) {
         match input {
-            Input::Truth(truth) => self.truth = Some(truth),
+            Input::Truth(truth) => {
+                let was_away = self.truth.is_some_and(|before| !before.reachable);
+                if was_away && truth.reachable {
+                    self.quiet_until = self.quiet_until.max(now.mono + RUSH);
+                    self.wake_at = self.wake_at.min(self.quiet_until);
+                }
+                self.truth = Some(truth);
+            }
             Input::Answer(_, outcome) => {
                 self.is_asking = false;
                 if outcome == Outcome::Answer(Answer::TooManyRequests) {
@@ -37,7 +45,7 @@ impl Strategy for Perfect {
         let Some(truth) = self.truth.filter(|truth| truth.listening && truth.reachable) else { return };
         if !truth.login || !truth.logged_in_here || truth.wedged {
             if !std::mem::replace(&mut self.has_called, true) {
-                acts.push(Act::Call);
+                acts.push(Act::Call("login-required"));
             }
             return;
         }
@@ -70,3 +78,4 @@ impl Strategy for Perfect {
 
 const PING_EVERY: Duration = second(240);
 const PENALTY: Duration = second(900);
+const RUSH: Duration = Duration::from_millis(1100);

@@ -1,5 +1,5 @@
-//! The recipe of the Elixir library `ibkr_api`: a ping every five minutes; when it is not good, a check, then reauthenticate,
-//! then `validate_sso`. What comes of it is logged, and seen by the next ping.
+//! The recipe of the Elixir library `ibkr_api`, from its guide to authentication: a ping every five minutes; when it is not
+//! good, a check, then reauthenticate, then `validate_sso`. What comes of it is logged, and seen by the next ping.
 
 use std::time::Duration;
 
@@ -28,7 +28,7 @@ impl Strategy for Recipe {
     fn step(&mut self, now: Now, input: Input, acts: &mut Vec<Act>) {
         let mut send = |step: &mut Step, next: Step, call: Call| {
             *step = next;
-            acts.push(Act::send(call, second(15)));
+            acts.push(Act::send(call, ANSWER_WITHIN));
         };
         match (input, self.step) {
             (Input::Start, _) => (self.step, self.next_ping) = (Step::Wait, now.mono),
@@ -75,4 +75,7 @@ fn is_good(outcome: &Outcome) -> bool {
     }
 }
 
+/// "Implement a periodic ping to the server (e.g., every 5 minutes)".
 const PING_EVERY: Duration = second(300);
+/// Assumed: what Elixir's HTTP clients wait by default.
+const ANSWER_WITHIN: Duration = second(15);

@@ -59,7 +59,8 @@ impl Tickled {
     pub(super) fn new(seed: u64, region: Region, name: Name) -> Self {
         let competing = if name == Name::TakeOver { Competing::TakeOver } else { Competing::Yield };
         let has_stream = name == Name::Stream;
-        let policy = Policy { competing, ..Policy::default() };
+        // As the daemon does for a gateway on its own host.
+        let policy = Policy { competing, knows_ibkr_host: true, ..Policy::default() };
         let place = Place { region, maintenance: Arc::new(Maintenance::default()) };
         let now = Now { mono: Duration::ZERO, wall: jiff::Timestamp::UNIX_EPOCH };
         let hours = (name == Name::Hours).then(|| hours(region));
@@ -132,16 +133,17 @@ impl Tickled {
             if (notice.code, notice.phase) == (Code::LoginRequired, AlertPhase::Raised) {
                 self.process.expects_login = true;
             }
+            let name = notice.code.name();
             acts.push(match notice.phase {
-                AlertPhase::Raised if notice.severity == Severity::Error => Act::Call,
-                AlertPhase::Repeated if notice.severity == Severity::Error => Act::Repeat,
+                AlertPhase::Raised if notice.severity == Severity::Error => Act::Call(name),
+                AlertPhase::Repeated if notice.severity == Severity::Error => Act::Repeat(name),
                 AlertPhase::Raised
                 | AlertPhase::Repeated
                 | AlertPhase::Resolved
                 | AlertPhase::Withdrawn
                 | AlertPhase::Replaced
                 | AlertPhase::Acknowledged
-                | AlertPhase::Test => Act::Message,
+                | AlertPhase::Test => Act::Message(name),
             });
         }
     }

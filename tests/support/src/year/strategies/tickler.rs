@@ -1,4 +1,5 @@
-//! A bare tickler: POST /tickle every minute, the answer unread. ibind's `Tickler` does this, and most scripts.
+//! A bare tickler: POST /tickle every minute, the answer unread. ibind's `Tickler` does this, and most scripts. ibind sends a
+//! tickle that is not answered up to three times more; that is left out, as most scripts do not.
 
 use std::time::Duration;
 
@@ -19,7 +20,7 @@ impl Strategy for Tickler {
             Input::Wake => {
                 // It waits for the answer, and then for a minute.
                 self.wake_at = Duration::MAX;
-                acts.push(Act::send(Call::post(Route::Tickle), second(10)));
+                acts.push(Act::send(Call::post(Route::Tickle), ANSWER_WITHIN));
             }
             Input::Answer(..) => self.wake_at = now.mono + EVERY,
             Input::Ready
@@ -40,4 +41,7 @@ impl Strategy for Tickler {
     }
 }
 
+/// `IBIND_TICKLER_INTERVAL`.
 const EVERY: Duration = second(60);
+/// The `timeout` of ibind's `RestClient`.
+const ANSWER_WITHIN: Duration = second(10);
