@@ -2,7 +2,7 @@
 
 use support::{Said, said};
 use tickled::session::{
-    Account, Accounts, CONFIRM_WITHIN, Cause, Competing, Input, LONGEST_PAUSE, Method, Policy, Recovery, Request, Sso,
+    Account, Accounts, CONFIRM_WITHIN, Cause, Competing, Input, Method, Policy, Recovery, Request, Sso,
     State, StateReason, Step, Unavailability, WakeReason,
 };
 
