@@ -211,6 +211,19 @@ async fn a_listener_receives_what_concerns_it_and_a_sign_of_life() {
             )
         };
         assert_eq!(text, format!("retry: 1000\n\n{}{}:\n\n", data(1), data(3)));
+        // However much happens that does not concern it.
+        let others = async {
+            loop {
+                sleep(Duration::from_secs(10)).await;
+                happens(&record, 2);
+            }
+        };
+        let mut comment = [0; 3];
+        tokio::select! {
+            () = others => {}
+            read = client.read_exact(&mut comment) => assert_eq!(read.unwrap(), 3),
+        }
+        assert_eq!((&comment, since.elapsed()), (b":\n\n", Duration::from_secs(30)));
     })
     .await;
 }

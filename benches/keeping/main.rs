@@ -2,7 +2,7 @@
 //! as JSON to `target/tmp/keeping.json`. No test depends on it.
 //!
 //! `cargo bench` takes a quarter of an hour; `BENCH=short cargo bench` a few minutes, with fewer lapses and gateways.
-//! `BENCH=programs cargo bench --bench keeping` measures trading programs and listeners, which takes ten minutes.
+//! `BENCH=programs cargo bench --bench keeping` measures trading programs and listeners, which takes three minutes.
 #![expect(clippy::unwrap_used, reason = "a measurement that fails ends")]
 #![expect(clippy::print_stdout, reason = "the table is what it is for")]
 #![expect(clippy::disallowed_methods, reason = "real processes take real time")]
@@ -100,7 +100,7 @@ async fn programs() -> Value {
     let number = |name: &str, usual| std::env::var(name).ok().and_then(|number| number.parse().ok()).unwrap_or(usual);
     let listeners = listeners::measure(number("LISTENERS", 1000)).await;
     println!("listeners: {listeners:#}");
-    let trading = trading::measure(4, number("LAPSES", 50)).await;
+    let trading = trading::measure(number("TRADERS", 10), number("LAPSES", 20)).await;
     println!("trading: {trading:#}");
     json!({ "listeners": listeners, "trading": trading })
 }

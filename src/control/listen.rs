@@ -4,7 +4,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use tokio::io::AsyncWriteExt;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep_until, timeout};
 
 use super::api::DaemonStatus;
 use super::event::Event;
@@ -62,11 +62,15 @@ impl Listener {
 
     async fn run(mut self, mut connection: Box<dyn Duplex>) {
         let events = Rc::clone(&self.events);
-        let mut ignored = 0;
+        let (mut ignored, mut comment_at) = (0, Instant::now());
         loop {
-            let text = std::mem::take(&mut self.text);
-            if !matches!(timeout(WRITTEN_WITHIN, connection.write_all(text.as_bytes())).await, Ok(Ok(()))) {
-                return;
+            if !self.text.is_empty() {
+                let text = std::mem::take(&mut self.text);
+                if !matches!(timeout(WRITTEN_WITHIN, connection.write_all(text.as_bytes())).await, Ok(Ok(()))) {
+                    return;
+                }
+                // Events of other gateways are no sign of life for a program that does not receive them.
+                comment_at = Instant::now() + COMMENT_EVERY;
             }
             let news = events.news();
             if !self.take() {
@@ -80,7 +84,7 @@ impl Listener {
             }
             tokio::select! {
                 () = news => {}
-                () = sleep(COMMENT_EVERY) => self.text.push_str(":\n\n"),
+                () = sleep_until(comment_at) => self.text.push_str(":\n\n"),
                 () = hung_up(&mut connection, &mut ignored) => return,
             }
         }
