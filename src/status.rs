@@ -20,6 +20,8 @@ pub struct Snapshot {
     pub url: String,
     /// The address by which people reach its login, if it is another.
     pub login_url: Option<String>,
+    /// The systemd unit that runs it, if it is configured.
+    pub service: Option<String>,
     /// The state of its session.
     pub state: State,
     /// Why that state was entered.
@@ -79,6 +81,7 @@ impl Snapshot {
             gateway: gateway.to_owned(),
             url: url.to_owned(),
             login_url: None,
+            service: None,
             state: machine.state(),
             reason: machine.reason(),
             since: machine.since(),

@@ -291,8 +291,9 @@ pub(super) fn unavailable(trouble: Unavailability, snapshot: &Snapshot, host: &s
             Action::Restart,
             "restart the gateway – it is stuck".to_owned(),
             format!(
-                "restart the gateway, then {}\nYour other programs are blocked as well.\nSome gateways free themselves \
-                 within minutes. A restart costs a login.",
+                "restart the gateway{}, then {}\nYour other programs are blocked as well.\nSome gateways free \
+                 themselves within minutes. A restart costs a login.",
+                snapshot.service.as_ref().map(|unit| format!(" with `systemctl restart {unit}`")).unwrap_or_default(),
                 login.lines()
             ),
         ),

@@ -225,10 +225,11 @@ impl Service {
         std::mem::take(&mut self.unproved)
     }
 
-    /// The address by which people reach the login of a gateway, where it is configured.
-    #[must_use]
-    pub fn login_url(&self, gateway: &str) -> Option<String> {
-        self.tracker.settings().login_urls.get(gateway).cloned()
+    /// Adds to a snapshot what is configured for people: the address of the login, and the unit that runs the gateway.
+    pub fn complete(&self, snapshot: &mut Snapshot) {
+        let settings = self.tracker.settings();
+        snapshot.login_url = settings.login_urls.get(&snapshot.gateway).cloned();
+        snapshot.service = settings.units.get(&snapshot.gateway).cloned();
     }
 
     /// How the sessions were at the deadlines since the last call.

@@ -27,6 +27,8 @@ pub struct Settings {
     pub in_window: Vec<Exempt>,
     /// The addresses by which people reach the logins of gateways, by their names.
     pub login_urls: BTreeMap<String, String>,
+    /// The systemd units that run gateways, by the gateways' names.
+    pub units: BTreeMap<String, String>,
     /// How often an alert is repeated while it lasts.
     pub repeat_every: Duration,
     /// The channels, besides the log.
@@ -210,6 +212,7 @@ impl Default for Settings {
             confirm: false,
             in_window: Vec::new(),
             login_urls: BTreeMap::new(),
+            units: BTreeMap::new(),
             repeat_every: Duration::from_hours(4),
             channels: Vec::new(),
             deadman: None,

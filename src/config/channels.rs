@@ -1,6 +1,6 @@
 //! Validates the alerts as a whole: the hours, each channel with the keys of its type, the dead man's switch.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::SignedDuration;
 use jiff::civil::Time;
@@ -8,7 +8,7 @@ use jiff::tz::TimeZone;
 
 use super::diagnostic::{Findings, quoted};
 use super::keyword::{nearest, word};
-use super::schema::{CHANNEL, CHANNELS, ChannelDraft, ChannelType, Draft, EVERY_CHANNEL};
+use super::schema::{CHANNEL, CHANNELS, ChannelDraft, ChannelType, Draft, EVERY_CHANNEL, GatewayDraft};
 use super::string_format;
 use crate::alert::schedule::{Hours, SHORTEST_LEAD};
 use crate::alert::settings::{
@@ -28,15 +28,16 @@ struct ChannelCheck<'a> {
 pub(super) fn alerts(draft: &Draft, report: &mut Findings) -> Settings {
     Settings {
         hours: hours(draft, report),
-        login_urls: draft
-            .gateways
-            .iter()
-            .filter_map(|(name, gateway)| Some((name.clone(), gateway.login_url.clone()?)))
-            .collect(),
+        login_urls: by_gateway(draft, |gateway| gateway.login_url.as_ref()),
+        units: by_gateway(draft, |gateway| gateway.unit.as_ref()),
         channels: all_channels(draft, report),
         deadman: deadman(draft, report),
         ..draft.alerts.clone()
     }
+}
+
+fn by_gateway(draft: &Draft, value: impl Fn(&GatewayDraft) -> Option<&String>) -> BTreeMap<String, String> {
+    draft.gateways.iter().filter_map(|(name, gateway)| Some((name.clone(), value(gateway)?.clone()))).collect()
 }
 
 fn hours(draft: &Draft, report: &mut Findings) -> Option<Hours> {

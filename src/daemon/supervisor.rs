@@ -249,7 +249,7 @@ impl Supervisor {
         self.counts.add(&report);
         let Report { at: now, mut snapshot, transition, jumped, answered, sending: _, stream } = report;
         let name = snapshot.gateway.clone();
-        snapshot.login_url = self.alerts.login_url(&name);
+        self.alerts.complete(&mut snapshot);
         let Some(entry) = self.gateways.get_mut(&name) else { return };
         if let Some(by) = jumped {
             warn!(event = event::CLOCK_JUMPED, gateway = name, by = %by, "{name}: the clock jumped, or the host slept: checking at once");

@@ -12,7 +12,7 @@ use crate::gateway::stream::StreamDown;
 use crate::gateway::wire::{Refusal, read, read_listening, read_status};
 use crate::gateway::{AccountsAnswer, AuthStatus, ErrorKind, SsoValidation};
 use crate::log::human_duration;
-use crate::session::Account;
+use crate::session::{Account, Unavailability};
 
 /// Evaluates the answers of a gateway.
 pub(super) fn evaluate(subject: &Subject, observed: &Observations) -> Vec<CheckResult> {
@@ -33,7 +33,7 @@ pub(super) fn evaluate(subject: &Subject, observed: &Observations) -> Vec<CheckR
             results.push(ibkr(&format!("the connection breaks during a request to IBKR: {why}")));
             return results;
         }
-        None if subject.is_known_silent => {
+        None if subject.known_silence.is_some() => {
             results.push(unanswered(subject, observed));
             return results;
         }
@@ -72,13 +72,18 @@ pub(super) fn evaluate(subject: &Subject, observed: &Observations) -> Vec<CheckR
 /// so that it says what was tried.
 fn unanswered(subject: &Subject, observed: &Observations) -> CheckResult {
     let fault = |exit, found: String, remedy: &str| CheckResult::fault(Check::Ibkr, exit, found, remedy);
-    let request = if subject.is_known_silent {
+    let request = if subject.known_silence.is_some() {
         "the daemon's requests have no answer".to_owned()
     } else {
         format!("a request to IBKR had no answer within {}", human_duration(subject.target.answer_within))
     };
     let tried = format!("the gateway answers GET / by itself, and {request}");
     match (&observed.websocket, &observed.ibkr_host) {
+        _ if subject.known_silence == Some(Unavailability::GatewayWedged) => fault(
+            Exit::HumanNeeded,
+            format!("the gateway is wedged, as the daemon found: {tried}, while IBKR answers by another way"),
+            WEDGED,
+        ),
         (Some(Ok(())), _) => fault(
             Exit::HumanNeeded,
             format!("the gateway is wedged: {tried}, while IBKR answers a websocket through the same gateway"),

@@ -215,7 +215,7 @@ mod tests {
             account: Account::Any,
             here: "HOST".to_owned(),
             no_validation: None,
-            is_known_silent: false,
+            known_silence: None,
             ibkr_host: None,
         }
     }

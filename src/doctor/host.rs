@@ -71,8 +71,8 @@ fn evaluate_unit(said: &str) -> CheckResult {
 #[derive(Debug)]
 pub(super) struct Served {
     pub(super) url: String,
-    /// Requests of the daemon have no answer.
-    pub(super) is_silent: bool,
+    /// Why requests of the daemon have no answer, while they have none.
+    pub(super) silence: Option<Unavailability>,
 }
 
 /// Whether a daemon answers at its socket, and the gateways that it serves.
@@ -88,7 +88,7 @@ pub(super) async fn socket(directories: &Directories, is_running: bool) -> (Chec
             let found =
                 format!("a daemon of version {} answers at its socket (process {})", status.version, status.pid);
             let served = status.gateways.into_iter().map(|gateway| Served {
-                is_silent: gateway.state == StateKind::Unavailable && SILENT.contains(&gateway.because),
+                silence: silence(gateway.because).filter(|_| gateway.state == StateKind::Unavailable),
                 url: gateway.url,
             });
             (CheckResult::good(Check::Unit, found), served.collect())
@@ -110,6 +110,16 @@ pub(super) async fn socket(directories: &Directories, is_running: bool) -> (Chec
             let remedy = "`systemctl restart tickled`, which ends no session";
             (CheckResult::warning(Check::Unit, error.to_string(), remedy), Vec::new())
         }
+    }
+}
+
+/// Returns the cause in a state in which requests to IBKR have no answer.
+const fn silence(reason: StateReason) -> Option<Unavailability> {
+    let StateReason::Trouble(cause) = reason else { return None };
+    if matches!(cause, Unavailability::IbkrSilent | Unavailability::IbkrUnreachable | Unavailability::GatewayWedged) {
+        Some(cause)
+    } else {
+        None
     }
 }
 
@@ -166,9 +176,6 @@ fn evaluate_state(folder: &Path, is: io::Result<(bool, bool)>, disk: Option<(&st
     }
 }
 
-/// The reasons of a state in which requests have no answer.
-const SILENT: [StateReason; 2] =
-    [StateReason::Trouble(Unavailability::IbkrSilent), StateReason::Trouble(Unavailability::GatewayWedged)];
 const UNITS: [&str; 4] =
     ["/etc/systemd/system", "/run/systemd/system", "/usr/local/lib/systemd/system", "/usr/lib/systemd/system"];
 const PROPERTIES: &str = "--property=ActiveState,UnitFileState,NeedDaemonReload,NRestarts,ExecMainStatus";

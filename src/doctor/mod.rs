@@ -65,7 +65,7 @@ pub async fn run(options: &Options) -> Diagnosis {
             subject.no_validation =
                 Some("not asked: the daemon asks it, and IBKR allows that request once a minute".to_owned());
         }
-        subject.is_known_silent = served.is_some_and(|gateway| gateway.is_silent);
+        subject.known_silence = served.and_then(|gateway| gateway.silence);
     }
     results.extend(other_programs::evaluate(&processes, &options.config));
     results.push(host::state(&directories));
@@ -120,7 +120,7 @@ fn subjects(options: &Options, config: Option<&Config>) -> Vec<Subject> {
         account,
         here: options.host.clone(),
         no_validation: None,
-        is_known_silent: false,
+        known_silence: None,
         ibkr_host: ibkr.host.clone().filter(|_| target.url.is_loopback()),
         target,
     };

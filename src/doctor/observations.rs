@@ -10,7 +10,7 @@ use crate::gateway::probe;
 use crate::gateway::stream::StreamDown;
 use crate::gateway::wire::RawReply;
 use crate::gateway::{ConnectError, GatewayUrl, Target, TlsError};
-use crate::session::Account;
+use crate::session::{Account, Unavailability};
 
 /// A gateway to check.
 #[derive(Debug, Clone)]
@@ -24,8 +24,8 @@ pub(super) struct Subject {
     pub(super) here: String,
     /// Why `validate_sso` is not asked, which IBKR allows once a minute.
     pub(super) no_validation: Option<String>,
-    /// The daemon has unanswered requests at the gateway, so no further one is sent.
-    pub(super) is_known_silent: bool,
+    /// Why requests of the daemon have no answer, while they have none. The doctor adds no other.
+    pub(super) known_silence: Option<Unavailability>,
     /// IBKR's API host, if it may be connected to.
     pub(super) ibkr_host: Option<String>,
 }

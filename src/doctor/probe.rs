@@ -13,6 +13,7 @@ use super::recently;
 use crate::driver::{Clock, HostClock};
 use crate::gateway::probe::{self, NoAnswer, Probe};
 use crate::gateway::{Client, ConnectError, IbkrHost, Request, Target, TlsError, Trust};
+use crate::session::Unavailability;
 
 /// Probes one gateway, step by step, as long as the next step makes sense.
 pub(super) async fn look(subject: &Subject) -> Observations {
@@ -100,8 +101,10 @@ async fn ask(subject: &Subject, probe: &Probe, observed: &mut Observations) {
         return;
     }
     let patience = subject.target.answer_within;
-    if subject.is_known_silent {
-        return look_for_ibkr(subject, observed).await;
+    match subject.known_silence {
+        Some(Unavailability::GatewayWedged) => return,
+        Some(_) => return look_for_ibkr(subject, observed).await,
+        None => {}
     }
     let mut status = get(probe, Request::Check, patience).await;
     if seems_lapsed(&status) {

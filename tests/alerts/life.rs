@@ -51,6 +51,7 @@ pub(crate) fn snapshot(state: State, since: Now, outage_since: Option<Now>) -> S
         gateway: "main".to_owned(),
         url: "https://localhost:5000".to_owned(),
         login_url: None,
+        service: None,
         state,
         reason: StateReason::Started,
         detail: None,

@@ -136,7 +136,9 @@ pub(crate) fn all() -> Vec<Message> {
     ] {
         let prints = "it presented AB:CD, but EF:01 is pinned";
         let detail = (trouble == Unavailability::Certificate).then(|| prints.to_owned());
-        told.extend(Stage::of(|live| Snapshot { state: State::Unavailable(trouble), detail: detail.clone(), ..live }));
+        let service = (trouble == Unavailability::GatewayWedged).then(|| "ibkr-gateway.service".to_owned());
+        let (state, detail) = (State::Unavailable(trouble), &detail);
+        told.extend(Stage::of(|live| Snapshot { state, detail: detail.clone(), service: service.clone(), ..live }));
     }
     told.extend(Stage::of(|live| Snapshot { flapping: true, ..live }));
     told.extend(Stage::of(|live| Snapshot {

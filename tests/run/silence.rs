@@ -19,7 +19,7 @@ use support::{Daemon, Gateway, SOON, by_day, file, tickled};
 /// Intervals so short that a silence is noticed within seconds.
 fn config(gateway: &Gateway) -> PathBuf {
     let quick = "[session]\nanswer_within = \"1s\"\nwatch_every = \"5s\"\ncheck_every = \"1s\"\n";
-    file(&by_day(&format!("[gateway.main]\nurl = \"{}\"\n{quick}", gateway.url())))
+    file(&by_day(&format!("[gateway.main]\nurl = \"{}\"\nunit = \"ibkr-gateway.service\"\n{quick}", gateway.url())))
 }
 
 /// IBKR's API host, which answers TLS handshakes while it is not silent.
@@ -164,7 +164,8 @@ async fn it_closes_and_the_daemon_was_started_again() {
 }
 
 /// The verdict, what a human reads of it, and its end by a restart of the gateway and a login.
-async fn it_is_wedged(gateway: Gateway, daemon: &mut Daemon, state: &Path) {
+async fn it_is_wedged(gateway: Gateway, daemon: &mut Daemon, config: &Path) {
+    let state = &state(config);
     let recovered = recoveries(&gateway).await;
     let before = reached(&gateway).await.len();
     let status = is_because(state, "gateway-wedged", SOON).await;
@@ -172,9 +173,22 @@ async fn it_is_wedged(gateway: Gateway, daemon: &mut Daemon, state: &Path) {
     let alerts = status["alerts"].as_array().unwrap();
     assert_eq!((alerts.len(), &alerts[0]["code"]), (1, &Value::from("gateway-wedged")), "{alerts:?}");
     let text = format!("{} {}", alerts[0]["summary"], alerts[0]["action"]);
-    for words in ["never answered", "other programs are blocked", "restart the gateway, then log in", "costs a login"] {
+    for words in [
+        "never answered",
+        "other programs are blocked",
+        "restart the gateway with `systemctl restart ibkr-gateway.service`, then log in",
+        "costs a login",
+    ] {
         assert!(text.contains(words), "{words}: {text}");
     }
+    // The doctor believes the daemon, and adds no request.
+    let asked = gateway.asked().await;
+    let mut doctor = tickled(&["doctor", "--json", "--config", config.to_str().unwrap()]);
+    let found = doctor.env("RUNTIME_DIRECTORY", state).output().await.unwrap();
+    let found = String::from_utf8(found.stdout).unwrap();
+    assert!(found.contains("the gateway is wedged, as the daemon found"), "{found}");
+    let added = gateway.asked().await.split_off(asked.len());
+    assert!(added.iter().all(|path| path == "/"), "{added:?}");
     assert!(reached(&gateway).await.len() - before <= 2);
     assert_eq!(recoveries(&gateway).await, recovered, "no method helps here");
     gateway.set("restart?down=1s").await;
@@ -191,7 +205,7 @@ async fn its_return_leaves_the_gateway_wedged() {
     let mut daemon = Daemon::spawn(Daemon::command(&path).env("RUNTIME_DIRECTORY", state(&path)));
     daemon.becomes("live", SOON).await;
     gateway.wedge().await;
-    it_is_wedged(gateway, &mut daemon, &state(&path)).await;
+    it_is_wedged(gateway, &mut daemon, &path).await;
 }
 
 async fn a_program_alone_wedges_the_gateway() {
@@ -200,7 +214,7 @@ async fn a_program_alone_wedges_the_gateway() {
     let mut daemon = Daemon::spawn(Daemon::command(&path).env("RUNTIME_DIRECTORY", state(&path)));
     daemon.becomes("live", SOON).await;
     gateway.wedge_by_program().await;
-    it_is_wedged(gateway, &mut daemon, &state(&path)).await;
+    it_is_wedged(gateway, &mut daemon, &path).await;
 }
 
 /// Twelve slow requests at a time make each of the daemon's wait for its turn, longer than an answer may take.
