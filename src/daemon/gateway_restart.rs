@@ -39,18 +39,43 @@ impl Restarts {
     }
 }
 
-/// Whether to restart a gateway that has been in this state since `since`: once per wedge, after it has lasted for a
-/// while, and at most twice a day.
-pub(super) fn is_due(now: Now, state: State, since: Now, restarts: &[Timestamp]) -> bool {
-    state == State::Unavailable(Unavailability::GatewayWedged)
-        && now.mono.saturating_sub(since.mono) >= STANDS_FOR
-        && restarts.iter().all(|at| *at < since.wall)
-        && restarts.iter().filter(|at| is_recent(now.wall, **at)).count() < PER_DAY
+/// When one gateway was wedged and restarted.
+pub(super) struct WedgeTracker {
+    /// Since when it is wedged.
+    since: Option<Duration>,
+    /// When the daemon restarted it, as far as that limits the next restart.
+    restarts: Vec<Timestamp>,
 }
 
-/// Whether a restart counts against the limit for a day.
-pub(super) fn is_recent(now: Timestamp, at: Timestamp) -> bool {
-    now.duration_since(at) < A_DAY
+impl WedgeTracker {
+    pub(super) const fn new(restarts: Vec<Timestamp>) -> Self {
+        Self { since: None, restarts }
+    }
+
+    pub(super) fn restarts(&self) -> &[Timestamp] {
+        &self.restarts
+    }
+
+    pub(super) fn observe(&mut self, now: Now, state: State) {
+        if state == State::Unavailable(Unavailability::GatewayWedged) {
+            self.since.get_or_insert(now.mono);
+        } else {
+            self.since = None;
+        }
+    }
+
+    /// Whether to restart the gateway, which has been unavailable since `unavailable`: once per wedge, after it has lasted
+    /// for a while, and at most twice a day. Records the restart.
+    pub(super) fn take_due(&mut self, now: Now, unavailable: Now) -> bool {
+        self.restarts.retain(|at| now.wall.duration_since(*at) < A_DAY);
+        let is_due = self.since.is_some_and(|since| now.mono.saturating_sub(since) >= STANDS_FOR)
+            && self.restarts.iter().all(|at| *at < unavailable.wall)
+            && self.restarts.len() < PER_DAY;
+        if is_due {
+            self.restarts.push(now.wall);
+        }
+        is_due
+    }
 }
 
 async fn run(gateway: String, command: Vec<String>) {
@@ -109,6 +134,7 @@ mod tests {
     use crate::session::Cause;
 
     const WEDGED: State = State::Unavailable(Unavailability::GatewayWedged);
+    const SILENT: State = State::Unavailable(Unavailability::IbkrSilent);
 
     fn at(minutes: u64) -> Now {
         let wall = Timestamp::UNIX_EPOCH + jiff::SignedDuration::from_mins(30_000_000 + minutes.cast_signed());
@@ -117,31 +143,39 @@ mod tests {
 
     #[test]
     fn a_wedge_is_restarted_once_and_after_five_minutes() {
-        assert!(!is_due(at(104), WEDGED, at(100), &[]));
-        assert!(is_due(at(105), WEDGED, at(100), &[]));
-        assert!(!is_due(at(200), WEDGED, at(100), &[at(105).wall]), "once a wedge");
-        assert!(is_due(at(305), WEDGED, at(300), &[at(105).wall]));
+        let mut wedges = WedgeTracker::new(Vec::new());
+        wedges.observe(at(100), SILENT);
+        wedges.observe(at(130), WEDGED);
+        wedges.observe(at(132), WEDGED);
+        assert!(!wedges.take_due(at(134), at(100)), "the verdict is four minutes old");
+        assert!(wedges.take_due(at(135), at(100)));
+        assert!(!wedges.take_due(at(200), at(100)), "once a wedge");
+        wedges.observe(at(210), State::Live);
+        wedges.observe(at(300), WEDGED);
+        assert!(wedges.take_due(at(305), at(300)));
+        assert_eq!(wedges.restarts(), [at(135).wall, at(305).wall]);
     }
 
     #[test]
     fn no_other_state_is_restarted() {
-        for state in [
-            State::Live,
-            State::Starting,
-            State::Unavailable(Unavailability::IbkrSilent),
-            State::LoginRequired(Cause::NeverLoggedIn),
-        ] {
-            assert!(!is_due(at(1000), state, at(0), &[]), "{state:?}");
+        for state in [State::Live, State::Starting, SILENT, State::LoginRequired(Cause::NeverLoggedIn)] {
+            let mut wedges = WedgeTracker::new(Vec::new());
+            wedges.observe(at(0), WEDGED);
+            wedges.observe(at(1), state);
+            assert!(!wedges.take_due(at(1000), at(0)), "{state:?}");
         }
     }
 
     #[test]
     fn two_restarts_a_day_are_the_most() {
-        let twice = [at(105).wall, at(305).wall];
-        assert!(!is_due(at(505), WEDGED, at(500), &twice));
-        assert!(is_due(at(105 + 24 * 60), WEDGED, at(100 + 24 * 60), &twice), "the first is a day ago");
-        // Setting the clock back does not allow a third restart.
-        assert!(!is_due(at(60), WEDGED, at(50), &twice));
+        let due = |since, now| {
+            let mut wedges = WedgeTracker::new(vec![at(105).wall, at(305).wall]);
+            wedges.observe(at(since), WEDGED);
+            wedges.take_due(at(now), at(since))
+        };
+        assert!(!due(500, 505));
+        assert!(due(100 + 24 * 60, 105 + 24 * 60), "the first is a day ago");
+        assert!(!due(50, 60), "setting the clock back does not allow a third restart");
     }
 
     #[tokio::test]

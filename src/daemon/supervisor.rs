@@ -9,7 +9,7 @@ use jiff::{SignedDuration, Timestamp};
 use tokio::time::Instant;
 use tracing::{error, info, warn};
 
-use super::gateway_restart;
+use super::gateway_restart::WedgeTracker;
 use super::log_lines::{self, OnceLog};
 use crate::alert::{self, About, AlertPhase, Code, Notice, Service};
 use crate::config::Config;
@@ -59,8 +59,7 @@ struct GatewayEntry {
     session: SessionTracker,
     log: OnceLog,
     last_asked: Option<Asked>,
-    /// When the daemon restarted it, as far as that limits the next restart.
-    restarts: Vec<Timestamp>,
+    wedges: WedgeTracker,
 }
 
 /// A span in which a live gateway was not observed. It ends with the next observation.
@@ -73,7 +72,7 @@ struct Gap {
 impl GatewayEntry {
     fn new(started: Duration, session: SessionNumber, restarts: Vec<Timestamp>) -> Self {
         let (session, log) = (SessionTracker::new(session), OnceLog::default());
-        Self { started, last: None, gap: None, session, log, last_asked: None, restarts }
+        Self { started, last: None, gap: None, session, log, last_asked: None, wedges: WedgeTracker::new(restarts) }
     }
 
     fn snapshot(&self) -> Option<&Snapshot> {
@@ -177,7 +176,7 @@ impl Supervisor {
         let session = session.unwrap_or_else(|| self.earlier.session(name, now.wall));
         let restarts = self.gateways.get(name).map_or_else(
             || self.earlier.gateways.get(name).map(|gateway| gateway.restarts.clone()).unwrap_or_default(),
-            |entry| entry.restarts.clone(),
+            |entry| entry.wedges.restarts().to_vec(),
         );
         let entry = GatewayEntry::new(now.mono, session, restarts);
         let before = self.gateways.insert(name.to_owned(), entry).and_then(|entry| entry.last);
@@ -266,7 +265,8 @@ impl Supervisor {
         let seen = Observation { state, transition, was_unobserved: gap.is_some(), login };
         let is_new = entry.session.observe(now.wall, &seen).is_some();
         snapshot.session = entry.session.current();
-        snapshot.restarts.clone_from(&entry.restarts);
+        entry.wedges.observe(now, state);
+        entry.wedges.restarts().clone_into(&mut snapshot.restarts);
         let session = snapshot.session.number;
         let mut events = Vec::new();
         let mut note = |what: What| events.extend(Event::of(&self.record.note(now.wall, what)));
@@ -307,11 +307,9 @@ impl Supervisor {
         let now = self.clock.now();
         let Some(entry) = self.gateways.get_mut(gateway) else { return false };
         let Some((_, snapshot)) = &mut entry.last else { return false };
-        let is_due = gateway_restart::is_due(now, snapshot.state, snapshot.since, &entry.restarts);
+        let is_due = entry.wedges.take_due(now, snapshot.since);
         if is_due {
-            entry.restarts.retain(|at| gateway_restart::is_recent(now.wall, *at));
-            entry.restarts.push(now.wall);
-            snapshot.restarts.clone_from(&entry.restarts);
+            entry.wedges.restarts().clone_into(&mut snapshot.restarts);
             self.record.see(now.wall, snapshot);
         }
         is_due

@@ -11,8 +11,8 @@ mod connection;
 mod host;
 mod java;
 mod observations;
-mod other_programs;
 mod probe;
+mod programs;
 mod recently;
 mod report;
 mod settings;
@@ -49,11 +49,11 @@ pub struct Options {
 /// Runs all checks.
 pub async fn run(options: &Options) -> Diagnosis {
     let (config, mut results) = settings::read(&options.config, &options.environment);
-    let processes = other_programs::find();
+    let processes = programs::find();
     let directories = Directories::from_env(None, None);
-    let (socket, served) = host::socket(&directories, other_programs::is_daemon_running(&processes)).await;
+    let (socket, served) = host::socket(&directories, programs::is_daemon_running(&processes)).await;
     results.push(socket);
-    let is_running = !other_programs::daemons(&processes, &options.config).is_empty();
+    let is_running = !programs::daemons(&processes, &options.config).is_empty();
     if config.is_none() && !options.config.exists() {
         let found = format!("without a configuration the usual address is checked: {USUAL_URL}");
         results.push(CheckResult::note(Check::Config, found));
@@ -67,7 +67,7 @@ pub async fn run(options: &Options) -> Diagnosis {
         }
         subject.known_silence = served.and_then(|gateway| gateway.silence);
     }
-    results.extend(other_programs::evaluate(&processes, &options.config));
+    results.extend(programs::evaluate(&processes, &options.config));
     results.push(host::state(&directories));
     if let Some(folder) = &options.gateway_dir {
         results.extend(conf_yaml::look(folder, &subjects));

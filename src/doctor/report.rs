@@ -36,7 +36,7 @@ pub enum Check {
     /// Paper or live.
     Account,
     /// Other programs that keep a session alive.
-    OtherPrograms,
+    Programs,
     /// This host's clock.
     Clock,
     /// The channels of alerts.
@@ -78,7 +78,7 @@ impl Check {
             Self::Login => ("login", "whether there is a login, and the gateway holds it"),
             Self::Session => ("session", "whether the brokerage session is live, and gives data"),
             Self::Account => ("account", "whether it is a paper or a live account, as configured"),
-            Self::OtherPrograms => ("other-programs", "whether another program on this host keeps a session alive"),
+            Self::Programs => ("programs", "whether another program on this host keeps a session alive"),
             Self::Clock => ("clock", "this host's clock against the date of the answers"),
             Self::Channels => ("channels", "whether the channels of alerts can be reached; nothing is sent"),
             Self::State => ("state", "the directory for what is kept across restarts"),

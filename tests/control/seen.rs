@@ -124,7 +124,7 @@ fn shown(verb: &str, said: &str, code: Option<i32>) -> String {
         // What doctor finds on this very host is another matter on each.
         let begins = line.chars().next().is_some_and(|first| first != ' ');
         if verb.starts_with("doctor") && begins {
-            is_hidden = ["other-programs", "unit", "state", "java"].iter().any(|check| {
+            is_hidden = ["programs", "unit", "state", "java"].iter().any(|check| {
                 line.split_once("  ")
                     .is_some_and(|(_, label)| label.trim_start().trim_start_matches("- ").starts_with(check))
             });

@@ -164,7 +164,7 @@ async fn another_program_that_keeps_a_session_is_found() {
     let visit = offline(&[], AT_5000, &folder()).await;
     // The host may have other programs that keep a session: each is a finding of its own.
     let is_it = |finding: &&serde_json::Value| {
-        finding["check"] == "other-programs" && finding["found"].as_str().is_some_and(|found| found.contains("IBeam"))
+        finding["check"] == "programs" && finding["found"].as_str().is_some_and(|found| found.contains("IBeam"))
     };
     let other = visit.findings().iter().find(is_it).unwrap_or_else(|| panic!("{:#}", visit.report));
     assert_eq!(other["verdict"], "warning", "{other}");

@@ -174,7 +174,7 @@ async fn it_is_wedged(gateway: Gateway, daemon: &mut Daemon, config: &Path) {
     assert_eq!((alerts.len(), &alerts[0]["code"]), (1, &Value::from("gateway-wedged")), "{alerts:?}");
     let text = format!("{} {}", alerts[0]["summary"], alerts[0]["action"]);
     for words in [
-        "never answered",
+        "stay unanswered",
         "other programs are blocked",
         "restart the gateway with `systemctl restart ibkr-gateway.service`, then log in",
         "costs a login",

@@ -58,10 +58,7 @@ pub(super) fn evaluate(processes: &[Process], config: &Path) -> Vec<CheckResult>
     match ours.as_slice() {
         [] => {}
         [one] => {
-            results.push(CheckResult::good(
-                Check::OtherPrograms,
-                format!("`tickled run` is running (process {})", one.pid),
-            ));
+            results.push(CheckResult::good(Check::Programs, format!("`tickled run` is running (process {})", one.pid)));
         }
         several => {
             let pids: Vec<String> = several.iter().map(|process| process.pid.to_string()).collect();
@@ -70,7 +67,7 @@ pub(super) fn evaluate(processes: &[Process], config: &Path) -> Vec<CheckResult>
                 several.len(),
                 pids.join(", ")
             );
-            results.push(CheckResult::fault(Check::OtherPrograms, Exit::AnotherInstance, found, "stop all but one"));
+            results.push(CheckResult::fault(Check::Programs, Exit::AnotherInstance, found, "stop all but one"));
         }
     }
     for process in processes {
@@ -81,20 +78,20 @@ pub(super) fn evaluate(processes: &[Process], config: &Path) -> Vec<CheckResult>
                     process.pid
                 );
                 let remedy = format!("stop {name} if it is for the same gateway");
-                results.push(CheckResult::warning(Check::OtherPrograms, found, remedy));
+                results.push(CheckResult::warning(Check::Programs, found, remedy));
             }
             Program::Tickled(named) if !ours.contains(&process) => {
                 let named = text::escaped(&named.display().to_string());
                 let found =
                     format!("`tickled run` is running with another configuration, {named} (process {})", process.pid);
-                results.push(CheckResult::note(Check::OtherPrograms, found));
+                results.push(CheckResult::note(Check::Programs, found));
             }
             Program::Tickled(_) => {}
         }
     }
     if results.is_empty() {
         results.push(CheckResult::note(
-            Check::OtherPrograms,
+            Check::Programs,
             "no program that keeps a session alive is running on this host, as far as this user can see",
         ));
     }
