@@ -102,7 +102,7 @@ fn find<'a>(
         (None, _) => {}
     }
     let mut lists = keys.iter().filter_map(|key| key.path.split_once("[]").map(|(list, _)| list));
-    if let Some(list) = lists.find(|list| variable.starts_with(list)) {
+    if let Some(list) = lists.find(|list| variable.strip_prefix(list).is_some_and(is_list_item)) {
         let what = format!("{list} is a list of tables, which no variable can hold");
         return Err(UnknownVariable::Misspelt(what, format!("write [[{list}]] in the file")));
     }
@@ -117,25 +117,32 @@ fn find<'a>(
     let reserved = RESERVED.map(str::to_lowercase);
     let all = known.iter().map(|(name, _)| name).chain(&reserved).map(String::as_str);
     let (table, last) = variable.rsplit_once('.').unwrap_or_default();
-    // Within a table of ours, only the last part can be wrong.
-    let siblings: Vec<(&str, &str)> =
-        all.clone().filter_map(|known| known.rsplit_once('.')).filter(|(of, _)| *of == table).collect();
-    let near = if siblings.is_empty() {
-        // The separators of a variable without the double underscore count as one character each.
-        nearest(variable, all).filter(|near| strsim::damerau_levenshtein(variable, near) <= MOST_SLIPS)
+    let split = || all.clone().filter_map(|known| Some((known, known.rsplit_once('.')?)));
+    let near = if split().any(|(_, (of, _))| of == table) {
+        // Within a table of ours, only the last part can be wrong, or the key is in a table above or below this one.
+        let siblings = split().filter(|(_, (of, _))| *of == table);
+        let key = nearest(last, siblings.map(|(_, (_, key))| key)).map(|key| format!("{table}.{key}"));
+        key.or_else(|| {
+            let is_moved = |of: &str, key| key == last && (is_below(of, table) || is_below(table, of));
+            split().find(|(_, (of, key))| is_moved(of, *key)).map(|(known, _)| known.to_owned())
+        })
     } else {
-        nearest(last, siblings.iter().map(|(_, last)| *last))
+        // The separators of a variable without the double underscore count as one character each.
+        let near = nearest(variable, all).filter(|near| strsim::damerau_levenshtein(variable, near) <= MOST_SLIPS);
+        near.map(str::to_owned)
     };
-    match near {
-        Some(near) if siblings.is_empty() => Err(misspelt(format!("did you mean {}?", shown(near)))),
-        Some(near) => Err(misspelt(format!("did you mean {}?", shown(&format!("{table}.{near}"))))),
-        None if siblings.is_empty() => Err(UnknownVariable::Foreign),
-        None => Err(misspelt(ALL_KEYS.to_owned())),
-    }
+    Err(near.map_or(UnknownVariable::Foreign, |near| {
+        UnknownVariable::Misspelt("it names no key".to_owned(), format!("did you mean {}?", shown(&near)))
+    }))
 }
 
-fn misspelt(hint: String) -> UnknownVariable {
-    UnknownVariable::Misspelt("it names no key".to_owned(), hint)
+/// Whether what follows the name of a list makes it that list or a part of it.
+fn is_list_item(rest: &str) -> bool {
+    rest.trim_start_matches('_').chars().next().is_none_or(|next| matches!(next, '.' | '[' | '0'..='9'))
+}
+
+fn is_below(table: &str, above: &str) -> bool {
+    table.strip_prefix(above).is_some_and(|rest| rest.starts_with('.'))
 }
 
 /// The name of the variable for a key.

@@ -6,6 +6,7 @@ use rustix::io::Errno;
 use rustix::time::{
     Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec, timerfd_create, timerfd_settime,
 };
+use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
 use super::polled_fd::polled;
@@ -40,7 +41,7 @@ fn timer() -> std::io::Result<AsyncFd<OwnedFd>> {
     let never = Timespec { tv_sec: FAR_FUTURE, tv_nsec: 0 };
     let once = Itimerspec { it_interval: Timespec { tv_sec: 0, tv_nsec: 0 }, it_value: never };
     timerfd_settime(&timer, TimerfdTimerFlags::ABSTIME | TimerfdTimerFlags::CANCEL_ON_SET, &once)?;
-    polled(timer)
+    polled(timer, Interest::READABLE)
 }
 
 /// The year 2200, in seconds since 1970.

@@ -114,9 +114,9 @@ async fn watch(
         EndpointTask::open(&config.endpoint, clock, directories.state.clone(), supervisor.events());
     let (mut control_task, mut requests) = ControlTask::open(clock, directories, supervisor.events());
     let clock_watch = ClockWatch::start();
-    let mut runtime_dir = RuntimeDir::new(&locks, &control_task, &state_lock);
+    let mut runtime_dir = RuntimeDir::new(&locks, &control_task, state_lock);
     loop {
-        runtime_dir.tend(&mut locks, &mut control_task, &state_lock);
+        runtime_dir.tend(&mut locks, &mut control_task);
         for gateway in supervisor.publish_alerts() {
             drivers.command(&gateway, DriverCommand::ExpectLogin);
         }
@@ -166,7 +166,7 @@ async fn watch(
                 }
             }
             () = clock_watch.jumped() => drivers.wake_all(),
-            () = runtime_dir.removed() => runtime_dir.restore(&mut locks, &mut control_task, &mut state_lock),
+            change = runtime_dir.changed() => runtime_dir.restore(change, &mut locks, &mut control_task),
             Some(request) = requests.recv() => {
                 wake_outdated(&supervisor, &drivers);
                 control_task.handle(request, &config, &drivers, &mut supervisor);

@@ -3,10 +3,10 @@
 //! The lock is the kernel's and ends with the process. It also holds between containers of one host that share a volume.
 //! The file names the process for the message of the second daemon.
 
-use std::fs::{File, TryLockError};
-use std::io::{self, Read, Seek, Write};
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::PathBuf;
+use std::fs::{self, File, TryLockError};
+use std::io::{self, ErrorKind, Read, Seek, Write};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
 
 use tracing::warn;
 
@@ -37,9 +37,7 @@ impl StateLock {
     /// When another daemon uses the directory.
     pub(super) fn acquire(&mut self) -> Result<(), AlreadyLocked> {
         let (Some(folder), Some(path), None) = (&self.folder, self.path(), &self.file) else { return Ok(()) };
-        let opened = create_folder(folder, OWN).and_then(|()| {
-            atomic_file::open(File::options().read(true).write(true).create(true).truncate(false).mode(0o600), &path)
-        });
+        let opened = create_folder(folder, OWN).and_then(|()| open(folder, &path));
         let impossible = |error: io::Error| format!("{}: {error}", path.display());
         let fault = match opened {
             Ok(mut file) => match file.try_lock() {
@@ -99,6 +97,19 @@ impl StateLock {
             self.file = None;
         }
         self.acquire()
+    }
+}
+
+/// Opens the file of the lock. Users who share the directory can all lock it: they could replace the file as well.
+fn open(folder: &Path, path: &Path) -> io::Result<File> {
+    let mode = 0o600 | (fs::metadata(folder)?.mode() & 0o022) << 1;
+    let mut options = File::options();
+    let new = atomic_file::open(options.read(true).write(true).create(true).truncate(false).mode(mode), path);
+    match new {
+        Err(error) if matches!(error.kind(), ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem) => {
+            atomic_file::open(File::options().read(true), path).map_err(|_| error)
+        }
+        opened => opened,
     }
 }
 

@@ -124,7 +124,7 @@ async fn assert_punctual(gateway: &Gateway) {
         .map(|seen| seen["at_ms"].as_u64().unwrap())
         .collect();
     let longest = pings.windows(2).map(|pair| pair[1] - pair[0]).max().unwrap();
-    assert!(pings.len() > 10 && longest < 3_000, "{} pings, once {longest} ms apart", pings.len());
+    assert!(pings.len() > 10 && longest < 8_000, "{} pings, once {longest} ms apart", pings.len());
 }
 
 #[tokio::test]

@@ -47,9 +47,16 @@ pub(crate) fn webhook(url: &str, ca_file: Option<PathBuf>) -> ChannelKind {
     })
 }
 
+/// How long what is to be cut off may take.
+const HASTE: Duration = Duration::from_secs(3);
+
 fn command(script: &str) -> ChannelKind {
+    command_within(SOON, script)
+}
+
+fn command_within(within: Duration, script: &str) -> ChannelKind {
     let argv = ["/bin/sh", "-c", script].map(str::to_owned).to_vec();
-    ChannelKind::Command(CommandSettings { argv, within: Duration::from_secs(3) })
+    ChannelKind::Command(CommandSettings { argv, within })
 }
 
 pub(crate) fn why(outcome: &Outcome) -> &str {
@@ -295,7 +302,7 @@ async fn how_a_program_ends_says_what_becomes_of_the_alert() {
 async fn a_program_that_hangs_is_ended_and_what_it_leaves_behind_is_not_waited_for() {
     let folder = crate::folder();
     let began = Instant::now();
-    let outcome = attempt(command(&format!("echo $$ > {}/pid; exec sleep 60", folder.display()))).await;
+    let outcome = attempt(command_within(HASTE, &format!("echo $$ > {}/pid; exec sleep 600", folder.display()))).await;
     assert!(is_tried_again(&outcome) && why(&outcome).contains("within 3s"), "{outcome:?}");
     let pid = std::fs::read_to_string(folder.join("pid")).unwrap();
     while is_running(pid.trim()) {
@@ -304,22 +311,22 @@ async fn a_program_that_hangs_is_ended_and_what_it_leaves_behind_is_not_waited_f
     }
 
     let began = Instant::now();
-    let outcome = attempt(command("sleep 10 & echo in the background")).await;
+    let outcome = attempt(command("sleep 600 & echo in the background")).await;
     let told = "the program ended well, and said: in the background".to_owned();
     assert_eq!(outcome, Outcome::Sent { answer: told, except: None });
-    assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
+    assert!(began.elapsed() < SOON, "{:?}", began.elapsed());
 }
 
 #[tokio::test]
 async fn all_that_a_program_has_started_ends_with_it() {
     // When it takes too long, when it fails, and when it succeeds; also what has left its parent.
-    for end in ["exec sleep 60", "exit 1", "exit 0"] {
+    for end in ["exec sleep 600", "exit 1", "exit 0"] {
         let folder = crate::folder();
         let script = format!(
-            "(sleep 60 & echo $! > {0}/pid; wait) & until test -s {0}/pid; do :; done; {end}",
+            "(sleep 600 & echo $! > {0}/pid; wait) & until test -s {0}/pid; do :; done; {end}",
             folder.display()
         );
-        let _outcome = attempt(command(&script)).await;
+        let _outcome = attempt(command_within(HASTE, &script)).await;
         let pid = std::fs::read_to_string(folder.join("pid")).unwrap();
         let began = Instant::now();
         while is_running(pid.trim()) {
@@ -350,8 +357,7 @@ async fn a_program_that_cannot_be_run_is_named_with_its_reason_and_given_up() {
         (folder.join("loop").display().to_string(), "symbolic links"),
         ("/nowhere/siren".to_owned(), "No such file"),
     ] {
-        let kind =
-            ChannelKind::Command(CommandSettings { argv: vec![program.clone()], within: Duration::from_secs(5) });
+        let kind = ChannelKind::Command(CommandSettings { argv: vec![program.clone()], within: SOON });
         let outcome = attempt(kind).await;
         assert!(matches!(outcome, Outcome::Refused { .. }), "{program}: {outcome:?}");
         assert!(why(&outcome).contains(reason) && why(&outcome).contains(&program), "{outcome:?}");

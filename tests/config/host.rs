@@ -37,41 +37,56 @@ impl Drop for Folder {
     }
 }
 
+/// All that Kubernetes and Docker set for a service or a linked container called `tickled` or `tickled-NAME`.
 #[test]
 fn variables_of_container_runtimes_are_ignored_silently() {
-    let injected = [
-        ("TICKLED_PORT", "tcp://10.0.171.239:9780"),
-        ("TICKLED_SERVICE_HOST", "10.0.171.239"),
-        ("TICKLED_SERVICE_PORT", "9780"),
-        ("TICKLED_SERVICE_PORT_METRICS", "9780"),
-        ("TICKLED_PORT_9780_TCP", "tcp://10.0.171.239:9780"),
-        ("TICKLED_PORT_9780_TCP_PROTO", "tcp"),
-        ("TICKLED_PORT_9780_TCP_PORT", "9780"),
-        ("TICKLED_PORT_9780_TCP_ADDR", "10.0.171.239"),
-        ("TICKLED_PORT_53_UDP_ADDR", "10.0.171.239"),
-        ("TICKLED_METRICS_SERVICE_HOST", "10.0.171.240"),
-        ("TICKLED_METRICS_PORT", "tcp://10.0.171.240:80"),
-        ("TICKLED_METRICS_PORT_80_TCP_ADDR", "10.0.171.240"),
-        ("TICKLED_NAME", "/trader/tickled"),
-        ("TICKLED_ENV_PATH", "/bin"),
-    ];
-    let config = parse_with(TWO_LINES, &injected).unwrap();
-    assert_eq!(config, parse_with(TWO_LINES, &[]).unwrap(), "no warning either");
+    let expected = parse_with(TWO_LINES, &[]).unwrap();
+    // Among the services are some whose names are those of tables and keys.
+    for service in
+        ["", "_METRICS", "_ENDPOINT", "_LOG", "_SESSION", "_ALERT", "_MAIN_GATEWAY", "_LOG_LEVEL", "_9780", "_1"]
+    {
+        for (suffix, text) in [
+            ("SERVICE_HOST", "10.0.171.239"),
+            ("SERVICE_PORT", "9780"),
+            ("SERVICE_PORT_METRICS", "9780"),
+            ("SERVICE_PORT_HTTP_WEB", "9780"),
+            ("PORT", "tcp://10.0.171.239:9780"),
+            ("PORT_9780_TCP", "tcp://10.0.171.239:9780"),
+            ("PORT_9780_TCP_PROTO", "tcp"),
+            ("PORT_9780_TCP_PORT", "9780"),
+            ("PORT_9780_TCP_ADDR", "10.0.171.239"),
+            ("PORT_53_UDP_ADDR", "10.0.171.239"),
+            ("PORT_9899_SCTP", "sctp://10.0.171.239:9899"),
+        ] {
+            let name = format!("TICKLED{service}_{suffix}");
+            let config = parse_with(TWO_LINES, &[(&name, text)]).unwrap_or_else(|faults| panic!("{faults}"));
+            assert_eq!(config, expected, "{name}: no warning either");
+        }
+    }
+    for (name, text) in [("TICKLED_NAME", "/trader/tickled"), ("TICKLED_ENV_PATH", "/bin")] {
+        assert_eq!(parse_with(TWO_LINES, &[(name, text)]).unwrap(), expected, "{name}");
+    }
 }
 
 #[test]
 fn a_variable_that_is_close_to_a_key_is_refused_and_any_other_is_a_warning() {
     for (name, hint) in [
-        ("TICKLED_LOG_LEVEL", "did you mean TICKLED_LOG__LEVEL?"),
-        ("TICKLED_SESSION__PING_EVRY", "did you mean TICKLED_SESSION__PING_EVERY?"),
-        ("TICKLED_GATEWAY_MAIN_URL", "did you mean TICKLED_GATEWAY__MAIN__URL?"),
-        ("TICKLED_CONFG", "did you mean TICKLED_CONFIG?"),
-        ("TICKLED_SOKET", "did you mean TICKLED_SOCKET?"),
-        ("TICKLED_LOG__COLOUR", "`tickled config default` lists all keys"),
-        ("TICKLED_ENDPOINT__PORT", "`tickled config default` lists all keys"),
+        ("TICKLED_LOG_LEVEL", "TICKLED_LOG__LEVEL"),
+        ("TICKLED_LOG__LEVLE", "TICKLED_LOG__LEVEL"),
+        ("TICKLED_LGO__LEVEL", "TICKLED_LOG__LEVEL"),
+        ("TICKLED_SESSION__PING_EVRY", "TICKLED_SESSION__PING_EVERY"),
+        ("TICKLED_SESSION__PING__EVERY", "TICKLED_SESSION__PING_EVERY"),
+        ("TICKLED_GATEWAY_MAIN_URL", "TICKLED_GATEWAY__MAIN__URL"),
+        ("TICKLED_GATEWAY__MAIN__ULR", "TICKLED_GATEWAY__MAIN__URL"),
+        ("TICKLED_CONFG", "TICKLED_CONFIG"),
+        ("TICKLED_SOKET", "TICKLED_SOCKET"),
+        // The right key in the table above or below its own.
+        ("TICKLED_GATEWAY__MAIN__ACCOUNT", "TICKLED_GATEWAY__MAIN__SESSION__ACCOUNT"),
+        ("TICKLED_SESSION__ATTEMPTS", "TICKLED_SESSION__RECOVERY__ATTEMPTS"),
+        ("TICKLED_SESSION__RECOVERY__PING_EVERY", "TICKLED_SESSION__PING_EVERY"),
     ] {
-        let faults = parse_with(TWO_LINES, &[(name, "1")]).unwrap_err().to_string();
-        assert_eq!(faults, format!("environment variable {name}: it names no key; {hint}"));
+        let faults = parse_with(TWO_LINES, &[(name, "1")]).err().unwrap_or_else(|| panic!("{name} is accepted"));
+        assert_eq!(faults.to_string(), format!("environment variable {name}: it names no key; did you mean {hint}?"));
     }
     for (name, what, hint) in [
         ("tickled_log__level", "variables are written in capitals", "TICKLED_LOG__LEVEL"),
@@ -82,9 +97,28 @@ fn a_variable_that_is_close_to_a_key_is_refused_and_any_other_is_a_warning() {
         let faults = parse_with(TWO_LINES, &[(name, "info")]).unwrap_err().to_string();
         assert_eq!(faults, format!("environment variable {name}: {what}; did you mean {hint}?"));
     }
-    let foreign =
-        ["TICKLED_DEBUG", "tickled_debug", "TICKLED_HOME", "TICKLED_REAL_GATEWAY", "TICKLED_", "TICKLED_METRICS_PORT"];
-    for name in foreign {
+    for name in ["TICKLED_ALERTS__CHANNEL", "TICKLED_ALERTS__CHANNEL__URL", "TICKLED_ALERTS__CHANNEL_0__URL"] {
+        let faults = parse_with(TWO_LINES, &[(name, "1")]).unwrap_err().to_string();
+        assert!(faults.ends_with("which no variable can hold; write [[alerts.channel]] in the file"), "{faults}");
+    }
+    for name in [
+        "TICKLED_DEBUG",
+        "tickled_debug",
+        "TICKLED_HOME",
+        "TICKLED_REAL_GATEWAY",
+        "TICKLED_",
+        "TICKLED_METRICS_PORT",
+        "TICKLED_VERSION",
+        "TICKLED_HOOKED",
+        "TICKLED__",
+        // In tables of ours too.
+        "TICKLED_LOG__COLOUR",
+        "TICKLED_ENDPOINT__PORT",
+        "TICKLED_SESSION__RECOVERY__FIRST_PAUSE",
+        "TICKLED_GATEWAY__MAIN__COLOUR",
+        "TICKLED_ALERTS__CHANNELLED",
+        "TICKLED_NO__SUCH__TABLE",
+    ] {
         let config = parse_with(TWO_LINES, &[(name, "1")]).unwrap_or_else(|faults| panic!("{faults}"));
         let warnings: Vec<String> = config.warnings.iter().map(ToString::to_string).collect();
         let expected = format!(

@@ -83,6 +83,20 @@ fn waits(host: &Host, arguments: &[&str]) -> Child {
     verb.spawn().unwrap()
 }
 
+/// Asserts that a verb goes on waiting once it is connected to the daemon.
+async fn goes_on(host: &Host, verb: &mut Child) {
+    let socket = format!(" {}", host.socket().display());
+    // Beside the one that listens.
+    let is_connected = async {
+        let sockets = || std::fs::read_to_string("/proc/net/unix").unwrap();
+        while sockets().lines().filter(|line| line.ends_with(&socket)).count() < 2 {
+            sleep(Duration::from_millis(20)).await;
+        }
+    };
+    timeout(SOON, is_connected).await.expect("a connection");
+    assert!(timeout(MOMENT, verb.wait()).await.is_err(), "it has ended");
+}
+
 async fn ended(verb: Child) -> Output {
     timeout(SOON, verb.wait_with_output()).await.unwrap().unwrap()
 }
@@ -98,12 +112,12 @@ async fn wait_ends_when_it_is_so_when_a_human_is_needed_and_when_the_time_is_ove
     let ends = async |verb: Child| ended(verb).await.status.code();
 
     let mut lost = waits(&host, &["wait", "--until", "lost"]);
-    assert!(timeout(MOMENT, lost.wait()).await.is_err(), "it is live");
+    goes_on(&host, &mut lost).await;
     assert_eq!(host.asks(&["pause", "main"]).await.code, Some(0));
     assert_eq!(ends(lost).await, Some(0));
     // Until the daemon is another one and the session is back.
     let mut live = waits(&host, &["wait", "main", "--json"]);
-    assert!(timeout(MOMENT, live.wait()).await.is_err(), "it is paused");
+    goes_on(&host, &mut live).await;
     host.daemon.signal("TERM");
     host.daemon.ends(SOON).await;
     assert_eq!(host.asks(&["wait"]).await.code, Some(3), "no daemon");
@@ -117,7 +131,7 @@ async fn wait_ends_when_it_is_so_when_a_human_is_needed_and_when_the_time_is_ove
     assert_eq!((&said["result"], &said["gateways"][0]["state"]), (&"live".into(), &"live".into()));
 
     let mut lost = waits(&host, &["wait", "main", "--until", "lost"]);
-    assert!(timeout(MOMENT, lost.wait()).await.is_err());
+    goes_on(&host, &mut lost).await;
     gateway.set("expire-login").await;
     assert_eq!(ends(lost).await, Some(0));
     let asked = host.asks(&["wait", "main", "--within", "30s"]).await;
@@ -189,7 +203,7 @@ async fn while_a_session_is_not_to_be_had_the_answer_says_why() {
     .await;
     // Ctrl-C ends a wait like any other program, and leaves nothing on the terminal.
     let mut waiting = waits(host, &["wait", "stuck"]);
-    assert!(timeout(MOMENT, waiting.wait()).await.is_err());
+    goes_on(host, &mut waiting).await;
     let pid = rustix::process::Pid::from_raw(waiting.id().unwrap().cast_signed()).unwrap();
     rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
     let left = ended(waiting).await;

@@ -184,7 +184,7 @@ fn dropping_the_guard_waits_a_bounded_time() {
         began
     });
     let waited = began.elapsed();
-    assert!((Duration::from_millis(450)..Duration::from_secs(3)).contains(&waited), "{waited:?}");
+    assert!((Duration::from_millis(450)..Duration::from_secs(20)).contains(&waited), "{waited:?}");
     drop(reader);
 }
 

@@ -114,5 +114,5 @@ fn a_sample_is_short_and_whole_whatever_it_is_made_of() {
     for hostile in ["=", "\"session\":[", "1.", "a:", "\\\"", " ", "<"] {
         assert!(redact(&hostile.repeat(1_000_000)).len() <= 200);
     }
-    assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
+    assert!(began.elapsed() < Duration::from_secs(30), "{:?}", began.elapsed());
 }

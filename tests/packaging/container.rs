@@ -1,7 +1,7 @@
 //! The image as a container: its root file system, read-only, with a directory for the state, 32 MB and nothing else.
 
 use std::fs;
-use std::os::unix::fs::chown;
+use std::os::unix::fs::{MetadataExt, chown};
 use std::path::{Path, PathBuf};
 use std::process::{Command as Blocking, Output, Stdio};
 use std::sync::OnceLock;
@@ -64,6 +64,8 @@ fn run(command: &mut Blocking) {
 pub(crate) struct Container {
     image: &'static Image,
     folder: PathBuf,
+    /// Its control group, where the machine has those that limit memory.
+    group: Option<PathBuf>,
     /// Whether it has a network of its own.
     pub(crate) is_isolated: bool,
 }
@@ -74,10 +76,13 @@ impl Container {
         for part in ["etc", "state", "root"] {
             fs::create_dir_all(folder.join(part)).unwrap();
         }
-        chown(folder.join("state"), Some(65532), Some(65532)).unwrap();
+        // A new volume gets the owner and the mode of the directory in the image.
+        let state = fs::metadata(image.root.join("var/lib/tickled")).unwrap();
+        chown(folder.join("state"), Some(state.uid()), Some(state.gid())).unwrap();
+        fs::set_permissions(folder.join("state"), state.permissions()).unwrap();
         run(Blocking::new("cp").args(["-a", "--"]).arg(format!("{}/.", image.root.display())).arg(folder.join("root")));
         fs::write(folder.join("root/dev/null"), "").unwrap();
-        Self { image, folder, is_isolated: false }
+        Self { image, group: group(name), folder, is_isolated: false }
     }
 
     /// A file of the host that the engine mounts, or that the test adds to the image.
@@ -105,7 +110,7 @@ impl Container {
              mount -o remount,bind,ro root; mount -o remount,bind,ro root/etc/tickled
              exec env -i {environment} \"$@\"",
             folder = self.folder.display(),
-            limit = limit(),
+            limit = self.limit(),
             environment = self.environment(),
         );
         let mut command = Command::new("unshare");
@@ -117,6 +122,15 @@ impl Container {
         command.args(self.entry_point()).args(arguments);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
         command
+    }
+
+    /// A shell command by which a process limits its own memory, and that of its children.
+    fn limit(&self) -> String {
+        match &self.group {
+            Some(group) => format!("echo $$ >{}/cgroup.procs", group.display()),
+            // The next best: what the process allocates.
+            None => "ulimit -d 32768".to_owned(),
+        }
     }
 
     fn entry_point(&self) -> Vec<String> {
@@ -166,12 +180,23 @@ pub(crate) fn children(pid: u32) -> Vec<u32> {
     all.split_ascii_whitespace().map(|pid| pid.parse().unwrap()).collect()
 }
 
-/// A shell command by which a process limits its own memory, and that of its children.
-fn limit() -> String {
-    let group = Path::new("/sys/fs/cgroup/memory").join(format!("tickled-{}", std::process::id()));
-    if fs::create_dir_all(&group).is_ok() && fs::write(group.join("memory.limit_in_bytes"), "33554432").is_ok() {
-        return format!("echo $$ >{}/cgroup.procs", group.display());
+/// A control group of 32 MB.
+fn group(name: &str) -> Option<PathBuf> {
+    let group = Path::new("/sys/fs/cgroup/memory").join(format!("tickled-{}-{name}", std::process::id()));
+    let is_limited =
+        fs::create_dir(&group).is_ok() && fs::write(group.join("memory.limit_in_bytes"), "33554432").is_ok();
+    is_limited.then_some(group)
+}
+
+impl Drop for Container {
+    fn drop(&mut self) {
+        // It can be removed once its last process has ended, which was killed or asked to end before.
+        let is_removed = |group: &PathBuf| fs::remove_dir(group).is_ok();
+        for _ in 0..500 {
+            if self.group.as_ref().is_none_or(is_removed) {
+                return;
+            }
+            std::thread::sleep(std::time::Duration::from_millis(20));
+        }
     }
-    // The next best: what the process allocates.
-    "ulimit -d 32768".to_owned()
 }

@@ -2,7 +2,7 @@
 //! without any directory says what it goes without.
 
 use std::fs;
-use std::os::unix::fs::{MetadataExt, chown};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
 use std::time::Duration;
@@ -11,7 +11,7 @@ use tokio::process::Command;
 use tokio::time::timeout;
 
 use crate::two_lines;
-use support::{Daemon, Gateway, SOON, program};
+use support::{Daemon, Gateway, SOON, copy_program, program};
 
 /// An environment without any directory, of a user who is not root where that is possible.
 struct User {
@@ -26,7 +26,7 @@ impl User {
         fs::create_dir_all(&home).unwrap();
         // Others may not enter the build directory.
         let copy = home.join("tickled");
-        fs::copy(program(), &copy).unwrap();
+        copy_program(&copy);
         let is_root = fs::metadata("/proc/self").unwrap().uid() == 0;
         let id = is_root.then(|| 300_000 + std::process::id() % 100_000);
         chown(&home, id, id).unwrap();
@@ -181,21 +181,121 @@ async fn a_state_directory_has_one_daemon() {
     next.killed().await;
 }
 
+/// A program in the mount namespace of a process.
+fn beside(pid: u32, program: &[&str]) -> Command {
+    let mut command = Command::new("nsenter");
+    command.arg(format!("--target={pid}")).args(["--mount", "--"]).args(program);
+    command.env("TICKLED_LOG__FORMAT", "json").stdin(Stdio::null()).kill_on_drop(true);
+    command
+}
+
+/// File systems are unmounted while the daemon uses them, and come back. It also has other paths, and another user.
+#[tokio::test]
+async fn a_state_directory_has_one_daemon_whatever_is_mounted_or_linked() {
+    let (ours, theirs, user) = (Gateway::logged_in().await, Gateway::logged_in().await, User::new("mounts"));
+    if user.id.is_none() {
+        eprintln!("skipped: only root can mount");
+        return;
+    }
+    let (ours, theirs) = (config(&ours), config(&theirs));
+    let [state, runtime, other, bound, linked] =
+        ["state", "runtime", "other", "bound", "linked"].map(|name| user.home.join(name).to_str().unwrap().to_owned());
+    for folder in [&state, &runtime, &bound] {
+        fs::create_dir(folder).unwrap();
+    }
+    // Its users share it, with and without the file system.
+    fs::set_permissions(&state, fs::Permissions::from_mode(0o777)).unwrap();
+    std::os::unix::fs::symlink(&state, &linked).unwrap();
+    let mount = format!("mount -t tmpfs -o mode=777 one {state}; mount -t tmpfs -o mode=755 two {runtime}");
+    let mut run = Command::new("unshare");
+    run.args(["--mount", "sh", "-c", &format!("set -e; {mount}; exec \"$@\""), "sh"]).arg(&user.program);
+    run.args(["run", "--config", ours.to_str().unwrap(), "--state-dir", &state, "--runtime-dir", &runtime]);
+    run.env("TICKLED_LOG__FORMAT", "json").stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut first = Daemon::spawn(run.kill_on_drop(true));
+    first.becomes("live", SOON).await;
+    let pid = first.pid();
+    // As the daemon sees it.
+    let seen = |folder: &str| PathBuf::from(format!("/proc/{pid}/root{folder}"));
+    let program = user.program.to_str().unwrap();
+    let paused = beside(pid, &[program, "pause", "main", "--runtime-dir", &runtime]).output().await.unwrap();
+    assert!(paused.status.success(), "{paused:?}");
+    let steps = [
+        ("nothing", "true".to_owned(), 0),
+        ("unmounted", format!("umount -l {state}; umount -l {runtime}"), 2),
+        ("mounted", mount, 2),
+        ("read-only", format!("mount -t tmpfs -o ro one {state}; mount -t tmpfs -o ro two {runtime}"), 2),
+        ("writable", format!("umount {state}; umount {runtime}"), 0),
+        ("with other paths", format!("mount --bind {state} {bound}"), 0),
+    ];
+    let mut lost = 0;
+    for (step, change, losses) in steps {
+        let changed = beside(pid, &["sh", "-ec", &change]).status().await.unwrap();
+        assert!(changed.success(), "{step}");
+        lost += losses;
+        let lacking = usize::from(step == "read-only");
+        let expected = [("runtime-dir-lost", lost), ("lock-unavailable", 2 * lacking), ("control-closed", lacking)];
+        let is_said = async {
+            while expected.iter().any(|(event, times)| first.count(&[("event", event)]) < *times) {
+                first.listens(Duration::from_millis(20)).await;
+            }
+        };
+        timeout(SOON, is_said).await.unwrap_or_else(|_| panic!("{step}: {expected:?}: {}", first.text));
+        if step == "read-only" {
+            continue;
+        }
+        let is_back = async {
+            while !fs::read_to_string(seen(&state).join("lock")).is_ok_and(|lock| lock.contains("process"))
+                || !seen(&runtime).join("control.sock").exists()
+            {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        timeout(SOON, is_back).await.unwrap_or_else(|_| panic!("{step}: it is not locked again: {}", first.text));
+        let status = beside(pid, &[program, "status", "--runtime-dir", &runtime]).output().await.unwrap();
+        assert_eq!(status.status.code(), Some(1), "{step}: paused: {status:?}");
+        let paths: &[&str] = if step == "with other paths" { &[&state, &bound, &linked] } else { &[&state] };
+        let others = [vec![], vec!["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]];
+        for (path, other_user) in paths.iter().flat_map(|path| others.iter().map(move |user| (path, user))) {
+            let run = ["run", "--config", theirs.to_str().unwrap(), "--state-dir", path, "--runtime-dir", &other];
+            let run: Vec<&str> = other_user.iter().copied().chain([program]).chain(run).collect();
+            let second = timeout(SOON, beside(pid, &run).output()).await.expect("an end").unwrap();
+            let said = String::from_utf8(second.stderr).unwrap();
+            assert_eq!(second.status.code(), Some(69), "{step}: {run:?}: {said}");
+            assert!(said.contains(&format!("process {pid} on ")), "{step}: {run:?}: {said}");
+        }
+    }
+    first.signal("TERM");
+    assert!(first.ends(SOON).await.success());
+    assert_eq!(first.count(&[("event", "lock-unavailable")]), 2, "while it was read-only: {}", first.text);
+}
+
 #[tokio::test]
 async fn without_any_directory_it_says_what_it_goes_without() {
     let (gateway, user) = (Gateway::logged_in().await, User::new("none"));
-    if user.id.is_none() || Path::new("/var/lib/tickled").exists() {
-        // A user has a home in /etc/passwd, and the service has a directory.
+    if user.id.is_none() {
+        eprintln!("skipped: a user has a home in /etc/passwd, and only root can become one without");
         return;
     }
-    let mut daemon = Daemon::spawn(&mut user.tickled(&["run", "--config", config(&gateway).to_str().unwrap()], &[]));
+    // The host may have the directory of a service.
+    let within = |command: Command| {
+        let command = command.as_std();
+        let mut unshare = Command::new("unshare");
+        unshare.args(["--mount", "sh", "-ec", "mount -t tmpfs -o mode=755 none /var/lib; exec \"$@\"", "sh"]);
+        unshare.arg(command.get_program()).args(command.get_args()).env_clear();
+        unshare.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        unshare.current_dir(&user.home).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        unshare.kill_on_drop(true);
+        unshare
+    };
+    let run = user.tickled(&["run", "--config", config(&gateway).to_str().unwrap()], &[]);
+    let mut daemon = Daemon::spawn(&mut within(run));
     let state = daemon.hears(&[("event", "state-unsaved")], SOON).await;
     assert!(state["message"].as_str().unwrap().contains("--state-dir DIR"), "{state:?}");
     assert!(state["fault"].as_str().unwrap().contains("/var/lib/tickled: "), "{state:?}");
     let socket = daemon.hears(&[("event", "control-closed")], SOON).await;
     assert!(socket["message"].as_str().unwrap().contains("--runtime-dir DIR"), "{socket:?}");
     daemon.becomes("live", SOON).await;
-    let asked = user.asks(&["status"], &[], &[]).await;
+    let asked = timeout(SOON, within(user.tickled(&["status"], &[])).output()).await.expect("an end").unwrap();
     assert_eq!(asked.status.code(), Some(3), "{asked:?}");
     daemon.signal("TERM");
     assert!(daemon.ends(SOON).await.success());

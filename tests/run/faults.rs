@@ -50,7 +50,7 @@ async fn one_bad_answer_is_not_believed() {
                     daemon.listens(seconds(1) / 20).await;
                 }
             };
-            let is_asked = timeout(seconds(30), answered).await.is_ok();
+            let is_asked = timeout(SOON * 2, answered).await.is_ok();
             assert!(is_asked, "{once}: it is asked for again\n{}", daemon.text);
             assert_eq!(daemon.count(&[("event", "state-changed")]), 1, "{once}\n{}", daemon.text);
             assert_eq!(daemon.count(&[("event", "alert")]), 0, "{once}\n{}", daemon.text);
@@ -84,7 +84,7 @@ async fn the_login_page_means_that_nobody_is_logged_in() {
         let asked = gateway.asked().await;
         assert!(!asked.iter().any(|path| path.starts_with("/sso/Login")), "{asked:?}");
         gateway.set("clear").await;
-        daemon.becomes("live", seconds(20)).await;
+        daemon.becomes("live", SOON * 2).await;
     }
 }
 
@@ -98,7 +98,7 @@ async fn an_address_that_is_not_on_the_list_is_told_as_that() {
     let said = String::from_utf8(ended.stdout).unwrap();
     assert!(ended.status.code() == Some(2) && said.contains("ips.allow"), "{said}");
     gateway.set("deny?on=false").await;
-    daemon.becomes("live", seconds(40)).await;
+    daemon.becomes("live", SOON * 2).await;
     assert_eq!(taken_back(&gateway).await, 0);
 }
 
@@ -138,7 +138,7 @@ async fn a_request_that_is_gone_is_left_out_and_told_once() {
     let asked = gateway.asked_for("/v1/api/iserver/auth/ssodh/init").await;
     for lapse in 1..=2 {
         gateway.set("lapse").await;
-        daemon.becomes("live", seconds(30)).await;
+        daemon.becomes("live", SOON * 2).await;
         let refused = gateway.asked_for("/v1/api/iserver/auth/ssodh/init").await - asked;
         assert_eq!(refused, 1, "lapse {lapse}");
     }
@@ -310,7 +310,7 @@ async fn without_descriptors_the_kept_connection_goes_on() {
         assert_eq!(daemon.count(&signs), 1, "{event} is told once\n{}", daemon.text);
     }
     limit_files(daemon.pid(), 1024);
-    daemon.becomes("live", seconds(20)).await;
+    daemon.becomes("live", SOON * 2).await;
     assert_eq!(taken_back(&gateway).await, 0);
     // What could not be written then is written now.
     let ledger = until_said(&state.join("ledger.jsonl"), "\"from\":\"unavailable\"").await;

@@ -51,7 +51,7 @@ async fn an_expired_login_is_told_once_and_called_off_when_a_human_has_logged_in
     let mut daemon = Daemon::run(&two_lines(&gateway.url()));
     daemon.becomes("live", SOON).await;
     gateway.set("expire-login").await;
-    let told = daemon.hears(&[("event", "alert"), ("code", "login-required"), ("phase", "raised")], seconds(20)).await;
+    let told = daemon.hears(&[("event", "alert"), ("code", "login-required"), ("phase", "raised")], SOON * 2).await;
     assert_eq!(told["level"], "error");
     assert_eq!(told["gateway"], "main");
     let action = told["action"].as_str().unwrap();
@@ -72,7 +72,7 @@ async fn a_gateway_that_is_not_there_is_waited_for() {
     assert_eq!(said["because"], "nothing-listens");
     gateway.set("restart?down=0s").await;
     // It comes up without a login: that is seen for what it is.
-    daemon.becomes("login-required", seconds(30)).await;
+    daemon.becomes("login-required", SOON * 2).await;
     gateway.log_in().await;
     daemon.signal("USR1");
     daemon.hears(&[("event", "signal"), ("name", "SIGUSR1")], SOON).await;
@@ -130,7 +130,7 @@ async fn whatever_the_other_side_says_nothing_personal_is_in_any_line() {
     // It is the login's, and was said in every ping's answer, and sent to open the stream.
     let session = gateway.session().await;
     gateway.set("lapse").await;
-    daemon.becomes("live", seconds(15)).await;
+    daemon.becomes("live", SOON * 2).await;
     let body = r#"{"session":"5ec2e7","USER_NAME":"jdoe77","MAC":"98:F2:B3:23:BF:A0","hardware_info":"8a2c9|98:F2"#;
     let url = format!("{}/answer?path=/v1/api/tickle&times=2&type=application/json", gateway.addresses.control_url());
     let sent = reqwest::Client::builder()

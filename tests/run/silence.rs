@@ -228,8 +228,8 @@ async fn a_busy_gateway_is_live() {
         daemon.listens(seconds(10)).await;
         gateway.set("lapse").await;
         let lapsed = Instant::now();
-        daemon.becomes("recovering", seconds(30)).await;
-        daemon.becomes("live", seconds(30)).await;
+        daemon.becomes("recovering", SOON * 2).await;
+        daemon.becomes("live", SOON * 2).await;
         assert!(lapsed.elapsed() < seconds(30));
         daemon.listens(seconds(5)).await;
     };

@@ -57,7 +57,7 @@ impl Pace {
                 span: seconds(25),
                 unit: Duration::from_millis(500),
                 session: "ping_every = \"1s\"\ncheck_every = \"1s\"\nanswer_within = \"1s\"\nwatch_every = \"5s\"\n",
-                known_within: seconds(5),
+                known_within: seconds(10),
                 growth: 2048,
             };
         };

@@ -84,7 +84,7 @@ fn every_documented_event_occurs_and_no_other() {
     machine.write("/etc/tickled/tickled.toml", CONFIG);
     machine.ok("systemctl restart tickled");
     let said = |event: &str| !machine.entries(&[("TICKLED_EVENT", event)]).is_empty();
-    let hears = |event: &str| machine.within(Duration::from_secs(20), event, || said(event));
+    let hears = |event: &str| machine.within(Duration::from_secs(60), event, || said(event));
     hears("endpoint-closed");
     hears("endpoint-open");
     hears("stream-up");

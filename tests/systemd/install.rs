@@ -60,7 +60,7 @@ fn on_a_clean_system(base: Base) {
 
     let began = Instant::now();
     machine.ok("systemctl stop tickled");
-    assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
+    assert!(began.elapsed() < Duration::from_secs(9), "{:?}", began.elapsed());
     assert_eq!(machine.asked_for("/v1/api/logout"), 0, "nobody is logged out");
     machine.ok("systemctl start tickled");
 

@@ -28,7 +28,7 @@ fn is_told(base: Base) {
 
     machine.set("expire-login");
     let told = [("TICKLED_EVENT", "alert"), ("TICKLED_CODE", "login-required"), ("TICKLED_GATEWAY", "main")];
-    machine.within(Duration::from_secs(20), "an alert", || !machine.entries(&told).is_empty());
+    machine.within(Duration::from_secs(60), "an alert", || !machine.entries(&told).is_empty());
     let alert = &machine.entries(&told)[0];
     assert_eq!(alert["PRIORITY"], "3");
     assert_eq!(alert["MESSAGE_ID"], "aef53c820492470bafc53f3d4e6f9c71");
@@ -59,7 +59,7 @@ fn is_told(base: Base) {
 
     machine.set("login");
     machine.ok("systemctl kill --signal=USR1 tickled");
-    machine.within(Duration::from_secs(40), "the end of the alert", || {
+    machine.within(Duration::from_secs(60), "the end of the alert", || {
         !machine.entries(&[("TICKLED_PHASE", "resolved"), ("TICKLED_CODE", "login-required")]).is_empty()
     });
     let over = machine.ok("journalctl --quiet --no-pager --catalog TICKLED_PHASE=resolved");

@@ -28,13 +28,13 @@ fn whoever_comes_second_ends_and_takes_nothing_from_the_first() {
     machine.ok("systemctl start --no-block tickled");
     machine.until("a status line", || machine.shows("StatusText").contains(&format!("process {first}")));
     // It ends in the time that a start may take, is started anew, and finds the same.
-    machine.within(Duration::from_secs(28), "another try", || machine.shows("NRestarts") == "1");
+    machine.within(Duration::from_secs(45), "another try", || machine.shows("NRestarts") == "1");
     assert!(began.elapsed() > Duration::from_secs(20), "{:?}", began.elapsed());
     assert!(machine.log().contains("status=69/UNAVAILABLE"), "{}", machine.log());
     machine.until("the second wait", || machine.entries(&[("TICKLED_EVENT", "gateway-locked")]).len() == 2);
     assert!(machine.entries(&[("TICKLED_EVENT", "gateway-watched")]).len() == 1, "{}", machine.log());
     machine.ok("tickled status");
     machine.ok("systemctl stop first");
-    machine.within(Duration::from_secs(5), "the service takes over", || machine.shows("ActiveState") == "active");
+    machine.within(Duration::from_secs(60), "the service takes over", || machine.shows("ActiveState") == "active");
     assert_eq!(machine.shows("StatusText"), "live: main");
 }

@@ -165,7 +165,7 @@ impl Machine {
 
     /// Waits until something is so.
     pub(crate) fn until(&self, what: &str, mut is_so: impl FnMut() -> bool) {
-        self.within(Duration::from_secs(15), what, &mut is_so);
+        self.within(Duration::from_secs(60), what, &mut is_so);
     }
 
     /// Waits so long at most; how long it took.

@@ -94,7 +94,7 @@ fn leave(base: Base) {
     machine.ok("systemctl start tickled");
     assert_eq!(machine.shows("StatusText"), "live: main");
     machine.set("expire-login");
-    let limit = Duration::from_secs(30);
+    let limit = Duration::from_secs(60);
     let alerts = |event: &str, channel: &str| {
         machine.entries(&[("TICKLED_EVENT", event), ("TICKLED_CHANNEL", channel), ("TICKLED_CODE", "login-required")])
     };

@@ -30,7 +30,7 @@ fn is_kept(base: Base) {
     machine.ok("systemctl start tickled");
     assert_eq!(machine.shows("StatusText"), "live: main");
     machine.set("expire-login");
-    machine.within(Duration::from_secs(20), "the alert at its receiver", || {
+    machine.within(Duration::from_secs(60), "the alert at its receiver", || {
         let seen = machine.read_at(6001, "requests");
         seen.as_array().unwrap().iter().any(|seen| seen["path"] == "/hook/5ec7e7-t0ken" && seen["method"] == "POST")
     });

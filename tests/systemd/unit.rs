@@ -96,7 +96,7 @@ fn runs(base: Base) {
 
     machine.ok("systemctl stop ibkr-gateway");
     assert_eq!(machine.ok("systemctl is-failed ibkr-gateway || :"), "inactive", "stopped is not failed");
-    machine.within(Duration::from_secs(30), "the unit is known to be stopped", || !down("unit-stopped").is_empty());
+    machine.within(Duration::from_secs(60), "the unit is known to be stopped", || !down("unit-stopped").is_empty());
     assert_eq!(down("unit-stopped")[0]["TICKLED_UNIT"], "ibkr-gateway.service");
     assert_eq!(down("unit-stopped")[0]["PRIORITY"], "4");
     assert_eq!(machine.shows("ActiveState"), "active", "the daemon outlives its gateway");
@@ -104,7 +104,7 @@ fn runs(base: Base) {
     machine.write("/opt/ibkr-gateway/bin/run.sh", "#!/bin/sh\nexit 3\n");
     machine.run("systemctl start ibkr-gateway");
     machine.until("systemd gives it up", || machine.run("systemctl is-failed ibkr-gateway").out.trim() == "failed");
-    machine.within(Duration::from_secs(40), "the unit is known to have failed", || !down("unit-failed").is_empty());
+    machine.within(Duration::from_secs(60), "the unit is known to have failed", || !down("unit-failed").is_empty());
     assert!(
         down("unit-failed")[0]["MESSAGE"].as_str().unwrap().contains("has failed (exit-code)"),
         "{}",
@@ -133,7 +133,7 @@ fn java_runs_in_the_gateways_unit() {
     );
     machine.write("/opt/ibkr-gateway/bin/run.sh", "#!/bin/bash\njava -server Gateway.java \"$1\"\n");
     machine.ok("chmod +x /opt/ibkr-gateway/bin/run.sh && systemctl daemon-reload && systemctl start ibkr-gateway");
-    machine.within(Duration::from_secs(40), "Java listens", || {
+    machine.within(Duration::from_secs(60), "Java listens", || {
         machine.run("exec 3<>/dev/tcp/127.0.0.1/5000").code == Some(0)
     });
     assert!(machine.ok("cat /var/log/private/ibkr-gateway/gw.log").starts_with("heap "));
