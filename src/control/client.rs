@@ -19,14 +19,14 @@ use crate::history::report::HistoryReport;
 
 /// A daemon that answers at a socket.
 #[derive(Debug, Clone)]
-pub struct Client {
+pub(crate) struct Client {
     http: reqwest::Client,
     socket: PathBuf,
 }
 
 /// Why a daemon did not do what it was asked.
 #[derive(Debug, thiserror::Error)]
-pub enum Error {
+pub(crate) enum Error {
     /// No process listens there.
     #[error("no daemon answers at {}; is it running? `systemctl status tickled` shows it; --socket PATH names another socket", told(.0))]
     NoDaemon(Vec<PathBuf>),
@@ -60,10 +60,7 @@ pub enum Error {
 
 impl Client {
     /// Finds the first daemon that answers at one of these sockets. Does not wait.
-    ///
-    /// # Errors
-    /// When none answers, or this user may not use its socket.
-    pub fn find(sockets: Vec<PathBuf>) -> Result<Self, Error> {
+    pub(crate) fn find(sockets: Vec<PathBuf>) -> Result<Self, Error> {
         let mut barred = None;
         for place in &sockets {
             match connect_at_once(place) {
@@ -92,34 +89,22 @@ impl Client {
     }
 
     /// Returns the status of the daemon and of all gateways.
-    ///
-    /// # Errors
-    /// When the daemon does not answer as it should.
-    pub async fn status(&self) -> Result<DaemonStatus, Error> {
+    pub(crate) async fn status(&self) -> Result<DaemonStatus, Error> {
         self.ask(Method::GET, "/v1/status", None).await
     }
 
     /// Returns the status of one gateway.
-    ///
-    /// # Errors
-    /// When there is none of that name, or the daemon does not answer as it should.
-    pub async fn gateway(&self, name: &str) -> Result<GatewayStatus, Error> {
+    pub(crate) async fn gateway(&self, name: &str) -> Result<GatewayStatus, Error> {
         self.ask(Method::GET, &of_gateway(name, "")?, None).await
     }
 
     /// Returns the history; `since` as `7d`.
-    ///
-    /// # Errors
-    /// When no history is kept, or the daemon does not answer as it should.
-    pub async fn history(&self, since: &str) -> Result<HistoryReport, Error> {
+    pub(crate) async fn history(&self, since: &str) -> Result<HistoryReport, Error> {
         self.ask(Method::GET, &format!("/v1/history?since={since}"), None).await
     }
 
     /// Listens to what happens.
-    ///
-    /// # Errors
-    /// When the daemon does not answer as it should.
-    pub async fn listen(&self) -> Result<EventStream, Error> {
+    pub(crate) async fn listen(&self) -> Result<EventStream, Error> {
         let request = self.http.get("http://tickled/v1/events").send();
         let response = timeout(ANSWERED_WITHIN, request).await.map_err(|_| self.silent("does not answer in time"))?;
         let response = response.map_err(|error| self.silent(silence(&error)))?;
@@ -130,61 +115,40 @@ impl Client {
     }
 
     /// Checks one gateway at once, or all.
-    ///
-    /// # Errors
-    /// When there is none of that name, or the daemon does not answer as it should.
-    pub async fn check(&self, gateway: Option<&str>) -> Result<String, Error> {
+    pub(crate) async fn check(&self, gateway: Option<&str>) -> Result<String, Error> {
         let path = gateway.map_or_else(|| Ok("/v1/check".to_owned()), |name| of_gateway(name, "/check"))?;
         self.have(&path, json!({})).await
     }
 
     /// Pauses a gateway, for a time such as `30m` or until it is resumed.
-    ///
-    /// # Errors
-    /// When there is no such gateway, the time is invalid, or the daemon does not answer as expected.
-    pub async fn pause(&self, gateway: &str, over: Option<&str>) -> Result<String, Error> {
+    pub(crate) async fn pause(&self, gateway: &str, over: Option<&str>) -> Result<String, Error> {
         let body = over.map_or_else(|| json!({}), |over| json!({ "for": over }));
         self.have(&of_gateway(gateway, "/pause")?, body).await
     }
 
     /// Ends a pause, or has the daemon try again.
-    ///
-    /// # Errors
-    /// When there is none of that name, or the daemon does not answer as it should.
-    pub async fn resume(&self, gateway: &str) -> Result<String, Error> {
+    pub(crate) async fn resume(&self, gateway: &str) -> Result<String, Error> {
         self.have(&of_gateway(gateway, "/resume")?, json!({})).await
     }
 
     /// Ends a gateway's session on purpose.
-    ///
-    /// # Errors
-    /// When there is none of that name, or the daemon does not answer as it should.
-    pub async fn log_out(&self, gateway: &str) -> Result<String, Error> {
+    pub(crate) async fn log_out(&self, gateway: &str) -> Result<String, Error> {
         self.have(&of_gateway(gateway, "/logout")?, json!({})).await
     }
 
     /// Acknowledges open alerts, which are then not repeated: of one gateway or all, of one kind or all.
-    ///
-    /// # Errors
-    /// When nothing such is open, or the daemon does not answer as it should.
-    pub async fn acknowledge(&self, gateway: Option<&str>, code: Option<&str>) -> Result<String, Error> {
+    pub(crate) async fn acknowledge(&self, gateway: Option<&str>, code: Option<&str>) -> Result<String, Error> {
         self.have("/v1/alerts/acknowledge", json!({ "gateway": gateway, "code": code })).await
     }
 
     /// Sends a marked test through one channel, or all, with the weight of the alert `code`.
-    ///
-    /// # Errors
-    /// When there is none of that name, or the daemon does not answer as it should.
-    pub async fn test(&self, channel: Option<&str>, code: Option<&str>) -> Result<Vec<ChannelTest>, Error> {
+    pub(crate) async fn test(&self, channel: Option<&str>, code: Option<&str>) -> Result<Vec<ChannelTest>, Error> {
         let body = json!({ "channel": channel, "as": code });
         self.ask_within(TESTED_WITHIN, Method::POST, "/v1/alerts/test", Some(body)).await
     }
 
     /// Runs a hook as a test, for one gateway or for the first one, and waits for its end.
-    ///
-    /// # Errors
-    /// When there is none of that name, or the daemon does not answer as it should.
-    pub async fn test_hook(&self, hook: &str, gateway: Option<&str>) -> Result<Tried, Error> {
+    pub(crate) async fn test_hook(&self, hook: &str, gateway: Option<&str>) -> Result<Tried, Error> {
         let path = named("hook", hook, "/test")?;
         self.ask_within(HOOK_TESTED_WITHIN, Method::POST, &path, Some(json!({ "gateway": gateway }))).await
     }

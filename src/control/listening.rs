@@ -8,7 +8,7 @@ use super::event::Event;
 
 /// A stream of events. It ends when the daemon does.
 #[derive(Debug)]
-pub struct EventStream {
+pub(crate) struct EventStream {
     response: reqwest::Response,
     /// What was read and is not a whole event yet.
     text: Vec<u8>,
@@ -20,7 +20,7 @@ impl EventStream {
     }
 
     /// The next event that this version knows; none if the daemon has ended or is silent.
-    pub async fn next(&mut self) -> Option<Event> {
+    pub(crate) async fn next(&mut self) -> Option<Event> {
         loop {
             while let Some(end) = self.text.windows(2).position(|pair| pair == b"\n\n") {
                 let event = read(&String::from_utf8_lossy(&self.text[..end]));

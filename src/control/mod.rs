@@ -18,11 +18,11 @@ pub use api::{
     Asked, ChannelState, ChannelTest, Command, CurrentWindow, DaemonStatus, ErrorBody, GatewayStatus, OpenAlert,
     Response, Tried, Until,
 };
-pub use client::{Client, Error};
+pub(crate) use client::{Client, Error};
 pub use ensure::EnsureResult;
 pub use event::{AlertEvent, Event, SessionEvent, StateEvent};
 pub use listen::Listener;
-pub use listening::EventStream;
+
 pub use paths::{bind, bind_with_mode, connect_at_once, socket_in, sockets};
 pub use routes::{ROUTES, Route, span};
 pub use server::{no_such_gateway, serve};
