@@ -30,9 +30,9 @@ fn main() {
     }
     let run = Run::years(years.unwrap_or(200));
     let only = std::env::var("ONLY").ok();
-    let names = Name::ALL.into_iter().filter(|name| {
-        *name == Name::Perfect || only.as_ref().is_none_or(|only| only == name.title())
-    });
+    let names = Name::ALL
+        .into_iter()
+        .filter(|name| *name == Name::Perfect || only.as_ref().is_none_or(|only| only == name.title()));
     println!("Figures are per year, over {} years.\n\n{}", run.years, head(COLUMNS.map(|(title, _)| title)));
     let mut rows = Vec::new();
     let mut best = None;
@@ -91,9 +91,9 @@ fn row(name: Name, tally: &Tally, best: f64) -> Value {
     let (all, trading) = tally.minutes();
     let a_year = |count: u64| rounded(tally.a_year(count as f64), 10.0);
     let minutes = |span: Duration| span.as_secs_f64() / 60.0;
-    let late = tally.lateness().map(|late| {
-        json!({ "median": rounded(minutes(late.median), 10.0), "p95": rounded(minutes(late.p95), 10.0) })
-    });
+    let late = tally
+        .lateness()
+        .map(|late| json!({ "median": rounded(minutes(late.median), 10.0), "p95": rounded(minutes(late.p95), 10.0) }));
     let waits: Map<_, _> = Wait::ALL
         .into_iter()
         .map(|wait| {

@@ -34,8 +34,10 @@ pub(crate) fn svg(years: u64, rows: &[(Name, Value)]) -> String {
         let _ = writeln!(svg, "<text x=\"{}\" y=\"{text}\">{calls}</text>", x + 6.0);
     }
     let foot = height - 10;
-    let _ =
-        writeln!(svg, "<text x=\"150\" y=\"{foot}\" fill=\"#666\">A simulation of {years} years. The left scale is logarithmic.</text>");
+    let _ = writeln!(
+        svg,
+        "<text x=\"150\" y=\"{foot}\" fill=\"#666\">A simulation of {years} years. The left scale is logarithmic.</text>"
+    );
     svg + "</svg>\n"
 }
 

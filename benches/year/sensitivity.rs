@@ -14,8 +14,7 @@ pub(crate) fn print(years: u64) {
     let usual = minutes(years, Assumptions::default());
     println!("| as assumed | | | {} | | {} |", figures(&usual), titles_of(&order(&usual)));
     for row in ALL {
-        let [halved, doubled] =
-            [0.5, 2.0].map(|factor| minutes(years, Assumptions::default().times(row.key, factor)));
+        let [halved, doubled] = [0.5, 2.0].map(|factor| minutes(years, Assumptions::default().times(row.key, factor)));
         let order = match (changed(&halved, &usual), changed(&doubled, &usual)) {
             (None, None) => "the same".to_owned(),
             (halved, doubled) => {

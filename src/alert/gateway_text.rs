@@ -163,7 +163,7 @@ pub(super) fn budget_spent(snapshot: &Snapshot, host: &str) -> Annotations {
     annotations(
         "budget-spent",
         "log in now – session lost too often",
-        "the session was lost so often that tickled must wait before it asks IBKR for it again",
+        "the session is lost, and this hour's attempts to restore it are used up",
         text,
         Action::LogIn,
     )

@@ -1,9 +1,9 @@
-//! Simulated months of a human with hours, days off and a deadline, in three zones; escalation and acknowledgement; and
+//! Simulated years of a human with hours, days off and a deadline, in three zones; escalation and acknowledgement; and
 //! why an alert is held.
 
 use std::time::Duration;
 
-use jiff::civil::{Date, Weekday, date, time};
+use jiff::civil::{Date, date, time};
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp, ToSpan};
 use tickled::alert::schedule::Hours;
@@ -12,11 +12,10 @@ use tickled::alert::{AlertInput, AlertPhase, Code, HeldBy, Settings};
 use tickled::session::{Cause, State, Unavailability};
 
 use crate::life::{HOUR, Life, channel, secs};
+use crate::schedule::WEEKDAYS;
 use crate::year::Chance;
 
 const LOST: State = State::LoginRequired(Cause::Expired);
-const WEEKDAYS: [Weekday; 5] =
-    [Weekday::Monday, Weekday::Tuesday, Weekday::Wednesday, Weekday::Thursday, Weekday::Friday];
 
 fn hours(zone: &str, except: &[Date]) -> Hours {
     Hours {

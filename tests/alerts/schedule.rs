@@ -7,7 +7,7 @@ use tickled::alert::schedule::{Hours, Period};
 
 use crate::year::Chance;
 
-const WEEKDAYS: [Weekday; 5] =
+pub(crate) const WEEKDAYS: [Weekday; 5] =
     [Weekday::Monday, Weekday::Tuesday, Weekday::Wednesday, Weekday::Thursday, Weekday::Friday];
 const EVERY_DAY: [Weekday; 7] = [
     Weekday::Monday,

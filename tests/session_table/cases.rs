@@ -2,8 +2,8 @@
 
 use support::{Said, said};
 use tickled::session::{
-    Account, Accounts, CONFIRM_WITHIN, Cause, Competing, Input, Method, Policy, Recovery, Request, Sso,
-    State, StateReason, Step, Unavailability, WakeReason,
+    Account, Accounts, CONFIRM_WITHIN, Cause, Competing, Input, Method, Policy, Recovery, Request, Sso, State,
+    StateReason, Step, Unavailability, WakeReason,
 };
 
 use super::situation::{
