@@ -41,26 +41,24 @@ fn main() {
     let what = std::env::var("BENCH").unwrap_or_default();
     let size = if what == "short" { SHORT } else { FULL };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let measured = runtime.block_on(
-        tokio::task::LocalSet::new()
-            .run_until(async { if what == "programs" { programs().await } else { measure(&size).await } }),
-    );
+    let measured = runtime.block_on(tokio::task::LocalSet::new().run_until(async {
+        if what == "programs" { programs().await } else { measure(&size, what == "lapses").await }
+    }));
     let file = concat!(env!("CARGO_TARGET_TMPDIR"), "/keeping.json");
     std::fs::write(file, serde_json::to_string_pretty(&measured).unwrap()).unwrap();
     println!("\nwritten to {file}");
 }
 
-async fn measure(size: &Size) -> Value {
+async fn measure(size: &Size, only_lapses: bool) -> Value {
     let mut all = BTreeMap::new();
     println!("lapse to live                     lapses   median    worst");
-    for (name, session) in [
-        ("default", ""),
-        ("stream", "stream.enabled = true\n"),
-        ("stream and direct", "stream.enabled = true\nsession.recovery.methods = [\"direct\"]\n"),
-    ] {
+    for (name, session) in [("default", ""), ("stream", "stream.enabled = true\n")] {
         let spans = lapses(size, session).await;
         println!("  {name:<30} {:>7} {:>8} {:>8}", spans.len(), shown(median(&spans)), shown(worst(&spans)));
         all.insert(format!("lapse to live, {name}"), times(&spans));
+    }
+    if only_lapses {
+        return json!(all);
     }
     for readers in [0, 60] {
         let spans = lapses_beside(size, readers).await;
