@@ -34,8 +34,8 @@ async fn half_sent_requests_hold_up_nobody() {
     drop(half);
 }
 
-/// The host sleeps: the wall clock goes on and the clock of all deadlines stands still. A client that asks then is not
-/// told of a session that was live hours ago, though the next check is minutes away.
+/// The host sleeps: the wall clock goes on and the clock of all deadlines stands still. A client that asks then does
+/// not see a session that was live hours ago, though the next check is minutes away.
 #[tokio::test]
 async fn after_a_sleep_nothing_is_live_until_it_was_asked_again() {
     let Some(faketime) = faketime() else { return };
