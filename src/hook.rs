@@ -236,30 +236,25 @@ fn log(hook: &Hook, occasion: &Occasion, ran: &Ran, took: &str) -> control::Trie
         Ran::Ended(..) => format!("ended with {outcome}{quoted}"),
         Ran::Late | Ran::NotRun { .. } => outcome.clone(),
     };
+    macro_rules! write_line {
+        ($level:ident, $event:expr) => {
+            $level!(
+                event = $event,
+                hook = name,
+                on,
+                gateway,
+                session,
+                outcome,
+                took,
+                said,
+                "{gateway}: hook {name} ({on}): {result}"
+            )
+        };
+    }
     if is_good {
-        info!(
-            event = event::HOOK_RAN,
-            hook = name,
-            on,
-            gateway,
-            session,
-            outcome,
-            took,
-            said,
-            "{gateway}: hook {name} ({on}): {result}"
-        );
+        write_line!(info, event::HOOK_RAN);
     } else {
-        warn!(
-            event = event::HOOK_FAILED,
-            hook = name,
-            on,
-            gateway,
-            session,
-            outcome,
-            took,
-            said,
-            "{gateway}: hook {name} ({on}): {result}"
-        );
+        write_line!(warn, event::HOOK_FAILED);
     }
     control::Tried { hook: name.clone(), is_good, result }
 }

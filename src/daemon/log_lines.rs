@@ -198,51 +198,33 @@ pub(super) fn unit(before: Option<&Snapshot>, snapshot: &Snapshot) {
 
 /// Logs how a gateway's certificate is verified, and warns if that proves little.
 pub(super) fn trust(gateway: &str, target: &Target) {
-    let far = !target.url.is_loopback();
-    match &target.trust {
+    let is_far = !target.url.is_loopback();
+    let (is_weak, trust, how) = match &target.trust {
         Trust::Loopback => {
-            info!(
-                event = event::TRUST,
-                gateway,
-                trust = "loopback",
-                "{gateway}: any certificate is accepted, because the gateway is on this host"
-            );
+            (false, "loopback", "any certificate is accepted, because the gateway is on this host".to_owned())
         }
-        Trust::Pin(pins) if far && pins.contains(&Fingerprint::STOCK) => warn!(
-            event = event::TRUST,
-            gateway,
-            trust = "pin",
-            "{gateway}: the pinned certificate is the one that every gateway is shipped with, and its key is public: give \
-             this gateway a certificate of its own (sslCert in its conf.yaml)",
-        ),
-        Trust::Pin(_) => {
-            info!(event = event::TRUST, gateway, trust = "pin", "{gateway}: only the pinned certificate is accepted");
+        Trust::Pin(pins) if is_far && pins.contains(&Fingerprint::STOCK) => {
+            let how = "the pinned certificate is the one that every gateway is shipped with, and its key is public: \
+                       give this gateway a certificate of its own (sslCert in its conf.yaml)";
+            (true, "pin", how.to_owned())
         }
+        Trust::Pin(_) => (false, "pin", "only the pinned certificate is accepted".to_owned()),
         Trust::CaFile(path) => {
-            info!(
-                event = event::TRUST,
-                gateway,
-                trust = "ca-file",
-                "{gateway}: only the certificates in {} and those that they signed for this host name are accepted",
-                path.display()
-            );
+            let file = path.display();
+            let how =
+                format!("only the certificates in {file} and those that they signed for this host name are accepted");
+            (false, "ca-file", how)
         }
         Trust::Plain => {
-            warn!(
-                event = event::TRUST,
-                gateway,
-                trust = "plain",
-                "{gateway}: plain HTTP to another host, as plain_http allows: anyone on the network path can read the \
-                 session, and nothing proves that the gateway answers"
-            );
+            let how = "plain HTTP to another host, as plain_http allows: anyone on the network path can read the \
+                       session, and nothing proves that the gateway answers";
+            (true, "plain", how.to_owned())
         }
-        Trust::System => {
-            info!(
-                event = event::TRUST,
-                gateway,
-                trust = "system",
-                "{gateway}: only certificates that this system trusts are accepted"
-            );
-        }
+        Trust::System => (false, "system", "only certificates that this system trusts are accepted".to_owned()),
+    };
+    if is_weak {
+        warn!(event = event::TRUST, gateway, trust, "{gateway}: {how}");
+    } else {
+        info!(event = event::TRUST, gateway, trust, "{gateway}: {how}");
     }
 }
