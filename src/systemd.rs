@@ -83,11 +83,6 @@ impl Notifier {
         self.send_once("WATCHDOG=1");
     }
 
-    /// Asks for `more` time to start, reload or stop, counted from this call. Repeat it as needed: it is not kept.
-    pub fn extend_timeout(&mut self, more: Duration) {
-        self.send_once(&format!("EXTEND_TIMEOUT_USEC={}", more.as_micros()));
-    }
-
     /// Sends kept messages. Returns whether all are sent. Call it at every wake-up until then.
     pub fn retry(&mut self) -> bool {
         while let Some(milestone) = self.unsent.front() {
