@@ -190,10 +190,14 @@ fn group(name: &str) -> Option<PathBuf> {
 
 impl Drop for Container {
     fn drop(&mut self) {
-        // It can be removed once its last process has ended, which was killed or asked to end before.
-        let is_removed = |group: &PathBuf| fs::remove_dir(group).is_ok();
+        let Some(group) = &self.group else { return };
         for _ in 0..500 {
-            if self.group.as_ref().is_none_or(is_removed) {
+            // A test that failed has left its processes.
+            let left = fs::read_to_string(group.join("cgroup.procs")).unwrap_or_default();
+            for pid in left.lines().filter_map(|pid| pid.parse().ok()).filter(|pid| *pid > 1) {
+                drop(Init(pid));
+            }
+            if fs::remove_dir(group).is_ok() {
                 return;
             }
             std::thread::sleep(std::time::Duration::from_millis(20));
