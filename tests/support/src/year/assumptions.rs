@@ -97,6 +97,8 @@ pub(super) mod fixed {
     /// `IBEAM_GATEWAY_STARTUP`: how long a gateway that a strategy restarts is away.
     pub(in crate::year) const STRATEGY_RESTART: Duration = Duration::from_secs(20);
     pub(in crate::year) const LOCKED_FOR: Duration = Duration::from_secs(86_400);
+    /// A call so shortly before the owner wakes up is none at night: hours begin at 07:30 by a clock that may be off.
+    pub(in crate::year) const NEARLY_AWAKE: Duration = Duration::from_secs(5 * 60);
     /// How long the owner was at work during a need that counts as missed.
     pub(in crate::year) const MISSED: Duration = Duration::from_secs(30 * 60);
 }

@@ -3,6 +3,7 @@
 use std::cmp::Reverse;
 use std::time::Duration;
 
+use tickled::alert::Code;
 use tickled::session::{HostFailure, backoff};
 use tickled::simulator::world::{Answer, Call, Reply, Route, What};
 
@@ -146,7 +147,12 @@ impl Life {
             return;
         }
         let truth = self.truth;
-        let is_needed = self.need.is_some() || !truth.login || !truth.logged_in_here || truth.held_elsewhere;
+        let is_needed = self.need.is_some()
+            || !truth.login
+            || !truth.logged_in_here
+            || truth.held_elsewhere
+            // The owner has asked for it.
+            || (name == Code::NotReady.name() && !truth.live);
         self.tell(|| format!("call, needed: {is_needed}, new: {is_new}"));
         if is_new && !is_needed {
             self.tally.needless += 1;
@@ -156,7 +162,7 @@ impl Life {
             self.tally.needed += 1;
             self.tally.late.push(self.at - need.since);
         }
-        if self.almanac.sleeps_until(self.at).is_some() {
+        if self.almanac.sleeps_until(self.at).is_some_and(|wakes| wakes > self.at + fixed::NEARLY_AWAKE) {
             self.tally.at_night += 1;
         }
         if !self.is_coming {

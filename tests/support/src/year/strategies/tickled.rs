@@ -30,7 +30,8 @@ pub(super) struct Tickled {
     has_stream: bool,
     process: Process,
     starts: u64,
-    /// The minute that was last looked up in the calendar, and whether IBKR is in maintenance in it.
+    /// The five minutes that were last looked up in the calendar, and whether IBKR is in maintenance in them: all windows
+    /// begin and end at such times.
     window: (i64, bool),
 }
 
@@ -70,9 +71,9 @@ impl Tickled {
     }
 
     fn machine(&mut self, now: Now, input: Step, acts: &mut Vec<Act>) {
-        let minute = now.wall.as_second() / 60;
-        if self.window.0 != minute {
-            self.window = (minute, self.place.maintenance.at(self.place.region, now.wall).is_some());
+        let span = now.wall.as_second() / 300;
+        if self.window.0 != span {
+            self.window = (span, self.place.maintenance.at(self.place.region, now.wall).is_some());
         }
         let process = &mut self.process;
         process.machine.in_maintenance(self.window.1);
