@@ -2,8 +2,8 @@
 //! they mean, and writes them as JSON and as a picture to `target/tmp`.
 //!
 //! `cargo bench --bench year` runs 200 years; `YEARS=8` runs fewer, `ONLY="tickled; recipe"` only these strategies beside the
-//! perfect keeper. `SENSITIVITY=1` prints how the result changes with each assumption halved and doubled. `STORY="17 tickled"` prints
-//! what happened in the year of that seed.
+//! perfect keeper. `SENSITIVITY=1` prints how the result changes with each assumption halved and doubled, or with those that
+//! `ONLY` names. `STORY="17 tickled"` prints what happened in the year of that seed.
 #![expect(clippy::unwrap_used, reason = "a measurement that fails ends")]
 #![expect(clippy::print_stdout, reason = "the table is what it is for")]
 
@@ -24,15 +24,14 @@ fn main() {
         println!("{}", Run::years(1).story(seed.parse().unwrap(), name).join("\n"));
         return;
     }
+    let only = std::env::var("ONLY").ok();
+    let is_wanted = |title: &str| only.as_ref().is_none_or(|only| only.split("; ").any(|only| only == title));
     if std::env::var("SENSITIVITY").is_ok() {
-        sensitivity::print(years.unwrap_or(20));
+        sensitivity::print(years.unwrap_or(5), is_wanted);
         return;
     }
     let run = Run::years(years.unwrap_or(200));
-    let only = std::env::var("ONLY").ok();
-    let names = Name::ALL.into_iter().filter(|name| {
-        *name == Name::Perfect || only.as_ref().is_none_or(|only| only.split("; ").any(|only| only == name.title()))
-    });
+    let names = Name::ALL.into_iter().filter(|name| *name == Name::Perfect || is_wanted(name.title()));
     println!("Figures are per year, over {} years.\n\n{}", run.years, head(COLUMNS.map(|(title, _)| title)));
     let mut rows = Vec::new();
     let mut best = None;
@@ -91,9 +90,9 @@ fn row(name: Name, tally: &Tally, best: f64) -> Value {
     let (all, trading) = tally.minutes();
     let a_year = |count: u64| rounded(tally.a_year(count as f64), 10.0);
     let minutes = |span: Duration| span.as_secs_f64() / 60.0;
-    let late = tally.lateness().map(|late| {
-        json!({ "median": rounded(minutes(late.median), 10.0), "p95": rounded(minutes(late.p95), 10.0) })
-    });
+    let late = tally
+        .lateness()
+        .map(|late| json!({ "median": rounded(minutes(late.median), 10.0), "p95": rounded(minutes(late.p95), 10.0) }));
     let waits: Map<_, _> = Wait::ALL
         .into_iter()
         .map(|wait| {

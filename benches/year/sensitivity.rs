@@ -5,15 +5,15 @@ use support::year::{ALL, Assumptions, Name, Run};
 /// Those whose order is compared; the variants of `tickled` differ too little.
 const COMPARED: [Name; 6] = [Name::Perfect, Name::Tickled, Name::Recipe, Name::Tickler, Name::IBeam, Name::Nothing];
 
-/// Prints, for each assumption halved and doubled, the minutes that each strategy loses in trading hours beyond the perfect
+/// Prints, for each of the wanted assumptions halved and doubled, the minutes that each strategy loses in trading hours beyond the perfect
 /// keeper's, and what changes in the order of the rows.
-pub(crate) fn print(years: u64) {
+pub(crate) fn print(years: u64, is_wanted: impl Fn(&str) -> bool) {
     let titles = COMPARED[1..].iter().map(|name| name.title()).collect::<Vec<_>>().join(", ");
     println!("Minutes lost in trading hours beyond the perfect keeper's, per year, over {years} years: {titles}.\n");
     println!("| what happens | how much | source | halved | doubled | order |\n|---|---|---|--:|--:|---|");
     let usual = minutes(years, Assumptions::default());
     println!("| as assumed | | | {} | | {} |", figures(&usual), titles_of(&order(&usual)));
-    for row in ALL {
+    for row in ALL.iter().filter(|row| is_wanted(&format!("{:?}", row.key))) {
         let [halved, doubled] = [0.5, 2.0].map(|factor| minutes(years, Assumptions::default().times(row.key, factor)));
         let order = match (changed(&halved, &usual), changed(&doubled, &usual)) {
             (None, None) => "the same".to_owned(),
@@ -42,7 +42,7 @@ fn minutes(years: u64, assumptions: Assumptions) -> Vec<f64> {
 }
 
 fn figures(minutes: &[f64]) -> String {
-    minutes.iter().map(|minutes| format!("{minutes:.0}")).collect::<Vec<_>>().join(", ")
+    minutes.iter().map(|minutes| format!("{:.0}", minutes.round() + 0.0)).collect::<Vec<_>>().join(", ")
 }
 
 /// The order of the rows where it is another than usual.
