@@ -42,7 +42,7 @@ pub async fn run() -> anyhow::Result<Exit> {
             ended.context("cannot run the simulated gateway")?;
             bail!("the simulated gateway ended by itself")
         }
-        seen = async { play(&addresses.await.context("the simulated gateway did not start")?).await } => seen,
+        seen = async { Box::pin(play(&addresses.await.context("the simulated gateway did not start")?)).await } => seen,
     }
 }
 

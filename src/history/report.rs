@@ -48,7 +48,7 @@ pub struct GatewayReport {
 }
 
 /// A stretch of time in which a gateway was in one state.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Span {
     /// Its beginning.
     pub from: Timestamp,

@@ -165,7 +165,7 @@ impl Silence {
             match self.back {
                 // A handshake proves a way to IBKR's edge only.
                 Some(HostSign::Handshake) if self.is_websocket_due(since.mono + GRACE) => {
-                    self.step = SilenceStep::Websocket
+                    self.step = SilenceStep::Websocket;
                 }
                 Some(HostSign::Websocket | HostSign::Handshake) => self.is_wedged = true,
                 None => {}

@@ -15,17 +15,13 @@ pub(super) fn is_foreign(headers: &HeaderMap, call: &Call, port: u16) -> bool {
     cookies.dedup();
     let is_twice = cookies.len() < all;
     let is_browser = origin.is_some() || referer.is_some() || all > 0;
-    match &call.route {
-        Route::Dispatcher if call.method == Method::Post && is_browser => {
-            let shown = call.param("origin").map(Some);
-            let is_of_page = origin.is_some() && origin == referer && (shown.is_none() || shown == origin);
-            is_twice || !has_login || !is_of_page
-        }
-        route if route.path().starts_with("/v1/") => {
-            is_twice || [origin, referer].into_iter().flatten().any(|from| !is_own(from.as_deref(), port))
-        }
-        _ => is_twice,
+    if call.route == Route::Dispatcher && call.method == Method::Post && is_browser {
+        let shown = call.param("origin").map(Some);
+        let is_of_page = origin.is_some() && origin == referer && (shown.is_none() || shown == origin);
+        return is_twice || !has_login || !is_of_page;
     }
+    let mut given = [origin, referer].into_iter().flatten();
+    is_twice || (call.route.path().starts_with("/v1/") && given.any(|from| !is_own(from.as_deref(), port)))
 }
 
 /// Scheme, host and port of the address in a header; `None` if it is no address, as `null`.

@@ -149,7 +149,8 @@ async fn readiness_follows_the_session_and_liveness_does_not() {
     let said = get(at, "/readyz?gateway=ira").await;
     assert_eq!((said.status, said.body.as_str()), (404, "there is no gateway \"ira\": there is only main\n"));
     until(at, "/", |page| {
-        page.body.contains("<h1>0 of 1 live, 1 needs you</h1>") && page.body.contains("<circle class=\"login-required\"")
+        page.body.contains("<h1>0 of 1 live, 1 needs you</h1>")
+            && page.body.contains("<circle class=\"login-required\"")
     })
     .await;
 
