@@ -57,7 +57,7 @@ pub enum AlertInput<'a> {
 pub struct AlertPlan {
     /// Send these, in this order.
     pub notices: Vec<Notice>,
-    /// Call [`Tracker::step`](super::Tracker::step) with [`Input::Wake`] at this time
+    /// Call [`Tracker::step`](super::Tracker::step) with [`AlertInput::Wake`] at this time
     /// ([`Now::mono`](crate::session::Now::mono)) at the latest.
     pub wake_at: Duration,
     /// Why then.

@@ -198,7 +198,7 @@ impl Service {
         self.wake_at = self.wake_at.min(deadman.wake_at(now));
     }
 
-    /// When to call [`Service::step`] with [`Input::Wake`] at the latest, by [`Now::mono`].
+    /// When to call [`Service::step`] with [`AlertInput::Wake`] at the latest, by [`Now::mono`].
     #[must_use]
     pub const fn wake_at(&self) -> Duration {
         self.wake_at

@@ -56,7 +56,7 @@ struct TableReader {
 struct Scope {
     /// Its path, such as `gateway.main.tls`; empty for the whole file.
     path: String,
-    /// The same path as [`Key::path`] has it: `gateway.NAME.tls`.
+    /// The same path as [`KeyDoc::path`] has it: `gateway.NAME.tls`.
     schema: String,
     /// The part of it that is below its section: `tls`.
     below: String,

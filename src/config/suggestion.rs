@@ -3,7 +3,7 @@
 use super::keyword::nearest;
 use super::schema::KeyDoc;
 
-/// What to do about a key that is not known where it is. `table` is the path of its table as [`Key::path`] has it.
+/// What to do about a key that is not known where it is. `table` is the path of its table as [`KeyDoc::path`] has it.
 pub(super) fn unknown_key(path: &str, table: &str, name: &str, keys: &[KeyDoc]) -> String {
     let siblings = siblings(table, keys);
     let beside = || siblings.iter().copied();

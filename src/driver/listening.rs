@@ -120,7 +120,7 @@ impl StreamListener {
         (!is_reported).then_some(StreamChange::Refuted { pause })
     }
 
-    /// When to call [`Listening::turn`] at the latest.
+    /// When to call [`StreamListener::turn`] at the latest.
     #[must_use]
     pub fn wake_at(&self) -> Option<Duration> {
         self.session.as_ref().map(|_| self.not_before)

@@ -196,7 +196,7 @@ impl Client {
     /// taken. While IBKR is silent each one leaves something behind in the gateway: use it rarely.
     ///
     /// # Errors
-    /// [`Down::NeverReady`] when it was opened and nothing came: IBKR does not answer. Anything else says nothing about
+    /// [`StreamDown::NeverReady`] when it was opened and nothing came: IBKR does not answer. Anything else says nothing about
     /// IBKR.
     pub async fn probe_websocket(&self, within: Duration) -> Result<(), StreamDown> {
         let until = Instant::now() + within;
