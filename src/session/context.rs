@@ -60,6 +60,8 @@ pub(super) struct Context {
     pub(super) suspicion: Suspicion,
     pub(super) polls: Polls,
     pub(super) silence: Silence,
+    /// The answer that is handled ends a silence. The next one waits in the gateway's queue for long enough.
+    pub(super) is_late: bool,
     pub(super) stream: StreamTrust,
     pub(super) flapping: FlapDetector,
     /// Until when a human is expected to log in.
@@ -307,7 +309,8 @@ impl Context {
 
     /// Has an unexpected answer followed by a check before it is believed.
     pub(super) const fn ask_again(&self, phase: Phase) -> Next {
-        self.stay(phase, Ask::In(ASK_AGAIN, Request::Check, WakeReason::AskAgain))
+        let delay = if self.is_late { Duration::ZERO } else { ASK_AGAIN };
+        self.stay(phase, Ask::In(delay, Request::Check, WakeReason::AskAgain))
     }
 
     /// There is proof that the login is gone: one confirming check, then a human is alerted.

@@ -73,6 +73,10 @@ impl Context {
             Phase::Starting | Phase::Live(_) | Phase::Contested | Phase::Unavailable(_) => {
                 if self.suspicion.data == Some(Unproved::NoData) {
                     self.recover(StateReason::NoData)
+                } else if self.stream.denied_at.is_some() {
+                    // The stream and data deny the session, and the flags came before either.
+                    (self.suspicion.data, self.suspicion.flags) = (Some(Unproved::NoData), Some(Doubt::Session));
+                    self.stay(phase, Ask::Now(Request::Check, WakeReason::AskAgain))
                 } else {
                     // The flags may have changed meanwhile: empty data is also how another client's session shows.
                     self.prove_again(phase, Unproved::NoData)

@@ -69,6 +69,9 @@ impl Machine {
         let suspicion = &mut self.cx.suspicion;
         (suspicion.flags, suspicion.data, suspicion.unavailable) = (None, None, false);
         match self.awaited() {
+            // What is left unanswered is not repeated.
+            Some(_) if self.cx.silence.is_on => {}
+            Some(_) if self.standing.is_some() => self.wanted = Some((WakeReason::ClockJumped, Priority::Confirming)),
             None
             | Some(
                 Request::Ping

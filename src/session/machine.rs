@@ -74,6 +74,7 @@ impl Machine {
             suspicion: Suspicion::default(),
             polls,
             silence: Silence::default(),
+            is_late: false,
             stream: StreamTrust::default(),
             flapping: FlapDetector::default(),
             login_expected_until: None,
@@ -291,7 +292,11 @@ impl Machine {
     ) -> (Option<Request>, Duration, WakeReason) {
         if let Some(flight) = self.in_flight {
             budget.release(client);
-            return (None, flight.due, WakeReason::AnswerDue);
+            // From then on it is to be remembered over a restart.
+            let slow = flight.sent_at + SLOW;
+            let is_noted = !flight.request.is_proxied() || now.mono >= slow;
+            let wake_at = if is_noted { flight.due } else { flight.due.min(slow) };
+            return (None, wake_at, WakeReason::AnswerDue);
         }
         if let Some(standing) = self.standing {
             return self.watch(now, standing, budget, client);
@@ -309,7 +314,8 @@ impl Machine {
         let is_check_useless = self.cx.is_pings_only() || self.cx.is_check_blocked();
         let request = if wanted == Request::Check && is_check_useless { Request::Ping } else { wanted };
         let priority = self.priority();
-        let at = self.question.at.max(self.cx.limits.earliest(now.mono, request, priority)).max(budget.quiet_until());
+        let limits = self.cx.limits.earliest(now.mono, request, priority).max(self.cx.silence.earliest());
+        let at = self.question.at.max(limits).max(budget.quiet_until());
         if at > now.mono {
             budget.release(client);
             let is_quiet = budget.is_quiet(now.mono);
@@ -325,13 +331,14 @@ impl Machine {
 
     pub(super) fn send(&mut self, now: Now, request: Request, priority: Priority) -> Duration {
         self.cx.limits.sent(now, request, priority, self.cx.competes());
+        self.cx.silence.sent();
         if request.is_poll() {
             (self.cx.polls.last_at, self.cx.polls.last) = (now.mono, request);
         }
         let overdue = if request.is_proxied() { Duration::ZERO } else { OVERDUE };
         let due = now.mono + self.cx.policy.answer_within + overdue;
         self.in_flight = Some(InFlight { request, sent_at: now.mono, due });
-        due
+        if request.is_proxied() { due.min(now.mono + SLOW) } else { due }
     }
 
     /// Silence is due at this public address, so nothing that was known can be known any longer.
@@ -370,6 +377,7 @@ impl Machine {
 
     fn on_answer(&mut self, answer: Answer) {
         let is_it = |flight: &mut InFlight| answer.answers(flight.request);
+        self.cx.is_late = false;
         let (flight, counts) = if let Some(flight) = self.in_flight.take_if(is_it) {
             (flight, true)
         } else if let Some(flight) = self.standing.take_if(is_it) {
@@ -383,6 +391,7 @@ impl Machine {
             return self.on_watched(standing, watch);
         }
         if flight.request.is_proxied() && answer.is_from_ibkr() {
+            self.cx.is_late = self.cx.silence.is_on;
             self.cx.silence.answered(self.cx.now.mono, flight.request);
             self.cx.facts.answer_took = Some(self.cx.now.mono.saturating_sub(flight.sent_at));
             self.in_flight.take_if(|flight| !flight.request.is_proxied());
@@ -419,23 +428,13 @@ impl Machine {
             Answer::Check(answer) => cx.on_check(phase, answer),
             Answer::Accounts(answer) => cx.on_accounts(phase, flight.sent_at, answer),
             Answer::IsListening(answer) => cx.on_listening(phase, answer),
-            Answer::Reauthenticate(answer) => match phase {
-                Phase::Recovering(recovery) => cx.on_reauthenticate(recovery, answer),
-                Phase::Starting
-                | Phase::Live(_)
-                | Phase::Contested
-                | Phase::Unavailable(_)
-                | Phase::LoginRequired(_)
-                | Phase::Paused { .. } => cx.check_now(phase),
+            Answer::Reauthenticate(answer) => match phase.recovering() {
+                Some(recovery) => cx.on_reauthenticate(recovery, answer),
+                None => cx.check_now(phase),
             },
-            Answer::OpenBrokerage(answer) => match phase {
-                Phase::Recovering(recovery) => cx.on_open_brokerage(recovery, answer),
-                Phase::Starting
-                | Phase::Live(_)
-                | Phase::Contested
-                | Phase::Unavailable(_)
-                | Phase::LoginRequired(_)
-                | Phase::Paused { .. } => cx.check_now(phase),
+            Answer::OpenBrokerage(answer) => match phase.recovering() {
+                Some(recovery) => cx.on_open_brokerage(recovery, answer),
+                None => cx.check_now(phase),
             },
             Answer::ValidateSso(answer) => {
                 if let Ok(sso) = answer {
@@ -480,24 +479,12 @@ impl Machine {
 
 impl Question {
     const fn new(request: Request, at: Duration, reason: WakeReason) -> Self {
-        let priority = match reason {
-            WakeReason::AskAgain | WakeReason::ClockJumped => Priority::Confirming,
-            WakeReason::Operator => Priority::Pressing,
-            WakeReason::AnswerDue
-            | WakeReason::PingDue
-            | WakeReason::CheckDue
-            | WakeReason::ProofDue
-            | WakeReason::LoginAge
-            | WakeReason::NextStep
-            | WakeReason::ConfirmDue
-            | WakeReason::AttemptDue
-            | WakeReason::OutOfAttempts
-            | WakeReason::RetryDue
-            | WakeReason::Quiet
-            | WakeReason::OthersFirst
-            | WakeReason::WatchDue
-            | WakeReason::OtherDue
-            | WakeReason::PauseOver => Priority::Routine,
+        let priority = if matches!(reason, WakeReason::AskAgain | WakeReason::ClockJumped) {
+            Priority::Confirming
+        } else if matches!(reason, WakeReason::Operator) {
+            Priority::Pressing
+        } else {
+            Priority::Routine
         };
         Self { request: Some(request), at, reason, priority }
     }

@@ -6,6 +6,7 @@ use jiff::Timestamp;
 
 use super::machine::Machine;
 use super::phase::{Ask, Next, Phase};
+use super::silence::Silence;
 use super::{Cause, Failure, Now, Request, StateReason, Unavailability, WakeReason};
 
 impl Machine {
@@ -19,12 +20,17 @@ impl Machine {
         self.apply(Next { phase, reason: StateReason::Operator, ask: Ask::Nothing });
     }
 
+    /// Ends a pause, or starts again. While nothing answers, what was left unanswered is taken to be gone: the operator knows
+    /// better.
     pub(super) fn resume(&mut self) {
         match self.phase {
             Phase::Paused { .. } | Phase::LoginRequired(_) => self.start_again(StateReason::Operator),
-            Phase::Starting | Phase::Live(_) | Phase::Recovering(_) | Phase::Contested | Phase::Unavailable(_) => {
+            Phase::Unavailable(_) => {
+                self.abandon();
+                self.cx.silence = Silence::default();
                 self.on_check_command();
             }
+            Phase::Starting | Phase::Live(_) | Phase::Recovering(_) | Phase::Contested => self.on_check_command(),
         }
     }
 

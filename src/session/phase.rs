@@ -111,6 +111,11 @@ impl Phase {
         }
     }
 
+    /// Where the recovery is, if there is one.
+    pub(super) const fn recovering(self) -> Option<RecoveryPhase> {
+        if let Self::Recovering(recovery) = self { Some(recovery) } else { None }
+    }
+
     /// Whether a bad answer in this state begins an outage.
     pub(super) const fn is_watching(self) -> bool {
         match self {

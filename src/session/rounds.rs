@@ -38,19 +38,18 @@ impl Context {
             return self.check_now(phase);
         }
         match answer {
-            Ok(()) if self.silence.host_failed => {
+            // One more than the budget goes only with the better proof of a websocket.
+            Ok(()) if self.silence.host_failed && self.silence.count(self.now.mono) < BUDGET => {
                 (self.silence.host_failed, self.silence.back) = (false, Some(HostSign::Handshake));
                 self.go_on(phase, SilenceStep::Request)
             }
-            Ok(()) => self.try_websocket(phase),
+            Ok(()) => {
+                self.silence.host_failed = false;
+                self.try_websocket(phase)
+            }
             Err(failure) => {
                 self.silence.host_failed = true;
-                let has_lasted = self.silence.is_older_than(self.now.mono, LAST_RESORT);
                 match failure {
-                    // The gateway may have a way of its own, such as a proxy.
-                    HostFailure::NoWay if has_lasted && self.silence.is_websocket_due(self.now.mono) => {
-                        self.go_on(phase, SilenceStep::Websocket)
-                    }
                     HostFailure::NoWay => self.end_round(phase, Unavailability::IbkrUnreachable),
                     HostFailure::NoAnswer => self.end_round(phase, Unavailability::IbkrSilent),
                 }
@@ -65,13 +64,17 @@ impl Context {
             return self.check_now(phase);
         }
         silence.next_websocket =
-            self.now.mono + WEBSOCKET_GAP * 12_u32.saturating_pow(u32::from(silence.websockets.min(2)));
-        silence.websockets = silence.websockets.saturating_add(1).min(3);
+            self.now.mono + WEBSOCKET_GAP * 20_u32.saturating_pow(u32::from(silence.websockets.min(1)));
+        silence.websockets = silence.websockets.saturating_add(1);
         match answer {
             Ok(true) if silence.is_request_unanswered => silence.is_wedged = true,
             Ok(true) => {
                 silence.back = Some(HostSign::Websocket);
-                return self.go_on(phase, SilenceStep::Request);
+                if silence.may_go_first(self.now.mono) {
+                    return self.go_on(phase, SilenceStep::Request);
+                }
+                // As the earlier daemon knew that sent so many.
+                silence.is_wedged = true;
             }
             Ok(false) => (silence.back, silence.is_request_unanswered) = (None, false),
             Err(_) => silence.is_wedged = silence.is_request_unanswered,
@@ -108,14 +111,11 @@ impl Context {
         let now = self.now.mono;
         let silence = &mut self.silence;
         silence.rounds = silence.rounds.saturating_add(1);
-        // A wedged gateway gets a request now and then. It waits in the gateway's queue, and is answered when a
-        // connection is free.
-        let apart = if silence.held.len() < 2 * BUDGET { LAST_RESORT } else { 6 * LAST_RESORT };
-        let is_old = silence.is_older_than(now, apart);
         let is_host_silent = silence.host_failed && cause == Unavailability::IbkrSilent;
-        let is_within = silence.held.len() < BUDGET || silence.is_wedged;
-        let may_ask = is_within && is_old && !is_host_silent && silence.is_on;
-        silence.step = if may_ask { SilenceStep::Request } else { SilenceStep::Watch };
+        let is_proved = silence.is_wedged && !silence.is_inherited;
+        let is_back = silence.back.is_some() && !is_proved && silence.may_go_first(now);
+        let may_ask = is_back || (silence.may_go_as_last_resort(now) && !is_host_silent);
+        silence.step = if may_ask && silence.is_on { SilenceStep::Request } else { SilenceStep::Watch };
         let spacing = backoff(silence.rounds, FIRST_ROUND, self.policy.watch_every);
         self.facts.trouble = Some(cause);
         match phase {
@@ -130,10 +130,7 @@ impl Context {
     }
 }
 
-/// The gap between the first two websockets; it grows to two hours and a day. One that is opened while IBKR is silent
-/// leaves a connection behind.
-const WEBSOCKET_GAP: Duration = Duration::from_secs(600);
+/// The gap between the first two websockets. The third one comes an hour later. The request of the last resort lies between.
+const WEBSOCKET_GAP: Duration = Duration::from_secs(180);
 /// The gap between the first two rounds. It doubles.
 const FIRST_ROUND: Duration = Duration::from_secs(5);
-/// How long after the last one another request is sent where nothing else shows IBKR's return.
-const LAST_RESORT: Duration = Duration::from_secs(600);

@@ -1,16 +1,15 @@
 //! While IBKR does not answer: what the gateway still holds of ours, and how IBKR's return is noticed.
 //!
-//! The gateway has five connections to IBKR. A proxied request that IBKR does not answer keeps one, also after its
-//! client has hung up; with all five taken the gateway is wedged. So at most [`BUDGET`] of our requests are left
-//! unanswered, and instead of a poll, while IBKR is silent, something is sent that takes none of the five: `GET /` to
-//! the gateway's process, a TLS handshake with IBKR's host, a websocket. Once IBKR is known to be back, one proxied
-//! request goes first. If it stays unanswered as well, the gateway is wedged.
+//! The gateway has five connections to IBKR. A proxied request that IBKR does not answer keeps one, also after its client has
+//! hung up; with all five taken the gateway is wedged. So at most [`BUDGET`] of our requests are left unanswered, and instead of
+//! a poll, while IBKR is silent, something is sent that takes none of the five: `GET /` to the gateway's process, a TLS handshake
+//! with IBKR's host, a websocket. Once IBKR is known to be back, one proxied request goes first. If it stays unanswered as well,
+//! the gateway is wedged, and nothing more is sent: a request in its queue is answered as soon as there is a connection for it.
 
 use std::time::Duration;
 
 use jiff::{Timestamp, Unit};
 
-use super::backoff::backoff;
 use super::{Now, Request, Unavailability};
 
 #[derive(Debug, Clone, Default)]
@@ -23,12 +22,16 @@ pub(super) struct Silence {
     pub(super) host_failed: bool,
     /// IBKR is known to be back, by this sign.
     pub(super) back: Option<HostSign>,
+    /// An earlier daemon left requests unanswered, and IBKR has not been heard of since.
+    pub(super) is_inherited: bool,
     /// The request that went first on IBKR's return is unanswered.
     pub(super) is_request_unanswered: bool,
     pub(super) is_wedged: bool,
     pub(super) websockets: u8,
     pub(super) next_websocket: Duration,
     pub(super) rounds: u32,
+    /// When the last silence ended, and how many requests were sent since.
+    over: Option<(Duration, usize)>,
     /// When IBKR last gave a sign of life: an answer, or a message of the stream.
     pub(super) sign_at: Option<Duration>,
     strikes: Vec<Strike>,
@@ -42,6 +45,8 @@ pub(super) struct UnansweredRequest {
     pub(super) since: Now,
     /// Its connection is open, so that a late answer would arrive.
     is_open: bool,
+    /// Until when the gateway is taken to hold it.
+    until: Duration,
     /// Its answer matters. It does not if the machine has moved on.
     pub(super) counts: bool,
 }
@@ -80,6 +85,11 @@ impl Silence {
         (*is_on, self.held.len(), *step, *host_failed, *back, *is_request_unanswered, *is_wedged, *websockets)
     }
 
+    /// How many requests the gateway is taken to hold.
+    pub(super) fn count(&self, now: Duration) -> usize {
+        self.held.iter().filter(|held| now < held.until).count()
+    }
+
     /// How many requests are held on open connections.
     pub(super) fn open(&self) -> usize {
         self.held.iter().filter(|held| held.is_open).count()
@@ -87,13 +97,14 @@ impl Silence {
 
     /// Notes a request that stays unanswered.
     pub(super) fn hold(&mut self, request: Request, since: Now, is_open: bool, counts: bool) {
-        self.held.push(UnansweredRequest { request: Some(request), since, is_open, counts });
-    }
-
-    /// Notes a request whose connection broke before IBKR answered.
-    pub(super) fn hold_broken(&mut self, request: Request, since: Now) {
-        self.hold(request, since, false, false);
-        self.is_on |= self.held.len() >= BUDGET;
+        self.held.push(UnansweredRequest {
+            request: Some(request),
+            since,
+            is_open,
+            until: since.mono + HELD_FOR,
+            counts,
+        });
+        self.is_on |= self.count(since.mono) >= BUDGET;
     }
 
     /// Takes the oldest open request of this kind.
@@ -119,11 +130,25 @@ impl Silence {
                 let strike = &mut strikes[index];
                 strike.count += 1;
                 if strike.count > 1 {
-                    strike.until = now + backoff(strike.count - 1, BLOCKED, LONGEST_BLOCK);
+                    let block = BLOCKED * 6_u32.saturating_pow((strike.count - 2).min(3));
+                    strike.until = now + block.min(LONGEST_BLOCK);
                 }
             }
         }
-        *self = Self { sign_at: Some(now), strikes: std::mem::take(&mut self.strikes), ..Self::default() };
+        let over = if self.is_on { Some((now, 0)) } else { self.over };
+        *self = Self { sign_at: Some(now), strikes: std::mem::take(&mut self.strikes), over, ..Self::default() };
+    }
+
+    /// A request is sent.
+    pub(super) const fn sent(&mut self) {
+        if let Some((_, sent)) = &mut self.over {
+            *sent += 1;
+        }
+    }
+
+    /// When another request may be sent: in the second after IBKR's return everything arrives there that has waited.
+    pub(super) fn earliest(&self) -> Duration {
+        self.over.filter(|(_, sent)| *sent >= AT_ONCE).map_or(Duration::ZERO, |(at, _)| at + CROWDED)
     }
 
     /// Whether the connections of all that is held have broken.
@@ -159,6 +184,7 @@ impl Silence {
     pub(super) fn give_up(&mut self, request: Request, since: Now) {
         self.hold(request, since, true, true);
         let was_first = self.is_on && self.step == SilenceStep::Request;
+        self.is_inherited = false;
         (self.is_on, self.step) = (true, SilenceStep::Watch);
         if was_first && self.back.is_some() {
             self.is_request_unanswered = true;
@@ -180,15 +206,25 @@ impl Silence {
 
     /// Takes over what an earlier daemon left unanswered.
     pub(super) fn restore(&mut self, now: Now, unanswered: &[Timestamp]) {
-        let is_recent = |at: &&Timestamp| now.wall.duration_since(**at).unsigned_abs() < FORGOTTEN;
-        let held = |at: &Timestamp| UnansweredRequest {
-            request: None,
-            since: Now { mono: now.mono, wall: *at },
-            is_open: false,
-            counts: false,
+        let held = |at: &Timestamp| {
+            let left = HELD_FOR.checked_sub(now.wall.duration_since(*at).unsigned_abs())?;
+            let since = Now { mono: now.mono, wall: *at };
+            Some(UnansweredRequest { request: None, since, is_open: false, until: now.mono + left, counts: false })
         };
-        self.held.extend(unanswered.iter().filter(is_recent).map(held));
-        self.is_on |= !self.held.is_empty();
+        self.held.extend(unanswered.iter().filter_map(held));
+        self.is_inherited = !self.held.is_empty();
+        self.is_on |= self.is_inherited;
+    }
+
+    /// Whether one request may go first, since IBKR is known to be back: one beyond the budget, because only that shows whether
+    /// the gateway is wedged. A daemon that is started again and again sends one in ten minutes.
+    pub(super) fn may_go_first(&self, now: Duration) -> bool {
+        self.count(now) <= BUDGET || (self.is_inherited && self.is_older_than(now, LAST_RESORT))
+    }
+
+    /// Whether a request may go although nothing shows that IBKR is back.
+    pub(super) fn may_go_as_last_resort(&self, now: Duration) -> bool {
+        self.count(now) < BUDGET && self.is_older_than(now, LAST_RESORT)
     }
 
     /// What is wrong, as far as it is known.
@@ -202,7 +238,7 @@ impl Silence {
     }
 
     pub(super) fn is_websocket_due(&self, now: Duration) -> bool {
-        now >= self.next_websocket
+        self.websockets < WEBSOCKETS && now >= self.next_websocket
     }
 }
 
@@ -215,10 +251,18 @@ pub(super) fn to_second(sent: Now) -> Timestamp {
 pub(super) const BUDGET: usize = 2;
 /// A request is given up this long after it was sent at most.
 const GRACE: Duration = Duration::from_secs(120);
-/// How long a kind of request is not sent after it stayed unanswered twice while others were answered. It doubles.
+/// How long the gateway is taken to hold a request that nothing has been heard of since.
+const HELD_FOR: Duration = Duration::from_secs(12 * 3600);
+/// How long after the last one another request is sent where nothing shows IBKR's return.
+pub(super) const LAST_RESORT: Duration = Duration::from_secs(600);
+/// How many websockets are opened in one silence. One that is opened while IBKR is silent leaves a connection behind.
+const WEBSOCKETS: u8 = 3;
+/// How long a kind of request is not sent after it stayed unanswered twice while others were answered. Each keeps one of the
+/// five connections, so the time grows sixfold.
 const BLOCKED: Duration = Duration::from_secs(600);
-const LONGEST_BLOCK: Duration = Duration::from_secs(8 * 3600);
-/// When what an earlier daemon left unanswered is forgotten.
-const FORGOTTEN: Duration = Duration::from_secs(24 * 3600);
+const LONGEST_BLOCK: Duration = HELD_FOR;
+/// How many requests are sent in this time after a silence, beside those that were in the gateway's queue.
+const AT_ONCE: usize = 2;
+const CROWDED: Duration = Duration::from_secs(1);
 /// How long a request must have been unanswered to be remembered over a restart.
 pub(super) const SLOW: Duration = Duration::from_secs(5);

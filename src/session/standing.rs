@@ -18,6 +18,7 @@ impl Machine {
             self.cx.silence.hold(flight.request, self.cx.now.at(flight.sent_at), true, false);
         }
         self.wanted = None;
+        self.cx.silence.step = SilenceStep::Watch;
     }
 
     /// The request whose answer is awaited.
@@ -76,14 +77,13 @@ impl Machine {
         let flight = self.in_flight.take_if(is_it).or_else(|| self.standing.take_if(is_it));
         match flight {
             Some(flight) => {
-                self.cx.silence.hold_broken(request, self.cx.now.at(flight.sent_at));
+                self.cx.silence.hold(request, self.cx.now.at(flight.sent_at), false, false);
                 self.handle(flight, Answer::failed(request, Failure::Unavailable(Unavailability::NoAnswer)));
             }
             None => {
-                if let Some((request, held)) = self.cx.silence.take(|held| held == request) {
-                    self.cx.silence.hold_broken(request, held.since);
-                    self.watch_at_once();
-                }
+                let Some((request, held)) = self.cx.silence.take(|held| held == request) else { return };
+                self.cx.silence.hold(request, held.since, false, false);
+                self.watch_at_once();
             }
         }
     }

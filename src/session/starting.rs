@@ -1,7 +1,7 @@
 //! Nothing is known about the session: at the start, and while it is unavailable.
 
 use super::answer::Reading;
-use super::context::Context;
+use super::context::{Context, Unproved};
 use super::phase::{Next, Phase};
 
 impl Context {
@@ -9,7 +9,9 @@ impl Context {
         match reading {
             Reading::Good => self.prove(phase),
             Reading::Competing => self.contest(phase),
-            Reading::NotEstablished | Reading::Lost | Reading::NoLogin { .. } if self.suspicion.flags.is_some() => {
+            Reading::NotEstablished | Reading::Lost | Reading::NoLogin { .. }
+                if self.suspicion.flags.is_some() || self.suspicion.data == Some(Unproved::NoData) =>
+            {
                 self.believe(reading)
             }
             Reading::NotEstablished | Reading::Lost | Reading::NoLogin { .. } => self.doubt(phase, reading),

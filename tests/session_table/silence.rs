@@ -126,7 +126,7 @@ fn a_gateway_whose_requests_stay_unanswered_while_ibkr_answers_is_wedged() {
     assert_eq!(states, [State::Live, SILENT, WEDGED]);
     assert_eq!(silence.proxied().len(), 2);
     silence.lasts(seconds(8 * 3600));
-    assert!(silence.proxied().len() <= 12, "{} requests into it", silence.proxied().len());
+    assert_eq!(silence.proxied().len(), 2, "nothing more goes into it");
 
     // The gateway is restarted, so that what it held breaks. Its process is watched at once, before it listens again.
     let unanswered = Said::Unavailable(Unavailability::NoAnswer);
@@ -161,11 +161,10 @@ fn an_edge_that_answers_is_no_proof() {
     let websockets = silence.sent.iter().filter(|(_, request)| *request == Request::ProbeWebsocket).count();
     assert_eq!(websockets, 3);
     let mut nowhere = Silence::new(dead(Said::Host(Err(HostFailure::NoWay)), Said::Websocket(true)));
-    nowhere.lasts(seconds(500));
+    nowhere.lasts(seconds(8 * 3600));
     assert_eq!(nowhere.s.state(), State::Unavailable(Unavailability::IbkrUnreachable));
     assert!(!nowhere.sent.iter().any(|(_, request)| *request == Request::ProbeWebsocket));
-    nowhere.lasts(seconds(600));
-    assert_eq!(nowhere.s.state(), WEDGED, "the gateway has a way of its own: {:?}", nowhere.states);
+    assert_eq!(nowhere.proxied().len(), 2, "the last resort, once");
 }
 
 /// With a sign of life a request may be slow: nothing changes for two minutes. Then the gateway is wedged.
@@ -228,7 +227,7 @@ fn a_kind_that_is_never_answered_takes_no_more_places() {
     });
     odd.lasts(seconds(4 * 3600));
     let pings = odd.sent.iter().filter(|(_, request)| *request == Request::Ping).count();
-    assert!((2..=7).contains(&pings), "{pings} pings");
+    assert!((2..=4).contains(&pings), "{pings} pings keep four of the five connections");
     assert_eq!(odd.s.state(), State::Live);
 }
 

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tickled::simulator::world::{Competitor, Control, Does, LoginFault, Raw, Reach, Rule, Shows, Times};
+use tickled::simulator::world::{
+    Competitor, Control, Does, LoginFault, Raw, Reach, Rule, Shows, Times, Unanswered, Who,
+};
 
 use support::chance::Chance;
 use support::rules::{hour, minute, second};
@@ -26,6 +28,12 @@ pub(crate) enum Event {
     Check,
     Resume,
     Logout,
+    /// What becomes of the requests that IBKR leaves unanswered in this silence.
+    Returns(Unanswered),
+    /// The trading program keeps so many requests under way.
+    ProgramAsks(usize),
+    /// The daemon is started anew.
+    DaemonRestarts,
     /// A disturbance begins, and is over.
     Begins,
     Over,
@@ -63,7 +71,10 @@ pub(crate) fn disturbance(chance: &mut Chance, weather: Weather) -> (Vec<Event>,
             };
             (world(Control::Compete(competitor)), long)
         }
-        10 => (world(Control::Ibkr(Reach::Away)), long),
+        10 => {
+            let returns = *chance.pick(&[Unanswered::Closed, Unanswered::Answered, Unanswered::Kept]);
+            (vec![Event::World(Control::Ibkr(Reach::Away)), Event::Returns(returns)], long)
+        }
         11 | 12 => {
             let status = *chance.pick(&[500, 503, 503, 502]);
             let after = *chance.pick(&[second(10), Duration::from_millis(50)]);
@@ -90,6 +101,9 @@ pub(crate) fn disturbance(chance: &mut Chance, weather: Weather) -> (Vec<Event>,
         ),
         19 => (world(Control::ExpireLogin), second(1)),
         20 if weather.laptop => (vec![Event::Sleep(chance.span(minute(1), hour(10)))], second(1)),
+        20 if chance.one_in(2) => {
+            (vec![Event::World(Control::Script(unanswered_program())), Event::ProgramAsks(5)], short)
+        }
         20 => {
             let by = *chance.pick(&[3600, -3600, 315_360_000, -315_360_000, 20, -20]);
             (vec![Event::ClockSet(by)], second(1))
@@ -121,6 +135,33 @@ pub(crate) fn disturbance(chance: &mut Chance, weather: Weather) -> (Vec<Event>,
                 *chance.pick(&["*", "*", "/v1/api/tickle", "/v1/api/iserver/auth/status", "/v1/api/iserver/accounts"]);
             (world(Control::Script(nasty(chance, path, NASTIES))), short)
         }
+    }
+}
+
+/// What may happen while IBKR is silent, or the trading program has its requests unanswered.
+pub(crate) fn meanwhile(chance: &mut Chance) -> Vec<Event> {
+    let count = chance.below(4);
+    let one = |chance: &mut Chance| match chance.below(8) {
+        0 | 1 => Event::DaemonRestarts,
+        2 => Event::Check,
+        3 => Event::ClockSet(*chance.pick(&[20, -20])),
+        4 => Event::Pause(chance.span(minute(5), hour(2))),
+        5 => Event::ProgramAsks(usize::try_from(chance.below(8)).unwrap()),
+        6 => Event::World(Control::Restart { down: chance.span(second(2), minute(1)) }),
+        _ => Event::World(Control::CloseConnections),
+    };
+    (0..count).map(|_| one(chance)).collect()
+}
+
+/// What the trading program asks for is never answered.
+fn unanswered_program() -> Rule {
+    Rule {
+        path: "/v1/api/iserver/marketdata/*".to_owned(),
+        method: None,
+        who: Some(Who::Client),
+        times: Times::Always,
+        after: None,
+        does: Does::Hang,
     }
 }
 

@@ -12,14 +12,15 @@ use support::flights::{self, Flights};
 use tickled::alert::{self, AlertPhase, Code, Settings, Tracker};
 use tickled::calendar::{Maintenance, Region};
 use tickled::session::{
-    ClientId, Competing, Input, Machine, Method, Now, Plan, Policy, Recovery, Request, SharedBudget, State,
+    Cause, ClientId, Competing, Input, Machine, Method, Now, Plan, Policy, Recovery, Request, SharedBudget, State,
     Unavailability, WakeReason,
 };
-use tickled::simulator::world::{Control, Options, Times, World};
+use tickled::simulator::world::{Call, Control, Options, Reach as How, RequestId, Route, Times, Unanswered, World};
 use tickled::status::{Place, Snapshot};
 
 use crate::fate::{self, Event, Weather};
 
+use crate::reach::Reach;
 use support::chance::Chance;
 use support::rules::{Rules, Sky, Tally, hour, minute, second};
 
@@ -35,8 +36,8 @@ pub(crate) fn live_through(seed: u64, span: Duration, trace: bool) -> Result<Tal
 pub(crate) struct Life {
     chance: Chance,
     weather: Weather,
-    world: World,
-    machine: Machine,
+    pub(crate) world: World,
+    pub(crate) machine: Machine,
     address: Rc<RefCell<SharedBudget>>,
     client: ClientId,
     pub(crate) plan: Plan,
@@ -53,14 +54,32 @@ pub(crate) struct Life {
     slept: Duration,
     /// How far the wall clock is off.
     off: SignedDuration,
-    flights: Flights,
+    pub(crate) flights: Flights,
     agenda: BinaryHeap<Reverse<(Duration, u64)>>,
     events: Vec<Option<Event>>,
     /// A disturbance is under way that the truth does not show.
     murky: bool,
+    /// IBKR is silent, and what happens to what it left unanswered once it is not.
+    pub(crate) silence: Option<Unanswered>,
+    pub(crate) reach: Reach,
+    /// The trading program's requests: when each is answered, or which late answer it waits for.
+    program: Vec<Program>,
+    /// How many of them the program keeps under way.
+    pub(crate) program_asks: usize,
+    daemons: u64,
     human: Option<Duration>,
+    /// No human reacts to what is told.
+    is_unattended: bool,
+    pub(crate) notices: Vec<(Duration, Code, AlertPhase)>,
     trace: VecDeque<String>,
     tracing: bool,
+}
+
+/// A request of the trading program.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Program {
+    Lands(Duration),
+    Waits(RequestId),
 }
 
 impl Life {
@@ -71,11 +90,55 @@ impl Life {
         let policy = policy(&mut chance);
         let published = Place { region: Region::NorthAmerica, maintenance: Arc::new(Maintenance::default()) };
         let place = chance.one_in(2).then_some(published);
-        let options = Options { epoch_ms: EPOCH_MS, seed, login_lasts: None, ..Options::default() };
-        let mut world = World::new(&options);
-        if chance.one_in(2) {
-            world.set(Duration::ZERO, Control::LogIn);
+        let is_logged_in = chance.one_in(2);
+        let mut life = Self::of(seed, (chance, weather, policy, place), address, tracing);
+        if is_logged_in {
+            life.world.set(Duration::ZERO, Control::LogIn);
         }
+        life.later(Duration::ZERO, Event::Midnight);
+        let first = life.chance.span(minute(1), life.weather.every * 2);
+        life.later(first, Event::Begins);
+        life
+    }
+
+    /// A live session, to which only that happens which a test has happen.
+    pub(crate) fn calm(seed: u64, policy: Policy) -> Self {
+        let weather = Weather { every: hour(1), adversary: false, laptop: false };
+        let mut life = Self::of(seed, (Chance(seed), weather, policy, None), Rc::default(), true);
+        life.world.set(Duration::ZERO, Control::LogIn);
+        life.is_unattended = true;
+        life.until(minute(10));
+        assert_eq!(life.machine.state(), State::Live);
+        life
+    }
+
+    /// Lives on until then.
+    pub(crate) fn until(&mut self, at: Duration) {
+        while self.next() < at {
+            self.go_on().unwrap_or_else(|what| panic!("{}", self.story(&what)));
+        }
+        self.at = at;
+        self.advance();
+    }
+
+    /// Lives on until it is so, and says how long that took.
+    pub(crate) fn until_it_is(&mut self, within: Duration, is_so: impl Fn(&Self) -> bool) -> Duration {
+        let since = self.at;
+        while !is_so(self) {
+            assert!(self.next() <= since + within, "{}", self.story(&format!("not within {within:?}")));
+            self.go_on().unwrap_or_else(|what| panic!("{}", self.story(&what)));
+        }
+        self.at - since
+    }
+
+    fn of(
+        seed: u64,
+        (chance, weather, policy, place): (Chance, Weather, Policy, Option<Place>),
+        address: Rc<RefCell<SharedBudget>>,
+        tracing: bool,
+    ) -> Self {
+        let options = Options { epoch_ms: EPOCH_MS, seed, login_lasts: None, ..Options::default() };
+        let world = World::new(&options);
         let start = Now { mono: Duration::ZERO, wall: epoch() };
         let machine = Machine::new(policy, seed, start);
         let client = address.borrow_mut().register();
@@ -88,7 +151,7 @@ impl Life {
             transition: None,
             jumped: None,
         };
-        let mut life = Self {
+        Self {
             chance,
             weather,
             world,
@@ -109,14 +172,17 @@ impl Life {
             agenda: BinaryHeap::new(),
             events: Vec::new(),
             murky: false,
+            silence: None,
+            reach: Reach::default(),
+            program: Vec::new(),
+            program_asks: 0,
+            daemons: 0,
             human: None,
+            is_unattended: false,
+            notices: Vec::new(),
             trace: VecDeque::new(),
             tracing,
-        };
-        life.later(Duration::ZERO, Event::Midnight);
-        let first = life.chance.span(minute(1), life.weather.every * 2);
-        life.later(first, Event::Begins);
-        life
+        }
     }
 
     /// Has the host it lives on never sleep, so that others can live beside it.
@@ -127,17 +193,17 @@ impl Life {
 
     /// When something happens next.
     pub(crate) fn next(&self) -> Duration {
-        let next = self.wake().min(self.next_event()).min(self.landing()).min(self.alert());
+        let next = self.wake().min(self.next_event()).min(self.landing()).min(self.alert()).min(self.answered());
         self.at.max(next)
     }
 
     /// Has it happen.
     pub(crate) fn go_on(&mut self) -> Result<(), String> {
         let (event, landing, wake, alert) = (self.next_event(), self.landing(), self.wake(), self.alert());
-        let next = wake.min(event).min(landing).min(alert);
+        let next = wake.min(event).min(landing).min(alert).min(self.answered());
         self.at = self.at.max(next);
-        self.world.advance(self.at);
-        self.flights.update(&mut self.world, self.at);
+        self.advance();
+        self.reach.watch(&self.world, self.at, self.silence.is_some())?;
         if next == event {
             if let Some(Reverse((_, i))) = self.agenda.pop()
                 && let Some(event) = self.events[usize::try_from(i).unwrap()].take()
@@ -153,9 +219,60 @@ impl Life {
             self.step(flights::input(request, answer))
         } else if next == wake {
             self.step(Input::Wake)
-        } else {
+        } else if next == alert {
             self.tell(alert::AlertInput::Wake)
+        } else {
+            Ok(())
         }
+    }
+
+    /// Takes in what has happened to the world, and has the trading program go on.
+    fn advance(&mut self) {
+        self.world.advance(self.at);
+        for late in self.flights.update(&mut self.world, self.at) {
+            if let Some(waiting) = self.program.iter_mut().find(|waiting| **waiting == Program::Waits(late.id)) {
+                *waiting = Program::Lands(late.at);
+            }
+        }
+        let at = self.at;
+        self.program.retain(|request| !matches!(request, Program::Lands(lands) if *lands <= at));
+        while self.program.len() < self.program_asks {
+            let reply = self.world.handle(at, &Call::get(Route::parse(PROGRAM)));
+            self.program.push(match reply.awaits {
+                Some(id) => Program::Waits(id),
+                None => Program::Lands(at + reply.after.max(Duration::from_millis(1))),
+            });
+        }
+    }
+
+    /// When the next request of the trading program is answered.
+    fn answered(&self) -> Duration {
+        let lands = self.program.iter().filter_map(|request| match request {
+            Program::Lands(at) => Some(*at),
+            Program::Waits(_) => None,
+        });
+        let world = self.world.next_event().filter(|_| self.program.iter().any(|p| matches!(p, Program::Waits(_))));
+        lands.chain(world).min().unwrap_or(Duration::MAX)
+    }
+
+    /// Has another daemon take over, which knows what stands on disk.
+    fn restart(&mut self) -> Result<(), String> {
+        let now = self.now();
+        let kept = self.machine.rate_limit_state(now);
+        let state = self.machine.state();
+        self.reach.restarted(&self.world, self.flights.standing().saturating_sub(kept.unanswered.len()));
+        self.daemons += 1;
+        self.machine = Machine::new(self.machine.policy().clone(), self.daemons, now);
+        self.machine.restore_limits(now, &kept);
+        let has_no_way = self.flights.has_no_way;
+        self.flights = Flights::default();
+        self.flights.has_no_way = has_no_way;
+        self.rules.restarted();
+        self.step(match state {
+            State::Paused { until } => Input::Pause { until },
+            State::LoginRequired(Cause::ByOperator) => Input::LoggedOut,
+            _ => Input::Wake,
+        })
     }
 
     /// What went wrong, and what led there.
@@ -187,7 +304,8 @@ impl Life {
     }
 
     fn sky(&self) -> Sky {
-        Sky { truth: self.world.truth(), clear: !self.murky }
+        let truth = self.world.truth();
+        Sky { truth, clear: !self.murky && !truth.wedged && self.silence.is_none() }
     }
 
     fn now(&self) -> Now {
@@ -195,7 +313,7 @@ impl Life {
         Now { mono: self.at - self.slept, wall: wall.saturating_add(self.off).unwrap_or(wall) }
     }
 
-    fn step(&mut self, input: Input) -> Result<(), String> {
+    pub(crate) fn step(&mut self, input: Input) -> Result<(), String> {
         let now = self.now();
         self.plan = self.machine.step_shared(now, input, &mut self.address.borrow_mut(), self.client);
         let plan = self.plan;
@@ -216,6 +334,11 @@ impl Life {
         let told = self.tracker.is_notified(Code::LoginRequired);
         let held = || self.place.as_ref().is_some_and(|place| place.maintenance.at(place.region, now.wall).is_some());
         self.rules.stepped(now.mono, &self.machine, &plan, sky, told, held)?;
+        let is_excused =
+            matches!(state, State::Paused { .. } | State::LoginRequired(Cause::ByOperator | Cause::Borrowed))
+                || now.mono < self.rules.silence_until
+                || !self.rules.others.is_zero();
+        self.reach.recognised(&self.world, self.at, &self.machine, is_excused)?;
         match plan.request {
             Some(request) => self.send(request),
             None => Ok(()),
@@ -228,10 +351,25 @@ impl Life {
         Ok(())
     }
 
-    fn happens(&mut self, event: Event) -> Result<(), String> {
+    pub(crate) fn happens(&mut self, event: Event) -> Result<(), String> {
         self.log(|| format!("{event:?}"));
         match event {
-            Event::World(control) => self.world.set(self.at, control),
+            Event::World(control) => {
+                self.silence = match &control {
+                    Control::Ibkr(How::Away) => Some(Unanswered::Closed),
+                    Control::Ibkr(_) | Control::Return(_) => None,
+                    _ => self.silence,
+                };
+                self.world.set(self.at, control);
+                self.advance();
+                self.reach.watch(&self.world, self.at, self.silence.is_some())?;
+            }
+            Event::Returns(unanswered) => self.silence = self.silence.and(Some(unanswered)),
+            Event::ProgramAsks(requests) => {
+                self.program_asks = requests;
+                self.advance();
+            }
+            Event::DaemonRestarts => self.restart()?,
             Event::Midnight => self.midnight(),
             Event::HumanLogsIn => {
                 self.world.set(self.at, Control::LogIn);
@@ -259,14 +397,17 @@ impl Life {
                 self.later(back, Event::HumanLogsIn);
             }
             Event::Begins => self.begins()?,
-            Event::Over => self.over(),
+            Event::Over => self.over()?,
         }
         Ok(())
     }
 
     /// The disturbance is over, and the next one is drawn.
-    fn over(&mut self) {
+    fn over(&mut self) -> Result<(), String> {
         self.murky = false;
+        self.program_asks = 0;
+        self.program.clear();
+        let returns = self.silence.unwrap_or(Unanswered::Closed);
         let end = [
             Control::Clear,
             Control::Leave,
@@ -274,10 +415,14 @@ impl Life {
             Control::RefuseLogins(None),
             Control::FailReauthentications(Times::NEVER),
             Control::FailInits { times: Times::NEVER, status: None },
-            Control::Ibkr(tickled::simulator::world::Reach::Here),
+            Control::Return(returns),
         ];
         for control in end {
-            self.world.set(self.at, control);
+            self.happens(Event::World(control))?;
+        }
+        if returns == Unanswered::Kept {
+            let delay = self.chance.span(second(10), hour(3));
+            self.later(delay, Event::World(Control::CloseConnections));
         }
         // What is refused or borrowed stays so until a human has been at it.
         if !self.world.truth().login && self.human.is_none() {
@@ -287,6 +432,7 @@ impl Life {
         }
         let pause = self.chance.span(second(30), self.weather.every * 2);
         self.later(pause, Event::Begins);
+        Ok(())
     }
 
     /// The next disturbance is drawn, and begins.
@@ -301,6 +447,12 @@ impl Life {
         self.later(lasts.max(soon), Event::Over);
         for event in events {
             self.happens(event)?;
+        }
+        if self.silence.is_some() || self.program_asks > 0 {
+            for event in fate::meanwhile(&mut self.chance) {
+                let after = self.chance.span(second(1), lasts);
+                self.later(after, event);
+            }
         }
         Ok(())
     }
@@ -319,18 +471,27 @@ impl Life {
 
     /// A human hears of it, and comes to the keyboard when it suits them.
     fn hears(&mut self, notice: &alert::Notice) -> Result<(), String> {
+        self.notices.push((self.at, notice.code, notice.phase));
         self.log(|| format!("told: {} {:?}", notice.code, notice.phase));
         let sky = self.sky();
         self.rules.told(self.now().mono, sky, notice)?;
+        if self.is_unattended {
+            return Ok(());
+        }
         if notice.code == Code::LoginRequired && notice.phase == AlertPhase::Raised && self.human.is_none() {
             let delay = self.chance.span(minute(1), hour(8));
             self.human = Some(self.at + delay);
             self.later(delay, Event::HumanLogsIn);
         }
+        if notice.code == Code::GatewayWedged && notice.phase == AlertPhase::Raised && self.chance.one_in(2) {
+            let delay = self.chance.span(minute(1), hour(3));
+            let down = self.chance.span(second(2), minute(1));
+            self.later(delay, Event::World(Control::Restart { down }));
+        }
         Ok(())
     }
 
-    fn later(&mut self, after: Duration, event: Event) {
+    pub(crate) fn later(&mut self, after: Duration, event: Event) {
         self.agenda.push(Reverse((self.at + after, self.events.len() as u64)));
         self.events.push(Some(event));
     }
@@ -348,8 +509,10 @@ impl Life {
 
 /// The operator's choices of this life; every second one leaves them all alone.
 fn policy(chance: &mut Chance) -> Policy {
+    // A gateway on another host, or `[ibkr] host = ""`.
+    let knows_ibkr_host = !chance.one_in(4);
     if chance.one_in(2) {
-        return Policy { knows_ibkr_host: true, ..Policy::default() };
+        return Policy { knows_ibkr_host, ..Policy::default() };
     }
     let methods = [
         vec![Method::Gateway, Method::Direct],
@@ -369,10 +532,13 @@ fn policy(chance: &mut Chance) -> Policy {
             attempts: *chance.pick(&[3, 3, 1, 6]),
             ..Recovery::default()
         },
-        knows_ibkr_host: true,
+        knows_ibkr_host,
         ..Policy::default()
     }
 }
+
+/// What the trading program asks for.
+const PROGRAM: &str = "/v1/api/iserver/marketdata/history";
 
 fn epoch() -> Timestamp {
     Timestamp::from_millisecond(i64::try_from(EPOCH_MS).unwrap()).unwrap()

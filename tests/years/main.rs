@@ -6,9 +6,11 @@
 
 mod crowd;
 mod fate;
+mod figures;
 mod heirs;
 mod life;
 mod pings;
+mod reach;
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};

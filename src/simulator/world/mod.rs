@@ -297,8 +297,13 @@ impl World {
     }
 
     /// The requests that have reached IBKR, oldest first; the last ten thousand.
-    pub fn arrivals(&self) -> impl Iterator<Item = &Arrival> {
+    pub fn arrivals(&self) -> impl DoubleEndedIterator<Item = &Arrival> {
         self.traffic.log()
+    }
+
+    /// Where the requests go that the gateway holds: those that IBKR does not answer, and those that wait for a connection.
+    pub fn held(&self) -> impl Iterator<Item = (Who, &Route)> {
+        self.places.iter().map(Proxied::whose)
     }
 
     /// Returns, once each, the answers to requests that had to wait, with the time at which they arrive. A request that

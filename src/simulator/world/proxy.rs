@@ -39,6 +39,10 @@ impl Proxied {
     pub(super) fn is_of_gateway(&self) -> bool {
         self.from.who() == Who::Gateway
     }
+
+    pub(super) fn whose(&self) -> (Who, &Route) {
+        (self.from.who(), &self.call.route)
+    }
 }
 
 impl World {

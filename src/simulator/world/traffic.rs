@@ -89,7 +89,7 @@ impl Traffic {
     }
 
     /// The requests, oldest first; the last ten thousand.
-    pub(super) fn log(&self) -> impl Iterator<Item = &Arrival> {
+    pub(super) fn log(&self) -> impl DoubleEndedIterator<Item = &Arrival> {
         self.log.iter()
     }
 }

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use tickled::session::{Input, Plan, Request};
-use tickled::simulator::world::{RequestId, What, World};
+use tickled::session::{HostFailure, Input, Plan, Request};
+use tickled::simulator::world::{Late, RequestId, What, World};
 
 use crate::port::{self, Outcome};
 use crate::{Said, said};
@@ -13,6 +13,8 @@ use crate::{Said, said};
 pub struct Flights {
     under_way: Vec<Flight>,
     process: u32,
+    /// This host has no way to IBKR's host.
+    pub has_no_way: bool,
 }
 
 #[derive(Debug)]
@@ -41,6 +43,11 @@ impl Flights {
     /// Sends a request.
     pub fn send(&mut self, world: &mut World, at: Duration, request: Request) {
         self.process = world.truth().process;
+        if request == Request::HandshakeIbkr && self.has_no_way {
+            let lands = Some((at + Duration::from_millis(5), Some(Said::Host(Err(HostFailure::NoWay)))));
+            self.under_way.push(Flight { request, lands, id: None });
+            return;
+        }
         let (lands, id) = match port::send(world, at, request) {
             Outcome::Answered(after, said) => (Some((at + after, Some(said))), None),
             Outcome::Broken(after) => (Some((at + after, None)), None),
@@ -49,14 +56,16 @@ impl Flights {
         self.under_way.push(Flight { request, lands, id });
     }
 
-    /// Handles what happened to the world up to `at`.
-    pub fn update(&mut self, world: &mut World, at: Duration) {
-        for late in world.late_answers() {
-            let flight = self.under_way.iter_mut().find(|flight| flight.id == Some(late.id));
-            if let (Some(flight), What::Answer(answer)) = (flight, &late.what) {
+    /// Takes in what happened to the world up to `at`. Returns the late answers to the requests of others.
+    pub fn update(&mut self, world: &mut World, at: Duration) -> Vec<Late> {
+        let mut others = world.late_answers();
+        others.retain(|late| {
+            let Some(flight) = self.under_way.iter_mut().find(|flight| flight.id == Some(late.id)) else { return true };
+            if let What::Answer(answer) = &late.what {
                 flight.lands = Some((late.at, Some(port::quickly(flight.request, answer))));
             }
-        }
+            false
+        });
         let process = world.truth().process;
         if process != self.process {
             self.process = process;
@@ -64,6 +73,7 @@ impl Flights {
                 flight.lands.get_or_insert((at, None));
             }
         }
+        others
     }
 
     /// When the next one ends, or may.

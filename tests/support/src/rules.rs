@@ -21,6 +21,7 @@ pub struct Rules {
     last_good: Option<Duration>,
     accounts_gone: bool,
     dark_since: Option<Duration>,
+    has_jumped: bool,
     bright_since: Option<Duration>,
     fair_since: Option<Duration>,
     needed_since: Option<Duration>,
@@ -31,7 +32,8 @@ pub struct Rules {
     first_attempt: Option<u8>,
     well_since: Option<Duration>,
     away_since: Option<Duration>,
-    /// When anything was last wrong that a human could be notified of.
+    blind_since: Option<Duration>,
+    /// When anything was last wrong that a human could be told.
     last_wrong: Duration,
     raised: BTreeSet<Code>,
     /// How long others behind the same public address may have it wait.
@@ -91,7 +93,8 @@ pub struct Sky {
     pub clear: bool,
 }
 
-type Verdict = Result<(), String>;
+/// Whether a rule holds, or what broke it.
+pub type Verdict = Result<(), String>;
 
 impl Rules {
     pub fn answered(&mut self, now: Duration, request: Request, observation: Said) {
@@ -111,6 +114,13 @@ impl Rules {
         }
         self.accounts_gone |= (request, observation) == (Request::Accounts, Said::Unsupported);
         self.last_answer = Some((request, observation));
+    }
+
+    /// Another daemon takes over, which knows the limits of the last one and nothing else.
+    pub fn restarted(&mut self) {
+        self.asked_in_incident = 0;
+        self.lapse_counts = false;
+        self.dark_since = None;
     }
 
     /// Judges a request at the moment it is sent.
@@ -153,8 +163,8 @@ impl Rules {
         }
         self.sent.push_back((now, request));
         let within = |span: Duration| self.sent.iter().rev().take_while(move |(at, _)| now < *at + span);
-        if within(second(1)).count() > 4 {
-            return Err("more than 4 requests in a second".to_owned());
+        if within(second(1)).count() > 5 {
+            return Err("more than 5 requests in a second".to_owned());
         }
         if self.sent.len() > 150 {
             return Err("more than 150 requests in ten minutes".to_owned());
@@ -200,6 +210,7 @@ impl Rules {
         if machine.is_flapping() {
             self.tally.flapping += 1;
         }
+        self.has_jumped |= plan.jumped.is_some();
         self.never_falsely_green(now, machine, sky)?;
         self.alive(now, machine, plan, sky, told, held)
     }
@@ -234,14 +245,16 @@ impl Rules {
 
     fn never_falsely_green(&mut self, now: Duration, machine: &Machine, sky: Sky) -> Verdict {
         if machine.state() != State::Live || sky.truth.live {
-            self.dark_since = None;
+            (self.dark_since, self.has_jumped) = (None, false);
             return Ok(());
         }
         let since = *self.dark_since.get_or_insert(now);
         let policy = machine.policy();
         // A request is left standing for 45 s before IBKR is believed to be silent.
         let unanswered = second(45).max(policy.answer_within * 2);
-        let limit = policy.check_every.max(second(8)) + unanswered + second(2) + self.others * 2;
+        // When the clock jumps, what is under way is asked again.
+        let again = if self.has_jumped { policy.answer_within } else { Duration::ZERO };
+        let limit = policy.check_every.max(second(8)) + unanswered + again + second(2) + self.others * 2;
         if now > since + limit {
             return Err(format!("live since {since:?} although it is not: {:?}", sky.truth));
         }
@@ -259,7 +272,18 @@ impl Rules {
         held: impl Fn() -> bool,
     ) -> Verdict {
         let policy = machine.policy();
-        let excused = matches!(machine.state(), State::Paused { .. })
+        // Where no handshake shows IBKR's return, a request whose connection was closed counts for twelve hours.
+        let is_blind = !policy.knows_ibkr_host && machine.facts().trouble == Some(Unavailability::IbkrSilent);
+        if is_blind && sky.truth.reachable && sky.truth.listening && !sky.truth.wedged {
+            let since = *self.blind_since.get_or_insert(now);
+            if now > since + hour(12) + minute(11) {
+                return Err(format!("IBKR has been back since {since:?}, and that is not noticed"));
+            }
+        } else {
+            self.blind_since = None;
+        }
+        let excused = is_blind
+            || matches!(machine.state(), State::Paused { .. })
             || plan.reason == WakeReason::Quiet
             || now < self.silence_until
             || machine.facts().trouble == Some(Unavailability::GatewayWedged)
