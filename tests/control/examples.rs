@@ -126,7 +126,7 @@ async fn without_events_orders_are_lost_to_questions_and_with_them_none_is() {
         match (line["live"].as_bool(), line["outcome"].as_str()) {
             (Some(is_live), _) => lost_at = (!is_live).then_some(at),
             (None, Some("placed")) => {
-                placed.push(line["order"].as_str().unwrap().rsplit('-').next().unwrap().to_owned())
+                placed.push(line["order"].as_str().unwrap().rsplit('-').next().unwrap().to_owned());
             }
             (None, outcome) => assert_eq!(outcome, Some("no-session"), "{all:?}"),
         }
