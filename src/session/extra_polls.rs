@@ -2,12 +2,14 @@
 
 use std::time::Duration;
 
+use jiff::SignedDuration;
+
 use super::answer::Reading;
 use super::context::{Doubt, REFUTED};
 use super::machine::Machine;
 use super::phase::{Ask, Phase};
 use super::rate_limiter::Priority;
-use super::{Request, Status, WakeReason};
+use super::{Now, Request, Status, WakeReason};
 
 impl Machine {
     pub(super) fn on_check_command(&mut self) {
@@ -61,8 +63,27 @@ impl Machine {
         }
     }
 
+    /// Moves the start of the present state and outage with a clock that was set. A host that slept goes neither
+    /// backwards nor on by months.
+    fn correct_times(&mut self, by: SignedDuration) {
+        if by.is_negative() || by > LONGEST_SLEEP {
+            let outage = self.cx.outage.as_mut().map(|outage| &mut outage.since.wall);
+            for wall in outage.into_iter().chain([&mut self.cx.since.wall]) {
+                *wall = wall.checked_add(by).unwrap_or(*wall);
+            }
+        }
+    }
+
+    /// By how much the wall clock left the other one since the last step, if that is a jump.
+    pub(super) fn jump(&self, now: Now) -> Option<SignedDuration> {
+        let passed = SignedDuration::try_from(now.mono.saturating_sub(self.last.mono)).unwrap_or(SignedDuration::MAX);
+        let by = now.wall.duration_since(self.last.wall).saturating_sub(passed);
+        (by.unsigned_abs() > JUMP).then_some(by)
+    }
+
     /// All that is known may be old: asks at once, or after the answer to a request that must not be repeated.
-    pub(super) fn on_clock_jump(&mut self) {
+    pub(super) fn on_clock_jump(&mut self, by: SignedDuration) {
+        self.correct_times(by);
         if !self.may_be_polled() {
             return;
         }
@@ -129,3 +150,6 @@ impl Machine {
 
 /// How long a human is expected to log in after an alert.
 const LOGIN_EXPECTED: Duration = Duration::from_secs(30 * 60);
+/// A difference between the clocks that is not drift.
+const JUMP: Duration = Duration::from_secs(10);
+const LONGEST_SLEEP: SignedDuration = SignedDuration::from_hours(31 * 24);

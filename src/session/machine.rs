@@ -2,8 +2,6 @@
 
 use std::time::Duration;
 
-use jiff::SignedDuration;
-
 use super::context::{Context, Facts, Polls, StreamTrust, Suspicion};
 use super::flap_detector::{CALM, FlapDetector};
 use super::phase::{Ask, Next, Phase};
@@ -28,7 +26,7 @@ pub struct Machine {
     pub(super) watched_at: Option<Duration>,
     /// A poll that was asked for while another request was under way, and has not been made yet.
     pub(super) wanted: Option<Wanted>,
-    last: Now,
+    pub(super) last: Now,
 }
 
 /// A poll that was asked for while another request was under way.
@@ -112,8 +110,7 @@ impl Machine {
         self.cx.now = now;
         let jumped = self.jump(now);
         if let Some(by) = jumped {
-            self.correct_times(by);
-            self.on_clock_jump();
+            self.on_clock_jump(by);
         }
         if self.phase.is_pause_over(now) {
             self.start_again(StateReason::PauseOver);
@@ -457,24 +454,6 @@ impl Machine {
         self.apply(next);
         self.poll_as_wanted();
     }
-
-    /// Moves the start of the present state and outage with a clock that was set. A host that slept goes neither
-    /// backwards nor on by months.
-    fn correct_times(&mut self, by: SignedDuration) {
-        if by.is_negative() || by > LONGEST_SLEEP {
-            let outage = self.cx.outage.as_mut().map(|outage| &mut outage.since.wall);
-            for wall in outage.into_iter().chain([&mut self.cx.since.wall]) {
-                *wall = wall.checked_add(by).unwrap_or(*wall);
-            }
-        }
-    }
-
-    /// By how much the wall clock left the other one since the last step, if that is a jump.
-    fn jump(&self, now: Now) -> Option<SignedDuration> {
-        let passed = SignedDuration::try_from(now.mono.saturating_sub(self.last.mono)).unwrap_or(SignedDuration::MAX);
-        let by = now.wall.duration_since(self.last.wall).saturating_sub(passed);
-        (by.unsigned_abs() > JUMP).then_some(by)
-    }
 }
 
 impl Question {
@@ -492,8 +471,5 @@ impl Question {
 
 /// How long after the client's own limit an answer is given up for lost.
 const OVERDUE: Duration = Duration::from_secs(5);
-/// A difference between the clocks that is not drift.
-const JUMP: Duration = Duration::from_secs(10);
-const LONGEST_SLEEP: SignedDuration = SignedDuration::from_hours(31 * 24);
 /// How long good flags may be confirmed by a data call.
 const FRESH: Duration = Duration::from_secs(30);
