@@ -109,7 +109,7 @@ fn whoever_is_in_a_hurry_goes_first() {
         let plan = machine.step_shared(now, input, &mut address, client);
         (machine, client, plan)
     };
-    // Five in this second, five in the next, and one that somebody waits for.
+    // Five in this second, five in the next, and one that the operator waits for.
     let routine: Vec<_> = (0..10).map(|_| begin(Input::Wake)).collect();
     let sent = routine.iter().filter(|(.., plan)| plan.request.is_some()).count();
     let (.., hurried) = begin(Input::Check);
