@@ -57,7 +57,7 @@ assumptions! {
 }
 
 /// What is the same in every run, as none of it decides between strategies: times of day are minutes after midnight. All of it
-/// is assumed, but for the times of resets and maintenance.
+/// is assumed, except the times of resets and maintenance.
 pub(super) mod fixed {
     use std::time::Duration;
 
