@@ -100,10 +100,10 @@ fn a_storm_of_the_gateway_is_waited_for() {
 #[test]
 fn a_return_is_noticed_without_ibkrs_host() {
     for (silence, has_own_tickle, bound) in [
-        (minute(5), true, minute(5)),
+        (minute(5), true, minute(6)),
         (minute(30), true, second(5)),
         (hour(8), true, second(10)),
-        (minute(5), false, minute(5)),
+        (minute(5), false, minute(6)),
         (minute(40), false, minute(25)),
         (hour(2), false, hour(12)),
         (hour(8), false, hour(12)),
