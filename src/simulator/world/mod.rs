@@ -297,6 +297,7 @@ impl World {
     }
 
     /// The requests that have reached IBKR, oldest first; the last ten thousand.
+    #[must_use]
     pub fn arrivals(&self) -> impl DoubleEndedIterator<Item = &Arrival> {
         self.traffic.log()
     }
