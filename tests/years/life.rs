@@ -68,7 +68,7 @@ pub(crate) struct Life {
     pub(crate) program_asks: usize,
     daemons: u64,
     human: Option<Duration>,
-    /// No human reacts to what is told.
+    /// No human reacts to alerts.
     is_unattended: bool,
     pub(crate) notices: Vec<(Duration, Code, AlertPhase)>,
     trace: VecDeque<String>,
@@ -226,7 +226,7 @@ impl Life {
         }
     }
 
-    /// Takes in what has happened to the world, and has the trading program go on.
+    /// Handles what has happened to the world, and lets the trading program go on.
     fn advance(&mut self) {
         self.world.advance(self.at);
         for late in self.flights.update(&mut self.world, self.at) {

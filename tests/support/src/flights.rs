@@ -56,7 +56,7 @@ impl Flights {
         self.under_way.push(Flight { request, lands, id });
     }
 
-    /// Takes in what happened to the world up to `at`. Returns the late answers to the requests of others.
+    /// Handles what happened to the world up to `at`. Returns the late answers to the requests of others.
     pub fn update(&mut self, world: &mut World, at: Duration) -> Vec<Late> {
         let mut others = world.late_answers();
         others.retain(|late| {

@@ -33,7 +33,7 @@ pub struct Rules {
     well_since: Option<Duration>,
     away_since: Option<Duration>,
     blind_since: Option<Duration>,
-    /// When anything was last wrong that a human could be told.
+    /// When anything was last wrong that a human could be notified of.
     last_wrong: Duration,
     raised: BTreeSet<Code>,
     /// How long others behind the same public address may have it wait.
