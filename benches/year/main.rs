@@ -72,9 +72,9 @@ const COLUMNS: [(&str, Cell); 15] = [
     ("trading minutes lost", |row| row["trading_minutes"].to_string()),
     ("all hours lost", |row| format!("{:.0}", row["minutes"].as_f64().unwrap_or_default() / 60.0)),
     ("calls at night", |row| row["calls_at_night"].to_string()),
-    ("late: median and 95 %, min", |row| match &row["calls_late_minutes"] {
-        Value::Null => "none".to_owned(),
-        late => format!("{}, {}", late["median"], late["p95"]),
+    ("late: median and 95 %, min", |row| {
+        let late = &row["calls_late_minutes"];
+        if late.is_null() { "none".to_owned() } else { format!("{}, {}", late["median"], late["p95"]) }
     }),
     ("requests", |row| row["requests"].to_string()),
     ("in a penalty", |row| row["requests_in_penalty"].to_string()),
@@ -127,6 +127,6 @@ fn row(name: Name, tally: &Tally, best: f64) -> Value {
 
 /// A figure with so many parts to one; without a fraction where it has none.
 fn rounded(value: f64, to: f64) -> Value {
-    let value = (value * to).round() / to;
-    if value.fract() == 0.0 { Value::from(value as i64) } else { Value::from(value) }
+    // Zero has no sign.
+    ((value * to).round() / to + 0.0).to_string().parse().unwrap()
 }
