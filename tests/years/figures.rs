@@ -1,4 +1,5 @@
 //! The figures that the documentation promises, each on one life in which nothing else happens.
+#![expect(clippy::print_stdout, reason = "`--nocapture` shows the figures for the documentation")]
 
 use std::time::Duration;
 
@@ -67,7 +68,7 @@ fn while_ibkr_is_silent_two_requests_reach_it_and_its_return_is_noticed() {
                     // The gateway's own 960 tickles go first.
                     Unanswered::Answered if silence > hour(1) && has_own_tickle => second(10),
                     Unanswered::Answered => second(5),
-                    _ => second(30 + 10),
+                    Unanswered::Closed | Unanswered::Kept => second(30 + 10),
                 };
                 let world_is_live = life.world.truth().live;
                 let took = life.until_it_is(minute(1), is_live);

@@ -1,5 +1,7 @@
 //! One life: a machine and a world, a human and a host, in simulated time.
 
+mod disturbances;
+
 use std::cell::RefCell;
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
@@ -15,11 +17,10 @@ use tickled::session::{
     Cause, ClientId, Competing, Input, Machine, Method, Now, Plan, Policy, Recovery, Request, SharedBudget, State,
     Unavailability, WakeReason,
 };
-use tickled::simulator::world::{Call, Control, Options, Reach as How, RequestId, Route, Times, Unanswered, World};
+use tickled::simulator::world::{Call, Control, Options, RequestId, Route, Unanswered, World};
 use tickled::status::{Place, Snapshot};
 
-use crate::fate::{self, Event, Weather};
-
+use crate::fate::{Event, Weather};
 use crate::reach::Reach;
 use support::chance::Chance;
 use support::rules::{Rules, Sky, Tally, hour, minute, second};
@@ -271,7 +272,12 @@ impl Life {
         self.step(match state {
             State::Paused { until } => Input::Pause { until },
             State::LoginRequired(Cause::ByOperator) => Input::LoggedOut,
-            _ => Input::Wake,
+            State::Starting
+            | State::Live
+            | State::Recovering { .. }
+            | State::Contested
+            | State::Unavailable(_)
+            | State::LoginRequired(_) => Input::Wake,
         })
     }
 
@@ -349,124 +355,6 @@ impl Life {
         self.rules.sending(self.now().mono, request, &self.machine)?;
         self.flights.send(&mut self.world, self.at, request);
         Ok(())
-    }
-
-    pub(crate) fn happens(&mut self, event: Event) -> Result<(), String> {
-        self.log(|| format!("{event:?}"));
-        match event {
-            Event::World(control) => {
-                self.silence = match &control {
-                    Control::Ibkr(How::Away) => Some(Unanswered::Closed),
-                    Control::Ibkr(_) | Control::Return(_) => None,
-                    _ => self.silence,
-                };
-                self.world.set(self.at, control);
-                self.advance();
-                self.reach.watch(&self.world, self.at, self.silence.is_some())?;
-            }
-            Event::Returns(unanswered) => self.silence = self.silence.and(Some(unanswered)),
-            Event::ProgramAsks(requests) => {
-                self.program_asks = requests;
-                self.advance();
-            }
-            Event::DaemonRestarts => self.restart()?,
-            Event::Midnight => self.midnight(),
-            Event::HumanLogsIn => {
-                self.world.set(self.at, Control::LogIn);
-                let in_vain = !self.world.truth().login;
-                self.human = in_vain.then_some(self.at + minute(10));
-                if in_vain {
-                    self.later(minute(10), Event::HumanLogsIn);
-                }
-            }
-            Event::Sleep(span) => {
-                self.at += span;
-                self.slept += span;
-                self.world.advance(self.at);
-            }
-            Event::ClockSet(seconds) => self.off += SignedDuration::from_secs(seconds),
-            Event::Pause(span) => {
-                let until = self.now().wall.saturating_add(span).unwrap_or(Timestamp::MAX);
-                self.step(Input::Pause { until: Some(until) })?;
-            }
-            Event::Check => self.step(Input::Check)?,
-            Event::Resume => self.step(Input::Resume)?,
-            Event::Logout => {
-                self.step(Input::Logout)?;
-                let back = self.chance.span(minute(10), hour(6));
-                self.later(back, Event::HumanLogsIn);
-            }
-            Event::Begins => self.begins()?,
-            Event::Over => self.over()?,
-        }
-        Ok(())
-    }
-
-    /// The disturbance is over, and the next one is drawn.
-    fn over(&mut self) -> Result<(), String> {
-        self.murky = false;
-        self.program_asks = 0;
-        self.program.clear();
-        let returns = self.silence.unwrap_or(Unanswered::Closed);
-        let end = [
-            Control::Clear,
-            Control::Leave,
-            Control::Borrow(false),
-            Control::RefuseLogins(None),
-            Control::FailReauthentications(Times::NEVER),
-            Control::FailInits { times: Times::NEVER, status: None },
-            Control::Return(returns),
-        ];
-        for control in end {
-            self.happens(Event::World(control))?;
-        }
-        if returns == Unanswered::Kept {
-            let delay = self.chance.span(second(10), hour(3));
-            self.later(delay, Event::World(Control::CloseConnections));
-        }
-        // What is refused or borrowed stays so until a human has been at it.
-        if !self.world.truth().login && self.human.is_none() {
-            let delay = self.chance.span(minute(5), hour(20));
-            self.human = Some(self.at + delay);
-            self.later(delay, Event::HumanLogsIn);
-        }
-        let pause = self.chance.span(second(30), self.weather.every * 2);
-        self.later(pause, Event::Begins);
-        Ok(())
-    }
-
-    /// The next disturbance is drawn, and begins.
-    fn begins(&mut self) -> Result<(), String> {
-        let soon = minute(1) + Duration::from_millis(self.chance.below(1000));
-        let (events, lasts) = fate::disturbance(&mut self.chance, self.weather);
-        let needs_no_confirmation = matches!(
-            events[..],
-            [Event::World(Control::Lapse | Control::LogOutElsewhere | Control::ExpireLogin | Control::Restart { .. })]
-        );
-        self.murky = !needs_no_confirmation;
-        self.later(lasts.max(soon), Event::Over);
-        for event in events {
-            self.happens(event)?;
-        }
-        if self.silence.is_some() || self.program_asks > 0 {
-            for event in fate::meanwhile(&mut self.chance) {
-                let after = self.chance.span(second(1), lasts);
-                self.later(after, event);
-            }
-        }
-        Ok(())
-    }
-
-    fn midnight(&mut self) {
-        if self.chance.below(10) < 8 {
-            self.world.set(self.at, Control::ExpireLogin);
-        }
-        if self.chance.one_in(4) {
-            self.world.set(self.at, Control::LogOutElsewhere);
-        }
-        let tomorrow = Region::NorthAmerica.login_ends(epoch() + self.at).unwrap_or(Timestamp::MAX);
-        let left = Duration::try_from(tomorrow.duration_since(epoch() + self.at)).unwrap_or(hour(24));
-        self.later(left.max(minute(1)), Event::Midnight);
     }
 
     /// A human hears of it, and comes to the keyboard when it suits them.
