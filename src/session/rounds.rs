@@ -11,6 +11,7 @@ use super::{Failure, HostFailure, Request, StateReason, Unavailability, WakeReas
 impl Context {
     /// `GET /` was answered, or not.
     pub(super) fn on_watch(&mut self, phase: Phase, failed: Option<Unavailability>) -> Next {
+        self.silence.has_listened |= failed.is_none();
         match failed {
             None if self.silence.is_wedged => self.end_round(phase, self.silence.cause()),
             None if self.policy.knows_ibkr_host => self.go_on(phase, SilenceStep::Handshake),

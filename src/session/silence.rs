@@ -16,6 +16,8 @@ use super::{Now, Request, Unavailability};
 pub(super) struct Silence {
     /// Whether IBKR is silent: no poll is sent.
     pub(super) is_on: bool,
+    /// The gateway's process has answered `GET /` in this silence.
+    pub(super) has_listened: bool,
     pub(super) held: Vec<UnansweredRequest>,
     pub(super) step: SilenceStep,
     /// A handshake with IBKR's host failed in this silence, so that one that succeeds is a sign of its return.
@@ -77,12 +79,23 @@ pub(super) enum HostSign {
 }
 
 /// What decides the next request in a silence, without times.
-pub(super) type SilenceKey = (bool, usize, SilenceStep, bool, Option<HostSign>, bool, bool, u8);
+pub(super) type SilenceKey = (bool, bool, usize, SilenceStep, bool, Option<HostSign>, bool, bool, u8);
 
 impl Silence {
     pub(super) fn key(&self) -> SilenceKey {
-        let Self { is_on, step, host_failed, back, is_request_unanswered, is_wedged, websockets, .. } = self;
-        (*is_on, self.held.len(), *step, *host_failed, *back, *is_request_unanswered, *is_wedged, *websockets)
+        let Self { is_on, has_listened, step, host_failed, back, is_request_unanswered, is_wedged, websockets, .. } =
+            self;
+        (
+            *is_on,
+            *has_listened,
+            self.held.len(),
+            *step,
+            *host_failed,
+            *back,
+            *is_request_unanswered,
+            *is_wedged,
+            *websockets,
+        )
     }
 
     /// How many requests the gateway is taken to hold.
@@ -151,9 +164,11 @@ impl Silence {
         self.over.filter(|(_, sent)| *sent >= AT_ONCE).map_or(Duration::ZERO, |(at, _)| at + CROWDED)
     }
 
-    /// Whether the connections of all that is held have broken.
+    /// Whether the connections of all that is held have broken, to a process that used to answer.
     pub(super) fn is_broken(&self) -> bool {
-        !self.held.is_empty() && self.held.iter().all(|held| held.request.is_some() && !held.is_open)
+        self.has_listened
+            && !self.held.is_empty()
+            && self.held.iter().all(|held| held.request.is_some() && !held.is_open)
     }
 
     /// The gateway's process is gone, and all that it held.

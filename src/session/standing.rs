@@ -101,6 +101,7 @@ impl Machine {
     pub(super) fn on_watched(&mut self, standing: InFlight, answer: Result<(), Failure>) {
         let Err(failure) = answer else {
             self.watched_at = Some(self.cx.now.mono);
+            self.cx.silence.has_listened = true;
             return;
         };
         self.standing = None;

@@ -152,6 +152,49 @@ fn a_gateway_whose_requests_stay_unanswered_while_ibkr_answers_is_wedged() {
     }
 }
 
+/// Whatever breaks each connection, `GET /` as well, is no process that was restarted: it gets no more requests.
+#[test]
+fn a_gateway_that_breaks_every_connection_is_not_asked_again_and_again() {
+    let policy = Policy { knows_ibkr_host: true, ..Policy::default() };
+    let mut s = Situation::with(policy, 7);
+    let (mut requests, until) = (0, seconds(3600));
+    while s.now.mono < until {
+        s = match s.plan.request {
+            Some(request) if request.is_proxied() => {
+                requests += 1;
+                s.step(Input::Unanswered(request))
+            }
+            Some(request) => s.step(said(request, Said::Unavailable(Unavailability::NoAnswer))),
+            None => {
+                let left = s.plan.wake_at - s.now.mono;
+                s.wait(left).step(Input::Wake)
+            }
+        };
+    }
+    assert_eq!(requests, 2);
+}
+
+/// Behind an edge that always answers, the end of a silence shows only in a websocket.
+#[test]
+fn a_return_behind_an_edge_is_seen_by_a_websocket() {
+    for (lasts, within) in [(seconds(100), seconds(240)), (seconds(20 * 60), seconds(50 * 60))] {
+        let begins = Silence::new(|_, _| None).s.now.mono;
+        let mut silence = Silence::new(move |at, request| {
+            let is_back = at >= begins + lasts;
+            match request {
+                Request::IsListening => Some(Said::Listening),
+                Request::HandshakeIbkr => Some(Said::Host(Ok(()))),
+                Request::ProbeWebsocket => Some(Said::Websocket(is_back)),
+                Request::Accounts if is_back => Some(Said::Accounts(USABLE)),
+                Request::Check | Request::Ping if is_back => Some(Said::Status(GOOD)),
+                _ => None,
+            }
+        });
+        silence.lasts(lasts + within);
+        assert_eq!(silence.s.state(), State::Live, "{lasts:?}: {:?}", silence.states);
+    }
+}
+
 /// A handshake proves a way to IBKR's edge only: where the websocket stays silent the gateway is not called wedged.
 #[test]
 fn an_edge_that_answers_is_no_proof() {
