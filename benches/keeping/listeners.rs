@@ -44,6 +44,7 @@ pub(crate) async fn measure(count: usize) -> Value {
     for listener in listening {
         received.push(listener.await.unwrap());
     }
+    states.becomes("recovering").await;
     let known = daemon.changes("g").iter().rfind(|(to, _)| to == "recovering").unwrap().1;
     let delays: Vec<Duration> =
         received.iter().map(|at| Duration::try_from(at.duration_since(known)).unwrap_or_default()).collect();
