@@ -172,7 +172,7 @@ fn a_session_that_is_back_is_not_said_to_be_lost() {
     let mut life = begun();
     life.spent = true;
     life.becomes(State::Recovering { attempt: 2, step: Step::Pause });
-    assert!(life.active()[0].summary.starts_with("the session was lost"), "{:?}", life.active());
+    assert!(life.active()[0].summary.starts_with("the session is lost"), "{:?}", life.active());
     // The hour's attempts stay used up for a moment after another client restored the session.
     life.becomes(State::Live);
     let open = life.active();
