@@ -8,41 +8,66 @@ use std::time::Duration;
 use jiff::Timestamp;
 use libfuzzer_sys::fuzz_target;
 use tickled::session::{
-    Accounts, Answer, Failure, Input, Machine, Now, Policy, Reauth, Request, Sso, State, Status, Unavailability,
+    Accounts, Answer, Failure, HostFailure, Input, Machine, Now, Policy, Reauth, Request, Sso, State, Status, Unavailability,
 };
 
 fuzz_target!(|data: &[u8]| {
     let Some((seed, steps)) = data.split_first() else { return };
     let mut now = Now { mono: Duration::ZERO, wall: Timestamp::UNIX_EPOCH };
-    let mut machine = Machine::new(Policy::default(), u64::from(*seed), now);
+    let policy = Policy { knows_ibkr_host: seed % 2 == 0, ..Policy::default() };
+    let mut machine = Machine::new(policy, u64::from(*seed), now);
     let mut plan = machine.step(now, Input::Wake);
-    let mut asked = plan.request;
+    // What is under way: the proxied requests that are left standing, and the last one of the others.
+    let mut open: Vec<Request> = plan.request.into_iter().collect();
     let mut sent = VecDeque::new();
     let mut good = false;
     for step in steps.chunks_exact(2) {
         let before = machine.state();
-        let input = match (step[0] % 8, asked) {
-            (0..=4, Some(request)) => {
+        let input = match step[0] % 12 {
+            0..=4 if !open.is_empty() => {
                 // An answer comes within a second or so.
                 pass(&mut now, Duration::from_millis(u64::from(step[0]) * 4));
-                asked = None;
-                let answer = answer(request, step[1]);
+                let answer = open.pop().map(|request| answer(request, step[1]));
+                let Some(answer) = answer else { continue };
                 good = match answer {
                     Answer::Ping(Ok(status)) | Answer::Check(Ok(status)) | Answer::OpenBrokerage(Ok(status)) => {
                         is_good(status)
                     }
                     Answer::Accounts(Ok(_)) | Answer::ValidateSso(Ok(_)) => good,
+                    Answer::IsListening(_) | Answer::HandshakeIbkr(_) | Answer::ProbeWebsocket(_) => good,
                     _ => good && answer.failure() == Some(Failure::Unsupported),
                 };
                 Input::Answer(answer)
             }
-            (5, _) => Input::Push(status(step[1])),
-            (6, _) => match step[1] % 4 {
+            5 => Input::Push(status(step[1])),
+            6 => match step[1] % 7 {
                 0 => Input::Check,
                 1 => Input::Resume,
                 2 => Input::Pause { until: None },
+                3 => Input::Prove,
+                4 => Input::ExpectLogin,
+                5 => Input::LoggedOut,
                 _ => Input::Logout,
             },
+            // A late answer, to what was sent first.
+            7 if !open.is_empty() => {
+                let answer = answer(open.remove(0), step[1]);
+                good |= matches!(answer, Answer::Ping(Ok(status)) | Answer::Check(Ok(status)) if is_good(status));
+                Input::Answer(answer)
+            }
+            8 if open.first().is_some_and(|request| request.is_proxied()) => Input::Unanswered(open.remove(0)),
+            9 => {
+                machine.on_sign_of_life(now);
+                Input::Wake
+            }
+            10 if step[1] < 16 => {
+                let kept = machine.rate_limit_state(now);
+                machine = Machine::new(machine.policy().clone(), u64::from(step[1]), now);
+                machine.restore_limits(now, &kept);
+                open.clear();
+                good = false;
+                Input::Wake
+            }
             _ => {
                 let until =
                     if step[1] < 200 { plan.wake_at } else { now.mono + Duration::from_secs(u64::from(step[1])) };
@@ -53,16 +78,23 @@ fuzz_target!(|data: &[u8]| {
         };
         plan = machine.step(now, input);
         assert!(plan.wake_at >= now.mono, "it wakes in the past");
-        if plan.request.is_some() || !plan.awaiting {
-            asked = None;
+        assert!(plan.standing <= 4, "{} requests are left standing", plan.standing);
+        if plan.request.is_some_and(|request| !request.is_proxied()) || !plan.awaiting {
+            open.retain(|request| request.is_proxied());
         }
         if let Some(request) = plan.request {
-            asked = Some(request);
+            open.push(request);
             sent.push_back(now.mono);
             while sent.front().is_some_and(|at| *at + Duration::from_secs(1) <= now.mono) {
                 sent.pop_front();
             }
-            assert!(sent.len() <= 5, "{} requests within a second", sent.len());
+            assert!(sent.len() <= 4, "{} requests within a second", sent.len());
+        }
+        let proxied = open.iter().filter(|request| request.is_proxied()).count();
+        for _ in plan.standing..proxied {
+            if let Some(first) = open.iter().position(|request| request.is_proxied()) {
+                open.remove(first);
+            }
         }
         if machine.state() == State::Live && before != State::Live {
             assert!(good, "live from {before:?} by {input:?}");
@@ -107,7 +139,13 @@ fn answer(request: Request, byte: u8) -> Answer {
             Request::Accounts => Answer::Accounts(Ok(Accounts { usable: byte < 140, is_paper: None })),
             Request::IsListening => Answer::IsListening(Ok(())),
             Request::EndSession => Answer::EndSession(Ok(())),
+            Request::HandshakeIbkr => Answer::HandshakeIbkr(Ok(())),
+            Request::ProbeWebsocket => Answer::ProbeWebsocket(Ok(byte < 80)),
         };
+    }
+    if request == Request::HandshakeIbkr {
+        let failure = if byte % 2 == 0 { HostFailure::NoWay } else { HostFailure::NoAnswer };
+        return Answer::HandshakeIbkr(Err(failure));
     }
     let cause = match byte % 12 {
         0 => return Answer::failed(request, Failure::NoSession),

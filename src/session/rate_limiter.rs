@@ -289,7 +289,7 @@ fn forget(times: &mut VecDeque<Deadline>, now: Duration) {
 }
 
 /// Requests in any [`SHORT`] span.
-const BURST: usize = 5;
+const BURST: usize = 4;
 const SHORT: Duration = Duration::from_secs(1);
 /// Requests in any [`LONG`] span: 15 a minute on average.
 const SUSTAINED: usize = 150;

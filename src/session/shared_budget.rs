@@ -132,7 +132,7 @@ impl SharedBudget {
 }
 
 /// Requests in any [`SHORT`] span. IBKR allows ten; the rest is left to the trading program.
-const BURST: usize = 5;
+const BURST: usize = 4;
 const SHORT: Duration = Duration::from_secs(1);
 /// Two requests a second in the long run, and how much of that may be used in advance, so that a few recoveries at once
 /// need not wait.
@@ -207,13 +207,13 @@ mod tests {
         }
         assert_eq!(address.acquire(ms(100), routine, false), ms(1000));
         assert_eq!(address.acquire(ms(100), late, false), ms(1000));
-        // All five of the next second are free: who presses is the first of them, and so on until ten seconds are over.
-        for _ in 0..4 {
+        // All four of the next second are free: who presses is the first of them, and so on until ten seconds are over.
+        for _ in 0..3 {
             let other = address.register();
             assert_eq!(address.acquire(ms(200), other, true), ms(1000));
         }
         assert_eq!(address.acquire(ms(300), pressing, true), ms(1000));
-        assert_eq!(address.acquire(ms(300), routine, false), ms(2000), "five go ahead of it");
+        assert_eq!(address.acquire(ms(300), routine, false), ms(2000), "four go ahead of it");
         assert_eq!(address.acquire(ms(300), routine, true), ms(1000), "it presses as well, and has waited for longer");
         assert_eq!(address.acquire(ms(400), late, false), ms(2000));
         let latest = address.register();
@@ -226,15 +226,15 @@ mod tests {
         let waits = address.register();
         address.silence_until(ms(60_000));
         assert_eq!(address.acquire(ms(0), waits, false), ms(60_000));
-        for i in 0..10 {
+        for i in 0..8 {
             let other = address.register();
-            let at = ms(if i < 5 { 60_000 } else { 61_000 });
+            let at = ms(if i < 4 { 60_000 } else { 61_000 });
             assert_eq!(address.acquire(ms(9_000), other, true), at);
         }
-        assert_eq!(address.acquire(ms(9_500), waits, false), ms(62_000), "behind ten that press");
-        for _ in 0..4 {
+        assert_eq!(address.acquire(ms(9_500), waits, false), ms(62_000), "behind eight that press");
+        for _ in 0..3 {
             let other = address.register();
-            assert_eq!(address.acquire(ms(10_001), other, true), ms(62_000), "and behind no eleventh");
+            assert_eq!(address.acquire(ms(10_001), other, true), ms(62_000), "and behind no ninth");
         }
         assert_eq!(address.acquire(ms(10_500), waits, false), ms(62_000));
     }
@@ -246,7 +246,7 @@ mod tests {
         address.silence_until(ms(5000));
         address.silence_until(ms(4000));
         assert!(address.is_quiet(ms(4999)) && !address.is_quiet(ms(5000)));
-        for client in 0..5 {
+        for client in 0..4 {
             let client = if client == 0 { first } else { address.register() };
             assert_eq!(address.acquire(ms(0), client, false), ms(5000));
         }
@@ -263,9 +263,9 @@ mod tests {
         for client in &guests {
             let _ = address.acquire(ms(0), *client, false);
         }
-        // The host was busy for a second and a half: ten of them are due.
+        // The host was busy for a second and a half: eight of them are due.
         let sent = guests.iter().rev().filter(|client| address.acquire(ms(2500), **client, false) == ms(2500)).count();
-        assert_eq!(sent, 5);
+        assert_eq!(sent, 4);
     }
 
     #[test]

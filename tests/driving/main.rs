@@ -158,8 +158,8 @@ async fn seventeen_gateways_that_lapse_together_come_back_within_the_limits_of_t
         _ = futures_util::future::join_all(all) => panic!("the drivers ended"),
         () = part => {}
     }
-    assert!(most(&stages, seconds(1)) <= 5, "{} in a second", most(&stages, seconds(1)));
-    assert!(most(&stages, seconds(60)) <= 142, "{} in a minute", most(&stages, seconds(60)));
+    assert!(most(&stages, seconds(1)) <= 4, "{} in a second", most(&stages, seconds(1)));
+    assert!(most(&stages, seconds(60)) <= 141, "{} in a minute", most(&stages, seconds(60)));
     for stage in &stages {
         assert_eq!(stage.told(), []);
         let pings = stage.pings();

@@ -109,11 +109,11 @@ fn whoever_is_in_a_hurry_goes_first() {
         let plan = machine.step_shared(now, input, &mut address, client);
         (machine, client, plan)
     };
-    // Five in this second, five in the next, and one that the operator waits for.
-    let routine: Vec<_> = (0..10).map(|_| begin(Input::Wake)).collect();
+    // Four in this second, four in the next, and one that the operator waits for.
+    let routine: Vec<_> = (0..8).map(|_| begin(Input::Wake)).collect();
     let sent = routine.iter().filter(|(.., plan)| plan.request.is_some()).count();
     let (.., hurried) = begin(Input::Check);
-    assert_eq!((sent, hurried.wake_at), (5, now.mono + seconds(1)));
+    assert_eq!((sent, hurried.wake_at), (4, now.mono + seconds(1)));
     let (mut last, client, before) = routine.into_iter().last().unwrap();
     assert_eq!(before.wake_at, now.mono + seconds(1));
     let then = Now { mono: now.mono + seconds(1), wall: now.wall + seconds(1) };

@@ -96,7 +96,7 @@ fn together(sent: &mut VecDeque<Duration>, now: Duration, quiet_until: Duration)
     if now < quiet_until {
         return Err("a request within the silence that is due to another".to_owned());
     }
-    for (span, most) in [(second(1), 5), (minute(1), 140), (minute(10), 1220)] {
+    for (span, most) in [(second(1), 4), (minute(1), 140), (minute(10), 1220)] {
         let count = sent.iter().rev().take_while(|at| now < **at + span).count();
         if count > most {
             return Err(format!("{count} requests in {span:?} behind one address"));

@@ -106,8 +106,8 @@ fn a_return_is_noticed_without_ibkrs_host() {
         (hour(8), true, second(10)),
         (minute(5), false, minute(6)),
         (minute(40), false, minute(25)),
-        (hour(2), false, hour(12)),
-        (hour(8), false, hour(12)),
+        (hour(2), false, hour(9)),
+        (hour(8), false, hour(9)),
     ] {
         let mut life = Life::calm(3, Policy::default());
         has(&mut life, Control::Pacing(Limits::Off));
@@ -118,7 +118,7 @@ fn a_return_is_noticed_without_ibkrs_host() {
         let until = life.at + silence;
         life.until(until);
         has(&mut life, Control::Return(Unanswered::Closed));
-        let took = life.until_it_is(hour(12), is_live);
+        let took = life.until_it_is(hour(9), is_live);
         println!("{silence:?}, own tickle {has_own_tickle}: live after {took:?}, {} reached", life.reach.in_silence);
         assert!(took <= bound, "after {silence:?}: live {took:?} after the return");
     }
@@ -290,9 +290,10 @@ fn a_lapse_is_taken_back_in_seconds() {
     let (median, worst) = spread(lapses(&knows_host(), |_| {}, false).into_iter().map(|(_, live)| live));
     println!("50 lapses by default: median {median:?}, worst {worst:?}");
     assert!(median <= second(7) && worst <= second(12), "{median:?} {worst:?}");
+    // Four requests are sent in a second at most: where a poll went out just before, the data call waits for the next one.
     let (median, worst) = spread(lapses(&knows_host(), |_| {}, true).into_iter().map(|(_, live)| live));
     println!("50 lapses with the stream: median {median:?}, worst {worst:?}");
-    assert!(worst <= Duration::from_millis(300), "{worst:?}");
+    assert!(median <= Duration::from_millis(100) && worst <= Duration::from_millis(1100), "{median:?} {worst:?}");
 }
 
 /// Counted from the moment at which the lapse is noticed.

@@ -163,8 +163,8 @@ impl Rules {
         }
         self.sent.push_back((now, request));
         let within = |span: Duration| self.sent.iter().rev().take_while(move |(at, _)| now < *at + span);
-        if within(second(1)).count() > 5 {
-            return Err("more than 5 requests in a second".to_owned());
+        if within(second(1)).count() > 4 {
+            return Err("more than 4 requests in a second".to_owned());
         }
         if self.sent.len() > 150 {
             return Err("more than 150 requests in ten minutes".to_owned());
@@ -272,11 +272,11 @@ impl Rules {
         held: impl Fn() -> bool,
     ) -> Verdict {
         let policy = machine.policy();
-        // Where no handshake shows IBKR's return, a request whose connection was closed counts for twelve hours.
+        // Where no handshake shows IBKR's return, a request whose connection was closed counts for nine hours.
         let is_blind = !policy.knows_ibkr_host && machine.facts().trouble == Some(Unavailability::IbkrSilent);
         if is_blind && sky.truth.reachable && sky.truth.listening && !sky.truth.wedged {
             let since = *self.blind_since.get_or_insert(now);
-            if now > since + hour(12) + minute(11) {
+            if now > since + hour(9) + minute(11) {
                 return Err(format!("IBKR has been back since {since:?}, and that is not noticed"));
             }
         } else {
