@@ -368,8 +368,9 @@ pub(super) fn unavailable_for_long(trouble: Unavailability, snapshot: &Snapshot,
             "check IBKR's system status – silent for half an hour",
             "IBKR has not answered through this gateway for half an hour",
             format!(
-                "look at IBKR's system status page, and run `tickled doctor`\nOnly if all is well there: restart the \
-                 gateway, which costs a login, then {}",
+                "look at IBKR's system status page, and run `tickled doctor`\nOnly if all is well there: run `tickled resume \
+                 {}`, which asks IBKR at once. If it stays silent, restart the gateway, which costs a login, then {}",
+                snapshot.gateway,
                 LoginPlace::at(snapshot, host).lines()
             ),
             Action::Diagnose,

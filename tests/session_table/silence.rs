@@ -203,6 +203,9 @@ fn an_edge_that_answers_is_no_proof() {
     assert_eq!((silence.s.state(), silence.proxied().len()), (SILENT, 2), "the last resort, once");
     let websockets = silence.sent.iter().filter(|(_, request)| *request == Request::ProbeWebsocket).count();
     assert_eq!(websockets, 3);
+    assert!(!silence.s.clone().step(Input::Check).plan.request.is_some_and(Request::is_proxied), "the budget is spent");
+    // The operator knows that IBKR is back.
+    assert_eq!(silence.s.clone().step(Input::Resume).plan.request, Some(Request::Check));
     let mut nowhere = Silence::new(dead(Said::Host(Err(HostFailure::NoWay)), Said::Websocket(true)));
     nowhere.lasts(seconds(8 * 3600));
     assert_eq!(nowhere.s.state(), State::Unavailable(Unavailability::IbkrUnreachable));
