@@ -42,14 +42,14 @@ impl Exit {
                     Unavailability::Certificate
                     | Unavailability::Tls
                     | Unavailability::AddressRefused
-                    | Unavailability::EdgeRefused => Self::HumanNeeded,
+                    | Unavailability::EdgeRefused
+                    | Unavailability::GatewayWedged => Self::HumanNeeded,
                     Unavailability::NothingListens
                     | Unavailability::NoAnswer
                     | Unavailability::NotAGateway
                     | Unavailability::Network => Self::NothingAnswers,
                     Unavailability::IbkrSilent
                     | Unavailability::IbkrUnreachable
-                    | Unavailability::GatewayWedged
                     | Unavailability::IbkrError
                     | Unavailability::TooManyRequests { .. }
                     | Unavailability::Nonsense => Self::NotLive,
@@ -117,6 +117,7 @@ mod tests {
         };
         assert_eq!(of("nothing-listens"), Exit::NothingAnswers);
         assert_eq!(of("tls"), Exit::HumanNeeded);
+        assert_eq!(of("gateway-wedged"), Exit::HumanNeeded);
         assert_eq!(of("too-many-requests"), Exit::NotLive);
         assert_eq!(of("a-later-reason"), Exit::NotLive);
         assert_eq!(Exit::of(StateKind::LoginRequired, StateReason::Other), Exit::HumanNeeded);

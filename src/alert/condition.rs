@@ -39,7 +39,7 @@ pub(super) fn conditions(snapshot: &Snapshot, host: &str) -> Vec<Condition> {
         State::Contested => add(Code::SessionContested, gateway_text::contested(snapshot)),
         State::Unavailable(trouble) => {
             let (code, annotations) = gateway_text::unavailable(trouble, snapshot, host);
-            let if_long = gateway_text::unavailable_for_long(trouble, snapshot, host);
+            let if_long = gateway_text::unavailable_for_long(trouble, snapshot);
             conditions.push(Condition { code, annotations, if_long });
         }
     }

@@ -361,17 +361,16 @@ fn unit_down(down: &UnitDown, summary: &str, login: &LoginPlace<'_>) -> Annotati
 }
 
 /// IBKR has been unavailable for so long that a human must look into it.
-pub(super) fn unavailable_for_long(trouble: Unavailability, snapshot: &Snapshot, host: &str) -> Option<Annotations> {
+pub(super) fn unavailable_for_long(trouble: Unavailability, snapshot: &Snapshot) -> Option<Annotations> {
     match trouble {
         Unavailability::IbkrSilent | Unavailability::IbkrError => Some(annotations(
             trouble.code(),
             "check IBKR's system status – silent for half an hour",
             "IBKR has not answered through this gateway for half an hour",
             format!(
-                "look at IBKR's system status page, and run `tickled doctor`\nOnly if all is well there: run `tickled resume \
-                 {}`, which asks IBKR at once. If it stays silent, restart the gateway, which costs a login, then {}",
-                snapshot.gateway,
-                LoginPlace::at(snapshot, host).lines()
+                "look at IBKR's system status page, and run `tickled doctor`\nIf all is well there: run `tickled resume {}`, \
+                 which asks IBKR at once.",
+                snapshot.gateway
             ),
             Action::Diagnose,
         )),
