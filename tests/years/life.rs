@@ -340,10 +340,11 @@ impl Life {
         let told = self.tracker.is_notified(Code::LoginRequired);
         let held = || self.place.as_ref().is_some_and(|place| place.maintenance.at(place.region, now.wall).is_some());
         self.rules.stepped(now.mono, &self.machine, &plan, sky, told, held)?;
-        let is_excused =
-            matches!(state, State::Paused { .. } | State::LoginRequired(Cause::ByOperator | Cause::Borrowed))
+        let is_excused = matches!(state, State::Paused { .. } | State::LoginRequired(Cause::ByOperator | Cause::Borrowed))
                 || now.mono < self.rules.silence_until
-                || !self.rules.others.is_zero();
+                || !self.rules.others.is_zero()
+            // An adversary answers in IBKR's place.
+            || (self.murky && self.program_asks == 0);
         self.reach.recognised(&self.world, self.at, &self.machine, is_excused)?;
         match plan.request {
             Some(request) => self.send(request),

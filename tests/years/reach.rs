@@ -75,6 +75,11 @@ impl Reach {
         Ok(())
     }
 
+    /// The operator says that IBKR is back: what is held counts as gone.
+    pub(crate) fn resumed(&mut self, world: &World) {
+        self.lost += world.held().filter(|(who, route)| is_ours(*who, route)).count();
+    }
+
     /// Another daemon has to find out for itself. Where more than the budget is held it may send one request more.
     pub(crate) fn restarted(&mut self, world: &World, lost: usize) {
         let held = world.held().filter(|(who, route)| is_ours(*who, route)).count();

@@ -49,13 +49,20 @@ impl Life {
                 self.step(Input::Pause { until: Some(until) })?;
             }
             Event::Check => self.step(Input::Check)?,
-            Event::Resume => self.step(Input::Resume)?,
+            Event::Resume => {
+                self.reach.resumed(&self.world);
+                self.step(Input::Resume)?;
+            }
             Event::Logout => {
                 self.step(Input::Logout)?;
                 let back = self.chance.span(minute(10), hour(6));
                 self.later(back, Event::HumanLogsIn);
             }
-            Event::Begins => self.begins()?,
+            Event::Begins => {
+                // What an earlier incident left at the gateway counts no more.
+                self.reach.resumed(&self.world);
+                self.begins()?;
+            }
             Event::Over => self.over()?,
         }
         Ok(())
