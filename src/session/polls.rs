@@ -9,7 +9,10 @@ impl Context {
     /// The answer to a ping. One without a status proves nothing; the check after it does.
     pub(super) fn on_ping(&mut self, phase: Phase, answer: Result<Status, Failure>) -> Next {
         match answer {
-            Ok(status) => self.on_reading(phase, Request::Ping, status.reading(), Some(status)),
+            Ok(status) => {
+                self.unsupported.retain(|request| *request != Request::Ping);
+                self.on_reading(phase, Request::Ping, status.reading(), Some(status))
+            }
             Err(Failure::NoSession | Failure::Unsupported) => {
                 if self.polls.check_in_vain || self.polls.pings_only_until.is_some() || self.is_check_blocked() {
                     self.on_reading(phase, Request::Ping, Reading::Unknown(Unavailability::Nonsense), None)
