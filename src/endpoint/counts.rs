@@ -26,6 +26,8 @@ pub(super) struct Counted {
     pub(super) recovered: Histogram,
     pub(super) logged_in: Histogram,
     pub(super) last_good_ping: Option<Now>,
+    /// How long IBKR took for its last answer, with the wait for a connection.
+    pub(super) answer_took: Option<Duration>,
     open: Option<OpenOutage>,
 }
 
@@ -49,6 +51,7 @@ impl Counts {
     pub fn add(&mut self, report: &Report) {
         let now = report.at;
         let counted = self.gateways.entry(report.snapshot.gateway.clone()).or_default();
+        counted.answer_took = report.snapshot.facts.answer_took;
         if let Some((request, answer, took)) = &report.answered {
             *counted
                 .requests

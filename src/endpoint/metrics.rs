@@ -74,6 +74,11 @@ fn sessions(out: &mut Exposition, view: &View) {
         let counted = view.counts.gateways.get(&gateway.name)?;
         counted.last_good_ping.map(|ping| age(view.now, ping).as_secs_f64())
     });
+    each(
+        "tickled_last_answer_seconds",
+        "How long IBKR took for its last answer; more than a few seconds show a busy gateway.",
+        &|gateway| view.counts.gateways.get(&gateway.name)?.answer_took.map(|took| took.as_secs_f64()),
+    );
     each("tickled_last_proof_age_seconds", "How long ago the session was last proved to be live.", &|gateway| {
         gateway.last_good.map(|good| seconds_between(good, view.now.wall))
     });

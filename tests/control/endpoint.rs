@@ -161,6 +161,7 @@ async fn readiness_follows_the_session_and_liveness_does_not() {
     let metrics = until(at, "/metrics", |said| said.body.contains(is_counted)).await.body;
     for line in [
         "tickled_incidents_total{gateway=\"main\"} ",
+        "tickled_last_answer_seconds{gateway=\"main\"} ",
         "tickled_requests_total{gateway=\"main\",request=\"check_auth_status\",outcome=\"unauthorized\"} ",
         "tickled_state_changes_total{gateway=\"main\",to=\"login-required\"} 1\n",
     ] {

@@ -23,7 +23,9 @@ impl Session {
         let folder = std::env::temp_dir().join(format!("tickled-terminal-{}-{name}", std::process::id()));
         fs::create_dir_all(&folder).unwrap();
         let run = format!("{} run --config {}", program().display(), two_lines(&gateway.url()).display());
-        let mut terminal = Command::new("script");
+        // These tests may themselves have been started by `nohup`.
+        let mut terminal = Command::new("env");
+        terminal.args(["--default-signal=HUP", "script"]);
         terminal.args(["-q", "-e", "-f", "-c", &shell.replace("RUN", &run), "/dev/null"]).current_dir(&folder);
         terminal.env("STATE_DIRECTORY", folder.join("state")).env("RUNTIME_DIRECTORY", folder.join("run"));
         terminal.env_remove("NOTIFY_SOCKET").env("SHELL", "/bin/sh");
