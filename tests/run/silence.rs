@@ -199,21 +199,16 @@ async fn it_is_wedged(gateway: Gateway, daemon: &mut Daemon, config: &Path) {
     assert_eq!(self::status(state).await["alerts"], Value::Array(Vec::new()));
 }
 
-async fn its_return_leaves_the_gateway_wedged() {
+async fn a_gateway_is_wedged(by_program: bool) {
     let gateway = Gateway::quick_logged_in().await;
     let path = config(&gateway);
     let mut daemon = Daemon::spawn(Daemon::command(&path).env("RUNTIME_DIRECTORY", state(&path)));
     daemon.becomes("live", SOON).await;
-    gateway.wedge().await;
-    it_is_wedged(gateway, &mut daemon, &path).await;
-}
-
-async fn a_program_alone_wedges_the_gateway() {
-    let gateway = Gateway::quick_logged_in().await;
-    let path = config(&gateway);
-    let mut daemon = Daemon::spawn(Daemon::command(&path).env("RUNTIME_DIRECTORY", state(&path)));
-    daemon.becomes("live", SOON).await;
-    gateway.wedge_by_program().await;
+    if by_program {
+        gateway.wedge_by_program().await;
+    } else {
+        gateway.wedge().await;
+    }
     it_is_wedged(gateway, &mut daemon, &path).await;
 }
 
@@ -247,8 +242,8 @@ async fn requests_are_left_standing_and_a_wedge_is_told_from_a_silence() {
     tokio::join!(
         it_answers_late(),
         it_closes_and_the_daemon_was_started_again(),
-        its_return_leaves_the_gateway_wedged(),
-        a_program_alone_wedges_the_gateway(),
+        a_gateway_is_wedged(false),
+        a_gateway_is_wedged(true),
         a_busy_gateway_is_live(),
     );
 }

@@ -48,22 +48,28 @@ fn without_own_tickle(life: &mut Life) {
     life.until(later);
 }
 
+/// A life in which IBKR was silent for so long, and has just come back.
+fn after_silence(policy: Policy, has_own_tickle: bool, silence: Duration, returns: Unanswered) -> Life {
+    let mut life = Life::calm(3, policy);
+    // The gateway's own queue alone exceeds IBKR's limit.
+    has(&mut life, Control::Pacing(Limits::Off));
+    if !has_own_tickle {
+        without_own_tickle(&mut life);
+    }
+    has(&mut life, Control::Ibkr(Reach::Away));
+    let until = life.at + silence;
+    life.until(until);
+    has(&mut life, Control::Return(returns));
+    life
+}
+
 #[test]
 fn while_ibkr_is_silent_two_requests_reach_it_and_its_return_is_noticed() {
     for silence in [minute(10), hour(8)] {
         for returns in [Unanswered::Answered, Unanswered::Closed] {
             for has_own_tickle in [true, false] {
-                let mut life = Life::calm(3, knows_host());
-                // The gateway's own queue alone exceeds IBKR's limit.
-                has(&mut life, Control::Pacing(Limits::Off));
-                if !has_own_tickle {
-                    without_own_tickle(&mut life);
-                }
-                has(&mut life, Control::Ibkr(Reach::Away));
-                let until = life.at + silence;
-                life.until(until);
                 // The session outlives the silence.
-                has(&mut life, Control::Return(returns));
+                let mut life = after_silence(knows_host(), has_own_tickle, silence, returns);
                 let bound = match returns {
                     // The gateway's own 960 tickles go first.
                     Unanswered::Answered if silence > hour(1) && has_own_tickle => second(10),
@@ -78,10 +84,12 @@ fn while_ibkr_is_silent_two_requests_reach_it_and_its_return_is_noticed() {
                     life.reach.in_silence, life.reach.in_first_second
                 );
                 assert!(took <= bound, "{}", life.story(&format!("live after {took:?}")));
+                assert!(life.reach.in_silence <= 2 && life.reach.in_first_second <= 3, "{}", life.story("too many"));
             }
         }
     }
 }
+
 /// Where the gateway's own tickles have IBKR refuse the whole address, ours add nothing to it.
 #[test]
 fn a_storm_of_the_gateway_is_waited_for() {
@@ -109,15 +117,7 @@ fn a_return_is_noticed_without_ibkrs_host() {
         (hour(2), false, hour(9)),
         (hour(8), false, hour(9)),
     ] {
-        let mut life = Life::calm(3, Policy::default());
-        has(&mut life, Control::Pacing(Limits::Off));
-        if !has_own_tickle {
-            without_own_tickle(&mut life);
-        }
-        has(&mut life, Control::Ibkr(Reach::Away));
-        let until = life.at + silence;
-        life.until(until);
-        has(&mut life, Control::Return(Unanswered::Closed));
+        let mut life = after_silence(Policy::default(), has_own_tickle, silence, Unanswered::Closed);
         let took = life.until_it_is(hour(9), is_live);
         println!("{silence:?}, own tickle {has_own_tickle}: live after {took:?}, {} reached", life.reach.in_silence);
         assert!(took <= bound, "after {silence:?}: live {took:?} after the return");
