@@ -6,7 +6,7 @@ use super::options::Daemon;
 use super::output::done;
 use crate::exit::Exit;
 
-/// End a pause, or retry a recovery that was given up
+/// End a pause, or try again at once after tickled gave up or while IBKR was silent
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  tickled resume main")]
 pub(super) struct Resume {

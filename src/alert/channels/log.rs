@@ -25,14 +25,14 @@ pub fn write(notice: &Notice) {
         }
         AlertPhase::Resolved => {
             let over = entry.resolved_title.unwrap_or("over");
-            (Severity::Info, format!("{over}, after {lasted}: it was: {title}"))
+            (Severity::Info, format!("{over} after {lasted}; it was: {title}"))
         }
         AlertPhase::Withdrawn => {
-            let text = format!("no longer monitored, alert closed after {lasted}, not fixed: it was: {title}");
+            let text = format!("no longer monitored, alert closed after {lasted}, not fixed; it was: {title}");
             (Severity::Info, text)
         }
         AlertPhase::Replaced => {
-            let text = format!("alert closed after {lasted}, a newer one says what is wrong: it was: {title}");
+            let text = format!("alert closed after {lasted}, a newer one says what is wrong; it was: {title}");
             (Severity::Info, text)
         }
     };
