@@ -234,9 +234,9 @@ impl<P: Port, C: Clock> Driver<P, C> {
             }
             hang_up(&mut flights, &plan);
             self.unit = self.unit.take().filter(|_| may_be_down(self.machine.state()));
-            let told = self.report(now, &plan, answered.take(), change.take());
-            let snapshot = told.snapshot.clone();
-            if report(told) == Flow::End {
+            let made = self.report(now, &plan, answered.take(), change.take());
+            let snapshot = made.snapshot.clone();
+            if report(made) == Flow::End {
                 return snapshot;
             }
             if let Some(request) = plan.request {

@@ -114,8 +114,8 @@ impl Notifier {
             Milestone::Stopping => self.unsent.clear(),
             // A reload that was not notified yet is replaced by the next one.
             Milestone::Reloading { .. } => {
-                let untold = self.unsent.iter().position(|earlier| matches!(earlier, Milestone::Reloading { .. }));
-                self.unsent.truncate(untold.unwrap_or(self.unsent.len()));
+                let pending = self.unsent.iter().position(|earlier| matches!(earlier, Milestone::Reloading { .. }));
+                self.unsent.truncate(pending.unwrap_or(self.unsent.len()));
             }
             Milestone::Ready => {}
         }

@@ -209,9 +209,9 @@ mod tests {
             ("ftp://hc-ping.com/0e5b", ""),
             ("hc-ping.com/0e5b", ""),
         ] {
-            let told = failure_url(good);
-            assert_eq!(told.as_deref().unwrap_or_default(), bad, "{good}: {told:?}");
-            if let Err(why) = told {
+            let failure = failure_url(good);
+            assert_eq!(failure.as_deref().unwrap_or_default(), bad, "{good}: {failure:?}");
+            if let Err(why) = failure {
                 assert!(why.len() > 20 && !why.contains("0e5b"), "{good}: {why}");
             }
         }

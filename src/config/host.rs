@@ -89,7 +89,7 @@ pub(super) fn inspect(config: &Config, environment: &BTreeMap<String, String>) -
         if inspection.secret(key.to_owned(), &deadman.url_file)
             && let Err(why) = alert::check_deadman(deadman)
         {
-            inspection.fail(key.to_owned(), "the dead man's switch cannot be told of a failure".to_owned(), why);
+            inspection.fail(key.to_owned(), "a failure cannot be reported to the dead man's switch".to_owned(), why);
         }
     }
     if let Some(listen) = config.endpoint.listen

@@ -28,7 +28,7 @@ pub(crate) struct Client {
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
     /// No process listens there.
-    #[error("no daemon answers at {}; is it running? `systemctl status tickled` shows it; --socket PATH names another socket", told(.0))]
+    #[error("no daemon answers at {}; is it running? `systemctl status tickled` shows it; --socket PATH names another socket", listed(.0))]
     NoDaemon(Vec<PathBuf>),
     /// This user may not use the socket.
     #[error(
@@ -223,7 +223,7 @@ fn named(what: &str, name: &str, rest: &str) -> Result<String, Error> {
     }
 }
 
-fn told(places: &[PathBuf]) -> String {
+fn listed(places: &[PathBuf]) -> String {
     let places: Vec<String> = places.iter().map(|place| place.display().to_string()).collect();
     places.join(" or ")
 }

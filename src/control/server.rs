@@ -65,7 +65,7 @@ impl ControlHandler {
         let (head, body) = request.into_parts();
         match this.parse(&head, body).await {
             Ok(ParsedRequest::Events(gateway)) => this.events(gateway, &head.headers).await,
-            Ok(ParsedRequest::Command(command)) => this.ask(command).await.map_or_else(stopping, told).into(),
+            Ok(ParsedRequest::Command(command)) => this.ask(command).await.map_or_else(stopping, respond_done).into(),
             Ok(ParsedRequest::Gateway(name)) => {
                 this.status().await.map_or_else(stopping, |status| gateway(&status, &name)).into()
             }
@@ -155,7 +155,7 @@ impl ControlHandler {
         let before = Rc::from(self.status().await.ok_or_else(stopping)?);
         match self.ask(Command::Check(Some(name.to_owned()))).await {
             Some(api::Response::Done(_)) => {}
-            refused => return Err(refused.map_or_else(stopping, told)),
+            refused => return Err(refused.map_or_else(stopping, respond_done)),
         }
         checks.insert(name.to_owned(), (Instant::now(), Rc::clone(&before)));
         Ok(before)
@@ -223,7 +223,7 @@ fn respond_ensured(ensured: &EnsureResult) -> Response<Full<Bytes>> {
     json(if ensured.error.is_none() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }, ensured)
 }
 
-fn told(answer: api::Response) -> Response<Full<Bytes>> {
+fn respond_done(answer: api::Response) -> Response<Full<Bytes>> {
     match answer {
         api::Response::Status(status) => json(StatusCode::OK, &status),
         api::Response::Config(text) => respond(StatusCode::OK, "application/toml", text),

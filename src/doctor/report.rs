@@ -216,11 +216,11 @@ impl Diagnosis {
             Some(about) => format!("{about}: {}", result.check.name()),
             None => result.check.name().to_owned(),
         };
-        let told = self.results.iter().filter(|result| result.verdict != Verdict::NotAsked);
-        let wide = told.clone().map(|result| label(result).chars().count()).max().unwrap_or_default();
+        let shown = self.results.iter().filter(|result| result.verdict != Verdict::NotAsked);
+        let wide = shown.clone().map(|result| label(result).chars().count()).max().unwrap_or_default();
         let is_narrow = width.is_some_and(|width| width < INDENT + wide + 2 + COLUMN);
         let mut text = String::new();
-        for result in told {
+        for result in shown {
             let word = match result.verdict {
                 Verdict::Fault(_) => "FAULT",
                 Verdict::Warning => "warning",
@@ -298,13 +298,13 @@ mod tests {
 
     #[test]
     fn the_cause_comes_first_and_what_was_not_asked_is_one_line() {
-        let told = "FAULT    main: port   nothing listens there\n         to do: start the gateway\n\
+        let text = "FAULT    main: port   nothing listens there\n         to do: start the gateway\n\
                     FAULT    channels     mail: closed\n         to do: correct it\n\
                     warning  main: clock  it is 2m ahead\n         to do: have it kept\n\
                     good     config       it is good\n\
                     -        main: login, session: not asked: port comes first\n\
                     2 faults, 1 warning; begin with the first\n";
-        assert_eq!(report().text(None), told);
+        assert_eq!(report().text(None), text);
         assert_eq!(report().exit(), Exit::NothingAnswers);
     }
 

@@ -133,11 +133,11 @@ mod tests {
                 // A delay that is not named is the one thing that has no usual value.
                 let needed =
                     if command.name == "delay" && *param != "after=usual" { "path=*&after=1s&" } else { needed };
-                let told =
+                let answer =
                     format!("{:?}", parse(command.name, &format!("{needed}{default}"), Vec::new(), Duration::ZERO));
                 let plain = format!("{:?}", parse(command.name, needed, Vec::new(), Duration::ZERO));
-                assert_eq!(told, plain, "{} {default}", command.name);
-                assert!(told.starts_with("Ok") || command.name == "delay", "{} {default}: {told}", command.name);
+                assert_eq!(answer, plain, "{} {default}", command.name);
+                assert!(answer.starts_with("Ok") || command.name == "delay", "{} {default}: {answer}", command.name);
                 defaults += 1;
             }
         }

@@ -100,7 +100,7 @@ impl Stream {
 pub(super) struct Streams {
     open: Vec<Stream>,
     out: VecDeque<Push>,
-    told: AuthStatus,
+    reported: AuthStatus,
     mode: Streaming,
     /// IBKR is silent: none of them says anything.
     silent: bool,
@@ -119,7 +119,7 @@ impl Streams {
         Streams {
             open: Vec::new(),
             out: VecDeque::new(),
-            told: AuthStatus::default(),
+            reported: AuthStatus::default(),
             mode: Streaming::Serves,
             silent: false,
             handshakes: 0,
@@ -207,7 +207,7 @@ impl Streams {
             Streaming::Serves => Phase::Waiting,
         };
         if self.open.is_empty() {
-            self.told = ibkr.flags();
+            self.reported = ibkr.flags();
         }
         self.open.push(Stream { id, phase, subscriptions: Subscriptions::default() });
         if self.mode == Streaming::Serves && !self.silent && !wedged {
@@ -331,9 +331,9 @@ impl Streams {
         }
         let login = ibkr.good_login().is_some();
         let flags = ibkr.flags();
-        let changed = flags != self.told;
-        self.told = flags;
-        let mut told = Vec::new();
+        let changed = flags != self.reported;
+        self.reported = flags;
+        let mut ready = Vec::new();
         let mut data = Vec::new();
         for stream in &mut self.open {
             if stream.is_ready()
@@ -346,7 +346,7 @@ impl Streams {
                 Phase::Opening { .. } if !login => stream.phase = Phase::Waiting,
                 Phase::Ready { .. } => {
                     if changed {
-                        told.push(stream.id);
+                        ready.push(stream.id);
                     }
                     if !login {
                         stream.phase = Phase::Dead;
@@ -355,7 +355,7 @@ impl Streams {
                 Phase::Handshake { .. } | Phase::Waiting | Phase::Opening { .. } | Phase::Dead => {}
             }
         }
-        for id in told {
+        for id in ready {
             self.push(at + TELLING, id, Frame::Sts { flags, paper: ibkr.is_paper() });
         }
         for (id, changed) in data {
