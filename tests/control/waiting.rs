@@ -8,7 +8,7 @@ use futures_util::future::join_all;
 use serde_json::Value;
 use tokio::io::AsyncWriteExt;
 use tokio::net::UnixStream;
-use tokio::process::Child;
+use tokio::process::{Child, Command};
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::Host;
@@ -78,7 +78,17 @@ const MOMENT: Duration = Duration::from_millis(300);
 
 /// A verb that waits.
 fn waits(host: &Host, arguments: &[&str]) -> Child {
-    let mut verb = support::tickled(arguments);
+    let plain = support::tickled(arguments);
+    let plain = plain.as_std();
+    // These tests may themselves run where Ctrl-C is ignored, as in the background of a shell.
+    let mut verb = Command::new("env");
+    verb.arg("--default-signal=INT").arg(plain.get_program()).args(plain.get_args());
+    for (name, value) in plain.get_envs() {
+        match value {
+            Some(value) => verb.env(name, value),
+            None => verb.env_remove(name),
+        };
+    }
     verb.env("TICKLED_SOCKET", host.socket()).kill_on_drop(true).stdout(Stdio::piped()).stderr(Stdio::piped());
     verb.spawn().unwrap()
 }
