@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use support::Said;
 use tickled::session::{
     Accounts, Answer, Cause, Competing, Failure, HostFailure, Input, Key, Machine, Method, Now, Plan, Policy, Recovery,
-    Request, Sso, State, Status, Unavailability,
+    Request, Sso, State, Status, Step, Unavailability,
 };
 
 /// A machine in the middle of its work.
@@ -104,6 +104,10 @@ impl Node {
                 next.seen.usable = usable;
             }
             Input::Answer(_) => next.seen.usable = false,
+            // After the session was asked for, what the stream reports stands for a check.
+            Input::Push(status) if is_asked_for(&next) => {
+                next.seen = Seen { good: status == FLAGS[0], usable: false, ..next.seen };
+            }
             Input::Wake
             | Input::Push(_)
             | Input::Check
@@ -149,6 +153,15 @@ impl Node {
 
     fn key(&self) -> (Key, bool, bool) {
         (self.machine.key(), self.seen.good, self.seen.usable)
+    }
+}
+
+/// Whether an attempt to recover the session has been sent, and is not yet confirmed.
+fn is_asked_for(node: &Node) -> bool {
+    match node.machine.state() {
+        State::Recovering { step: Step::Reauthenticate, .. } => node.plan.awaiting,
+        State::Recovering { step: Step::Confirm, .. } => true,
+        _ => false,
     }
 }
 

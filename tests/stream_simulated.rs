@@ -195,16 +195,10 @@ async fn taken_back() -> Duration {
         assert_eq!(changes.recv().await.unwrap().to, State::Live);
         let took = since.elapsed();
         let asked = simulated.asked().await.split_off(before);
-        assert_eq!(
-            asked,
-            [
-                "/v1/api/iserver/auth/status",
-                "/v1/api/iserver/auth/ssodh/init",
-                "/v1/api/iserver/auth/status",
-                "/v1/api/iserver/accounts"
-            ],
-            "one check decides whether the push is right"
-        );
+        let (check, init) = ("/v1/api/iserver/auth/status", "/v1/api/iserver/auth/ssodh/init");
+        let confirmed_by_the_stream = [check, init, "/v1/api/iserver/accounts"];
+        let answered_before_it = [check, init, check, "/v1/api/iserver/accounts"];
+        assert!(asked == confirmed_by_the_stream || asked == answered_before_it, "{asked:?}");
         took
     };
     tokio::select! {

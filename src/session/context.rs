@@ -147,7 +147,7 @@ pub(super) struct Polls {
 /// How far the stream's pushes can be relied on.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct StreamTrust {
-    /// When the stream first denied the live session, until that is decided.
+    /// When the stream first denied the session, which was live, until that is decided or the session is back.
     pub(super) denied_at: Option<Duration>,
     /// How often in a row data refuted it.
     pub(super) refuted: u32,

@@ -21,7 +21,9 @@ impl Context {
                 self.facts.is_paper = accounts.is_paper;
                 self.facts.last_data = Some(self.now);
                 self.unsupported.retain(|request| *request != Request::Accounts);
-                self.refute_stream(sent_at);
+                if matches!(phase, Phase::Live(_)) {
+                    self.refute_stream(sent_at);
+                }
                 self.go_live(phase, StateReason::DataConfirmed)
             }
             Ok(_) | Err(Failure::NoSession) => self.no_data(phase),

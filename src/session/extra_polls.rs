@@ -7,7 +7,7 @@ use jiff::SignedDuration;
 use super::answer::Reading;
 use super::context::{Doubt, REFUTED};
 use super::machine::Machine;
-use super::phase::{Ask, Phase};
+use super::phase::{Ask, Attempt, Phase, RecoveryPhase};
 use super::rate_limiter::Priority;
 use super::{Now, Request, Status, WakeReason};
 
@@ -49,6 +49,12 @@ impl Machine {
     /// again and again is not urgent, and good flags refute it.
     pub(super) fn on_push(&mut self, status: Status) {
         let is_live = matches!(self.phase, Phase::Live(_));
+        if let Phase::Recovering(recovery) = self.phase
+            && !self.is_ending()
+            && self.on_push_while_recovering(recovery, status)
+        {
+            return;
+        }
         if !self.may_be_polled() || (is_live && status.reading() == Reading::Good) {
             return;
         }
@@ -60,6 +66,38 @@ impl Machine {
             self.poll_soon(WakeReason::AskAgain, Priority::Confirming);
         } else {
             self.poll_soon(WakeReason::AskAgain, Priority::Pressing);
+        }
+    }
+
+    /// Good flags after bad ones, once the session has been asked for, stand for the check that confirms the attempt.
+    /// Returns whether no poll is needed.
+    fn on_push_while_recovering(&mut self, recovery: RecoveryPhase, status: Status) -> bool {
+        let is_good = status.reading() == Reading::Good;
+        if !is_good {
+            self.cx.stream.denied_at.get_or_insert(self.cx.now.mono);
+        } else if self.cx.stream.denied_at.take().is_none() {
+            return false;
+        }
+        match recovery {
+            RecoveryPhase::Requesting(attempt) if self.awaited().is_some_and(Request::is_attempt) => {
+                let attempt = Attempt { is_back: is_good, ..attempt };
+                self.phase = Phase::Recovering(RecoveryPhase::Requesting(attempt));
+                if is_good {
+                    self.cx.record(self.phase, Reading::Good, Some(status));
+                }
+                true
+            }
+            RecoveryPhase::Confirming(_) if is_good && self.awaited().is_none() => {
+                self.cx.record(self.phase, Reading::Good, Some(status));
+                let next = self.cx.prove(self.phase);
+                self.apply(next);
+                true
+            }
+            RecoveryPhase::Settling { .. }
+            | RecoveryPhase::Requesting(_)
+            | RecoveryPhase::Validating(_)
+            | RecoveryPhase::Confirming(_)
+            | RecoveryPhase::BackingOff { .. } => false,
         }
     }
 

@@ -12,6 +12,7 @@ impl Context {
     /// Good flags, and data that confirms them.
     pub(super) fn go_live(&mut self, from: Phase, reason: StateReason) -> Next {
         self.suspicion.clear();
+        self.stream.denied_at.take_if(|_| !matches!(from, Phase::Live(_)));
         if self.stream.denied_at.is_some() && self.stream.refuted < REFUTED {
             self.suspicion.flags = Some(Doubt::Session);
         }
@@ -33,6 +34,10 @@ impl Context {
     pub(super) fn on_reading_while_live(&mut self, live: Live, asked: Request, reading: Reading) -> Next {
         let phase = Phase::Live(live);
         match reading {
+            // It was asked before the stream denied the session.
+            Reading::Good if self.stream.denied_at.is_some_and(|at| at > self.polls.last_at) => {
+                self.stay(phase, Ask::Now(Request::Check, WakeReason::AskAgain))
+            }
             // Of two answers that contradict each other neither is believed: data decides.
             Reading::Good if self.suspicion.flags.is_some() || self.suspicion.data.is_some() => self.prove(phase),
             Reading::Good => {
@@ -89,13 +94,19 @@ impl Context {
         if live.is_proof_wanted && !self.is_unsupported(Request::Accounts) {
             return Ask::Extra(Request::Accounts, WakeReason::ProofDue, Priority::Pressing);
         }
-        // The earliest goes first: none of the others may delay a ping.
-        if !self.policy.confirm_every.is_zero() && proof <= at {
-            Ask::At(proof, Request::Accounts, WakeReason::ProofDue)
+        // The earliest goes first: none of the others may delay a ping. The next one follows apart from it.
+        let apart = APART.min(self.policy.check_every / 10);
+        let (due, request, other) = if !self.policy.confirm_every.is_zero() && proof <= at {
+            (proof, Request::Accounts, WakeReason::ProofDue)
         } else if let Some(age) = self.login_age_due(live_since).filter(|age| *age <= at) {
-            Ask::At(age, Request::ValidateSso, WakeReason::LoginAge)
+            (age, Request::ValidateSso, WakeReason::LoginAge)
         } else {
-            Ask::At(at, poll, reason)
+            (at, poll, reason)
+        };
+        if poll == Request::Ping && at < due + apart {
+            Ask::At(due, poll, reason)
+        } else {
+            Ask::At(due.max(now + apart), request, other)
         }
     }
 
@@ -110,6 +121,8 @@ impl Context {
     }
 }
 
+/// Two scheduled requests are so far apart that a recovery finds room for its own in the same second.
+const APART: Duration = Duration::from_secs(1);
 /// How long after the session became live the login's age is asked.
 const LOGIN_AGE: Duration = Duration::from_secs(60);
 

@@ -144,7 +144,8 @@ impl Machine {
                 self.cx.flapping.forget();
             }
         } else {
-            (self.cx.stream.denied_at, self.cx.stream.refuted) = (None, 0);
+            self.cx.stream.refuted = 0;
+            self.cx.stream.denied_at.take_if(|_| !matches!(to, State::Recovering { .. }));
         }
         let (request, wake_at, reason) = self.decide(now, budget, client);
         let awaiting = self.awaited().is_some();

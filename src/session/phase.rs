@@ -55,6 +55,8 @@ pub(super) struct Attempt {
     pub(super) direct: bool,
     /// The session is taken from another client, whose flag may stay up for some seconds.
     pub(super) taking_over: bool,
+    /// The stream, which had denied the session, has reported it since it was asked for.
+    pub(super) is_back: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -115,6 +115,12 @@ impl RateLimiter {
         burst.max(sustained).max(spacing).max(own).max(self.quiet_until.mono)
     }
 
+    /// Earliest time at which two requests may be sent together, as far as one second is concerned.
+    pub(super) fn earliest_for_two(&self) -> Duration {
+        let fourth = self.sent.len().checked_sub(BURST - 1).map(|i| self.sent[i].mono);
+        fourth.map_or(Duration::ZERO, |over| (over + SHORT).saturating_sub(LONG))
+    }
+
     /// Earliest time for the next poll. Spreads what is left of the budget evenly over the rest of the window, so that
     /// polling never stalls, however many extra polls are requested.
     fn spacing(&self, now: Duration, priority: Priority) -> Duration {

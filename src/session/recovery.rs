@@ -47,7 +47,7 @@ impl Context {
         self.outage().attempts = number;
         let method = self.request_of_attempt(number);
         let direct = method != Some(Request::Reauthenticate);
-        let attempt = Attempt { number, direct, taking_over: self.competes() };
+        let attempt = Attempt { number, direct, taking_over: self.competes(), is_back: false };
         match method {
             Some(request) => {
                 let phase = Phase::Recovering(RecoveryPhase::Requesting(attempt));
@@ -109,7 +109,10 @@ impl Context {
     pub(super) fn on_open_brokerage(&mut self, recovery: RecoveryPhase, answer: Result<Status, Failure>) -> Next {
         let attempt = recovery.attempt();
         match answer.map(Status::reading) {
-            Ok(Reading::Good) => self.confirm_attempt(attempt, self.reason),
+            Ok(Reading::Good) => {
+                let next = self.confirm_attempt(attempt, self.reason);
+                if attempt.is_back { self.prove(next.phase) } else { next }
+            }
             Ok(Reading::Competing) if !attempt.taking_over => {
                 let now = self.now.mono;
                 let outage = self.outage();
@@ -196,10 +199,13 @@ impl Context {
     }
 
     fn confirm_attempt(&self, attempt: Attempt, reason: StateReason) -> Next {
-        let confirmation = Confirmation { attempt, since: self.now.mono, delays: usize::from(!attempt.direct) };
-        let delay = if attempt.direct { Duration::ZERO } else { DELAYS[0] };
+        let (now, attempt) = (self.now.mono, Attempt { is_back: false, ..attempt });
+        let confirmation = Confirmation { attempt, since: now, delays: usize::from(!attempt.direct) };
+        let at = if attempt.direct { now } else { now + DELAYS[0] };
+        // The check waits until its data call can follow at once. Meanwhile the stream may make it needless.
+        let at = if self.stream.denied_at.is_some() { at.max(self.limits.earliest_for_two()) } else { at };
         let phase = Phase::Recovering(RecoveryPhase::Confirming(confirmation));
-        Next { phase, reason, ask: Ask::In(delay, Request::Check, WakeReason::ConfirmDue) }
+        Next { phase, reason, ask: Ask::At(at, Request::Check, WakeReason::ConfirmDue) }
     }
 
     /// The session has not come yet: checks again, or gives this attempt up. `is_coming`: there are signs that it will.
@@ -279,7 +285,7 @@ impl RecoveryPhase {
             Self::Requesting(attempt) | Self::Validating(attempt) => attempt,
             Self::Confirming(confirmation) => confirmation.attempt,
             Self::Settling { attempt, .. } | Self::BackingOff { attempt } => {
-                Attempt { number: attempt, direct: false, taking_over: false }
+                Attempt { number: attempt, direct: false, taking_over: false, is_back: false }
             }
         }
     }

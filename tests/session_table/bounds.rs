@@ -189,7 +189,7 @@ fn a_span_too_short_to_be_kept_up_is_kept_up_for_a_while() {
     };
     for (in_ten_minutes, span) in [(30, seconds(1)), (31, seconds(8))] {
         // The first three were sent ten minutes before the last, and no longer count.
-        let mut s = Situation::with(policy.clone(), 7).live();
+        let mut s = Situation::with(policy.clone(), 7).live().well_until(Request::ValidateSso).answered_well();
         let over = s.now.mono + seconds(600);
         let mut sent = 0;
         while sent < in_ten_minutes - 1 {

@@ -1,11 +1,13 @@
-//! The quick ways: the next method, a login that is expected, a data call on request.
+//! The quick ways: the next method, the stream's word, a login that is expected, a data call on request.
 
 use std::time::Duration;
 
 use support::{Said, said};
 use tickled::session::{Input, Method, Policy, Request, State, Status};
 
-use super::situation::{COMPETING, ERROR, GOOD, LOST, NOT_ESTABLISHED, Situation, VALID, recovering, seconds};
+use super::situation::{
+    COMPETING, EMPTY, ERROR, GOOD, LOST, NOT_ESTABLISHED, Situation, USABLE, VALID, recovering, seconds,
+};
 
 /// The next method follows a refusal at once, and six seconds after an attempt that came to nothing. After the last method the
 /// session is waited for, and there is a pause.
@@ -39,6 +41,60 @@ fn a_method_that_fails_is_followed_by_the_next_one() {
     let (after, request, _) = in_vain(asking.step(said(direct, Said::Status(LOST))));
     assert_eq!(request, Request::Reauthenticate);
     assert!(after >= seconds(34) && after <= seconds(41), "30 s and a pause after the last method, not {after:?}");
+}
+
+const DIRECT: Request = Request::OpenBrokerage { compete: false };
+
+/// A lapse that the stream reported, after so many requests in the same second.
+fn denied(polls: usize) -> Situation {
+    let live = Situation::with(Policy::default(), 7).live().wait(seconds(5));
+    (0..polls).fold(live, |s, _| s.step(Input::Check).answered_well()).denied(LOST)
+}
+
+/// After the stream has denied the session, and the session was asked for, good flags on the stream stand for the check.
+#[test]
+fn the_stream_confirms_an_attempt() {
+    let granted = said(DIRECT, Said::Status(GOOD));
+    let (push, asking) = (|status| Input::Push(status), |polls| denied(polls).asks(DIRECT));
+    let proves = |s: Situation| {
+        assert_eq!(s.plan.request, Some(Request::Accounts), "{:?}", s.plan);
+        assert_eq!(s.machine.facts().last_good.map(|at| at.mono), Some(s.now.mono));
+        assert_eq!(s.clone().answered(Request::Accounts, Said::Accounts(USABLE)).state(), State::Live);
+        assert_eq!(s.answered(Request::Accounts, Said::Accounts(EMPTY)).next().1, Request::Check);
+    };
+    proves(asking(0).step(push(GOOD)).step(granted));
+    proves(asking(0).step(push(GOOD)).step(push(LOST)).step(push(GOOD)).step(granted));
+    // With three requests in this second the check waits for the next one, where its data call can follow at once.
+    let granted_first = asking(1).step(granted);
+    assert_eq!(granted_first.plan.request, None);
+    proves(granted_first.clone().step(push(GOOD)));
+    let (waited, request, checking) = granted_first.next();
+    assert_eq!((waited, request), (seconds(1), Request::Check));
+    let (waited, request, _) = checking.checked(GOOD).next();
+    assert_eq!((waited, request), (Duration::ZERO, Request::Accounts));
+
+    let checks = |s: Situation, why: &str| {
+        assert_eq!(s.plan.request, Some(Request::Check), "{why}");
+        let pushed = s.step(push(GOOD));
+        assert_eq!((pushed.plan.request, pushed.plan.awaiting), (None, true), "{why}");
+        assert_eq!(pushed.checked_now(GOOD).next().1, Request::Accounts, "{why}");
+    };
+    checks(asking(0).step(granted), "nothing was pushed");
+    checks(asking(0).step(push(GOOD)).step(push(LOST)).step(granted), "it was denied again");
+    let before = denied(3);
+    assert_eq!(before.plan.request, None, "a fifth request in this second");
+    checks(before.step(push(GOOD)).asks(DIRECT).step(granted), "pushed before the session was asked for");
+    let polled = Situation::with(Policy::default(), 7).lapsed().asks(DIRECT);
+    checks(polled.step(push(GOOD)).step(granted), "the stream has not denied the session");
+}
+
+/// A poll that was sent before the stream denied the session says nothing about it.
+#[test]
+fn a_denial_outdates_a_poll_that_is_under_way() {
+    let polling = Situation::new().live().wait(seconds(5)).step(Input::Check).wait(Duration::from_millis(5));
+    let answered = polling.step(Input::Push(LOST)).checked_now(GOOD);
+    assert_eq!((answered.state(), answered.plan.request), (State::Live, Some(Request::Check)));
+    assert_eq!(answered.checked_now(LOST).plan.request, Some(Request::Reauthenticate));
 }
 
 /// While a human is expected to log in, the check runs every ten seconds.

@@ -66,6 +66,11 @@ impl Situation {
         self.answered(Request::Check, Said::Status(status))
     }
 
+    /// The answer to the check that is under way.
+    pub(crate) fn checked_now(self, status: Status) -> Self {
+        self.step(said(Request::Check, Said::Status(status)))
+    }
+
     /// The stream says so, and the check that follows does too.
     pub(crate) fn denied(self, status: Status) -> Self {
         let (_, request, asking) = self.step(Input::Push(status)).next();

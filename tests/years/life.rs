@@ -11,13 +11,14 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use support::flights::{self, Flights};
+use support::port;
 use tickled::alert::{self, AlertPhase, Code, Settings, Tracker};
 use tickled::calendar::{Maintenance, Region};
 use tickled::session::{
     Cause, ClientId, Competing, Input, Machine, Method, Now, Plan, Policy, Recovery, Request, SharedBudget, State,
     Unavailability, WakeReason,
 };
-use tickled::simulator::world::{Call, Control, Options, RequestId, Route, Unanswered, World};
+use tickled::simulator::world::{Call, Control, Frame, Options, Push, RequestId, Route, StreamId, Unanswered, World};
 use tickled::status::{Place, Snapshot};
 
 use crate::fate::{Event, Weather};
@@ -56,6 +57,9 @@ pub(crate) struct Life {
     /// How far the wall clock is off.
     off: SignedDuration,
     pub(crate) flights: Flights,
+    /// The gateway's stream, if it is listened to, and its messages on their way.
+    stream: Option<StreamId>,
+    pushes: VecDeque<Push>,
     agenda: BinaryHeap<Reverse<(Duration, u64)>>,
     events: Vec<Option<Event>>,
     /// A disturbance is under way that the truth does not show.
@@ -96,6 +100,9 @@ impl Life {
         if is_logged_in {
             life.world.set(Duration::ZERO, Control::LogIn);
         }
+        if seed.is_multiple_of(2) {
+            life.listen();
+        }
         life.later(Duration::ZERO, Event::Midnight);
         let first = life.chance.span(minute(1), life.weather.every * 2);
         life.later(first, Event::Begins);
@@ -111,6 +118,16 @@ impl Life {
         life.until(minute(10));
         assert_eq!(life.machine.state(), State::Live);
         life
+    }
+
+    /// Opens the gateway's stream anew, and listens to it from then on.
+    pub(crate) fn listen(&mut self) {
+        if let Some(stream) = self.stream {
+            self.world.close_stream(stream);
+        }
+        self.stream = Some(self.world.open_stream(self.at, None));
+        self.pushes.clear();
+        self.listen_on();
     }
 
     /// Lives on until then.
@@ -170,6 +187,8 @@ impl Life {
             slept: Duration::ZERO,
             off: SignedDuration::ZERO,
             flights: Flights::default(),
+            stream: None,
+            pushes: VecDeque::new(),
             agenda: BinaryHeap::new(),
             events: Vec::new(),
             murky: false,
@@ -195,13 +214,13 @@ impl Life {
     /// When something happens next.
     pub(crate) fn next(&self) -> Duration {
         let next = self.wake().min(self.next_event()).min(self.landing()).min(self.alert()).min(self.answered());
-        self.at.max(next)
+        self.at.max(next.min(self.pushed()))
     }
 
     /// Has it happen.
     pub(crate) fn go_on(&mut self) -> Result<(), String> {
         let (event, landing, wake, alert) = (self.next_event(), self.landing(), self.wake(), self.alert());
-        let next = wake.min(event).min(landing).min(alert).min(self.answered());
+        let next = wake.min(event).min(landing).min(alert).min(self.answered()).min(self.pushed());
         self.at = self.at.max(next);
         self.advance();
         self.reach.watch(&self.world, self.at, self.silence.is_some())?;
@@ -212,6 +231,10 @@ impl Life {
                 self.happens(event)?;
             }
             Ok(())
+        } else if self.pushes.front().is_some_and(|push| push.at <= self.at) {
+            let Some(Push { frame: Frame::Sts { flags, .. }, .. }) = self.pushes.pop_front() else { return Ok(()) };
+            self.rules.pushed(self.now().mono, port::status(flags));
+            self.step(Input::Push(port::status(flags)))
         } else if next == landing {
             let Some((request, answer)) = self.flights.land(self.at) else { return Ok(()) };
             if let Some(answer) = answer {
@@ -235,6 +258,7 @@ impl Life {
                 *waiting = Program::Lands(late.at);
             }
         }
+        self.listen_on();
         let at = self.at;
         self.program.retain(|request| !matches!(request, Program::Lands(lands) if *lands <= at));
         while self.program.len() < self.program_asks {
@@ -244,6 +268,18 @@ impl Life {
                 None => Program::Lands(at + reply.after.max(Duration::from_millis(1))),
             });
         }
+    }
+
+    fn listen_on(&mut self) {
+        if self.stream.is_some() {
+            self.pushes.extend(self.world.pushes());
+        }
+    }
+
+    /// When the stream's next message comes. Until the world knows of it, that may be at each of the world's events.
+    fn pushed(&self) -> Duration {
+        let world = self.world.next_event().filter(|_| self.stream.is_some());
+        self.pushes.front().map(|push| push.at).into_iter().chain(world).min().unwrap_or(Duration::MAX)
     }
 
     /// When the next request of the trading program is answered.
@@ -326,6 +362,9 @@ impl Life {
         let state = self.machine.state();
         self.log(|| format!("{input:?} -> {state:?} {plan:?}"));
         self.flights.keep(&plan);
+        if self.stream.is_some() && plan.transition.is_some_and(|transition| transition.to == State::Live) {
+            self.listen();
+        }
         let machine = &self.machine;
         let showing = (machine.state(), machine.is_flapping(), machine.is_out_of_attempts(), machine.facts().trouble);
         // The daemon shows the desk every step; here, for speed, what is new and every so often the rest.
@@ -355,6 +394,7 @@ impl Life {
     fn send(&mut self, request: Request) -> Result<(), String> {
         self.rules.sending(self.now().mono, request, &self.machine)?;
         self.flights.send(&mut self.world, self.at, request);
+        self.listen_on();
         Ok(())
     }
 

@@ -63,7 +63,9 @@ pub fn quickly(request: Request, answer: &Answer) -> Said {
     }
 }
 
-const fn status(flags: AuthStatus) -> Status {
+/// The flags of an answer or a push.
+#[must_use]
+pub const fn status(flags: AuthStatus) -> Status {
     Status {
         authenticated: flags.authenticated,
         connected: flags.connected,

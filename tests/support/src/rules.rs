@@ -116,6 +116,13 @@ impl Rules {
         self.last_answer = Some((request, observation));
     }
 
+    /// The stream pushed this status.
+    pub fn pushed(&mut self, now: Duration, status: Status) {
+        if is_good(status) {
+            self.last_good = Some(now);
+        }
+    }
+
     /// Another daemon takes over, which knows the limits of the last one and nothing else.
     pub fn restarted(&mut self) {
         self.asked_in_incident = 0;
