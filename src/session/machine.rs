@@ -220,6 +220,7 @@ impl Machine {
     pub fn rate_limit_state(&self, now: Now) -> RateLimitState {
         let mut state = self.cx.limits.state(now.mono);
         state.unanswered = self.cx.silence.state();
+        state.written_off = self.cx.silence.written_off(now.mono);
         let slow = [self.in_flight, self.standing]
             .into_iter()
             .flatten()
@@ -231,7 +232,7 @@ impl Machine {
     /// Restores the rate limits of an earlier machine, so that no restart asks for more than is allowed.
     pub fn restore_limits(&mut self, now: Now, kept: &RateLimitState) {
         self.cx.limits.restore(now, kept);
-        self.cx.silence.restore(now, &kept.unanswered);
+        self.cx.silence.restore(now, &kept.unanswered, &kept.written_off);
     }
 
     /// The operator's choices.
@@ -308,7 +309,7 @@ impl Machine {
         let is_live = matches!(self.phase, Phase::Live(_));
         let is_stale = wanted == Request::Accounts && !is_live && now.mono > self.cx.polls.last_at + FRESH;
         let wanted = if is_stale { Request::Check } else { wanted };
-        let wanted = self.cx.silence.substitute(wanted);
+        let wanted = self.cx.silence.substitute(now.mono, wanted);
         let is_check_useless = self.cx.is_pings_only() || self.cx.is_check_blocked();
         let request = if wanted == Request::Check && is_check_useless { Request::Ping } else { wanted };
         let priority = self.priority();
@@ -368,6 +369,7 @@ impl Machine {
             let is_alive = self.cx.silence.sign_at.is_some_and(|at| at > standing.sent_at);
             self.cx.silence.give_up(standing.request, self.cx.now.at(standing.sent_at));
             self.cx.silence.is_wedged |= is_alive;
+            self.cx.silence.is_request_unanswered |= is_alive;
             let cause = self.cx.silence.cause();
             self.handle(standing, Answer::failed(standing.request, Failure::Unavailable(cause)));
         }

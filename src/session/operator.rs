@@ -43,6 +43,12 @@ impl Machine {
     }
 
     pub(super) fn log_out(&mut self) {
+        if self.awaited() == Some(Request::EndSession) {
+            return;
+        }
+        if self.cx.silence.holds(Request::EndSession) {
+            return self.on_session_ended(Err(Failure::Unavailable(Unavailability::NoAnswer)));
+        }
         self.forget_plans();
         let ask = Ask::Now(Request::EndSession, WakeReason::Operator);
         self.apply(self.cx.stay(self.phase, ask));

@@ -25,6 +25,8 @@ pub struct RateLimitState {
     pub may_validate: Option<Timestamp>,
     /// When each request was sent that IBKR has left unanswered.
     pub unanswered: Vec<Timestamp>,
+    /// The same for requests that stayed unanswered while others were answered.
+    pub written_off: Vec<Timestamp>,
     /// End of the silence after 429.
     pub quiet_until: Option<Timestamp>,
 }
@@ -226,6 +228,7 @@ impl RateLimiter {
             requests: self.sent.iter().filter(|t| t.mono > now).map(|t| before(t.wall, LONG)).collect(),
             unrecorded: 0,
             unanswered: Vec::new(),
+            written_off: Vec::new(),
             attempts: ahead(&self.asked),
             take_overs: ahead(&self.taken_over),
             may_validate: self.may_validate.filter(|t| t.mono > now).map(|t| t.wall),

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::backoff::backoff;
 use super::context::Context;
 use super::phase::{Ask, Next, Phase};
-use super::silence::{BUDGET, HostSign, SilenceStep};
+use super::silence::{HostSign, SilenceStep};
 use super::{Failure, HostFailure, Request, StateReason, Unavailability, WakeReason};
 
 impl Context {
@@ -40,7 +40,7 @@ impl Context {
         }
         match answer {
             // One more than the budget goes only with the better proof of a websocket.
-            Ok(()) if self.silence.host_failed && self.silence.count(self.now.mono) < BUDGET => {
+            Ok(()) if self.silence.host_failed && self.silence.may_go_by_handshake(self.now.mono) => {
                 (self.silence.host_failed, self.silence.back) = (false, Some(HostSign::Handshake));
                 self.go_on(phase, SilenceStep::Request)
             }
@@ -49,7 +49,7 @@ impl Context {
                 self.try_websocket(phase)
             }
             Err(failure) => {
-                self.silence.host_failed = true;
+                (self.silence.host_failed, self.silence.is_shown) = (true, true);
                 match failure {
                     HostFailure::NoWay => self.end_round(phase, Unavailability::IbkrUnreachable),
                     HostFailure::NoAnswer => self.end_round(phase, Unavailability::IbkrSilent),
@@ -74,10 +74,12 @@ impl Context {
                 if silence.may_go_first(self.now.mono) {
                     return self.go_on(phase, SilenceStep::Request);
                 }
-                // As the earlier daemon knew that sent so many.
+                // So many are held that no other request finds a connection.
                 silence.is_wedged = true;
             }
-            Ok(false) => (silence.back, silence.is_request_unanswered) = (None, false),
+            Ok(false) => {
+                (silence.back, silence.is_request_unanswered, silence.is_shown) = (None, false, true);
+            }
             Err(_) => silence.is_wedged = silence.is_request_unanswered,
         }
         let cause = silence.cause();
@@ -113,7 +115,7 @@ impl Context {
         let silence = &mut self.silence;
         silence.rounds = silence.rounds.saturating_add(1);
         let is_host_silent = silence.host_failed && cause == Unavailability::IbkrSilent;
-        let is_proved = silence.is_wedged && !silence.is_inherited;
+        let is_proved = silence.is_wedged && silence.is_request_unanswered;
         let is_back = silence.back.is_some() && !is_proved && silence.may_go_first(now);
         let may_ask = is_back || (silence.may_go_as_last_resort(now) && !is_host_silent);
         silence.step = if may_ask && silence.is_on { SilenceStep::Request } else { SilenceStep::Watch };

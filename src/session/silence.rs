@@ -36,7 +36,9 @@ pub(super) struct Silence {
     over: Option<(Duration, usize)>,
     /// When IBKR last gave a sign of life: an answer, or a message of the stream.
     pub(super) sign_at: Option<Duration>,
-    strikes: Vec<Strike>,
+    /// It was seen in this silence, by other ways than requests, that IBKR does not answer.
+    pub(super) is_shown: bool,
+    written_off: Vec<WrittenOff>,
 }
 
 /// A request that IBKR has not answered.
@@ -53,12 +55,12 @@ pub(super) struct UnansweredRequest {
     pub(super) counts: bool,
 }
 
-/// A kind of request that stays unanswered while others are answered.
+/// A request that stayed unanswered while others were answered: the gateway holds it, and nobody waits for it.
 #[derive(Debug, Clone, Copy)]
-struct Strike {
-    request: Request,
-    count: u32,
-    /// No such request is sent before.
+struct WrittenOff {
+    /// `None` for one of an earlier daemon, and once another request of its kind was answered.
+    request: Option<Request>,
+    since: Now,
     until: Duration,
 }
 
@@ -108,6 +110,11 @@ impl Silence {
         self.held.iter().filter(|held| held.is_open).count()
     }
 
+    /// Whether such a request is held.
+    pub(super) fn holds(&self, request: Request) -> bool {
+        self.held.iter().any(|held| held.request == Some(request))
+    }
+
     /// Notes a request that stays unanswered.
     pub(super) fn hold(&mut self, request: Request, since: Now, is_open: bool, counts: bool) {
         self.held.push(UnansweredRequest {
@@ -127,29 +134,24 @@ impl Silence {
         held.request.map(|request| (request, held))
     }
 
-    /// IBKR answered such a request: the silence is over. What is still held was closed by IBKR without an answer, or
-    /// is of a kind that IBKR does not answer.
+    /// IBKR answered such a request: the silence is over. What is still held was closed by IBKR without an answer; or, if
+    /// nothing else showed a silence, it is of a kind that IBKR does not answer.
     pub(super) fn answered(&mut self, now: Duration, answered: Request) {
-        self.strikes.retain(|strike| strike.request.name() != answered.name());
-        if self.is_on {
-            let unanswered = self.held.iter().filter_map(|held| held.request);
-            for request in unanswered.filter(|request| request.name() != answered.name()) {
-                let strikes = &mut self.strikes;
-                let index = strikes.iter().position(|strike| strike.request.name() == request.name());
-                let index = index.unwrap_or_else(|| {
-                    strikes.push(Strike { request, count: 0, until: Duration::ZERO });
-                    strikes.len() - 1
-                });
-                let strike = &mut strikes[index];
-                strike.count += 1;
-                if strike.count > 1 {
-                    let block = BLOCKED * 6_u32.saturating_pow((strike.count - 2).min(3));
-                    strike.until = now + block.min(LONGEST_BLOCK);
-                }
-            }
+        let mut written_off = std::mem::take(&mut self.written_off);
+        if self.is_on && !self.is_shown {
+            let held = self.held.iter().filter(|held| held.request.is_some());
+            written_off.extend(held.map(|held| WrittenOff {
+                request: held.request,
+                since: held.since,
+                until: held.until,
+            }));
+        }
+        written_off.retain(|it| now < it.until);
+        for it in &mut written_off {
+            it.request.take_if(|request| request.name() == answered.name());
         }
         let over = if self.is_on { Some((now, 0)) } else { self.over };
-        *self = Self { sign_at: Some(now), strikes: std::mem::take(&mut self.strikes), over, ..Self::default() };
+        *self = Self { sign_at: Some(now), written_off, over, ..Self::default() };
     }
 
     /// A request is sent.
@@ -176,13 +178,21 @@ impl Silence {
         *self = Self::default();
     }
 
-    /// Whether this kind of request stays unanswered while others are answered.
+    /// Whether this kind of request is not sent, because it stays unanswered while others are answered. It is tried twice, and once
+    /// more an hour later; and not again while the gateway holds that many.
     pub(super) fn is_blocked(&self, now: Duration, request: Request) -> bool {
-        self.strikes.iter().any(|strike| strike.request.name() == request.name() && now < strike.until)
+        let is_it = |it: &&WrittenOff| it.request.is_some_and(|written_off| written_off.name() == request.name());
+        let kind = || self.written_off.iter().filter(|it| now < it.until).filter(is_it);
+        let is_recent = kind().any(|it| now < it.since.mono + RETRY);
+        kind().count() > 0 && (self.count_written_off(now) > BUDGET || (kind().count() == BUDGET && is_recent))
+    }
+
+    fn count_written_off(&self, now: Duration) -> usize {
+        self.written_off.iter().filter(|it| now < it.until).count()
     }
 
     /// What is sent for `wanted`.
-    pub(super) fn substitute(&self, wanted: Request) -> Request {
+    pub(super) fn substitute(&self, now: Duration, wanted: Request) -> Request {
         if !self.is_on || !wanted.is_proxied() || wanted == Request::EndSession {
             return wanted;
         }
@@ -190,7 +200,7 @@ impl Silence {
             SilenceStep::Watch => Request::IsListening,
             SilenceStep::Handshake => Request::HandshakeIbkr,
             SilenceStep::Websocket => Request::ProbeWebsocket,
-            SilenceStep::Request if self.held.iter().any(|held| held.request == Some(Request::Check)) => Request::Ping,
+            SilenceStep::Request if self.holds(Request::Check) && !self.is_blocked(now, Request::Ping) => Request::Ping,
             SilenceStep::Request => Request::Check,
         }
     }
@@ -219,14 +229,26 @@ impl Silence {
         self.held.iter().map(|held| to_second(held.since)).collect()
     }
 
+    /// The same for those that were written off.
+    pub(super) fn written_off(&self, now: Duration) -> Vec<Timestamp> {
+        self.written_off.iter().filter(|it| now < it.until).map(|it| to_second(it.since)).collect()
+    }
+
     /// Takes over what an earlier daemon left unanswered.
-    pub(super) fn restore(&mut self, now: Now, unanswered: &[Timestamp]) {
+    pub(super) fn restore(&mut self, now: Now, unanswered: &[Timestamp], written_off: &[Timestamp]) {
         let held = |at: &Timestamp| {
             let left = HELD_FOR.checked_sub(now.wall.duration_since(*at).unsigned_abs())?;
-            let since = Now { mono: now.mono, wall: *at };
-            Some(UnansweredRequest { request: None, since, is_open: false, until: now.mono + left, counts: false })
+            Some((Now { mono: now.mono, wall: *at }, now.mono + left))
         };
-        self.held.extend(unanswered.iter().filter_map(held));
+        self.held.extend(unanswered.iter().filter_map(held).map(|(since, until)| UnansweredRequest {
+            request: None,
+            since,
+            is_open: false,
+            until,
+            counts: false,
+        }));
+        let written_off = written_off.iter().filter_map(held);
+        self.written_off.extend(written_off.map(|(since, until)| WrittenOff { request: None, since, until }));
         self.is_inherited = !self.held.is_empty();
         self.is_on |= self.is_inherited;
     }
@@ -234,12 +256,23 @@ impl Silence {
     /// Whether one request may go first, since IBKR is known to be back: one beyond the budget, because only that shows whether
     /// the gateway is wedged. A daemon that is started again and again sends one in ten minutes.
     pub(super) fn may_go_first(&self, now: Duration) -> bool {
-        self.count(now) <= BUDGET || (self.is_inherited && self.is_older_than(now, LAST_RESORT))
+        let is_in_budget = self.count(now) <= BUDGET && (self.has_room(now) || self.is_older_than(now, RETRY));
+        is_in_budget || (self.is_inherited && self.is_older_than(now, LAST_RESORT))
+    }
+
+    /// The same if only a handshake shows it.
+    pub(super) fn may_go_by_handshake(&self, now: Duration) -> bool {
+        self.count(now) < BUDGET && self.has_room(now)
     }
 
     /// Whether a request may go although nothing shows that IBKR is back.
     pub(super) fn may_go_as_last_resort(&self, now: Duration) -> bool {
-        self.count(now) < BUDGET && self.is_older_than(now, LAST_RESORT)
+        self.may_go_by_handshake(now) && self.is_older_than(now, LAST_RESORT)
+    }
+
+    /// Whether the gateway may hold one more of our requests: one of its connections is left to others.
+    fn has_room(&self, now: Duration) -> bool {
+        self.count(now) + self.count_written_off(now) < MOST
     }
 
     /// What is wrong, as far as it is known.
@@ -272,10 +305,10 @@ const HELD_FOR: Duration = Duration::from_secs(9 * 3600);
 pub(super) const LAST_RESORT: Duration = Duration::from_secs(600);
 /// How many websockets are opened in one silence. One that is opened while IBKR is silent leaves a connection behind.
 const WEBSOCKETS: u8 = 3;
-/// How long a kind of request is not sent after it stayed unanswered twice while others were answered. Each keeps one of the
-/// five connections, so the time grows sixfold.
-const BLOCKED: Duration = Duration::from_secs(600);
-const LONGEST_BLOCK: Duration = HELD_FOR;
+/// How many of the gateway's five connections are taken by our requests at most.
+const MOST: usize = 4;
+/// When a request is sent all the same that is held back because too many stayed unanswered.
+const RETRY: Duration = Duration::from_secs(3600);
 /// How many requests are sent in this time after a silence, beside those that were in the gateway's queue.
 const AT_ONCE: usize = 2;
 const CROWDED: Duration = Duration::from_secs(1);

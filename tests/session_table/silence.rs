@@ -6,7 +6,7 @@ use std::time::Duration;
 use support::{Said, said};
 use tickled::session::{HostFailure, Input, Policy, RateLimitState, Request, State, Unavailability};
 
-use super::situation::{GOOD, LOST, REFUSED, Situation, USABLE, seconds};
+use super::situation::{GOOD, LOST, REFUSED, Situation, USABLE, VALID, seconds};
 
 const SILENT: State = State::Unavailable(Unavailability::IbkrSilent);
 const WEDGED: State = State::Unavailable(Unavailability::GatewayWedged);
@@ -260,21 +260,78 @@ fn a_restart_keeps_the_budget() {
     assert_eq!(back.s.state(), State::Live);
 }
 
-/// A kind of request that stays unanswered while the others are answered is not sent again and again.
+/// A kind of request that stays unanswered while the others are answered is not sent again and again, and a silence after that
+/// leaves one of the five connections to others.
 #[test]
-fn a_kind_that_is_never_answered_takes_no_more_places() {
-    let mut odd = Silence::new(|_, request| match request {
+fn a_kind_that_is_never_answered_takes_few_places() {
+    let hours = |n: u64| seconds(n * 3600);
+    let begins = Silence::new(|_, _| None).s.now.mono;
+    let (silent, back) = (begins + hours(4), begins + hours(5));
+    let mut odd = Silence::new(move |at, request| match request {
         Request::IsListening => Some(Said::Listening),
         Request::HandshakeIbkr => Some(Said::Host(Ok(()))),
-        Request::ProbeWebsocket => Some(Said::Websocket(true)),
+        Request::ProbeWebsocket => Some(Said::Websocket(!(silent..back).contains(&at))),
+        _ if (silent..back).contains(&at) => None,
         Request::Accounts => Some(Said::Accounts(USABLE)),
         Request::Check => Some(Said::Status(GOOD)),
+        Request::ValidateSso => Some(Said::Sso(VALID)),
         _ => None,
     });
-    odd.lasts(seconds(4 * 3600));
-    let pings = odd.sent.iter().filter(|(_, request)| *request == Request::Ping).count();
-    assert!((2..=4).contains(&pings), "{pings} pings keep four of the five connections");
+    let sent = odd.lasts(hours(4));
+    let pings = sent.iter().filter(|request| **request == Request::Ping).count();
+    assert!((2..=3).contains(&pings), "{pings} pings keep as many of the five connections");
     assert_eq!(odd.s.state(), State::Live);
+    // Another daemon knows it as well.
+    let kept = odd.s.machine.rate_limit_state(odd.s.now);
+    assert_eq!((kept.unanswered.len(), kept.written_off.len()), (0, pings));
+
+    let sent = odd.lasts(hours(1));
+    let held = sent.iter().filter(|request| request.is_proxied()).count();
+    let unanswered = sent.len() - sent.iter().rposition(|request| *request == Request::Accounts).map_or(0, |at| at + 1);
+    assert!(unanswered > 0 && held > 0, "{sent:?}");
+    assert_eq!(odd.s.state(), SILENT);
+    assert!(pings + odd.s.plan.standing <= 4, "{pings} pings and {} others are held", odd.s.plan.standing);
+    odd.lasts(hours(2));
+    assert_eq!(odd.s.state(), State::Live, "{:?}", odd.states);
+}
+
+/// What stayed unanswered in a silence that is over is no kind that is never answered.
+#[test]
+fn a_silence_that_ends_by_closing_blocks_nothing() {
+    let mut s = Silence::new(|_, _| None).s;
+    for _ in 0..4 {
+        let begins = s.now.mono;
+        let is_silent = move |at| (begins..begins + seconds(900)).contains(&at);
+        let mut silence = Silence::of(s, move |at, request| match request {
+            Request::IsListening => Some(Said::Listening),
+            Request::HandshakeIbkr => Some(if is_silent(at) { NO_HOST } else { Said::Host(Ok(())) }),
+            Request::ProbeWebsocket => Some(Said::Websocket(!is_silent(at))),
+            _ if is_silent(at) => None,
+            Request::Accounts => Some(Said::Accounts(USABLE)),
+            Request::ValidateSso => Some(Said::Sso(VALID)),
+            _ => Some(Said::Status(GOOD)),
+        });
+        silence.lasts(seconds(1800));
+        assert_eq!(silence.s.state(), State::Live, "{:?}", silence.states);
+        assert!(silence.states.iter().any(|(_, state)| *state == SILENT), "{:?}", silence.states);
+        assert!(silence.s.machine.rate_limit_state(silence.s.now).written_off.is_empty());
+        s = silence.s;
+    }
+}
+
+/// A logout that IBKR does not answer is not repeated, however often the operator asks.
+#[test]
+fn a_logout_is_sent_once_in_a_silence() {
+    let mut silence = Silence::new(dead(NO_HOST, Said::Websocket(false)));
+    silence.s = silence.s.clone().step(Input::Logout);
+    for _ in 0..6 {
+        silence.lasts(seconds(20));
+        silence.s = silence.s.clone().step(Input::Logout);
+    }
+    let logouts = silence.sent.iter().filter(|(_, request)| *request == Request::EndSession).count();
+    assert_eq!(logouts, 1, "{:?}", silence.sent);
+    assert!(silence.s.plan.standing <= 2);
+    assert_eq!(silence.s.state(), State::LoginRequired(tickled::session::Cause::ByOperator));
 }
 
 /// Checks stay unanswered, and a ping without a status proves nothing: that is no live session.
