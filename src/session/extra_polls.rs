@@ -101,9 +101,11 @@ impl Machine {
         }
     }
 
-    /// Moves the start of the present state and outage with a clock that was set. A host that slept goes neither
-    /// backwards nor on by months.
+    /// Moves what is remembered over a restart, and the start of the present state and outage, with a clock that was set. A host
+    /// that slept goes neither backwards nor on by months.
     fn correct_times(&mut self, by: SignedDuration) {
+        self.cx.limits.move_wall(by);
+        self.cx.silence.move_wall(by);
         if by.is_negative() || by > LONGEST_SLEEP {
             let outage = self.cx.outage.as_mut().map(|outage| &mut outage.since.wall);
             for wall in outage.into_iter().chain([&mut self.cx.since.wall]) {

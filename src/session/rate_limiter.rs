@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use jiff::{RoundMode, Timestamp, TimestampRound, Unit};
+use jiff::{RoundMode, SignedDuration, Timestamp, TimestampRound, Unit};
 use serde::{Deserialize, Serialize};
 
 use super::backoff::Jitter;
@@ -218,6 +218,15 @@ impl RateLimiter {
     fn quiet_to(&mut self, until: Deadline) {
         if until.mono > self.quiet_until.mono {
             self.quiet_until = until;
+        }
+    }
+
+    /// The wall clock jumped: what is remembered over a restart ends when it would have without that.
+    pub(super) fn move_wall(&mut self, by: SignedDuration) {
+        let lists = [&mut self.sent, &mut self.extra, &mut self.asked, &mut self.taken_over];
+        let times = lists.into_iter().flatten().chain(&mut self.may_validate).chain([&mut self.quiet_until]);
+        for time in times {
+            time.wall = time.wall.saturating_add(by).unwrap_or(time.wall);
         }
     }
 

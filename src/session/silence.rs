@@ -8,7 +8,7 @@
 
 use std::time::Duration;
 
-use jiff::{Timestamp, Unit};
+use jiff::{SignedDuration, Timestamp, Unit};
 
 use super::{Now, Request, Unavailability};
 
@@ -232,6 +232,14 @@ impl Silence {
     /// The same for those that were written off.
     pub(super) fn written_off(&self, now: Duration) -> Vec<Timestamp> {
         self.written_off.iter().filter(|it| now < it.until).map(|it| to_second(it.since)).collect()
+    }
+
+    /// The wall clock jumped: what was sent before it was sent that long ago by the new time.
+    pub(super) fn move_wall(&mut self, by: SignedDuration) {
+        let held = self.held.iter_mut().map(|held| &mut held.since.wall);
+        for wall in held.chain(self.written_off.iter_mut().map(|it| &mut it.since.wall)) {
+            *wall = wall.saturating_add(by).unwrap_or(*wall);
+        }
     }
 
     /// Takes over what an earlier daemon left unanswered.

@@ -68,7 +68,7 @@ impl Stage {
         let snapshot = Snapshot::of("main", "https://localhost:5000", &self.machine, &self.plan, now, place);
         self.tell(Told::Snapshot(&snapshot));
         let sky = self.sky();
-        let judged = self.rules.stepped(now.mono, &self.machine, &self.plan, sky, false, || true);
+        let judged = self.rules.stepped(now.mono, &self.machine, &self.plan, sky, false, || Some(Duration::ZERO));
         self.outcome.broken.extend(judged.err());
         let Some(request) = self.plan.request else { return };
         self.outcome.broken.extend(self.rules.sending(now.mono, request, &self.machine).err());

@@ -229,6 +229,36 @@ fn an_heir_is_bound_for_no_longer_than_whom_it_follows() {
     }
 }
 
+/// A clock that is set, or a host that sleeps, shortens no limit of the daemon that comes after.
+#[test]
+fn limits_of_an_heir_move_with_a_clock_that_is_set() {
+    let attempt = Situation::new().lapsed().answered(Request::Reauthenticate, Said::Accepted);
+    let attempt = attempt.asks(Request::ValidateSso);
+    let refused = Said::Unavailable(Unavailability::TooManyRequests { retry_after: None });
+    let quiet = Situation::new().answered(Request::Check, refused);
+    let mut unanswered = Situation::new();
+    while unanswered.state() == State::Starting {
+        unanswered = unanswered.wait(seconds(10)).step(Input::Wake);
+    }
+    let left = |kept: &RateLimitState, wall: jiff::Timestamp| {
+        let spans = |times: &[jiff::Timestamp]| times.iter().map(|at| at.duration_since(wall).as_secs()).collect();
+        let once: Vec<jiff::Timestamp> = kept.may_validate.iter().chain(&kept.quiet_until).copied().collect();
+        [&kept.requests, &kept.attempts, &kept.unanswered, &once].map(|times| -> Vec<i64> { spans(times) })
+    };
+    for before in [attempt, quiet, unanswered] {
+        let kept = left(&before.machine.rate_limit_state(before.now), before.now.wall);
+        for by in [20, -20, 3 * 3600, -90 * 86_400] {
+            let mut set = before.clone();
+            set.now.wall += SignedDuration::from_secs(by);
+            let set = set.step(Input::Wake);
+            let after = left(&set.machine.rate_limit_state(set.now), set.now.wall);
+            // One more may be unanswered, and a check is sent at once.
+            let is_kept = kept.iter().zip(&after).all(|(kept, after)| after.starts_with(kept));
+            assert!(is_kept, "by {by} s: {kept:?}, then {after:?}");
+        }
+    }
+}
+
 /// However many extra checks are requested, the next poll is never far away, and there is always enough left for a
 /// recovery.
 #[test]

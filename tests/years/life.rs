@@ -320,7 +320,8 @@ impl Life {
     /// What went wrong, and what led there.
     pub(crate) fn story(&self, what: &str) -> String {
         let lines: Vec<&str> = self.trace.iter().map(String::as_str).collect();
-        format!("after {:?}: {what}\npolicy {:?}\n{}", self.at, self.machine.policy(), lines.join("\n"))
+        let (at, wall) = (self.at, self.now().wall);
+        format!("after {at:?}, at {wall}: {what}\npolicy {:?}\n{}", self.machine.policy(), lines.join("\n"))
     }
 
     fn wake(&self) -> Duration {
@@ -377,7 +378,10 @@ impl Life {
         }
         let sky = self.sky();
         let told = self.tracker.is_notified(Code::LoginRequired);
-        let held = || self.place.as_ref().is_some_and(|place| place.maintenance.at(place.region, now.wall).is_some());
+        let held = || {
+            let window = self.place.as_ref()?.maintenance.at(self.place.as_ref()?.region, now.wall)?;
+            Duration::try_from(window.hold_until.duration_since(now.wall)).ok()
+        };
         self.rules.stepped(now.mono, &self.machine, &plan, sky, told, held)?;
         let is_excused = matches!(state, State::Paused { .. } | State::LoginRequired(Cause::ByOperator | Cause::Borrowed))
                 || now.mono < self.rules.silence_until

@@ -203,7 +203,7 @@ impl Rules {
         plan: &Plan,
         sky: Sky,
         told: bool,
-        held: impl Fn() -> bool,
+        held: impl Fn() -> Option<Duration>,
     ) -> Verdict {
         if plan.request.is_none() && plan.wake_at <= now {
             return Err(format!("a plan that wakes at once, for ever: {plan:?}"));
@@ -276,7 +276,7 @@ impl Rules {
         plan: &Plan,
         sky: Sky,
         told: bool,
-        held: impl Fn() -> bool,
+        held: impl Fn() -> Option<Duration>,
     ) -> Verdict {
         let policy = machine.policy();
         // Where no handshake shows IBKR's return, a request whose connection was closed counts for nine hours.
@@ -301,7 +301,7 @@ impl Rules {
                 *field = None;
                 return None;
             }
-            Some(now - *field.get_or_insert(now))
+            Some(now.saturating_sub(*field.get_or_insert(now)))
         };
         let truth = sky.truth;
         // A borrowed login is kept alive by every question.
@@ -349,8 +349,9 @@ impl Rules {
         let by_operator = machine.state() == State::LoginRequired(Cause::ByOperator);
         let away = since(&mut self.away_since, machine.state() != State::Live && !by_operator);
         if away.is_some_and(|span| span > minute(15)) {
-            if held() {
-                self.away_since = None;
+            if let Some(left) = held() {
+                // It counts from the end of the maintenance window.
+                self.away_since = Some(now + left);
             } else if self.raised.is_empty() {
                 return Err(format!("not live for {away:?}, and nobody was told: {:?}", machine.state()));
             } else {
@@ -368,7 +369,7 @@ impl Rules {
         let fair = since(&mut self.fair_since, in_hand && lapsed != Some(Duration::ZERO) && sky.clear && !by_operator);
         if fair.is_some_and(|span| span > hour(1) + minute(10)) {
             let live = machine.state() == State::Live;
-            if !(live || (told || held()) && matches!(machine.state(), State::LoginRequired(_))) {
+            if !(live || (told || held().is_some()) && matches!(machine.state(), State::LoginRequired(_))) {
                 return Err(format!("nothing was wrong for {fair:?}, and it is {:?}, told {told}", machine.state()));
             }
             self.tally.fair_hours += u64::from(live);
@@ -386,8 +387,8 @@ impl Rules {
             self.needed_since = None;
         } else if needed.is_some_and(|span| span > promise) {
             // In a maintenance window the alert waits for its end.
-            if held() {
-                self.needed_since = None;
+            if let Some(left) = held() {
+                self.needed_since = Some(now + left);
                 return Ok(());
             }
             return Err(format!(
