@@ -132,7 +132,7 @@ impl Machine {
         match self.awaited() {
             // What is left unanswered is not repeated.
             Some(_) if self.cx.silence.is_on => {}
-            Some(_) if self.standing.is_some() => self.wanted = Some((WakeReason::ClockJumped, Priority::Confirming)),
+            Some(_) if self.standing.is_some() => self.poll_soon(WakeReason::ClockJumped, Priority::Confirming),
             None
             | Some(
                 Request::Ping
@@ -148,7 +148,7 @@ impl Machine {
             }
             Some(
                 Request::Reauthenticate | Request::OpenBrokerage { .. } | Request::ValidateSso | Request::EndSession,
-            ) => self.wanted = Some((WakeReason::ClockJumped, Priority::Confirming)),
+            ) => self.poll_soon(WakeReason::ClockJumped, Priority::Confirming),
         }
     }
 
@@ -189,7 +189,8 @@ impl Machine {
 }
 
 /// How long a human is expected to log in after an alert.
-const LOGIN_EXPECTED: Duration = Duration::from_secs(30 * 60);
+const LOGIN_EXPECTED: Duration = Duration::from_mins(30);
 /// A difference between the clocks that is not drift.
 const JUMP: Duration = Duration::from_secs(10);
-const LONGEST_SLEEP: SignedDuration = SignedDuration::from_hours(31 * 24);
+/// 31 days.
+const LONGEST_SLEEP: SignedDuration = SignedDuration::from_hours(744);

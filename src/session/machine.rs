@@ -408,9 +408,6 @@ impl Machine {
         if answer.failure() == Some(Failure::Unavailable(Unavailability::NothingListens)) {
             self.cx.silence.process_gone();
         }
-        if flight.request.is_poll() {
-            self.wanted = None;
-        }
         match answer.failure() {
             Some(Failure::Unavailable(Unavailability::TooManyRequests { retry_after })) => {
                 self.cx.limits.back_off(self.cx.now, retry_after);

@@ -95,8 +95,8 @@ pub const CONFIRM_WITHIN: Duration = Duration::from_secs(30);
 /// Pause after the first failed attempt. It doubles after each further one.
 pub const FIRST_PAUSE: Duration = Duration::from_secs(5);
 /// Longest pause between two attempts.
-pub const LONGEST_PAUSE: Duration = Duration::from_secs(5 * 60);
+pub const LONGEST_PAUSE: Duration = Duration::from_mins(5);
 /// A session is flapping when more state changes than this fall within [`FLAPPING_WINDOW`].
 pub const FLAPPING_CHANGES: usize = 6;
 /// The time in which state changes are counted.
-pub const FLAPPING_WINDOW: Duration = Duration::from_secs(30 * 60);
+pub const FLAPPING_WINDOW: Duration = Duration::from_mins(30);

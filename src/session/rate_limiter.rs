@@ -51,7 +51,7 @@ pub(super) struct RateLimiter {
 }
 
 /// A time on both clocks: the monotonic one is used for scheduling, the wall clock survives a restart.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Deadline {
     mono: Duration,
     wall: Timestamp,
@@ -162,9 +162,9 @@ impl RateLimiter {
             Request::Ping => self.pinged = Some(now),
             Request::ValidateSso => self.may_validate = Some(Deadline::after(at, VALIDATE_GAP)),
             Request::Reauthenticate | Request::OpenBrokerage { .. } => {
-                self.asked.push_back(Deadline::after(at, HOUR));
+                push(&mut self.asked, Deadline::after(at, HOUR), usize::from(u8::MAX));
                 if contending {
-                    self.taken_over.push_back(Deadline::after(at, HOUR));
+                    push(&mut self.taken_over, Deadline::after(at, HOUR), TAKE_OVERS);
                 }
             }
             Request::Check
@@ -177,8 +177,7 @@ impl RateLimiter {
     }
 
     /// Earliest time for the next recovery attempt, with at most `per_hour` of them in any hour.
-    pub(super) fn may_ask(&mut self, now: Duration, per_hour: u8) -> Duration {
-        forget(&mut self.asked, now);
+    pub(super) fn may_ask(&self, now: Duration, per_hour: u8) -> Duration {
         match self.asked.len().checked_sub(usize::from(per_hour)) {
             Some(i) => self.asked[i].mono,
             None => now,
@@ -186,9 +185,8 @@ impl RateLimiter {
     }
 
     /// Whether the session may be taken from another client.
-    pub(super) fn may_take_over(&mut self, now: Duration) -> bool {
-        forget(&mut self.taken_over, now);
-        self.taken_over.len() < TAKE_OVERS
+    pub(super) fn may_take_over(&self, now: Duration) -> bool {
+        count_recent(&self.taken_over, now) < TAKE_OVERS
     }
 
     /// Whether `validate_sso` may be sent.
@@ -216,9 +214,7 @@ impl RateLimiter {
     }
 
     fn quiet_to(&mut self, until: Deadline) {
-        if until.mono > self.quiet_until.mono {
-            self.quiet_until = until;
-        }
+        self.quiet_until = self.quiet_until.max(until);
     }
 
     /// The wall clock jumped: what is remembered over a restart ends when it would have without that.
@@ -300,12 +296,6 @@ fn before(over: Timestamp, span: Duration) -> Timestamp {
     at.round(up).unwrap_or(at)
 }
 
-fn forget(times: &mut VecDeque<Deadline>, now: Duration) {
-    while times.front().is_some_and(|t| now >= t.mono) {
-        times.pop_front();
-    }
-}
-
 /// Requests in any [`SHORT`] span.
 const BURST: usize = 4;
 const SHORT: Duration = Duration::from_secs(1);
@@ -326,9 +316,9 @@ pub(super) const SUSTAINABLE: Duration = Duration::from_secs(8);
 const PING_GAP: Duration = Duration::from_secs(1);
 pub(super) const VALIDATE_GAP: Duration = Duration::from_secs(60);
 /// IBKR's penalty after 429.
-const PENALTY: Duration = Duration::from_secs(15 * 60);
+const PENALTY: Duration = Duration::from_mins(15);
 /// A longer `Retry-After` is not believed.
-const LONGEST_PENALTY: Duration = Duration::from_secs(24 * 3600);
+const LONGEST_PENALTY: Duration = Duration::from_hours(24);
 const HOUR: Duration = Duration::from_secs(3600);
 /// Take-overs in any hour.
 const TAKE_OVERS: usize = 3;

@@ -308,7 +308,7 @@ pub(super) const BUDGET: usize = 2;
 /// A request is given up this long after it was sent at most.
 const GRACE: Duration = Duration::from_secs(120);
 /// How long the gateway is taken to hold a request that nothing has been heard of since.
-const HELD_FOR: Duration = Duration::from_secs(9 * 3600);
+const HELD_FOR: Duration = Duration::from_hours(9);
 /// How long after the last one another request is sent where nothing shows IBKR's return.
 pub(super) const LAST_RESORT: Duration = Duration::from_secs(600);
 /// How many websockets are opened in one silence. One that is opened while IBKR is silent leaves a connection behind.

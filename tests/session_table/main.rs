@@ -7,6 +7,7 @@ mod beliefs;
 mod bounds;
 mod cases;
 mod constant;
+mod edges;
 mod quick;
 mod silence;
 mod situation;

@@ -1,0 +1,315 @@
+//! Single conditions of the machine, each at the point where it begins or ceases to hold.
+
+use std::time::Duration;
+
+use support::{Said, said};
+use tickled::session::{
+    Cause, FLAPPING_CHANGES, FLAPPING_WINDOW, Input, Method, Policy, Request, State, StateReason, Step, Unavailability,
+};
+
+use super::situation::{
+    COMPETING, EMPTY, ERROR, GOOD, LOST, REFUSED, SILENCE, Situation, USABLE, VALID, recovering, seconds,
+};
+
+const MOMENT: Duration = Duration::from_nanos(1);
+
+/// An answer that nothing was asked for changes nothing.
+#[test]
+fn an_answer_to_another_request_is_ignored() {
+    let checking = Situation::new().live().asks(Request::Check);
+    let stray = checking.step(said(Request::Ping, Said::Status(LOST)));
+    assert_eq!((stray.state(), stray.plan.request, stray.plan.awaiting), (State::Live, None, true));
+    let answered = stray.step(said(Request::Check, Said::Status(GOOD)));
+    assert_eq!((answered.state(), answered.machine.facts().trouble), (State::Live, None));
+}
+
+/// What something between here and IBKR answers is no answer of IBKR.
+#[test]
+fn only_what_ibkr_sends_counts_as_its_answer() {
+    for (answer, is_ibkr) in [
+        (Said::Status(GOOD), true),
+        (Said::Unauthorized, true),
+        (ERROR, true),
+        (REFUSED, false),
+        (SILENCE, false),
+        (Said::Unavailable(Unavailability::NotAGateway), false),
+    ] {
+        let asking = Situation::new().live().asks(Request::Check).wait(seconds(3));
+        let took = asking.step(said(Request::Check, answer)).machine.facts().answer_took;
+        assert_eq!(took == Some(seconds(3)), is_ibkr, "{answer:?}: {took:?}");
+    }
+}
+
+/// A poll out of turn is a ping if one is due, unless the gateway does not know pings.
+#[test]
+fn a_poll_out_of_turn_does_not_delay_a_ping() {
+    let policy = Policy { check_every: seconds(300), ping_every: seconds(60), ..Policy::default() };
+    let live = Situation::with(policy.clone(), 7).live();
+    let pinged_at = live.now.mono;
+    let out_of_turn = |s: Situation| s.step(Input::Check).plan.request;
+    let before = seconds(60) - MOMENT;
+    assert_eq!(out_of_turn(live.clone().wait(before)), Some(Request::Check));
+    assert_eq!(out_of_turn(live.wait(seconds(60))), Some(Request::Ping), "pinged at {pinged_at:?}");
+    let pinging = Situation::with(policy, 7).checked(GOOD).answered_well().asks(Request::Ping);
+    let without = pinging.step(said(Request::Ping, Said::Unsupported)).checked(GOOD).wait(seconds(61));
+    assert_eq!(out_of_turn(without), Some(Request::Check), "pings are unsupported");
+}
+
+const SILENT: State = State::Unavailable(Unavailability::IbkrSilent);
+
+/// A data call that is answered late proves nothing: the flags it was to confirm may have changed.
+#[test]
+fn data_that_comes_late_confirms_no_session() {
+    let proving = Situation::new().checked(GOOD).asks(Request::Accounts);
+    let flags_at = proving.now.mono;
+    let usable = said(Request::Accounts, Said::Accounts(USABLE));
+    for (after, state) in [(seconds(44), State::Live), (seconds(55), State::Live), (seconds(55) + MOMENT, SILENT)] {
+        let mut s = proving.clone();
+        while s.now.mono < flags_at + after {
+            let left = s.plan.wake_at.min(flags_at + after) - s.now.mono;
+            s = match s.wait(left).step(Input::Wake) {
+                watched if watched.plan.request == Some(Request::IsListening) => {
+                    watched.step(said(Request::IsListening, Said::Listening))
+                }
+                s => s,
+            };
+        }
+        let late = s.step(usable);
+        assert_eq!(late.state(), state, "after {after:?}");
+        assert!(state == State::Live || late.next().1 == Request::Check, "after {after:?}");
+    }
+}
+
+/// Data that works again is asked for again.
+#[test]
+fn data_that_was_unsupported_and_is_answered_is_supported() {
+    let unsupported = |s: Situation| s.answered(Request::Accounts, Said::Unsupported);
+    let flags_alone = unsupported(unsupported(Situation::new().checked(GOOD)).checked(GOOD));
+    assert_eq!(flags_alone.state(), State::Live);
+    let flags_alone = flags_alone.next().2.answered_well();
+    let proves = |s: &Situation| {
+        let s = s.clone().wait(seconds(2)).step(Input::Prove);
+        s.plan.request == Some(Request::Accounts)
+    };
+    assert!(!proves(&flags_alone));
+    let works = flags_alone.well_until(Request::Accounts).answered_well();
+    assert!(proves(&works), "{:?}", works.plan);
+}
+
+/// A data call on request does not take the place of the request that confirms a bad answer.
+#[test]
+fn a_data_call_on_request_waits_for_what_is_doubted() {
+    let doubted =
+        Situation::new().live().well_until(Request::Accounts).step(said(Request::Accounts, Said::Accounts(EMPTY)));
+    let (pause, request, _) = doubted.step(Input::Prove).next();
+    assert_eq!((pause, request), (seconds(1), Request::Check));
+}
+
+/// That a login is expected brings the next check forward and never delays it.
+#[test]
+fn an_expected_login_delays_no_check() {
+    let out = Situation::new().step(Input::LoggedOut);
+    let planned = out.plan.wake_at;
+    let almost = planned - out.now.mono - seconds(1);
+    assert_eq!(out.clone().wait(almost).step(Input::ExpectLogin).plan.wake_at, planned);
+    assert!(out.step(Input::ExpectLogin).plan.wake_at < planned);
+}
+
+/// A clock that is set while a request is left standing sends no second one.
+#[test]
+fn a_clock_that_is_set_repeats_nothing_that_stands() {
+    let asking = Situation::new().live().asks(Request::Check);
+    let due = asking.plan.wake_at - asking.now.mono;
+    let standing = asking.wait(due).step(Input::Wake);
+    let standing = standing.wait(seconds(11)).step(Input::Wake);
+    assert_eq!(standing.plan.request, Some(Request::IsListening));
+    let mut jumped = standing.step(said(Request::IsListening, Said::Listening));
+    jumped.now.wall += seconds(3600);
+    let jumped = jumped.step(Input::Wake);
+    assert_eq!((jumped.plan.request, jumped.plan.standing), (None, 1));
+    let answered = jumped.step(said(Request::Check, Said::Status(GOOD)));
+    assert_eq!((answered.state(), answered.plan.request), (State::Live, None), "{:?}", answered.plan);
+}
+
+/// A check that is asked for during another request follows it, although the next one is planned.
+#[test]
+fn a_check_asked_for_during_another_request_is_not_put_off() {
+    let proving = Situation::new().live().wait(seconds(2)).step(Input::Prove);
+    assert_eq!(proving.plan.request, Some(Request::Accounts));
+    let usable = said(Request::Accounts, Said::Accounts(USABLE));
+    let answered = proving.step(Input::Check).step(usable);
+    assert_eq!(answered.plan.request, Some(Request::Check));
+}
+
+/// What the operator asks for does not delay the checks of a recovery, even if nothing is left for extra ones.
+#[test]
+fn the_checks_of_a_recovery_wait_for_no_extra_one() {
+    let pressed =
+        (0..30).fold(Situation::new().live(), |s, _| s.wait(seconds(2)).step(Input::Check).answered_well_if_asked());
+    let confirming = pressed
+        .looks(Said::Status(LOST))
+        .answered(Request::Reauthenticate, Said::Accepted)
+        .answered(Request::ValidateSso, Said::Sso(VALID));
+    let (planned, ..) = confirming.clone().next();
+    let (pause, request, _) = confirming.step(Input::Check).next();
+    assert_eq!((pause, request), (planned, Request::Check));
+    assert!(pause <= seconds(1), "{pause:?}");
+}
+
+#[test]
+fn an_expected_login_is_expected_for_half_an_hour() {
+    for (after, is_expected) in [(seconds(1800) - MOMENT, true), (seconds(1800), false)] {
+        let out = Situation::new().step(Input::LoggedOut);
+        let until = out.now.mono + after;
+        let checking = out.step(Input::ExpectLogin).asks(Request::Check);
+        let left = until - checking.now.mono;
+        let (pause, ..) = checking.wait(left).step(said(Request::Check, Said::Unauthorized)).next();
+        assert_eq!(pause <= seconds(10), is_expected, "{pause:?} at {after:?}");
+    }
+}
+
+/// A check of which nothing is understood is tried again after an hour.
+#[test]
+fn pings_stand_in_for_an_hour() {
+    let odd = Situation::new().answered(Request::Check, ERROR).answered(Request::IsListening, Said::Listening);
+    let pinging = odd.answered(Request::Ping, Said::Status(GOOD));
+    let until = pinging.now.mono + seconds(3600);
+    let later = pinging.answered_well().lives(seconds(3570)).1.answered_well_if_asked();
+    for (at, poll) in [(until - MOMENT, Request::Ping), (until, Request::Check)] {
+        let left = at - later.now.mono;
+        assert_eq!(later.clone().wait(left).step(Input::Check).plan.request, Some(poll), "{at:?}");
+    }
+}
+
+/// One that does not report ends that: its answer is not understood any better.
+#[test]
+fn a_ping_without_a_status_does_not_go_on_standing_in() {
+    let odd = Situation::new().answered(Request::Check, ERROR).answered(Request::IsListening, Said::Listening);
+    let live = odd.answered(Request::Ping, Said::Status(GOOD)).answered_well();
+    assert_eq!(live.state(), State::Live);
+    assert_eq!(live.answered(Request::Ping, Said::NoStatus).next().1, Request::Check);
+}
+
+/// A human is alerted with the reason.
+#[test]
+fn a_login_is_required_for_a_reason() {
+    let page = |s: Situation| s.answered(Request::Check, Said::LoginPage);
+    let called = page(page(Situation::new().live()));
+    assert_eq!(called.state(), State::LoginRequired(Cause::Expired));
+    assert_eq!(called.machine.reason(), StateReason::Cause(Cause::Expired));
+}
+
+/// A gateway that knew of a login, and then of none, has been logged in to once it knows of one again.
+#[test]
+fn a_login_is_seen_that_came_after_none() {
+    let tried = Situation::with(recovering(&[Method::Gateway], 1), 7).lapsed();
+    let called = tried.answered(Request::Reauthenticate, ERROR).answered(Request::ValidateSso, ERROR);
+    let called = called.looks(Said::Status(LOST));
+    assert_eq!(called.state(), State::LoginRequired(Cause::Exhausted));
+    let (lost, none) = (said(Request::Check, Said::Status(LOST)), said(Request::Check, Said::Unauthorized));
+    let later = |s: Situation, input| s.asks(Request::Check).wait(seconds(90)).step(input);
+    assert_eq!(later(later(called.clone(), lost), lost).state(), called.state(), "the same login");
+    let seen = called.asks(Request::Check).step(none).asks(Request::Check).step(lost);
+    assert_eq!(later(seen.clone(), lost).state().name(), "recovering");
+    // One that went again is not counted.
+    let again = later(seen, none).asks(Request::Check).step(lost);
+    let checking = again.asks(Request::Check);
+    assert_eq!(checking.step(lost).state(), State::LoginRequired(Cause::Exhausted));
+}
+
+/// A stream that data has refuted twice is not believed sooner than a check.
+#[test]
+fn a_stream_that_was_refuted_twice_loses_its_urgency() {
+    let mut s = Situation::new().live();
+    for refuted in 0..4 {
+        s = s.lives(seconds(20)).1.answered_well_if_asked();
+        let denied = s.clone().denied(LOST);
+        assert_eq!(denied.state() == State::Live, refuted >= 2, "after {refuted}");
+        s = s.step(Input::Push(LOST)).answered_well();
+        s = s.answered_well_if_asked();
+        assert_eq!(s.machine.refutations(), refuted + 1);
+    }
+}
+
+fn comes_back(mut s: Situation) -> Situation {
+    while s.state() != State::Live {
+        s = s.next().2.answered_well();
+    }
+    s.answered_well_if_asked()
+}
+
+/// Only changes within the window count, to the moment.
+#[test]
+fn changes_that_are_older_than_the_window_do_not_count() {
+    let live = Situation::with(recovering(&[Method::Direct], 6), 7).live();
+    let first = live.wait(seconds(5)).denied(COMPETING);
+    let begins = first.now.mono;
+    // Two changes each.
+    let often = (1..FLAPPING_CHANGES / 2).fold(first, |s, _| comes_back(s.wait(seconds(700))).denied(COMPETING));
+    let back = comes_back(often.wait(seconds(300)));
+    for (age, is_flapping) in [(FLAPPING_WINDOW, true), (FLAPPING_WINDOW + MOMENT, false)] {
+        let left = begins + age - back.now.mono;
+        let checking = back.clone().wait(left).step(Input::Push(COMPETING));
+        let request = checking.plan.request.unwrap();
+        let last = checking.step(said(request, Said::Status(COMPETING)));
+        assert_eq!((last.state(), last.machine.is_flapping()), (State::Contested, is_flapping), "{age:?}");
+    }
+}
+
+/// An outage of IBKR excuses the lapse that it began with.
+#[test]
+fn an_outage_that_begins_with_a_lapse_is_no_flapping() {
+    let mut s = Situation::with(recovering(&[Method::Direct], 6), 7).live();
+    for _ in 0..10 {
+        let mut away = s.wait(seconds(60)).denied(LOST);
+        while away.state().name() == "recovering" {
+            let (_, request, asking) = away.next();
+            away = asking.step(said(request, REFUSED));
+        }
+        assert_eq!(away.state(), State::Unavailable(Unavailability::NothingListens));
+        s = comes_back(away.wait(seconds(60)));
+    }
+    assert!(!s.machine.is_flapping());
+}
+
+/// A session that works for a moment between two outages does not give back the attempts that failed; a calm one and a
+/// login do.
+#[test]
+fn failed_attempts_count_over_a_short_life() {
+    let mut s = Situation::with(recovering(&[Method::Gateway], 3), 7).lapsed();
+    while s.state() != (State::Recovering { attempt: 2, step: Step::Reauthenticate }) {
+        let (_, request, asking) = s.next();
+        let answer = match request {
+            Request::Reauthenticate => Said::Accepted,
+            Request::ValidateSso => Said::Sso(VALID),
+            _ => Said::Status(LOST),
+        };
+        s = asking.step(said(request, answer));
+    }
+    let back = comes_back(s);
+    let begins = |s: Situation| match s.denied(LOST).state() {
+        State::Recovering { attempt, .. } => attempt,
+        state => panic!("{state:?}"),
+    };
+    assert_eq!(begins(back.clone().wait(seconds(30))), 2, "one has failed");
+    assert_eq!(begins(back.clone().lives(seconds(301)).1.answered_well()), 1, "after a calm life");
+    let called = back.wait(seconds(30)).looks(Said::LoginPage);
+    assert_eq!(called.state().name(), "login-required");
+    assert_eq!(begins(comes_back(called).wait(seconds(30))), 1, "after a login");
+}
+
+/// What is kept over a restart: each request that counts, by the millisecond in which it was sent.
+#[test]
+fn what_was_sent_is_kept_for_as_long_as_it_counts() {
+    let s = Situation::new().live();
+    let sent = [Duration::ZERO, Duration::ZERO, s.now.mono].map(|at| Situation::new().now.wall + at);
+    let kept = |after: Duration| {
+        let left = after - s.now.mono;
+        let later = s.clone().wait(left);
+        later.machine.rate_limit_state(later.now).requests
+    };
+    assert_eq!(kept(s.now.mono), sent);
+    assert_eq!(kept(seconds(600) - MOMENT), sent);
+    assert_eq!(kept(seconds(600)), sent[2..]);
+    assert_eq!(kept(seconds(601)), []);
+}
