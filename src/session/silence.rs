@@ -55,7 +55,7 @@ pub(super) struct UnansweredRequest {
     pub(super) counts: bool,
 }
 
-/// A request that stayed unanswered while others were answered: the gateway holds it, and nobody waits for it.
+/// A request that stayed unanswered while others were answered: the gateway holds it, and its answer is not awaited.
 #[derive(Debug, Clone, Copy)]
 struct WrittenOff {
     /// `None` for one of an earlier daemon, and once another request of its kind was answered.

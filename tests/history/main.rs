@@ -5,4 +5,3 @@ mod disk;
 mod events;
 mod record;
 mod reports;
-mod session_number;

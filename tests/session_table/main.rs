@@ -9,6 +9,7 @@ mod cases;
 mod constant;
 mod edges;
 mod quick;
+mod session_number;
 mod silence;
 mod situation;
 
