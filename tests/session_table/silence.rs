@@ -84,6 +84,8 @@ fn a_request_is_left_standing_and_only_the_process_is_watched() {
     assert_eq!(silence.proxied().len(), 1);
     silence.lasts(seconds(8 * 3600));
     assert_eq!((silence.s.state(), silence.proxied().len()), (SILENT, 1), "one request in eight hours");
+    let silent_at = silence.states.iter().find(|(_, state)| *state == SILENT).unwrap().0;
+    assert!(silence.sent.contains(&(silent_at, Request::IsListening)), "the first round comes at once");
     assert!(!silence.sent.iter().any(|(_, request)| *request == Request::ProbeWebsocket), "IBKR's host is silent too");
     let gaps: Vec<Duration> = silence.sent.windows(2).map(|pair| pair[1].0 - pair[0].0).collect();
     assert!(gaps.iter().all(|gap| *gap <= seconds(31)), "{gaps:?}");
@@ -125,8 +127,8 @@ fn a_gateway_whose_requests_stay_unanswered_while_ibkr_answers_is_wedged() {
     let states: Vec<State> = silence.states.iter().map(|(_, state)| *state).collect();
     assert_eq!(states, [State::Live, SILENT, WEDGED]);
     assert_eq!(silence.proxied().len(), 2);
-    silence.lasts(seconds(8 * 3600));
-    assert_eq!(silence.proxied().len(), 2, "nothing more goes into it");
+    let sent = silence.lasts(seconds(8 * 3600));
+    assert!(sent.iter().all(|request| *request == Request::IsListening), "nothing more goes into it: {sent:?}");
 
     // The gateway is restarted, so that what it held breaks. Its process is watched at once, before it listens again.
     let unanswered = Said::Unavailable(Unavailability::NoAnswer);
@@ -201,6 +203,10 @@ fn an_edge_that_answers_is_no_proof() {
     let mut silence = Silence::new(dead(Said::Host(Ok(())), Said::Websocket(false)));
     silence.lasts(seconds(8 * 3600));
     assert_eq!((silence.s.state(), silence.proxied().len()), (SILENT, 2), "the last resort, once");
+    assert_eq!(silence.s.plan.standing, 2);
+    let proxied: Vec<Duration> =
+        silence.sent.iter().filter(|(_, request)| request.is_proxied()).map(|(at, _)| *at).collect();
+    assert!(proxied[1] - proxied[0] >= seconds(600), "{proxied:?}");
     let websockets = silence.sent.iter().filter(|(_, request)| *request == Request::ProbeWebsocket).count();
     assert_eq!(websockets, 3);
     assert!(!silence.s.clone().step(Input::Check).plan.request.is_some_and(Request::is_proxied), "the budget is spent");
@@ -211,6 +217,67 @@ fn an_edge_that_answers_is_no_proof() {
     assert_eq!(nowhere.s.state(), State::Unavailable(Unavailability::IbkrUnreachable));
     assert!(!nowhere.sent.iter().any(|(_, request)| *request == Request::ProbeWebsocket));
     assert_eq!(nowhere.proxied().len(), 2, "the last resort, once");
+}
+
+/// With two requests unanswered, a handshake is not enough for a third; a websocket is.
+#[test]
+fn the_better_proof_is_wanted_for_one_more_than_the_budget() {
+    let way = seconds(3600);
+    let from = |websocket| {
+        Silence::new(move |at, request| match request {
+            Request::IsListening => Some(Said::Listening),
+            Request::HandshakeIbkr if at < way => Some(Said::Host(Err(HostFailure::NoWay))),
+            Request::HandshakeIbkr => Some(Said::Host(Ok(()))),
+            Request::ProbeWebsocket => Some(Said::Websocket(websocket)),
+            _ => None,
+        })
+    };
+    for (websocket, requests, state) in [(false, 2, SILENT), (true, 3, WEDGED)] {
+        let mut silence = from(websocket);
+        silence.lasts(way - silence.s.now.mono);
+        assert_eq!(silence.proxied().len(), 2);
+        silence.lasts(seconds(3600));
+        assert_eq!((silence.s.state(), silence.proxied().len()), (state, requests));
+    }
+}
+
+/// A request that went first on a handshake alone is unanswered: a websocket tells whether IBKR or the gateway is to blame.
+#[test]
+fn a_websocket_decides_after_a_handshake() {
+    let way = seconds(300);
+    for (websocket, state) in [(false, SILENT), (true, WEDGED)] {
+        let mut silence = Silence::new(move |at, request| match request {
+            Request::IsListening => Some(Said::Listening),
+            Request::HandshakeIbkr if at < way => Some(NO_HOST),
+            Request::HandshakeIbkr => Some(Said::Host(Ok(()))),
+            Request::ProbeWebsocket => Some(Said::Websocket(websocket)),
+            _ => None,
+        });
+        silence.lasts(seconds(1200));
+        assert_eq!((silence.s.state(), silence.proxied().len()), (state, 2), "{:?}", silence.sent);
+    }
+}
+
+/// Without a host of IBKR that this gateway uses there is no handshake.
+#[test]
+fn an_unknown_host_of_ibkr_is_not_asked() {
+    let live = Situation::with(Policy::default(), 7).live();
+    let mut silence = Silence::of(live, dead(Said::Host(Ok(())), Said::Websocket(false)));
+    silence.lasts(seconds(3600));
+    assert!(silence.sent.iter().any(|(_, request)| *request == Request::ProbeWebsocket));
+    assert!(!silence.sent.iter().any(|(_, request)| *request == Request::HandshakeIbkr));
+}
+
+/// A clock that is set in a silence repeats nothing.
+#[test]
+fn a_clock_that_is_set_in_a_silence_changes_nothing() {
+    let mut silence = Silence::new(dead(NO_HOST, Said::Websocket(false)));
+    silence.lasts(seconds(600));
+    let mut watching = silence.s.asks(Request::IsListening);
+    watching.now.wall += seconds(3600);
+    let jumped = watching.step(Input::Wake);
+    assert!(jumped.plan.jumped.is_some());
+    assert_eq!((jumped.plan.request, jumped.plan.awaiting, jumped.state()), (None, true, SILENT));
 }
 
 /// With a sign of life a request may be slow: nothing changes for two minutes. Then the gateway is wedged.
