@@ -277,7 +277,7 @@ impl Context {
     /// A request of this time worked: what the stream said before it was not so.
     pub(super) fn refute_stream(&mut self, sent_at: Duration) {
         if self.stream.denied_at.take_if(|denied_at| sent_at >= *denied_at).is_some() {
-            self.stream.refuted = self.stream.refuted.saturating_add(1);
+            self.stream.refuted = (self.stream.refuted + 1).min(REFUTED);
             self.stream.refutations = self.stream.refutations.saturating_add(1);
         }
     }
@@ -322,7 +322,7 @@ impl Context {
 
 impl CurrentOutage {
     /// Counts consecutive checks answered as if no user were logged in.
-    const fn count_proof(&mut self, now: Now, no_login: bool) {
+    fn count_proof(&mut self, now: Now, no_login: bool) {
         if !no_login {
             self.proofs = 0;
             return;
@@ -330,7 +330,7 @@ impl CurrentOutage {
         if self.proofs == 0 {
             self.proofs_since = now.mono;
         }
-        self.proofs = self.proofs.saturating_add(1);
+        self.proofs = (self.proofs + 1).min(PROOFS);
     }
 }
 
@@ -354,5 +354,7 @@ const ASK_AGAIN: Duration = Duration::from_secs(1);
 const STEADY: Duration = Duration::from_secs(60);
 /// How long pings stand in for checks before a check is tried again.
 const STAND_IN: Duration = Duration::from_secs(3600);
+/// Checks in a row without a login, over a span, that are proof by themselves.
+pub(super) const PROOFS: u8 = 3;
 /// How often in a row data refutes the stream before its pushes lose their urgency.
 pub(super) const REFUTED: u32 = 2;

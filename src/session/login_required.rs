@@ -20,7 +20,7 @@ impl Context {
             Cause::Borrowed | Cause::NotEnabled | Cause::Exhausted | Cause::ByOperator => {}
         }
         if cause != Cause::ByOperator {
-            self.outage();
+            self.outage().proofs = 0;
         }
         let LastReading { no_login, connected, .. } = self.facts.evidence;
         let login = LoginRequired { cause, seen_at: None, had_no_login: no_login, was_connected: connected };

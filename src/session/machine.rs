@@ -294,7 +294,8 @@ impl Machine {
             // From then on it is to be remembered over a restart.
             let slow = flight.sent_at + SLOW;
             let is_noted = !flight.request.is_proxied() || now.mono >= slow;
-            let wake_at = if is_noted { flight.due } else { flight.due.min(slow) };
+            let due = if is_noted { flight.due } else { flight.due.min(slow) };
+            let wake_at = self.standing.map_or(due, |standing| due.min(self.given_up_at(standing)));
             return (None, wake_at, WakeReason::AnswerDue);
         }
         if let Some(standing) = self.standing {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::answer::{Reading, Reauth};
 use super::backoff::backoff;
-use super::context::Context;
+use super::context::{Context, PROOFS};
 use super::phase::{Ask, Attempt, Confirmation, Next, Phase, RecoveryPhase};
 use super::policy::{CONFIRM_WITHIN, FIRST_PAUSE, LONGEST_PAUSE};
 use super::rate_limiter::VALIDATE_GAP;
@@ -306,7 +306,5 @@ const DELAYS: [Duration; 6] = [
 const IN_VAIN: Duration = Duration::from_secs(6);
 const LAST_DELAY: Duration = Duration::from_secs(2);
 
-/// Checks in a row without a login, over this span, that are proof by themselves while `validate_sso` may not be asked.
-const PROOFS: u8 = 3;
-
+/// The span of [`PROOFS`], which are proof by themselves while `validate_sso` may not be asked.
 const PROOFS_SPAN: Duration = Duration::from_secs(5);

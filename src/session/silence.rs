@@ -81,23 +81,62 @@ pub(super) enum HostSign {
 }
 
 /// What decides the next request in a silence, without times.
-pub(super) type SilenceKey = (bool, bool, usize, SilenceStep, bool, Option<HostSign>, bool, bool, u8);
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) struct SilenceKey {
+    flags: [bool; 7],
+    step: SilenceStep,
+    back: Option<HostSign>,
+    websockets: u8,
+    held: Vec<(Option<Request>, bool, bool)>,
+    written_off: Vec<(Option<Request>, bool)>,
+}
 
 impl Silence {
-    pub(super) fn key(&self) -> SilenceKey {
-        let Self { is_on, has_listened, step, host_failed, back, is_request_unanswered, is_wedged, websockets, .. } =
-            self;
-        (
-            *is_on,
-            *has_listened,
-            self.held.len(),
-            *step,
-            *host_failed,
-            *back,
-            *is_request_unanswered,
-            *is_wedged,
-            *websockets,
-        )
+    pub(super) fn key(&self, now: Duration) -> SilenceKey {
+        // All fields are named, so that a new one is decided about.
+        let Self {
+            is_on,
+            has_listened,
+            held,
+            step,
+            host_failed,
+            back,
+            is_inherited,
+            is_request_unanswered,
+            is_wedged,
+            websockets,
+            next_websocket: _,
+            rounds: _,
+            over: _,
+            sign_at: _,
+            is_shown,
+            written_off,
+        } = self;
+        // Of two of the same kind the order matters: the older one is answered first.
+        let of = |held: &UnansweredRequest| (held.request, held.is_open, held.is_open && held.counts);
+        let mut held: Vec<_> = held.iter().map(of).collect();
+        held.sort_by_key(|(request, is_open, _)| (*request, *is_open));
+        let written_off = written_off.iter().filter(|it| now < it.until);
+        // A logout is never held back.
+        let of = |it: &WrittenOff| {
+            let request = it.request.filter(|request| *request != Request::EndSession);
+            (request, request.is_some() && now < it.since.mono + RETRY)
+        };
+        let mut written_off: Vec<_> = written_off.map(of).collect();
+        written_off.sort_unstable();
+        SilenceKey {
+            flags: [*is_on, *has_listened, *host_failed, *is_inherited, *is_request_unanswered, *is_wedged, *is_shown],
+            step: *step,
+            back: *back,
+            websockets: *websockets,
+            held,
+            written_off,
+        }
+    }
+
+    /// The requests whose answers may come late.
+    pub(super) fn awaited(&self) -> impl Iterator<Item = Request> {
+        self.held.iter().filter(|held| held.is_open).filter_map(|held| held.request)
     }
 
     /// How many requests the gateway is taken to hold.
@@ -147,6 +186,8 @@ impl Silence {
             }));
         }
         written_off.retain(|it| now < it.until);
+        // It was answered, so they have left it a connection.
+        written_off.drain(..written_off.len().saturating_sub(MOST));
         for it in &mut written_off {
             it.request.take_if(|request| request.name() == answered.name());
         }

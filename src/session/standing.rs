@@ -106,7 +106,7 @@ impl Machine {
         };
         self.standing = None;
         self.cx.silence.hold(standing.request, self.cx.now.at(standing.sent_at), true, false);
-        self.cx.suspicion.unavailable = true;
+        (self.cx.suspicion.unavailable, self.cx.silence.step) = (true, SilenceStep::Watch);
         let cause = match failure {
             Failure::Unavailable(cause) => cause,
             Failure::Unauthorized | Failure::LoginPage | Failure::NoSession | Failure::Unsupported => {

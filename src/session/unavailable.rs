@@ -17,7 +17,7 @@ impl Context {
         if self.silence.is_on && matches!(cause, Unavailability::IbkrSilent | Unavailability::GatewayWedged) {
             return self.begin_rounds(from, cause);
         }
-        self.outage();
+        self.outage().proofs = 0;
         // What a closer look has shown stays so until another look.
         let is_known_closer = matches!(
             (cause, from),

@@ -358,3 +358,27 @@ fn what_was_sent_before_a_restart_counts_after_it() {
     assert_eq!(s.plan.request, None);
     assert!(s.plan.wake_at >= seconds(1), "{:?}", s.plan);
 }
+
+/// What proved that a login was gone is no proof about the next one.
+#[test]
+fn a_login_that_was_seen_is_not_given_up_at_the_first_answer_without_one() {
+    let goes_on = |s: Situation, has_login: bool, is_over: fn(State, Request) -> bool| {
+        let mut s = s;
+        loop {
+            let (_, request, asking) = s.next();
+            s = asking.step(match request {
+                Request::Check | Request::Ping if !has_login => said(request, UNAUTHORIZED),
+                Request::ValidateSso => said(request, Said::NoStatus),
+                Request::Reauthenticate => said(request, Said::Accepted),
+                _ => said(request, Said::Status(LOST)),
+            });
+            if is_over(s.state(), request) {
+                return s;
+            }
+        }
+    };
+    let expired = goes_on(Situation::new(), false, |state, _| state == State::LoginRequired(Cause::Expired));
+    let seen = goes_on(expired, true, |state, _| matches!(state, State::Recovering { .. }));
+    let checked = goes_on(seen, false, |_, request| request == Request::Check);
+    assert!(matches!(checked.state(), State::Recovering { .. }), "{:?}", checked.state());
+}

@@ -417,3 +417,34 @@ fn a_ping_without_a_status_does_not_stand_in_for_a_check() {
     assert!(live_until.is_some_and(|at| at <= seconds(120)), "{:?}", odd.states);
     assert!(odd.states[1..].iter().all(|(_, state)| *state != State::Live), "{:?}", odd.states);
 }
+
+/// Whatever else happens beside it, the time at which a request is given up stays the same.
+#[test]
+fn a_step_beside_a_standing_request_does_not_put_off_its_end() {
+    let (_, _, asking) = Situation::new().live().next();
+    let until = asking.now.mono + seconds(45);
+    let watched = |s: Situation| s.answered(Request::IsListening, Said::Listening);
+    let standing = asking.wait(seconds(15)).step(Input::Wake);
+    let watching = watched(watched(standing)).asks(Request::IsListening);
+    assert_eq!(watching.plan.wake_at, until);
+    let stepped = watching.wait(seconds(1)).step(Input::Check);
+    assert_eq!((stepped.plan.wake_at, stepped.plan.request), (until, None));
+}
+
+/// The request that goes first on IBKR's return is unanswered, and then the gateway's process gives no answer that it used to give.
+#[test]
+fn a_gateway_that_answers_otherwise_gets_one_request_beyond_the_budget() {
+    let mut is_back = false;
+    let mut silence = Silence::new(move |_, request| match request {
+        Request::IsListening if is_back => Some(Said::Unsupported),
+        Request::IsListening => Some(Said::Listening),
+        Request::HandshakeIbkr => Some(Said::Host(Ok(()))),
+        Request::ProbeWebsocket => {
+            is_back = true;
+            Some(Said::Websocket(true))
+        }
+        _ => None,
+    });
+    silence.lasts(seconds(3600));
+    assert_eq!(silence.proxied().len(), 3, "{:?}", silence.sent);
+}
