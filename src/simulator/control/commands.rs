@@ -45,7 +45,7 @@ pub(super) const COMMANDS: &[Command] = &[
     },
     Command {
         name: "restart",
-        params: &["down=2s"],
+        params: &["down=6s"],
         help: "the gateway restarts, refuses connections so long, and has forgotten the login",
     },
     Command {

@@ -44,7 +44,7 @@ pub(super) fn parse(name: &str, query: &str, body: Vec<u8>, now: Duration) -> Re
         )?),
         "close" => Control::CloseConnections,
         "auth-delay" => Control::AuthDelay(params.time("is", Duration::from_secs(3))?),
-        "restart" => Control::Restart { down: params.time("down", Duration::from_secs(2))? },
+        "restart" => Control::Restart { down: params.time("down", Duration::from_secs(6))? },
         "fail-reauthenticate" => Control::FailReauthentications(params.times()?),
         "fail-init" => Control::FailInits { times: params.times()?, status: params.status()? },
         "answer" | "delay" | "hang" | "reset" | "cut" | "drip" => Control::Script(params.rule(name, body)?),
@@ -148,7 +148,7 @@ mod tests {
     fn what_is_not_known_is_refused_with_what_is() {
         let refused = |name, query| parse(name, query, Vec::new(), Duration::ZERO).expect_err(query);
         assert!(refused("relapse", "").contains("no command"));
-        assert!(refused("restart", "up=2s").contains("down=2s"));
+        assert!(refused("restart", "up=2s").contains("down=6s"));
         assert!(refused("restart", "down=2").contains("10s"));
         assert!(refused("compete", "shows=nothing").contains("quiet"));
         assert!(refused("answer", "path=/&status=99").contains("200 and 999"));

@@ -314,11 +314,13 @@ impl World {
     }
 
     /// Opens a websocket, after [`Answer::Upgrade`]. `session` is what the client's cookie `api` says, if it sent one:
-    /// one that is not the login's gets a websocket that never says more than that it waits.
+    /// one that is not the login's, or any while IBKR refuses requests with 429, gets a websocket that never says more
+    /// than that it waits.
     pub fn open_stream(&mut self, at: Duration, session: Option<&str>) -> StreamId {
         self.advance(at);
         let ours = self.ibkr.good_login().map(|login| login.session.to_string());
-        let known = session.is_none_or(|given| ours.is_none_or(|ours| given == ours));
+        let known =
+            session.is_none_or(|given| ours.is_none_or(|ours| given == ours)) && !self.ibkr.pacing.is_penalty(self.now);
         self.streams.open(self.now, &self.ibkr, known)
     }
 

@@ -25,7 +25,7 @@ impl Pacing {
         if self.limits == Limits::Off {
             return false;
         }
-        if self.penalty_until.is_some_and(|until| at < until) {
+        if self.is_penalty(at) {
             return true;
         }
         let mut too_fast = in_a_second > IN_A_SECOND;
@@ -36,6 +36,11 @@ impl Pacing {
             self.penalty_until = Some(at + PENALTY);
         }
         too_fast
+    }
+
+    /// Whether the address is shut out, so that a new websocket gets nothing either.
+    pub(super) fn is_penalty(&self, at: Duration) -> bool {
+        self.penalty_until.is_some_and(|until| at < until)
     }
 
     /// Whether this is too soon after the last request for the same path.

@@ -3,12 +3,21 @@
 //! A request takes a place until IBKR has answered it. One that IBKR does not answer keeps its place, also after its
 //! client has hung up. A request that finds no free place waits. The queue has no limit, is first in, first out, and is
 //! not emptied when clients go: every waiting request is sent as soon as there is a place for it.
+//!
+//! A real gateway took 8.4 s for fifteen requests at once of 2 s each: four rounds of 2.1 s, where five places alone would
+//! take three rounds of 2 s. Here the last free place is not used beside requests that are being answered, until the first
+//! of those is; and a slow answer frees its place late (`TURNAROUND`). Quick answers do not: on the real gateway 30 waiting
+//! requests reached IBKR within 73 ms.
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
 /// How many connections to IBKR the gateway has. No setting changes it.
 pub const PLACES: usize = 5;
+/// How long the place of a slow answer stays taken after it.
+const TURNAROUND: Duration = Duration::from_millis(160);
+/// From when on an answer is slow.
+const SLOW: Duration = Duration::from_secs(1);
 
 /// One of the places.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,6 +51,7 @@ impl<T> Places<T> {
     /// caller says by [`Places::answer`] or [`Places::keep`] what becomes of it.
     pub fn request(&mut self, at: Duration, request: T) -> Option<(PlaceId, T)> {
         if self.queue.is_empty()
+            && !self.withhold_last(at)
             && let Some(place) = self.take_free(at)
         {
             return Some((place, request));
@@ -69,9 +79,10 @@ impl<T> Places<T> {
         self.queue.pop_front().map(|request| (place, request))
     }
 
-    /// The request in this place is answered, and the place free, at `at`.
-    pub fn answer(&mut self, place: PlaceId, at: Duration) {
-        self.places[place.0] = Place::FreeAt(at);
+    /// The request in this place is answered `after` it was sent, at `at`.
+    pub fn answer(&mut self, place: PlaceId, at: Duration, after: Duration) {
+        let turnaround = if after < SLOW { Duration::ZERO } else { TURNAROUND };
+        self.places[place.0] = Place::FreeAt(at + after + turnaround);
     }
 
     /// The request in this place gets no answer for the present. It keeps the place.
@@ -127,6 +138,19 @@ impl<T> Places<T> {
         self.queue.len()
     }
 
+    /// Whether only one place is free beside requests that are being answered. It is then usable from the first answer on.
+    fn withhold_last(&mut self, at: Duration) -> bool {
+        let is_free = |place: &Place<T>| place.free_at().is_some_and(|free| free <= at);
+        let first_answer = self.places.iter().filter_map(Place::free_at).filter(|free| *free > at).min();
+        let Some(first_answer) = first_answer.filter(|_| self.places.iter().filter(|p| is_free(p)).count() == 1) else {
+            return false;
+        };
+        for place in self.places.iter_mut().filter(|place| is_free(place)) {
+            *place = Place::FreeAt(first_answer);
+        }
+        true
+    }
+
     fn take_free(&mut self, at: Duration) -> Option<PlaceId> {
         let nth = self.places.iter().position(|place| place.free_at().is_some_and(|free| free <= at))?;
         self.places[nth] = Place::Open;
@@ -157,6 +181,10 @@ mod tests {
         Duration::from_secs(seconds)
     }
 
+    fn ms(milliseconds: u64) -> Duration {
+        Duration::from_millis(milliseconds)
+    }
+
     /// Places of which `taken` are kept by requests without an answer.
     fn wedged(taken: u32) -> Places<u32> {
         let mut places = Places::new();
@@ -167,25 +195,60 @@ mod tests {
         places
     }
 
-    #[test]
-    fn the_sixth_request_waits_and_goes_when_the_first_is_answered() {
-        let mut places = Places::new();
-        for request in 0..5_u64 {
-            let (place, _) = places.request(s(0), request).unwrap();
-            places.answer(place, s(10 + request));
+    /// Sends everything that has a place, each with an answer after `after`; returns when the last answer comes.
+    fn send_all(places: &mut Places<u32>, after: Duration) -> Duration {
+        let mut last = Duration::ZERO;
+        while let Some(at) = places.next() {
+            while let Some((place, _)) = places.next_request(at) {
+                places.answer(place, at, after);
+                last = at + after;
+            }
         }
-        assert_eq!(places.request(s(1), 5), None);
-        assert_eq!((places.taken(s(1)), places.waiting(), places.next()), (5, 1, Some(s(10))));
-        assert_eq!(places.next_request(s(9)), None);
-        assert_eq!(places.next_request(s(10)).map(|(_, request)| request), Some(5));
-        assert_eq!((places.taken(s(10)), places.waiting(), places.next()), (5, 0, None));
+        last
+    }
+
+    #[test]
+    fn fifteen_requests_at_once_of_two_seconds_take_8_4_seconds() {
+        let mut places = Places::new();
+        for request in 0..15 {
+            if let Some((place, _)) = places.request(s(0), request) {
+                places.answer(place, s(0), s(2));
+            }
+        }
+        assert_eq!((places.taken(s(0)), places.waiting()), (5, 11), "the last place is withheld");
+        let last = send_all(&mut places, s(2));
+        assert!(last >= ms(8_400) && last < ms(8_500), "{last:?}");
+    }
+
+    #[test]
+    fn a_request_beside_four_slow_ones_waits_for_the_first_answer_and_then_all_five_places_are_used() {
+        let mut places = Places::new();
+        for request in 0..4_u64 {
+            let (place, _) = places.request(s(0), request).unwrap();
+            places.answer(place, s(0), s(10 + u64::from(request)));
+        }
+        assert_eq!((places.request(s(1), 4), places.request(s(1), 5)), (None, None));
+        let first = s(10) + TURNAROUND;
+        assert_eq!((places.next(), places.next_request(s(10))), (Some(first), None));
+        assert_eq!(places.next_request(first).map(|(_, request)| request), Some(4));
+        assert_eq!(places.next_request(first).map(|(_, request)| request), Some(5));
+    }
+
+    #[test]
+    fn quick_answers_free_their_places_at_once() {
+        let mut places = wedged(5);
+        for request in 5..35 {
+            assert_eq!(places.request(s(1), request), None);
+        }
+        places.close();
+        assert_eq!(send_all(&mut places, ms(12)), ms(72), "30 waiting requests within 73 ms");
     }
 
     #[test]
     fn no_request_overtakes_the_queue() {
         let mut places = wedged(4);
         let (place, _) = places.request(s(0), 4).unwrap();
-        places.answer(place, s(2));
+        places.answer(place, s(0), s(2));
         assert_eq!(places.request(s(1), 5), None);
         assert_eq!(places.request(s(3), 6), None, "a place is free, and 5 is first");
         assert_eq!(places.next_request(s(3)).map(|(_, request)| request), Some(5));
@@ -214,17 +277,17 @@ mod tests {
         assert_eq!(unanswered.iter().map(|(_, request)| *request).collect::<Vec<_>>(), [0, 1, 2, 3, 4]);
         assert_eq!((places.unanswered(), places.taken(s(2))), (0, 5));
         for (place, _) in unanswered {
-            places.answer(place, s(3));
+            places.answer(place, s(2), ms(20));
         }
-        assert_eq!((places.next(), places.taken(s(3))), (Some(s(3)), 0));
+        assert_eq!((places.next(), places.taken(s(3))), (Some(ms(2_020)), 0));
     }
 
     #[test]
     fn closing_leaves_those_alone_that_are_being_answered() {
         let mut places = wedged(1);
         let (place, _) = places.request(s(0), 9).unwrap();
-        places.answer(place, s(8));
+        places.answer(place, s(0), s(8));
         places.close();
-        assert_eq!((places.taken(s(7)), places.taken(s(8))), (1, 0));
+        assert_eq!((places.taken(s(8)), places.taken(s(9))), (1, 0));
     }
 }

@@ -167,7 +167,7 @@ impl World {
     /// The answer to a request is on its way back, which frees its place.
     fn answered(&mut self, place: PlaceId, request: &Proxied, reply: Reply) -> Reply {
         let known = self.now + reply.after;
-        self.places.answer(place, known);
+        self.places.answer(place, self.now, reply.after);
         if let What::Answer(answer) = &reply.what {
             self.traffic.answer(request.arrival, answer.status());
         }
@@ -182,7 +182,8 @@ impl World {
     /// The handshake of a websocket, which has a connection of its own. While IBKR is silent it opens too.
     fn upgrade(&mut self, call: &Call) -> Reply {
         if !self.streams.is_wedged() {
-            self.traffic.arrive(self.now, call, Who::Client);
+            let (_, in_a_second) = self.traffic.arrive(self.now, call, Who::Client);
+            self.ibkr.pacing.refuses(self.now, &call.route, Who::Client, in_a_second);
         }
         let script = self.rules.take(Who::Client, call);
         if let Some((Does::Say(raw), after)) = script {

@@ -69,7 +69,7 @@ pub enum Frame {
 enum Phase {
     /// Opened while IBKR is silent, which has not heard of it.
     Handshake {
-        /// The session id the client gave is that of the login, or it gave none.
+        /// IBKR will serve it: see [`Streams::open`].
         known: bool,
     },
     /// Waits for a login.
@@ -184,7 +184,7 @@ impl Streams {
         }
     }
 
-    /// `known`: the session id the client gave is that of the login, or it gave none.
+    /// `known`: the session id the client gave is that of the login, or it gave none, and no penalty stands.
     pub(super) fn open(&mut self, at: Duration, ibkr: &Ibkr, known: bool) -> StreamId {
         self.ids += 1;
         let id = StreamId(self.ids);

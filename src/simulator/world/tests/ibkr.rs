@@ -291,16 +291,17 @@ fn a_script_counts_the_clients_requests_and_holds_for_the_gateways_own() {
 #[test]
 fn a_script_can_hang_reset_cut_and_drip() {
     let mut world = live();
-    for (does, wanted) in [
+    let kinds = [
         (Does::Hang, What::Hang),
         (Does::Reset, What::Reset),
         (Does::Cut, What::Cut(Answer::SsoPing)),
         (Does::Drip, What::Drip(Answer::SsoPing)),
         (Does::Delay, What::Answer(Answer::SsoPing)),
-    ] {
-        world.set(s(6), Control::Clear);
-        script(&mut world, s(6), "*", does);
-        assert_eq!(world.handle(s(6), &Call::get(Route::SsoPing)).what, wanted);
+    ];
+    for (at, (does, wanted)) in (6..).map(s).zip(kinds) {
+        world.set(at, Control::Clear);
+        script(&mut world, at, "*", does);
+        assert_eq!(world.handle(at, &Call::get(Route::SsoPing)).what, wanted);
     }
 }
 

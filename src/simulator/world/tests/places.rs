@@ -1,6 +1,6 @@
 //! The gateway's five connections to IBKR (A12): what takes them, what waits for them, and what frees them.
 
-use super::super::{Late, PLACES, Reach, RequestId, Unanswered};
+use super::super::{Late, Reach, RequestId, Unanswered};
 use super::*;
 
 /// A live world in which IBKR falls silent at 10 s.
@@ -198,24 +198,21 @@ fn a12_slow_requests_of_a_program_make_a_check_wait_for_its_turn() {
     assert!(!world.truth().wedged && world.truth().live);
     world.advance(s(60));
     let answers = late(&mut world);
-    assert_eq!(answers.iter().find(|(id, _, _)| *id == check), Some(&(check, ms(26_020), 200)));
+    assert_eq!(answers.iter().find(|(id, _, _)| *id == check), Some(&(check, ms(26_340), 200)));
 }
 
-/// A real gateway took 8.4 s, which is four rounds: one of its own requests held a place.
+/// Measured: 8.4 s. A tickle of its own, and four requests of other clients, make it longer.
 #[test]
-fn a12_fifteen_requests_of_two_seconds_take_three_rounds_and_four_beside_its_own_tickle() {
-    for (starts, ends) in [(s(10), s(16)), (ms(33_200), ms(41_000))] {
+fn a12_fifteen_requests_of_two_seconds_take_8_4_seconds_and_longer_beside_others() {
+    for (starts, others, takes) in [(s(10), 0, ms(8_420)), (ms(33_200), 0, ms(8_420)), (s(10), 5, ms(10_640))] {
         let mut world = live();
         world.set(s(6), Control::Latency(s(2)));
-        world.advance(starts);
-        let taken = world.load().places_taken;
-        for nth in 0..15 {
+        for _ in 0..others + 15 {
             drop(world.handle(starts, &Call::get(Route::Accounts)));
-            assert_eq!(world.load().queue, (nth + 1 + taken).saturating_sub(PLACES));
         }
         world.advance(s(60));
-        let last = late(&mut world).into_iter().map(|(_, at, _)| at).max();
-        assert!(last.is_some_and(|last| last >= ends && last < ends + s(1)), "{starts:?}: {last:?}");
+        let last = late(&mut world).into_iter().map(|(_, at, _)| at).max().unwrap() - starts;
+        assert!(last >= takes && last < takes + s(1), "{starts:?} {others}: {last:?}");
     }
 }
 

@@ -1,6 +1,6 @@
 //! The websocket (A9): order of frames, pushes on change, silence.
 
-use super::super::{Frame, Reach, StreamId, Streaming, Unanswered};
+use super::super::{Frame, Push, Reach, StreamId, Streaming, Unanswered};
 use super::*;
 
 /// The frames of one websocket so far, with their times in milliseconds.
@@ -231,4 +231,18 @@ fn a12_where_ibkr_answers_late_the_websockets_go_on() {
     assert!(told.iter().any(|(_, frame)| *frame == Frame::Waiting));
     world.advance(s(111));
     assert_eq!(frames(&mut world).len(), 2, "a heartbeat on each");
+}
+
+#[test]
+fn a_websocket_that_is_opened_during_the_penalty_only_waits() {
+    let (mut world, first) = opened();
+    for _ in 0..11 {
+        drop(world.handle(s(12), &Call::post(Route::Status)));
+    }
+    let second = world.open_stream(s(13), None);
+    world.advance(s(60));
+    let of = |stream| move |push: &&Push| push.stream == stream;
+    let pushes = world.pushes();
+    assert!(pushes.iter().filter(of(first)).count() > 3, "what is open goes on");
+    assert_eq!(pushes.iter().filter(of(second)).map(|push| &push.frame).collect::<Vec<_>>(), [&Frame::Waiting]);
 }
