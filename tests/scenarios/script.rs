@@ -8,7 +8,7 @@ use serde::Deserialize;
 use tickled::calendar::{Maintenance, Region, Window};
 use tickled::session::{Account, Competing, Method, Policy};
 use tickled::simulator::world::{
-    Competitor, Control, Does, Established, Limits, LoginFault, Raw, Reach, Rule, Shows, Times, Who,
+    Competitor, Control, Does, Established, LoginFault, Raw, Reach, Rule, Shows, Times, Who,
 };
 
 #[derive(Debug, Deserialize)]
@@ -182,7 +182,6 @@ fn event(what: &str) -> Event {
         ["ibkr-failing", status, "after", after] => {
             world(Control::Ibkr(Reach::Failing { status: status.parse().unwrap(), after: span(after) }))
         }
-        ["no-rate-limit"] => world(Control::Pacing(Limits::Off)),
         ["ibkr-back"] => world(Control::Ibkr(Reach::Here)),
         ["gateway-restarts", down] => world(Control::Restart { down: span(down) }),
         ["reauthentications-fail"] => world(Control::FailReauthentications(Times::Always)),
