@@ -52,10 +52,8 @@ fn hours(draft: &Draft, report: &mut Findings) -> Option<Hours> {
     for (key, name, time, example) in
         [("from", "the beginning", hours.from, "07:30"), ("to", "the end", hours.to, "17:00")]
     {
-        if time.is_none() && !report.explains(path, key) {
-            let hint = format!("write {key} = {example:?} under [{path}]");
-            report.note(&format!("{path}.{key}"), &format!("{name} of your hours is missing"), hint);
-        }
+        let (name, hint) = (format!("{name} of your hours"), format!("write {key} = {example:?} under [{path}]"));
+        report.require(path, key, time.is_some(), &name, hint);
     }
     let (from, to, ready_by) = (hours.from?, hours.to?, hours.ready_by);
     if let Some(time) = ready_by {
@@ -79,10 +77,7 @@ fn deadman(draft: &Draft, report: &mut Findings) -> Option<settings::DeadmanSett
     let deadman = &draft.deadman;
     let is_given = |key: &str| report.is_given(&format!("deadman.{key}"));
     let is_missing = !is_given("url_file") && (is_given("every") || is_given("fails"));
-    if is_missing && !report.explains("deadman", "url_file") {
-        let hint = "write the address into a file of its own, and name that file as url_file";
-        report.note("deadman.url_file", "the file with the address to ping is missing", hint);
-    }
+    report.require("deadman", "url_file", !is_missing, "the file with the address to ping", IN_A_FILE);
     Some(settings::DeadmanSettings { url_file: deadman.url_file.clone()?, every: deadman.every, fails: deadman.fails })
 }
 
@@ -126,9 +121,18 @@ pub(super) fn program(path: &str, argv: &[String], report: &mut Findings) {
     if !program.starts_with('/') {
         let hint = "write the whole path of the program: it is not looked up in PATH";
         report.note(&key, &format!("{} is not an absolute path", quoted(program)), hint);
-    } else if let ([_], Some((program, rest))) = (argv, program.split_once(' ')) {
+    } else {
+        split_line(&key, argv, report);
+    }
+}
+
+/// Checks that the command line at `key` is not written as a single text.
+pub(super) fn split_line(key: &str, argv: &[String], report: &mut Findings) {
+    if let [line] = argv
+        && let Some((program, rest)) = line.split_once(' ')
+    {
         let hint = format!("write each argument by itself, as [{program:?}, {rest:?}]");
-        report.note(&key, "this line is not split into arguments: no shell is involved", hint);
+        report.note(key, "this line is not split into arguments: no shell is involved", hint);
     }
 }
 
@@ -352,9 +356,7 @@ impl ChannelCheck<'_> {
     }
 
     fn require(&mut self, key: &str, is_set: bool, name: &str, example: &str) {
-        if !is_set && !self.explains(&[key]) {
-            self.note(key, &format!("{name} is missing"), format!("write {example} under this [[{CHANNELS}]]"));
-        }
+        self.report.require(&self.path, key, is_set, name, format!("write {example} under this [[{CHANNELS}]]"));
     }
 
     /// Whether a finding explains already why one of these keys is missing.

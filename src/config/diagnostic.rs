@@ -173,6 +173,14 @@ impl Findings {
         self.positions.contains_key(key) || self.unreadable.contains(key)
     }
 
+    /// Notes that `key` of `table` is missing, unless it is set or another finding explains that. `name` is the thing in
+    /// words, `hint` what to write.
+    pub(super) fn require(&mut self, table: &str, key: &str, is_set: bool, name: &str, hint: impl Into<String>) {
+        if !is_set && !self.explains(table, key) {
+            self.note(&format!("{table}.{key}"), &format!("{name} is missing"), hint);
+        }
+    }
+
     /// Whether a finding explains already why `key` of `table` is missing: about the key itself, about a misspelling of
     /// it, or about the table.
     pub(super) fn explains(&self, table: &str, key: &str) -> bool {

@@ -21,10 +21,7 @@ pub(super) fn hooks(draft: &Draft, report: &mut Findings) -> Vec<Hook> {
             ("name", keys.name.is_some(), "the name", "name = \"bot\""),
             ("argv", !keys.argv.is_empty(), "the program", "argv = [\"/usr/local/bin/on-session\"]"),
         ] {
-            if !is_set && !report.explains(&path, key) {
-                let hint = format!("write {example} under this [[{HOOKS}]]");
-                report.note(&format!("{path}.{key}"), &format!("{name} is missing"), hint);
-            }
+            report.require(&path, key, is_set, name, format!("write {example} under this [[{HOOKS}]]"));
         }
         if let Some(name) = keys.name.as_ref().filter(|name| !names.insert(*name)) {
             let hint = "give each hook a name of its own: it is in the log";

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use super::channels::split_line;
 use super::diagnostic::{Diagnostic, Findings};
 use super::duration::duration_text;
 use super::keyword::{nearest, word};
@@ -108,13 +109,7 @@ pub(super) fn gateways(draft: &Draft, report: &mut Findings, certificates: Certi
             let hint = "keep one of the two: each gateway is configured once";
             report.note(&format!("gateway.{name}.url"), &what, hint);
         }
-        if let ([_], Some((program, rest))) =
-            (gateway.wedged_restart.as_slice(), gateway.wedged_restart.first().and_then(|line| line.split_once(' ')))
-        {
-            let hint = format!("write each argument by itself, as [{program:?}, {rest:?}]");
-            let what = "this line is not split into arguments: no shell is involved";
-            report.note(&format!("gateway.{name}.wedged.restart[0]"), what, hint);
-        }
+        split_line(&format!("gateway.{name}.wedged.restart[0]"), &gateway.wedged_restart, report);
         gateways.push(Gateway {
             name: name.clone(),
             target: Target { url: url.clone(), answer_within: gateway.policy.answer_within, trust },
@@ -175,10 +170,7 @@ pub(super) fn maintenance(draft: &Draft, report: &mut Findings) -> Maintenance {
             ("to", "the end", "01:45", window.to.is_some()),
             ("zone", "the time zone", "America/New_York", window.zone.is_some()),
         ] {
-            if !is_set && !report.explains(&path, key) {
-                let hint = format!("write {key} = {example:?} under this [[{WINDOWS}]]");
-                report.note(&format!("{path}.{key}"), &format!("{name} is missing"), hint);
-            }
+            report.require(&path, key, is_set, name, format!("write {key} = {example:?} under this [[{WINDOWS}]]"));
         }
     }
     let complete = windows.iter().filter_map(|window| {

@@ -44,6 +44,11 @@ pub(super) trait ValueType {
         RawValue::Text(text)
     }
 
+    /// The text of a string. Refuses any other type.
+    fn text<'a>(&self, raw: &'a RawValue<'_>) -> ParsedValue<&'a str> {
+        if let RawValue::Text(text) = raw { Ok(text) } else { self.refuse(raw) }
+    }
+
     /// Refuses a value of the wrong TOML type.
     fn refuse<T>(&self, raw: &RawValue<'_>) -> ParsedValue<T> {
         fail(format!("expected {}, found {}", self.expects(), raw.found()), format!("it takes {}", self.takes()))
@@ -134,14 +139,10 @@ impl ValueType for Range {
     }
 
     fn parse(&self, raw: &RawValue<'_>) -> ParsedValue<Duration> {
-        match raw {
-            RawValue::Text(text) => self.parse_text(text).or_else(|(what, hint)| fail(what, hint)),
-            RawValue::Number(number) => {
-                let (what, hint) = self.without_unit(number, &bare(number));
-                fail(what, hint)
-            }
-            RawValue::List(_) | RawValue::Boolean(_) | RawValue::Other(_) => self.refuse(raw),
+        if let RawValue::Number(number) = raw {
+            return one(Err(self.without_unit(number, &bare(number))));
         }
+        one(self.parse_text(self.text(raw)?))
     }
 
     fn show(&self, value: &Duration) -> Option<Value> {
@@ -162,15 +163,12 @@ impl<N: TryFrom<i64> + Into<i64> + Copy> ValueType for Count<N> {
     }
 
     fn parse(&self, raw: &RawValue<'_>) -> ParsedValue<N> {
-        let number = match raw {
-            RawValue::Number(number) => number,
-            RawValue::Text(text) if text.parse::<u16>().is_ok() => {
-                return fail(format!("{text:?} is a string, not a number"), format!("write {text}"));
-            }
-            RawValue::Text(_) | RawValue::List(_) | RawValue::Boolean(_) | RawValue::Other(_) => {
-                return self.refuse(raw);
-            }
-        };
+        if let RawValue::Text(text) = raw
+            && text.parse::<u16>().is_ok()
+        {
+            return fail(format!("{text:?} is a string, not a number"), format!("write {text}"));
+        }
+        let RawValue::Number(number) = raw else { return self.refuse(raw) };
         let (least, most) = (self.0.into(), self.1.into());
         let what = match number.parse::<i64>() {
             Ok(count) if count < least => "is too small",
@@ -203,13 +201,12 @@ impl ValueType for Flag {
     }
 
     fn parse(&self, raw: &RawValue<'_>) -> ParsedValue<bool> {
-        match raw {
-            RawValue::Boolean(value) => Ok(*value),
-            RawValue::Text(text) if text.parse::<bool>().is_ok() => {
-                fail(format!("{text:?} is a string"), format!("write {text} without quotes"))
-            }
-            RawValue::Text(_) | RawValue::Number(_) | RawValue::List(_) | RawValue::Other(_) => self.refuse(raw),
+        if let RawValue::Text(text) = raw
+            && text.parse::<bool>().is_ok()
+        {
+            return fail(format!("{text:?} is a string"), format!("write {text} without quotes"));
         }
+        if let RawValue::Boolean(value) = raw { Ok(*value) } else { self.refuse(raw) }
     }
 
     fn show(&self, value: &bool) -> Option<Value> {
@@ -233,10 +230,7 @@ impl<V> ValueType for Text<V> {
     }
 
     fn parse(&self, raw: &RawValue<'_>) -> ParsedValue<V> {
-        match raw {
-            RawValue::Text(text) => (self.parse)(text).or_else(|(what, hint)| fail(what, hint)),
-            RawValue::Number(_) | RawValue::List(_) | RawValue::Boolean(_) | RawValue::Other(_) => self.refuse(raw),
-        }
+        one((self.parse)(self.text(raw)?))
     }
 
     fn show(&self, value: &V) -> Option<Value> {
@@ -256,13 +250,7 @@ impl<V> ValueType for OrNone<V> {
     }
 
     fn parse(&self, raw: &RawValue<'_>) -> ParsedValue<Self::Value> {
-        if matches!(raw, RawValue::Text("")) {
-            return Ok(None);
-        }
-        match raw {
-            RawValue::Text(_) => self.text.parse(raw).map(Some),
-            RawValue::Number(_) | RawValue::List(_) | RawValue::Boolean(_) | RawValue::Other(_) => self.refuse(raw),
-        }
+        if self.text(raw)?.is_empty() { Ok(None) } else { self.text.parse(raw).map(Some) }
     }
 
     fn show(&self, value: &Self::Value) -> Option<Value> {
@@ -310,9 +298,7 @@ impl<V> ValueType for List<V> {
 
     fn parse(&self, raw: &RawValue<'_>) -> ParsedValue<Self::Value> {
         let items = match raw {
-            RawValue::Text(one) if self.or_single => {
-                return (self.item.parse)(one).map(|one| vec![one]).or_else(|(what, hint)| fail(what, hint));
-            }
+            RawValue::Text(single) if self.or_single => return one((self.item.parse)(single).map(|item| vec![item])),
             RawValue::List(items) if items.is_empty() && !self.or_empty => {
                 return fail("the list is empty".to_owned(), format!("it takes {}", self.takes()));
             }
@@ -362,6 +348,11 @@ impl RawValue<'_> {
             Self::Other(what) => (*what).to_owned(),
         }
     }
+}
+
+/// The outcome of a value that is one text.
+fn one<T>(parsed: Result<T, InvalidText>) -> ParsedValue<T> {
+    parsed.or_else(|(what, hint)| fail(what, hint))
 }
 
 fn fail<T>(what: String, hint: String) -> ParsedValue<T> {
