@@ -24,20 +24,19 @@ pub(super) fn evaluate(subject: &Subject, observed: &Observations) -> Vec<CheckR
     }
     results.push(CheckResult::good(Check::IpList, "this host is allowed"));
     let status = match &observed.status {
-        Some(ProbeResult::Answer(answer)) => read_status(&answer.reply()),
-        Some(ProbeResult::Silent) => {
-            results.push(unanswered(subject, observed));
-            return results;
-        }
+        Some(ProbeResult::Answer(answer)) => Ok(read_status(&answer.reply())),
+        Some(ProbeResult::Silent) => Err(Some(unanswered(subject, observed))),
         Some(ProbeResult::Broken(why)) => {
-            results.push(ibkr(&format!("the connection breaks during a request to IBKR: {why}")));
+            Err(Some(ibkr(&format!("the connection breaks during a request to IBKR: {why}"))))
+        }
+        None => Err(subject.known_silence.map(|_| unanswered(subject, observed))),
+    };
+    let status = match status {
+        Ok(status) => status,
+        Err(fault) => {
+            results.extend(fault);
             return results;
         }
-        None if subject.known_silence.is_some() => {
-            results.push(unanswered(subject, observed));
-            return results;
-        }
-        None => return results,
     };
     match status.map_err(|refusal| (refusal.kind, refusal.detail)) {
         Ok(status) => {
@@ -53,7 +52,8 @@ pub(super) fn evaluate(subject: &Subject, observed: &Observations) -> Vec<CheckR
         Err((ErrorKind::LoginPage, _)) => results.push(no_login(subject, false)),
         Err((ErrorKind::TooManyRequests { .. }, _)) => results.push(too_many()),
         Err((ErrorKind::Ibkr, _)) => {
-            let status = observed.status.as_ref().and_then(ProbeResult::status).unwrap_or_default();
+            let answer = observed.status.as_ref().and_then(ProbeResult::answer);
+            let status = answer.map_or(0, |answer| answer.http.status);
             results.push(ibkr(&format!("IBKR answers with an error (status {status})")));
         }
         Err((ErrorKind::NoBrokerageSession, _)) => results.extend(session(subject, observed, &AuthStatus::default())),
@@ -110,12 +110,10 @@ fn unanswered(subject: &Subject, observed: &Observations) -> CheckResult {
 /// Refusals of this host, whichever answer says so.
 fn refused(subject: &Subject, observed: &Observations) -> Option<CheckResult> {
     let answers =
-        [&observed.root, &observed.status, &observed.login_page].into_iter().flatten().filter_map(|got| match got {
-            ProbeResult::Answer(answer) => Some(answer),
-            ProbeResult::Silent | ProbeResult::Broken(_) => None,
-        });
+        [&observed.root, &observed.status, &observed.login_page].into_iter().flatten().filter_map(ProbeResult::answer);
     for answer in answers {
-        if refused_as(read::<serde_json::Value>(&answer.reply())) == Some(ErrorKind::AddressRefused) {
+        let refusal = read::<serde_json::Value>(&answer.reply()).err();
+        if refusal.is_some_and(|refusal| refusal.kind == ErrorKind::AddressRefused) {
             return Some(ip_list(subject, observed.own_address));
         }
         if read_listening(&answer.reply()).is_err() && (is_edge(&answer.http) || answer.http.status == 403) {
@@ -195,10 +193,8 @@ fn session(subject: &Subject, observed: &Observations, status: &AuthStatus) -> V
         results.push(fault("authenticated, and the account data is not loaded yet", "ask again in some seconds"));
         return results;
     }
-    let accounts = match &observed.accounts {
-        Some(ProbeResult::Answer(answer)) => read::<AccountsAnswer>(&answer.reply()).ok(),
-        Some(ProbeResult::Silent | ProbeResult::Broken(_)) | None => None,
-    };
+    let accounts = observed.accounts.as_ref().and_then(ProbeResult::answer);
+    let accounts = accounts.and_then(|answer| read::<AccountsAnswer>(&answer.reply()).ok());
     match accounts {
         Some(accounts) if accounts.count > 0 => {
             results.push(CheckResult::good(Check::Session, "live: authenticated, connected, and account data arrives"));
@@ -267,11 +263,8 @@ fn account(subject: &Subject, is_paper: Option<bool>) -> CheckResult {
 /// This host's clock against the newest answer that has a date.
 fn clock(observed: &Observations) -> Option<CheckResult> {
     let answers = [&observed.status, &observed.login_page, &observed.root].into_iter().flatten();
-    let dated = answers.filter_map(|got| match got {
-        ProbeResult::Answer(answer) => Some((answer.came, answer.date?)),
-        ProbeResult::Silent | ProbeResult::Broken(_) => None,
-    });
-    let Some((came, date)) = dated.into_iter().next() else {
+    let mut dated = answers.filter_map(ProbeResult::answer).filter_map(|answer| Some((answer.came, answer.date?)));
+    let Some((came, date)) = dated.next() else {
         return Some(CheckResult::not_asked(Check::Clock, "no answer had a date"));
     };
     let off = Duration::try_from(came.duration_since(date).abs()).unwrap_or_default();
@@ -288,15 +281,6 @@ fn clock(observed: &Observations) -> Option<CheckResult> {
     Some(CheckResult::warning(Check::Clock, found, remedy))
 }
 
-impl ProbeResult {
-    fn status(&self) -> Option<u16> {
-        match self {
-            ProbeResult::Answer(answer) => Some(answer.http.status),
-            ProbeResult::Silent | ProbeResult::Broken(_) => None,
-        }
-    }
-}
-
 fn ibkr(found: &str) -> CheckResult {
     CheckResult::fault(Check::Ibkr, Exit::NotLive, found, AWAY)
 }
@@ -307,14 +291,9 @@ fn too_many() -> CheckResult {
     CheckResult::fault(Check::Ibkr, Exit::NotLive, found, remedy)
 }
 
-fn refused_as<T>(read: Result<T, Refusal>) -> Option<ErrorKind> {
-    read.err().map(|refusal| refusal.kind)
-}
-
 /// The flags of a status, or what its refusal means.
 fn flags(result: &ProbeResult) -> Option<Result<AuthStatus, ErrorKind>> {
-    let ProbeResult::Answer(answer) = result else { return None };
-    Some(read_status(&answer.reply()).map_err(|refusal| refusal.kind))
+    result.answer().map(|answer| read_status(&answer.reply()).map_err(|refusal| refusal.kind))
 }
 
 /// Whether the session seems live, so that account data is asked next.

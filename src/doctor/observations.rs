@@ -110,6 +110,16 @@ pub(super) struct TimedAnswer {
     pub(super) came: Timestamp,
 }
 
+impl ProbeResult {
+    /// The answer, if there is one.
+    pub(super) const fn answer(&self) -> Option<&TimedAnswer> {
+        match self {
+            Self::Answer(answer) => Some(answer),
+            Self::Silent | Self::Broken(_) => None,
+        }
+    }
+}
+
 impl TimedAnswer {
     /// The same as the client reads it.
     pub(super) fn reply(&self) -> RawReply<'_> {

@@ -78,7 +78,7 @@ pub(super) async fn look(subject: &Subject) -> Observations {
         match banner(&probe).await {
             Banner::Http(answer) if answer.status != 400 => {}
             banner @ (Banner::Http(_) | Banner::Other(_) | Banner::Nothing) => {
-                if is_tls(&probe.look(&addresses, WITHIN).await) {
+                if probe.look(&addresses, WITHIN).await.map_or_else(|error| error.is_over_tls(), |_| true) {
                     observed.tls = Some(TlsState::Failed(TlsError::NotPlainHttp(url.with_encryption(true))));
                     return observed;
                 }
@@ -165,20 +165,6 @@ fn port<T>(contact: &Result<T, ConnectError>) -> PortState {
             PortState::Unreachable(error.to_string())
         }
         Ok(_) | Err(ConnectError::Elsewhere(_) | ConnectError::Broken(_) | ConnectError::Tls(_)) => PortState::Open,
-    }
-}
-
-fn is_tls<T>(contact: &Result<T, ConnectError>) -> bool {
-    match contact {
-        Ok(_)
-        | Err(ConnectError::Tls(
-            TlsError::Untrusted(_)
-            | TlsError::Unusable(_)
-            | TlsError::ShortKey(_)
-            | TlsError::NothingInCommon(_)
-            | TlsError::WantsCertificate(_),
-        )) => true,
-        Err(_) => false,
     }
 }
 

@@ -87,6 +87,23 @@ pub enum TlsError {
     Setup(String),
 }
 
+impl ConnectError {
+    /// Whether the other side speaks TLS all the same.
+    #[must_use]
+    pub const fn is_over_tls(&self) -> bool {
+        matches!(
+            self,
+            Self::Tls(
+                TlsError::Untrusted(_)
+                    | TlsError::Unusable(_)
+                    | TlsError::ShortKey(_)
+                    | TlsError::NothingInCommon(_)
+                    | TlsError::WantsCertificate(_)
+            )
+        )
+    }
+}
+
 impl TlsError {
     /// What was found, as part of a sentence.
     #[must_use]
@@ -279,25 +296,8 @@ impl Connector {
 
     /// Whether TLS is spoken where plain HTTP was tried.
     pub(super) async fn speaks_tls(&self, within: Duration) -> bool {
-        let looking = Self::to_look(self.url.with_encryption(true));
-        let Ok(looking) = looking else { return false };
-        !matches!(
-            looking.connect(within).await,
-            Err(ConnectError::Resolve(_)
-                | ConnectError::Elsewhere(_)
-                | ConnectError::Refused
-                | ConnectError::Unreachable(_)
-                | ConnectError::Local(_)
-                | ConnectError::TimedOut
-                | ConnectError::Broken(_)
-                | ConnectError::Tls(
-                    TlsError::PlainHttp(_)
-                        | TlsError::NotPlainHttp(_)
-                        | TlsError::Neither
-                        | TlsError::NoAnswer
-                        | TlsError::Setup(_)
-                ))
-        )
+        let Ok(looking) = Self::to_look(self.url.with_encryption(true)) else { return false };
+        looking.connect(within).await.map_or_else(|error| error.is_over_tls(), |_| true)
     }
 
     /// The same in plain HTTP or over TLS, whatever the URL says.
