@@ -49,30 +49,9 @@ pub(super) enum Action {
 impl Annotations {
     /// How severe the problem is: whatever asks a human to act is an error.
     pub(super) const fn severity(&self, code: Code) -> Severity {
-        match self.action {
-            Action::Wait => code.entry().severity,
-            Action::LogIn
-            | Action::LogOutElsewhere
-            | Action::AskIbkr
-            | Action::LogInOrRestart
-            | Action::SlowDown
-            | Action::Diagnose
-            | Action::Restart
-            | Action::StartGateway
-            | Action::FreePort
-            | Action::MendNetwork
-            | Action::AllowAddress
-            | Action::MoveHost
-            | Action::JudgeCertificate
-            | Action::AdjustTls
-            | Action::OtherAccount
-            | Action::MendConfig
-            | Action::MendChannel => Severity::Error,
-        }
+        if matches!(self.action, Action::Wait) { code.entry().severity } else { Severity::Error }
     }
-}
 
-impl Annotations {
     /// The same for a session that was not live at `time`, its deadline.
     pub(super) fn not_ready(self, time: &str) -> Self {
         let instruction = self.title.split(" – ").next().unwrap_or_default();

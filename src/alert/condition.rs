@@ -18,17 +18,11 @@ pub(super) struct Condition {
 /// All that is wrong with a gateway. `host` is the name of this host.
 pub(super) fn conditions(snapshot: &Snapshot, host: &str) -> Vec<Condition> {
     let mut conditions = Vec::new();
-    // The operator asked for silence, or logged out on purpose.
-    if matches!(snapshot.state, State::Paused { .. } | State::LoginRequired(Cause::ByOperator)) {
-        return conditions;
-    }
     let mut add = |code, annotations| conditions.push(Condition { code, annotations, if_long: None });
     match snapshot.state {
-        State::LoginRequired(Cause::ByOperator)
-        | State::Starting
-        | State::Live
-        | State::Recovering { .. }
-        | State::Paused { .. } => {}
+        // The operator asked for silence, or logged out on purpose.
+        State::Paused { .. } | State::LoginRequired(Cause::ByOperator) => return conditions,
+        State::Starting | State::Live | State::Recovering { .. } => {}
         State::LoginRequired(cause) => {
             add(Code::LoginRequired, gateway_text::login(cause, snapshot, host));
             if let Some(trouble) = snapshot.facts.trouble.filter(|trouble| forbids_a_login(*trouble)) {
@@ -59,18 +53,5 @@ pub(super) fn conditions(snapshot: &Snapshot, host: &str) -> Vec<Condition> {
 /// Whether a login would not help now, or would be the wrong thing to do. The other troubles are not certain while a
 /// login is required: the session is then only watched, and nothing tells the gateway's silence from IBKR's.
 const fn forbids_a_login(trouble: Unavailability) -> bool {
-    match trouble {
-        Unavailability::Certificate | Unavailability::AddressRefused | Unavailability::EdgeRefused => true,
-        Unavailability::NothingListens
-        | Unavailability::NoAnswer
-        | Unavailability::NotAGateway
-        | Unavailability::Tls
-        | Unavailability::Network
-        | Unavailability::IbkrSilent
-        | Unavailability::IbkrUnreachable
-        | Unavailability::GatewayWedged
-        | Unavailability::IbkrError
-        | Unavailability::TooManyRequests { .. }
-        | Unavailability::Nonsense => false,
-    }
+    matches!(trouble, Unavailability::Certificate | Unavailability::AddressRefused | Unavailability::EdgeRefused)
 }

@@ -137,12 +137,8 @@ impl Alert<Moment> {
     /// A notice of that phase at `now`.
     pub(super) fn notice(&self, now: Now, about: &About, code: Code, phase: AlertPhase) -> Notice {
         let Annotations { reason, title, summary, action_text, .. } = self.annotations.clone();
-        let severity = self.annotations.severity(code);
-        let severity = match (phase, self.firing()) {
-            (AlertPhase::Resolved | AlertPhase::Withdrawn | AlertPhase::Replaced, Some(firing)) => firing.worst,
-            (AlertPhase::Raised | AlertPhase::Repeated | AlertPhase::Acknowledged | AlertPhase::Test, _)
-            | (_, None) => severity,
-        };
+        let ended = self.firing().filter(|_| phase.is_end());
+        let severity = ended.map_or_else(|| self.annotations.severity(code), |firing| firing.worst);
         Notice {
             about: about.clone(),
             code,

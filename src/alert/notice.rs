@@ -194,11 +194,7 @@ impl Notice {
     pub fn message(&self, zone: &TimeZone, origin: &Origin) -> Message {
         let Origin { host, instance } = origin;
         let entry = self.code.entry();
-        let (gateway, channel) = match &self.about {
-            About::Gateway(name) => (Some(name.clone()), None),
-            About::Channel(name) => (None, Some(name.clone())),
-            About::Daemon => (None, None),
-        };
+        let [gateway, channel] = [self.about.gateway(), self.about.channel()].map(|name| name.map(str::to_owned));
         let lasted = human_duration(whole(self.lasted));
         let (since, summary) = (clock(self.started_at, zone), sentence(&self.summary));
         let (subject, about) = (self.about.subject(), &self.about);
@@ -249,15 +245,8 @@ impl Notice {
                 String::new(),
             ),
         };
-        let (code, severity) = match self.phase {
-            AlertPhase::Test => ("test", Severity::Info),
-            AlertPhase::Raised
-            | AlertPhase::Repeated
-            | AlertPhase::Acknowledged
-            | AlertPhase::Resolved
-            | AlertPhase::Withdrawn
-            | AlertPhase::Replaced => (self.code.name(), self.severity),
-        };
+        let is_test = self.phase == AlertPhase::Test;
+        let (code, severity) = if is_test { ("test", Severity::Info) } else { (self.code.name(), self.severity) };
         Message {
             version: VERSION,
             id: format!("tickled/{instance}/{}/{code}", self.about.path()),
@@ -323,12 +312,8 @@ impl Message {
     /// How urgent the message is. The end of an alert never is urgent.
     #[must_use]
     pub const fn urgency(&self) -> Severity {
-        match self.phase {
-            AlertPhase::Raised | AlertPhase::Repeated | AlertPhase::Test => self.severity,
-            AlertPhase::Resolved | AlertPhase::Withdrawn | AlertPhase::Replaced | AlertPhase::Acknowledged => {
-                Severity::Info
-            }
-        }
+        let is_quiet = self.phase.is_end() || matches!(self.phase, AlertPhase::Acknowledged);
+        if is_quiet { Severity::Info } else { self.severity }
     }
 
     /// A unique key of this message, the same for each copy of it.
@@ -379,10 +364,7 @@ impl AlertPhase {
     /// Whether the alert ends with it.
     #[must_use]
     pub const fn is_end(self) -> bool {
-        match self {
-            Self::Resolved | Self::Withdrawn | Self::Replaced => true,
-            Self::Raised | Self::Repeated | Self::Acknowledged | Self::Test => false,
-        }
+        matches!(self, Self::Resolved | Self::Withdrawn | Self::Replaced)
     }
 
     /// How it is written.

@@ -143,17 +143,15 @@ impl Candidate<'_> {
             Stage::Pending { .. } => match (self.open_cause(), self.next_notification()) {
                 (Some(cause), _) => (HeldBy::Cause(cause), None),
                 (None, None) => return None,
-                (None, Some(due)) => match due.reason {
-                    AlertWakeReason::Flapping => (HeldBy::Flapping, until(due)),
-                    AlertWakeReason::WindowEnd => (HeldBy::Window, until(due)),
-                    AlertWakeReason::HoursStart => (HeldBy::Hours, until(due)),
-                    AlertWakeReason::HoldOff
-                    | AlertWakeReason::Repeat
-                    | AlertWakeReason::Escalation
-                    | AlertWakeReason::Deadline
-                    | AlertWakeReason::Long
-                    | AlertWakeReason::Nothing => (HeldBy::HoldOff, until(due)),
-                },
+                (None, Some(due)) => {
+                    let known = [
+                        (AlertWakeReason::Flapping, HeldBy::Flapping),
+                        (AlertWakeReason::WindowEnd, HeldBy::Window),
+                        (AlertWakeReason::HoursStart, HeldBy::Hours),
+                    ];
+                    let by = known.into_iter().find(|(reason, _)| *reason == due.reason);
+                    (by.map_or(HeldBy::HoldOff, |(_, by)| by), until(due))
+                }
             },
         };
         Some(Held { by, until })

@@ -136,14 +136,7 @@ impl Awaited {
             }
             // Nothing is known yet of a gateway that has just started.
             Self::Lost => {
-                let is_lost = |(state, _): &(StateKind, _)| match state {
-                    StateKind::Live | StateKind::Starting => false,
-                    StateKind::Recovering
-                    | StateKind::Contested
-                    | StateKind::Unavailable
-                    | StateKind::LoginRequired
-                    | StateKind::Paused => true,
-                };
+                let is_lost = |(state, _): &(StateKind, _)| !matches!(state, StateKind::Live | StateKind::Starting);
                 states.any(is_lost).then_some(Exit::Live)
             }
         }

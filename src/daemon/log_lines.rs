@@ -133,48 +133,26 @@ impl OnceLog {
             self.gone.remove(call);
             return;
         };
-        let status = error.status;
-        match error.kind {
-            ErrorKind::NotUnderstood
-                // The position of the syntax error differs from answer to answer.
-                if is_new(
-                    self.not_understood.entry(call).or_default(),
-                    &format!("{status:?} {}", error.detail.split(" at line ").next().unwrap_or_default()),
-                ) =>
-            {
-                let sample = log::redact(&String::from_utf8_lossy(&error.sample));
-                warn!(event = event::ANSWER_NOT_UNDERSTOOD, gateway, call, status, sample, "{gateway}: {error}");
-            }
-            ErrorKind::Certificate | ErrorKind::Tls if is_new(&mut self.certificate, &error.detail) => {
-                let fault = &error.detail;
-                warn!(
-                    event = event::CERTIFICATE_REFUSED,
-                    gateway, fault, "{gateway}: no request is sent to {}: {fault}", error.url
-                );
-            }
-            ErrorKind::Gone if self.gone.insert(call) => {
-                let then = if request.can_be_left_out() { "it is left out" } else { "it is sent all the same" };
-                warn!(
-                    event = event::METHOD_GONE,
-                    gateway, call, status, "{gateway}: {call} is not supported at {}; {then}", error.url
-                );
-            }
-            ErrorKind::NotUnderstood
-            | ErrorKind::Certificate
-            | ErrorKind::Tls
-            | ErrorKind::Gone
-            | ErrorKind::NothingListens
-            | ErrorKind::NoAnswer
-            | ErrorKind::Broken
-            | ErrorKind::Network
-            | ErrorKind::NotAGateway
-            | ErrorKind::Unauthorized { .. }
-            | ErrorKind::LoginPage
-            | ErrorKind::NoBrokerageSession
-            | ErrorKind::AddressRefused
-            | ErrorKind::EdgeRefused
-            | ErrorKind::TooManyRequests { .. }
-            | ErrorKind::Ibkr => {}
+        let (kind, status) = (error.kind, error.status);
+        // The position of the syntax error differs from answer to answer.
+        let what = format!("{status:?} {}", error.detail.split(" at line ").next().unwrap_or_default());
+        if kind == ErrorKind::NotUnderstood && is_new(self.not_understood.entry(call).or_default(), &what) {
+            let sample = log::redact(&String::from_utf8_lossy(&error.sample));
+            warn!(event = event::ANSWER_NOT_UNDERSTOOD, gateway, call, status, sample, "{gateway}: {error}");
+        }
+        let fault = &error.detail;
+        if matches!(kind, ErrorKind::Certificate | ErrorKind::Tls) && is_new(&mut self.certificate, fault) {
+            warn!(
+                event = event::CERTIFICATE_REFUSED,
+                gateway, fault, "{gateway}: no request is sent to {}: {fault}", error.url
+            );
+        }
+        if kind == ErrorKind::Gone && self.gone.insert(call) {
+            let then = if request.can_be_left_out() { "it is left out" } else { "it is sent all the same" };
+            warn!(
+                event = event::METHOD_GONE,
+                gateway, call, status, "{gateway}: {call} is not supported at {}; {then}", error.url
+            );
         }
     }
 }

@@ -121,15 +121,7 @@ pub(super) fn age(now: Now, then: Now) -> Duration {
 }
 
 const fn is_for_humans(state: State) -> bool {
-    match state.kind() {
-        StateKind::LoginRequired => true,
-        StateKind::Starting
-        | StateKind::Live
-        | StateKind::Recovering
-        | StateKind::Contested
-        | StateKind::Unavailable
-        | StateKind::Paused => false,
-    }
+    matches!(state, State::LoginRequired(_))
 }
 
 /// The bounds of the histograms, in seconds.

@@ -59,14 +59,9 @@ pub async fn presented(url: &GatewayUrl, within: Duration) -> Result<Certificate
     }
     // Any host and any certificate may be inspected: nothing is trusted here.
     let connector = Connector::to_look(url.clone()).map_err(|error| no_tls(error.to_string()))?;
-    let connection = connector.connect(within).await.map_err(|error| match error {
-        ConnectError::Tls(_) | ConnectError::Broken(_) => no_tls(error.to_string()),
-        ConnectError::Resolve(_)
-        | ConnectError::Elsewhere(_)
-        | ConnectError::Refused
-        | ConnectError::Unreachable(_)
-        | ConnectError::Local(_)
-        | ConnectError::TimedOut => unreachable(error.to_string()),
+    let connection = connector.connect(within).await.map_err(|error| {
+        let is_tls = matches!(error, ConnectError::Tls(_) | ConnectError::Broken(_));
+        if is_tls { no_tls(error.to_string()) } else { unreachable(error.to_string()) }
     })?;
     connection.certificate.map(|der| read(&der)).ok_or_else(|| no_tls("it came without one".to_owned()))
 }

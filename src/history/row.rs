@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::event_id::EventId;
-use crate::alert::{self, About, AlertPhase, Code, Notice, Severity};
+use crate::alert::{self, AlertPhase, Code, Notice, Severity};
 use crate::session::{StateKind, StateReason, Transition};
 
 /// One line of the ledger.
@@ -141,11 +141,7 @@ impl What {
     /// The recorded part of a notification.
     #[must_use]
     pub fn notified(notice: &Notice) -> Self {
-        let (gateway, channel) = match &notice.about {
-            About::Gateway(name) => (Some(name.clone()), None),
-            About::Channel(name) => (None, Some(name.clone())),
-            About::Daemon => (None, None),
-        };
+        let [gateway, channel] = [notice.about.gateway(), notice.about.channel()].map(|name| name.map(str::to_owned));
         let Notice { code, phase, severity, reason, .. } = notice;
         Self::Alert { code: *code, phase: *phase, severity: *severity, gateway, channel, reason: reason.clone() }
     }

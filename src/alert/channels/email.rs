@@ -147,18 +147,12 @@ impl EmailChannel {
         // The first mail about an incident begins the thread; those that follow refer to it.
         let domain = if from.email.domain().is_ascii() { from.email.domain() } else { "tickled.invalid" };
         let thread = format!("<{}@{domain}>", hash(&format!("{} {}", message.id, message.started_at.as_second())));
-        mail = match message.phase {
-            AlertPhase::Raised => mail.message_id(Some(thread)),
-            AlertPhase::Repeated
-            | AlertPhase::Acknowledged
-            | AlertPhase::Resolved
-            | AlertPhase::Withdrawn
-            | AlertPhase::Replaced => {
-                let own = format!("<{}@{domain}>", message.delivery_id());
-                mail.message_id(Some(own)).in_reply_to(thread.clone()).references(thread)
-            }
-            AlertPhase::Test => mail.message_id(Some(format!("<{}@{domain}>", message.delivery_id()))),
-        };
+        let own = format!("<{}@{domain}>", message.delivery_id());
+        let is_first = message.phase == AlertPhase::Raised;
+        mail = mail.message_id(Some(if is_first { thread.clone() } else { own }));
+        if !is_first && message.phase != AlertPhase::Test {
+            mail = mail.in_reply_to(thread.clone()).references(thread);
+        }
         // Suppresses automatic replies.
         let automatic = HeaderValue::new(HeaderName::new_from_ascii_str("Auto-Submitted"), "auto-generated".to_owned());
         let mail = mail.raw_header(automatic).singlepart(SinglePart::plain(format!("{}\n", message.text)))?;

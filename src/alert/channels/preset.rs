@@ -120,19 +120,11 @@ impl Call {
 }
 
 fn ntfy(message: &Message, address: Address<'_>) -> Call {
-    let (priority, tag) = match (message.urgency(), message.phase) {
-        (Severity::Error, _) => ("urgent", "rotating_light"),
-        (Severity::Warning, _) => ("high", "warning"),
-        (Severity::Info, AlertPhase::Resolved) => ("default", "white_check_mark"),
-        (
-            Severity::Info,
-            AlertPhase::Raised
-            | AlertPhase::Repeated
-            | AlertPhase::Acknowledged
-            | AlertPhase::Withdrawn
-            | AlertPhase::Replaced
-            | AlertPhase::Test,
-        ) => ("default", "information_source"),
+    let (priority, tag) = match message.urgency() {
+        Severity::Error => ("urgent", "rotating_light"),
+        Severity::Warning => ("high", "warning"),
+        Severity::Info if message.phase == AlertPhase::Resolved => ("default", "white_check_mark"),
+        Severity::Info => ("default", "information_source"),
     };
     let mut headers = vec![
         ("Content-Type".to_owned(), "text/plain; charset=utf-8".to_owned()),
