@@ -2,6 +2,7 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 
 /// The secrets of one request, in all encodings in which they are sent or usually echoed.
 #[derive(Default)]
@@ -48,7 +49,7 @@ impl Secrets {
         let values = parsed.query_pairs().map(|(_, value)| value.into_owned());
         for part in segments.chain(values) {
             for part in [decoded(&part), part] {
-                if part.len() >= SHORTEST_PART && !COMMON.contains(&part.to_ascii_lowercase().as_str()) {
+                if part.len() >= SHORTEST_PART && !COMMON.split(' ').any(|common| common.eq_ignore_ascii_case(&part)) {
                     self.add(&part);
                 }
             }
@@ -86,15 +87,15 @@ impl Secrets {
         self.add_form(debug.trim_matches('"'), least);
         self.add_form(&html.replace('\'', "&#39;"), least);
         self.add_form(&html.replace('\'', "&#x27;"), least);
-        self.add_form(&percent_encoded(secret, b"-._~"), least);
-        self.add_form(&percent_encoded(secret, b"-._~/:?&=@!$'()*+,;"), least);
+        self.add_form(&percent_encoded(secret, UNRESERVED), least);
+        self.add_form(&percent_encoded(secret, OF_URLS), least);
         self.add_form(&secret.replace(' ', "+"), least);
         self.add_encoded(secret);
     }
 
     fn add_encoded(&mut self, secret: &str) {
         for encoded in [STANDARD_NO_PAD.encode(secret), URL_SAFE_NO_PAD.encode(secret)] {
-            self.add_form(&percent_encoded(&encoded, b"-._~"), LEAST_PART);
+            self.add_form(&percent_encoded(&encoded, UNRESERVED), LEAST_PART);
             self.add_form(&encoded, LEAST_PART);
         }
         let hex: String = secret.bytes().map(|byte| format!("{byte:02x}")).collect();
@@ -122,35 +123,12 @@ impl SecretForm {
     }
 }
 
-fn percent_encoded(text: &str, plain: &[u8]) -> String {
-    let encoded = |byte: u8| {
-        if byte.is_ascii_alphanumeric() || plain.contains(&byte) {
-            char::from(byte).to_string()
-        } else {
-            format!("%{byte:02X}")
-        }
-    };
-    text.bytes().map(encoded).collect()
+fn percent_encoded(text: &str, plain: &'static AsciiSet) -> String {
+    utf8_percent_encode(text, plain).to_string()
 }
 
 fn decoded(text: &str) -> String {
-    let bytes = text.as_bytes();
-    let mut plain = Vec::with_capacity(bytes.len());
-    let mut at = 0;
-    while let Some(&byte) = bytes.get(at) {
-        let hex = text.get(at + 1..at + 3).filter(|_| byte == b'%');
-        match hex.and_then(|hex| u8::from_str_radix(hex, 16).ok()) {
-            Some(decoded) => {
-                plain.push(decoded);
-                at += 3;
-            }
-            None => {
-                plain.push(byte);
-                at += 1;
-            }
-        }
-    }
-    String::from_utf8_lossy(&plain).into_owned()
+    percent_decode_str(text).decode_utf8_lossy().into_owned()
 }
 
 /// Not shown.
@@ -169,32 +147,26 @@ const SHORTEST_PART: usize = 4;
 /// This much of a secret gives it away.
 const LEAST_PART: usize = 8;
 /// Parts of addresses that are not secret.
-const COMMON: &[&str] = &[
-    "api",
-    "create",
-    "down",
-    "fail",
-    "generic",
-    "hook",
-    "hooks",
-    "incoming",
-    "json",
-    "message",
-    "messages",
-    "notify",
-    "ping",
-    "publish",
-    "push",
-    "send",
-    "sendmessage",
-    "services",
-    "status",
-    "true",
-    "trigger",
-    "webhook",
-    "webhooks",
-    "workflows",
-];
+const COMMON: &str = "api create down fail generic hook hooks incoming json message messages notify ping publish push send \
+                      sendmessage services status true trigger webhook webhooks workflows";
+/// The characters that stay as they are in a part of a URL, and in a whole one.
+const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+const OF_URLS: &AsciiSet = &UNRESERVED
+    .remove(b'/')
+    .remove(b':')
+    .remove(b'?')
+    .remove(b'&')
+    .remove(b'=')
+    .remove(b'@')
+    .remove(b'!')
+    .remove(b'$')
+    .remove(b'\'')
+    .remove(b'(')
+    .remove(b')')
+    .remove(b'*')
+    .remove(b'+')
+    .remove(b',')
+    .remove(b';');
 
 #[cfg(test)]
 mod tests {

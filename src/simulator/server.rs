@@ -3,10 +3,8 @@
 use std::future::pending;
 use std::io;
 use std::net::SocketAddr;
-use std::pin::Pin;
+use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use http_body_util::{BodyExt, Limited};
@@ -15,8 +13,9 @@ use hyper::header::{CONTENT_LENGTH, HeaderMap, USER_AGENT};
 use hyper::service::service_fn;
 use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
+use rustix::net::sockopt::set_socket_linger;
 use serde_json::Value;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
@@ -75,12 +74,12 @@ impl Server {
 
 async fn connect(world: Arc<SharedWorld>, tcp: TcpStream, acceptor: Option<TlsAcceptor>) {
     let (number, port) = (world.count_connection(), tcp.local_addr().map_or(0, |address| address.port()));
-    let connection = Connection { world, number, port, resets: Arc::new(AtomicBool::new(false)) };
     drop(tcp.set_nodelay(true));
-    let socket = Socket { tcp, resets: Arc::clone(&connection.resets) };
+    let Ok(socket) = tcp.as_fd().try_clone_to_owned() else { return };
+    let connection = Connection { world, number, port, socket: Arc::new(socket) };
     match acceptor {
-        None => connection.serve(socket).await,
-        Some(acceptor) => match acceptor.accept(socket).await {
+        None => connection.serve(tcp).await,
+        Some(acceptor) => match acceptor.accept(tcp).await {
             Ok(tls) => connection.serve(tls).await,
             Err(error) => tracing::debug!(%error, "no TLS with the simulated gateway"),
         },
@@ -94,7 +93,8 @@ struct Connection {
     number: u64,
     /// The gateway's port.
     port: u16,
-    resets: Arc<AtomicBool>,
+    /// The same socket, to end it in a reset.
+    socket: Arc<OwnedFd>,
 }
 
 impl Connection {
@@ -123,7 +123,8 @@ impl Connection {
         match what {
             What::Hang => pending().await,
             What::Reset | What::Refused => {
-                self.resets.store(true, Ordering::Relaxed);
+                // Without lingering, its close is a reset.
+                let _ = set_socket_linger(&self.socket, Some(Duration::ZERO));
                 Err(io::ErrorKind::ConnectionReset.into())
             }
             What::Answer(Answer::Upgrade) => Ok(stream::upgrade(&self.world, request)),
@@ -170,44 +171,6 @@ async fn read(request: &mut Request<Incoming>, port: u16) -> Call {
     let is_true = |key: &str| call.body[key] == Value::Bool(true) || call.param(key).as_deref() == Some("true");
     let (publish, compete) = (is_true("publish"), is_true("compete"));
     Call { publish, compete, ..call }
-}
-
-/// A TCP connection that can end in a reset instead of an orderly close.
-struct Socket {
-    tcp: TcpStream,
-    resets: Arc<AtomicBool>,
-}
-
-impl Drop for Socket {
-    fn drop(&mut self) {
-        if self.resets.load(Ordering::Relaxed) {
-            drop(self.tcp.set_zero_linger());
-        }
-    }
-}
-
-impl AsyncRead for Socket {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.tcp).poll_read(context, buffer)
-    }
-}
-
-impl AsyncWrite for Socket {
-    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.tcp).poll_write(context, bytes)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.tcp).poll_flush(context)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.tcp).poll_shutdown(context)
-    }
 }
 
 const LONGEST_BODY: usize = 64 * 1024;

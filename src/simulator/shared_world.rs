@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio::time::Instant;
 
-use super::world::{Arrival, Call, Control, Late, Options, Push, Reply, RequestId, StreamId, What, Who, World};
+use super::world::{Arrival, Call, Control, Late, Options, Push, Reply, RequestId, StreamId, What, Who, World, millis};
 
 /// What all tasks of a simulated gateway share.
 #[derive(Debug)]
@@ -280,10 +280,6 @@ fn outcome(what: &What) -> Value {
         What::Refused => json!("refused"),
         What::Reset => json!("reset"),
     }
-}
-
-fn millis(time: Duration) -> u64 {
-    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
 const MOST_RECEIVED: usize = 100_000;

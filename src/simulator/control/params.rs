@@ -6,8 +6,7 @@ use std::time::Duration;
 use hyper::header::{HeaderName, HeaderValue};
 
 use super::commands::Command;
-use crate::simulator::world::query::decode;
-use crate::simulator::world::{Does, Method, Raw, Rule, Times, Who};
+use crate::simulator::world::{Does, Method, Raw, Rule, Times, Who, decode};
 
 /// The parameters of a command, all of them known ones.
 pub(super) struct Params {

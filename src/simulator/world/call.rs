@@ -1,8 +1,7 @@
 //! A request to the gateway, reduced to what the answer depends on.
 
+use percent_encoding::percent_decode_str;
 use serde_json::Value;
-
-use super::query;
 
 /// The method of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -89,101 +88,63 @@ impl Route {
     /// Where a request for `path` (without its query) goes.
     #[must_use]
     pub fn parse(path: &str) -> Route {
-        match path {
-            "/" => return Route::Root,
-            "/status" => return Route::GatewayStatus,
-            "/sso/Login" => return Route::LoginPage,
-            "/sso/Dispatcher" => return Route::Dispatcher,
-            _ if path.starts_with("/sso/") => return Route::Proxied(path.to_owned()),
-            _ => {}
+        let outside = FIXED.iter().find(|(_, fixed)| *fixed == path && !path.starts_with("/v1/"));
+        if let Some((route, _)) = outside {
+            return route.clone();
+        }
+        if path.starts_with("/sso/") {
+            return Route::Proxied(path.to_owned());
         }
         let api = path.strip_prefix("/v1/api").or_else(|| path.strip_prefix("/v1/portal"));
         let Some(api) = api.filter(|rest| rest.starts_with('/')) else {
             return Route::Unknown(path.to_owned());
         };
-        match api {
-            "/iserver/reauthenticate" => Route::Reauthenticate,
-            "/tickle" => Route::Tickle,
-            "/iserver/auth/status" => Route::Status,
-            "/iserver/auth/ssodh/init" => Route::Init,
-            "/iserver/auth/ssodh/st" => Route::St,
-            "/sso/validate" => Route::Validate,
-            "/sso/ping" => Route::SsoPing,
-            "/logout" => Route::Logout,
-            "/iserver/accounts" => Route::Accounts,
-            "/portfolio/accounts" => Route::PortfolioAccounts,
-            "/ws" => Route::Stream,
-            _ if api.starts_with("/iserver/") => Route::Iserver(path.to_owned()),
-            _ => Route::Proxied(path.to_owned()),
+        let fixed = FIXED.iter().find(|(_, path)| path.strip_prefix("/v1/api") == Some(api));
+        match fixed {
+            Some((route, _)) => route.clone(),
+            None if api.starts_with("/iserver/") => Route::Iserver(path.to_owned()),
+            None => Route::Proxied(path.to_owned()),
         }
     }
 
     /// The path of this route, under `/v1/api` where it has two names.
     #[must_use]
     pub fn path(&self) -> &str {
-        match self {
-            Route::Unknown(path) | Route::Iserver(path) | Route::Proxied(path) => path,
-            Route::Root
-            | Route::GatewayStatus
-            | Route::Reauthenticate
-            | Route::LoginPage
-            | Route::Dispatcher
-            | Route::Tickle
-            | Route::Status
-            | Route::Init
-            | Route::St
-            | Route::Validate
-            | Route::SsoPing
-            | Route::Logout
-            | Route::Accounts
-            | Route::PortfolioAccounts
-            | Route::Stream => self.fixed_path(),
+        if let Route::Unknown(path) | Route::Iserver(path) | Route::Proxied(path) = self {
+            return path;
         }
-    }
-
-    /// The path of a route that has but one; empty for the others.
-    pub(super) fn fixed_path(&self) -> &'static str {
-        match self {
-            Route::Root => "/",
-            Route::GatewayStatus => "/status",
-            Route::Reauthenticate => "/v1/api/iserver/reauthenticate",
-            Route::LoginPage => "/sso/Login",
-            Route::Dispatcher => "/sso/Dispatcher",
-            Route::Tickle => "/v1/api/tickle",
-            Route::Status => "/v1/api/iserver/auth/status",
-            Route::Init => "/v1/api/iserver/auth/ssodh/init",
-            Route::St => "/v1/api/iserver/auth/ssodh/st",
-            Route::Validate => "/v1/api/sso/validate",
-            Route::SsoPing => "/v1/api/sso/ping",
-            Route::Logout => "/v1/api/logout",
-            Route::Accounts => "/v1/api/iserver/accounts",
-            Route::PortfolioAccounts => "/v1/api/portfolio/accounts",
-            Route::Stream => "/v1/api/ws",
-            Route::Unknown(_) | Route::Iserver(_) | Route::Proxied(_) => "",
-        }
+        FIXED.iter().find(|(route, _)| route == self).map_or("", |(_, path)| path)
     }
 
     /// Whether the gateway answers this by itself, so that IBKR never hears of it.
     #[must_use]
     pub fn is_own(&self) -> bool {
-        match self {
-            Route::Root | Route::GatewayStatus | Route::Reauthenticate | Route::Unknown(_) => true,
-            Route::LoginPage
-            | Route::Dispatcher
-            | Route::Tickle
-            | Route::Status
-            | Route::Init
-            | Route::St
-            | Route::Validate
-            | Route::SsoPing
-            | Route::Logout
-            | Route::Accounts
-            | Route::PortfolioAccounts
-            | Route::Stream
-            | Route::Iserver(_)
-            | Route::Proxied(_) => false,
-        }
+        matches!(self, Route::Root | Route::GatewayStatus | Route::Reauthenticate | Route::Unknown(_))
     }
+}
+
+/// The routes of which each has one path, and that path.
+const FIXED: &[(Route, &str)] = &[
+    (Route::Root, "/"),
+    (Route::GatewayStatus, "/status"),
+    (Route::LoginPage, "/sso/Login"),
+    (Route::Dispatcher, "/sso/Dispatcher"),
+    (Route::Reauthenticate, "/v1/api/iserver/reauthenticate"),
+    (Route::Tickle, "/v1/api/tickle"),
+    (Route::Status, "/v1/api/iserver/auth/status"),
+    (Route::Init, "/v1/api/iserver/auth/ssodh/init"),
+    (Route::St, "/v1/api/iserver/auth/ssodh/st"),
+    (Route::Validate, "/v1/api/sso/validate"),
+    (Route::SsoPing, "/v1/api/sso/ping"),
+    (Route::Logout, "/v1/api/logout"),
+    (Route::Accounts, "/v1/api/iserver/accounts"),
+    (Route::PortfolioAccounts, "/v1/api/portfolio/accounts"),
+    (Route::Stream, "/v1/api/ws"),
+];
+
+/// Decodes a value of a query. An invalid code stays as it is.
+pub(in crate::simulator) fn decode(text: &str) -> String {
+    percent_decode_str(&text.replace('+', " ")).decode_utf8_lossy().into_owned()
 }
 
 /// One request, reduced to what the answer depends on.
@@ -242,6 +203,6 @@ impl Call {
     #[must_use]
     pub fn param(&self, key: &str) -> Option<String> {
         let mut pairs = self.query.split('&').map(|pair| pair.split_once('=').unwrap_or((pair, "")));
-        pairs.find(|(name, _)| *name == key).map(|(_, value)| query::decode(value))
+        pairs.find(|(name, _)| *name == key).map(|(_, value)| decode(value))
     }
 }

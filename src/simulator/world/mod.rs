@@ -23,12 +23,10 @@ mod pacing;
 mod places;
 mod process;
 mod proxy;
-pub(super) mod query;
 mod render;
 mod stream;
 #[cfg(test)]
 mod tests;
-mod time;
 mod trading;
 mod traffic;
 
@@ -37,6 +35,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 pub use answer::{Answer, AuthStatus, Late, Raw, Reply, RequestId, SessionId, Tickle, Validate, Verdict, What};
+pub(in crate::simulator) use call::decode;
 pub use call::{Call, Method, Route};
 pub use control::{
     Competitor, Control, Does, Established, Limits, LoginFault, Reach, Rule, Shows, Streaming, Times, Unanswered, Who,
@@ -51,7 +50,6 @@ use ibkr::Ibkr;
 use process::Process;
 use proxy::Proxied;
 use stream::Streams;
-use time::millis;
 use traffic::Traffic;
 
 /// What a world is like from its beginning.
@@ -171,64 +169,6 @@ impl World {
         let reply = self.route(call);
         self.streams.tell(self.now, &self.ibkr);
         reply
-    }
-
-    /// Lets something happen to the world at `at`.
-    pub fn set(&mut self, at: Duration, control: Control) {
-        self.advance(at);
-        let at = self.now;
-        self.ibkr.set(at, &control);
-        match control {
-            Control::LogIn => {
-                drop(self.route(&Call::post(Route::Dispatcher)));
-            }
-            Control::Ibkr(Reach::Away) => {
-                self.reach = Reach::Away;
-                self.streams.go_silent();
-            }
-            Control::Ibkr(reach) => self.come_back(reach, Unanswered::Closed),
-            Control::Return(unanswered) => self.come_back(Reach::Here, unanswered),
-            Control::CloseConnections => {
-                self.places.close();
-                self.streams.close_handshakes();
-            }
-            Control::Restart { down } => {
-                self.process.restart(at, down);
-                self.ibkr.forget();
-                self.streams.close_all();
-                self.places = Places::new();
-            }
-            Control::FailReauthentications(times) => self.process.failing = times,
-            Control::Script(rule) => self.rules.add(rule),
-            Control::Clear => {
-                self.rules.clear();
-                self.process.failing = Times::NEVER;
-                self.streams.refusing = Times::NEVER;
-            }
-            Control::Latency(latency) => self.latency = latency,
-            Control::AuthDelay(delay) => self.process.auth_delay = delay,
-            Control::Deny(denied) => self.denied = denied,
-            Control::Streams(mode) => self.streams.set_mode(at, mode),
-            Control::RefuseSubscriptions(times) => self.streams.refusing = times,
-            Control::ExpireLogin
-            | Control::ExpireLoginAt(_)
-            | Control::Lapse
-            | Control::LogOutElsewhere
-            | Control::Compete(_)
-            | Control::Leave
-            | Control::FailInits { .. }
-            | Control::Pacing(_)
-            | Control::Borrow(_)
-            | Control::RefuseLogins(_)
-            | Control::FalseResults { .. }
-            | Control::NoSession(_)
-            | Control::FalseStatuses(_)
-            | Control::Established(_)
-            | Control::Settle { .. }
-            | Control::Paper(_) => {}
-        }
-        self.send_waiting();
-        self.streams.tell(at, &self.ibkr);
     }
 
     /// Lets everything happen that happens by itself up to `at`. A time before the last one is taken as the last one.
@@ -356,4 +296,9 @@ impl World {
             self.streams.hear_again(self.now, unanswered == Unanswered::Answered, &self.ibkr);
         }
     }
+}
+
+/// Whole milliseconds, as IBKR writes times.
+pub(in crate::simulator) fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }

@@ -60,30 +60,17 @@ impl World {
             return self.proxy(call.clone(), From::Client);
         }
         let script = self.rules.take(Who::Client, call);
-        if let Some((Does::Say(raw), after)) = script {
-            return Reply::new(after.unwrap_or(OWN), What::Answer(Answer::Raw(raw)));
-        }
-        let what = match &call.route {
-            Route::Root => What::Answer(Answer::LoginRedirect),
-            Route::Reauthenticate => What::Answer(self.process.reauthenticate(self.now)),
-            Route::Unknown(path) => What::Answer(Answer::IbkrRedirect(path.clone())),
-            Route::GatewayStatus
-            | Route::LoginPage
-            | Route::Dispatcher
-            | Route::Tickle
-            | Route::Status
-            | Route::Init
-            | Route::St
-            | Route::Validate
-            | Route::SsoPing
-            | Route::Logout
-            | Route::Accounts
-            | Route::PortfolioAccounts
-            | Route::Stream
-            | Route::Iserver(_)
-            | Route::Proxied(_) => What::Hang,
-        };
-        scripted(script, OWN, what)
+        scripted(script, OWN, || {
+            if call.route == Route::Root {
+                What::Answer(Answer::LoginRedirect)
+            } else if call.route == Route::Reauthenticate {
+                What::Answer(self.process.reauthenticate(self.now))
+            } else if let Route::Unknown(path) = &call.route {
+                What::Answer(Answer::IbkrRedirect(path.clone()))
+            } else {
+                What::Hang
+            }
+        })
     }
 
     /// A request that the gateway makes by itself.
@@ -147,8 +134,8 @@ impl World {
         }
         let reply = match self.reach {
             Reach::Here => {
-                let answer = self.ibkr.answer(self.now, &request.call, who, refused);
-                scripted(script, self.latency, What::Answer(answer))
+                let answer = || What::Answer(self.ibkr.answer(self.now, &request.call, who, refused));
+                scripted(script, self.latency, answer)
             }
             Reach::Away => {
                 self.places.keep(place, request);
@@ -186,29 +173,32 @@ impl World {
             self.ibkr.pacing.refuses(self.now, &call.route, Who::Client, in_a_second);
         }
         let script = self.rules.take(Who::Client, call);
-        if let Some((Does::Say(raw), after)) = script {
-            return Reply::new(after.unwrap_or(self.latency), What::Answer(Answer::Raw(raw)));
+        match self.reach {
+            Reach::Failing { status, after } if !matches!(script, Some((Does::Say(_), _))) => {
+                Reply::new(after, What::Answer(Answer::Trouble(status)))
+            }
+            Reach::Here | Reach::Away | Reach::Failing { .. } => {
+                scripted(script, self.latency, || What::Answer(Answer::Upgrade))
+            }
         }
-        let answer = match self.reach {
-            Reach::Here | Reach::Away => Answer::Upgrade,
-            Reach::Failing { status, after } => return Reply::new(after, What::Answer(Answer::Trouble(status))),
-        };
-        scripted(script, self.latency, What::Answer(answer))
     }
 }
 
-fn scripted(script: Option<(Does, Option<Duration>)>, usual: Duration, what: What) -> Reply {
-    let Some((does, after)) = script else {
-        return Reply::new(usual, what);
+/// What a script makes of the usual reply.
+fn scripted(script: Option<(Does, Option<Duration>)>, takes: Duration, usual: impl FnOnce() -> What) -> Reply {
+    let Some((does, after)) = script else { return Reply::new(takes, usual()) };
+    let what = if let Does::Say(raw) = does {
+        What::Answer(Answer::Raw(raw))
+    } else {
+        match (does, usual()) {
+            (Does::Hang, _) => What::Hang,
+            (Does::Reset, _) => What::Reset,
+            (Does::Cut, What::Answer(answer)) => What::Cut(answer),
+            (Does::Drip, What::Answer(answer)) => What::Drip(answer),
+            (_, usual) => usual,
+        }
     };
-    let what = match (does, what) {
-        (Does::Hang, _) => What::Hang,
-        (Does::Reset, _) => What::Reset,
-        (Does::Cut, What::Answer(answer)) => What::Cut(answer),
-        (Does::Drip, What::Answer(answer)) => What::Drip(answer),
-        (Does::Say(_) | Does::Delay | Does::Cut | Does::Drip, what) => what,
-    };
-    Reply::new(after.unwrap_or(usual), what)
+    Reply::new(after.unwrap_or(takes), what)
 }
 
 /// How long the gateway takes for what it answers by itself.

@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::answer::AuthStatus;
 use super::control::{Streaming, Times};
 use super::ibkr::Ibkr;
-use super::time::millis;
+use super::millis;
 use super::trading::Subscriptions;
 
 /// One open websocket.

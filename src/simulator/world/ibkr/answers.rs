@@ -6,7 +6,7 @@ use super::{Ibkr, Login};
 use crate::simulator::world::answer::{Answer, AuthStatus, Tickle, Validate, Verdict};
 use crate::simulator::world::call::{Call, Method, Route};
 use crate::simulator::world::control::Who;
-use crate::simulator::world::time::millis;
+use crate::simulator::world::millis;
 
 impl Ibkr {
     /// Answers a request that reached IBKR. `refused`: it exceeds a rate limit.

@@ -1,83 +1,97 @@
-//! What the controls do to IBKR.
+//! What each control does to the world.
 
 use std::time::Duration;
 
-use super::Ibkr;
-use crate::simulator::world::control::{Control, Established, LoginFault, Times};
+use crate::simulator::world::World;
+use crate::simulator::world::call::{Call, Route};
+use crate::simulator::world::control::{Control, Established, LoginFault, Reach, Times, Unanswered};
 use crate::simulator::world::pacing::Pacing;
+use crate::simulator::world::places::Places;
 
-impl Ibkr {
-    /// Lets one of the controls that concern IBKR happen.
-    pub(in crate::simulator::world) fn set(&mut self, at: Duration, control: &Control) {
-        match *control {
-            Control::ExpireLogin => self.end_login(),
+impl World {
+    /// Lets something happen to the world at `at`.
+    pub fn set(&mut self, at: Duration, control: Control) {
+        self.advance(at);
+        let (at, ibkr) = (self.now, &mut self.ibkr);
+        match control {
+            Control::LogIn => {
+                drop(self.route(&Call::post(Route::Dispatcher)));
+            }
+            Control::ExpireLogin => ibkr.end_login(),
             Control::ExpireLoginAt(when) => {
-                if let Some(login) = &mut self.login {
+                if let Some(login) = &mut ibkr.login {
                     login.ends_at = Some(when.max(at));
                 }
             }
-            Control::Lapse => self.lapse(),
-            Control::LogOutElsewhere => self.log_out(),
-            Control::Compete(competitor) => self.compete(competitor),
+            Control::Lapse => ibkr.lapse(),
+            Control::LogOutElsewhere => ibkr.log_out(),
+            Control::Compete(competitor) => ibkr.compete(competitor),
             Control::Leave => {
-                self.holder = None;
-                self.returns = None;
-                self.fight_ends_at = None;
-                self.competing = false;
+                (ibkr.holder, ibkr.returns, ibkr.fight_ends_at) = (None, None, None);
+                ibkr.competing = false;
             }
-            Control::FailInits { times, status } => {
-                self.failing_inits = times;
-                self.failing_init_status = status;
+            Control::Ibkr(Reach::Away) => {
+                self.reach = Reach::Away;
+                self.streams.go_silent();
             }
-            Control::Pacing(limits) => self.pacing = Pacing::new(limits),
+            Control::Ibkr(reach) => self.come_back(reach, Unanswered::Closed),
+            Control::Return(unanswered) => self.come_back(Reach::Here, unanswered),
+            Control::CloseConnections => {
+                self.places.close();
+                self.streams.close_handshakes();
+            }
+            Control::AuthDelay(delay) => self.process.auth_delay = delay,
+            Control::Restart { down } => {
+                self.process.restart(at, down);
+                ibkr.forget();
+                self.streams.close_all();
+                self.places = Places::new();
+            }
+            Control::FailReauthentications(times) => self.process.failing = times,
+            Control::FailInits { times, status } => (ibkr.failing_inits, ibkr.failing_init_status) = (times, status),
+            Control::Script(rule) => self.rules.add(rule),
+            Control::Clear => {
+                self.rules.clear();
+                self.process.failing = Times::NEVER;
+                self.streams.refusing = Times::NEVER;
+                ibkr.failing_inits = Times::NEVER;
+                ibkr.false_results = Times::NEVER;
+                ibkr.no_sessions = Times::NEVER;
+                ibkr.false_statuses = Times::NEVER;
+            }
+            Control::Pacing(limits) => ibkr.pacing = Pacing::new(limits),
+            Control::Latency(latency) => self.latency = latency,
             Control::Borrow(on) => {
-                self.foreign_app = on;
-                if on && self.login.is_some() {
-                    self.borrowed = true;
-                    self.lapse();
+                ibkr.foreign_app = on;
+                if on && ibkr.login.is_some() {
+                    ibkr.borrowed = true;
+                    ibkr.lapse();
                 }
             }
             Control::RefuseLogins(fault) => {
-                self.refuses_logins = fault;
-                if let Some(login) = &mut self.login
+                ibkr.refuses_logins = fault;
+                if let Some(login) = &mut ibkr.login
                     && login.fault == Some(LoginFault::NotEnabled)
                 {
                     login.fault = fault;
                 }
             }
-            Control::FalseResults { times, zero } => {
-                self.false_results = times;
-                self.false_is_zero = zero;
-            }
-            Control::NoSession(times) => self.no_sessions = times,
-            Control::FalseStatuses(times) => self.false_statuses = times,
+            Control::FalseResults { times, zero } => (ibkr.false_results, ibkr.false_is_zero) = (times, zero),
+            Control::NoSession(times) => ibkr.no_sessions = times,
+            Control::FalseStatuses(times) => ibkr.false_statuses = times,
             Control::Established(shows) => {
-                self.shows_established = shows;
-                self.established = self.authenticated && shows != Established::Never;
+                ibkr.shows_established = shows;
+                ibkr.established = ibkr.authenticated && shows != Established::Never;
             }
             Control::Settle { authenticated, established } => {
-                self.settle_authenticated = authenticated;
-                self.settle_established = established;
+                (ibkr.settle_authenticated, ibkr.settle_established) = (authenticated, established);
             }
-            Control::Paper(paper) => self.paper = paper,
-            Control::Clear => {
-                self.failing_inits = Times::NEVER;
-                self.false_results = Times::NEVER;
-                self.no_sessions = Times::NEVER;
-                self.false_statuses = Times::NEVER;
-            }
-            Control::LogIn
-            | Control::Ibkr(_)
-            | Control::Return(_)
-            | Control::CloseConnections
-            | Control::AuthDelay(_)
-            | Control::Restart { .. }
-            | Control::FailReauthentications(_)
-            | Control::Script(_)
-            | Control::Latency(_)
-            | Control::Deny(_)
-            | Control::Streams(_)
-            | Control::RefuseSubscriptions(_) => {}
+            Control::Paper(paper) => ibkr.paper = paper,
+            Control::Deny(denied) => self.denied = denied,
+            Control::Streams(mode) => self.streams.set_mode(at, mode),
+            Control::RefuseSubscriptions(times) => self.streams.refusing = times,
         }
+        self.send_waiting();
+        self.streams.tell(self.now, &self.ibkr);
     }
 }

@@ -9,6 +9,7 @@ mod stream;
 mod trading;
 mod walk;
 
+use super::millis;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -70,13 +71,9 @@ fn raw(status: u16, content_type: &str, body: &[u8]) -> Raw {
 }
 
 /// What the gateway asked of IBKR by itself since `since`: the end of the path, and when.
-fn asked(world: &World, since: Duration) -> Vec<(&'static str, u64)> {
-    let own = |arrival: &&Arrival| arrival.who == Who::Gateway && arrival.at >= since;
-    let end = |arrival: &Arrival| {
-        let at_ms = u64::try_from(arrival.at.as_millis()).unwrap();
-        (arrival.route.fixed_path().trim_start_matches("/v1/api"), at_ms)
-    };
-    world.arrivals().filter(own).map(end).collect()
+fn asked(world: &World, since: Duration) -> Vec<(&str, u64)> {
+    let own = world.arrivals().filter(|arrival| arrival.who == Who::Gateway && arrival.at >= since);
+    own.map(|arrival| (arrival.route.path().trim_start_matches("/v1/api"), millis(arrival.at))).collect()
 }
 
 fn body(answer: &Answer) -> String {

@@ -8,7 +8,7 @@ use super::contracts;
 use super::reply::{bad, marked, ok, price, units};
 use crate::simulator::world::answer::Answer;
 use crate::simulator::world::call::Call;
-use crate::simulator::world::time::millis;
+use crate::simulator::world::millis;
 
 /// The last price in hundredths, at `at` since the world began. It moves by less than 2 % within ten minutes.
 pub(super) fn last(conid: u32, at: Duration) -> i64 {

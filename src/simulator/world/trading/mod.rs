@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 
 use super::answer::Answer;
 use super::call::{Call, Method};
-use super::time::millis;
+use super::millis;
 
 use orders::{Orders, Ticket};
 use portfolio::Portfolio;
