@@ -10,6 +10,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use jiff::tz::TimeZone;
+use serde::{Deserialize, Serialize};
 use tokio::sync::{Notify, mpsc};
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::{sleep, timeout};
@@ -47,13 +48,13 @@ pub enum DeliveryEvent {
     },
 }
 
-/// The state of a channel, as the status shows it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// The state of a channel, as the control socket shows it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ChannelStatus {
     /// Its name.
     pub name: String,
     /// Its kind.
-    pub kind: &'static str,
+    pub kind: String,
     /// How many messages wait.
     pub waiting: usize,
     /// How many messages it has delivered since the daemon started.
@@ -243,7 +244,7 @@ impl Dispatcher {
             let outbox = worker.outbox.borrow();
             ChannelStatus {
                 name: worker.settings.name.clone(),
-                kind: worker.settings.kind.name(),
+                kind: worker.settings.kind.name().to_owned(),
                 waiting: outbox.len(),
                 sent: worker.sent.get(),
                 given_up: worker.given_up.get(),

@@ -5,7 +5,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::alert::{self, About, ActiveAlert, ChannelStatus, HeldBy, Severity};
+use crate::alert::{self, ActiveAlert, ChannelStatus, HeldBy, Severity};
 use crate::history::EventId;
 use crate::session::{StateKind, StateReason};
 use crate::status::Snapshot;
@@ -96,7 +96,7 @@ pub struct DaemonStatus {
     /// The open alerts, sent or held back.
     pub alerts: Vec<OpenAlert>,
     /// The channels of alerts, beside the log.
-    pub channels: Vec<ChannelState>,
+    pub channels: Vec<ChannelStatus>,
 }
 
 impl DaemonStatus {
@@ -258,23 +258,6 @@ pub struct HeldAlert {
     pub until: Option<Timestamp>,
 }
 
-/// A channel of alerts.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ChannelState {
-    /// Its name.
-    pub name: String,
-    /// Its kind.
-    pub kind: String,
-    /// How many messages wait.
-    pub waiting: u64,
-    /// How many it has delivered since the daemon started.
-    pub sent: u64,
-    /// How many were given up since then.
-    pub given_up: u64,
-    /// Why its last try failed; `None` after a success.
-    pub last_failure: Option<String>,
-}
-
 /// The result of a test on one channel.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ChannelTest {
@@ -356,11 +339,7 @@ impl GatewayStatus {
 
 impl From<ActiveAlert> for OpenAlert {
     fn from(alert: ActiveAlert) -> Self {
-        let (gateway, channel) = match alert.about {
-            About::Gateway(name) => (Some(name), None),
-            About::Channel(name) => (None, Some(name)),
-            About::Daemon => (None, None),
-        };
+        let [gateway, channel] = [alert.about.gateway(), alert.about.channel()].map(|name| name.map(str::to_owned));
         Self {
             code: alert.code.name().to_owned(),
             gateway,
@@ -376,19 +355,6 @@ impl From<ActiveAlert> for OpenAlert {
             }),
             summary: alert.summary,
             action: alert.action_text,
-        }
-    }
-}
-
-impl From<ChannelStatus> for ChannelState {
-    fn from(status: ChannelStatus) -> Self {
-        Self {
-            name: status.name,
-            kind: status.kind.to_owned(),
-            waiting: status.waiting as u64,
-            sent: status.sent,
-            given_up: status.given_up,
-            last_failure: status.last_failure,
         }
     }
 }

@@ -15,8 +15,8 @@ mod routes;
 mod server;
 
 pub use api::{
-    Asked, ChannelState, ChannelTest, Command, CurrentWindow, DaemonStatus, ErrorBody, GatewayStatus, OpenAlert,
-    Response, Tried, Until,
+    Asked, ChannelTest, Command, CurrentWindow, DaemonStatus, ErrorBody, GatewayStatus, OpenAlert, Response, Tried,
+    Until,
 };
 pub(crate) use client::{Client, Error};
 pub use ensure::EnsureResult;

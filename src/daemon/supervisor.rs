@@ -367,7 +367,7 @@ impl Supervisor {
             zone: self.alerts.zone().iana_name().map(str::to_owned),
             gateways: self.gateways.values().filter_map(|entry| entry.status(now)).collect(),
             alerts: self.alerts.active().map(control::OpenAlert::from).collect(),
-            channels: self.alerts.channels().into_iter().map(control::ChannelState::from).collect(),
+            channels: self.alerts.channels(),
         }
     }
 

@@ -5,7 +5,8 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 use jiff::Timestamp;
-use tickled::control::{ChannelState, DaemonStatus, GatewayStatus, OpenAlert};
+use tickled::alert::ChannelStatus;
+use tickled::control::{DaemonStatus, GatewayStatus, OpenAlert};
 use tickled::endpoint::{Counts, Health, Hosts, View, livez, metrics, readyz};
 use tickled::session::{Now, StateKind, StateReason};
 
@@ -37,7 +38,7 @@ pub(crate) fn view() -> View {
                 summary: "a login is <required>".to_owned(),
                 action: "log in at https://localhost:5001".to_owned(),
             }],
-            channels: vec![ChannelState {
+            channels: vec![ChannelStatus {
                 name: "phone".to_owned(),
                 kind: "webhook".to_owned(),
                 waiting: 2,
