@@ -27,7 +27,7 @@ pub(super) fn evaluate(subject: &Subject, observed: &Observations) -> Vec<CheckR
         Some(ProbeResult::Answer(answer)) => Ok(read_status(&answer.reply())),
         Some(ProbeResult::Silent) => Err(Some(unanswered(subject, observed))),
         Some(ProbeResult::Broken(why)) => {
-            Err(Some(ibkr(&format!("the connection breaks during a request to IBKR: {why}"))))
+            Err(Some(ibkr(&format!("the connection broke during a request to IBKR: {why}"))))
         }
         None => Err(subject.known_silence.map(|_| unanswered(subject, observed))),
     };
@@ -40,13 +40,13 @@ pub(super) fn evaluate(subject: &Subject, observed: &Observations) -> Vec<CheckR
     };
     match status.map_err(|refusal| (refusal.kind, refusal.detail)) {
         Ok(status) => {
-            results.push(CheckResult::good(Check::Edge, "IBKR lets this host in"));
-            results.push(CheckResult::good(Check::Ibkr, "it answers"));
+            results.push(CheckResult::good(Check::Edge, "IBKR accepts this host"));
+            results.push(CheckResult::good(Check::Ibkr, "IBKR answers"));
             results.extend(session(subject, observed, &status));
         }
         Err((ErrorKind::Unauthorized { denied }, _)) => {
-            results.push(CheckResult::good(Check::Edge, "IBKR lets this host in"));
-            results.push(CheckResult::good(Check::Ibkr, "it answers"));
+            results.push(CheckResult::good(Check::Edge, "IBKR accepts this host"));
+            results.push(CheckResult::good(Check::Ibkr, "IBKR answers"));
             results.push(no_login(subject, denied));
         }
         Err((ErrorKind::LoginPage, _)) => results.push(no_login(subject, false)),
@@ -58,7 +58,7 @@ pub(super) fn evaluate(subject: &Subject, observed: &Observations) -> Vec<CheckR
         }
         Err((ErrorKind::NoBrokerageSession, _)) => results.extend(session(subject, observed, &AuthStatus::default())),
         Err((ErrorKind::Gone | ErrorKind::NotAGateway, _)) => {
-            let found = "it does not know the request for the session's state";
+            let found = "it does not support the request for the session's status";
             results.push(CheckResult::fault(Check::Gateway, Exit::NothingAnswers, found, "update the gateway"));
         }
         Err((ErrorKind::NotUnderstood, why)) => results.push(ibkr(&format!("the answer cannot be understood: {why}"))),
@@ -73,7 +73,7 @@ pub(super) fn evaluate(subject: &Subject, observed: &Observations) -> Vec<CheckR
 fn unanswered(subject: &Subject, observed: &Observations) -> CheckResult {
     let fault = |exit, found: String, remedy: &str| CheckResult::fault(Check::Ibkr, exit, found, remedy);
     let request = if subject.known_silence.is_some() {
-        "the daemon's requests have no answer".to_owned()
+        "the daemon's requests get no answer".to_owned()
     } else {
         format!("a request to IBKR had no answer within {}", human_duration(subject.target.answer_within))
     };
@@ -81,7 +81,7 @@ fn unanswered(subject: &Subject, observed: &Observations) -> CheckResult {
     match (&observed.websocket, &observed.ibkr_host) {
         _ if subject.known_silence == Some(Unavailability::GatewayWedged) => fault(
             Exit::HumanNeeded,
-            format!("the gateway is wedged, as the daemon found: {tried}, while IBKR answers by another way"),
+            format!("the gateway is wedged, as the daemon found: {tried}, while IBKR answers in another way"),
             WEDGED,
         ),
         (Some(Ok(())), _) => fault(
@@ -90,19 +90,21 @@ fn unanswered(subject: &Subject, observed: &Observations) -> CheckResult {
             WEDGED,
         ),
         (_, Some(Err(Unreachable::NoWay(why)))) => {
-            fault(Exit::NotLive, format!("this host has no way to IBKR ({why}): {tried}"), NO_WAY)
+            fault(Exit::NotLive, format!("this host cannot reach IBKR ({why}): {tried}"), NO_WAY)
         }
         (Some(Err(StreamDown::NeverReady)), _) => {
             fault(Exit::NotLive, format!("IBKR does not answer: {tried}; a websocket got no message either"), AWAY)
         }
         (_, Some(Ok(()))) => fault(
             Exit::NotLive,
-            format!("{tried}; no websocket can be opened, and IBKR's API host can be reached from here"),
+            format!("{tried}; no websocket can be opened, but this host can reach IBKR's API host"),
             MAYBE_WEDGED,
         ),
-        (_, Some(Err(Unreachable::NoAnswer(why)))) => {
-            fault(Exit::NotLive, format!("IBKR does not answer: {tried}; nor does its API host ({why})"), AWAY)
-        }
+        (_, Some(Err(Unreachable::NoAnswer(why)))) => fault(
+            Exit::NotLive,
+            format!("IBKR does not answer: {tried}; its API host does not answer either ({why})"),
+            AWAY,
+        ),
         (_, None) => fault(Exit::NotLive, tried, MAYBE_WEDGED),
     }
 }
@@ -125,7 +127,7 @@ fn refused(subject: &Subject, observed: &Observations) -> Option<CheckResult> {
 }
 
 fn ip_list(subject: &Subject, own: Option<IpAddr>) -> CheckResult {
-    let from = own.map(|own| format!(", which asks from {own}")).unwrap_or_default();
+    let from = own.map(|own| format!(", which connects from {own}")).unwrap_or_default();
     let found = format!("the gateway itself refuses this host{from} (404 \"Access Denied\")");
     let mut remedy = format!(
         "in the gateway's root/conf.yaml add the line `    - {}` under ips: allow:, and restart the gateway, which \
@@ -135,7 +137,7 @@ fn ip_list(subject: &Subject, own: Option<IpAddr>) -> CheckResult {
     if subject.is_here() {
         remedy.push_str(
             ". If it runs in a container, it sees the address of the container's network instead, for instance \
-             172.18.0.1: then the line is `    - 172.*`",
+             172.18.0.1: then add `    - 172.*`",
         );
     }
     CheckResult::fault(Check::IpList, Exit::HumanNeeded, found, remedy)
@@ -161,9 +163,9 @@ fn no_login(subject: &Subject, denied: bool) -> CheckResult {
             url.ssh_tunnel(&subject.here)
         )
     } else {
-        format!("log in at {url} in a browser, best on the gateway's own host")
+        format!("log in at {url} in a browser, preferably on the gateway's own host")
     };
-    let more = if denied { "\nIf a login does not help, see ips: allow: in the gateway's conf.yaml" } else { "" };
+    let more = if denied { "\nIf a login does not help, check ips: allow: in the gateway's conf.yaml" } else { "" };
     let remedy = format!("{how}\n{NEVERTHELESS}{more}");
     CheckResult::fault(Check::Login, Exit::HumanNeeded, "not logged in", remedy)
 }
@@ -172,25 +174,27 @@ fn session(subject: &Subject, observed: &Observations, status: &AuthStatus) -> V
     let fault = |found: &str, remedy: &str| CheckResult::fault(Check::Session, Exit::NotLive, found, remedy);
     if status.competing {
         let login = CheckResult::good(Check::Login, "valid");
-        let found = "the session is used elsewhere: in TWS, on a phone or by another program with the same user name";
+        let found = "the session is in use elsewhere: in TWS, on a phone or by another program with the same user name";
         return vec![login, fault(found, ELSEWHERE)];
     }
     if !status.authenticated {
         let login = login(subject, observed);
         let found = match login.verdict {
             Verdict::Fault(_) => return vec![login],
-            Verdict::Good => "the session has lapsed, and the login stands: it can be taken back",
-            Verdict::Warning | Verdict::Note | Verdict::NotAsked => "the session has lapsed; the login may stand",
+            Verdict::Good => "the session has lapsed, but the login is still valid: the session can be recovered",
+            Verdict::Warning | Verdict::Note | Verdict::NotAsked => {
+                "the session has lapsed; the login may still be valid"
+            }
         };
         return vec![login, fault(found, TAKE_BACK)];
     }
     let mut results = vec![CheckResult::good(Check::Login, "valid")];
     if !status.connected {
-        results.push(fault("authenticated, and the gateway is not connected to IBKR's servers", TAKE_BACK));
+        results.push(fault("authenticated, but the gateway is not connected to IBKR's servers", TAKE_BACK));
         return results;
     }
     if status.established == Some(false) {
-        results.push(fault("authenticated, and the account data is not loaded yet", "ask again in some seconds"));
+        results.push(fault("authenticated, but the account data is not loaded yet", "run this again in a few seconds"));
         return results;
     }
     let accounts = observed.accounts.as_ref().and_then(ProbeResult::answer);
@@ -201,7 +205,7 @@ fn session(subject: &Subject, observed: &Observations, status: &AuthStatus) -> V
             results.push(account(subject, accounts.is_paper));
         }
         Some(_) | None => {
-            results.push(fault("it calls itself authenticated, and account data does not arrive", NO_DATA));
+            results.push(fault("the gateway reports authenticated, but account data does not arrive", NO_DATA));
         }
     }
     results
@@ -212,7 +216,7 @@ fn login(subject: &Subject, observed: &Observations) -> CheckResult {
     let answer = match &observed.validation {
         Some(ProbeResult::Answer(answer)) => answer,
         Some(ProbeResult::Silent | ProbeResult::Broken(_)) => {
-            return CheckResult::note(Check::Login, "not known: IBKR did not say");
+            return CheckResult::note(Check::Login, "unknown: IBKR did not answer");
         }
         None => {
             let why = subject.no_validation.as_deref().unwrap_or(ASKED_RECENTLY);
@@ -221,21 +225,21 @@ fn login(subject: &Subject, observed: &Observations) -> CheckResult {
     };
     match read::<SsoValidation>(&answer.reply()) {
         Ok(sso) if sso.client_app.as_deref().is_some_and(|app| !app.is_empty()) => {
-            let found = "another application holds the login, so no session comes of it, and competing says nothing";
+            let found = "another application holds the login, so the gateway cannot open a session; `competing` does not show this";
             CheckResult::fault(Check::Login, Exit::HumanNeeded, found, BORROWED)
         }
         Ok(SsoValidation { result: true, .. }) => CheckResult::good(Check::Login, "valid"),
         Ok(SsoValidation { result: false, .. }) => {
             let remedy = format!(
-                "such an answer is known to flicker: ask again in a minute; if it stays, log in at {}",
+                "this answer is sometimes wrong: run this again in a minute; if it is the same, log in at {}",
                 subject.url()
             );
-            CheckResult::fault(Check::Login, Exit::HumanNeeded, "IBKR says that the login does not stand", remedy)
+            CheckResult::fault(Check::Login, Exit::HumanNeeded, "IBKR says that the login is not valid", remedy)
         }
         Err(Refusal { kind: ErrorKind::Unauthorized { denied }, .. }) => no_login(subject, denied),
         Err(Refusal { kind: ErrorKind::LoginPage, .. }) => no_login(subject, false),
         Err(Refusal { kind: ErrorKind::TooManyRequests { .. }, .. }) => too_many(),
-        Err(_) => CheckResult::note(Check::Login, "not known: the answer does not say"),
+        Err(_) => CheckResult::note(Check::Login, "unknown: the answer does not say"),
     }
 }
 
@@ -250,9 +254,9 @@ fn account(subject: &Subject, is_paper: Option<bool>) -> CheckResult {
     if wanted == is {
         return CheckResult::good(Check::Account, format!("a {} account, as configured", kind(is)));
     }
-    let found = format!("the login is for a {} account, and configured is {}", kind(is), kind(wanted));
+    let found = format!("the login is for a {} account, but a {} account is configured", kind(is), kind(wanted));
     let remedy = format!(
-        "log out, and log in at {} with the {} user, or correct account under [gateway.{}.session]",
+        "log out, then log in at {} with the {} user name, or correct account under [gateway.{}.session]",
         subject.url(),
         kind(wanted),
         subject.name
@@ -271,13 +275,13 @@ fn clock(observed: &Observations) -> Option<CheckResult> {
     if off <= TOLERATED {
         return Some(CheckResult::good(
             Check::Clock,
-            format!("within {} s of the date of the answers", TOLERATED.as_secs()),
+            format!("within {} s of the Date header of the answers", TOLERATED.as_secs()),
         ));
     }
     let way = if came > date { "ahead" } else { "behind" };
-    let found = format!("this host's clock is {} {way} of the date of the answers", human_duration(off));
-    let remedy = "have the host's clock kept (`timedatectl set-ntp true`): ends of logins and maintenance windows are \
-                  reckoned by it";
+    let found = format!("this host's clock is {} {way} of the Date header of the answers", human_duration(off));
+    let remedy = "synchronise the clock of this host (`timedatectl set-ntp true`): the ends of logins and maintenance \
+                  windows are calculated from it";
     Some(CheckResult::warning(Check::Clock, found, remedy))
 }
 
@@ -286,8 +290,8 @@ fn ibkr(found: &str) -> CheckResult {
 }
 
 fn too_many() -> CheckResult {
-    let found = "IBKR says too many requests (429)";
-    let remedy = "leave this gateway alone for a quarter of an hour, and find out which program asks so often";
+    let found = "IBKR reports too many requests (429)";
+    let remedy = "send nothing to this gateway for 15 minutes, and find out which program sends so many requests";
     CheckResult::fault(Check::Ibkr, Exit::NotLive, found, remedy)
 }
 
@@ -314,26 +318,29 @@ pub(super) fn seems_logged_out(result: &ProbeResult) -> bool {
     matches!(flags(result), Some(Err(ErrorKind::Unauthorized { .. } | ErrorKind::LoginPage)))
 }
 
-const ASKED_RECENTLY: &str = "not asked: IBKR allows that request once a minute, and it was asked within this one";
+const ASKED_RECENTLY: &str = "not checked: IBKR allows this request once a minute, and it was sent less than a minute \
+                              ago";
 const TOLERATED: Duration = Duration::from_secs(30);
 
-const BLOCKED: &str = "addresses of data centres are often blocked, with any login: let the gateway connect from \
-                       another address, such as an office's or a home's, or another provider's";
-const NEVERTHELESS: &str = "If the browser says \"Client login succeeds\" and this stays, log in once at IBKR's website, \
-                            where a confirmation may wait, and then here again; if it still stays, have IBKR enable the \
-                            account for the API. If the page itself refuses what is right, IBKR has locked the user after \
-                            too many tries: its support unlocks it, or a day does";
+const BLOCKED: &str = "IBKR often blocks addresses of data centres, whatever the login: run the gateway behind \
+                       another address, such as that of an office, of a home or of another provider";
+const NEVERTHELESS: &str = "If the browser says \"Client login succeeds\" but this does not change, log in once at \
+                            IBKR's website, where a confirmation may be waiting, and then here again. If that does \
+                            not help, ask IBKR to enable the account for the API. If the page rejects the right \
+                            password, IBKR has locked the user name after too many attempts: it is unlocked by \
+                            IBKR's support, or after a day";
 const BORROWED: &str = "log out in that application, most often IBKR Mobile (log out, not swipe away); then stop \
-                        everything that asks this gateway, restart the gateway, and log in again";
-const ELSEWHERE: &str = "log out there, or wait until the other use ends; a second user name avoids this. \
-                         `competing = \"take-over\"` would log the other use out";
-const TAKE_BACK: &str = "`tickled run` takes it back by itself within seconds; without it, log in again";
-const NO_DATA: &str = "see whether the same user name is in use elsewhere, and ask again in a minute";
-const AWAY: &str = "see IBKR's system status page, and whether this host reaches api.ibkr.com (DNS, firewall, proxy). \
-                    Do not restart the gateway for this: it passes by itself, and a restart costs a login";
-const NO_WAY: &str = "check this host's DNS, route and firewall (`getent hosts api.ibkr.com`)";
+                        everything that sends requests to this gateway, restart the gateway, and log in again";
+const ELSEWHERE: &str = "log out there, or wait until the other use ends. A second user name avoids this. \
+                         `competing = \"take-over\"` would end the other use";
+const TAKE_BACK: &str = "`tickled run` recovers it within seconds; without the daemon, log in again";
+const NO_DATA: &str = "check whether the same user name is in use elsewhere, and run this again in a minute";
+const AWAY: &str = "check IBKR's system status page, and whether this host can reach api.ibkr.com (DNS, \
+                    firewall, proxy). Do not restart the gateway: this passes by itself, and a restart costs \
+                    a login";
+const NO_WAY: &str = "check the DNS, the routes and the firewall of this host (`getent hosts api.ibkr.com`)";
 const WEDGED: &str = "restart the gateway, which costs a login. Requests that IBKR never answered hold its five connections \
                       to IBKR, so every program that uses this gateway is blocked. It ends by itself only when IBKR \
                       closes those connections";
-const MAYBE_WEDGED: &str = "see IBKR's system status page. If IBKR is well and this stays, requests that IBKR never answered \
-                            hold the gateway's five connections: restart it, which costs a login";
+const MAYBE_WEDGED: &str = "check IBKR's system status page. If IBKR is up and this persists, requests that IBKR \
+                            never answered hold the gateway's five connections: restart it, which costs a login";

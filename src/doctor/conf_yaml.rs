@@ -25,13 +25,13 @@ pub(super) struct Conf {
 pub(super) fn look(folder: &Path, subjects: &[Subject]) -> Vec<CheckResult> {
     let files = ["root/conf.yaml", "conf.yaml"].map(|name| folder.join(name));
     let Some((file, text)) = files.iter().find_map(|file| Some((file, fs::read_to_string(file).ok()?))) else {
-        let found = format!("there is no root/conf.yaml in {}, or it may not be read", folder.display());
+        let found = format!("there is no root/conf.yaml in {}, or it cannot be read", folder.display());
         let remedy = "name the folder into which the gateway was unpacked";
         return vec![CheckResult::fault(Check::ConfYaml, Exit::HumanNeeded, found, remedy)];
     };
     let mut results = evaluate(&Conf::read(&text), subjects);
     if results.iter().all(|result| result.verdict == Verdict::Note) {
-        let found = format!("{} agrees with what is configured here", file.display());
+        let found = format!("{} agrees with the configuration", file.display());
         results.push(CheckResult::good(Check::ConfYaml, found));
     }
     results
@@ -47,11 +47,11 @@ fn evaluate(conf: &Conf, subjects: &[Subject]) -> Vec<CheckResult> {
     let ours = here.iter().find(|subject| subject.host_and_port().1 == port);
     match (ours, here.first()) {
         (None, Some(first)) => {
-            let found = format!("listenPort is {port}, and {} is asked at {}", first.name, first.url());
+            let found = format!("listenPort is {port}, but {} is configured as {}", first.name, first.url());
             results.push(fault(Exit::Configuration, found, format!("write url = \"{scheme}://localhost:{port}\"")));
         }
         (Some(subject), _) if subject.url().is_encrypted() != ssl => {
-            let found = format!("listenSsl is {ssl}, and {} is asked at {}", subject.name, subject.url());
+            let found = format!("listenSsl is {ssl}, but {} is configured as {}", subject.name, subject.url());
             let (host, _) = subject.host_and_port();
             results.push(fault(Exit::Configuration, found, format!("write url = \"{scheme}://{host}:{port}\"")));
         }
@@ -61,11 +61,11 @@ fn evaluate(conf: &Conf, subjects: &[Subject]) -> Vec<CheckResult> {
     let is_in = |list: &[String]| list.iter().any(|pattern| matches(pattern, &own.to_string()));
     if !here.is_empty() && (is_in(&conf.deny) || !is_in(&conf.allow)) {
         let (found, remedy) = if is_in(&conf.deny) {
-            ("ips: deny: shuts this host itself out".to_owned(), "take 127.0.0.1 out of ips: deny:".to_owned())
+            ("ips: deny: blocks this host itself".to_owned(), "remove 127.0.0.1 from ips: deny:".to_owned())
         } else {
             let list = if conf.allow.is_empty() { "no address".to_owned() } else { conf.allow.join(", ") };
             (
-                format!("ips: allow: lets in {list}, and not this host itself"),
+                format!("ips: allow: allows {list}, but not this host itself"),
                 format!("add the line `    - {}`", allow_line(own)),
             )
         };
@@ -73,20 +73,21 @@ fn evaluate(conf: &Conf, subjects: &[Subject]) -> Vec<CheckResult> {
         results.push(fault(Exit::HumanNeeded, found, remedy));
     }
     if conf.allow.iter().any(|pattern| matches!(pattern.as_str(), "*" | "*.*.*.*" | "0.0.0.0")) {
-        let found = "ips: allow: lets in every address, and everyone who reaches the port can act for the account: it asks for no password";
-        results.push(CheckResult::warning(Check::ConfYaml, found, "name the few addresses that need it"));
+        let found =
+            "ips: allow: allows every address: anyone who can reach the port can use the account without a password";
+        results.push(CheckResult::warning(Check::ConfYaml, found, "list only the addresses that need access"));
     }
     let delay = Duration::from_millis(conf.auth_delay_ms.unwrap_or(AUTH_DELAY_MS));
     if delay >= CONFIRM_WITHIN {
         let found = format!(
-            "authDelay is {}, as long as one recovery attempt waits ({}): none by the gateway can succeed",
+            "authDelay is {}, but a recovery attempt waits only {}: recovery by the gateway itself cannot succeed",
             crate::log::human_duration(delay),
             crate::log::human_duration(CONFIRM_WITHIN)
         );
         results.push(CheckResult::warning(
             Check::ConfYaml,
             found,
-            format!("write authDelay: {AUTH_DELAY_MS}, as it comes"),
+            format!("write authDelay: {AUTH_DELAY_MS}, the default"),
         ));
     } else {
         let takes = (delay + OTHER_STEPS).as_secs_f64();
@@ -247,8 +248,8 @@ mod tests {
             ("listenPort: 5000", "listenPort: 5001", "write url = \"https://localhost:5001\""),
             ("listenSsl: true", "listenSsl: false", "write url = \"http://localhost:5000\""),
             ("    - 127.0.0.1\n", "", "add the line `    - 127.0.0.1`"),
-            ("212.90.324.10", "127.*", "take 127.0.0.1 out"),
-            ("131.216.*", "\"*\"", "name the few"),
+            ("212.90.324.10", "127.*", "remove 127.0.0.1"),
+            ("131.216.*", "\"*\"", "list only the addresses"),
             ("authDelay: 3000", "authDelay: 30000", "write authDelay: 3000"),
         ];
         for (is, becomes, remedy) in rows {

@@ -10,7 +10,7 @@ use crate::exit::Exit;
 use crate::gateway::certificate::Certificate;
 use crate::gateway::probe::ProbeAnswer;
 use crate::gateway::wire::read_listening;
-use crate::gateway::{ConnectError, ErrorKind, Fingerprint, TlsError, Trust};
+use crate::gateway::{ErrorKind, Fingerprint, TlsError, Trust};
 
 /// Evaluates the way to the gateway. Returns true when it leads to a gateway; otherwise the last result is a fault.
 pub(super) fn evaluate(subject: &Subject, observed: &Observations, now: Timestamp) -> (Vec<CheckResult>, bool) {
@@ -34,21 +34,21 @@ pub(super) fn evaluate(subject: &Subject, observed: &Observations, now: Timestam
             let words = words(certificate, now);
             let is_pinned = matches!(subject.target.trust, Trust::Pin(_));
             results.push(if certificate.fingerprint == Fingerprint::STOCK && is_pinned && !subject.is_here() {
-                CheckResult::warning(Check::Tls, format!("pinned is {words}"), STOCK_PINNED)
+                CheckResult::warning(Check::Tls, format!("the pinned certificate is {words}"), STOCK_PINNED)
             } else {
                 CheckResult::good(Check::Tls, words)
             });
         }
         Some(TlsState::Untrusted { certificate, why }) => {
             let words = certificate.as_ref().map_or_else(|| "a certificate".to_owned(), |shown| words(shown, now));
-            let found = format!("it shows {words}; not trusted: {why}");
+            let found = format!("it presents {words}; not trusted: {why}");
             let remedy = match certificate {
                 Some(shown) => format!(
                     "if that is your gateway, pin it: under [gateway.{}.tls] write trust = \"pin\" and pins = [\"{}\"]; \
-                     if it is not, find out who answers there",
+                     if it is not, find out what answers there",
                     subject.name, shown.fingerprint
                 ),
-                None => "find out who answers there".to_owned(),
+                None => "find out what answers there".to_owned(),
             };
             results.push(CheckResult::fault(Check::Tls, Exit::HumanNeeded, found, remedy));
             return (results, false);
@@ -80,18 +80,14 @@ fn name(subject: &Subject, observed: &Observations) -> Option<CheckResult> {
     Some(match observed.addresses.as_ref()? {
         Ok(_) if subject.is_here() => CheckResult::good(Check::Name, format!("{host} is this host")),
         Ok(addresses) if host.parse::<IpAddr>().is_ok() => {
-            CheckResult::good(Check::Name, format!("an address, which needs no name: {}", list(addresses)))
+            CheckResult::good(Check::Name, format!("{} is an address, not a name", list(addresses)))
         }
-        Ok(addresses) => CheckResult::good(Check::Name, format!("{host} is {}", list(addresses))),
+        Ok(addresses) => CheckResult::good(Check::Name, format!("{host} resolves to {}", list(addresses))),
         Err(why) => CheckResult::fault(
             Check::Name,
             Exit::NothingAnswers,
-            if let ConnectError::Resolve(why) = why {
-                format!("{host} does not resolve: {why}")
-            } else {
-                format!("{host} does not resolve: {why}")
-            },
-            "correct the host in the gateway's url; or look whether this host's name service works (`getent hosts NAME`)",
+            format!("{host} does not resolve: {}", why.to_string().trim_start_matches("its name does not resolve: ")),
+            "correct the host in the gateway's url, or check name resolution on this host (`getent hosts NAME`)",
         ),
     })
 }
@@ -100,20 +96,20 @@ fn port(subject: &Subject, observed: &Observations) -> Option<CheckResult> {
     let (host, port) = subject.host_and_port();
     let fault = |found: String, remedy: String| CheckResult::fault(Check::Port, Exit::NothingAnswers, found, remedy);
     Some(match observed.port.as_ref()? {
-        PortState::Open => CheckResult::good(Check::Port, format!("{port} is open")),
+        PortState::Open => CheckResult::good(Check::Port, format!("port {port} is open")),
         PortState::Refused => fault(
             format!("nothing listens on port {port} of {host}"),
-            "start the gateway (`bin/run.sh root/conf.yaml` in its folder; it listens some seconds later), or correct \
-             the port: listenPort in its conf.yaml and the url here must agree. In a container the port must be \
-             published"
+            "start the gateway (`bin/run.sh root/conf.yaml` in its folder; it listens a few seconds later), or correct \
+             the port: listenPort in its conf.yaml and the port in the url must be the same. A container must publish \
+             the port"
                 .to_owned(),
         ),
         PortState::Silent => fault(
-            format!("{host} does not take a connection on port {port}, and does not refuse it"),
-            "look for a firewall in between, and whether the host is up".to_owned(),
+            format!("{host} neither accepts nor refuses a connection on port {port}"),
+            "check for a firewall in between, and whether the host is up".to_owned(),
         ),
         PortState::Unreachable(why) => {
-            fault(format!("there is no way to {host}: {why}"), "look at this host's network".to_owned())
+            fault(format!("{host} cannot be reached: {why}"), "check the network of this host".to_owned())
         }
     })
 }
@@ -137,8 +133,8 @@ fn stranger(subject: &Subject, observed: &Observations) -> Option<CheckResult> {
     let (_, port) = subject.host_and_port();
     let fault = |found: String| {
         let remedy = format!(
-            "see which program holds port {port} (`ss -ltnp 'sport = :{port}'`), and have the gateway or the program \
-             listen elsewhere"
+            "find out which program uses port {port} (`ss -ltnp 'sport = :{port}'`), and move it or the gateway to another \
+             port"
         );
         CheckResult::fault(Check::Port, Exit::NothingAnswers, found, remedy)
     };
@@ -149,10 +145,10 @@ fn stranger(subject: &Subject, observed: &Observations) -> Option<CheckResult> {
         }
         Banner::Http(answer) => match is_airplay(answer) {
             true => airplay(port),
-            false => fault(format!("port {port} is held by {}, which speaks no TLS", server(answer))),
+            false => fault(format!("port {port} is used by {}, which does not speak TLS", server(answer))),
         },
-        Banner::Other(line) => fault(format!("port {port} is held by something else, which says {line:?}")),
-        Banner::Nothing => fault(format!("port {port} is open, and whatever holds it answers neither TLS nor HTTP")),
+        Banner::Other(line) => fault(format!("port {port} is used by another program, which answers {line:?}")),
+        Banner::Nothing => fault(format!("port {port} is open, but what listens there answers neither TLS nor HTTP")),
     })
 }
 
@@ -163,17 +159,17 @@ fn gateway(subject: &Subject, observed: &Observations) -> (CheckResult, bool) {
         Some(ProbeResult::Answer(super::observations::TimedAnswer { http: answer, .. })) => {
             match read_listening(&answer.reply()).map_err(|refusal| refusal.kind) {
                 Ok(()) => {
-                    (CheckResult::good(Check::Gateway, "it sends visitors to the login page, as a gateway does"), true)
+                    (CheckResult::good(Check::Gateway, "it redirects to the login page, as a gateway does"), true)
                 }
                 Err(ErrorKind::AddressRefused) => {
-                    (CheckResult::good(Check::Gateway, "it refuses this host in a gateway's own words"), true)
+                    (CheckResult::good(Check::Gateway, "it refuses this host, with the error of a gateway"), true)
                 }
                 Err(ErrorKind::TooManyRequests { .. }) => {
-                    (CheckResult::note(Check::Gateway, "it says too many requests"), true)
+                    (CheckResult::note(Check::Gateway, "it reports too many requests"), true)
                 }
                 Err(_) if is_airplay(answer) => (airplay(port), false),
                 Err(_) if is_edge(answer) => {
-                    (CheckResult::note(Check::Gateway, "IBKR's edge answers in the place of a gateway"), true)
+                    (CheckResult::note(Check::Gateway, "IBKR's edge answers in place of a gateway"), true)
                 }
                 Err(_) => {
                     let found = format!("what answers is {}, not a gateway", server(answer));
@@ -183,14 +179,14 @@ fn gateway(subject: &Subject, observed: &Observations) -> (CheckResult, bool) {
         }
         Some(ProbeResult::Silent) => {
             let found =
-                "it takes the connection and does not answer GET /, which a gateway answers by itself".to_owned();
+                "it accepts the connection but does not answer GET /, which a gateway answers by itself".to_owned();
             (fault(found, HUNG), false)
         }
         Some(ProbeResult::Broken(why)) => {
-            let found = format!("it breaks the connection: {why}");
-            (fault(found, "see the gateway's own output, and whether it is a gateway"), false)
+            let found = format!("it closes the connection: {why}");
+            (fault(found, "read the gateway's own output, and make sure that it is a gateway"), false)
         }
-        None => (CheckResult::not_asked(Check::Gateway, "not asked"), false),
+        None => (CheckResult::not_asked(Check::Gateway, "not checked"), false),
     }
 }
 
@@ -211,11 +207,11 @@ fn is_airplay(answer: &ProbeAnswer) -> bool {
 
 fn airplay(port: u16) -> CheckResult {
     let remedy = format!(
-        "switch AirPlay Receiver off (System Settings > General > AirDrop & Handoff), or have the gateway listen \
-         elsewhere: listenPort: {next} in its conf.yaml, and port {next} in the url",
+        "turn off AirPlay Receiver (System Settings > General > AirDrop & Handoff), or move the gateway to another \
+         port: listenPort: {next} in its conf.yaml, and port {next} in the url",
         next = port.saturating_add(1)
     );
-    let found = format!("port {port} is held by macOS's AirPlay Receiver, not by a gateway");
+    let found = format!("port {port} is used by macOS's AirPlay Receiver, not by a gateway");
     CheckResult::fault(Check::Port, Exit::NothingAnswers, found, remedy)
 }
 
@@ -242,8 +238,8 @@ fn words(certificate: &Certificate, now: Timestamp) -> String {
     };
     let dates = match (certificate.from, certificate.until) {
         (_, Some(until)) if until < now => format!(", expired on {}", day(until)),
-        (Some(from), _) if from > now => format!(", good only from {}", day(from)),
-        (_, Some(until)) => format!(", good until {}", day(until)),
+        (Some(from), _) if from > now => format!(", not valid before {}", day(from)),
+        (_, Some(until)) => format!(", valid until {}", day(until)),
         (_, None) => String::new(),
     };
     format!("{whose}{dates} ({})", certificate.fingerprint)
@@ -256,6 +252,7 @@ fn list(addresses: &[IpAddr]) -> String {
 
 const HUNG: &str =
     "if it is a gateway, it hangs: restart it, which costs a login. If not, free the port for the gateway";
-const PLAIN: &str = "listenSsl: true in the gateway's conf.yaml, and https:// here";
-const STOCK_PINNED: &str = "its private key is in every download, so this pin tells no impostor from your gateway: give \
-                            the gateway a certificate of its own (sslCert in its conf.yaml), and pin that";
+const PLAIN: &str = "set listenSsl: true in the gateway's conf.yaml, and write https:// in the url";
+const STOCK_PINNED: &str = "its private key is in every download, so this pin does not distinguish your gateway from \
+                            an impostor: give the gateway a certificate of its own (sslCert in its conf.yaml), and \
+                            pin that";

@@ -18,14 +18,14 @@ use crate::session::{StateKind, StateReason, Unavailability};
 /// Looks at the service, if it is installed.
 pub(super) async fn unit() -> Vec<CheckResult> {
     if !UNITS.iter().any(|folder| Path::new(folder).join("tickled.service").exists()) {
-        return vec![CheckResult::not_asked(Check::Unit, "tickled is not installed as a service of systemd here")];
+        return vec![CheckResult::not_asked(Check::Unit, "tickled is not installed as a systemd service")];
     }
     let mut command = Command::new("systemctl");
     command.args(["show", "tickled.service", PROPERTIES]).stdin(Stdio::null()).kill_on_drop(true);
     let said = match timeout(WITHIN, command.output()).await {
         Ok(Ok(output)) if output.status.success() => String::from_utf8_lossy(&output.stdout).into_owned(),
         Ok(Ok(_) | Err(_)) | Err(_) => {
-            return vec![CheckResult::note(Check::Unit, "tickled.service is installed, and systemd does not answer")];
+            return vec![CheckResult::note(Check::Unit, "tickled.service is installed, but systemd does not answer")];
         }
     };
     let mut results = vec![evaluate_unit(&said)];
@@ -39,7 +39,7 @@ fn evaluate_unit(said: &str) -> CheckResult {
     };
     let fault = |found: String, remedy: &str| CheckResult::fault(Check::Unit, Exit::NothingAnswers, found, remedy);
     if is("NeedDaemonReload") == "yes" {
-        let found = "the service's file has changed, and systemd goes on with the old one";
+        let found = "the unit file has changed, but systemd still uses the old one";
         return CheckResult::warning(Check::Unit, found, "`systemctl daemon-reload`, then `systemctl restart tickled`");
     }
     match (is("ActiveState"), is("UnitFileState")) {
@@ -52,18 +52,19 @@ fn evaluate_unit(said: &str) -> CheckResult {
             )
         }
         ("active" | "reloading", "enabled" | "enabled-runtime") => match is("NRestarts") {
-            "0" | "" => CheckResult::good(Check::Unit, "the service runs, and starts with this host"),
-            restarts => {
-                CheckResult::note(Check::Unit, format!("the service runs; systemd has restarted it {restarts} times"))
-            }
+            "0" | "" => CheckResult::good(Check::Unit, "the service is running and enabled at boot"),
+            restarts => CheckResult::note(
+                Check::Unit,
+                format!("the service is running; systemd has restarted it {restarts} times"),
+            ),
         },
         ("active" | "reloading", _) => CheckResult::warning(
             Check::Unit,
-            "the service runs, and does not start with this host",
+            "the service is running, but not enabled at boot",
             "`systemctl enable tickled`",
         ),
         ("activating", _) => CheckResult::note(Check::Unit, "the service is starting"),
-        _ => fault("the service is installed, and does not run".to_owned(), "`systemctl enable --now tickled`"),
+        _ => fault("the service is installed, but not running".to_owned(), "`systemctl enable --now tickled`"),
     }
 }
 
@@ -78,15 +79,14 @@ pub(super) struct Served {
 /// Whether a daemon answers at its socket, and the gateways that it serves.
 pub(super) async fn socket(directories: &Directories, is_running: bool) -> (CheckResult, Vec<Served>) {
     let asked = match control::Client::find(control::sockets(directories)) {
-        Ok(daemon) => timeout(WITHIN, daemon.status())
-            .await
-            .unwrap_or_else(|_| Err(control::Error::Refused("the daemon does not answer at its socket".to_owned()))),
+        Ok(daemon) => timeout(WITHIN, daemon.status()).await.unwrap_or_else(|_| {
+            Err(control::Error::Refused("the daemon does not answer on its control socket".to_owned()))
+        }),
         Err(error) => Err(error),
     };
     match asked {
         Ok(status) => {
-            let found =
-                format!("a daemon of version {} answers at its socket (process {})", status.version, status.pid);
+            let found = format!("tickled {} answers on its control socket (pid {})", status.version, status.pid);
             let served = status.gateways.into_iter().map(|gateway| Served {
                 silence: silence(gateway.because).filter(|_| gateway.state == StateKind::Unavailable),
                 url: gateway.url,
@@ -94,15 +94,16 @@ pub(super) async fn socket(directories: &Directories, is_running: bool) -> (Chec
             (CheckResult::good(Check::Unit, found), served.collect())
         }
         Err(control::Error::NoDaemon(_)) if is_running => {
-            let found = "`tickled run` is running, and its socket is not where this program looks for it";
-            let remedy = "if it has a runtime directory of its own, set TICKLED_SOCKET to the control.sock in that";
+            let found = "`tickled run` is running, but its control socket is not where this command looks for it";
+            let remedy = "if it has a runtime directory of its own, set TICKLED_SOCKET to the control.sock in it";
             (CheckResult { remedy: Some(remedy.to_owned()), ..CheckResult::note(Check::Unit, found) }, Vec::new())
         }
-        Err(control::Error::NoDaemon(_)) => {
-            (CheckResult::note(Check::Unit, "no daemon answers at a socket: `tickled run` is not running"), Vec::new())
-        }
+        Err(control::Error::NoDaemon(_)) => (
+            CheckResult::note(Check::Unit, "no daemon answers on a control socket: `tickled run` is not running"),
+            Vec::new(),
+        ),
         Err(control::Error::NotAllowed(socket)) => {
-            let found = format!("a daemon has its socket at {}, and this user may not use it", socket.display());
+            let found = format!("this user may not use the control socket {}", socket.display());
             let remedy = "join the group of the socket (`sudo usermod -aG tickled $USER`), or use sudo".to_owned();
             (CheckResult { remedy: Some(remedy), ..CheckResult::note(Check::Unit, found) }, Vec::new())
         }
@@ -131,10 +132,10 @@ fn group(groups: &str, user: Option<&str>) -> Option<CheckResult> {
     if members.split(',').any(|member| member == user) {
         return Some(CheckResult::good(
             Check::Unit,
-            format!("{user} is in the group tickled, which may talk to the daemon"),
+            format!("{user} is in the group tickled, which may use the control socket"),
         ));
     }
-    let found = format!("{user} is not in the group tickled, which may talk to the daemon");
+    let found = format!("{user} is not in the group tickled, which may use the control socket");
     let remedy = format!("`sudo usermod -aG tickled {user}`, then log in again; or use sudo");
     Some(CheckResult { remedy: Some(remedy), ..CheckResult::note(Check::Unit, found) })
 }
@@ -143,7 +144,7 @@ fn group(groups: &str, user: Option<&str>) -> Option<CheckResult> {
 pub(super) fn state(directories: &Directories) -> CheckResult {
     let existing = directories.states().iter().find(|folder| fs::symlink_metadata(folder).is_ok());
     let Some(folder) = existing.or(directories.states().first()) else {
-        return CheckResult::note(Check::State, "no directory is named for the state");
+        return CheckResult::note(Check::State, "there is no state directory");
     };
     let observed = fs::metadata(folder).map(|is| (is.is_dir(), is.permissions().readonly()));
     evaluate_state(folder, observed, disk(folder))
@@ -153,9 +154,9 @@ pub(super) fn state(directories: &Directories) -> CheckResult {
 fn disk(folder: &Path) -> Option<(&'static str, &'static str)> {
     let is = statvfs(folder).ok()?;
     if is.f_flag.contains(StatVfsMountFlags::RDONLY) {
-        return Some(("is on a disk that can only be read", "see why with `dmesg`, and mount it for writing"));
+        return Some(("is on a read-only file system", "find out why with `dmesg`, and remount it read-write"));
     }
-    (is.f_blocks > 0 && is.f_bavail == 0).then_some(("is on a disk that is full", "make room there"))
+    (is.f_blocks > 0 && is.f_bavail == 0).then_some(("is on a full disk", "free some space"))
 }
 
 fn evaluate_state(folder: &Path, is: io::Result<(bool, bool)>, disk: Option<(&str, &str)>) -> CheckResult {
@@ -163,16 +164,16 @@ fn evaluate_state(folder: &Path, is: io::Result<(bool, bool)>, disk: Option<(&st
     let fault = |found: String, remedy: &str| CheckResult::fault(Check::State, Exit::HumanNeeded, found, remedy);
     match is {
         Ok((true, false)) if let Some((found, remedy)) = disk => fault(format!("{place} {found}"), remedy),
-        Ok((true, false)) => CheckResult::good(Check::State, format!("{place} keeps what is to outlive a restart")),
-        Ok((true, true)) => fault(format!("{place} may not be written by anybody"), "`chmod u+w` it"),
-        Ok((false, _)) => fault(format!("{place} is no directory"), "move it away: systemd makes the directory itself"),
+        Ok((true, false)) => CheckResult::good(Check::State, format!("{place} keeps the state across restarts")),
+        Ok((true, true)) => fault(format!("{place} is not writable"), "`chmod u+w` it"),
+        Ok((false, _)) => fault(format!("{place} is not a directory"), "move it away: systemd creates the directory"),
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             CheckResult::note(Check::State, format!("{place} does not exist yet: the daemon creates it when it starts"))
         }
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
-            CheckResult::note(Check::State, format!("{place} is the daemon's own: this user may not look"))
+            CheckResult::note(Check::State, format!("{place} belongs to the daemon: this user may not read it"))
         }
-        Err(error) => fault(format!("{place}: {error}"), "make it, for the user that runs the daemon"),
+        Err(error) => fault(format!("{place}: {error}"), "create it, for the user that runs the daemon"),
     }
 }
 
@@ -194,13 +195,17 @@ mod tests {
     fn the_service_is_judged_by_what_systemd_says() {
         let down = Verdict::Fault(Exit::NothingAnswers);
         let rows = [
-            ("ActiveState=active\nUnitFileState=enabled\nNRestarts=0\nNeedDaemonReload=no", Verdict::Good, "runs"),
+            (
+                "ActiveState=active\nUnitFileState=enabled\nNRestarts=0\nNeedDaemonReload=no",
+                Verdict::Good,
+                "enabled at boot",
+            ),
             ("ActiveState=active\nUnitFileState=enabled\nNRestarts=7", Verdict::Note, "7 times"),
-            ("ActiveState=active\nUnitFileState=disabled", Verdict::Warning, "does not start with"),
+            ("ActiveState=active\nUnitFileState=disabled", Verdict::Warning, "not enabled at boot"),
             ("ActiveState=active\nUnitFileState=enabled\nNeedDaemonReload=yes", Verdict::Warning, "old one"),
             ("ActiveState=failed\nUnitFileState=enabled\nExecMainStatus=78", down, "configuration was wrong"),
             ("ActiveState=failed\nUnitFileState=enabled\nExecMainStatus=70", down, "exit code 70"),
-            ("ActiveState=inactive\nUnitFileState=disabled", down, "does not run"),
+            ("ActiveState=inactive\nUnitFileState=disabled", down, "not running"),
             ("ActiveState=activating", Verdict::Note, "starting"),
         ];
         for (said, verdict, words) in rows {
@@ -229,7 +234,7 @@ mod tests {
         assert_eq!(verdict(Ok((false, false))), Verdict::Fault(Exit::HumanNeeded));
         assert_eq!(verdict(Ok((true, true))), Verdict::Fault(Exit::HumanNeeded));
         assert_eq!(verdict(Err(io::ErrorKind::PermissionDenied.into())), Verdict::Note);
-        let full = evaluate_state(place, Ok((true, false)), Some(("is on a disk that is full", "make room there")));
+        let full = evaluate_state(place, Ok((true, false)), Some(("is on a full disk", "free some space")));
         assert_eq!(full.verdict, Verdict::Fault(Exit::HumanNeeded));
     }
 

@@ -21,7 +21,7 @@ pub(super) async fn look(is_needed: bool) -> CheckResult {
             String::from_utf8_lossy(&output.stderr).into_owned() + &String::from_utf8_lossy(&output.stdout)
         }
         Ok(Err(error)) => error.to_string(),
-        Err(_) => "it says nothing".to_owned(),
+        Err(_) => "no output".to_owned(),
     };
     evaluate(Some(&said), is_needed)
 }
@@ -49,7 +49,7 @@ fn evaluate(said: Option<&str>, is_needed: bool) -> CheckResult {
         }
         None => {
             let first = said.lines().next().map(super::connection::printable).unwrap_or_default();
-            CheckResult::warning(Check::Java, format!("java does not tell its version: {first:?}"), remedy)
+            CheckResult::warning(Check::Java, format!("java does not print its version: {first:?}"), remedy)
         }
     }
 }

@@ -55,7 +55,7 @@ pub async fn run(options: &Options) -> Diagnosis {
     results.push(socket);
     let is_running = !programs::daemons(&processes, &options.config).is_empty();
     if config.is_none() && !options.config.exists() {
-        let found = format!("without a configuration the usual address is checked: {USUAL_URL}");
+        let found = format!("without a configuration, the default address is checked: {USUAL_URL}");
         results.push(CheckResult::note(Check::Config, found));
     }
     let mut subjects = subjects(options, config.as_ref());
@@ -63,7 +63,7 @@ pub async fn run(options: &Options) -> Diagnosis {
         let served = served.iter().find(|gateway| gateway.url == subject.url().as_str());
         if is_running || served.is_some() {
             subject.no_validation =
-                Some("not asked: the daemon asks it, and IBKR allows that request once a minute".to_owned());
+                Some("not checked: the daemon sends this request, and IBKR allows it once a minute".to_owned());
         }
         subject.known_silence = served.and_then(|gateway| gateway.silence);
     }
@@ -105,7 +105,7 @@ async fn gateway(subject: &Subject) -> Vec<CheckResult> {
     if let Some(cause) = cause {
         for check in ABOUT_A_GATEWAY {
             if check > cause && !results.iter().any(|result| result.check == check) {
-                results.push(CheckResult::not_asked(check, format!("not asked: {} comes first", cause.name())));
+                results.push(CheckResult::not_asked(check, format!("not checked: fix {} first", cause.name())));
             }
         }
     }
@@ -140,7 +140,7 @@ fn subjects(options: &Options, config: Option<&Config>) -> Vec<Subject> {
 }
 
 fn offline(check: Check) -> CheckResult {
-    CheckResult::not_asked(check, "not asked: --offline")
+    CheckResult::not_asked(check, "not checked: --offline")
 }
 
 /// Where a gateway listens unless its conf.yaml was changed.

@@ -58,12 +58,12 @@ pub(super) fn evaluate(processes: &[Process], config: &Path) -> Vec<CheckResult>
     match ours.as_slice() {
         [] => {}
         [one] => {
-            results.push(CheckResult::good(Check::Programs, format!("`tickled run` is running (process {})", one.pid)));
+            results.push(CheckResult::good(Check::Programs, format!("`tickled run` is running (pid {})", one.pid)));
         }
         several => {
             let pids: Vec<String> = several.iter().map(|process| process.pid.to_string()).collect();
             let found = format!(
-                "`tickled run` is running {} times with this configuration: processes {}",
+                "`tickled run` is running {} times with this configuration: pids {}",
                 several.len(),
                 pids.join(", ")
             );
@@ -74,16 +74,16 @@ pub(super) fn evaluate(processes: &[Process], config: &Path) -> Vec<CheckResult>
         match &process.program {
             Program::Other(name) => {
                 let found = format!(
-                    "{name} keeps a session alive as well (process {}): for the same gateway, the two undo each other's work",
+                    "{name} also keeps a session alive (pid {}): on the same gateway, the two work against each other",
                     process.pid
                 );
-                let remedy = format!("stop {name} if it is for the same gateway");
+                let remedy = format!("stop {name} if it uses the same gateway");
                 results.push(CheckResult::warning(Check::Programs, found, remedy));
             }
             Program::Tickled(named) if !ours.contains(&process) => {
                 let named = text::escaped(&named.display().to_string());
                 let found =
-                    format!("`tickled run` is running with another configuration, {named} (process {})", process.pid);
+                    format!("`tickled run` is running with another configuration, {named} (pid {})", process.pid);
                 results.push(CheckResult::note(Check::Programs, found));
             }
             Program::Tickled(_) => {}

@@ -79,7 +79,7 @@ impl Check {
             Self::Session => ("session", "whether the brokerage session is live, and gives data"),
             Self::Account => ("account", "whether it is a paper or a live account, as configured"),
             Self::Programs => ("programs", "whether another program on this host keeps a session alive"),
-            Self::Clock => ("clock", "this host's clock against the date of the answers"),
+            Self::Clock => ("clock", "this host's clock against the Date header of the answers"),
             Self::Channels => ("channels", "whether the channels of alerts can be reached; nothing is sent"),
             Self::State => ("state", "the directory for what is kept across restarts"),
             Self::Unit => ("unit", "the service of systemd, its socket and its group, where installed"),

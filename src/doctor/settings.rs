@@ -21,7 +21,7 @@ pub(super) fn read(path: &Path, environment: &BTreeMap<String, String>) -> (Opti
     match config::load(path, environment) {
         Ok(config) => {
             let names = config.names().join(", ");
-            results.push(CheckResult::good(Check::Config, format!("{} is good; gateways: {names}", path.display())));
+            results.push(CheckResult::good(Check::Config, format!("{} is valid; gateways: {names}", path.display())));
             results.extend(alert::world_readable_secrets(&config.alerts).iter().map(|file| exposed(file)));
             (Some(config), results)
         }
@@ -29,7 +29,7 @@ pub(super) fn read(path: &Path, environment: &BTreeMap<String, String>) -> (Opti
             let remedy = if path.exists() {
                 format!("correct it, and try again with `tickled config check {}`", path.display())
             } else {
-                "write one, or name another with --config FILE".to_owned()
+                "if it is elsewhere, name it with --config FILE".to_owned()
             };
             results.push(CheckResult::fault(Check::Config, Exit::Configuration, faults.to_string().trim_end(), remedy));
             (None, results)
@@ -44,7 +44,7 @@ fn writers(path: &Path, mode: u32) -> Option<CheckResult> {
         (false, false) => return None,
     };
     let found =
-        format!("{} may be changed by {whose}, and it says which programs run and whom to tell", path.display());
+        format!("{} can be changed by {whose}, and it decides which programs run and where alerts go", path.display());
     Some(CheckResult::warning(Check::Config, found, format!("`chmod go-w {}`", path.display())))
 }
 
@@ -57,7 +57,7 @@ fn exposed(file: &Path) -> CheckResult {
 pub(super) async fn channels(settings: &alert::Settings) -> Vec<CheckResult> {
     if settings.channels.is_empty() {
         let remedy = "add an [[alerts.channel]], and try it with `tickled alert test`: a lost login needs a human";
-        return vec![CheckResult::warning(Check::Channels, "there are none: alerts are only logged", remedy)];
+        return vec![CheckResult::warning(Check::Channels, "none is configured: alerts are only logged", remedy)];
     }
     let by_proxy = PROXIES.iter().any(|name| env::var_os(name).is_some_and(|value| !value.is_empty()));
     let knocks = alert::destinations(settings).into_iter().map(|way| async move {
@@ -77,7 +77,7 @@ enum Knock {
 
 async fn knock(way: &ChannelDestination, by_proxy: bool) -> Knock {
     match &way.to {
-        Ok(Destination::Web { .. }) if by_proxy => Knock::NotAsked("the way leads through a proxy".to_owned()),
+        Ok(Destination::Web { .. }) if by_proxy => Knock::NotAsked("it is reached through a proxy".to_owned()),
         Ok(Destination::Web { host, port } | Destination::Mail { host, port }) => {
             match timeout(WITHIN, TcpStream::connect((host.as_str(), *port))).await {
                 Ok(Ok(_)) => Knock::Open,
@@ -87,11 +87,11 @@ async fn knock(way: &ChannelDestination, by_proxy: bool) -> Knock {
         }
         Ok(Destination::Program(program)) => match find(program).and_then(|file| fs::metadata(file).ok()) {
             Some(is) if is.is_file() && is.permissions().mode() & 0o111 != 0 => Knock::Open,
-            Some(_) => Knock::Closed("it is no program that may be run".to_owned()),
+            Some(_) => Knock::Closed("it is not an executable file".to_owned()),
             None => Knock::Closed("there is no such program".to_owned()),
         },
         Err(UnknownDestination::Credential(name)) => {
-            Knock::NotAsked(format!("only the daemon is given the credential {name}"))
+            Knock::NotAsked(format!("systemd gives the credential {name} only to the daemon"))
         }
         Err(UnknownDestination::Secret(why)) => Knock::Closed(why.clone()),
     }
@@ -107,18 +107,18 @@ fn channel(way: &ChannelDestination, knock: Knock) -> CheckResult {
     };
     match knock {
         Knock::Open => {
-            CheckResult::good(Check::Channels, format!("{place} is there; `tickled alert test` tries all of it"))
+            CheckResult::good(Check::Channels, format!("{place} is available; `tickled alert test` tests the delivery"))
         }
         Knock::NotAsked(why) => {
-            CheckResult::not_asked(Check::Channels, format!("{why}; `tickled alert test` tries it"))
+            CheckResult::not_asked(Check::Channels, format!("{why}; `tickled alert test` tests it"))
         }
         Knock::Closed(why) => {
             let remedy = match &way.to {
                 Ok(Destination::Web { .. } | Destination::Mail { .. }) => {
-                    "correct the address, or let this host out to it"
+                    "correct the address, or allow this host to connect to it"
                 }
                 Ok(Destination::Program(_)) => "correct argv, or install the program",
-                Err(_) => "write the secret into that file, one line, readable for the daemon alone",
+                Err(_) => "write the secret into that file, as one line, readable only by the daemon",
             };
             CheckResult::fault(Check::Channels, Exit::HumanNeeded, format!("{place}: {why}"), remedy)
         }

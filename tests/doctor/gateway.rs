@@ -114,7 +114,7 @@ async fn a_host_without_a_way_to_ibkr_is_told() {
     gateway.set("away").await;
     let config = two_lines(&gateway.url()).replace("host = \"\"", "host = \"no-such-host.invalid\"");
     let visit = Visit::with(&config).await;
-    visit.is_first("no network", "ibkr", 1, &["this host has no way to IBKR", "does not resolve", "DNS"]);
+    visit.is_first("no network", "ibkr", 1, &["this host cannot reach IBKR", "does not resolve", "DNS"]);
 }
 
 #[tokio::test]
@@ -153,7 +153,7 @@ async fn a_human_who_trades_elsewhere_is_left_alone() {
             "human is trading elsewhere",
             "session",
             1,
-            &["used elsewhere", "second user name", "take-over"],
+            &["in use elsewhere", "second user name", "take-over"],
         );
         asked_little(&gateway).await;
         assert_eq!(gateway.read("world").await["truth"]["evictions"], 0);
@@ -165,7 +165,7 @@ async fn a_lapse_is_told_from_a_lost_login() {
     let gateway = Gateway::quick_logged_in().await;
     gateway.set("lapse").await;
     let visit = Visit::at(&gateway.url()).await;
-    visit.is_first("lapse", "session", 1, &["the login stands", "tickled run"]);
+    visit.is_first("lapse", "session", 1, &["the login is still valid", "tickled run"]);
     assert_eq!(visit.of("login")["verdict"], "good");
     asked_little(&gateway).await;
 }
@@ -211,7 +211,7 @@ async fn too_many_requests_ask_for_silence() {
     let gateway = Gateway::quick_logged_in().await;
     gateway.set("answer?path=/v1/api/*&status=429&times=always").await;
     let visit = Visit::at(&gateway.url()).await;
-    visit.is_first("429", "ibkr", 1, &["too many requests", "quarter of an hour"]);
+    visit.is_first("429", "ibkr", 1, &["too many requests", "15 minutes"]);
     asked_little(&gateway).await;
 }
 
@@ -220,7 +220,7 @@ async fn the_wrong_kind_of_account_is_named() {
     let gateway = Gateway::quick_logged_in().await;
     let config = |account: &str| format!("{}account = \"{account}\"\n", two_lines(&gateway.url()));
     let visit = Visit::with(&config("live")).await;
-    visit.is_first("paper beside live", "account", 2, &["for a paper account", "configured is live"]);
+    visit.is_first("paper beside live", "account", 2, &["for a paper account", "a live account is configured"]);
     let visit = Visit::with(&config("paper")).await;
     visit.is_well();
     assert!(visit.of("account")["found"].as_str().unwrap().contains("as configured"));

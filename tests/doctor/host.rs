@@ -217,7 +217,7 @@ async fn a_daemon_of_another_runtime_directory_is_seen() {
     let finds = |visit: &Visit, text: &str| {
         visit.findings().iter().any(|finding| finding["found"].as_str().is_some_and(|found| found.contains(text)))
     };
-    assert!(finds(&visit, "`tickled run` is running (process"), "{:?}", visit.findings());
+    assert!(finds(&visit, "`tickled run` is running (pid"), "{:?}", visit.findings());
     let others = offline(&[], AT_5000, &folder()).await;
     assert!(finds(&others, "with another configuration"), "{:?}", others.findings());
     daemon.kill().await.unwrap();

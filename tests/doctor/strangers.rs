@@ -29,7 +29,7 @@ async fn macos_port_5000_is_airplay() {
     let airplay = says("HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\nServer: AirTunes/870.14.1\r\n\r\n").await;
     for scheme in ["https", "http"] {
         let visit = Visit::at(&format!("{scheme}://{airplay}")).await;
-        visit.is_first("macOS port 5000", "port", 3, &["AirPlay Receiver", "switch", "listenPort"]);
+        visit.is_first("macOS port 5000", "port", 3, &["AirPlay Receiver", "turn off", "listenPort"]);
     }
 }
 
