@@ -47,7 +47,7 @@ impl Unavailability {
             Self::NoAnswer => ("no-answer", "the gateway does not answer"),
             Self::NotAGateway => ("not-a-gateway", "what answers is not a gateway"),
             Self::Certificate => ("certificate", "the gateway's certificate is not trusted"),
-            Self::Tls => ("tls", "no TLS connection with the gateway can be agreed upon"),
+            Self::Tls => ("tls", "no TLS connection to the gateway can be established"),
             Self::AddressRefused => {
                 ("address-refused", "the gateway refuses this host's address (ips.allow in its conf.yaml)")
             }
@@ -60,10 +60,10 @@ impl Unavailability {
                 "gateway-wedged",
                 "the gateway is wedged: IBKR answers, but the gateway's requests to it stay unanswered",
             ),
-            Self::IbkrError => ("ibkr-error", "IBKR answers with an error of its own"),
+            Self::IbkrError => ("ibkr-error", "IBKR answers with an error"),
             Self::EdgeRefused => ("edge-refused", "IBKR's edge refuses this host"),
             Self::TooManyRequests { .. } => {
-                ("too-many-requests", "IBKR answered too many requests; no requests for a while")
+                ("too-many-requests", "IBKR reported too many requests (429); no requests for a while")
             }
             Self::Nonsense => ("nonsense", "the answer cannot be interpreted"),
         }
@@ -121,17 +121,17 @@ impl StateReason {
             Self::NoData => ("no-data", "authenticated, but no account data"),
             Self::NoLogin => ("no-login", "the gateway answers as if there were no login"),
             Self::OtherClient => ("other-client", "another client uses the brokerage session"),
-            Self::Outfought => ("outfought", "another client keeps taking the session; gave up taking it back"),
+            Self::Outfought => {
+                ("outfought", "another client keeps taking the session, so tickled no longer takes it back")
+            }
             Self::TakenOver => ("taking-over", "another client used the session; taking it back as configured"),
             Self::LoginSeen => ("login-seen", "a login was seen, but no session followed"),
             Self::Trouble(trouble) => trouble.words(),
             Self::Cause(cause) => cause.words(),
             Self::Operator => ("operator", "requested by the operator"),
             Self::PauseOver => ("pause-over", "the pause is over"),
-            Self::Outdated => {
-                ("outdated", "its last check is older than it may be: the host slept, or the driver is late")
-            }
-            Self::Other => ("other", "for a reason that only another version knows"),
+            Self::Outdated => ("outdated", "the last check is too old: the host slept, or the driver is late"),
+            Self::Other => ("other", "for a reason that this version does not know"),
         }
     }
 }
@@ -160,7 +160,7 @@ impl WakeReason {
             Self::PingDue => "the next ping is due",
             Self::CheckDue => "the next check is due",
             Self::ProofDue => "the next data call is due",
-            Self::LoginAge => "the login's age is due",
+            Self::LoginAge => "checking the age of the login",
             Self::AskAgain => "confirming an unexpected answer",
             Self::NextStep => "the next step of the recovery",
             Self::ConfirmDue => "checking whether the session is back",
