@@ -46,7 +46,8 @@ impl Directories {
     /// The directories of this process. The arguments are the options of the command line.
     #[must_use]
     pub fn from_env(state: Option<PathBuf>, runtime: Option<PathBuf>) -> Self {
-        let home = || absolute("HOME").or_else(home_of_user).filter(|home| is_own(home));
+        let own = |home: &PathBuf| is_own(home);
+        let home = || absolute("HOME").filter(own).or_else(|| home_of_user().filter(own));
         let xdg_state = absolute("XDG_STATE_HOME").filter(|folder| !folder.exists() || is_own(folder));
         let state_home = xdg_state.or_else(|| Some(home()?.join(".local/state")));
         let usual_states = state_home.map(|folder| folder.join(NAME)).into_iter().chain([OF_SERVICE_STATE.into()]);

@@ -110,6 +110,26 @@ async fn verbs_of_the_same_shell_find_the_daemon_wherever_it_keeps_what() {
     }
 }
 
+/// Some kinds of `sudo` keep `HOME`. Whichever way root is reached, it has the same directories.
+#[tokio::test]
+async fn a_home_of_another_user_is_not_used_but_that_of_the_user_database() {
+    let user = User::new("kept");
+    let users = fs::read_to_string("/etc/passwd").unwrap_or_default();
+    let of_root = users.lines().find_map(|line| line.strip_prefix("root:")?.split(':').nth(4));
+    let Some(of_root) = of_root.filter(|_| user.id.is_some()) else {
+        eprintln!("skipped: only root can have the HOME of another user");
+        return;
+    };
+    let status = Command::new(program()).arg("status").env_clear().env("HOME", &user.home).output().await.unwrap();
+    let said = String::from_utf8(status.stderr).unwrap();
+    if status.status.code() != Some(3) {
+        eprintln!("skipped: a daemon runs on this host");
+        return;
+    }
+    assert!(said.contains(&format!("{of_root}/.local/state/tickled/run/control.sock")), "{said}");
+    assert!(!said.contains(user.home.to_str().unwrap()), "{said}");
+}
+
 /// A container's volume may belong to anyone, and root may write to it: it keeps what it is given.
 #[tokio::test]
 async fn a_directory_of_another_user_is_used_if_it_is_named() {
