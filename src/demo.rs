@@ -77,7 +77,7 @@ async fn play(addresses: &Addresses) -> anyhow::Result<Exit> {
         Ended::Asked => stage.see(&["event=daemon-stopped"]).await?,
         Ended::DriverLost => bail!("the daemon lost a driver"),
     }
-    stage.narrate("That is all. Every step was observed.")?;
+    stage.narrate("That is all. Every step happened as described.")?;
     Ok(Exit::Live)
 }
 
@@ -89,7 +89,7 @@ async fn show(stage: &mut Commentary, addresses: &Addresses) -> anyhow::Result<(
     stage.set("login").await?;
     stage.see(&["event=daemon-started"]).await?;
     stage.see(&["event=state-changed", "to=live"]).await?;
-    stage.narrate("The session is live, and pings keep it alive; each ping is one line at level trace.")?;
+    stage.narrate("The session is live. Pings keep it from timing out; each ping is one line at level trace.")?;
     stage.see(&["event=request", "call=ping_server", "outcome=ok"]).await?;
 
     stage

@@ -28,10 +28,10 @@ impl AlertArgs {
 
 /// Send a marked test through all channels and the dead man's switch, and print each answer
 ///
-/// A running daemon sends the test, because only the daemon may be able to read the secrets. If none answers, this
+/// A running daemon sends the test, because often only the daemon can read the secrets. If no daemon answers, this
 /// command sends it.
 ///
-/// Exit code 0 if all were delivered, 1 if a failure may pass by itself, 2 if something must be fixed.
+/// Exit code 0 if every channel delivered it, 1 if a failure may pass by itself, 2 if something must be fixed.
 #[derive(Debug, Args)]
 pub(super) struct AlertTestArgs {
     /// Send it from this command, with this configuration

@@ -17,7 +17,7 @@ use crate::text::wrap;
 /// Show the certificate of a gateway, and the configuration that pins it
 #[derive(Debug, Args)]
 pub(super) struct Cert {
-    /// The gateway, as https://localhost:5000
+    /// The gateway, such as https://localhost:5000
     #[arg(long)]
     url: String,
     /// Print one JSON object

@@ -26,7 +26,7 @@ pub(super) struct CheckArgs {
     /// Only these gateways
     #[arg(conflicts_with = "url")]
     gateways: Vec<String>,
-    /// Ask this gateway directly, as https://localhost:5000
+    /// Ask this gateway directly, such as https://localhost:5000
     #[arg(long)]
     url: Option<String>,
     #[command(flatten)]

@@ -57,7 +57,7 @@ fn check(file: &Path) -> anyhow::Result<Exit> {
     let destinations =
         if channels.is_empty() { "the log only".to_owned() } else { format!("the log, {}", channels.join(", ")) };
     warn_of_exposed(&config.alerts);
-    tell(&format!("{} is good; gateways: {}; alerts go to: {destinations}", file.display(), names.join(", ")))?;
+    tell(&format!("{} is valid; gateways: {}; alerts go to: {destinations}", file.display(), names.join(", ")))?;
     Ok(Exit::Live)
 }
 

@@ -24,7 +24,7 @@ use crate::text::zone_named;
 pub(super) struct HistoryArgs {
     /// Only these gateways
     gateways: Vec<String>,
-    /// How far back, as 24h, 7d or 30d
+    /// How far back, such as 24h, 7d or 30d
     #[arg(long, value_name = "TIME", default_value = "7d", allow_hyphen_values = true, value_parser = span)]
     since: String,
     /// Also draw the timeline into this file, as SVG

@@ -22,7 +22,7 @@ impl HookArgs {
 
 /// Run a hook now, marked as a test, and print how it ended
 ///
-/// The running daemon runs it, as it would on a change: as its user and in its sandbox.
+/// The daemon runs it as it does on a change: as the same user and in the same sandbox.
 ///
 /// Exit code 0 if its program ended with 0, else 1.
 #[derive(Debug, Args)]

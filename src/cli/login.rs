@@ -28,12 +28,12 @@ pub(super) struct LoginArgs {
     /// The gateway [default: the only one, or the only one that needs a login]
     #[arg(conflicts_with = "url")]
     gateway: Option<String>,
-    /// Ask this gateway directly, as https://localhost:5000
+    /// Ask this gateway directly, such as https://localhost:5000
     #[arg(long)]
     url: Option<String>,
     #[command(flatten)]
     file: ConfigFile,
-    /// How long to wait, as 90s or 10m
+    /// How long to wait, such as 90s or 10m
     #[arg(long, value_name = "TIME", default_value = "10m", allow_hyphen_values = true, value_parser = span)]
     within: Duration,
     /// Do not open a browser

@@ -48,7 +48,7 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Verb {
     Run(run::RunArgs),
-    /// Run a demo of half a minute: the daemon against a simulated gateway
+    /// Run a short demo: the daemon against a simulated gateway
     Demo,
     Simulate(simulate::Simulate),
     Status(status::StatusArgs),

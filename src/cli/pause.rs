@@ -14,7 +14,7 @@ use crate::exit::Exit;
 pub(super) struct PauseArgs {
     /// The gateway
     gateway: String,
-    /// How long, as 30m, 2h or 1d [default: until it is resumed]
+    /// How long, such as 30m, 2h or 1d [default: until it is resumed]
     #[arg(long = "for", value_name = "TIME", allow_hyphen_values = true, value_parser = span)]
     over: Option<String>,
     #[command(flatten)]

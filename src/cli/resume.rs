@@ -6,7 +6,7 @@ use super::options::Daemon;
 use super::output::done;
 use crate::exit::Exit;
 
-/// End a pause, or try again at once after tickled gave up or while IBKR was silent
+/// End a pause, or retry at once after tickled gave up or while IBKR is silent
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  tickled resume main")]
 pub(super) struct Resume {

@@ -16,8 +16,8 @@ use crate::session::{StateKind, StateReason};
 
 /// Wait until the sessions of all gateways are live
 ///
-/// Exit code 0 when it is so, 1 when the time is up, 2 as soon as a human is needed, 3 if no daemon answers. A restart
-/// of the daemon does not end the wait.
+/// Exit code 0 when that is the case, 1 when the time is up, 2 as soon as a human is needed, 3 if no daemon answers. A
+/// restart of the daemon does not end the wait.
 #[derive(Debug, Args)]
 #[command(
     after_help = "Examples:\n  tickled wait && ./trade\n  tickled wait main --within 10m\n  tickled wait main --until lost\n  \
@@ -29,7 +29,7 @@ pub(super) struct WaitArgs {
     /// What to wait for
     #[arg(long, value_enum, default_value_t = Awaited::Live)]
     until: Awaited,
-    /// The longest time to wait, as 30s, 5m or 1h [default: no limit]
+    /// Maximum time to wait, such as 30s, 5m or 1h [default: no limit]
     #[arg(long, value_name = "TIME", allow_hyphen_values = true, value_parser = span)]
     within: Option<String>,
     #[command(flatten)]
@@ -41,7 +41,7 @@ pub(super) struct WaitArgs {
 enum Awaited {
     /// All sessions are live
     Live,
-    /// One of the sessions is not live
+    /// At least one session is not live
     Lost,
 }
 

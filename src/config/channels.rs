@@ -252,7 +252,7 @@ impl ChannelCheck<'_> {
             }
             (None, None) => {
                 if !self.explains(&["preset", "body"]) {
-                    let hint = "write preset = \"ntfy\" or another, or a body of your own";
+                    let hint = "write preset = \"ntfy\" or another preset, or a body of your own";
                     self.note("preset", "what to send is missing", hint);
                 }
                 None
@@ -279,8 +279,8 @@ impl ChannelCheck<'_> {
                 self.note("to", &what, format!("write {whom} as to = \"..\""));
             }
             (true, 2..) => {
-                let what = format!("preset {name:?} has one recipient");
-                self.note("to", &what, "write one channel for each");
+                let what = format!("preset {name:?} takes one recipient");
+                self.note("to", &what, "write a channel for each recipient");
             }
             (false, 1..) => self.note("to", &format!("to has no effect on preset {name:?}"), "remove it"),
             (true, _) | (false, 0) => {}

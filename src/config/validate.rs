@@ -145,7 +145,7 @@ fn validate_budgets(gateways: &[Gateway], report: &mut Findings) {
         let what = format!(
             "{count} gateways behind the public address {address:?} send {needs} requests an hour, and the limit is {budget}"
         );
-        let apart = "give a public_address of their own to those that IBKR sees under another address";
+        let apart = "give the gateways that IBKR sees under another address a public_address of their own";
         let enough = (1..=LONGEST_CHECK).map(Duration::from_secs).find(|every| needed(*every) <= budget);
         let hint = match enough {
             Some(every) => {

@@ -51,7 +51,10 @@ pub(super) trait ValueType {
 
     /// Refuses a value of the wrong TOML type.
     fn refuse<T>(&self, raw: &RawValue<'_>) -> ParsedValue<T> {
-        fail(format!("expected {}, found {}", self.expects(), raw.found()), format!("it takes {}", self.takes()))
+        let (expects, takes) = (self.expects(), self.takes());
+        let hint =
+            if takes == expects { format!("write {takes}, without quotes") } else { format!("it takes {takes}") };
+        fail(format!("expected {expects}, found {}", raw.found()), hint)
     }
 }
 

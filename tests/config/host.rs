@@ -298,7 +298,7 @@ fn the_file_is_named_by_position_option_or_variable() {
 fn a_configuration_is_read_from_a_pipe() {
     let folder = Folder::new("pipe");
     let (good, bad) = (folder.write("good", TWO_LINES, 0o644), folder.write("bad", "[gateway.main]\nurl = 1\n", 0o644));
-    for (file, code, text) in [(good, 0, "/dev/stdin is good"), (bad, 78, "/dev/stdin:2:7: gateway.main.url: ")] {
+    for (file, code, text) in [(good, 0, "/dev/stdin is valid"), (bad, 78, "/dev/stdin:2:7: gateway.main.url: ")] {
         let program = env!("CARGO_BIN_EXE_tickled");
         let mut shell = Command::new("sh");
         shell.args(["-c", &format!("cat {file} | {program} config check /dev/stdin")]);
@@ -315,7 +315,7 @@ fn warnings_do_not_change_the_exit_code() {
     let (code, text) = told(&tickled(&["config", "check", &file], &[("TICKLED_DEBUG", "1")]));
     assert_eq!(code, Some(0), "{text}");
     assert!(text.contains("warning: environment variable TICKLED_DEBUG: it names no key and is ignored"), "{text}");
-    assert!(text.contains("is good"), "{text}");
+    assert!(text.contains("is valid"), "{text}");
 }
 
 /// A secret of root's is not a fault when another user checks the file.
