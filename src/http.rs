@@ -3,7 +3,7 @@
 
 mod reply;
 
-pub use reply::{Duplex, Reply, StreamBody, StreamReply, hung_up};
+pub use reply::{Duplex, EVENT_STREAM, LAST_EVENT_ID, Reply, SERVER_NAME, StreamBody, StreamReply, hung_up, response};
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, VecDeque};

@@ -16,6 +16,7 @@ use super::listening::EventStream;
 use super::paths::connect_at_once;
 use crate::gateway::Trust;
 use crate::history::report::HistoryReport;
+use crate::http::SERVER_NAME;
 
 /// A daemon that answers at a socket.
 #[derive(Debug, Clone)]
@@ -185,16 +186,16 @@ impl Client {
         } else {
             match serde_json::from_slice(&text) {
                 // Both sides know the same paths, if they are of the same version.
-                Ok(ErrorBody { error }) if server == OURS => return Err(Error::Refused(error)),
+                Ok(ErrorBody { error }) if server == SERVER_NAME => return Err(Error::Refused(error)),
                 Ok(ErrorBody { error }) => {
-                    let why = format!("is {server}, and this is {OURS}: {error}; {}", way_out(server));
+                    let why = format!("is {server}, and this is {SERVER_NAME}: {error}; {}", way_out(server));
                     return Err(self.broken(&why));
                 }
                 Err(error) => Err(error),
             }
         };
         read.map_err(|error| {
-            let why = format!("is {server}, and {OURS} cannot read its answer ({status}): {error}");
+            let why = format!("is {server}, and {SERVER_NAME} cannot read its answer ({status}): {error}");
             self.broken(&format!("{why}; {}", way_out(server)))
         })
     }
@@ -235,7 +236,7 @@ fn silence(error: &reqwest::Error) -> &'static str {
 
 /// What to do when both sides do not understand each other.
 fn way_out(server: &str) -> &'static str {
-    if server == OURS {
+    if server == SERVER_NAME {
         "that is a fault of tickled; please report it"
     } else if server.starts_with("tickled/") {
         "`sudo systemctl restart tickled` starts the installed version"
@@ -244,7 +245,6 @@ fn way_out(server: &str) -> &'static str {
     }
 }
 
-const OURS: &str = concat!("tickled/", env!("CARGO_PKG_VERSION"));
 /// Most answers come from memory; the history comes from a disk that may be slow.
 const ANSWERED_WITHIN: Duration = Duration::from_secs(10);
 /// A test of a hook may wait for another run of it.

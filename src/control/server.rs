@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::{Bytes, Incoming};
-use hyper::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderValue, SERVER};
+use hyper::header::{ALLOW, CACHE_CONTROL, HeaderMap, HeaderValue};
 use hyper::http::request::Parts;
 use hyper::{Request, Response, StatusCode};
 use jiff::Timestamp;
@@ -23,7 +23,7 @@ use super::listen::Listener;
 use super::routes::{BadRequest, ParsedRequest, read};
 use crate::history::report::report;
 use crate::history::{Events, Ledger};
-use crate::http::{self, HEAD_WITHIN, Limits, Reply, SharedResult, StreamReply};
+use crate::http::{self, EVENT_STREAM, HEAD_WITHIN, LAST_EVENT_ID, Limits, Reply, SharedResult, StreamReply, response};
 
 /// Serves until it is dropped. `folder` is where the ledger is, if one is kept. Lives in a
 /// [`LocalSet`](tokio::task::LocalSet).
@@ -109,10 +109,8 @@ impl ControlHandler {
         }
         let last = headers.get(LAST_EVENT_ID).map(HeaderValue::as_bytes);
         let listener = Listener::new(Rc::clone(&self.events), &status, gateway, last).await;
-        let mut head = Response::new(());
-        for (name, value) in [(CONTENT_TYPE, EVENT_STREAM), (CACHE_CONTROL, "no-store"), (SERVER, NAME)] {
-            head.headers_mut().insert(name, HeaderValue::from_static(value));
-        }
+        let mut head = response(StatusCode::OK, EVENT_STREAM, "").map(|_| ());
+        head.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         Reply::Stream(StreamReply { head: Some(head), body: listener.body(), busy: busy() })
     }
 
@@ -210,7 +208,7 @@ impl ControlHandler {
         let is_fresh =
             |(of, at, _): &CachedHistory| *of == since && to.duration_since(*at).unsigned_abs() < HISTORY_FOR;
         match self.history.get(is_fresh, make).await {
-            Some((_, _, Ok(text))) => respond(StatusCode::OK, "application/json", text),
+            Some((_, _, Ok(text))) => response(StatusCode::OK, "application/json", text),
             Some((_, _, Err(error))) => {
                 failed(StatusCode::INTERNAL_SERVER_ERROR, format!("the ledger cannot be read: {error}"))
             }
@@ -226,7 +224,7 @@ fn respond_ensured(ensured: &EnsureResult) -> Response<Full<Bytes>> {
 fn respond_done(answer: api::Response) -> Response<Full<Bytes>> {
     match answer {
         api::Response::Status(status) => json(StatusCode::OK, &status),
-        api::Response::Config(text) => respond(StatusCode::OK, "application/toml", text),
+        api::Response::Config(text) => response(StatusCode::OK, "application/toml", text),
         api::Response::Done(done) => json(StatusCode::OK, &serde_json::json!({ "done": done })),
         api::Response::Tested(tests) => json(StatusCode::OK, &tests),
         api::Response::Tried(tried) => json(StatusCode::OK, &tried),
@@ -266,8 +264,8 @@ fn failed(status: StatusCode, error: String) -> Response<Full<Bytes>> {
 
 fn json(status: StatusCode, value: &impl Serialize) -> Response<Full<Bytes>> {
     match text(value) {
-        Ok(text) => respond(status, "application/json", text),
-        Err(error) => respond(StatusCode::INTERNAL_SERVER_ERROR, "text/plain", error.to_string()),
+        Ok(text) => response(status, "application/json", text),
+        Err(error) => response(StatusCode::INTERNAL_SERVER_ERROR, "text/plain", error.to_string()),
     }
 }
 
@@ -275,21 +273,10 @@ fn text(value: &impl Serialize) -> serde_json::Result<Bytes> {
     serde_json::to_string(value).map(|text| Bytes::from(text + "\n"))
 }
 
-fn respond(status: StatusCode, kind: &'static str, text: impl Into<Bytes>) -> Response<Full<Bytes>> {
-    let mut response = Response::new(Full::new(text.into()));
-    *response.status_mut() = status;
-    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(kind));
-    response.headers_mut().insert(SERVER, HeaderValue::from_static(NAME));
-    response
-}
-
-const NAME: &str = concat!("tickled/", env!("CARGO_PKG_VERSION"));
 /// A test of a hook may take longest.
 const LIMITS: Limits = Limits { connections: 16, all_within: Duration::from_secs(65), streams: 1024 };
 /// How long a check that is not answered is shared.
 const SHARED_FOR: Duration = Duration::from_secs(1);
-const EVENT_STREAM: &str = "text/event-stream";
-const LAST_EVENT_ID: &str = "last-event-id";
 /// A history is computed at most this often.
 const HISTORY_FOR: Duration = Duration::from_secs(1);
 const LONGEST_BODY: usize = 4 * 1024;

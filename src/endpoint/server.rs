@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use http_body_util::Full;
 use hyper::body::{Bytes, Incoming};
-use hyper::header::{ALLOW, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HOST, HeaderName, HeaderValue};
-use hyper::header::{REFERRER_POLICY, SERVER, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS};
+use hyper::header::{ALLOW, CACHE_CONTROL, CONTENT_SECURITY_POLICY, HOST, HeaderName, HeaderValue};
+use hyper::header::{REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS};
 use hyper::{Method, Request, Response, StatusCode};
 use rustix::net::sockopt::set_tcp_user_timeout;
 use tokio::net::TcpListener;
@@ -25,7 +25,7 @@ use crate::control::{Listener, no_such_gateway};
 use crate::driver::{Clock, HostClock};
 use crate::history::report::report;
 use crate::history::{Events, Ledger, Row};
-use crate::http::{self, Limits, Reply, SharedResult, StreamReply};
+use crate::http::{self, EVENT_STREAM, LAST_EVENT_ID, Limits, Reply, SharedResult, StreamReply};
 use crate::session::Now;
 
 /// Serves until it is dropped. `folder` is where the ledger is, if one is kept. Lives in a
@@ -243,22 +243,16 @@ fn plain(status: StatusCode, text: impl Into<Bytes>) -> Response<Full<Bytes>> {
 }
 
 fn respond(status: StatusCode, kind: &'static str, text: Bytes) -> Response<Full<Bytes>> {
-    let mut response = Response::new(Full::new(text));
-    *response.status_mut() = status;
-    let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static(kind));
+    let mut response = http::response(status, kind, text);
     for (name, value) in HEADERS {
-        headers.insert(name, HeaderValue::from_static(value));
+        response.headers_mut().insert(name, HeaderValue::from_static(value));
     }
     response
 }
 
 const PATHS: [&str; 6] = ["/", "/livez", "/readyz", "/status", EVENTS, "/metrics"];
 const EVENTS: &str = "/events";
-const EVENT_STREAM: &str = "text/event-stream";
-const LAST_EVENT_ID: &str = "last-event-id";
-const HEADERS: [(HeaderName, &str); 6] = [
-    (SERVER, concat!("tickled/", env!("CARGO_PKG_VERSION"))),
+const HEADERS: [(HeaderName, &str); 5] = [
     (CACHE_CONTROL, "no-store"),
     (
         CONTENT_SECURITY_POLICY,

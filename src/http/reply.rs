@@ -4,8 +4,9 @@ use std::fmt;
 
 use futures_util::future::LocalBoxFuture;
 use http_body_util::Full;
-use hyper::Response;
 use hyper::body::Bytes;
+use hyper::header::{CONTENT_TYPE, HeaderValue, SERVER};
+use hyper::{Response, StatusCode};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 /// The connection of a client.
@@ -35,6 +36,15 @@ pub struct StreamReply {
 
 /// Writes the body of a stream until it returns or is dropped.
 pub type StreamBody = Box<dyn FnOnce(Box<dyn Duplex>) -> LocalBoxFuture<'static, ()>>;
+
+/// A response with this text, of this media type.
+pub fn response(status: StatusCode, kind: &'static str, text: impl Into<Bytes>) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::new(text.into()));
+    *response.status_mut() = status;
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(kind));
+    response.headers_mut().insert(SERVER, HeaderValue::from_static(SERVER_NAME));
+    response
+}
 
 impl StreamReply {
     /// Sends a response once it is known, unless the client hangs up before.
@@ -97,5 +107,11 @@ impl fmt::Debug for StreamReply {
     }
 }
 
+/// The header `Server` of every response.
+pub const SERVER_NAME: &str = concat!("tickled/", env!("CARGO_PKG_VERSION"));
+/// The media type of Server-Sent Events, and the header with which a client continues them.
+pub const EVENT_STREAM: &str = "text/event-stream";
+/// See [`EVENT_STREAM`].
+pub const LAST_EVENT_ID: &str = "last-event-id";
 /// How many bytes a client may send after its request.
 const MOST_IGNORED: usize = 4096;
