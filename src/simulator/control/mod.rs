@@ -1,4 +1,4 @@
-//! The commands of the control port: their names, their parameters, and what they do to the world.
+//! The commands of the control port.
 
 mod commands;
 mod params;
@@ -6,7 +6,7 @@ mod params;
 use std::fmt::Write;
 use std::time::Duration;
 
-use super::world::{Competitor, Control, Established, Limits, LoginFault, Reach, Shows, Streaming, Unanswered};
+use super::world::Control;
 use commands::COMMANDS;
 use params::Params;
 
@@ -19,69 +19,7 @@ pub(super) fn parse(name: &str, query: &str, body: Vec<u8>, now: Duration) -> Re
     let Some(command) = COMMANDS.iter().find(|command| command.name == name) else {
         return Err(format!("there is no command \"{name}\""));
     };
-    let params = Params::parse(command, query)?;
-    Ok(match name {
-        "login" => Control::LogIn,
-        "expire-login" if params.is_given("in") => Control::ExpireLoginAt(now + params.time("in", Duration::ZERO)?),
-        "expire-login" => Control::ExpireLogin,
-        "lapse" => Control::Lapse,
-        "logout-elsewhere" => Control::LogOutElsewhere,
-        "compete" => Control::Compete(Competitor {
-            shows: params
-                .one_of("shows", &[("taken", Shows::Taken), ("both", Shows::Both), ("quiet", Shows::Quiet)])?,
-            stubborn: params.flag("stubborn", false)?,
-            returns_after: params.maybe_time("returns")?,
-        }),
-        "leave" => Control::Leave,
-        "away" => Control::Ibkr(Reach::Away),
-        "failing" => Control::Ibkr(Reach::Failing {
-            status: params.status()?.unwrap_or(503),
-            after: params.time("after", Duration::from_secs(10))?,
-        }),
-        "back" => Control::Return(params.one_of(
-            "unanswered",
-            &[("closed", Unanswered::Closed), ("answered", Unanswered::Answered), ("kept", Unanswered::Kept)],
-        )?),
-        "close" => Control::CloseConnections,
-        "auth-delay" => Control::AuthDelay(params.time("is", Duration::from_secs(3))?),
-        "restart" => Control::Restart { down: params.time("down", Duration::from_secs(6))? },
-        "fail-reauthenticate" => Control::FailReauthentications(params.times()?),
-        "fail-init" => Control::FailInits { times: params.times()?, status: params.status()? },
-        "answer" | "delay" | "hang" | "reset" | "cut" | "drip" => Control::Script(params.rule(name, body)?),
-        "clear" => Control::Clear,
-        "pacing" => Control::Pacing(
-            params.one_of("limits", &[("all", Limits::All), ("second", Limits::Second), ("off", Limits::Off)])?,
-        ),
-        "latency" => Control::Latency(params.time("is", Duration::from_millis(20))?),
-        "borrow" => Control::Borrow(params.flag("on", true)?),
-        "refuse-logins" => Control::RefuseLogins(params.one_of(
-            "why",
-            &[
-                ("not-enabled", Some(LoginFault::NotEnabled)),
-                ("unconfirmed", Some(LoginFault::Unconfirmed)),
-                ("none", None),
-            ],
-        )?),
-        "result-false" => Control::FalseResults { times: params.times()?, zero: params.flag("zero", false)? },
-        "no-session" => Control::NoSession(params.times()?),
-        "status-false" => Control::FalseStatuses(params.times()?),
-        "established" => Control::Established(params.one_of(
-            "is",
-            &[("follows", Established::Follows), ("never", Established::Never), ("absent", Established::Absent)],
-        )?),
-        "settle" => Control::Settle {
-            authenticated: params.time("authenticated", Duration::ZERO)?,
-            established: params.time("established", Duration::ZERO)?,
-        },
-        "paper" => Control::Paper(params.flag("on", true)?),
-        "deny" => Control::Deny(params.flag("on", true)?),
-        "refuse-subscriptions" => Control::RefuseSubscriptions(params.times()?),
-        "streams" => Control::Streams(params.one_of(
-            "are",
-            &[("served", Streaming::Serves), ("silent", Streaming::Silent), ("closed", Streaming::Closes)],
-        )?),
-        _ => return Err(format!("the command \"{name}\" is listed and not written")),
-    })
+    (command.read)(&Params::parse(command, query, body, now)?)
 }
 
 /// The page of all commands, for a control port at this address.

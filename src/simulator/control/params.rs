@@ -6,15 +6,18 @@ use std::time::Duration;
 use hyper::header::{HeaderName, HeaderValue};
 
 use super::commands::Command;
-use crate::simulator::world::{Does, Method, Raw, Rule, Times, Who, decode};
+use crate::simulator::world::{Control, Does, Method, Raw, Rule, Times, Who, decode};
 
 /// The parameters of a command, all of them known ones.
 pub(super) struct Params {
     list: Vec<(String, String)>,
+    body: Vec<u8>,
+    /// The time since the world began.
+    pub(super) now: Duration,
 }
 
 impl Params {
-    pub(super) fn parse(command: &Command, query: &str) -> Result<Params, String> {
+    pub(super) fn parse(command: &Command, query: &str, body: Vec<u8>, now: Duration) -> Result<Params, String> {
         let mut list = Vec::new();
         for pair in query.split('&').filter(|pair| !pair.is_empty()) {
             let (key, value) = pair.split_once('=').unwrap_or((pair, "true"));
@@ -32,15 +35,11 @@ impl Params {
                 list.push((key.to_owned(), value));
             }
         }
-        Ok(Params { list })
+        Ok(Params { list, body, now })
     }
 
     fn find(&self, key: &str) -> Option<&str> {
         self.list.iter().find(|(name, _)| name == key).map(|(_, value)| value.as_str())
-    }
-
-    pub(super) fn is_given(&self, key: &str) -> bool {
-        self.find(key).is_some()
     }
 
     pub(super) fn maybe_time(&self, key: &str) -> Result<Option<Duration>, String> {
@@ -103,12 +102,12 @@ impl Params {
         }
     }
 
-    pub(super) fn rule(&self, name: &str, body: Vec<u8>) -> Result<Rule, String> {
+    pub(super) fn rule(&self, name: &str) -> Result<Control, String> {
         let Some(path) = self.find("path") else {
             return Err(format!("{name} needs path=, for instance path=/v1/api/tickle or path=*"));
         };
         let does = match name {
-            "answer" => Does::Say(Arc::new(self.raw(body)?)),
+            "answer" => Does::Say(Arc::new(self.raw()?)),
             "delay" => Does::Delay,
             "hang" => Does::Hang,
             "reset" => Does::Reset,
@@ -119,7 +118,7 @@ impl Params {
         if does == Does::Delay && after.is_none() {
             return Err("delay needs after=, for instance after=10s".to_owned());
         }
-        Ok(Rule {
+        Ok(Control::Script(Rule {
             path: path.to_owned(),
             method: self.find("method").map(Method::parse),
             who: self
@@ -127,10 +126,10 @@ impl Params {
             times: self.times()?,
             after,
             does,
-        })
+        }))
     }
 
-    fn raw(&self, body: Vec<u8>) -> Result<Raw, String> {
+    fn raw(&self) -> Result<Raw, String> {
         let mut headers = Vec::new();
         for (_, header) in self.list.iter().filter(|(key, _)| key == "header") {
             let Some((name, value)) = header.split_once(':') else {
@@ -146,7 +145,7 @@ impl Params {
             status: self.status()?.unwrap_or(200),
             content_type: self.find("type").unwrap_or("application/json;charset=utf-8").to_owned(),
             headers,
-            body,
+            body: self.body.clone(),
         })
     }
 }
