@@ -100,17 +100,12 @@ impl Snapshot {
             place: place.cloned(),
             maintenance: held.filter(|held| now.wall < held.until),
             next: plan.reason,
-            next_at: match machine.state() {
-                // The machine wakes earlier to read the clock.
-                State::Paused { until: Some(until) } => until,
-                State::Paused { until: None }
-                | State::Starting
-                | State::Live
-                | State::Recovering { .. }
-                | State::Contested
-                | State::Unavailable(_)
-                | State::LoginRequired(_) => now.wall.saturating_add(left).unwrap_or(now.wall),
-            },
+            // In a pause the machine wakes earlier, to read the clock.
+            next_at: machine
+                .state()
+                .paused_until()
+                .flatten()
+                .unwrap_or_else(|| now.wall.saturating_add(left).unwrap_or(now.wall)),
             promised: plan.wake_at,
             rate_limits: machine.rate_limit_state(now),
         }

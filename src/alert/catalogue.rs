@@ -1,6 +1,7 @@
 //! The catalogue of alerts: every code with its severity, its hold-off, its repeats and what holds it back.
 
 use std::fmt;
+use std::str::FromStr;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -282,7 +283,18 @@ impl Code {
     /// The code of that name.
     #[must_use]
     pub fn named(name: &str) -> Option<Self> {
-        Self::ALL.iter().copied().find(|code| code.name() == name)
+        name.parse().ok()
+    }
+}
+
+impl FromStr for Code {
+    type Err = String;
+
+    fn from_str(name: &str) -> Result<Self, String> {
+        Self::ALL.iter().copied().find(|code| code.name() == name).ok_or_else(|| {
+            let all: Vec<&str> = Self::ALL.iter().map(|code| code.name()).collect();
+            format!("there is no alert {name:?}: there are {}", all.join(", "))
+        })
     }
 }
 

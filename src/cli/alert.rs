@@ -49,12 +49,10 @@ pub(super) struct AlertTestArgs {
 
 impl AlertTestArgs {
     async fn run(self) -> anyhow::Result<Exit> {
-        let code = match self.code.as_deref().map(|name| Code::named(name).ok_or(name)) {
-            None => None,
-            Some(Ok(code)) => Some(code),
-            Some(Err(name)) => {
-                let all: Vec<&str> = Code::ALL.iter().map(|code| code.name()).collect();
-                complain(&format!("--as: there is no alert {name:?}: there are {}", all.join(", ")));
+        let code = match self.code.as_deref().map(str::parse).transpose() {
+            Ok(code) => code,
+            Err(why) => {
+                complain(&format!("--as: {why}"));
                 return Ok(Exit::Usage);
             }
         };

@@ -119,12 +119,11 @@ pub(super) fn read(method: &Method, path: &str, query: &str, body: &[u8]) -> Res
         }
         ["v1", "alerts", "acknowledge"] => {
             let Acknowledge { gateway, code } = parsed(body)?;
-            let code = code.map(|name| code_of(&name)).transpose()?;
-            Command::Acknowledge(gateway, code)
+            Command::Acknowledge(gateway, code_of(code)?)
         }
         ["v1", "alerts", "test"] => {
             let TestBody { channel, code } = parsed(body)?;
-            Command::Test { channel, code: code.map(|name| code_of(&name)).transpose()? }
+            Command::Test { channel, code: code_of(code)? }
         }
         _ => return Err(BadRequest::NoSuchPath),
     };
@@ -221,11 +220,8 @@ fn parsed<T: DeserializeOwned>(body: &[u8]) -> Result<T, BadRequest> {
     serde_json::from_slice(body).map_err(|error| BadRequest::Nonsense(format!("the body makes no sense: {error}")))
 }
 
-fn code_of(name: &str) -> Result<Code, BadRequest> {
-    Code::ALL.iter().copied().find(|code| code.name() == name).ok_or_else(|| {
-        let all: Vec<&str> = Code::ALL.iter().map(|code| code.name()).collect();
-        BadRequest::Nonsense(format!("there is no alert {name:?}: there are {}", all.join(", ")))
-    })
+fn code_of(name: Option<String>) -> Result<Option<Code>, BadRequest> {
+    name.as_deref().map(str::parse).transpose().map_err(BadRequest::Nonsense)
 }
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);

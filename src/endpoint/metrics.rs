@@ -4,6 +4,7 @@ use std::fmt::{Display, Write};
 
 use super::counts::{BOUNDS, Histogram, age};
 use super::view::View;
+use crate::alert::ChannelStatus;
 use crate::control::GatewayStatus;
 use crate::session::StateKind;
 
@@ -22,20 +23,21 @@ fn daemon(out: &mut Exposition, view: &View) {
     let status = &view.status;
     out.family("tickled_build_info", GAUGE, "The version that runs; always 1.");
     out.line("tickled_build_info", &[("version", &status.version)], 1);
-    out.family("tickled_start_time_seconds", GAUGE, "When the daemon began, in seconds since 1970.");
-    out.line("tickled_start_time_seconds", &[], status.since.as_second());
-    out.family(
+    let mut one = |name: &str, help: &str, value: i64| {
+        out.family(name, GAUGE, help);
+        out.line(name, &[], value);
+    };
+    one("tickled_start_time_seconds", "When the daemon began, in seconds since 1970.", status.since.as_second());
+    one(
         "tickled_config_last_reload_successful",
-        GAUGE,
         "Whether the configuration in force is the one in the file: 0 after a reload that was refused.",
+        i64::from(status.config_refused.is_none()),
     );
-    out.line("tickled_config_last_reload_successful", &[], u8::from(status.config_refused.is_none()));
-    out.family(
+    one(
         "tickled_config_last_reload_success_timestamp_seconds",
-        GAUGE,
         "When the configuration in force was read, in seconds since 1970.",
+        view.config_read.as_second(),
     );
-    out.line("tickled_config_last_reload_success_timestamp_seconds", &[], view.config_read.as_second());
 }
 
 fn sessions(out: &mut Exposition, view: &View) {
@@ -155,24 +157,18 @@ fn alerts(out: &mut Exposition, view: &View) {
         ];
         out.line("tickled_alert_open", &labels, 1);
     }
-    let channels = &view.status.channels;
-    out.family("tickled_alert_messages_sent_total", COUNTER, "Messages that a channel took.");
-    for channel in channels {
-        out.line("tickled_alert_messages_sent_total", &[("channel", &channel.name)], channel.sent);
-    }
-    out.family("tickled_alert_messages_failed_total", COUNTER, "Messages that were given up.");
-    for channel in channels {
-        out.line("tickled_alert_messages_failed_total", &[("channel", &channel.name)], channel.given_up);
-    }
-    out.family("tickled_alert_messages_waiting", GAUGE, "Messages that wait to be sent.");
-    for channel in channels {
-        out.line("tickled_alert_messages_waiting", &[("channel", &channel.name)], channel.waiting);
-    }
-    out.family("tickled_alert_channel_failing", GAUGE, "Whether a channel's last try failed.");
-    for channel in channels {
-        let failing = u8::from(channel.last_failure.is_some());
-        out.line("tickled_alert_channel_failing", &[("channel", &channel.name)], failing);
-    }
+    let mut each = |name: &str, kind: &str, help: &str, value: fn(&ChannelStatus) -> u64| {
+        out.family(name, kind, help);
+        for channel in &view.status.channels {
+            out.line(name, &[("channel", &channel.name)], value(channel));
+        }
+    };
+    each("tickled_alert_messages_sent_total", COUNTER, "Messages that a channel took.", |channel| channel.sent);
+    each("tickled_alert_messages_failed_total", COUNTER, "Messages that were given up.", |channel| channel.given_up);
+    each("tickled_alert_messages_waiting", GAUGE, "Messages that wait to be sent.", |channel| channel.waiting as u64);
+    each("tickled_alert_channel_failing", GAUGE, "Whether a channel's last try failed.", |channel| {
+        u64::from(channel.last_failure.is_some())
+    });
 }
 
 fn seconds_between(then: jiff::Timestamp, now: jiff::Timestamp) -> f64 {
