@@ -27,7 +27,7 @@ end
 complete -c tickled -n "__fish_tickled_needs_command" -s h -l help -d 'Print help'
 complete -c tickled -n "__fish_tickled_needs_command" -s V -l version -d 'Print version'
 complete -c tickled -n "__fish_tickled_needs_command" -f -a "run" -d 'Run the daemon'
-complete -c tickled -n "__fish_tickled_needs_command" -f -a "demo" -d 'Run a demo of half a minute: the daemon against a simulated gateway'
+complete -c tickled -n "__fish_tickled_needs_command" -f -a "demo" -d 'Run a short demo: the daemon against a simulated gateway'
 complete -c tickled -n "__fish_tickled_needs_command" -f -a "simulate" -d 'Run a simulated gateway to test your own program against'
 complete -c tickled -n "__fish_tickled_needs_command" -f -a "status" -d 'Show the state of all gateways, as the daemon sees them'
 complete -c tickled -n "__fish_tickled_needs_command" -f -a "watch" -d 'Show the state of all gateways, refreshed every second, until q or Ctrl-C; arrow keys, PgUp and PgDn scroll'
@@ -35,7 +35,7 @@ complete -c tickled -n "__fish_tickled_needs_command" -f -a "wait" -d 'Wait unti
 complete -c tickled -n "__fish_tickled_needs_command" -f -a "history" -d 'Show how much of the time each session was live, with a timeline, outages and state changes'
 complete -c tickled -n "__fish_tickled_needs_command" -f -a "check" -d 'Check whether sessions are live: through the running daemon, or directly'
 complete -c tickled -n "__fish_tickled_needs_command" -f -a "pause" -d 'Stop all requests to a gateway, e.g. while you trade by hand'
-complete -c tickled -n "__fish_tickled_needs_command" -f -a "resume" -d 'End a pause, or try again at once after tickled gave up or while IBKR was silent'
+complete -c tickled -n "__fish_tickled_needs_command" -f -a "resume" -d 'End a pause, or retry at once after tickled gave up or while IBKR is silent'
 complete -c tickled -n "__fish_tickled_needs_command" -f -a "logout" -d 'End the session of a gateway; this raises no alert'
 complete -c tickled -n "__fish_tickled_needs_command" -f -a "ack" -d 'Acknowledge open alerts: no more repeats until they resolve'
 complete -c tickled -n "__fish_tickled_needs_command" -f -a "cert" -d 'Show the certificate of a gateway, and the configuration that pins it'
@@ -71,15 +71,15 @@ complete -c tickled -n "__fish_tickled_using_subcommand watch" -l runtime-dir -d
 complete -c tickled -n "__fish_tickled_using_subcommand watch" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c tickled -n "__fish_tickled_using_subcommand watch" -s V -l version -d 'Print version'
 complete -c tickled -n "__fish_tickled_using_subcommand wait" -l until -d 'What to wait for' -r -f -a "live\t'All sessions are live'
-lost\t'One of the sessions is not live'"
-complete -c tickled -n "__fish_tickled_using_subcommand wait" -l within -d 'The longest time to wait, as 30s, 5m or 1h [default: no limit]' -r
+lost\t'At least one session is not live'"
+complete -c tickled -n "__fish_tickled_using_subcommand wait" -l within -d 'Maximum time to wait, such as 30s, 5m or 1h [default: no limit]' -r
 complete -c tickled -n "__fish_tickled_using_subcommand wait" -l socket -d 'Control socket of the daemon [default: in its runtime directory]' -r -F
 complete -c tickled -n "__fish_tickled_using_subcommand wait" -l state-dir -d 'State directory of the daemon' -r -F
 complete -c tickled -n "__fish_tickled_using_subcommand wait" -l runtime-dir -d 'Runtime directory of the daemon, for its control socket and its locks' -r -F
 complete -c tickled -n "__fish_tickled_using_subcommand wait" -l json -d 'Print one JSON object'
 complete -c tickled -n "__fish_tickled_using_subcommand wait" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c tickled -n "__fish_tickled_using_subcommand wait" -s V -l version -d 'Print version'
-complete -c tickled -n "__fish_tickled_using_subcommand history" -l since -d 'How far back, as 24h, 7d or 30d' -r
+complete -c tickled -n "__fish_tickled_using_subcommand history" -l since -d 'How far back, such as 24h, 7d or 30d' -r
 complete -c tickled -n "__fish_tickled_using_subcommand history" -l svg -d 'Also draw the timeline into this file, as SVG' -r -F
 complete -c tickled -n "__fish_tickled_using_subcommand history" -l socket -d 'Control socket of the daemon [default: in its runtime directory]' -r -F
 complete -c tickled -n "__fish_tickled_using_subcommand history" -l state-dir -d 'State directory of the daemon' -r -F
@@ -87,7 +87,7 @@ complete -c tickled -n "__fish_tickled_using_subcommand history" -l runtime-dir 
 complete -c tickled -n "__fish_tickled_using_subcommand history" -l json -d 'Print one JSON object'
 complete -c tickled -n "__fish_tickled_using_subcommand history" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c tickled -n "__fish_tickled_using_subcommand history" -s V -l version -d 'Print version'
-complete -c tickled -n "__fish_tickled_using_subcommand check" -l url -d 'Ask this gateway directly, as https://localhost:5000' -r
+complete -c tickled -n "__fish_tickled_using_subcommand check" -l url -d 'Ask this gateway directly, such as https://localhost:5000' -r
 complete -c tickled -n "__fish_tickled_using_subcommand check" -l config -d 'Configuration file' -r -F
 complete -c tickled -n "__fish_tickled_using_subcommand check" -l socket -d 'Control socket of the daemon [default: in its runtime directory]' -r -F
 complete -c tickled -n "__fish_tickled_using_subcommand check" -l state-dir -d 'State directory of the daemon' -r -F
@@ -95,7 +95,7 @@ complete -c tickled -n "__fish_tickled_using_subcommand check" -l runtime-dir -d
 complete -c tickled -n "__fish_tickled_using_subcommand check" -l json -d 'Print one JSON object'
 complete -c tickled -n "__fish_tickled_using_subcommand check" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c tickled -n "__fish_tickled_using_subcommand check" -s V -l version -d 'Print version'
-complete -c tickled -n "__fish_tickled_using_subcommand pause" -l for -d 'How long, as 30m, 2h or 1d [default: until it is resumed]' -r
+complete -c tickled -n "__fish_tickled_using_subcommand pause" -l for -d 'How long, such as 30m, 2h or 1d [default: until it is resumed]' -r
 complete -c tickled -n "__fish_tickled_using_subcommand pause" -l socket -d 'Control socket of the daemon [default: in its runtime directory]' -r -F
 complete -c tickled -n "__fish_tickled_using_subcommand pause" -l state-dir -d 'State directory of the daemon' -r -F
 complete -c tickled -n "__fish_tickled_using_subcommand pause" -l runtime-dir -d 'Runtime directory of the daemon, for its control socket and its locks' -r -F
@@ -121,7 +121,7 @@ complete -c tickled -n "__fish_tickled_using_subcommand ack" -l runtime-dir -d '
 complete -c tickled -n "__fish_tickled_using_subcommand ack" -l json -d 'Print one JSON object'
 complete -c tickled -n "__fish_tickled_using_subcommand ack" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c tickled -n "__fish_tickled_using_subcommand ack" -s V -l version -d 'Print version'
-complete -c tickled -n "__fish_tickled_using_subcommand cert" -l url -d 'The gateway, as https://localhost:5000' -r
+complete -c tickled -n "__fish_tickled_using_subcommand cert" -l url -d 'The gateway, such as https://localhost:5000' -r
 complete -c tickled -n "__fish_tickled_using_subcommand cert" -l json -d 'Print one JSON object'
 complete -c tickled -n "__fish_tickled_using_subcommand cert" -s h -l help -d 'Print help'
 complete -c tickled -n "__fish_tickled_using_subcommand cert" -s V -l version -d 'Print version'
@@ -152,9 +152,9 @@ complete -c tickled -n "__fish_tickled_using_subcommand hook; and __fish_seen_su
 complete -c tickled -n "__fish_tickled_using_subcommand hook; and __fish_seen_subcommand_from test" -s V -l version -d 'Print version'
 complete -c tickled -n "__fish_tickled_using_subcommand hook; and __fish_seen_subcommand_from help" -f -a "test" -d 'Run a hook now, marked as a test, and print how it ended'
 complete -c tickled -n "__fish_tickled_using_subcommand hook; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
-complete -c tickled -n "__fish_tickled_using_subcommand login" -l url -d 'Ask this gateway directly, as https://localhost:5000' -r
+complete -c tickled -n "__fish_tickled_using_subcommand login" -l url -d 'Ask this gateway directly, such as https://localhost:5000' -r
 complete -c tickled -n "__fish_tickled_using_subcommand login" -l config -d 'Configuration file' -r -F
-complete -c tickled -n "__fish_tickled_using_subcommand login" -l within -d 'How long to wait, as 90s or 10m' -r
+complete -c tickled -n "__fish_tickled_using_subcommand login" -l within -d 'How long to wait, such as 90s or 10m' -r
 complete -c tickled -n "__fish_tickled_using_subcommand login" -l socket -d 'Control socket of the daemon [default: in its runtime directory]' -r -F
 complete -c tickled -n "__fish_tickled_using_subcommand login" -l state-dir -d 'State directory of the daemon' -r -F
 complete -c tickled -n "__fish_tickled_using_subcommand login" -l runtime-dir -d 'Runtime directory of the daemon, for its control socket and its locks' -r -F
@@ -192,7 +192,7 @@ complete -c tickled -n "__fish_tickled_using_subcommand man" -s V -l version -d 
 complete -c tickled -n "__fish_tickled_using_subcommand completions" -s h -l help -d 'Print help'
 complete -c tickled -n "__fish_tickled_using_subcommand completions" -s V -l version -d 'Print version'
 complete -c tickled -n "__fish_tickled_using_subcommand help; and not __fish_seen_subcommand_from run demo simulate status watch wait history check pause resume logout ack cert alert hook login doctor config man completions help" -f -a "run" -d 'Run the daemon'
-complete -c tickled -n "__fish_tickled_using_subcommand help; and not __fish_seen_subcommand_from run demo simulate status watch wait history check pause resume logout ack cert alert hook login doctor config man completions help" -f -a "demo" -d 'Run a demo of half a minute: the daemon against a simulated gateway'
+complete -c tickled -n "__fish_tickled_using_subcommand help; and not __fish_seen_subcommand_from run demo simulate status watch wait history check pause resume logout ack cert alert hook login doctor config man completions help" -f -a "demo" -d 'Run a short demo: the daemon against a simulated gateway'
 complete -c tickled -n "__fish_tickled_using_subcommand help; and not __fish_seen_subcommand_from run demo simulate status watch wait history check pause resume logout ack cert alert hook login doctor config man completions help" -f -a "simulate" -d 'Run a simulated gateway to test your own program against'
 complete -c tickled -n "__fish_tickled_using_subcommand help; and not __fish_seen_subcommand_from run demo simulate status watch wait history check pause resume logout ack cert alert hook login doctor config man completions help" -f -a "status" -d 'Show the state of all gateways, as the daemon sees them'
 complete -c tickled -n "__fish_tickled_using_subcommand help; and not __fish_seen_subcommand_from run demo simulate status watch wait history check pause resume logout ack cert alert hook login doctor config man completions help" -f -a "watch" -d 'Show the state of all gateways, refreshed every second, until q or Ctrl-C; arrow keys, PgUp and PgDn scroll'
@@ -200,7 +200,7 @@ complete -c tickled -n "__fish_tickled_using_subcommand help; and not __fish_see
 complete -c tickled -n "__fish_tickled_using_subcommand help; and not __fish_seen_subcommand_from run demo simulate status watch wait history check pause resume logout ack cert alert hook login doctor config man completions help" -f -a "history" -d 'Show how much of the time each session was live, with a timeline, outages and state changes'
 complete -c tickled -n "__fish_tickled_using_subcommand help; and not __fish_seen_subcommand_from run demo simulate status watch wait history check pause resume logout ack cert alert hook login doctor config man completions help" -f -a "check" -d 'Check whether sessions are live: through the running daemon, or directly'
 complete -c tickled -n "__fish_tickled_using_subcommand help; and not __fish_seen_subcommand_from run demo simulate status watch wait history check pause resume logout ack cert alert hook login doctor config man completions help" -f -a "pause" -d 'Stop all requests to a gateway, e.g. while you trade by hand'
-complete -c tickled -n "__fish_tickled_using_subcommand help; and not __fish_seen_subcommand_from run demo simulate status watch wait history check pause resume logout ack cert alert hook login doctor config man completions help" -f -a "resume" -d 'End a pause, or try again at once after tickled gave up or while IBKR was silent'
+complete -c tickled -n "__fish_tickled_using_subcommand help; and not __fish_seen_subcommand_from run demo simulate status watch wait history check pause resume logout ack cert alert hook login doctor config man completions help" -f -a "resume" -d 'End a pause, or retry at once after tickled gave up or while IBKR is silent'
 complete -c tickled -n "__fish_tickled_using_subcommand help; and not __fish_seen_subcommand_from run demo simulate status watch wait history check pause resume logout ack cert alert hook login doctor config man completions help" -f -a "logout" -d 'End the session of a gateway; this raises no alert'
 complete -c tickled -n "__fish_tickled_using_subcommand help; and not __fish_seen_subcommand_from run demo simulate status watch wait history check pause resume logout ack cert alert hook login doctor config man completions help" -f -a "ack" -d 'Acknowledge open alerts: no more repeats until they resolve'
 complete -c tickled -n "__fish_tickled_using_subcommand help; and not __fish_seen_subcommand_from run demo simulate status watch wait history check pause resume logout ack cert alert hook login doctor config man completions help" -f -a "cert" -d 'Show the certificate of a gateway, and the configuration that pins it'

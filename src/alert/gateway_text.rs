@@ -95,39 +95,20 @@ pub(super) fn login(cause: Cause, snapshot: &Snapshot, host: &str) -> Annotation
             format!("{lines}\nIf that does not help, the gateway may be stuck: restart it and log in once more."),
         ),
     };
-    let summary = match cause {
-        Cause::Exhausted => "you are logged in, but IBKR would not restore the session",
-        Cause::Expired
-        | Cause::NeverLoggedIn
-        | Cause::LoggedOut
-        | Cause::Borrowed
-        | Cause::NotEnabled
-        | Cause::ByOperator => cause.sentence(),
+    let summary = if cause == Cause::Exhausted {
+        "you are logged in, but IBKR would not restore the session"
+    } else {
+        cause.sentence()
     };
-    let (title, text) = match snapshot.facts.trouble {
-        Some(Unavailability::NothingListens) => (
-            format!("start the gateway, then {}", title.replacen(" now", "", 1)),
-            format!("start the gateway: nothing listens on port {} now. Then {text}", login.port),
-        ),
-        Some(Unavailability::Network) => (
-            format!("fix the network, then {}", title.replacen(" now", "", 1)),
-            format!("fix the connection from {host} to {}: it is down now. Then {text}", snapshot.url),
-        ),
-        Some(
-            Unavailability::NoAnswer
-            | Unavailability::NotAGateway
-            | Unavailability::Certificate
-            | Unavailability::Tls
-            | Unavailability::AddressRefused
-            | Unavailability::EdgeRefused
-            | Unavailability::IbkrSilent
-            | Unavailability::IbkrUnreachable
-            | Unavailability::GatewayWedged
-            | Unavailability::IbkrError
-            | Unavailability::TooManyRequests { .. }
-            | Unavailability::Nonsense,
-        )
-        | None => (title.to_owned(), text),
+    let later = title.replacen(" now", "", 1);
+    let (title, text) = if snapshot.facts.trouble == Some(Unavailability::NothingListens) {
+        let text = format!("start the gateway: nothing listens on port {} now. Then {text}", login.port);
+        (format!("start the gateway, then {later}"), text)
+    } else if snapshot.facts.trouble == Some(Unavailability::Network) {
+        let text = format!("fix the connection from {host} to {}: it is down now. Then {text}", snapshot.url);
+        (format!("fix the network, then {later}"), text)
+    } else {
+        (title.to_owned(), text)
     };
     annotations(cause.code(), title, summary, text, action)
 }
@@ -323,13 +304,11 @@ pub(super) fn unavailable(trouble: Unavailability, snapshot: &Snapshot, host: &s
         Unavailability::NothingListens => format!("nothing listens on the gateway's port {port}"),
         Unavailability::NotAGateway => format!("another program is using the gateway's port {port}"),
         Unavailability::EdgeRefused => "IBKR refuses the address that the gateway comes from".to_owned(),
-        Unavailability::AddressRefused => {
-            "the gateway refuses this computer's address (ips.allow in its conf.yaml)".to_owned()
-        }
         Unavailability::TooManyRequests { .. } => "IBKR reports too many requests from this address".to_owned(),
         Unavailability::Certificate => "the gateway's certificate is not trusted, so nothing is sent to it".to_owned(),
-        Unavailability::IbkrSilent => "the gateway answers, but IBKR behind it does not".to_owned(),
         Unavailability::NoAnswer
+        | Unavailability::AddressRefused
+        | Unavailability::IbkrSilent
         | Unavailability::Network
         | Unavailability::Tls
         | Unavailability::IbkrUnreachable

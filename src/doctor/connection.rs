@@ -96,7 +96,7 @@ fn port(subject: &Subject, observed: &Observations) -> Option<CheckResult> {
     let (host, port) = subject.host_and_port();
     let fault = |found: String, remedy: String| CheckResult::fault(Check::Port, Exit::NothingAnswers, found, remedy);
     Some(match observed.port.as_ref()? {
-        PortState::Open => CheckResult::good(Check::Port, format!("port {port} is open")),
+        PortState::Open => CheckResult::good(Check::Port, format!("{port} is open")),
         PortState::Refused => fault(
             format!("nothing listens on port {port} of {host}"),
             "start the gateway (`bin/run.sh root/conf.yaml` in its folder; it listens a few seconds later), or correct \

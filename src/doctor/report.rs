@@ -75,14 +75,14 @@ impl Check {
             Self::IpList => ("ip-list", "whether the gateway's list of addresses lets this host in"),
             Self::Edge => ("edge", "whether IBKR's edge refuses this host, as it does many data centres"),
             Self::Ibkr => ("ibkr", "whether IBKR's servers answer"),
-            Self::Login => ("login", "whether there is a login, and the gateway holds it"),
-            Self::Session => ("session", "whether the brokerage session is live, and gives data"),
+            Self::Login => ("login", "whether there is a login, and whether the gateway holds it"),
+            Self::Session => ("session", "whether the brokerage session is live, and account data arrives"),
             Self::Account => ("account", "whether it is a paper or a live account, as configured"),
             Self::Programs => ("programs", "whether another program on this host keeps a session alive"),
             Self::Clock => ("clock", "this host's clock against the Date header of the answers"),
             Self::Channels => ("channels", "whether the channels of alerts can be reached; nothing is sent"),
-            Self::State => ("state", "the directory for what is kept across restarts"),
-            Self::Unit => ("unit", "the service of systemd, its socket and its group, where installed"),
+            Self::State => ("state", "the directory of the state that survives restarts"),
+            Self::Unit => ("unit", "the systemd service, the control socket and its group, where installed"),
         }
     }
 }
@@ -103,25 +103,24 @@ pub enum Verdict {
 }
 
 impl Verdict {
-    /// Its word in the report, as text and as JSON.
+    /// Its name, which is stable.
     #[must_use]
     pub const fn name(self) -> &'static str {
-        match self {
-            Self::Fault(_) => "fault",
-            Self::Warning => "warning",
-            Self::Note => "note",
-            Self::Good => "good",
-            Self::NotAsked => "not-asked",
-        }
+        self.row().1
     }
 
     const fn rank(self) -> u8 {
+        self.row().0
+    }
+
+    /// Its rank, its name, and its word in the report.
+    const fn row(self) -> (u8, &'static str, &'static str) {
         match self {
-            Self::Fault(_) => 0,
-            Self::Warning => 1,
-            Self::Note => 2,
-            Self::Good => 3,
-            Self::NotAsked => 4,
+            Self::Fault(_) => (0, "fault", "FAULT"),
+            Self::Warning => (1, "warning", "warning"),
+            Self::Note => (2, "note", "note"),
+            Self::Good => (3, "good", "good"),
+            Self::NotAsked => (4, "not-asked", "-"),
         }
     }
 }
@@ -221,13 +220,7 @@ impl Diagnosis {
         let is_narrow = width.is_some_and(|width| width < INDENT + wide + 2 + COLUMN);
         let mut text = String::new();
         for result in shown {
-            let word = match result.verdict {
-                Verdict::Fault(_) => "FAULT",
-                Verdict::Warning => "warning",
-                Verdict::Note => "note",
-                Verdict::Good => "good",
-                Verdict::NotAsked => "-",
-            };
+            let (_, _, word) = result.verdict.row();
             let label = label(result);
             if is_narrow {
                 text += &format!("{word:7}  {label}\n{:INDENT$}{}\n", "", wrap(&result.found, INDENT, width));

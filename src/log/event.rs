@@ -62,11 +62,11 @@ macro_rules! events {
 events! {
     /// The daemon has started, with its version and the number of gateways.
     DAEMON_STARTED = "daemon-started" at Info, with ["version", "gateways", "config", "pid"], may [];
-    /// The daemon stops, and why; ERROR if neither a signal nor the service manager asked for it. It never logs a session out.
+    /// The daemon stops, and why; ERROR if neither a signal nor the service manager requested it. It never logs a session out.
     DAEMON_STOPPED = "daemon-stopped" at Info | Error, with ["because", "ran"], may [];
-    /// The daemon has begun to monitor a gateway.
+    /// The daemon monitors a gateway from now on.
     GATEWAY_WATCHED = "gateway-watched" at Info, with ["gateway", "url"], may [];
-    /// Another daemon on this host already manages a gateway, or uses the state directory. Under systemd this one waits for a while before it exits.
+    /// Another daemon on this host already manages a gateway, or uses the state directory. Under systemd this one waits for a while before it ends.
     GATEWAY_LOCKED = "gateway-locked" at Warn, with ["fault"], may ["gateway"];
     /// This gateway or the state directory cannot be locked, so a second daemon on this host would not be noticed.
     LOCK_UNAVAILABLE = "lock-unavailable" at Warn, with ["fault"], may ["gateway"];
@@ -185,14 +185,14 @@ pub const FIELDS: &[(&str, &str)] = &[
     ("name", "which signal"),
     ("on", "why the hook runs: `live`, `lost` or `session`"),
     ("outcome", "the outcome of the request, or how the program ended"),
-    ("pause", "how long until the next attempt, at the earliest"),
+    ("pause", "how long until the next attempt, at least"),
     ("phase", "`raised`, `repeated`, `resolved` or `withdrawn`"),
     ("pid", "the daemon's process id"),
     ("ran", "how long the daemon ran"),
     ("reason", "the reason of an alert, as a stable word"),
-    ("said", "the beginning of what it wrote, at most 200 bytes, without what is personal"),
-    ("sample", "the beginning of the answer, at most 200 bytes, without what is personal"),
-    ("session", "the number of the session, which is another one for each brokerage session"),
+    ("said", "the beginning of its output, at most 200 bytes, personal data masked"),
+    ("sample", "the beginning of the answer, at most 200 bytes, personal data masked"),
+    ("session", "the session number, which changes with each brokerage session"),
     ("socket", "where the control socket is"),
     ("status", "the HTTP status"),
     ("step", "which step of the recovery"),
@@ -202,9 +202,9 @@ pub const FIELDS: &[(&str, &str)] = &[
     ("took", "how long it took"),
     ("took_ms", "how long the request took, in milliseconds"),
     ("total", "how many gateways there are"),
-    ("tries", "at which attempt it was delivered"),
+    ("tries", "the attempt at which it was delivered"),
     ("trust", "how the certificate is verified"),
-    ("unit", "the unit of systemd that runs the gateway"),
+    ("unit", "the systemd unit that runs the gateway"),
     ("until", "until when, if the clock decides that"),
     ("url", "the gateway's address"),
     ("version", "the daemon's version"),
