@@ -1,14 +1,14 @@
 #!/bin/sh
-# Installs tickled as a service of systemd from an archive of a release or from `cargo build --release`, or removes it.
+# Installs tickled as a systemd service, from the archive of a release or from `cargo build --release`, or removes it.
 #
 #   sudo ./systemd/install.sh               install, or upgrade: the configuration stays, a running daemon is restarted
 #   sudo ./systemd/install.sh --uninstall   remove it; the configuration, the state and the group stay
 #
-# Nothing is enabled or started that was not before: look at the configuration first. Run it as often as you like.
+# It enables and starts nothing by itself: edit the configuration first. It can be run again at any time.
 #
 #   PREFIX    where it goes: /usr/local unless set
 #   BINARY    the program: unless set, that of this archive or target/release/tickled
-#   DESTDIR   for packagers: everything goes below this folder, and nothing on this system is touched; PREFIX=/usr there
+#   DESTDIR   for packagers: install below this directory and change nothing on this system; use PREFIX=/usr
 set -eu
 
 here=$(cd "$(dirname "$0")/.." && pwd)
@@ -80,23 +80,23 @@ install_all() {
 		return
 	fi
 	if [ -d /run/systemd/system ] && systemctl --quiet is-active tickled.service; then
-		# A daemon that works is not ended for one that would not start.
+		# Do not stop a working daemon if the new one would not start.
 		if ! "$prefix/bin/tickled" config show "$config" >/dev/null; then
-			fail "installed, but the daemon that runs is the old one: the new one refuses the configuration, see above. \
-Mend it, then: sudo systemctl restart tickled"
+			fail "installed, but the old daemon is still running, because the new one refuses the configuration (see above). \
+Fix the file, then: sudo systemctl restart tickled"
 		fi
 		systemctl restart tickled.service
 	fi
 	if [ -d /run/systemd/system ] && systemctl --quiet is-active tickled.service; then
-		echo "tickled is upgraded and runs again."
+		echo "tickled is upgraded and running again."
 	elif [ "$was_there" = yes ]; then
-		echo "tickled is installed, with the configuration that was there. Start it with"
+		echo "tickled is installed, and the existing configuration was kept. Start it with"
 		echo "    sudo systemctl enable --now tickled"
 	else
-		echo "tickled is installed. Now name your gateways in $config, and start it with"
+		echo "tickled is installed. Configure your gateways in $config, then start it with"
 		echo "    sudo systemctl enable --now tickled"
 	fi
-	echo "Who may use its control socket: sudo usermod -aG tickled NAME"
+	echo "To let a user use the control socket: sudo usermod -aG tickled NAME"
 }
 
 uninstall_all() {
@@ -109,7 +109,7 @@ uninstall_all() {
 	rm -f "$root$units/tickled.service"
 	rmdir "$root$prefix/share/doc/tickled/"*/ "$root$prefix/share/doc/tickled" 2>/dev/null || :
 	tell_systemd
-	[ -n "$root" ] || echo "tickled is gone; what is left: /etc/tickled, /var/lib/tickled and the group tickled."
+	[ -n "$root" ] || echo "tickled is removed; /etc/tickled, /var/lib/tickled and the group tickled are kept."
 }
 
 [ -n "$root" ] || [ "$(id -u)" = 0 ] || fail "this needs root: sudo $0 $*"

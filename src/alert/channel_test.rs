@@ -90,7 +90,7 @@ fn rehearsal(message: Message, code: Code) -> Message {
 
 async fn limited(outcome: impl Future<Output = Outcome>) -> Outcome {
     timeout(TEST_WITHIN, outcome).await.unwrap_or_else(|_| {
-        Outcome::passing(format!("no answer within {}s; an alert would be waited for longer", TEST_WITHIN.as_secs()))
+        Outcome::passing(format!("no answer within {}s; an alert would wait longer", TEST_WITHIN.as_secs()))
     })
 }
 
@@ -114,15 +114,15 @@ impl fmt::Display for TestResult {
         match &self.outcome {
             Outcome::Sent { answer, except: None } => write!(f, "{channel}: delivered: {answer}"),
             Outcome::Sent { answer, except: Some(why) } => {
-                write!(f, "{channel}: delivered, but not to everybody: {why}; for the others {answer}")
+                write!(f, "{channel}: delivered, but not to all recipients: {why}; for the others {answer}")
             }
             Outcome::TryAgain { why, needs_human: false, .. } => {
-                write!(f, "{channel}: NOT delivered: {why}; an alert would be tried again")
+                write!(f, "{channel}: NOT delivered: {why}; an alert would be retried")
             }
             Outcome::TryAgain { why, needs_human: true, .. } => {
                 write!(
                     f,
-                    "{channel}: NOT delivered: {why}; until that is mended an alert would be tried ever more slowly"
+                    "{channel}: NOT delivered: {why}; an alert would be retried with growing pauses until this is fixed"
                 )
             }
             Outcome::Refused { why } => {

@@ -223,15 +223,15 @@ async fn the_exit_code_tells_what_would_be_tried_again_from_what_would_not() {
     assert_eq!(code, Some(1));
     assert_eq!(
         said,
-        "phone: NOT delivered: it answered 503 Service Unavailable, and said: 503 Busy; an alert would be tried again\n"
+        "phone: NOT delivered: it answered 503 Service Unavailable, and said: 503 Busy; an alert would be retried\n"
     );
     receiver.replies([Reply::Answer(404, "", "{\"error\": \"no such topic\"}")]);
     let (code, said, _) = test(&config, &[]).await;
     assert_eq!(code, Some(2));
     assert_eq!(
         said,
-        "phone: NOT delivered: it answered 404 Not Found, and said: no such topic; until that is mended an alert \
-         would be tried ever more slowly\n"
+        "phone: NOT delivered: it answered 404 Not Found, and said: no such topic; an alert would be retried \
+         with growing pauses until this is fixed\n"
     );
     receiver.replies([Reply::Answer(400, "", "{\"error\": \"not like this\"}")]);
     let (code, said, _) = test(&config, &[]).await;
