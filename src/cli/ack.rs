@@ -21,10 +21,11 @@ pub(super) struct Ack {
 
 impl Ack {
     pub(super) async fn run(self) -> anyhow::Result<Exit> {
-        let answer = match self.daemon.client() {
-            Ok(client) => client.acknowledge(self.gateway.as_deref(), self.code.as_deref()).await,
-            Err(error) => Err(error),
-        };
-        done(answer, self.daemon.json)
+        done(
+            self.daemon
+                .ask(async |client| client.acknowledge(self.gateway.as_deref(), self.code.as_deref()).await)
+                .await,
+            self.daemon.json,
+        )
     }
 }

@@ -39,10 +39,7 @@ pub(super) struct HookTestArgs {
 
 impl HookTestArgs {
     async fn run(self) -> anyhow::Result<Exit> {
-        let answer = match self.daemon.client() {
-            Ok(client) => client.test_hook(&self.name, self.gateway.as_deref()).await,
-            Err(error) => Err(error),
-        };
+        let answer = self.daemon.ask(async |client| client.test_hook(&self.name, self.gateway.as_deref()).await).await;
         let tried = match answer {
             Ok(tried) => tried,
             Err(error) => return Ok(failed(&error)),

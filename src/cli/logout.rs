@@ -18,10 +18,6 @@ pub(super) struct LogoutArgs {
 
 impl LogoutArgs {
     pub(super) async fn run(self) -> anyhow::Result<Exit> {
-        let answer = match self.daemon.client() {
-            Ok(client) => client.log_out(&self.gateway).await,
-            Err(error) => Err(error),
-        };
-        done(answer, self.daemon.json)
+        done(self.daemon.ask(async |client| client.log_out(&self.gateway).await).await, self.daemon.json)
     }
 }

@@ -31,6 +31,11 @@ impl Daemon {
         self.socket.client()
     }
 
+    /// Asks the daemon, if one answers.
+    pub(super) async fn ask<T>(&self, ask: impl AsyncFnOnce(Client) -> Result<T, Error>) -> Result<T, Error> {
+        ask(self.client()?).await
+    }
+
     pub(super) fn form(&self) -> OutputForm {
         if self.json { OutputForm::Json } else { form() }
     }

@@ -23,10 +23,9 @@ pub(super) struct PauseArgs {
 
 impl PauseArgs {
     pub(super) async fn run(self) -> anyhow::Result<Exit> {
-        let answer = match self.daemon.client() {
-            Ok(client) => client.pause(&self.gateway, self.over.as_deref()).await,
-            Err(error) => Err(error),
-        };
-        done(answer, self.daemon.json)
+        done(
+            self.daemon.ask(async |client| client.pause(&self.gateway, self.over.as_deref()).await).await,
+            self.daemon.json,
+        )
     }
 }

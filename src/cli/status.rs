@@ -24,10 +24,7 @@ pub(super) struct StatusArgs {
 
 impl StatusArgs {
     pub(super) async fn run(self) -> anyhow::Result<Exit> {
-        let status = match self.daemon.client() {
-            Ok(client) => fetch(&client, &self.gateways).await,
-            Err(error) => Err(error),
-        };
+        let status = self.daemon.ask(async |client| fetch(&client, &self.gateways).await).await;
         print(status, self.daemon.form())
     }
 }
@@ -59,7 +56,7 @@ pub(super) fn text(status: &control::DaemonStatus, form: OutputForm) -> String {
 }
 
 fn chosen(mut status: control::DaemonStatus, gateways: &[String]) -> Result<control::DaemonStatus, Error> {
-    let names: Vec<String> = status.gateways.iter().map(|gateway| gateway.name.clone()).collect();
+    let names = status.names();
     if let Some(unknown) = gateways.iter().find(|name| !names.contains(name)) {
         return Err(Error::Refused(control::no_such_gateway(unknown, &names)));
     }

@@ -100,10 +100,7 @@ impl WaitArgs {
 
     /// The present states: as JSON in any case, in words where it is not as it should be.
     async fn print(&self, exit: Exit) -> anyhow::Result<()> {
-        let status = match self.daemon.client() {
-            Ok(client) => fetch(&client, &self.gateways).await,
-            Err(error) => Err(error),
-        };
+        let status = self.daemon.ask(async |client| fetch(&client, &self.gateways).await).await;
         if self.daemon.json {
             let gateways = status.map(|status| status.gateways).unwrap_or_default();
             let exit: &str = exit.into();

@@ -41,7 +41,7 @@ fn comes_and_goes(base: Base) {
     let before = machine.shows("MainPID");
     machine.write("/etc/tickled/tickled.toml", "gateway = 1\n");
     let told = machine.ok(&install);
-    assert!(told.contains("mend it, then: systemctl restart tickled"), "{told}");
+    assert!(told.contains("fix the file, then: systemctl restart tickled"), "{told}");
     assert_eq!(machine.shows("MainPID"), before, "one that would not start takes nobody's place");
     machine.write("/etc/tickled/tickled.toml", own);
 
