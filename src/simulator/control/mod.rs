@@ -19,7 +19,7 @@ pub(super) fn parse(name: &str, query: &str, body: Vec<u8>, now: Duration) -> Re
     let Some(command) = COMMANDS.iter().find(|command| command.name == name) else {
         return Err(format!("there is no command \"{name}\""));
     };
-    (command.read)(&Params::parse(command, query, body, now)?)
+    (command.read)(&Params::parse(command.name, command.params, query, body, now)?)
 }
 
 /// The page of all commands, for a control port at this address.

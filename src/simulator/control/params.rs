@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use hyper::header::{HeaderName, HeaderValue};
 
-use super::commands::Command;
 use crate::simulator::world::{Control, Does, Method, Raw, Rule, Times, Who, decode};
 
 /// The parameters of a command, all of them known ones.
@@ -17,17 +16,24 @@ pub(super) struct Params {
 }
 
 impl Params {
-    pub(super) fn parse(command: &Command, query: &str, body: Vec<u8>, now: Duration) -> Result<Params, String> {
+    /// `takes` are those that the command has, each with its default.
+    pub(super) fn parse(
+        name: &str,
+        takes: &[&str],
+        query: &str,
+        body: Vec<u8>,
+        now: Duration,
+    ) -> Result<Params, String> {
         let mut list = Vec::new();
         for pair in query.split('&').filter(|pair| !pair.is_empty()) {
             let (key, value) = pair.split_once('=').unwrap_or((pair, "true"));
-            let listed = command.params.iter().map(|param| param.split_once('=').unwrap_or((param, "")));
+            let listed = takes.iter().map(|param| param.split_once('=').unwrap_or((param, "")));
             let Some((_, choices)) = listed.into_iter().find(|(known, _)| *known == key) else {
-                let params = match command.params {
+                let params = match takes {
                     [] => "none".to_owned(),
                     params => params.join(" "),
                 };
-                return Err(format!("{} has no parameter \"{key}\"; it takes: {params}", command.name));
+                return Err(format!("{name} has no parameter \"{key}\"; it takes: {params}"));
             };
             let value = decode(value);
             // The default is a word in places, such as "never", that only stands for the parameter left out.
