@@ -119,11 +119,11 @@ pub(super) fn read(method: &Method, path: &str, query: &str, body: &[u8]) -> Res
         }
         ["v1", "alerts", "acknowledge"] => {
             let Acknowledge { gateway, code } = parsed(body)?;
-            Command::Acknowledge(gateway, code_of(code)?)
+            Command::Acknowledge(gateway, code_of(code.as_deref())?)
         }
         ["v1", "alerts", "test"] => {
             let TestBody { channel, code } = parsed(body)?;
-            Command::Test { channel, code: code_of(code)? }
+            Command::Test { channel, code: code_of(code.as_deref())? }
         }
         _ => return Err(BadRequest::NoSuchPath),
     };
@@ -220,8 +220,8 @@ fn parsed<T: DeserializeOwned>(body: &[u8]) -> Result<T, BadRequest> {
     serde_json::from_slice(body).map_err(|error| BadRequest::Nonsense(format!("the body makes no sense: {error}")))
 }
 
-fn code_of(name: Option<String>) -> Result<Option<Code>, BadRequest> {
-    name.as_deref().map(str::parse).transpose().map_err(BadRequest::Nonsense)
+fn code_of(name: Option<&str>) -> Result<Option<Code>, BadRequest> {
+    name.map(str::parse).transpose().map_err(BadRequest::Nonsense)
 }
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
