@@ -36,12 +36,10 @@ impl Machine {
         if let Phase::LoginRequired(login) = self.phase
             && self.question.reason == WakeReason::WatchDue
         {
-            let planned = self.question;
+            let planned = self.question.at;
             let next = self.cx.watch_for_login(login);
             self.apply(next);
-            if planned.at < self.question.at {
-                self.question = planned;
-            }
+            self.question.at = self.question.at.min(planned);
         }
     }
 

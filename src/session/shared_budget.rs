@@ -253,6 +253,8 @@ mod tests {
         assert_eq!(address.acquire(ms(0), second, false), ms(6000));
         address.release(first);
         assert_eq!(address.acquire(ms(0), second, false), ms(5000));
+        let third = address.register();
+        assert_eq!(address.acquire(ms(0), third, false), ms(6000), "the others keep their places");
         assert_eq!(address.acquire(ms(5000), second, false), ms(5000));
     }
 
@@ -266,6 +268,28 @@ mod tests {
         // The host was busy for a second and a half: eight of them are due.
         let sent = guests.iter().rev().filter(|client| address.acquire(ms(2500), **client, false) == ms(2500)).count();
         assert_eq!(sent, 4);
+    }
+
+    #[test]
+    fn the_last_requests_of_an_earlier_daemon_count() {
+        let now = Now { mono: ms(60_000), wall: Timestamp::UNIX_EPOCH };
+        let sent = |ago: Duration| RateLimitState { requests: vec![now.wall - ago], ..RateLimitState::default() };
+        let unrecorded = RateLimitState { unrecorded: 1, ..RateLimitState::default() };
+        let just_before = sent(CREDIT - Duration::from_nanos(1));
+        for (kept, is_free) in
+            [(RateLimitState::default(), true), (unrecorded, false), (just_before.clone(), false), (sent(CREDIT), true)]
+        {
+            let mut address = SharedBudget::default();
+            address.inherit(now, &kept);
+            let [first, second] = [(); 2].map(|()| address.register());
+            assert_eq!(address.acquire(now.mono, first, true), now.mono);
+            assert_eq!(address.acquire(now.mono, second, true) == now.mono, is_free, "{kept:?}");
+        }
+        let mut in_use = SharedBudget::default();
+        let [first, second] = [(); 2].map(|()| in_use.register());
+        assert_eq!(in_use.acquire(now.mono, first, true), now.mono);
+        in_use.inherit(now, &just_before);
+        assert_eq!(in_use.acquire(now.mono, second, true), now.mono);
     }
 
     #[test]

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use support::{Said, said};
 use tickled::session::{
-    Cause, FLAPPING_CHANGES, FLAPPING_WINDOW, Input, Method, Policy, Request, State, StateReason, Step, Unavailability,
+    Cause, FLAPPING_CHANGES, FLAPPING_WINDOW, Input, Method, Policy, Request, State, StateReason, Status, Step,
+    Unavailability,
 };
 
 use super::situation::{
@@ -225,6 +226,10 @@ fn a_stream_that_was_refuted_twice_loses_its_urgency() {
         s = s.lives(seconds(20)).1.answered_well_if_asked();
         let denied = s.clone().denied(LOST);
         assert_eq!(denied.state() == State::Live, refuted >= 2, "after {refuted}");
+        // Data that was asked for before proves the session for now.
+        let proving = s.clone().well_until(Request::Accounts).wait(seconds(1)).step(Input::Push(LOST));
+        let checking = proving.step(said(Request::Accounts, Said::Accounts(USABLE)));
+        assert_eq!(checking.checked(LOST).state() == State::Live, refuted >= 2, "after {refuted}");
         s = s.step(Input::Push(LOST)).answered_well();
         s = s.answered_well_if_asked();
         assert_eq!(s.machine.refutations(), refuted + 1);
@@ -312,4 +317,74 @@ fn what_was_sent_is_kept_for_as_long_as_it_counts() {
     assert_eq!(kept(seconds(600) - MOMENT), sent);
     assert_eq!(kept(seconds(600)), sent[2..]);
     assert_eq!(kept(seconds(601)), []);
+}
+
+/// A session that is recovered after all is not checked before it is asked for.
+#[test]
+fn a_recovery_begins_before_a_check_that_was_asked_for() {
+    let empty = said(Request::Accounts, Said::Accounts(EMPTY));
+    let doubted = Situation::new().live().well_until(Request::Accounts).step(empty);
+    let proving = doubted.checked(GOOD).asks(Request::Accounts);
+    let lapsed = proving.step(Input::Check).step(empty);
+    assert_eq!(lapsed.state().name(), "recovering");
+    assert_eq!(lapsed.next().1, Request::Reauthenticate);
+}
+
+/// After a refusal the other client is left alone for a minute, to the moment.
+#[test]
+fn a_refusal_holds_for_a_minute() {
+    let direct = Request::OpenBrokerage { compete: false };
+    let refused =
+        Situation::with(recovering(&[Method::Direct], 6), 7).lapsed().answered(direct, Said::Status(COMPETING));
+    let over = refused.now.mono + seconds(60);
+    let logged_out = said(Request::Check, Said::Status(Status { connected: false, ..LOST }));
+    let checking = refused.asks(Request::Check);
+    for (at, is_believed) in [(over - MOMENT, false), (over, true)] {
+        let left = at - checking.now.mono;
+        let (pause, ..) = checking.clone().wait(left).step(logged_out).next();
+        assert_eq!(pause == seconds(1), is_believed, "{pause:?} at {at:?}");
+    }
+}
+
+/// A request that takes five seconds may stay unanswered, and is remembered over a restart.
+#[test]
+fn a_request_that_is_slow_is_kept() {
+    let asking = Situation::new().live().asks(Request::Check);
+    let kept = |s: &Situation, after| {
+        let later = s.clone().wait(after);
+        later.machine.rate_limit_state(later.now).unanswered.len()
+    };
+    assert_eq!(kept(&asking, seconds(5) - MOMENT), 0);
+    assert_eq!(kept(&asking, seconds(5)), 1);
+    let watching = Situation::new().answered(Request::Check, SILENCE).asks(Request::IsListening);
+    assert_eq!(kept(&watching, seconds(5)), 0, "IBKR does not see it");
+}
+
+/// Whatever else is due, two pings are never further apart than the policy says, nor two polls much further.
+#[test]
+fn what_is_due_at_once_delays_no_ping() {
+    for (check, ping, confirm, polls) in [(10, 20, 25, 11), (2, 3600, 3, 2)] {
+        let [check_every, ping_every, confirm_every] = [check, ping, confirm].map(seconds);
+        let policy = Policy { check_every, ping_every, confirm_every, ..Policy::default() };
+        let mut s = Situation::with(policy, 7).live();
+        let (mut pinged, mut polled) = (s.now.mono, s.now.mono);
+        for _ in 0..if ping < 3600 { 1000 } else { 25 } {
+            let (_, request, asking) = s.next();
+            let now = asking.now.mono;
+            if matches!(request, Request::Ping | Request::Check) {
+                assert!(
+                    now - polled <= seconds(polls) + Duration::from_millis(200),
+                    "{:?} without a poll",
+                    now - polled
+                );
+                polled = now;
+            }
+            if request == Request::Ping {
+                assert!(now - pinged <= ping_every, "{:?} without a ping", now - pinged);
+                assert!(now - pinged >= ping_every / 2, "a ping after {:?}", now - pinged);
+                pinged = now;
+            }
+            s = asking.answered_well();
+        }
+    }
 }

@@ -68,6 +68,7 @@ fn the_stream_confirms_an_attempt() {
     let granted_first = asking(1).step(granted);
     assert_eq!(granted_first.plan.request, None);
     proves(granted_first.clone().step(push(GOOD)));
+    assert_eq!(granted_first.clone().step(push(LOST)).next().1, Request::Check, "bad flags are checked");
     let (waited, request, checking) = granted_first.next();
     assert_eq!((waited, request), (seconds(1), Request::Check));
     let (waited, request, _) = checking.checked(GOOD).next();

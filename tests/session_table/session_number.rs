@@ -127,3 +127,12 @@ fn a_killed_daemon_with_a_clock_set_back_is_continued_above_what_it_may_have_giv
     let recorded = SessionNumber { number: 5_000_000_000_000, since: None, unrecorded: 15 };
     assert_eq!(SessionNumber::after(Some(recorded), at(0)).number, 5_000_000_000_015);
 }
+
+/// In files only what is not the usual stands.
+#[test]
+fn nothing_unrecorded_is_left_out_of_the_file() {
+    let number = SessionNumber { number: 7, since: None, unrecorded: 0 };
+    assert_eq!(serde_json::to_string(&number).unwrap(), r#"{"number":7}"#);
+    let after = SessionNumber { unrecorded: 2, ..number };
+    assert_eq!(serde_json::to_string(&after).unwrap(), r#"{"number":7,"unrecorded":2}"#);
+}

@@ -362,6 +362,41 @@ fn a_kind_that_is_never_answered_takes_few_places() {
     assert_eq!(odd.s.state(), State::Live, "{:?}", odd.states);
 }
 
+/// If only pings are answered they stand in for checks, and few checks are tried.
+#[test]
+fn pings_stand_in_for_checks_that_are_never_answered() {
+    let mut odd = Silence::new(|_, request| match request {
+        Request::IsListening => Some(Said::Listening),
+        Request::HandshakeIbkr => Some(Said::Host(Ok(()))),
+        Request::ProbeWebsocket => Some(Said::Websocket(true)),
+        Request::Accounts => Some(Said::Accounts(USABLE)),
+        Request::Ping => Some(Said::Status(GOOD)),
+        Request::ValidateSso => Some(Said::Sso(VALID)),
+        _ => None,
+    });
+    odd.lasts(seconds(3 * 3600));
+    assert_eq!(odd.s.state(), State::Live, "{:?}", odd.states);
+    let checks = odd.sent.iter().filter(|(_, request)| *request == Request::Check).count();
+    assert!((2..=4).contains(&checks), "{checks} checks");
+    let sent = odd.lasts(seconds(600));
+    assert!(sent.iter().filter(|request| **request == Request::Ping).count() > 50, "{sent:?}");
+}
+
+/// A daemon that inherits more than the budget, and finds IBKR answering, tries one request after ten minutes.
+#[test]
+fn an_heir_finds_out_whether_the_gateway_still_holds_so_many() {
+    let s = Situation::with(Policy { knows_ibkr_host: true, ..Policy::default() }, 9);
+    let mut machine = tickled::session::Machine::new(s.machine.policy().clone(), 9, s.now);
+    let unanswered = vec![s.now.wall; 3];
+    machine.restore_limits(s.now, &RateLimitState { unanswered, ..RateLimitState::default() });
+    let heir = Situation { machine, ..s }.step(Input::Wake);
+    let mut heir = Silence::of(heir, dead(Said::Host(Ok(())), Said::Websocket(true)));
+    heir.lasts(seconds(590));
+    assert_eq!((heir.s.state(), heir.proxied().len()), (WEDGED, 0));
+    heir.lasts(seconds(3600));
+    assert_eq!((heir.s.state(), heir.proxied().len()), (WEDGED, 1));
+}
+
 /// What stayed unanswered in a silence that is over is no kind that is never answered.
 #[test]
 fn a_silence_that_ends_by_closing_blocks_nothing() {
