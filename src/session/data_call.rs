@@ -84,7 +84,10 @@ impl Context {
                     self.prove_again(phase, Unproved::NoData)
                 }
             }
-            Phase::Recovering(RecoveryPhase::Confirming(confirmation)) => self.confirm_again(confirmation, true),
+            Phase::Recovering(RecoveryPhase::Confirming(confirmation)) => {
+                let is_denied = self.stream.denied_at.is_some_and(|at| at > confirmation.since);
+                self.confirm_again(confirmation, !is_denied)
+            }
             Phase::Recovering(_) => self.next_attempt(StateReason::NoData),
             Phase::LoginRequired(login) => self.watch_for_login(login),
             Phase::Paused { .. } => self.stay(phase, Ask::Nothing),

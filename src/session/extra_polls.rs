@@ -81,12 +81,12 @@ impl Machine {
                 let attempt = Attempt { is_back: is_good, ..attempt };
                 self.phase = Phase::Recovering(RecoveryPhase::Requesting(attempt));
                 if is_good {
-                    self.cx.record(self.phase, Reading::Good, Some(status));
+                    self.record_push(status);
                 }
                 true
             }
             RecoveryPhase::Confirming(_) if is_good && self.awaited().is_none() => {
-                self.cx.record(self.phase, Reading::Good, Some(status));
+                self.record_push(status);
                 let next = self.cx.prove(self.phase);
                 self.apply(next);
                 true
@@ -97,6 +97,12 @@ impl Machine {
             | RecoveryPhase::Confirming(_)
             | RecoveryPhase::BackingOff { .. } => false,
         }
+    }
+
+    /// Such a push is as good as a poll of this moment.
+    fn record_push(&mut self, status: Status) {
+        self.cx.record(self.phase, status.reading(), Some(status));
+        self.cx.polls.last_at = self.cx.now.mono;
     }
 
     /// Moves what is remembered over a restart, and the start of the present state and outage, with a clock that was set. A host

@@ -5,6 +5,7 @@ use super::machine::{InFlight, Machine, Question, Wanted};
 use super::phase::{LoginRequired, Phase, RecoveryPhase};
 use super::rate_limiter::Priority;
 use super::silence::SilenceKey;
+use super::behind::is_proof;
 use super::{Cause, Competing, Facts, Method, Request, WakeReason};
 
 /// Everything that decides what a machine does next, except for times and budgets. Two machines with equal keys behave alike as
@@ -15,6 +16,8 @@ pub struct Key {
     question: (Option<Request>, WakeReason, Priority),
     in_flight: Option<Request>,
     standing: Option<Request>,
+    /// Whether there is a data call behind a check, whether it is answered, and whether that is proof.
+    behind: Option<Option<bool>>,
     wanted: Option<Wanted>,
     suspicion: Suspicion,
     evidence: LastReading,
@@ -27,7 +30,7 @@ pub struct Key {
     is_outfought: bool,
     polls: (Request, bool, Option<bool>),
     silence: SilenceKey,
-    stream: (Option<(bool, bool)>, u32),
+    stream: (Option<(bool, bool, bool)>, u32),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -45,7 +48,7 @@ impl Machine {
     #[must_use]
     pub fn key(&self) -> Key {
         // All fields are named, so that a new one is decided about.
-        let Self { cx, phase, question, in_flight, standing, watched_at: _, wanted, last: _ } = self;
+        let Self { cx, phase, question, in_flight, standing, behind, watched_at: _, wanted, last: _ } = self;
         let Context {
             now: _,
             policy: _,
@@ -74,6 +77,7 @@ impl Machine {
             question: (*request, *reason, *priority),
             in_flight: in_flight.map(|flight| flight.request),
             standing: standing.map(|flight| flight.request),
+            behind: behind.map(|behind| behind.early.map(|answer| is_proof(&answer))),
             wanted: *wanted,
             suspicion: *suspicion,
             evidence: *evidence,
@@ -86,16 +90,22 @@ impl Machine {
             is_outfought: flapping.is_outfought(),
             polls: (*last, *check_in_vain, pings_only_until.map(|_| cx.is_pings_only())),
             silence: silence.key(cx.now.mono),
-            stream: (denied_at.map(|at| (sent_at.is_some_and(|sent_at| sent_at >= at), at > *last_at)), *refuted),
+            stream: (
+                denied_at.map(|at| {
+                    let is_confirmed_since = self.confirming().is_some_and(|confirmation| at > confirmation.since);
+                    (sent_at.is_some_and(|sent_at| sent_at >= at), at > *last_at, is_confirmed_since)
+                }),
+                *refuted,
+            ),
         }
     }
 
     /// Gives one value to all that is remembered and will be overwritten before it is read. The machine plans the same as before.
     pub fn normalize(&mut self) {
-        let flights = [self.in_flight, self.standing].into_iter().flatten().map(|InFlight { request, .. }| request);
+        let flights = [self.in_flight, self.standing, self.unanswered_behind()].into_iter().flatten().map(|InFlight { request, .. }| request);
         let awaited: Vec<Request> = flights.chain(self.cx.silence.awaited()).collect();
         let awaits = |request| awaited.contains(&request);
-        let is_data_next = awaits(Request::Accounts) || self.question.request == Some(Request::Accounts);
+        let is_data_next = self.behind.is_some() || awaits(Request::Accounts) || self.question.request == Some(Request::Accounts);
         let Context { policy, facts, unsupported, outage, polls, .. } = &mut self.cx;
         // Every poll that says something overwrites it, and only these go on without one.
         let is_asking =

@@ -95,7 +95,7 @@ impl Context {
             return Ask::Extra(Request::Accounts, WakeReason::ProofDue, Priority::Pressing);
         }
         // The earliest goes first: none of the others may delay a ping. The next one follows apart from it.
-        let apart = APART.min(self.policy.check_every / 10);
+        let apart = if self.is_busy() { Duration::ZERO } else { APART.min(self.policy.check_every / 10) };
         let (due, request, other) = if !self.policy.confirm_every.is_zero() && proof <= at {
             (proof, Request::Accounts, WakeReason::ProofDue)
         } else if let Some(age) = self.login_age_due(live_since).filter(|age| *age <= at) {

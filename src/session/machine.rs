@@ -22,6 +22,8 @@ pub struct Machine {
     pub(super) in_flight: Option<InFlight>,
     /// A proxied request that was not answered in time, and is left standing. `GET /` goes beside it.
     pub(super) standing: Option<InFlight>,
+    /// A data call that was sent right behind a check, because answers are late.
+    pub(super) behind: Option<Behind>,
     /// When `GET /` was last answered beside it.
     pub(super) watched_at: Option<Duration>,
     /// A poll that was asked for while another request was under way, and has not been made yet.
@@ -46,7 +48,14 @@ pub(super) struct Question {
 pub(super) struct InFlight {
     pub(super) request: Request,
     pub(super) sent_at: Duration,
-    due: Duration,
+    pub(super) due: Duration,
+}
+
+/// A data call behind a check, and its answer if that came before the check's: it counts once the flags are good.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Behind {
+    pub(super) flight: InFlight,
+    pub(super) early: Option<Answer>,
 }
 
 impl Machine {
@@ -91,6 +100,7 @@ impl Machine {
             question,
             in_flight: None,
             standing: None,
+            behind: None,
             watched_at: None,
             wanted: None,
             last: now,
@@ -128,6 +138,7 @@ impl Machine {
             Input::Logout => self.log_out(),
             Input::LoggedOut => self.logged_out(),
         }
+        self.settle_behind();
         budget.silence_until(self.cx.limits.quiet_until());
         if budget.is_quiet(now.mono) {
             self.enter_rate_limited();
@@ -221,7 +232,7 @@ impl Machine {
         let mut state = self.cx.limits.state(now.mono);
         state.unanswered = self.cx.silence.state();
         state.written_off = self.cx.silence.written_off(now.mono);
-        let slow = [self.in_flight, self.standing]
+        let slow = [self.in_flight, self.standing, self.unanswered_behind()]
             .into_iter()
             .flatten()
             .filter(|flight| flight.request.is_proxied() && now.mono >= flight.sent_at + SLOW);
@@ -290,6 +301,13 @@ impl Machine {
         client: ClientId,
     ) -> (Option<Request>, Duration, WakeReason) {
         if let Some(flight) = self.in_flight {
+            if self.may_follow(flight) && self.may_send(now, Request::Accounts, budget, client) {
+                let (_, priority) = (self.in_flight.take(), self.priority());
+                let wake_at = self.send(now, Request::Accounts, priority);
+                self.behind = self.in_flight.take().map(|flight| Behind { flight, early: None });
+                self.in_flight = Some(flight);
+                return (Some(Request::Accounts), wake_at.min(flight.due), WakeReason::AnswerDue);
+            }
             budget.release(client);
             // From then on it is to be remembered over a restart.
             let slow = flight.sent_at + SLOW;
@@ -326,7 +344,8 @@ impl Machine {
             return (None, turn, WakeReason::OthersFirst);
         }
         let due = self.send(now, request, priority);
-        (Some(request), due, WakeReason::AnswerDue)
+        let is_followed = self.in_flight.is_some_and(|flight| self.may_follow(flight));
+        (Some(request), if is_followed { now.mono } else { due }, WakeReason::AnswerDue)
     }
 
     pub(super) fn send(&mut self, now: Now, request: Request, priority: Priority) -> Duration {
@@ -383,6 +402,8 @@ impl Machine {
             (flight, true)
         } else if let Some(flight) = self.standing.take_if(is_it) {
             (flight, true)
+        } else if self.is_answered_behind(answer) {
+            return;
         } else if let Some((request, held)) = self.cx.silence.take(|request| answer.answers(request)) {
             (InFlight { request, sent_at: held.since.mono, due: self.cx.now.mono }, held.counts)
         } else {
@@ -408,6 +429,7 @@ impl Machine {
     pub(super) fn handle(&mut self, flight: InFlight, answer: Answer) {
         if answer.failure() == Some(Failure::Unavailable(Unavailability::NothingListens)) {
             self.cx.silence.process_gone();
+            self.behind = None;
         }
         match answer.failure() {
             Some(Failure::Unavailable(Unavailability::TooManyRequests { retry_after })) => {

@@ -26,6 +26,7 @@
 
 mod answer;
 mod backoff;
+mod behind;
 mod contested;
 mod context;
 mod data_call;

@@ -28,6 +28,11 @@ impl Context {
     /// The next attempt, if its pause is over and the hour's budget allows one. Until then polls only see whether the
     /// session has come back by itself.
     pub(super) fn next_attempt(&mut self, reason: StateReason) -> Next {
+        self.next_attempt_by(None, reason)
+    }
+
+    /// The same by this method, or by the one whose turn it is.
+    fn next_attempt_by(&mut self, method: Option<Request>, reason: StateReason) -> Next {
         let outage = *self.outage();
         if outage.attempts >= self.policy.recovery.attempts {
             return self.exhausted();
@@ -45,7 +50,7 @@ impl Context {
             return Next { phase, reason, ask: Ask::At(at.min(now + poll), Request::Check, wake) };
         }
         self.outage().attempts = number;
-        let method = self.request_of_attempt(number);
+        let method = method.or_else(|| self.request_of_attempt(number));
         let direct = method != Some(Request::Reauthenticate);
         let attempt = Attempt { number, direct, taking_over: self.competes(), is_back: false };
         match method {
@@ -211,7 +216,15 @@ impl Context {
     /// The session has not come yet: checks again, or gives this attempt up. `is_coming`: there are signs that it will.
     pub(super) fn confirm_again(&mut self, confirmation: Confirmation, is_coming: bool) -> Next {
         let now = self.now.mono;
-        let is_another_next = !is_coming && self.is_another_method_next(confirmation.attempt);
+        let attempt = confirmation.attempt;
+        // A busy gateway that logs itself out after a lapse does so when the session may be back, and its own way would be
+        // five requests in a row, each of which waits for its turn.
+        let is_lost_again = !is_coming && attempt.direct && self.is_busy() && self.has_direct();
+        if is_lost_again && now >= confirmation.since + IN_VAIN && attempt.number < self.policy.recovery.attempts {
+            let direct = Request::OpenBrokerage { compete: self.competes() };
+            return self.next_attempt_by(Some(direct), self.reason);
+        }
+        let is_another_next = !is_coming && self.is_another_method_next(attempt);
         let over = confirmation.since + if is_another_next { IN_VAIN } else { CONFIRM_WITHIN };
         if now >= over {
             return if is_another_next { self.next_attempt(self.reason) } else { self.attempt_failed() };

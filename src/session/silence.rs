@@ -319,6 +319,11 @@ impl Silence {
         self.may_go_by_handshake(now) && self.is_older_than(now, LAST_RESORT)
     }
 
+    /// Whether a second request may go beside one that is under way: the gateway holds no other.
+    pub(super) fn may_go_beside(&self, now: Duration) -> bool {
+        self.held.is_empty() && self.count_written_off(now) + BUDGET <= MOST
+    }
+
     /// Whether the gateway may hold one more of our requests: one of its connections is left to others.
     fn has_room(&self, now: Duration) -> bool {
         self.count(now) + self.count_written_off(now) < MOST

@@ -32,7 +32,7 @@ impl Machine {
     }
 
     pub(super) fn count_standing(&self) -> usize {
-        let awaited = [self.in_flight, self.standing].into_iter().flatten();
+        let awaited = [self.in_flight, self.standing, self.unanswered_behind()].into_iter().flatten();
         self.cx.silence.open() + awaited.filter(|flight| flight.request.is_proxied()).count()
     }
 
@@ -74,11 +74,16 @@ impl Machine {
     /// The connection of a request broke before IBKR answered: the gateway may hold it without end.
     pub(super) fn on_unanswered(&mut self, request: Request) {
         let is_it = |flight: &mut InFlight| flight.request == request;
+        let no_answer = Answer::failed(request, Failure::Unavailable(Unavailability::NoAnswer));
         let flight = self.in_flight.take_if(is_it).or_else(|| self.standing.take_if(is_it));
         match flight {
             Some(flight) => {
                 self.cx.silence.hold(request, self.cx.now.at(flight.sent_at), false, false);
-                self.handle(flight, Answer::failed(request, Failure::Unavailable(Unavailability::NoAnswer)));
+                self.handle(flight, no_answer);
+            }
+            None if self.is_answered_behind(no_answer) => {
+                let sent_at = self.behind.map_or(self.cx.now.mono, |behind| behind.flight.sent_at);
+                self.cx.silence.hold(request, self.cx.now.at(sent_at), false, false);
             }
             None => {
                 let Some((request, held)) = self.cx.silence.take(|held| held == request) else { return };

@@ -18,6 +18,8 @@ pub struct Rules {
     asked_in_incident: u8,
     pub silence_until: Duration,
     last_answer: Option<(Request, Said)>,
+    /// The one before it.
+    previous_answer: Option<(Request, Said)>,
     last_good: Option<Duration>,
     accounts_gone: bool,
     dark_since: Option<Duration>,
@@ -113,7 +115,7 @@ impl Rules {
             self.asked_in_incident -= 1;
         }
         self.accounts_gone |= (request, observation) == (Request::Accounts, Said::Unsupported);
-        self.last_answer = Some((request, observation));
+        self.previous_answer = self.last_answer.replace((request, observation));
     }
 
     /// The stream pushed this status.
@@ -227,7 +229,12 @@ impl Rules {
             State::Live => {
                 self.tally.live += 1;
                 self.asked_in_incident = 0;
-                let proved = matches!(self.last_answer, Some((Request::Accounts, Said::Accounts(a))) if a.usable)
+                let is_data =
+                    |answer| matches!(answer, Some((Request::Accounts, Said::Accounts(a))) if a.usable);
+                let is_good_check = matches!(self.last_answer, Some((Request::Check, Said::Status(s))) if is_good(s));
+                // Where both were under way at once, the check's answer may come last.
+                let proved = is_data(self.last_answer)
+                    || is_good_check && is_data(self.previous_answer)
                     || self.accounts_gone;
                 let good = self.last_good.is_some_and(|at| now <= at + minute(1));
                 if !(proved && good) {
