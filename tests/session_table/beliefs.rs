@@ -366,12 +366,16 @@ fn a_login_that_was_seen_is_not_given_up_at_the_first_answer_without_one() {
         let mut s = s;
         loop {
             let (_, request, asking) = s.next();
-            s = asking.step(match request {
-                Request::Check | Request::Ping if !has_login => said(request, UNAUTHORIZED),
-                Request::ValidateSso => said(request, Said::NoStatus),
-                Request::Reauthenticate => said(request, Said::Accepted),
-                _ => said(request, Said::Status(LOST)),
-            });
+            let answer = if matches!(request, Request::Check | Request::Ping) && !has_login {
+                UNAUTHORIZED
+            } else if request == Request::ValidateSso {
+                Said::NoStatus
+            } else if request == Request::Reauthenticate {
+                Said::Accepted
+            } else {
+                Said::Status(LOST)
+            };
+            s = asking.step(said(request, answer));
             if is_over(s.state(), request) {
                 return s;
             }

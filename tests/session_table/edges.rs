@@ -286,17 +286,20 @@ fn failed_attempts_count_over_a_short_life() {
     let mut s = Situation::with(recovering(&[Method::Gateway], 3), 7).lapsed();
     while s.state() != (State::Recovering { attempt: 2, step: Step::Reauthenticate }) {
         let (_, request, asking) = s.next();
-        let answer = match request {
-            Request::Reauthenticate => Said::Accepted,
-            Request::ValidateSso => Said::Sso(VALID),
-            _ => Said::Status(LOST),
+        let answer = if request == Request::Reauthenticate {
+            Said::Accepted
+        } else if request == Request::ValidateSso {
+            Said::Sso(VALID)
+        } else {
+            Said::Status(LOST)
         };
         s = asking.step(said(request, answer));
     }
     let back = comes_back(s);
-    let begins = |s: Situation| match s.denied(LOST).state() {
-        State::Recovering { attempt, .. } => attempt,
-        state => panic!("{state:?}"),
+    let begins = |s: Situation| {
+        let state = s.denied(LOST).state();
+        let State::Recovering { attempt, .. } = state else { panic!("{state:?}") };
+        attempt
     };
     assert_eq!(begins(back.clone().wait(seconds(30))), 2, "one has failed");
     assert_eq!(begins(back.clone().lives(seconds(301)).1.answered_well()), 1, "after a calm life");

@@ -225,7 +225,7 @@ mod tests {
         let mut places = Places::new();
         for request in 0..4_u64 {
             let (place, _) = places.request(s(0), request).unwrap();
-            places.answer(place, s(0), s(10 + u64::from(request)));
+            places.answer(place, s(0), s(10 + request));
         }
         assert_eq!((places.request(s(1), 4), places.request(s(1), 5)), (None, None));
         let first = s(10) + TURNAROUND;
