@@ -19,13 +19,7 @@ impl Machine {
     }
 
     /// Whether the budgets have room for this request.
-    pub(super) fn may_send(
-        &self,
-        now: Now,
-        request: Request,
-        budget: &mut SharedBudget,
-        client: ClientId,
-    ) -> bool {
+    pub(super) fn may_send(&self, now: Now, request: Request, budget: &mut SharedBudget, client: ClientId) -> bool {
         let limits = self.cx.limits.earliest(now.mono, request, self.priority()).max(budget.quiet_until());
         limits <= now.mono && budget.acquire(now.mono, client, true) <= now.mono
     }
@@ -37,7 +31,9 @@ impl Machine {
 
     /// Whether this answers the data call behind, whose answer then waits for that of the check.
     pub(super) fn is_answered_behind(&mut self, answer: Answer) -> bool {
-        let Some(flight) = self.unanswered_behind().filter(|flight| answer.answers(flight.request)) else { return false };
+        let Some(flight) = self.unanswered_behind().filter(|flight| answer.answers(flight.request)) else {
+            return false;
+        };
         self.behind = Some(Behind { flight, early: Some(answer) });
         if answer.is_from_ibkr() {
             self.cx.facts.answer_took = Some(self.cx.now.mono.saturating_sub(flight.sent_at));
@@ -73,7 +69,11 @@ impl Machine {
     }
 
     pub(super) const fn confirming(&self) -> Option<Confirmation> {
-        if let Phase::Recovering(RecoveryPhase::Confirming(confirmation)) = self.phase { Some(confirmation) } else { None }
+        if let Phase::Recovering(RecoveryPhase::Confirming(confirmation)) = self.phase {
+            Some(confirmation)
+        } else {
+            None
+        }
     }
 }
 

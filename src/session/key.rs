@@ -1,11 +1,11 @@
 //! What decides a machine's future, for the search that visits all states.
 
+use super::behind::is_proof;
 use super::context::{Context, CurrentOutage, LastReading, Polls, StreamTrust, Suspicion};
 use super::machine::{InFlight, Machine, Question, Wanted};
 use super::phase::{LoginRequired, Phase, RecoveryPhase};
 use super::rate_limiter::Priority;
 use super::silence::SilenceKey;
-use super::behind::is_proof;
 use super::{Cause, Competing, Facts, Method, Request, WakeReason};
 
 /// Everything that decides what a machine does next, except for times and budgets. Two machines with equal keys behave alike as
@@ -102,10 +102,14 @@ impl Machine {
 
     /// Gives one value to all that is remembered and will be overwritten before it is read. The machine plans the same as before.
     pub fn normalize(&mut self) {
-        let flights = [self.in_flight, self.standing, self.unanswered_behind()].into_iter().flatten().map(|InFlight { request, .. }| request);
+        let flights = [self.in_flight, self.standing, self.unanswered_behind()]
+            .into_iter()
+            .flatten()
+            .map(|InFlight { request, .. }| request);
         let awaited: Vec<Request> = flights.chain(self.cx.silence.awaited()).collect();
         let awaits = |request| awaited.contains(&request);
-        let is_data_next = self.behind.is_some() || awaits(Request::Accounts) || self.question.request == Some(Request::Accounts);
+        let is_data_next =
+            self.behind.is_some() || awaits(Request::Accounts) || self.question.request == Some(Request::Accounts);
         let Context { policy, facts, unsupported, outage, polls, .. } = &mut self.cx;
         // Every poll that says something overwrites it, and only these go on without one.
         let is_asking =

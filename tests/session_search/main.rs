@@ -76,7 +76,16 @@ impl Node {
         let now = Now { mono: Duration::ZERO, wall: Timestamp::UNIX_EPOCH };
         let mut machine = Machine::new(policy, 7, now);
         let plan = machine.step(now, Input::Wake);
-        Self { machine, now, plan, open: plan.request.into_iter().collect(), good: false, is_data_early: false, asked: 0, path: None }
+        Self {
+            machine,
+            now,
+            plan,
+            open: plan.request.into_iter().collect(),
+            good: false,
+            is_data_early: false,
+            asked: 0,
+            path: None,
+        }
     }
 
     /// The machine, and whether the data call that is under way follows good flags.

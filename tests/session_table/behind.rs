@@ -59,7 +59,8 @@ fn both_are_answered_in_either_order() {
     let broken = both().step(Input::Unanswered(Request::Accounts));
     assert_eq!((broken.plan.request, broken.plan.standing), (None, 1));
     assert_eq!(checked(broken, GOOD).plan.request, Some(Request::Accounts));
-    let refused = answers(both(), Request::Accounts, Said::Unavailable(Unavailability::TooManyRequests { retry_after: None }));
+    let refused =
+        answers(both(), Request::Accounts, Said::Unavailable(Unavailability::TooManyRequests { retry_after: None }));
     assert_eq!(refused.machine.rate_limit_state(refused.now).quiet_until, Some(refused.now.wall + seconds(900)));
 }
 
@@ -78,7 +79,11 @@ fn a_data_call_that_is_left_to_itself_is_counted_until_it_is_answered() {
     for _ in 0..200 {
         let left = silent.plan.wake_at.saturating_sub(silent.now.mono);
         silent = silent.wait(left).step(Input::Wake);
-        assert!(silent.plan.standing <= 2 && !silent.plan.request.is_some_and(Request::is_proxied), "{:?}", silent.plan);
+        assert!(
+            silent.plan.standing <= 2 && !silent.plan.request.is_some_and(Request::is_proxied),
+            "{:?}",
+            silent.plan
+        );
         if silent.plan.request == Some(Request::IsListening) {
             silent = silent.step(said(Request::IsListening, Said::Listening));
         }
@@ -95,7 +100,11 @@ fn a_data_call_that_is_left_to_itself_is_counted_until_it_is_answered() {
         gone = gone.wait(left).step(Input::Wake);
     }
     let gone = gone.step(said(Request::IsListening, REFUSED));
-    assert_eq!((gone.plan.request, gone.plan.standing), (Some(Request::Check), 1), "the process is gone, and all that it held");
+    assert_eq!(
+        (gone.plan.request, gone.plan.standing),
+        (Some(Request::Check), 1),
+        "the process is gone, and all that it held"
+    );
 }
 
 /// Where answers come in time, the data call follows good flags.

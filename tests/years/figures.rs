@@ -184,7 +184,9 @@ fn a_gateway_that_is_busy_is_live() {
         let times: Vec<_> = (0..12).map(|i| busy(has_own_tickle, Duration::from_millis(1500) * i)).collect();
         let back = times.iter().map(|(back, _)| *back).max().unwrap();
         let live = times.iter().map(|(_, live)| *live).max().unwrap();
-        println!("busy, own tickle {has_own_tickle}: a lapse is taken back after {back:?}, live after {live:?} at most");
+        println!(
+            "busy, own tickle {has_own_tickle}: a lapse is taken back after {back:?}, live after {live:?} at most"
+        );
         assert!(back <= second(33) && live <= live_within, "{times:?}");
     }
 }
