@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use support::{Said, said};
 use tickled::session::{
-    Cause, FLAPPING_CHANGES, FLAPPING_WINDOW, Input, Method, Policy, Request, State, StateReason, Status, Step,
-    Unavailability,
+    CONFIRM_WITHIN, Cause, FLAPPING_CHANGES, FLAPPING_WINDOW, Input, Method, Policy, RateLimitState, Request, State,
+    StateReason, Status, Step, Unavailability, WakeReason,
 };
 
 use super::situation::{
@@ -349,6 +349,9 @@ fn a_refusal_holds_for_a_minute() {
         let (pause, ..) = checking.clone().wait(left).step(logged_out).next();
         assert_eq!(pause == seconds(1), is_believed, "{pause:?} at {at:?}");
     }
+    let left = over - checking.now.mono;
+    let again = checking.wait(left).step(logged_out).asks(Request::Check).step(logged_out);
+    assert_eq!(again.state(), State::Recovering { attempt: 1, step: Step::Reauthenticate }, "it cost no attempt");
 }
 
 /// A request that takes five seconds may stay unanswered, and is remembered over a restart.
@@ -392,4 +395,77 @@ fn what_is_due_at_once_delays_no_ping() {
             s = asking.answered_well();
         }
     }
+}
+
+/// A recovery may use more of the budget than scheduled polls.
+#[test]
+fn the_checks_of_a_recovery_are_not_spread() {
+    let mut s = Situation::new();
+    let requests = (0..105).map(|_| s.now.wall - seconds(100)).collect();
+    s.machine.restore_limits(s.now, &RateLimitState { requests, ..RateLimitState::default() });
+    let lapsed = s.checked(GOOD).answered(Request::Accounts, Said::Accounts(USABLE)).denied(LOST);
+    let confirming =
+        lapsed.answered(Request::Reauthenticate, Said::Accepted).answered(Request::ValidateSso, Said::Sso(VALID));
+    let (pause, request, _) = confirming.next();
+    assert!(request == Request::Check && pause <= seconds(1), "{request:?} after {pause:?}");
+}
+
+/// The client itself gives up first.
+#[test]
+fn a_request_to_the_gateway_is_given_up_after_the_client_has() {
+    let s = Situation::new().answered(Request::Check, SILENCE).asks(Request::IsListening);
+    assert_eq!(s.plan.wake_at, s.now.mono + Policy::default().answer_within + seconds(5));
+}
+
+/// An answer to a request that is left standing ends what was asked beside it.
+#[test]
+fn what_is_asked_beside_a_standing_request_ends_with_it() {
+    let asking = Situation::new().live().asks(Request::Check);
+    let due = asking.plan.wake_at - asking.now.mono;
+    let watching = asking.wait(due).step(Input::Wake).asks(Request::IsListening);
+    assert_eq!((watching.plan.awaiting, watching.plan.standing), (true, 1));
+    let answered = watching.step(said(Request::Check, Said::Status(GOOD)));
+    assert_eq!((answered.state(), answered.plan.awaiting), (State::Live, false));
+}
+
+/// What was asked before a pause says nothing in it, nor after it.
+#[test]
+fn a_pause_outdates_what_was_asked_before() {
+    let proving = Situation::new().live().well_until(Request::Accounts);
+    let pause = |s: Situation| s.step(Input::Pause { until: None });
+    let empty = said(Request::Accounts, Said::Accounts(EMPTY));
+    let checking = pause(proving.clone()).step(Input::Resume).asks(Request::Check);
+    let late = checking.step(empty).step(said(Request::Check, Said::Status(GOOD))).asks(Request::Accounts);
+    assert_eq!(late.step(empty).state(), State::Starting, "asked again before it is believed");
+
+    let mut silent = proving;
+    while silent.state() == State::Live {
+        let left = silent.plan.wake_at - silent.now.mono;
+        silent = silent.wait(left).step(Input::Wake);
+        if silent.plan.request == Some(Request::IsListening) {
+            silent = silent.step(said(Request::IsListening, Said::Listening));
+        }
+    }
+    let paused = pause(silent).wait(seconds(60)).step(said(Request::Accounts, Said::Accounts(USABLE)));
+    assert_eq!((paused.state(), paused.plan.request), (State::Paused { until: None }, None));
+}
+
+/// The pause after a failed attempt is no lack of attempts; the last attempt is waited for to the end.
+#[test]
+fn attempts_are_made_in_full() {
+    let lapsed = |attempts| Situation::with(recovering(&[Method::Gateway, Method::Direct], attempts), 7).lapsed();
+    let accepted = |s: Situation| {
+        s.answered(Request::Reauthenticate, Said::Accepted).answered(Request::ValidateSso, Said::Sso(VALID))
+    };
+    let last = accepted(lapsed(1));
+    let began = last.now.mono;
+    let called = last.looks(Said::Status(LOST));
+    assert_eq!(called.state(), State::LoginRequired(Cause::Exhausted));
+    assert!(called.now.mono - began >= CONFIRM_WITHIN, "{:?}", called.now.mono - began);
+
+    let mut pausing = accepted(Situation::with(recovering(&[Method::Gateway], 3), 7).lapsed());
+    while !matches!(pausing.state(), State::Recovering { step: Step::Pause, .. }) {
+        pausing = pausing.checked(LOST);
+    }
+    assert_eq!((pausing.plan.reason, pausing.machine.is_out_of_attempts()), (WakeReason::AttemptDue, false));
 }
