@@ -2,15 +2,13 @@
 
 use std::time::Duration;
 
+use jiff::Timestamp;
 use support::{Said, said};
 use tickled::session::{
-    CONFIRM_WITHIN, Cause, FLAPPING_CHANGES, FLAPPING_WINDOW, Input, Method, Policy, RateLimitState, Request, State,
-    StateReason, Status, Step, Unavailability, WakeReason,
+    Cause, FLAPPING_CHANGES, FLAPPING_WINDOW, Input, Method, Policy, Request, State, StateReason, Unavailability,
 };
 
-use super::situation::{
-    COMPETING, EMPTY, ERROR, GOOD, LOST, REFUSED, SILENCE, Situation, USABLE, VALID, recovering, seconds,
-};
+use super::situation::{COMPETING, EMPTY, ERROR, GOOD, LOST, REFUSED, SILENCE, Situation, USABLE, recovering, seconds};
 
 const MOMENT: Duration = Duration::from_nanos(1);
 
@@ -146,20 +144,6 @@ fn a_check_asked_for_during_another_request_is_not_put_off() {
 
 /// What the operator asks for does not delay the checks of a recovery, even if nothing is left for extra ones.
 #[test]
-fn the_checks_of_a_recovery_wait_for_no_extra_one() {
-    let pressed =
-        (0..30).fold(Situation::new().live(), |s, _| s.wait(seconds(2)).step(Input::Check).answered_well_if_asked());
-    let confirming = pressed
-        .looks(Said::Status(LOST))
-        .answered(Request::Reauthenticate, Said::Accepted)
-        .answered(Request::ValidateSso, Said::Sso(VALID));
-    let (planned, ..) = confirming.clone().next();
-    let (pause, request, _) = confirming.step(Input::Check).next();
-    assert_eq!((pause, request), (planned, Request::Check));
-    assert!(pause <= seconds(1), "{pause:?}");
-}
-
-#[test]
 fn an_expected_login_is_expected_for_half_an_hour() {
     for (after, is_expected) in [(seconds(1800) - MOMENT, true), (seconds(1800), false)] {
         let out = Situation::new().step(Input::LoggedOut);
@@ -238,13 +222,6 @@ fn a_stream_that_was_refuted_twice_loses_its_urgency() {
     }
 }
 
-fn comes_back(mut s: Situation) -> Situation {
-    while s.state() != State::Live {
-        s = s.next().2.answered_well();
-    }
-    s.answered_well_if_asked()
-}
-
 /// Only changes within the window count, to the moment.
 #[test]
 fn changes_that_are_older_than_the_window_do_not_count() {
@@ -252,8 +229,8 @@ fn changes_that_are_older_than_the_window_do_not_count() {
     let first = live.wait(seconds(5)).denied(COMPETING);
     let begins = first.now.mono;
     // Two changes each.
-    let often = (1..FLAPPING_CHANGES / 2).fold(first, |s, _| comes_back(s.wait(seconds(700))).denied(COMPETING));
-    let back = comes_back(often.wait(seconds(300)));
+    let often = (1..FLAPPING_CHANGES / 2).fold(first, |s, _| s.wait(seconds(700)).comes_back().denied(COMPETING));
+    let back = often.wait(seconds(300)).comes_back();
     for (age, is_flapping) in [(FLAPPING_WINDOW, true), (FLAPPING_WINDOW + MOMENT, false)] {
         let left = begins + age - back.now.mono;
         let checking = back.clone().wait(left).step(Input::Push(COMPETING));
@@ -274,40 +251,13 @@ fn an_outage_that_begins_with_a_lapse_is_no_flapping() {
             away = asking.step(said(request, REFUSED));
         }
         assert_eq!(away.state(), State::Unavailable(Unavailability::NothingListens));
-        s = comes_back(away.wait(seconds(60)));
+        s = away.wait(seconds(60)).comes_back();
     }
     assert!(!s.machine.is_flapping());
 }
 
 /// A session that works for a moment between two outages does not give back the attempts that failed; a calm one and a
 /// login do.
-#[test]
-fn failed_attempts_count_over_a_short_life() {
-    let mut s = Situation::with(recovering(&[Method::Gateway], 3), 7).lapsed();
-    while s.state() != (State::Recovering { attempt: 2, step: Step::Reauthenticate }) {
-        let (_, request, asking) = s.next();
-        let answer = if request == Request::Reauthenticate {
-            Said::Accepted
-        } else if request == Request::ValidateSso {
-            Said::Sso(VALID)
-        } else {
-            Said::Status(LOST)
-        };
-        s = asking.step(said(request, answer));
-    }
-    let back = comes_back(s);
-    let begins = |s: Situation| {
-        let state = s.denied(LOST).state();
-        let State::Recovering { attempt, .. } = state else { panic!("{state:?}") };
-        attempt
-    };
-    assert_eq!(begins(back.clone().wait(seconds(30))), 2, "one has failed");
-    assert_eq!(begins(back.clone().lives(seconds(301)).1.answered_well()), 1, "after a calm life");
-    let called = back.wait(seconds(30)).looks(Said::LoginPage);
-    assert_eq!(called.state().name(), "login-required");
-    assert_eq!(begins(comes_back(called).wait(seconds(30))), 1, "after a login");
-}
-
 /// What is kept over a restart: each request that counts, by the millisecond in which it was sent.
 #[test]
 fn what_was_sent_is_kept_for_as_long_as_it_counts() {
@@ -325,35 +275,7 @@ fn what_was_sent_is_kept_for_as_long_as_it_counts() {
 }
 
 /// A session that is recovered after all is not checked before it is asked for.
-#[test]
-fn a_recovery_begins_before_a_check_that_was_asked_for() {
-    let empty = said(Request::Accounts, Said::Accounts(EMPTY));
-    let doubted = Situation::new().live().well_until(Request::Accounts).step(empty);
-    let proving = doubted.checked(GOOD).asks(Request::Accounts);
-    let lapsed = proving.step(Input::Check).step(empty);
-    assert_eq!(lapsed.state().name(), "recovering");
-    assert_eq!(lapsed.next().1, Request::Reauthenticate);
-}
-
 /// After a refusal the other client is left alone for a minute, to the moment.
-#[test]
-fn a_refusal_holds_for_a_minute() {
-    let direct = Request::OpenBrokerage { compete: false };
-    let refused =
-        Situation::with(recovering(&[Method::Direct], 6), 7).lapsed().answered(direct, Said::Status(COMPETING));
-    let over = refused.now.mono + seconds(60);
-    let logged_out = said(Request::Check, Said::Status(Status { connected: false, ..LOST }));
-    let checking = refused.asks(Request::Check);
-    for (at, is_believed) in [(over - MOMENT, false), (over, true)] {
-        let left = at - checking.now.mono;
-        let (pause, ..) = checking.clone().wait(left).step(logged_out).next();
-        assert_eq!(pause == seconds(1), is_believed, "{pause:?} at {at:?}");
-    }
-    let left = over - checking.now.mono;
-    let again = checking.wait(left).step(logged_out).asks(Request::Check).step(logged_out);
-    assert_eq!(again.state(), State::Recovering { attempt: 1, step: Step::Reauthenticate }, "it cost no attempt");
-}
-
 /// A request that takes five seconds may stay unanswered, and is remembered over a restart.
 #[test]
 fn a_request_that_is_slow_is_kept() {
@@ -398,18 +320,6 @@ fn what_is_due_at_once_delays_no_ping() {
 }
 
 /// A recovery may use more of the budget than scheduled polls.
-#[test]
-fn the_checks_of_a_recovery_are_not_spread() {
-    let mut s = Situation::new();
-    let requests = (0..105).map(|_| s.now.wall - seconds(100)).collect();
-    s.machine.restore_limits(s.now, &RateLimitState { requests, ..RateLimitState::default() });
-    let lapsed = s.checked(GOOD).answered(Request::Accounts, Said::Accounts(USABLE)).denied(LOST);
-    let confirming =
-        lapsed.answered(Request::Reauthenticate, Said::Accepted).answered(Request::ValidateSso, Said::Sso(VALID));
-    let (pause, request, _) = confirming.next();
-    assert!(request == Request::Check && pause <= seconds(1), "{request:?} after {pause:?}");
-}
-
 /// The client itself gives up first.
 #[test]
 fn a_request_to_the_gateway_is_given_up_after_the_client_has() {
@@ -452,21 +362,35 @@ fn a_pause_outdates_what_was_asked_before() {
 }
 
 /// The pause after a failed attempt is no lack of attempts; the last attempt is waited for to the end.
+/// When the outcome of an attempt by the gateway's own way is asked.
+/// In the second after a silence two requests are sent, and an answer to an earlier one is a sign of life.
 #[test]
-fn attempts_are_made_in_full() {
-    let lapsed = |attempts| Situation::with(recovering(&[Method::Gateway, Method::Direct], attempts), 7).lapsed();
-    let accepted = |s: Situation| {
-        s.answered(Request::Reauthenticate, Said::Accepted).answered(Request::ValidateSso, Said::Sso(VALID))
-    };
-    let last = accepted(lapsed(1));
-    let began = last.now.mono;
-    let called = last.looks(Said::Status(LOST));
-    assert_eq!(called.state(), State::LoginRequired(Cause::Exhausted));
-    assert!(called.now.mono - began >= CONFIRM_WITHIN, "{:?}", called.now.mono - began);
-
-    let mut pausing = accepted(Situation::with(recovering(&[Method::Gateway], 3), 7).lapsed());
-    while !matches!(pausing.state(), State::Recovering { step: Step::Pause, .. }) {
-        pausing = pausing.checked(LOST);
+fn a_silence_ends_slowly() {
+    let mut silent = Situation::new().live().asks(Request::Check);
+    while silent.state() == State::Live {
+        let left = silent.plan.wake_at - silent.now.mono;
+        silent = silent.wait(left).step(Input::Wake);
+        if silent.plan.request == Some(Request::IsListening) {
+            silent = silent.step(said(Request::IsListening, Said::Listening));
+        }
     }
-    assert_eq!((pausing.plan.reason, pausing.machine.is_out_of_attempts()), (WakeReason::AttemptDue, false));
+    let stray = silent.clone().step(said(Request::Accounts, Said::Accounts(USABLE)));
+    assert_eq!(stray.state(), silent.state(), "no data call is held");
+    let first = silent.wait(seconds(30)).step(said(Request::Check, Said::Status(GOOD)));
+    let over = first.now.mono;
+    let mut s = first;
+    for n in 0..3 {
+        s = if s.plan.request.is_some() { s } else { s.step(Input::Check) };
+        let (_, _, asking) = s.next();
+        assert_eq!(asking.now.mono - over, seconds(n / 2), "request {n}");
+        s = asking.answered_well();
+    }
+}
+
+#[test]
+fn a_kind_of_state_has_a_name_and_a_pause_an_end() {
+    let until = Some(Timestamp::UNIX_EPOCH);
+    assert_eq!(State::Paused { until }.paused_until(), Some(until));
+    assert_eq!(State::Live.paused_until(), None);
+    assert_eq!(format!("{:>5}", State::Live.kind()), " live");
 }

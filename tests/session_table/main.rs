@@ -3,6 +3,7 @@
 //! `BLESS=1 cargo test --test session_table` writes `src/session/transitions.md` anew; read the difference.
 #![expect(clippy::unwrap_used, reason = "a helper that fails fails its test")]
 
+mod attempts;
 mod behind;
 mod beliefs;
 mod bounds;

@@ -347,6 +347,9 @@ fn a_kind_that_is_never_answered_takes_few_places() {
     let sent = odd.lasts(hours(4));
     let pings = sent.iter().filter(|request| **request == Request::Ping).count();
     assert!((2..=3).contains(&pings), "{pings} pings keep as many of the five connections");
+    let pinged = odd.sent.iter().filter(|(_, request)| *request == Request::Ping).map(|(at, _)| *at);
+    let pinged: Vec<Duration> = pinged.collect();
+    assert!(pinged[1] - pinged[0] < seconds(300) && pinged[2] - pinged[1] >= hours(1), "{pinged:?}");
     assert_eq!(odd.s.state(), State::Live);
     // Another daemon knows it as well.
     let kept = odd.s.machine.rate_limit_state(odd.s.now);

@@ -264,4 +264,12 @@ impl Situation {
         }
         self
     }
+
+    /// All is well until the session is live again.
+    pub(crate) fn comes_back(mut self) -> Self {
+        while self.state() != State::Live {
+            self = self.next().2.answered_well();
+        }
+        self.answered_well_if_asked()
+    }
 }
