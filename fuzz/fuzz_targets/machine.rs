@@ -2,13 +2,17 @@
 //! after good flags and data.
 #![no_main]
 
+#[path = "../../tests/session_search/rules.rs"]
+mod rules;
+
 use std::collections::VecDeque;
 use std::time::Duration;
 
 use jiff::Timestamp;
 use libfuzzer_sys::fuzz_target;
 use tickled::session::{
-    Accounts, Answer, Failure, HostFailure, Input, Machine, Now, Policy, Reauth, Request, Sso, State, Status, Unavailability,
+    Accounts, Answer, Failure, HostFailure, Input, Machine, Now, Policy, Reauth, Request, Sso, State, Status,
+    Unavailability,
 };
 
 fuzz_target!(|data: &[u8]| {
@@ -22,7 +26,7 @@ fuzz_target!(|data: &[u8]| {
     let mut sent = VecDeque::new();
     let mut good = false;
     for step in steps.chunks_exact(2) {
-        let before = machine.state();
+        let mut before = machine.state();
         let input = match step[0] % 12 {
             0..=4 if !open.is_empty() => {
                 // An answer comes within a second or so.
@@ -40,8 +44,7 @@ fuzz_target!(|data: &[u8]| {
                 Input::Answer(answer)
             }
             5 => {
-                // In a recovery what the stream reports may stand for a check.
-                good |= matches!(before, State::Recovering { .. }) && is_good(status(step[1]));
+                good |= is_good(status(step[1])) && rules::is_asked_for(before, &plan);
                 Input::Push(status(step[1]))
             }
             6 => match step[1] % 7 {
@@ -68,6 +71,7 @@ fuzz_target!(|data: &[u8]| {
                 let kept = machine.rate_limit_state(now);
                 machine = Machine::new(machine.policy().clone(), u64::from(step[1]), now);
                 machine.restore_limits(now, &kept);
+                before = machine.state();
                 open.clear();
                 good = false;
                 Input::Wake
@@ -81,8 +85,7 @@ fuzz_target!(|data: &[u8]| {
             }
         };
         plan = machine.step(now, input);
-        assert!(plan.wake_at >= now.mono, "it wakes in the past");
-        assert!(plan.standing <= 4, "{} requests are left standing", plan.standing);
+        rules::check(before, input, &machine, now, &plan);
         if plan.request.is_some_and(|request| !request.is_proxied()) || !plan.awaiting {
             open.retain(|request| request.is_proxied());
         }

@@ -28,6 +28,7 @@ pub struct Key {
     outage: Option<OutageKey>,
     carried_attempts: u8,
     is_outfought: bool,
+    is_busy: bool,
     polls: (Request, bool, Option<bool>),
     silence: SilenceKey,
     stream: (Option<(bool, bool, bool)>, u32),
@@ -67,7 +68,17 @@ impl Machine {
             since: _,
             reason: _,
         } = cx;
-        let Facts { lived, evidence, sso, last_good: _, last_data: _, is_paper: _, auth_time: _, .. } = facts;
+        let Facts {
+            lived,
+            evidence,
+            sso,
+            last_good: _,
+            last_data: _,
+            is_paper: _,
+            auth_time: _,
+            answer_took: _,
+            trouble: _,
+        } = facts;
         let Question { request, reason, priority, at: _ } = question;
         let Polls { last, check_in_vain, pings_only_until, last_at, failed_probes: _, answering_since: _ } = polls;
         let StreamTrust { denied_at, refuted, refutations: _ } = stream;
@@ -88,6 +99,7 @@ impl Machine {
             outage: outage.map(OutageKey::of),
             carried_attempts: flapping.carried_attempts(),
             is_outfought: flapping.is_outfought(),
+            is_busy: cx.is_busy(),
             polls: (*last, *check_in_vain, pings_only_until.map(|_| cx.is_pings_only())),
             silence: silence.key(cx.now.mono),
             stream: (
