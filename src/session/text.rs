@@ -58,7 +58,7 @@ impl Unavailability {
             }
             Self::GatewayWedged => (
                 "gateway-wedged",
-                "the gateway is wedged: IBKR answers, but the gateway's requests to it stay unanswered",
+                "IBKR answers, but the gateway's requests to it stay unanswered",
             ),
             Self::IbkrError => ("ibkr-error", "IBKR answers with an error"),
             Self::EdgeRefused => ("edge-refused", "IBKR's edge refuses this host"),
