@@ -154,9 +154,7 @@ fn play(script: &Script) -> Outcome {
             stage.happens(event);
         } else if next == landing {
             let Some((request, answer)) = stage.flights.land(stage.at) else { continue };
-            if let Some(answer) = answer {
-                stage.rules.answered(stage.now().mono, request, answer);
-            }
+            stage.rules.ended(stage.now().mono, request, answer);
             stage.step(flights::input(request, answer));
         } else if next == wake {
             stage.step(Input::Wake);

@@ -237,9 +237,7 @@ impl Life {
             self.step(Input::Push(port::status(flags)))
         } else if next == landing {
             let Some((request, answer)) = self.flights.land(self.at) else { return Ok(()) };
-            if let Some(answer) = answer {
-                self.rules.answered(self.now().mono, request, answer);
-            }
+            self.rules.ended(self.now().mono, request, answer);
             self.step(flights::input(request, answer))
         } else if next == wake {
             self.step(Input::Wake)

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a helper that fails fails its test")]
 #![allow(clippy::missing_panics_doc, reason = "a helper that fails fails its test")]
 
+mod blindness;
 pub mod chance;
 mod daemon;
 pub mod flights;

@@ -4,6 +4,7 @@ use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
 
 use crate::Said;
+use crate::blindness::Blindness;
 use tickled::alert::{AlertPhase, Code, Notice};
 use tickled::session::{
     Cause, Competing, Machine, Plan, Policy, Request, State, Status, Transition, Unavailability, WakeReason,
@@ -34,7 +35,9 @@ pub struct Rules {
     first_attempt: Option<u8>,
     well_since: Option<Duration>,
     away_since: Option<Duration>,
-    blind_since: Option<Duration>,
+    blindness: Blindness,
+    /// When the last data call was sent that has had no answer.
+    data_call: Option<Duration>,
     /// When anything was last wrong that a human could be notified of.
     last_wrong: Duration,
     raised: BTreeSet<Code>,
@@ -99,7 +102,15 @@ pub struct Sky {
 pub type Verdict = Result<(), String>;
 
 impl Rules {
-    pub fn answered(&mut self, now: Duration, request: Request, observation: Said) {
+    /// A request has come to its end: with an answer, or because its connection broke.
+    pub fn ended(&mut self, now: Duration, request: Request, answer: Option<Said>) {
+        if let Some(observation) = answer {
+            self.data_call.take_if(|_| request == Request::Accounts);
+            self.answered(now, request, observation);
+        }
+    }
+
+    fn answered(&mut self, now: Duration, request: Request, observation: Said) {
         if let Said::Unavailable(Unavailability::TooManyRequests { .. }) = observation {
             self.silence_until = now + minute(15);
             self.tally.silences += 1;
@@ -130,12 +141,17 @@ impl Rules {
         self.asked_in_incident = 0;
         self.lapse_counts = false;
         self.dark_since = None;
+        self.data_call = None;
+        self.blindness = Blindness::default();
     }
 
     /// Judges a request at the moment it is sent.
     pub fn sending(&mut self, now: Duration, request: Request, machine: &Machine) -> Verdict {
         let policy = machine.policy();
         self.tally.requests += 1;
+        if request == Request::Accounts {
+            self.data_call = Some(now);
+        }
         self.within_budgets(now, request, policy)?;
         let asks = matches!(request, Request::Reauthenticate | Request::OpenBrokerage { .. });
         let state = machine.state();
@@ -286,23 +302,14 @@ impl Rules {
         held: impl Fn() -> Option<Duration>,
     ) -> Verdict {
         let policy = machine.policy();
-        // Where no handshake shows IBKR's return, a request whose connection was closed counts for nine hours.
-        let is_blind = !policy.knows_ibkr_host && machine.facts().trouble == Some(Unavailability::IbkrSilent);
-        if is_blind && sky.truth.reachable && sky.truth.listening && !sky.truth.wedged {
-            let since = *self.blind_since.get_or_insert(now);
-            if now > since + hour(9) + minute(11) {
-                return Err(format!("IBKR has been back since {since:?}, and that is not noticed"));
-            }
-        } else {
-            self.blind_since = None;
-        }
-        let excused = is_blind
+        let excused = self.blindness.judge(now, machine, sky, now < self.silence_until)?
             || matches!(machine.state(), State::Paused { .. })
             || plan.reason == WakeReason::Quiet
             || now < self.silence_until
-            || machine.facts().trouble == Some(Unavailability::GatewayWedged)
-            // The data call has stayed unanswered again and again, and waits for its turn.
-            || (machine.state() != State::Live && plan.reason == WakeReason::ProofDue);
+            // The gateway may hold the data call for nine hours; until then another one may have to wait.
+            || (machine.state() != State::Live
+                && plan.reason == WakeReason::ProofDue
+                && self.data_call.is_some_and(|sent| now < sent + hour(9) + minute(5)));
         let since = |field: &mut Option<Duration>, holds: bool| {
             if !holds || excused {
                 *field = None;
