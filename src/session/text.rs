@@ -56,10 +56,7 @@ impl Unavailability {
             Self::IbkrUnreachable => {
                 ("ibkr-unreachable", "IBKR does not answer the gateway, and this host cannot reach IBKR")
             }
-            Self::GatewayWedged => (
-                "gateway-wedged",
-                "IBKR answers, but the gateway's requests to it stay unanswered",
-            ),
+            Self::GatewayWedged => ("gateway-wedged", "IBKR answers, but the gateway's requests to it stay unanswered"),
             Self::IbkrError => ("ibkr-error", "IBKR answers with an error"),
             Self::EdgeRefused => ("edge-refused", "IBKR's edge refuses this host"),
             Self::TooManyRequests { .. } => {

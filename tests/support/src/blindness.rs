@@ -19,7 +19,13 @@ pub(crate) struct Blindness {
 impl Blindness {
     /// Whether the machine takes the gateway to be wedged, or IBKR to be silent where no handshake shows its return. An error
     /// if it should know better: a restarted gateway is noticed soon, and what IBKR closed counts as held for nine hours.
-    pub(crate) fn judge(&mut self, now: Duration, machine: &Machine, sky: Sky, is_silent: bool) -> Result<bool, String> {
+    pub(crate) fn judge(
+        &mut self,
+        now: Duration,
+        machine: &Machine,
+        sky: Sky,
+        is_silent: bool,
+    ) -> Result<bool, String> {
         let trouble = machine.facts().trouble;
         let is_wedged = trouble == Some(Unavailability::GatewayWedged);
         let is_blind = is_wedged || (!machine.policy().knows_ibkr_host && trouble == Some(Unavailability::IbkrSilent));

@@ -245,13 +245,11 @@ impl Rules {
             State::Live => {
                 self.tally.live += 1;
                 self.asked_in_incident = 0;
-                let is_data =
-                    |answer| matches!(answer, Some((Request::Accounts, Said::Accounts(a))) if a.usable);
+                let is_data = |answer| matches!(answer, Some((Request::Accounts, Said::Accounts(a))) if a.usable);
                 let is_good_check = matches!(self.last_answer, Some((Request::Check, Said::Status(s))) if is_good(s));
                 // Where both were under way at once, the check's answer may come last.
-                let proved = is_data(self.last_answer)
-                    || is_good_check && is_data(self.previous_answer)
-                    || self.accounts_gone;
+                let proved =
+                    is_data(self.last_answer) || is_good_check && is_data(self.previous_answer) || self.accounts_gone;
                 let good = self.last_good.is_some_and(|at| now <= at + minute(1));
                 if !(proved && good) {
                     return Err(format!("live without proof: {:?}, good at {:?}", self.last_answer, self.last_good));
