@@ -91,6 +91,7 @@ struct Soak {
     judged: usize,
     open: BTreeSet<String>,
     says_live: bool,
+    says_wedged: bool,
 }
 
 impl Soak {
@@ -109,7 +110,10 @@ impl Soak {
         for said in &self.daemon.said[self.judged..] {
             let text = |field: &str| said.get(field).and_then(Value::as_str).unwrap_or_default().to_owned();
             match text("event").as_str() {
-                "state-changed" => self.says_live = text("to") == "live",
+                "state-changed" => {
+                    self.says_live = text("to") == "live";
+                    self.says_wedged = text("because") == "gateway-wedged";
+                }
                 "alert" => {
                     let is_news = match text("phase").as_str() {
                         "raised" => self.open.insert(text("code")),
@@ -138,7 +142,7 @@ impl Soak {
     /// A human logs in where that is needed, and restarts the gateway where only that helps.
     async fn human_comes(&mut self) {
         let truth = &self.gateway.read("world").await["truth"];
-        if truth["borrowed"] == true {
+        if truth["borrowed"] == true || std::mem::take(&mut self.says_wedged) {
             self.gateway.set("restart?down=1s").await;
         } else if truth["listening"] == true && (truth["login"] == false || truth["logged_in_here"] == false) {
             self.gateway.log_in().await;
@@ -162,7 +166,16 @@ async fn whatever_goes_wrong_nothing_grows_and_nothing_is_falsely_live() {
     daemon.becomes("live", SOON).await;
     daemon.hears(&[("event", "stream-up")], SOON).await;
     let pid = daemon.pid();
-    let mut soak = Soak { gateway, daemon, pace, lost_since: None, judged: 0, open: BTreeSet::new(), says_live: false };
+    let mut soak = Soak {
+        gateway,
+        daemon,
+        pace,
+        lost_since: None,
+        judged: 0,
+        open: BTreeSet::new(),
+        says_live: false,
+        says_wedged: false,
+    };
     soak.goes_on(soak.pace.unit).await;
 
     let seed = std::env::var("SOAK_SEED").map_or_else(|_| u64::from(pid), |seed| seed.parse().unwrap());
