@@ -36,6 +36,10 @@ impl Machine {
 
     pub(super) fn start_again(&mut self, reason: StateReason) {
         self.forget_plans();
+        if self.cx.silence.is_broken() {
+            // Most likely the gateway was restarted meanwhile, which was not watched.
+            self.cx.silence.process_gone();
+        }
         if let Some(outage) = &mut self.cx.outage {
             outage.attempts = 0;
         }

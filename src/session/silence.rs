@@ -32,7 +32,7 @@ pub(super) struct Silence {
     pub(super) websockets: u8,
     pub(super) next_websocket: Duration,
     pub(super) rounds: u32,
-    /// When the last silence ended, and how many requests were sent since.
+    /// When the last silence ended, and how many requests may have reached IBKR since.
     over: Option<(Duration, usize)>,
     /// When IBKR last gave a sign of life: an answer, or a message of the stream.
     pub(super) sign_at: Option<Duration>,
@@ -191,7 +191,8 @@ impl Silence {
         for it in &mut written_off {
             it.request.take_if(|request| request.name() == answered.name());
         }
-        let over = if self.is_on { Some((now, 0)) } else { self.over };
+        // What is still held may be sent from the gateway's queue at the same time.
+        let over = if self.is_on { Some((now, self.held.len())) } else { self.over };
         *self = Self { sign_at: Some(now), written_off, over, ..Self::default() };
     }
 
@@ -363,7 +364,7 @@ const WEBSOCKETS: u8 = 3;
 const MOST: usize = 4;
 /// When a request is sent all the same that is held back because too many stayed unanswered.
 const RETRY: Duration = Duration::from_secs(3600);
-/// How many requests are sent in this time after a silence, beside those that were in the gateway's queue.
+/// How many requests may reach IBKR in this time after a silence, beside the one that was answered.
 const AT_ONCE: usize = 2;
 const CROWDED: Duration = Duration::from_secs(1);
 /// How long a request must have been unanswered to be remembered over a restart.

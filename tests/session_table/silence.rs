@@ -154,6 +154,24 @@ fn a_gateway_whose_requests_stay_unanswered_while_ibkr_answers_is_wedged() {
     }
 }
 
+/// A gateway that is restarted in a pause, in which nothing is watched, is asked again when the pause is over.
+#[test]
+fn a_wedge_ends_with_a_restart_of_the_gateway_in_a_pause() {
+    let mut silence = Silence::new(dead(Said::Host(Ok(())), Said::Websocket(true)));
+    silence.lasts(seconds(170));
+    assert_eq!(silence.s.state(), WEDGED);
+    let until = Some(silence.s.now.wall + seconds(600));
+    let paused = silence.s.clone().step(Input::Pause { until });
+    let over = |s: Situation| s.clone().wait(seconds(600)).step(Input::Wake);
+    for resumed in [over(paused.clone()), paused.clone().step(Input::Resume)] {
+        assert_ne!(resumed.plan.request, Some(Request::Check), "the same process holds them still");
+    }
+    let broken = silence.proxied().into_iter().fold(paused, |s, request| s.step(Input::Unanswered(request)));
+    for resumed in [over(broken.clone()), broken.clone().step(Input::Resume)] {
+        assert_eq!(resumed.plan.request, Some(Request::Check));
+    }
+}
+
 /// Whatever breaks each connection, `GET /` as well, is no process that was restarted: it gets no more requests.
 #[test]
 fn a_gateway_that_breaks_every_connection_is_not_asked_again_and_again() {

@@ -229,6 +229,10 @@ impl Rules {
         if plan.wake_at > now + hour(2) {
             return Err(format!("a plan that sleeps too long: {plan:?}"));
         }
+        if plan.reason == WakeReason::Quiet {
+            // Another gateway behind the same address was refused.
+            self.silence_until = self.silence_until.max(plan.wake_at);
+        }
         if let Some(transition) = &plan.transition {
             self.changed(now, transition)?;
         }
@@ -302,7 +306,6 @@ impl Rules {
         let policy = machine.policy();
         let excused = self.blindness.judge(now, machine, sky, now < self.silence_until)?
             || matches!(machine.state(), State::Paused { .. })
-            || plan.reason == WakeReason::Quiet
             || now < self.silence_until
             // The gateway may hold the data call for nine hours; until then another one may have to wait.
             || (machine.state() != State::Live
