@@ -18,6 +18,8 @@ pub struct Rules {
     asked: VecDeque<Duration>,
     asked_in_incident: u8,
     pub silence_until: Duration,
+    /// The same for the machine's plan, which keeps silent for others behind its address as well.
+    quiet_until: Duration,
     last_answer: Option<(Request, Said)>,
     /// The one before it.
     previous_answer: Option<(Request, Said)>,
@@ -230,8 +232,7 @@ impl Rules {
             return Err(format!("a plan that sleeps too long: {plan:?}"));
         }
         if plan.reason == WakeReason::Quiet {
-            // Another gateway behind the same address was refused.
-            self.silence_until = self.silence_until.max(plan.wake_at);
+            self.quiet_until = plan.wake_at;
         }
         if let Some(transition) = &plan.transition {
             self.changed(now, transition)?;
@@ -306,7 +307,7 @@ impl Rules {
         let policy = machine.policy();
         let excused = self.blindness.judge(now, machine, sky, now < self.silence_until)?
             || matches!(machine.state(), State::Paused { .. })
-            || now < self.silence_until
+            || now < self.silence_until.max(self.quiet_until)
             // The gateway may hold the data call for nine hours; until then another one may have to wait.
             || (machine.state() != State::Live
                 && plan.reason == WakeReason::ProofDue
@@ -416,7 +417,7 @@ impl Rules {
 
     /// Judges what the desk tells.
     pub fn told(&mut self, now: Duration, sky: Sky, notice: &Notice) -> Verdict {
-        if !sky.clear || !sky.truth.live || now < self.silence_until {
+        if !sky.clear || !sky.truth.live || now < self.silence_until.max(self.quiet_until) {
             self.last_wrong = now;
         }
         match notice.phase {
