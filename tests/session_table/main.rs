@@ -14,6 +14,7 @@ mod quick;
 mod session_number;
 mod silence;
 mod situation;
+mod unanswered_kinds;
 
 use std::collections::BTreeSet;
 use std::fmt::Write;

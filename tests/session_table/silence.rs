@@ -8,31 +8,31 @@ use tickled::session::{HostFailure, Input, Policy, RateLimitState, Request, Stat
 
 use super::situation::{GOOD, LOST, REFUSED, Situation, USABLE, VALID, seconds};
 
-const SILENT: State = State::Unavailable(Unavailability::IbkrSilent);
+pub(super) const SILENT: State = State::Unavailable(Unavailability::IbkrSilent);
 const WEDGED: State = State::Unavailable(Unavailability::GatewayWedged);
-const NO_HOST: Said = Said::Host(Err(HostFailure::NoAnswer));
+pub(super) const NO_HOST: Said = Said::Host(Err(HostFailure::NoAnswer));
 
 /// A live session on a gateway whose proxied requests stay unanswered. What else is asked, the function answers.
-struct Silence<F> {
-    s: Situation,
+pub(super) struct Silence<F> {
+    pub(super) s: Situation,
     answer: F,
     /// What was sent, and when, since the silence began.
-    sent: Vec<(Duration, Request)>,
-    states: Vec<(Duration, State)>,
+    pub(super) sent: Vec<(Duration, Request)>,
+    pub(super) states: Vec<(Duration, State)>,
 }
 
 impl<F: FnMut(Duration, Request) -> Option<Said>> Silence<F> {
-    fn new(answer: F) -> Self {
+    pub(super) fn new(answer: F) -> Self {
         let policy = Policy { knows_ibkr_host: true, ..Policy::default() };
         Self::of(Situation::with(policy, 7).live(), answer)
     }
 
-    fn of(s: Situation, answer: F) -> Self {
+    pub(super) fn of(s: Situation, answer: F) -> Self {
         Self { s, answer, sent: Vec::new(), states: Vec::new() }
     }
 
     /// Goes on until so much later, and says what was sent.
-    fn lasts(&mut self, span: Duration) -> Vec<Request> {
+    pub(super) fn lasts(&mut self, span: Duration) -> Vec<Request> {
         let (until, before) = (self.s.now.mono + span, self.sent.len());
         loop {
             let request = self.s.plan.request;
@@ -162,12 +162,12 @@ fn a_wedge_ends_with_a_restart_of_the_gateway_in_a_pause() {
     assert_eq!(silence.s.state(), WEDGED);
     let until = Some(silence.s.now.wall + seconds(600));
     let paused = silence.s.clone().step(Input::Pause { until });
-    let over = |s: Situation| s.clone().wait(seconds(600)).step(Input::Wake);
+    let over = |s: Situation| s.wait(seconds(600)).step(Input::Wake);
     for resumed in [over(paused.clone()), paused.clone().step(Input::Resume)] {
         assert_ne!(resumed.plan.request, Some(Request::Check), "the same process holds them still");
     }
     let broken = silence.proxied().into_iter().fold(paused, |s, request| s.step(Input::Unanswered(request)));
-    for resumed in [over(broken.clone()), broken.clone().step(Input::Resume)] {
+    for resumed in [over(broken.clone()), broken.step(Input::Resume)] {
         assert_eq!(resumed.plan.request, Some(Request::Check));
     }
 }
@@ -345,44 +345,6 @@ fn a_restart_keeps_the_budget() {
     assert_eq!(back.s.state(), State::Live);
 }
 
-/// A kind of request that stays unanswered while the others are answered is not sent again and again, and a silence after that
-/// leaves one of the five connections to others.
-#[test]
-fn a_kind_that_is_never_answered_takes_few_places() {
-    let hours = |n: u64| seconds(n * 3600);
-    let begins = Silence::new(|_, _| None).s.now.mono;
-    let (silent, back) = (begins + hours(4), begins + hours(5));
-    let mut odd = Silence::new(move |at, request| match request {
-        Request::IsListening => Some(Said::Listening),
-        Request::HandshakeIbkr => Some(Said::Host(Ok(()))),
-        Request::ProbeWebsocket => Some(Said::Websocket(!(silent..back).contains(&at))),
-        _ if (silent..back).contains(&at) => None,
-        Request::Accounts => Some(Said::Accounts(USABLE)),
-        Request::Check => Some(Said::Status(GOOD)),
-        Request::ValidateSso => Some(Said::Sso(VALID)),
-        _ => None,
-    });
-    let sent = odd.lasts(hours(4));
-    let pings = sent.iter().filter(|request| **request == Request::Ping).count();
-    assert!((2..=3).contains(&pings), "{pings} pings keep as many of the five connections");
-    let pinged = odd.sent.iter().filter(|(_, request)| *request == Request::Ping).map(|(at, _)| *at);
-    let pinged: Vec<Duration> = pinged.collect();
-    assert!(pinged[1] - pinged[0] < seconds(300) && pinged[2] - pinged[1] >= hours(1), "{pinged:?}");
-    assert_eq!(odd.s.state(), State::Live);
-    // Another daemon knows it as well.
-    let kept = odd.s.machine.rate_limit_state(odd.s.now);
-    assert_eq!((kept.unanswered.len(), kept.written_off.len()), (0, pings));
-
-    let sent = odd.lasts(hours(1));
-    let held = sent.iter().filter(|request| request.is_proxied()).count();
-    let unanswered = sent.len() - sent.iter().rposition(|request| *request == Request::Accounts).map_or(0, |at| at + 1);
-    assert!(unanswered > 0 && held > 0, "{sent:?}");
-    assert_eq!(odd.s.state(), SILENT);
-    assert!(pings + odd.s.plan.standing <= 4, "{pings} pings and {} others are held", odd.s.plan.standing);
-    odd.lasts(hours(2));
-    assert_eq!(odd.s.state(), State::Live, "{:?}", odd.states);
-}
-
 /// If only pings are answered they stand in for checks, and few checks are tried.
 #[test]
 fn pings_stand_in_for_checks_that_are_never_answered() {
@@ -418,30 +380,6 @@ fn an_heir_finds_out_whether_the_gateway_still_holds_so_many() {
     assert_eq!((heir.s.state(), heir.proxied().len()), (WEDGED, 1));
 }
 
-/// What stayed unanswered in a silence that is over is no kind that is never answered.
-#[test]
-fn a_silence_that_ends_by_closing_blocks_nothing() {
-    let mut s = Silence::new(|_, _| None).s;
-    for _ in 0..4 {
-        let begins = s.now.mono;
-        let is_silent = move |at| (begins..begins + seconds(900)).contains(&at);
-        let mut silence = Silence::of(s, move |at, request| match request {
-            Request::IsListening => Some(Said::Listening),
-            Request::HandshakeIbkr => Some(if is_silent(at) { NO_HOST } else { Said::Host(Ok(())) }),
-            Request::ProbeWebsocket => Some(Said::Websocket(!is_silent(at))),
-            _ if is_silent(at) => None,
-            Request::Accounts => Some(Said::Accounts(USABLE)),
-            Request::ValidateSso => Some(Said::Sso(VALID)),
-            _ => Some(Said::Status(GOOD)),
-        });
-        silence.lasts(seconds(1800));
-        assert_eq!(silence.s.state(), State::Live, "{:?}", silence.states);
-        assert!(silence.states.iter().any(|(_, state)| *state == SILENT), "{:?}", silence.states);
-        assert!(silence.s.machine.rate_limit_state(silence.s.now).written_off.is_empty());
-        s = silence.s;
-    }
-}
-
 /// A logout that IBKR does not answer is not repeated, however often the operator asks.
 #[test]
 fn a_logout_is_sent_once_in_a_silence() {
@@ -455,23 +393,6 @@ fn a_logout_is_sent_once_in_a_silence() {
     assert_eq!(logouts, 1, "{:?}", silence.sent);
     assert!(silence.s.plan.standing <= 2);
     assert_eq!(silence.s.state(), State::LoginRequired(tickled::session::Cause::ByOperator));
-}
-
-/// Checks stay unanswered, and a ping without a status proves nothing: that is no live session.
-#[test]
-fn a_ping_without_a_status_does_not_stand_in_for_a_check() {
-    let mut odd = Silence::new(|_, request| match request {
-        Request::IsListening => Some(Said::Listening),
-        Request::HandshakeIbkr => Some(Said::Host(Ok(()))),
-        Request::ProbeWebsocket => Some(Said::Websocket(true)),
-        Request::Accounts => Some(Said::Accounts(USABLE)),
-        Request::Ping => Some(Said::NoStatus),
-        _ => None,
-    });
-    odd.lasts(seconds(4 * 3600));
-    let live_until = odd.states.iter().position(|(_, state)| *state != State::Live).map(|next| odd.states[next].0);
-    assert!(live_until.is_some_and(|at| at <= seconds(120)), "{:?}", odd.states);
-    assert!(odd.states[1..].iter().all(|(_, state)| *state != State::Live), "{:?}", odd.states);
 }
 
 /// Whatever else happens beside it, the time at which a request is given up stays the same.
