@@ -208,11 +208,10 @@ impl Silence {
         self.over.filter(|(_, sent)| *sent >= AT_ONCE).map_or(Duration::ZERO, |(at, _)| at + CROWDED)
     }
 
-    /// Whether the connections of all that is held have broken, to a process that used to answer.
+    /// Whether the connections of all that this daemon knows to be held have broken, to a process that used to answer.
     pub(super) fn is_broken(&self) -> bool {
-        self.has_listened
-            && !self.held.is_empty()
-            && self.held.iter().all(|held| held.request.is_some() && !held.is_open)
+        let mut own = self.held.iter().filter(|held| held.request.is_some()).peekable();
+        self.has_listened && own.peek().is_some() && own.all(|held| !held.is_open)
     }
 
     /// The gateway's process is gone, and all that it held.

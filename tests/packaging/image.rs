@@ -106,7 +106,7 @@ async fn in_an_empty_root_everything_works() {
         daemon.hears(&[("event", "alert-sent"), ("channel", "hook")], SOON).await;
     };
     let (shown, ()) = tokio::join!(shown, told);
-    assert!(shown.contains("Every step was observed"), "{shown}");
+    assert!(shown.contains("Every step happened as described"), "{shown}");
     assert_eq!(fs::read_to_string(container.state().join("orphans")).unwrap(), "500\n");
     let are_reaped = async {
         while !children(init.0).is_empty() {
