@@ -80,7 +80,7 @@ async fn a_daemon_of_another_version_is_named() {
 
 /// Something that answers at a socket as a daemon of another version might: its folder, and the socket in it.
 pub(crate) fn another_version(name: &str) -> (PathBuf, PathBuf) {
-    let folder = std::env::temp_dir().join(format!("tickled-{name}-{}", std::process::id()));
+    let folder = std::env::temp_dir().join(format!("tickled-version-{name}-{}", std::process::id()));
     std::fs::create_dir_all(&folder).unwrap();
     let path = folder.join("control.sock");
     let listener = UnixListener::bind(&path).unwrap();

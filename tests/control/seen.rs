@@ -396,7 +396,7 @@ async fn doctor_in_three_faults() {
 
 /// The program where everybody may run it, and its folder, with a configuration in it.
 fn for_nobody(config: &Path) -> (PathBuf, PathBuf) {
-    let folder = std::env::temp_dir().join(format!("tickled-seen-{}", std::process::id()));
+    let folder = std::env::temp_dir().join(format!("tickled-seen-by-nobody-{}", std::process::id()));
     std::fs::create_dir_all(&folder).unwrap();
     std::fs::set_permissions(&folder, std::fs::Permissions::from_mode(0o755)).unwrap();
     let binary = folder.join("tickled");
