@@ -414,7 +414,8 @@ impl Machine {
         }
         if flight.request.is_proxied() && answer.is_from_ibkr() {
             self.cx.is_late = self.cx.silence.is_on;
-            self.cx.silence.answered(self.cx.now.mono, flight.request);
+            let within = self.cx.policy.answer_within;
+            self.cx.silence.answered(self.cx.now.mono, flight.request, flight.sent_at, within);
             self.cx.facts.answer_took = Some(self.cx.now.mono.saturating_sub(flight.sent_at));
             self.in_flight.take_if(|flight| !flight.request.is_proxied());
         }

@@ -53,6 +53,8 @@ pub(super) struct UnansweredRequest {
     until: Duration,
     /// Its answer matters. It does not if the machine has moved on.
     pub(super) counts: bool,
+    /// The silence in which it was held is over, by the answer to another one that was sent together with it.
+    has_outlived: bool,
 }
 
 /// A request that stayed unanswered while others were answered: the gateway holds it, and its answer is not awaited.
@@ -87,7 +89,7 @@ pub(super) struct SilenceKey {
     step: SilenceStep,
     back: Option<HostSign>,
     websockets: u8,
-    held: Vec<(Option<Request>, bool, bool)>,
+    held: Vec<(Option<Request>, bool, bool, bool)>,
     written_off: Vec<(Option<Request>, bool)>,
 }
 
@@ -113,9 +115,10 @@ impl Silence {
             written_off,
         } = self;
         // Of two of the same kind the order matters: the older one is answered first.
-        let of = |held: &UnansweredRequest| (held.request, held.is_open, held.is_open && held.counts);
+        let of =
+            |held: &UnansweredRequest| (held.request, held.is_open, held.is_open && held.counts, held.has_outlived);
         let mut held: Vec<_> = held.iter().map(of).collect();
-        held.sort_by_key(|(request, is_open, _)| (*request, *is_open));
+        held.sort_by_key(|(request, is_open, ..)| (*request, *is_open));
         let written_off = written_off.iter().filter(|it| now < it.until);
         // A logout is never held back.
         let of = |it: &WrittenOff| {
@@ -162,6 +165,7 @@ impl Silence {
             is_open,
             until: since.mono + HELD_FOR,
             counts,
+            has_outlived: false,
         });
         self.is_on |= self.count(since.mono) >= BUDGET;
     }
@@ -173,17 +177,29 @@ impl Silence {
         held.request.map(|request| (request, held))
     }
 
-    /// IBKR answered such a request: the silence is over. What is still held was closed by IBKR without an answer; or, if
-    /// nothing else showed a silence, it is of a kind that IBKR does not answer.
-    pub(super) fn answered(&mut self, now: Duration, answered: Request) {
+    /// IBKR answered such a request, which was sent at `sent_at`: the silence is over. What is still held was closed by IBKR
+    /// without an answer; or, if nothing else showed a silence, it is of a kind that IBKR does not answer. What was sent within
+    /// `within` of it may be answered next.
+    pub(super) fn answered(&mut self, now: Duration, answered: Request, sent_at: Duration, within: Duration) {
         let mut written_off = std::mem::take(&mut self.written_off);
-        if self.is_on && !self.is_shown {
-            let held = self.held.iter().filter(|held| held.request.is_some());
-            written_off.extend(held.map(|held| WrittenOff {
-                request: held.request,
-                since: held.since,
-                until: held.until,
-            }));
+        let (is_shown, is_on) = (self.is_shown, self.is_on);
+        let mut held = std::mem::take(&mut self.held);
+        // What is still held may be sent from the gateway's queue at the same time.
+        let queued = held.len();
+        held.retain(|held| {
+            // Of two of one kind it is not known which one was answered.
+            let is_same = held.request.is_none_or(|request| held.has_outlived && request.name() == answered.name());
+            !is_shown && !is_same && (is_on || held.has_outlived)
+        });
+        let passed_over = held
+            .extract_if(.., |held| held.has_outlived || !held.is_open || sent_at.abs_diff(held.since.mono) >= within);
+        written_off.extend(passed_over.map(|UnansweredRequest { request, since, until, .. }| WrittenOff {
+            request,
+            since,
+            until,
+        }));
+        for late in &mut held {
+            (late.counts, late.has_outlived) = (false, true);
         }
         written_off.retain(|it| now < it.until);
         // It was answered, so they have left it a connection.
@@ -191,9 +207,8 @@ impl Silence {
         for it in &mut written_off {
             it.request.take_if(|request| request.name() == answered.name());
         }
-        // What is still held may be sent from the gateway's queue at the same time.
-        let over = if self.is_on { Some((now, self.held.len())) } else { self.over };
-        *self = Self { sign_at: Some(now), written_off, over, ..Self::default() };
+        let over = if self.is_on { Some((now, queued)) } else { self.over };
+        *self = Self { held, sign_at: Some(now), written_off, over, ..Self::default() };
     }
 
     /// A request is sent.
@@ -249,7 +264,7 @@ impl Silence {
     /// `request` has been unanswered for too long.
     pub(super) fn give_up(&mut self, request: Request, since: Now) {
         self.hold(request, since, true, true);
-        let was_first = self.is_on && self.step == SilenceStep::Request;
+        let was_first = self.step == SilenceStep::Request;
         self.is_inherited = false;
         (self.is_on, self.step) = (true, SilenceStep::Watch);
         if was_first && self.back.is_some() {
@@ -295,6 +310,7 @@ impl Silence {
             is_open: false,
             until,
             counts: false,
+            has_outlived: false,
         }));
         let written_off = written_off.iter().filter_map(held);
         self.written_off.extend(written_off.map(|(since, until)| WrittenOff { request: None, since, until }));
@@ -321,7 +337,7 @@ impl Silence {
 
     /// Whether a second request may go beside one that is under way: the gateway holds no other.
     pub(super) fn may_go_beside(&self, now: Duration) -> bool {
-        self.held.is_empty() && self.count_written_off(now) + BUDGET <= MOST
+        self.held.is_empty() && self.count_written_off(now) + 1 < MOST
     }
 
     /// Whether the gateway may hold one more of our requests: one of its connections is left to others.
