@@ -131,6 +131,8 @@ fn a_gateway_that_is_not_busy_is_asked_one_after_the_other() {
     assert_eq!((s.plan.request, s.plan.standing), (None, 1));
     let again = checked(both(), LOST);
     assert_eq!(again.plan.request, Some(DIRECT), "what was granted and is lost again is asked for again at once");
+    let soon = checked(confirming(seconds(5)).wait(seconds(5)), LOST);
+    assert_eq!(soon.next().1, Request::Check, "but not in the first six seconds");
 }
 
 /// Only the first check after the grant, only within the limits, and only if the gateway holds nothing else of ours.

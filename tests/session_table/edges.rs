@@ -319,7 +319,16 @@ fn what_is_due_at_once_delays_no_ping() {
     }
 }
 
-/// A recovery may use more of the budget than scheduled polls.
+/// A check that was asked for right before a ping is due does not delay it.
+#[test]
+fn an_extra_check_delays_no_ping() {
+    let policy = Policy { check_every: seconds(60), ping_every: seconds(10), ..Policy::default() };
+    let pinged = Situation::with(policy, 7).live();
+    let checked = pinged.wait(Duration::from_millis(9500)).step(Input::Check).checked_now(GOOD);
+    let (pause, request, _) = checked.next();
+    assert_eq!((pause, request), (Duration::from_millis(500), Request::Ping));
+}
+
 /// The client itself gives up first.
 #[test]
 fn a_request_to_the_gateway_is_given_up_after_the_client_has() {

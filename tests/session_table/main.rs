@@ -10,6 +10,7 @@ mod bounds;
 mod cases;
 mod constant;
 mod edges;
+mod held;
 mod quick;
 mod session_number;
 mod silence;

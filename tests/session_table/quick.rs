@@ -174,3 +174,29 @@ fn after_a_refusal_the_session_is_asked_for_again_when_the_other_client_may_have
         }
     }
 }
+
+/// Data is not there yet: an attempt is given half a minute, and six seconds if the stream has denied the session since the grant.
+#[test]
+fn a_session_that_the_stream_denies_after_the_grant_is_not_waited_for() {
+    let waits = |mut s: Situation| {
+        let began = s.now.mono;
+        loop {
+            let (_, request, asking) = s.next();
+            s = if request == Request::Check {
+                asking.checked_now(GOOD)
+            } else if request == Request::Accounts {
+                asking.step(said(request, Said::Accounts(EMPTY)))
+            } else {
+                return (request, asking.now.mono - began);
+            };
+        }
+    };
+    let lapsed = || Situation::with(Policy::default(), 7).lapsed().asks(DIRECT);
+    let granted = |s: Situation| s.step(said(DIRECT, Said::Status(GOOD)));
+    let denied_before = granted(lapsed().step(Input::Push(LOST)));
+    let (request, waited) = waits(denied_before);
+    assert!(request == Request::Reauthenticate && waited >= seconds(30), "{request:?} after {waited:?}");
+    let denied_after = granted(lapsed()).checked_now(GOOD).wait(Duration::from_millis(100)).step(Input::Push(LOST));
+    let (request, waited) = waits(denied_after.step(said(Request::Accounts, Said::Accounts(EMPTY))));
+    assert!(request == Request::Reauthenticate && waited <= seconds(8), "{request:?} after {waited:?}");
+}

@@ -9,7 +9,7 @@ use tickled::session::{HostFailure, Input, Policy, RateLimitState, Request, Stat
 use super::situation::{GOOD, LOST, REFUSED, Situation, USABLE, VALID, seconds};
 
 pub(super) const SILENT: State = State::Unavailable(Unavailability::IbkrSilent);
-const WEDGED: State = State::Unavailable(Unavailability::GatewayWedged);
+pub(super) const WEDGED: State = State::Unavailable(Unavailability::GatewayWedged);
 pub(super) const NO_HOST: Said = Said::Host(Err(HostFailure::NoAnswer));
 
 /// A live session on a gateway whose proxied requests stay unanswered. What else is asked, the function answers.
@@ -62,12 +62,12 @@ impl<F: FnMut(Duration, Request) -> Option<Said>> Silence<F> {
         self.s = self.s.clone().step(said(request, answer));
     }
 
-    fn proxied(&self) -> Vec<Request> {
+    pub(super) fn proxied(&self) -> Vec<Request> {
         self.sent.iter().map(|(_, request)| *request).filter(|request| request.is_proxied()).collect()
     }
 }
 
-fn dead(host: Said, websocket: Said) -> impl Fn(Duration, Request) -> Option<Said> {
+pub(super) fn dead(host: Said, websocket: Said) -> impl Fn(Duration, Request) -> Option<Said> {
     move |_, request| match request {
         Request::IsListening => Some(Said::Listening),
         Request::HandshakeIbkr => Some(host),
