@@ -385,7 +385,9 @@ impl Rules {
         let fair = since(&mut self.fair_since, in_hand && lapsed != Some(Duration::ZERO) && sky.clear && !by_operator);
         if fair.is_some_and(|span| span > hour(1) + minute(10)) {
             let live = machine.state() == State::Live;
-            if !(live || (told || held().is_some()) && matches!(machine.state(), State::LoginRequired(_))) {
+            // An attempt may be under way after the human was notified.
+            let is_in_hand = matches!(machine.state(), State::LoginRequired(_) | State::Recovering { .. });
+            if !(live || (told || held().is_some()) && is_in_hand) {
                 return Err(format!("nothing was wrong for {fair:?}, and it is {:?}, told {told}", machine.state()));
             }
             self.tally.fair_hours += u64::from(live);
