@@ -4,7 +4,7 @@
 use super::machine::{Behind, InFlight, Machine};
 use super::phase::{Confirmation, Phase, RecoveryPhase};
 use super::shared_budget::{ClientId, SharedBudget};
-use super::{Answer, Failure, Now, Request, Unavailability};
+use super::{Answer, Now, Request};
 
 impl Machine {
     /// Whether a data call is to follow this request at once: the first check after IBKR has granted the session.
@@ -39,9 +39,7 @@ impl Machine {
             self.cx.facts.answer_took = Some(self.cx.now.mono.saturating_sub(flight.sent_at));
             self.cx.silence.sign_at = Some(self.cx.now.mono);
         }
-        if let Some(Failure::Unavailable(Unavailability::TooManyRequests { retry_after })) = answer.failure() {
-            self.cx.limits.back_off(self.cx.now, retry_after);
-        }
+        self.cx.heed_penalty(answer);
         true
     }
 

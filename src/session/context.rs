@@ -9,7 +9,10 @@ use super::flap_detector::FlapDetector;
 use super::phase::{Ask, Next, Phase};
 use super::rate_limiter::RateLimiter;
 use super::silence::Silence;
-use super::{Cause, Competing, Method, Now, Policy, Request, Sso, StateReason, Status, Unavailability, WakeReason};
+use super::{
+    Answer, Cause, Competing, Failure, Method, Now, Policy, Request, Sso, StateReason, Status, Unavailability,
+    WakeReason,
+};
 
 /// What is known beside the state, for status and alerts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -170,6 +173,13 @@ impl Context {
     /// An answer that no longer matters in this state: the next check tells how the session is.
     pub(super) const fn check_now(&self, phase: Phase) -> Next {
         self.stay(phase, Ask::Now(Request::Check, WakeReason::NextStep))
+    }
+
+    /// An answer that reports too many requests is followed by silence, whatever was asked.
+    pub(super) fn heed_penalty(&mut self, answer: Answer) {
+        if let Some(Failure::Unavailable(Unavailability::TooManyRequests { retry_after })) = answer.failure() {
+            self.limits.back_off(self.now, retry_after);
+        }
     }
 
     pub(super) fn record_sso(&mut self, sso: Sso) {

@@ -302,10 +302,8 @@ impl Machine {
     ) -> (Option<Request>, Duration, WakeReason) {
         if let Some(flight) = self.in_flight {
             if self.may_follow(flight) && self.may_send(now, Request::Accounts, budget, client) {
-                let (_, priority) = (self.in_flight.take(), self.priority());
-                let wake_at = self.send(now, Request::Accounts, priority);
-                self.behind = self.in_flight.take().map(|flight| Behind { flight, early: None });
-                self.in_flight = Some(flight);
+                let wake_at = self.send(now, Request::Accounts, self.priority());
+                self.behind = self.in_flight.replace(flight).map(|flight| Behind { flight, early: None });
                 return (Some(Request::Accounts), wake_at.min(flight.due), WakeReason::AnswerDue);
             }
             budget.release(client);
@@ -422,8 +420,8 @@ impl Machine {
         let is_obsolete = self.is_ending() || matches!(self.phase, Phase::Paused { .. });
         if counts && (!is_obsolete || flight.request == Request::EndSession) {
             self.handle(flight, answer);
-        } else if let Some(Failure::Unavailable(Unavailability::TooManyRequests { retry_after })) = answer.failure() {
-            self.cx.limits.back_off(self.cx.now, retry_after);
+        } else {
+            self.cx.heed_penalty(answer);
         }
     }
 
@@ -432,16 +430,10 @@ impl Machine {
             self.cx.silence.process_gone();
             self.behind = None;
         }
-        match answer.failure() {
-            Some(Failure::Unavailable(Unavailability::TooManyRequests { retry_after })) => {
-                self.cx.limits.back_off(self.cx.now, retry_after);
-            }
-            Some(Failure::Unsupported) if flight.request.can_be_left_out() => {
-                if !self.cx.is_unsupported(flight.request) {
-                    self.cx.unsupported.push(flight.request);
-                }
-            }
-            Some(_) | None => {}
+        self.cx.heed_penalty(answer);
+        let is_unsupported = answer.failure() == Some(Failure::Unsupported) && flight.request.can_be_left_out();
+        if is_unsupported && !self.cx.is_unsupported(flight.request) {
+            self.cx.unsupported.push(flight.request);
         }
         let (cx, phase) = (&mut self.cx, self.phase);
         let next = match answer {
