@@ -353,7 +353,7 @@ impl RawValue<'_> {
     }
 }
 
-/// The outcome of a value that is one text.
+/// The result for a value that is one string, which has one fault at most.
 fn one<T>(parsed: Result<T, InvalidText>) -> ParsedValue<T> {
     parsed.or_else(|(what, hint)| fail(what, hint))
 }
